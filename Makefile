@@ -1,0 +1,46 @@
+# make demo   hear the demo recording          make test   checks and tests
+# Both do all the set-up. On a machine that is not Debian, see README, "Install".
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+RUN_PACKAGES := python3-venv libportaudio2
+TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils alsa-utils \
+	libasound2-plugins openssl systemd
+
+.PHONY: install demo test check format benchmark clean system system-test
+
+demo: install
+	$(BIN)/clap-monitor run --config config/demo.yaml
+
+test: system-test check
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/clap-monitor check config/monitor.yaml
+	$(BIN)/clap-monitor check config/demo.yaml
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: system $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+system:
+	@sh .ci/debian-packages optional $(RUN_PACKAGES)
+
+system-test:
+	@sh .ci/debian-packages required $(TEST_PACKAGES)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage
