@@ -1,0 +1,215 @@
+"""Scores in, events out: what starts, lasts and ends.
+
+Pure but for the identifiers: all times are in the data.  A label of a source goes through
+
+    quiet --hit--> candidate --confirmed--> active --quiet for the merge gap--> cooling --> quiet
+                                            active --maximum duration--> spent --quiet--> quiet
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from monitor.config import LabelConfig, confirmations
+from monitor.types import Break, Event, Scores
+
+EDGE_SHARE = 0.35
+"""Share of a window that a sound has to fill, on average, before the window's score rises: the onset
+is put this far before the end of the first window that hears it, the offset as far after the start of
+the last.  Measured by ``benchmarks/latency.py`` with the starter; true times lie within a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a label's scores are an event; times in samples."""
+
+    label: str
+    rate: int
+    hop: int
+    threshold: float
+    release: float
+    hits: int
+    of: int
+    min_duration: int
+    max_duration: int
+    merge_gap: int
+    cooldown: int
+
+
+def rule_of(label: LabelConfig, *, rate: int, hop: int) -> Rule:
+    """Turn the configured seconds into samples and window counts."""
+    hits, of = confirmations(label.confirm_seconds, hop / rate)
+
+    def samples(seconds: float) -> int:
+        return round(seconds * rate)
+
+    return Rule(
+        label=label.id,
+        rate=rate,
+        hop=hop,
+        threshold=label.threshold,
+        release=label.release,
+        hits=hits,
+        of=of,
+        min_duration=samples(label.min_duration_seconds),
+        max_duration=samples(label.max_duration_seconds),
+        merge_gap=samples(label.merge_gap_seconds),
+        cooldown=samples(label.cooldown_seconds),
+    )
+
+
+@dataclass(slots=True)
+class _Track:
+    """One label of one source."""
+
+    rule: Rule
+    recent: deque[tuple[Scores, float]] = field(init=False)
+    """The last ``rule.of`` windows with their scores; emptied by whatever may not be counted across."""
+    candidate: Scores | None = None
+    """First hit of a sound that is not yet confirmed."""
+    event: Event | None = None
+    last_heard: Scores | None = None
+    """Newest window at or above the release threshold while an event lasts."""
+    spent: bool = False
+    """The event reached its maximum duration; nothing new before it has been quiet."""
+    not_before: int = 0
+    """Index before which no event starts: the cooldown."""
+
+    def __post_init__(self) -> None:
+        self.recent = deque(maxlen=self.rule.of)
+
+    def update(self, scores: Scores, value: float) -> list[Event]:
+        if self.event is not None:
+            return self._go_on(self.event, scores, value)
+        if self.spent:
+            self.spent = value >= self.rule.release
+            return []
+        if scores.stop <= self.not_before:
+            return []
+        return self._watch(scores, value)
+
+    def _watch(self, scores: Scores, value: float) -> list[Event]:
+        self.recent.append((scores, value))
+        hits = [(window, score) for window, score in self.recent if score >= self.rule.threshold]
+        if not hits:
+            self.candidate = None
+            return []
+        self.candidate = self.candidate or hits[0][0]
+        lasted = scores.stop - self.candidate.stop + self.rule.hop
+        if value < self.rule.threshold or len(hits) < self.rule.hits or lasted < self.rule.min_duration:
+            return []
+        peak = max(score for _, score in hits)
+        start = _onset(self.candidate)
+        self.event = Event(
+            id=ulid(self._time_of(self.candidate, start)),
+            source=scores.source,
+            label=self.rule.label,
+            start=start,
+            stop=None,
+            started_at=self._time_of(self.candidate, start),
+            ended_at=None,
+            score=peak,
+            peak=peak,
+            windows=len(hits),
+            level_dbfs=scores.level_dbfs,
+            uncertainty_seconds=(self.candidate.stop - self.candidate.start) / self.rule.rate,
+        )
+        self.last_heard = scores
+        return [self.event]
+
+    def _go_on(self, event: Event, scores: Scores, value: float) -> list[Event]:
+        if value >= self.rule.release:
+            self.last_heard = scores
+            heard = value >= self.rule.threshold
+            self.event = event = replace(event, peak=max(event.peak, value), windows=event.windows + heard)
+        assert self.last_heard is not None  # noqa: S101 - set where the event is
+        if scores.stop - self.last_heard.stop > self.rule.merge_gap:
+            return self.end("quiet")
+        if scores.stop - event.start >= self.rule.max_duration:
+            ended = self.end("max_duration")
+            self.spent = value >= self.rule.release
+            return ended
+        return []
+
+    def end(self, reason: str) -> list[Event]:
+        """End what is open; forget what was on its way to being confirmed."""
+        event, last = self.event, self.last_heard
+        self.recent.clear()
+        self.candidate = self.event = self.last_heard = None
+        self.spent = False
+        if event is None or last is None:
+            return []
+        stop = max(_offset(last), event.start + 1)
+        self.not_before = last.stop + self.rule.cooldown
+        return [replace(event, stop=stop, ended_at=self._time_of(last, stop), reason=reason)]
+
+    def _time_of(self, scores: Scores, index: int) -> float:
+        return scores.ended_at - (scores.stop - index) / self.rule.rate
+
+
+class Detector:
+    """All labels of all sources.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+        One for each label.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = {rule.label: rule for rule in rules}
+        self._tracks: dict[str, dict[str, _Track]] = {}
+
+    def update(self, scores: Scores) -> list[Event]:
+        """Take the scores of the next window of a source; return what starts or ends with it."""
+        tracks = self._of(scores.source)
+        events: list[Event] = []
+        for label, value in zip(scores.labels, scores.values.tolist(), strict=True):
+            events += tracks[label].update(scores, value)
+        return events
+
+    def interrupt(self, at: Break) -> list[Event]:
+        """End what is open at a break of the audio; nothing is counted across it."""
+        return self._end(at.source, at.reason)
+
+    def finish(self, reason: str = "shutdown") -> list[Event]:
+        """End everything that is open."""
+        return [event for source in self._tracks for event in self._end(source, reason)]
+
+    def active(self, source: str) -> frozenset[str]:
+        """Labels of this source that are an event now, or on their way to one."""
+        return frozenset(
+            label
+            for label, track in self._of(source).items()
+            if track.event is not None or track.candidate is not None
+        )
+
+    def _of(self, source: str) -> dict[str, _Track]:
+        if source not in self._tracks:
+            self._tracks[source] = {label: _Track(rule) for label, rule in self._rules.items()}
+        return self._tracks[source]
+
+    def _end(self, source: str, reason: str) -> list[Event]:
+        tracks: Iterable[_Track] = self._of(source).values()
+        return [event for track in tracks for event in track.end(reason)]
+
+
+def ulid(at: float) -> str:
+    """Return a ULID: 48 bits of milliseconds and 80 random bits in Crockford's base 32.
+
+    Sorts by time as text (https://github.com/ulid/spec).
+    """
+    number = (int(at * 1000) & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "".join(digits[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def _onset(first: Scores) -> int:
+    return first.stop - round(EDGE_SHARE * (first.stop - first.start))
+
+
+def _offset(last: Scores) -> int:
+    return last.start + round(EDGE_SHARE * (last.stop - last.start))

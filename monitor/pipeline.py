@@ -1,0 +1,151 @@
+"""The whole flow, in the order in which audio passes through it.
+
+    capture -> buffer -> windows -> features -> model -> scoring -> events -> outputs
+
+Each loop ends when its input ends and then closes what it feeds, so shutdown is end-of-file: stop
+the source, and everything behind it drains and finishes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor import level, scoring
+from monitor.buffer import RingBuffer
+from monitor.events import Detector
+from monitor.scoring import Ambience, Response
+from monitor.status import SourceStatus
+from monitor.types import AudioBlock, Break, Embeddings, Event, Scores, Window
+from monitor.watchlist import Watchlist
+
+
+def listen(blocks: Iterable[AudioBlock], buffer: RingBuffer, status: SourceStatus) -> None:
+    """Move audio from the source into the buffer until the source ends."""
+    try:
+        for block in blocks:
+            status.gaps += block.gap
+            buffer.append(block)
+            status.captured = block.stop
+    finally:
+        status.ended = True
+        buffer.close()
+
+
+def analyse(
+    steps: Iterable[Sequence[Window | Break]],
+    scorer: Scorer,
+    detector: Detector,
+    *,
+    on_scores: Callable[[Scores], None],
+    on_event: Callable[[Event], None],
+) -> None:
+    """Score every window; hand on the scores, and every event as it starts and as it ends."""
+    for step in steps:
+        events = [event for at in step if isinstance(at, Break) for event in detector.interrupt(at)]
+        for scores in scorer.score([at for at in step if isinstance(at, Window)], detector.active):
+            on_scores(scores)
+            events += detector.update(scores)
+        for event in events:
+            on_event(event)
+    for event in detector.finish():
+        on_event(event)
+
+
+class Scorer:
+    """Windows in, scores out; remembers each source's ambience.
+
+    Parameters
+    ----------
+    embed : callable
+        Windows, shape (n, length), to unit vectors, shape (n, d): the audio tower.
+    watchlist : Watchlist
+        May be replaced between two windows (`watch`).
+    response : Response
+        The checkpoint's.
+    status : mapping of str to SourceStatus
+        By source name.
+    rate, hop : int
+        Hz; samples between two windows.
+    silence_dbfs : float
+        Windows without anything louder are not scored.
+    known : callable
+        Source name to what is known of its ambience from an earlier run: label to logit.
+    """
+
+    def __init__(
+        self,
+        embed: Callable[[NDArray[np.float32]], Embeddings],
+        watchlist: Watchlist,
+        response: Response,
+        *,
+        status: Mapping[str, SourceStatus],
+        rate: int,
+        hop: int,
+        silence_dbfs: float,
+        known: Callable[[str], Mapping[str, float]] = lambda _: {},
+    ) -> None:
+        self.busy_seconds = 0.0
+        self._embed = embed
+        self._watchlist = watchlist
+        self._response = response
+        self._status = status
+        self._rate = rate
+        self._hop = hop
+        self._silence_dbfs = silence_dbfs
+        memory = round(scoring.MEMORY_SECONDS * rate / hop)
+        self._ambience = {name: Ambience(self._initial(known(name)), memory) for name in status}
+
+    def score(self, windows: Sequence[Window], active: Callable[[str], frozenset[str]]) -> list[Scores]:
+        """Scores of each window; 0 for every label where there is nothing to score."""
+        started = time.perf_counter()
+        reasons = [level.gate(window.samples, self._rate, self._silence_dbfs) for window in windows]
+        heard = [window for window, reason in zip(windows, reasons, strict=True) if reason is None]
+        embeddings = iter(
+            self._embed(np.stack([level.to_reference(w.samples) for w in heard])) if heard else ()
+        )
+        scores = []
+        for window, reason in zip(windows, reasons, strict=True):
+            status = self._status[window.source]
+            if reason is None:
+                values = self._values(window, next(embeddings), active(window.source))
+                status.scored += 1
+            else:
+                values = np.zeros(len(self._watchlist.labels), dtype=np.float32)
+                status.gate(reason)
+            scores.append(self._scores(window, values))
+            status.level_dbfs = scores[-1].level_dbfs
+            status.scored_until = window.stop
+        self.busy_seconds += time.perf_counter() - started
+        return scores
+
+    def ambience(self, source: str) -> dict[str, float]:
+        """What is known of a source's ambience, by label; to be given back as ``known``."""
+        return dict(zip(self._watchlist.labels, self._ambience[source].level.tolist(), strict=True))
+
+    def _values(
+        self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]
+    ) -> NDArray[np.float32]:
+        ambience = self._ambience[window.source]
+        logits = scoring.logits(scoring.margins(embedding, self._watchlist), self._response)
+        values = scoring.scores(logits, ambience.level)
+        ambience.update(logits, np.array([label in active for label in self._watchlist.labels]))
+        return values
+
+    def _scores(self, window: Window, values: NDArray[np.float32]) -> Scores:
+        return Scores(
+            source=window.source,
+            start=window.start,
+            stop=window.stop,
+            ended_at=window.ended_at,
+            labels=self._watchlist.labels,
+            values=values,
+            level_dbfs=level.rms_dbfs(np.nan_to_num(window.samples[-self._hop :])),
+        )
+
+    def _initial(self, known: Mapping[str, float]) -> scoring.Values:
+        usual = self._response.ambience
+        return np.array([known.get(label, usual) for label in self._watchlist.labels], dtype=np.float32)

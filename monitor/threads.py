@@ -1,0 +1,63 @@
+"""Named threads that live and end together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class ThreadGroup:
+    """Start threads, notice when one fails, and end all of them together.
+
+    Parameters
+    ----------
+    stop : threading.Event
+        Set as soon as any thread fails; whoever waits on it then ends the others.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._threads: list[threading.Thread] = []
+        self._errors: list[Exception] = []
+
+    def start(self, name: str, run: Callable[[], None], *, daemon: bool = True) -> None:
+        """Run ``run`` in a new thread called ``name``.
+
+        Threads are daemonic: a stuck driver or network call must not keep the process from
+        exiting once `join` has given up on it.
+        """
+        thread = threading.Thread(target=self._guard, args=(name, run), name=name, daemon=daemon)
+        self._threads.append(thread)
+        thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """True while any thread runs."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def join(self, seconds: float) -> None:
+        """Wait for all threads, at most ``seconds``.
+
+        Raises
+        ------
+        ExceptionGroup
+            Everything that went wrong in the threads, and a `TimeoutError` that names those still running.
+        """
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        errors = list(self._errors)
+        stuck = [thread.name for thread in self._threads if thread.is_alive()]
+        if stuck:
+            errors.append(TimeoutError(f"still running after {seconds} s: {', '.join(stuck)}"))
+        if errors:
+            raise ExceptionGroup("the monitor failed", errors)
+
+    def _guard(self, name: str, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001 - the one place: nothing dies unseen
+            error.add_note(f"in thread {name!r}")
+            self._errors.append(error)
+            self._stop.set()

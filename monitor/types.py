@@ -1,0 +1,177 @@
+"""What flows through the monitor, and what can go wrong in it.
+
+::
+
+    AudioBlock -> Window or Break -> (embedding) -> Scores -> Event
+
+    MonitorError                 exit   a message for the person who runs the monitor
+    ├── ConfigError                78   the configuration cannot be used
+    ├── SourceError                66   a source cannot be opened (EX_NOINPUT)
+    │   └── NotAudioError          65   it was opened, and holds no usable audio (EX_DATAERR)
+    ├── ModelError                 65   the checkpoint cannot be used (EX_DATAERR)
+    │   └── HubUnreachableError    69   nor be fetched (EX_UNAVAILABLE)
+    └── OutputError                73   an output cannot be created (EX_CANTCREAT)
+        └── UndeliveredError       69   or could not deliver what it was given (EX_UNAVAILABLE)
+
+Exit codes are those of ``sysexits.h``.  Audio is cut by sample index and shown by Unix time
+(``*_at``, seconds).  Ranges are half-open: ``[start, stop)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+"""Mono audio, shape (n,), in [-1, 1]."""
+
+Embeddings = NDArray[np.float32]
+"""Rows of L2 norm 1, shape (n, d)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioBlock:
+    """Audio as it arrives from one source; read-only once it is handed on."""
+
+    source: str
+    """Name of the source."""
+    start: int
+    """Index of the first sample since the source was opened; never reset."""
+    samples: Samples
+    """Shape (n,), mono, in [-1, 1], at the model's rate."""
+    ended_at: float
+    """Unix seconds when the last sample was captured."""
+    gap: bool = False
+    """Audio was lost just before this block."""
+
+    @property
+    def stop(self) -> int:
+        """Index after the last sample."""
+        return self.start + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """What the model hears at once; never across a gap."""
+
+    source: str
+    start: int
+    samples: Samples
+    """Shape (window_samples,)."""
+    ended_at: float
+    """Unix seconds when the last sample was captured."""
+
+    @property
+    def stop(self) -> int:
+        """Index after the last sample."""
+        return self.start + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A place where the audio of a source is interrupted; no window and no event crosses it."""
+
+    source: str
+    index: int
+    """Index after the last sample before the break."""
+    at: float
+    """Unix seconds when that sample was captured."""
+    reason: str
+    """``gap``: audio was lost.  ``end``: the source has come to its end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """How much one window sounds like each label."""
+
+    source: str
+    start: int
+    stop: int
+    ended_at: float
+    """Unix seconds when the last sample of the window was captured."""
+    labels: tuple[str, ...]
+    """Identifiers of the labels."""
+    values: NDArray[np.float32]
+    """Shape (labels,), in [0, 1]."""
+    level_dbfs: float
+    """RMS of the newest hop in dB of full scale; silence is ``-inf``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One occurrence of a label; sent when it starts and, with its end, when it ends."""
+
+    id: str
+    """ULID, the same at the start and at the end."""
+    source: str
+    label: str
+    start: int
+    """Sample index of the estimated onset."""
+    stop: int | None
+    """Sample index of the estimated offset; None while it lasts."""
+    started_at: float
+    """Unix seconds of the onset."""
+    ended_at: float | None
+    """Unix seconds of the offset; None while it lasts."""
+    score: float
+    """Highest score of the windows that confirmed it, in [0, 1]."""
+    peak: float
+    """Highest score so far, in [0, 1]."""
+    windows: int
+    """Windows at or above the threshold so far."""
+    level_dbfs: float
+    """Level of the newest hop when the event started."""
+    uncertainty_seconds: float
+    """The onset and the offset are each known to within this time: a window is one score."""
+    reason: str | None = None
+    """Why it ended: quiet, max_duration, gap, end, disabled, shutdown; None while it lasts."""
+
+
+class MonitorError(Exception):
+    """Something that the person who runs the monitor can put right; says how."""
+
+    exit_code = 1
+
+
+class ConfigError(MonitorError):
+    """The configuration cannot be used; one line for each fault."""
+
+    exit_code = 78
+
+
+class SourceError(MonitorError):
+    """A source cannot be opened or read."""
+
+    exit_code = 66
+
+
+class NotAudioError(SourceError):
+    """A source was opened, but holds no audio that can be used."""
+
+    exit_code = 65
+
+
+class ModelError(MonitorError):
+    """A checkpoint cannot be used."""
+
+    exit_code = 65
+
+
+class HubUnreachableError(ModelError):
+    """A checkpoint is not here and cannot be fetched now."""
+
+    exit_code = 69
+
+
+class OutputError(MonitorError):
+    """An output cannot be set up."""
+
+    exit_code = 73
+
+
+class UndeliveredError(OutputError):
+    """An output ended with events it could not deliver."""
+
+    exit_code = 69

@@ -1,0 +1,95 @@
+"""What we listen for: every label's sentences as directions in the model's space."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.config import LabelConfig
+from monitor.types import Embeddings
+
+log = logging.getLogger(__name__)
+
+TOO_CLOSE = 0.75
+"""A background prompt whose cosine to a label is at least this says the same thing as the label, and
+would keep it from ever being heard ("people talking" against the label "a person speaking")."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watchlist:
+    """Labels and their rivals; a value: a change makes a new one."""
+
+    labels: tuple[str, ...]
+    prototypes: Embeddings
+    """Shape (labels, d): the direction of the mean of a label's normalised phrasings."""
+    rival_vectors: Embeddings
+    """Shape (rivals, d): every sentence that speaks against some label."""
+    rivals: NDArray[np.bool_]
+    """Shape (labels, rivals): which of them speak against which label."""
+    fingerprints: tuple[str, ...]
+    """For each label, a hash of all its sentences: what is remembered of a label holds while this does."""
+
+
+def watch(
+    labels: Sequence[LabelConfig],
+    background: Sequence[str],
+    embed: Callable[[Sequence[str]], Embeddings],
+) -> Watchlist:
+    """Turn the enabled labels into a watchlist.
+
+    Parameters
+    ----------
+    labels : sequence of LabelConfig
+        Those not enabled are left out.
+    background : sequence of str
+        Sentences for what is no event; they speak against every label but those they mean the same as.
+    embed : callable
+        Sentences to unit vectors, shape (n, d).
+    """
+    enabled = [label for label in labels if label.enabled]
+    against = list(dict.fromkeys([*background, *(text for label in enabled for text in label.against)]))
+    prompts = [text for label in enabled for text in label.prompts]
+    vectors = embed([*prompts, *against])
+    rival_vectors = vectors[len(prompts) :]
+    prototypes, rows, first = [], [], 0
+    for label in enabled:
+        mean = vectors[first : first + len(label.prompts)].mean(axis=0)
+        first += len(label.prompts)
+        prototypes.append(mean / np.linalg.norm(mean))
+        rows.append(_rivals(label, prototypes[-1], background, against, rival_vectors))
+    return Watchlist(
+        labels=tuple(label.id for label in enabled),
+        prototypes=np.stack(prototypes).astype(np.float32),
+        rival_vectors=rival_vectors,
+        rivals=np.stack(rows),
+        fingerprints=tuple(_fingerprint(label, background) for label in enabled),
+    )
+
+
+def _rivals(
+    label: LabelConfig,
+    prototype: NDArray[np.float32],
+    background: Sequence[str],
+    against: Sequence[str],
+    vectors: Embeddings,
+) -> NDArray[np.bool_]:
+    """Which sentences of ``against`` speak against this label, shape (len(against),)."""
+    row = np.zeros(len(against), dtype=bool)
+    for index, text in enumerate(against):
+        if text in label.against:
+            row[index] = True
+        elif text in background:
+            row[index] = float(vectors[index] @ prototype) < TOO_CLOSE
+            if not row[index]:
+                log.info("%s: background prompt %r means the same and is left out", label.id, text)
+    return row
+
+
+def _fingerprint(label: LabelConfig, background: Sequence[str]) -> str:
+    sentences = "\0".join([*label.prompts, "\0", *label.against, "\0", *background])
+    return hashlib.sha256(sentences.encode()).hexdigest()[:16]

@@ -1,0 +1,160 @@
+"""The flow: what listen and analyse hand on, and that each closes what it feeds."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from monitor.buffer import RingBuffer
+from monitor.config import LabelConfig
+from monitor.events import Detector, rule_of
+from monitor.pipeline import Scorer, analyse, listen
+from monitor.scoring import Response
+from monitor.status import SourceStatus
+from monitor.types import AudioBlock, Window
+from monitor.watchlist import Watchlist
+from monitor.windows import Windows
+
+RATE = 100
+LENGTH, HOP = 200, 100
+QUIET, LOUD = np.array([0.0, 1.0], np.float32), np.array([1.0, 0.0], np.float32)
+RESPONSE = Response(scale=10.0, centre=0.5, ambience=0.0)
+WATCHLIST = Watchlist(
+    labels=("dog",),
+    prototypes=LOUD[None],
+    rival_vectors=np.zeros((0, 2), np.float32),
+    rivals=np.zeros((1, 0), bool),
+    fingerprints=("x",),
+)
+
+
+def embed(windows):
+    """Embed what rises as the label and anything else as something else; gain does not matter."""
+    return np.stack([LOUD if window[-1] > window[0] else QUIET for window in windows])
+
+
+def detector():
+    label = LabelConfig(
+        id="dog", prompts=("a dog",), confirm_seconds=0, merge_gap_seconds=0, cooldown_seconds=0
+    )
+    return Detector([rule_of(label, rate=RATE, hop=HOP)])
+
+
+class Flow:
+    """The whole flow on samples given at once."""
+
+    def __init__(self, samples, *, gap_at=None, block=50, memory=None):
+        self.status = SourceStatus("mic")
+        self.buffer = RingBuffer(10_000, RATE, lossless=True)
+        self.scores, self.events, self.closed = [], [], False
+        self.scorer = Scorer(
+            embed,
+            WATCHLIST,
+            RESPONSE,
+            status={"mic": self.status},
+            rate=RATE,
+            hop=HOP,
+            silence_dbfs=-70.0,
+            known=lambda _: memory or {},
+        )
+        listen(self.blocks(samples, block, gap_at), self.buffer, self.status)
+        windows = Windows(
+            {"mic": self.buffer}, {"mic": self.status}, length=LENGTH, hop=HOP, stop=threading.Event()
+        )
+        analyse(windows, self.scorer, detector(), on_scores=self.scores.append, on_event=self.events.append)
+
+    @staticmethod
+    def blocks(samples, size, gap_at):
+        for start in range(0, len(samples), size):
+            part = samples[start : start + size]
+            yield AudioBlock("mic", start, part, 1000 + (start + len(part)) / RATE, gap=start == gap_at)
+
+
+def scene(*parts):
+    """Rising (the label), falling, or silent seconds."""
+    second = np.linspace(0.1, 0.5, RATE, dtype=np.float32)
+    forms = {"/": second, "\\": second[::-1], "_": np.zeros(RATE, np.float32)}
+    return np.concatenate([forms[part] for part in "".join(parts)])
+
+
+def shape(samples):
+    flow = Flow(samples)
+    return [(round(event.start / RATE, 1), event.stop is not None) for event in flow.events]
+
+
+@pytest.mark.parametrize("block", [1, 7, 50, 200, 433])
+def test_events_do_not_depend_on_the_size_of_blocks(block):
+    samples = scene("\\\\", "//////", "\\\\\\\\")
+    flow = Flow(samples, block=block)
+    assert [(e.start, e.stop, e.score, e.reason) for e in flow.events] == [
+        (e.start, e.stop, e.score, e.reason) for e in Flow(samples, block=len(samples)).events
+    ]
+    assert len(flow.events) == 2
+    assert flow.status.scored == len(flow.scores) == 11
+
+
+def test_every_event_ends_at_the_end_of_the_source():
+    events = Flow(scene("\\\\", "////")).events
+    assert [(event.stop is None, event.reason) for event in events] == [(True, None), (False, "end")]
+
+
+def test_an_event_ends_where_audio_was_lost():
+    samples = scene("\\\\", "////////")
+    events = Flow(samples, gap_at=600).events
+    assert [event.reason for event in events] == [None, "gap", None, "end"]
+    assert events[1].stop <= 600 < events[2].stop if events[2].stop else True
+
+
+def test_windows_of_silence_score_zero_end_events_and_are_counted():
+    flow = Flow(scene("\\\\", "////", "____"))
+    assert flow.status.gated == {"digital_silence": 3}
+    assert [event.reason for event in flow.events] == [None, "quiet"]
+    assert flow.scores[-1].values.tolist() == [0.0]
+    assert flow.scores[-1].level_dbfs == float("-inf")
+
+
+def test_samples_that_are_no_numbers_are_counted_and_reach_no_score():
+    samples = scene("//////")
+    samples[250] = np.nan
+    flow = Flow(samples)
+    assert flow.status.gated == {"non_finite": 2}
+    assert all(np.isfinite(scores.values).all() for scores in flow.scores)
+
+
+@pytest.mark.parametrize("gain_db", [-20.0, 10.0])
+def test_a_quieter_or_louder_scene_gives_the_same_events(gain_db):
+    samples = scene("\\\\", "//////", "\\\\\\\\")
+    other = Flow(samples * np.float32(10 ** (gain_db / 20)))
+    assert [(e.start, e.stop) for e in other.events] == [(e.start, e.stop) for e in Flow(samples).events]
+    for one, two in zip(Flow(samples).scores, other.scores, strict=True):
+        assert one.values == pytest.approx(two.values, abs=1e-5)
+
+
+def test_what_is_known_of_the_room_is_used_and_what_is_learnt_can_be_asked():
+    fresh, used = Flow(scene("\\\\\\")), Flow(scene("\\\\\\"), memory={"dog": 4.0})
+    assert used.scores[0].values < fresh.scores[0].values
+    assert used.scorer.ambience("mic") == {"dog": pytest.approx(4.0)}
+
+
+def test_a_failing_source_still_closes_its_buffer():
+    buffer, status = RingBuffer(1000, RATE), SourceStatus("mic")
+
+    def blocks():
+        yield AudioBlock("mic", 0, np.zeros(10, np.float32), 1.0)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        listen(blocks(), buffer, status)
+    assert buffer.closed
+    assert (status.captured, status.ended) == (10, True)
+
+
+def test_the_level_is_that_of_the_newest_hop():
+    status = SourceStatus("mic")
+    scorer = Scorer(
+        embed, WATCHLIST, RESPONSE, status={"mic": status}, rate=RATE, hop=HOP, silence_dbfs=-70.0
+    )
+    samples = np.concatenate([np.full(RATE, 0.5, np.float32), np.full(RATE, 0.1, np.float32)])
+    (scores,) = scorer.score([Window("mic", 0, samples, 2.0)], lambda _: frozenset())
+    assert scores.level_dbfs == pytest.approx(-20.0, abs=0.01)
+    assert status.level_dbfs == scores.level_dbfs

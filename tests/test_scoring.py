@@ -1,0 +1,114 @@
+"""Scores: per label, independent of the other labels, steady against the room."""
+
+import json
+
+import numpy as np
+import pytest
+
+from monitor import scoring
+from monitor.scoring import Ambience, Response
+from monitor.types import ModelError
+from monitor.watchlist import Watchlist
+
+
+def unit(*values):
+    vector = np.array(values, dtype=np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+DOG, CAT, RAIN, TALK = np.eye(4, dtype=np.float32)
+
+
+def watchlist(prototypes, rival_vectors, rivals):
+    return Watchlist(
+        labels=tuple(f"label{i}" for i in range(len(prototypes))),
+        prototypes=np.stack(prototypes),
+        rival_vectors=np.stack(rival_vectors) if rival_vectors else np.zeros((0, 4), np.float32),
+        rivals=np.array(rivals, dtype=bool).reshape(len(prototypes), len(rival_vectors)),
+        fingerprints=("",) * len(prototypes),
+    )
+
+
+def test_without_rivals_the_margin_is_the_cosine():
+    audio = unit(3, 4, 0, 0)
+    assert scoring.margins(audio, watchlist([DOG, CAT], [], [])) == pytest.approx([0.6, 0.8])
+
+
+def test_only_its_own_rivals_speak_against_a_label():
+    audio = unit(3, 4, 0, 0)
+    margins = scoring.margins(audio, watchlist([DOG, DOG, DOG], [CAT, TALK], [[1, 0], [0, 1], [0, 0]]))
+    assert margins == pytest.approx([0.6 - 0.8, 0.6 - 0.0, 0.6])
+
+
+def test_a_distant_rival_beside_a_near_one_changes_next_to_nothing():
+    audio = unit(3, 4, 0, 0)
+    (near,) = scoring.margins(audio, watchlist([DOG], [CAT], [[1]]))
+    (both,) = scoring.margins(audio, watchlist([DOG], [CAT, TALK], [[1, 1]]))
+    assert both == pytest.approx(near, abs=1e-4)
+
+
+def test_a_label_added_or_removed_does_not_change_the_others():
+    audio = unit(1, 2, 3, 4)
+    alone = scoring.margins(audio, watchlist([DOG], [TALK], [[1]]))
+    beside = scoring.margins(audio, watchlist([DOG, RAIN], [TALK, CAT], [[1, 0], [0, 1]]))
+    assert beside[0] == alone[0]
+
+
+def test_the_score_is_half_at_the_centre_where_the_room_has_nothing_of_the_label():
+    response = Response(scale=20.0, centre=0.1, ambience=-4.0)
+    logits = scoring.logits(np.array([0.1, 0.2, 0.0], dtype=np.float32), response)
+    values = scoring.scores(logits, np.zeros(3, np.float32))
+    assert values == pytest.approx([0.5, 1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))])
+    assert values.dtype == np.float32
+
+
+def test_half_of_what_the_room_gives_a_label_is_taken_off():
+    logit = np.array([1.0], dtype=np.float32)
+    assert scoring.scores(logit, np.array([2.0], np.float32)) == pytest.approx([0.5])
+
+
+def test_ambience_equals_the_quantile_of_the_last_minute_taken_at_once():
+    random = np.random.default_rng(0).standard_normal((25, 2)).astype(np.float32)
+    ambience = Ambience(np.array([-3.0, -3.0], np.float32), memory=10)
+    for count, logit in enumerate(random, start=1):
+        ambience.update(logit, np.array([False, False]))
+        held = np.concatenate([np.full((max(0, 10 - count), 2), -3.0), random[max(0, count - 10) : count]])
+        assert ambience.level == pytest.approx(np.quantile(held, 0.9, axis=0), abs=1e-5)
+
+
+def test_before_anything_was_heard_ambience_is_what_was_known():
+    assert Ambience(np.array([-3.0, 1.0], np.float32), memory=60).level == pytest.approx([-3.0, 1.0])
+
+
+def test_a_label_that_is_being_heard_does_not_become_ambience():
+    ambience = Ambience(np.array([-3.0, -3.0], np.float32), memory=10)
+    for _ in range(30):
+        ambience.update(np.array([5.0, 5.0], np.float32), np.array([True, False]))
+    assert ambience.level == pytest.approx([-3.0, 5.0])
+
+
+def test_an_estimated_response_fires_three_deviations_above_the_usual():
+    margins = np.random.default_rng(0).normal(-0.1, 0.05, (400, 12)).astype(np.float32)
+    response = scoring.estimate_response(margins)
+    edge = np.array([np.quantile(margins, 0.9) + 3 * margins.std()], dtype=np.float32)
+    ambience = np.array([response.ambience], dtype=np.float32)
+    assert scoring.scores(scoring.logits(edge, response), ambience) == pytest.approx([0.5], abs=1e-3)
+    usual = np.array([np.median(margins)], dtype=np.float32)
+    assert scoring.scores(scoring.logits(usual, response), ambience)[0] < 0.01
+
+
+def test_a_checkpoint_on_which_all_sounds_are_alike_does_not_get_an_endless_scale():
+    assert scoring.estimate_response(np.full((6, 12), 0.2, np.float32)).scale <= 75.0
+
+
+def test_a_response_is_read_from_beside_the_checkpoint(tmp_path):
+    assert scoring.read_response(tmp_path) is None
+    (tmp_path / "detection.json").write_text(json.dumps({"scale": 20, "centre": 0.1, "ambience": -4}))
+    assert scoring.read_response(tmp_path) == Response(20.0, 0.1, -4.0)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"scale": 1}', '{"scale": "x", "centre": 0, "ambience": 0}'])
+def test_a_broken_response_names_its_file(tmp_path, content):
+    (tmp_path / "detection.json").write_text(content)
+    with pytest.raises(ModelError, match=r"detection\.json: not a detection response"):
+        scoring.read_response(tmp_path)

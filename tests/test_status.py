@@ -1,0 +1,52 @@
+"""Status: alive means progress."""
+
+from monitor.status import Progress, SourceStatus, one_line
+
+
+def test_a_source_whose_windows_are_not_looked_at_has_stalled():
+    status = SourceStatus("mic")
+    progress = Progress(status, patience_seconds=10, now=0)
+    status.scored_until = 4
+    assert not progress.stalled(now=9)
+    status.captured = 100
+    assert not progress.stalled(now=19)
+    assert progress.stalled(now=20)
+    status.scored_until = 8
+    assert not progress.stalled(now=21)
+
+
+def test_a_source_that_is_known_to_be_deaf_or_at_its_end_has_not():
+    status = SourceStatus("mic")
+    progress = Progress(status, patience_seconds=10, now=0)
+    status.deaf("unplugged")
+    assert not progress.stalled(now=100)
+    status.hears()
+    assert not progress.stalled(now=101)
+    assert progress.stalled(now=200)
+    status.ended = True
+    assert not progress.stalled(now=300)
+
+
+def test_falling_behind_is_told_once_for_each_stretch():
+    status = SourceStatus("mic")
+    progress = Progress(status, patience_seconds=10, now=0)
+    told = []
+    for now, skipped in [(0, 0), (1, 1), (2, 2), (50, 3), (200, 3), (201, 4)]:
+        status.skipped = skipped
+        told.append(progress.fell_behind(now))
+    assert told == [False, True, False, False, False, True]
+
+
+def test_going_deaf_and_hearing_again_are_news_once():
+    status = SourceStatus("mic")
+    assert [status.deaf("unplugged"), status.deaf("unplugged")] == [True, False]
+    assert [status.hears(), status.hears()] == [True, False]
+    assert status.trouble is None
+
+
+def test_one_line_names_who_is_deaf_and_why():
+    heard, lost = SourceStatus("porch"), SourceStatus("nursery", skipped=3)
+    lost.deaf("unplugged")
+    assert one_line([heard, lost], 4, 0.213) == (
+        "4 labels; porch ok, nursery deaf: unplugged; real-time factor 0.21; 3 windows skipped"
+    )

@@ -1,0 +1,42 @@
+"""Threads: none dies unseen."""
+
+import threading
+
+import pytest
+
+from monitor.threads import ThreadGroup
+
+
+def test_a_thread_that_fails_stops_all_and_is_named():
+    stop = threading.Event()
+    threads = ThreadGroup(stop)
+
+    def fail():
+        raise RuntimeError("broken")
+
+    threads.start("waits", lambda: stop.wait(10) and None)
+    threads.start("fails", fail)
+    assert stop.wait(5)
+    with pytest.raises(ExceptionGroup) as caught:
+        threads.join(5)
+    (error,) = caught.value.exceptions
+    assert str(error) == "broken"
+    assert error.__notes__ == ["in thread 'fails'"]
+
+
+def test_threads_that_end_well_say_nothing():
+    threads = ThreadGroup(threading.Event())
+    done = []
+    threads.start("works", lambda: done.append(1))
+    threads.join(5)
+    assert done == [1]
+
+
+def test_a_thread_that_does_not_end_is_named_after_the_deadline():
+    release = threading.Event()
+    threads = ThreadGroup(threading.Event())
+    threads.start("stuck", lambda: release.wait(30) and None)
+    with pytest.raises(ExceptionGroup) as caught:
+        threads.join(0.05)
+    release.set()
+    assert str(caught.value.exceptions[0]) == "still running after 0.05 s: stuck"
