@@ -1,0 +1,27 @@
+"""YAML to frozen models; every fault names file, line and key."""
+
+from monitor.config.advice import warnings
+from monitor.config.arguments import replace_labels, replace_sources, source_from_argument
+from monitor.config.listening import LabelConfig, SourceConfig, confirmations
+from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, WindowConfig
+from monitor.config.password import read_password
+from monitor.config.text import example, json_schema, load
+
+__all__ = [
+    "ClipsConfig",
+    "Config",
+    "LabelConfig",
+    "ModelConfig",
+    "MqttConfig",
+    "SourceConfig",
+    "WindowConfig",
+    "confirmations",
+    "example",
+    "json_schema",
+    "load",
+    "read_password",
+    "replace_labels",
+    "replace_sources",
+    "source_from_argument",
+    "warnings",
+]

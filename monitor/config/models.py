@@ -1,0 +1,186 @@
+"""What can be configured: frozen models with the default, the range and the meaning of every key.
+
+A rule between two keys is checked at the later one, so that one fault hides no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WrapValidator,
+    field_validator,
+)
+
+from monitor.config import rules
+from monitor.config.listening import LabelConfig, SourceConfig
+from monitor.config.rules import fault
+from monitor.config.section import FilePath, Identifier, Prompt, Section
+from monitor.config.sounds import BACKGROUND, SOUNDS
+
+
+class ModelConfig(Section):
+    """The CLAP checkpoint, and what it runs on."""
+
+    checkpoint: str = Field(
+        default="starter",
+        min_length=1,
+        description="The embedded checkpoint (starter), a local directory, or a hub id such as "
+        "laion/larger_clap_general (fetch it first: clap-monitor download).",
+    )
+    revision: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Commit, tag or branch of a hub checkpoint; unset: the downloaded one.",
+    )
+    device: Annotated[str, StringConstraints(pattern=rules.DEVICE)] = Field(
+        default="auto", description="auto, cpu, cuda, cuda:0, mps; auto takes a GPU if there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Number format of the weights; auto: float32 on a CPU."
+    )
+    threads: int = Field(
+        default=1, ge=1, le=64, description="CPU threads of the model; more than are idle makes it slower."
+    )
+
+
+class WindowConfig(Section):
+    """How much audio is scored at once, and how often."""
+
+    seconds: float | None = Field(
+        default=None,
+        ge=0.1,
+        le=60,
+        description="Length of a window; must divide the checkpoint's own length. "
+        "Unset: 5, or the checkpoint's own length if that is shorter.",
+    )
+    hop_seconds: float = Field(
+        default=1.0, ge=0.01, le=60, validate_default=True, description="Time from one window to the next."
+    )
+
+    @field_validator("hop_seconds")
+    @classmethod
+    def _hears_everything(cls, hop: float, others: ValidationInfo) -> float:
+        seconds = others.data.get("seconds")
+        if seconds is not None and hop > seconds:
+            raise fault(f"{hop:g} is more than seconds ({seconds:g}); audio between windows would be unheard")
+        return hop
+
+
+class MqttConfig(Section):
+    """The broker that is told; the password is never written here."""
+
+    host: Annotated[str, StringConstraints(max_length=253), AfterValidator(rules.check_host)] | None = Field(
+        default=None, description="Name or IP address of the broker; unset: no MQTT."
+    )
+    port: int = Field(default=1883, ge=1, le=65_535, description="Port of the broker; usually 8883 with tls.")
+    tls: bool = Field(default=False, description="Whether to encrypt the connection.")
+    ca_file: FilePath | None = Field(
+        default=None, description="Certificates to trust; unset: those of the system. Needs tls."
+    )
+    username: str | None = Field(default=None, min_length=1, description="User; unset: anonymous.")
+    password_file: FilePath | None = Field(
+        default=None,
+        description="File whose first line is the password; a relative name is looked for among the systemd "
+        "credentials first. Needs username.",
+    )
+    password_env: Annotated[str, StringConstraints(pattern=rules.ENVIRONMENT)] | None = Field(
+        default=None, description="Environment variable that holds the password, instead of password_file."
+    )
+    client_id: str | None = Field(
+        default=None, min_length=1, max_length=100, description="MQTT client id; unset: clap-monitor-NODE."
+    )
+    base_topic: Annotated[str, StringConstraints(max_length=200), AfterValidator(rules.check_base_topic)] = (
+        Field(default="clap-monitor", description="First part of every topic.")
+    )
+    qos: Annotated[Literal[0, 1, 2], BeforeValidator(rules.check_whole)] = Field(
+        default=1, description="Delivery: 0 at most once, 1 at least once, 2 exactly once."
+    )
+    keepalive_seconds: int = Field(
+        default=30, ge=5, le=3600, description="Time after which a silent connection is checked."
+    )
+
+    @field_validator("ca_file")
+    @classmethod
+    def _has_tls(cls, path: Path | None, others: ValidationInfo) -> Path | None:
+        if path is not None and others.data.get("tls") is False:
+            raise fault("is of use only with tls: true")
+        return path
+
+    @field_validator("password_file", "password_env")
+    @classmethod
+    def _has_user(cls, value: Any, others: ValidationInfo) -> Any:
+        if value is not None and others.data.get("username", "") is None:
+            raise fault("is of use only with a username")
+        if value is not None and others.data.get("password_file") is not None:
+            raise fault("is one too many beside password_file; keep one of the two")
+        return value
+
+
+class ClipsConfig(Section):
+    """Short recordings of events."""
+
+    enabled: bool = Field(default=False, description="Whether to record clips at all; off for privacy.")
+    before_seconds: float = Field(default=5.0, ge=0, le=30, description="Audio kept from before the event.")
+    after_seconds: float = Field(default=5.0, ge=0, le=30, description="Audio kept from after the event.")
+    max_megabytes: int = Field(
+        default=1000, ge=1, le=10_000_000, description="Size of all clips; the oldest are removed beyond it."
+    )
+
+
+def _sources(value: object, validate: Callable[[Any], Any]) -> Any:
+    found = [*rules.repeated(value, "name", "sources"), *rules.readers_of_standard_input(value)]
+    return rules.with_faults(value, validate, found)
+
+
+def _labels(value: object, validate: Callable[[Any], Any]) -> Any:
+    return rules.with_faults(value, validate, rules.repeated(value, "id", "labels"))
+
+
+class Config(Section):
+    """Everything the monitor can be told; the defaults are a working monitor of one microphone."""
+
+    node: Identifier = Field(default="home", description="Name of this monitor, also in MQTT topics.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much is logged: debug, info, warning, error."
+    )
+    model: ModelConfig = Field(default=ModelConfig(), description="The CLAP checkpoint, and what it runs on.")
+    window: WindowConfig = Field(
+        default=WindowConfig(), description="How much audio is scored at once, and how often."
+    )
+    sources: Annotated[tuple[SourceConfig, ...], WrapValidator(_sources), Field(strict=False)] = Field(
+        default=(SourceConfig(name="microphone", kind="microphone"),),
+        min_length=1,
+        max_length=32,
+        description="What to listen to.",
+    )
+    silence_dbfs: float = Field(
+        default=-70.0,
+        ge=-200,
+        le=0,
+        description="Windows quieter than this, in dB of full scale, are not scored.",
+    )
+    background: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(
+        default=BACKGROUND,
+        max_length=100,
+        description="Sounds that are no event, for all labels; never one that contains a label's sound.",
+    )
+    labels: Annotated[tuple[LabelConfig, ...], WrapValidator(_labels), Field(strict=False)] = Field(
+        default=tuple(LabelConfig(id=key, **sound._asdict()) for key, sound in SOUNDS.items()),
+        min_length=1,
+        max_length=200,
+        description="The sounds to listen for.",
+    )
+    mqtt: MqttConfig = Field(
+        default=MqttConfig(), description="The broker that is told; the password is never written here."
+    )
+    clips: ClipsConfig = Field(default=ClipsConfig(), description="Short recordings of events.")
+    recordings: FilePath = Field(default=Path("recordings"), description="Directory of the clips.")
+    state: FilePath = Field(default=Path("state"), description="Directory of what is kept across restarts.")

@@ -1,0 +1,165 @@
+"""What a single value must be like, beyond its type and range."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+ID = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+DEVICE = r"^(auto|cpu|cuda|cuda:[0-9]{1,2}|mps)$"
+ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+PATTERNS: dict[str, str] = {
+    ID: "an identifier of 1 to 32 letters a-z, digits, _ and -, the first a letter or a digit",
+    DEVICE: "one of auto, cpu, cuda, cuda:0, mps",
+    ENVIRONMENT: "the name of an environment variable",
+}
+"""What each pattern means, in words."""
+
+Place = tuple[str | int, ...]
+"""Where a value stands: keys and list indices from the root."""
+
+
+def fault(text: str) -> PydanticCustomError:
+    """Error whose words are ready for the person who wrote the configuration."""
+    return PydanticCustomError("plain", "{text}", {"text": text})
+
+
+def one_line(text: str) -> str:
+    """Text with every run of white space made one space."""
+    return " ".join(text.split())
+
+
+def slug(text: str) -> str:
+    """Make an identifier, at most 32 characters, of a text; empty if nothing of it can stand in one."""
+    plain = unicodedata.normalize("NFKD", text.lower())
+    letters = "".join(character for character in plain if not unicodedata.combining(character))
+    return re.sub(r"[^a-z0-9]+", "_", letters).strip("_")[:32].strip("_")
+
+
+def check_whole(value: object) -> object:
+    """Refuse what Python holds equal to a whole number: to a choice of 0, 1, 2, ``true`` looks like 1."""
+    if value is not None and type(value) is not int:
+        raise PydanticCustomError("literal_error", "not a whole number")
+    return value
+
+
+def check_host(host: str) -> str:
+    """Refuse addresses, ports and, above all, secrets in the name of the broker."""
+    if "@" in host:
+        raise fault(  # the value is not repeated: it may hold a password
+            "holds more than the broker's name; write the user as username, "
+            "and the password in the file named by password_file"
+        )
+    if "://" in host or "/" in host:
+        raise fault(f'"{host}" is an address; write only the name, and tls and port as keys of their own')
+    if ":" in host and not _is_ip_address(host):
+        raise fault(f'"{host}" holds a colon; write the port as a key of its own')
+    if not host or any(character.isspace() or not character.isprintable() for character in host):
+        raise fault(f'"{host}" is not the name or the IP address of a broker')
+    return host
+
+
+def check_base_topic(topic: str) -> str:
+    """Refuse what MQTT does not allow in the first part of a topic, or hides."""
+    if not topic:
+        raise fault('is empty; the default is "clap-monitor"')
+    if any(character in topic for character in "+#"):
+        raise fault(f'"{topic}" holds a wildcard; a topic that is published to has no + and no #')
+    if not topic.isprintable():
+        raise fault("holds a control character; use letters, digits, / and -")
+    if topic.startswith("/") or topic.endswith("/") or "//" in topic:
+        raise fault(f'"{topic}" has an empty level; it must not start or end with / nor hold //')
+    if topic.startswith("$"):
+        raise fault(f'"{topic}" starts with $, which is reserved for the broker')
+    return topic
+
+
+def check_path(path: Path) -> Path:
+    """Path with ``~`` replaced by the home directory."""
+    text = str(path)
+    if not text.isprintable():
+        raise fault("holds a control character; write the path of a file or a directory")
+    if re.match(r"[a-z]+:/", text):
+        raise fault(f'"{text}" is a network address; write the path of a file')
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise fault(f'"{text}" starts with ~, but the home directory is unknown; write it out') from error
+
+
+def check_present(path: object) -> object:
+    """Refuse the empty text, which would silently mean the working directory."""
+    if path == "":
+        raise fault('is empty; write a path, or "." for the working directory')
+    return path
+
+
+def check_sound_card(device: object) -> object:
+    """Refuse anything but the name or the index of a sound card, in one fault instead of one per type."""
+    if isinstance(device, bool) or not isinstance(device, str | int | None):
+        raise fault("is neither a part of a device's name nor its index; see `clap-monitor devices`")
+    if isinstance(device, int) and device < 0:
+        raise fault(f"{device} is not the index of a device; see `clap-monitor devices`")
+    if isinstance(device, str) and not device.strip():
+        raise fault("is empty; remove the key to use the system's default device")
+    return device
+
+
+def repeated(items: object, key: str, what: str) -> Iterable[tuple[Place, str]]:
+    """Faults of the items whose ``key`` an earlier one has, also among items that are not valid."""
+    first: dict[str, int] = {}
+    for index, item in enumerate(items if isinstance(items, list | tuple) else ()):
+        value = item.get(key) if isinstance(item, dict) else getattr(item, key, None)
+        if isinstance(value, str) and first.setdefault(value, index) != index:
+            yield (
+                (index, key),
+                f'"{value[:60]}" is the {key} of {what}[{first[value]}] already; choose another',
+            )
+
+
+def readers_of_standard_input(sources: object) -> Iterable[tuple[Place, str]]:
+    """Faults of the sources that would read what an earlier one reads."""
+    first: int | None = None
+    for index, source in enumerate(sources if isinstance(sources, list | tuple) else ()):
+        kind = source.get("kind") if isinstance(source, dict) else getattr(source, "kind", None)
+        if kind == "pcm" and first is None:
+            first = index
+        elif kind == "pcm":
+            yield (index, "kind"), f"sources[{first}] reads standard input already; only one source can"
+
+
+def with_faults(value: object, validate: Callable[[Any], Any], found: Iterable[tuple[Place, str]]) -> Any:
+    """Validate ``value``; a fault inside one item hides none between items, nor the other way round."""
+    faults = [InitErrorDetails(type=fault(text), loc=place, input=None) for place, text in found]
+    try:
+        validated = validate(value)
+    except ValidationError as error:
+        faults.extend(
+            InitErrorDetails(
+                type=PydanticCustomError(
+                    each["type"], "{message}", {"message": each["msg"], **each.get("ctx", {})}
+                ),
+                loc=each["loc"],
+                input=each["input"],
+            )
+            for each in error.errors()
+        )
+    if faults:
+        raise ValidationError.from_exception_data("configuration", faults, hide_input=True)
+    return validated
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""The configuration as text: reading a file, the packaged example, the JSON Schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from monitor.config.faults import explain, key_path
+from monitor.config.models import Config
+from monitor.config.yaml_lines import MAX_BYTES, YamlError, parse
+from monitor.types import ConfigError
+
+_EXAMPLE = Path(__file__).parents[1] / "example.yaml"
+
+
+def load(path: Path | str) -> Config:
+    """Read a configuration; what it leaves out has the default.
+
+    Parameters
+    ----------
+    path : Path or str
+        A YAML file in UTF-8 of at most 256 KiB; may be empty.
+
+    Raises
+    ------
+    ConfigError
+        With one line for each fault: ``path:LINE: labels[2].threshold: 1.4 is not in [0, 1]``.
+    """
+    text = _read(Path(path))
+    try:
+        document = parse(text)
+    except YamlError as error:
+        raise ConfigError(f"{path}:{error.line}: {error.message}") from error
+    faults = document.duplicates
+    config = None
+    try:
+        config = Config.model_validate(document.data)
+    except ValidationError as error:
+        faults = [*faults, *explain(error, Config, document.root)]
+    if config is None or faults:
+        raise ConfigError(
+            "\n".join(_line(path, *fault) for fault in sorted(faults, key=lambda each: each[0]))
+        )
+    return config
+
+
+def example() -> str:
+    """Text of the commented example, which equals the defaults."""
+    return _EXAMPLE.read_text(encoding="utf-8")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the configuration, with the meaning of every key.
+
+    What holds between two keys is not in it; `load` checks that.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Config.model_json_schema(),
+        "title": "clap-monitor configuration",
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file; write one with: clap-monitor init {path}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{str(path)!r}: is not the name of a file") from error
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: is larger than {MAX_BYTES // 1024} KiB; that is no configuration")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        ) from error
+
+
+def _line(path: Path | str, line: int, place: tuple[str | int, ...], message: str) -> str:
+    key = f"{key_path(place)}: " if place else ""
+    return f"{path}:{line}: {key}{message}"

@@ -1,0 +1,249 @@
+"""YAML text to plain data and the line of everything in it.
+
+The parser's events are read one by one, so that depth and size are bounded before anything is built,
+duplicate keys are seen, and scalars mean what they look like: YAML 1.1 makes a number of ``12:30``
+and of ``010``, and a text of ``1e-3``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import yaml
+
+MAX_BYTES = 256 * 1024
+_MAX_DEPTH = 20
+_MAX_DIGITS = 18  # of a whole number; more are no number anybody means
+_TOO_DEEP = f"nested more than {_MAX_DEPTH} levels deep"
+_MAX_NODES = 50_000  # with every alias written out: a few lines of aliases can mean billions of values
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_SPECIAL: dict[str, bool | float | None] = {
+    **dict.fromkeys(("", "~", "null"), None),
+    **dict.fromkeys(("true", "yes", "on"), True),
+    **dict.fromkeys(("false", "no", "off"), False),
+    **dict.fromkeys((".inf", "+.inf"), float("inf")),
+    "-.inf": float("-inf"),
+    ".nan": float("nan"),
+}
+_TAG = "a tag (!) cannot stand here; put text that starts with ! in quotes"
+_PROBLEMS = {
+    "cannot start any token": "a character that cannot stand here (a tab, @, ` or %): indent with spaces, "
+    "and put text in quotes",
+    "mapping values are not allowed": "a colon that cannot stand here: indent like the lines above, "
+    "and put text that holds a colon in quotes",
+    "could not find expected ':'": "a key without a colon and a space after it",
+    "expected <block end>": "this line is not indented like those it belongs to",
+    "expected ',' or": "a list or mapping in brackets is not closed, or lacks a comma",
+    "unexpected end of stream": "a quote is opened and never closed",
+    "unknown escape character": "in \"double quotes\" a backslash is written twice; or use 'single quotes'",
+    "expected the node content": "a value is missing",
+    "expected '<document start>'": "text that belongs to nothing above it",
+    "alphabetic or numeric character": "a & or * without a name; put text that starts with & or * in quotes",
+    "undefined tag handle": _TAG,
+}
+_BEGINS_EARLIER = ("could not find expected ':'", "expected ',' or", "unexpected end of stream")
+"""Problems that are noticed long after the line where they begin."""
+
+Value = None | bool | int | float | str
+Data = Value | list["Data"] | dict[str, "Data"]
+
+
+@dataclass(slots=True)
+class Node:
+    """A value of the document, and where it stands."""
+
+    line: int
+    """Line on which the value starts, from 1."""
+    value: Value = None
+    text: str | None = None
+    """A scalar as it is written, without quotes; None for a list or a mapping."""
+    quoted: bool = False
+    items: list[Node] | None = None
+    keys: dict[str, tuple[int, Node]] | None = None
+    """Line of the key, and the value."""
+
+    def plain(self, depth: int = 0) -> Data:
+        """Nested lists and dictionaries; aliases nest where the text does not."""
+        if depth > _MAX_DEPTH:
+            raise YamlError(self.line, _TOO_DEEP)
+        if self.items is not None:
+            return [item.plain(depth + 1) for item in self.items]
+        if self.keys is not None:
+            return {key: node.plain(depth + 1) for key, (_, node) in self.keys.items()}
+        return self.value
+
+    def find(self, place: tuple[str | int, ...]) -> tuple[int, Node | None]:
+        """Line of the value at ``place`` and the value; of a missing one, its parent's line and None."""
+        node, line = self, self.line
+        for step in place:
+            if node.keys is not None and step in node.keys:
+                line, node = node.keys[str(step)]
+            elif node.items is not None and isinstance(step, int) and step < len(node.items):
+                node = node.items[step]
+                line = node.line
+            else:
+                return line, None
+        return line, node
+
+
+class YamlError(ValueError):
+    """The text is no YAML that can be used."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+@dataclass(slots=True)
+class Document:
+    """A YAML document."""
+
+    root: Node
+    data: Data = None
+    """Nested lists and dictionaries; of an empty document, an empty dictionary."""
+    duplicates: list[tuple[int, tuple[str | int, ...], str]] = field(default_factory=list)
+    """Line, place and message of every key that is given twice."""
+
+
+def parse(text: str) -> Document:
+    """Read one YAML document; an empty one is an empty mapping.
+
+    Raises
+    ------
+    YamlError
+        On the first thing after which the rest cannot be understood.
+    """
+    try:
+        document = _Reader(yaml.parse(text, Loader=yaml.SafeLoader)).document()
+        document.data = document.root.plain()
+    except yaml.MarkedYAMLError as error:
+        problem = error.problem or ""
+        earlier = any(part in problem for part in _BEGINS_EARLIER)
+        mark = (earlier and error.context_mark) or error.problem_mark
+        raise YamlError(mark.line + 1 if mark else 1, _in_words(problem)) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlError(line, "a character that YAML does not allow; write the line anew") from error
+    return document
+
+
+def _in_words(problem: str) -> str:
+    for part, words in _PROBLEMS.items():
+        if part in problem:
+            return words
+    return problem or "the text ends too early"
+
+
+class _Reader:
+    """Builds the tree from the events."""
+
+    def __init__(self, events: Iterator[yaml.Event]) -> None:
+        self._events = events
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._nodes = 0
+        self._document = Document(Node(1, keys={}))
+
+    def document(self) -> Document:
+        next(self._events)  # the start of the stream
+        if isinstance(next(self._events), yaml.DocumentStartEvent):
+            root = self._node(next(self._events), ())
+            if root.text is None or root.value is not None:
+                self._document.root = root
+            next(self._events)  # the end of the document
+            another = next(self._events)
+            if isinstance(another, yaml.DocumentStartEvent):
+                raise YamlError(_line(another), "a second document begins (---); keep one")
+        return self._document
+
+    def _node(self, event: yaml.Event, place: tuple[str | int, ...]) -> Node:
+        line = _line(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            raise YamlError(line, _PROBLEMS["expected the node content"])
+        before = self._nodes
+        self._count(1, line)
+        if event.tag is not None:
+            raise YamlError(line, _TAG)
+        if len(place) > _MAX_DEPTH:
+            raise YamlError(line, _TOO_DEEP)
+        if isinstance(event, yaml.ScalarEvent):
+            _refuse_half_characters(event.value, line)
+            quoted = not event.implicit[0]
+            node = Node(line, event.value if quoted else scalar(event.value), event.value, quoted)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = Node(line, items=list(self._items(place)))
+        else:
+            node = Node(line, keys=self._keys(place))
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node, self._nodes - before
+        return node
+
+    def _items(self, place: tuple[str | int, ...]) -> Iterator[Node]:
+        index = 0
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            yield self._node(event, (*place, index))
+            index += 1
+
+    def _keys(self, place: tuple[str | int, ...]) -> dict[str, tuple[int, Node]]:
+        keys: dict[str, tuple[int, Node]] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            line = _line(event)
+            if not isinstance(event, yaml.ScalarEvent):
+                raise YamlError(
+                    line, "a key must be a word; put text that starts with {, [, * or ? in quotes"
+                )
+            _refuse_half_characters(event.value, line)
+            if event.value == "<<" and event.implicit[0]:
+                raise YamlError(line, "merge keys (<<) are not understood; write the keys out")
+            node = self._node(next(self._events), (*place, event.value))
+            if event.value in keys:
+                first = keys[event.value][0]
+                self._document.duplicates.append(
+                    (line, (*place, event.value), f"is given twice, first in line {first}; keep one")
+                )
+            else:
+                keys[event.value] = line, node
+        return keys
+
+    def _alias(self, event: yaml.AliasEvent) -> Node:
+        line = _line(event)
+        if event.anchor not in self._anchors:
+            raise YamlError(
+                line, "the alias (*) has no anchor (&) above it; put text that starts with * in quotes"
+            )
+        node, size = self._anchors[event.anchor]
+        self._count(size, line)
+        return node
+
+    def _count(self, nodes: int, line: int) -> None:
+        self._nodes += nodes
+        if self._nodes > _MAX_NODES:
+            raise YamlError(line, f"more than {_MAX_NODES} values, aliases written out")
+
+
+def scalar(text: str) -> Value:
+    """Value of an unquoted word: nothing, true or false, a number, or else text."""
+    special = text.lower()
+    if special in _SPECIAL:
+        return _SPECIAL[special]
+    if _INTEGER.fullmatch(text) and len(text) <= _MAX_DIGITS:
+        return int(text)
+    if _NUMBER.fullmatch(text) and not re.match(r"[-+]?0[0-9]", text):
+        return float(text)
+    return text
+
+
+def _refuse_half_characters(text: str, line: int) -> None:
+    r"""Refuse what only an escape such as ``"\ud83d"`` can write: it cannot be printed or sent."""
+    if not text.isascii() and re.search("[\ud800-\udfff]", text):
+        raise YamlError(line, "an escape (\\u) that is no character; write the character itself")
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark is not None else 1

@@ -1,0 +1,111 @@
+"""Models, example and schema say the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from monitor.config import Config, LabelConfig, MqttConfig, SourceConfig, example, json_schema, load
+
+COPY = Path(__file__).parents[2] / "config" / "monitor.yaml"
+
+
+def properties(schema):
+    """Section, key and description of everything that can stand in the file."""
+    for name, section in {"": schema, **schema["$defs"]}.items():
+        for key, each in section.get("properties", {}).items():
+            yield name, key, each.get("description") or described_by(schema, each)
+
+
+def described_by(schema, each):
+    """What a section says of itself; pydantic does not repeat it at the key."""
+    return schema["$defs"][each["$ref"].rpartition("/")[2]]["description"] if "$ref" in each else None
+
+
+def uncommented(text):
+    """The example with every key set that is unset by default, but the second way to name a password."""
+    return re.sub(r"^( *)#(?=[a-z_]+: |- )(?!password_env)", r"\1", text, flags=re.MULTILINE)
+
+
+def test_the_example_equals_the_defaults():
+    assert load(COPY) == Config()
+
+
+def test_the_packaged_example_is_the_configuration_of_the_repository():
+    assert COPY.read_bytes() == example().encode()
+
+
+def test_the_example_shows_every_key():
+    shown = set(re.findall(r"^[ #-]*([a-z_]+):", example(), flags=re.MULTILINE))
+    known = {key for _, key, _ in properties(json_schema())}
+    assert shown == known
+
+
+def test_every_key_that_the_example_leaves_unset_can_be_set(tmp_path):
+    path = tmp_path / "monitor.yaml"
+    path.write_text(uncommented(example()).replace("tls: false", "tls: true"))
+    config = load(path)
+    assert [source.kind for source in config.sources] == ["microphone", "file", "pcm"]
+    assert (config.mqtt.host, config.labels[0].name, config.window.seconds) == (
+        "broker.local",
+        "Crying baby",
+        5,
+    )
+
+
+def test_the_schema_describes_every_key():
+    missing = [(section, key) for section, key, words in properties(json_schema()) if not words]
+    assert missing == []
+
+
+def test_the_schema_is_of_the_draft_it_names_and_forbids_unknown_keys():
+    schema = json_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert all(section["additionalProperties"] is False for section in [schema, *schema["$defs"].values()])
+
+
+def test_a_title_is_made_from_the_identifier():
+    assert LabelConfig(id="baby_cry", prompts=("x",)).title == "Baby cry"
+    assert LabelConfig(id="baby_cry", prompts=("x",), name="Lea").title == "Lea"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "release", "expected"),
+    [(0.5, None, 0.35), (0.1, None, 0.0), (0.5, 0.5, 0.5), (0.6, None, 0.45)],
+)
+def test_an_event_is_released_a_little_below_its_threshold(threshold, release, expected):
+    label = LabelConfig(id="a", prompts=("x",), threshold=threshold, release_threshold=release)
+    assert label.release == expected
+
+
+def test_a_configuration_never_changes():
+    config = Config()
+    with pytest.raises(ValidationError):
+        config.node = "attic"
+    assert hash(config) == hash(Config())
+
+
+def test_a_value_stays_out_of_the_text_of_an_error():
+    with pytest.raises(ValidationError) as caught:
+        MqttConfig(host="me:hunter2@broker")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["broker", "broker.local", "192.168.1.2", "::1", "fe80::1"])
+def test_a_broker_has_a_name_or_an_address(host):
+    assert MqttConfig(host=host).host == host
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"kind": "microphone", "device": 0, "rate": 44100, "channel": 2},
+        {"kind": "file", "path": "a.wav", "pace": "fast", "channel": 1},
+        {"kind": "pcm", "rate": 8000, "format": "u8", "channels": 2, "channel": 2},
+    ],
+)
+def test_a_source_takes_every_key_of_its_kind(keys):
+    source = SourceConfig.model_validate({"name": "a", **keys})
+    assert source.model_fields_set == {"name", *keys}
+    assert SourceConfig.model_validate(source.model_dump(exclude_unset=True)) == source

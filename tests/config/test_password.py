@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from monitor.config import MqttConfig, read_password
+from monitor.types import ConfigError
+
+
+def in_file(path):
+    return MqttConfig(username="me", password_file=Path(path))
+
+
+def test_no_password_is_none():
+    assert read_password(MqttConfig(), {}) is None
+
+
+@pytest.mark.parametrize("content", ["hunter2", "hunter2\n", "hunter2\r\n"])
+def test_a_password_is_the_line_in_the_file(tmp_path, content):
+    (tmp_path / "password").write_text(content)
+    assert read_password(in_file(tmp_path / "password"), {}) == "hunter2"
+
+
+def test_spaces_are_part_of_a_password(tmp_path):
+    (tmp_path / "password").write_text(" hunter 2 \n")
+    assert read_password(in_file(tmp_path / "password"), {}) == " hunter 2 "
+
+
+def test_a_relative_name_is_looked_for_among_the_credentials_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "password").write_text("here")
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    environment = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    assert read_password(in_file("password"), environment) == "here"
+    (credentials / "password").write_text("credential")
+    assert read_password(in_file("password"), environment) == "credential"
+    assert read_password(in_file(tmp_path / "password"), environment) == "here"
+
+
+def test_a_password_is_the_environment_variable():
+    mqtt = MqttConfig.model_validate({"username": "me", "password_env": "BROKER"})
+    assert read_password(mqtt, {"BROKER": "hunter2"}) == "hunter2"
+    with pytest.raises(ConfigError, match=r"mqtt\.password_env: the environment variable BROKER is not set"):
+        read_password(mqtt, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"hunter2\nother\n", "holds more than one line"),
+        (b"hunter2\xff", "is not UTF-8"),
+        (b"x" * 70_000, "holds more than one line"),
+    ],
+)
+def test_a_password_that_is_not_there_is_one_line_without_it(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "password").write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as caught:
+        read_password(in_file(tmp_path / "password"), {})
+    assert "\n" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_directory_is_no_password(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        read_password(in_file(tmp_path), {})
