@@ -57,8 +57,8 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{where}: no such file; write the password into it") from error
     except OSError as error:
         raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{where}: is not UTF-8 text") from error.with_traceback(None)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{where}: is not UTF-8 text") from None  # which holds the password
     if not password:
         raise ConfigError(f"{where}: is empty; write the password into it")
     if "\n" in password or len(content) > _MAX_BYTES:

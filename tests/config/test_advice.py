@@ -60,7 +60,10 @@ def test_the_same_confirmation_is_met_by_shorter_hops_only_inside_a_window():
 
 def test_a_hop_longer_than_the_window_of_the_checkpoint_is_named():
     assert advice(seconds=1.0, window=WindowConfig(hop_seconds=1.5)) == [
-        "window.hop_seconds: 1.5 is more than the window of 1 s; 0.5 s of audio in every 1.5 s will be unheard",
+        (
+            "window.hop_seconds: 1.5 is more than the window of 1 s; 0.5 s of audio in every 1.5 s "
+            "will be unheard"
+        ),
         (
             "labels[0].confirm_seconds: 2 needs 2 of 3 windows to agree, but a short sound is inside only 1 "
             "(windows of 1 s every 1.5 s); use at most 1.5"
@@ -121,7 +124,8 @@ def test_two_labels_that_say_the_same_are_named():
     found = advice(label("dog", "a dog barking"), label("hound", "a cat", "The sound of a dog that barks."))
     assert found == [
         (
-            'labels[1].prompts[1]: "The sound of a dog that barks." is nearly labels[0].prompts[0] "a dog barking"; '
+            'labels[1].prompts[1]: "The sound of a dog that barks." is nearly labels[0].prompts[0] "a '
+            'dog barking"; '
             "both labels will be heard together"
         )
     ]

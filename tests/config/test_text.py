@@ -72,7 +72,8 @@ mqtt:
 """,
     ) == [
         (
-            'monitor.yaml:1: node: "Living Room" is not an identifier of 1 to 32 letters a-z, digits, _ and -, '
+            'monitor.yaml:1: node: "Living Room" is not an identifier of 1 to 32 letters a-z, digits, '
+            "_ and -, "
             "the first a letter or a digit; write living_room"
         ),
         "monitor.yaml:2: log_levl: unknown key; did you mean log_level?",
@@ -83,7 +84,8 @@ mqtt:
         "monitor.yaml:8: sources[1].rate: is missing; a source of kind pcm needs it",
         "monitor.yaml:9: sources[2].kind: sources[1] reads standard input already; only one source can",
         (
-            "monitor.yaml:9: sources[2].device: does not belong to kind pcm, whose keys are name, kind, rate, format, "
+            "monitor.yaml:9: sources[2].device: does not belong to kind pcm, whose keys are name, "
+            "kind, rate, format, "
             "channels, channel"
         ),
         "monitor.yaml:12: labels[0].prompts: is empty; give at least one",
@@ -94,9 +96,13 @@ mqtt:
             "monitor.yaml:16: labels[2].max_duration_seconds: 300 is below min_duration_seconds (400); "
             "no event could be reported"
         ),
-        "monitor.yaml:17: labels[2].release_threshold: 0.9 is above threshold (0.5); an event would end as it starts",
         (
-            "monitor.yaml:20: mqtt.password: a password is never written here; put it in a file and name that as "
+            "monitor.yaml:17: labels[2].release_threshold: 0.9 is above threshold (0.5); an event "
+            "would end as it starts"
+        ),
+        (
+            "monitor.yaml:20: mqtt.password: a password is never written here; put it in a file and "
+            "name that as "
             "mqtt.password_file, or in an environment variable and name that as mqtt.password_env"
         ),
         "monitor.yaml:21: mqtt.qos: true is not one of 0, 1, 2",
@@ -140,10 +146,17 @@ mqtt:
             "window:\n  seconds: 0.5",
             "1: window.hop_seconds: 1 is more than seconds (0.5); audio between windows would be unheard",
         ),
-        ("background: people talking", ('1: background: "people talking" is text, not a list; '
-         'write ["people talking"], or one per line after a dash (-)')),
-        ("background: [alarm: beeping]", ("1: background[0]: is a mapping, not text; "
-         "put text that holds a colon in quotes")),
+        (
+            "background: people talking",
+            (
+                '1: background: "people talking" is text, not a list; '
+                'write ["people talking"], or one per line after a dash (-)'
+            ),
+        ),
+        (
+            "background: [alarm: beeping]",
+            ("1: background[0]: is a mapping, not text; put text that holds a colon in quotes"),
+        ),
         ("background: ['']", "1: background[0]: is empty; write something, or remove the key"),
         ("background: ['  ']", "1: background[0]: is empty; write something, or remove the key"),
         (f"background: [{'a' * 301}]", "1: background[0]: is 301 characters long; at most 300 are possible"),
@@ -153,30 +166,54 @@ mqtt:
         ("labels: [dog]", None),
         ("mqtt: mqtt://me:hunter2@broker", None),
         # choices and names
-        ("log_level: Warning", ('1: log_level: "Warning" is not one of debug, info, warning, error; '
-         "did you mean warning?")),
+        (
+            "log_level: Warning",
+            ('1: log_level: "Warning" is not one of debug, info, warning, error; did you mean warning?'),
+        ),
         ("model:\n  device: gpu", '2: model.device: "gpu" is not one of auto, cpu, cuda, cuda:0, mps'),
         ("tls: true", "1: tls: unknown key; it belongs in mqtt"),
         ("threshold: 1", "1: threshold: unknown key; it belongs in labels"),
         ("model:\n  Checkpoint: a", "2: model.Checkpoint: unknown key; did you mean checkpoint?"),
-        ("model:\n  zebra: a", ("2: model.zebra: unknown key; the keys here are checkpoint, revision, device, "
-         "dtype, threads")),
+        (
+            "model:\n  zebra: a",
+            ("2: model.zebra: unknown key; the keys here are checkpoint, revision, device, dtype, threads"),
+        ),
         ("model:\n  'a b\\n c': a", None),
         ("2: 3", None),
         # MQTT
-        ("mqtt:\n  host: mqtt://broker", ('2: mqtt.host: "mqtt://broker" is an address; write only the name, '
-         "and tls and port as keys of their own")),
-        ("mqtt:\n  host: broker:1883", ('2: mqtt.host: "broker:1883" holds a colon; '
-         "write the port as a key of its own")),
-        ("mqtt:\n  host: my broker", '2: mqtt.host: "my broker" is not the name or the IP address of a broker'),
-        ("mqtt:\n  base_topic: a/#", ('2: mqtt.base_topic: "a/#" holds a wildcard; '
-         "a topic that is published to has no + and no #")),
-        ("mqtt:\n  base_topic: /a", ('2: mqtt.base_topic: "/a" has an empty level; '
-         "it must not start or end with / nor hold //")),
+        (
+            "mqtt:\n  host: mqtt://broker",
+            (
+                '2: mqtt.host: "mqtt://broker" is an address; write only the name, '
+                "and tls and port as keys of their own"
+            ),
+        ),
+        (
+            "mqtt:\n  host: broker:1883",
+            ('2: mqtt.host: "broker:1883" holds a colon; write the port as a key of its own'),
+        ),
+        (
+            "mqtt:\n  host: my broker",
+            '2: mqtt.host: "my broker" is not the name or the IP address of a broker',
+        ),
+        (
+            "mqtt:\n  base_topic: a/#",
+            ('2: mqtt.base_topic: "a/#" holds a wildcard; a topic that is published to has no + and no #'),
+        ),
+        (
+            "mqtt:\n  base_topic: /a",
+            ('2: mqtt.base_topic: "/a" has an empty level; it must not start or end with / nor hold //'),
+        ),
         ("mqtt:\n  base_topic: a/", None),
         ("mqtt:\n  base_topic: a//b", None),
-        ("mqtt:\n  base_topic: $SYS", '2: mqtt.base_topic: "$SYS" starts with $, which is reserved for the broker'),
-        ('mqtt:\n  base_topic: "a\\0b"', "2: mqtt.base_topic: holds a control character; use letters, digits, / and -"),
+        (
+            "mqtt:\n  base_topic: $SYS",
+            '2: mqtt.base_topic: "$SYS" starts with $, which is reserved for the broker',
+        ),
+        (
+            'mqtt:\n  base_topic: "a\\0b"',
+            "2: mqtt.base_topic: holds a control character; use letters, digits, / and -",
+        ),
         ("mqtt:\n  base_topic: ''", '2: mqtt.base_topic: is empty; the default is "clap-monitor"'),
         ("mqtt:\n  ca_file: a.pem", "2: mqtt.ca_file: is of use only with tls: true"),
         ("mqtt:\n  password_env: A", "2: mqtt.password_env: is of use only with a username"),
@@ -185,19 +222,38 @@ mqtt:
             "4: mqtt.password_env: is one too many beside password_file; keep one of the two",
         ),
         # sources
-        ("sources:\n- {name: a, kind: radio}", '2: sources[0].kind: "radio" is not one of microphone, file, pcm'),
-        ("sources:\n- {name: a, kind: microphone, device: true}", ("2: sources[0].device: is neither a part of a "
-         "device's name nor its index; see `clap-monitor devices`")),
-        ("sources:\n- {name: a, kind: microphone, device: -1}", ("2: sources[0].device: -1 is not the index of a "
-         "device; see `clap-monitor devices`")),
-        ("sources:\n- {name: a, kind: file, path: 'rtsp://camera/1'}", ('2: sources[0].path: "rtsp:/camera/1" is a '
-         "network address; write the path of a file")),
-        ("sources:\n- {name: a, kind: pcm, rate: 8000, channel: 2}", ("2: sources[0].channel: 2 is more than "
-         "channels (1)")),
-        ("sources:\n- {name: a}", ("2: sources[0].kind: is missing: microphone (a sound card), file (a sound file), "
-         "or pcm (raw samples on standard input)")),
+        (
+            "sources:\n- {name: a, kind: radio}",
+            '2: sources[0].kind: "radio" is not one of microphone, file, pcm',
+        ),
+        (
+            "sources:\n- {name: a, kind: microphone, device: true}",
+            (
+                "2: sources[0].device: is neither a part of a "
+                "device's name nor its index; see `clap-monitor devices`"
+            ),
+        ),
+        (
+            "sources:\n- {name: a, kind: microphone, device: -1}",
+            ("2: sources[0].device: -1 is not the index of a device; see `clap-monitor devices`"),
+        ),
+        (
+            "sources:\n- {name: a, kind: file, path: 'rtsp://camera/1'}",
+            ('2: sources[0].path: "rtsp:/camera/1" is a network address; write the path of a file'),
+        ),
+        (
+            "sources:\n- {name: a, kind: pcm, rate: 8000, channel: 2}",
+            ("2: sources[0].channel: 2 is more than channels (1)"),
+        ),
+        (
+            "sources:\n- {name: a}",
+            (
+                "2: sources[0].kind: is missing: microphone (a sound card), file (a sound file), "
+                "or pcm (raw samples on standard input)"
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_fault_is_one_line_in_plain_words(tmp_path, text, message):
     found = faults(tmp_path, text)
     assert len(found) == 1
@@ -377,7 +433,7 @@ TREES = st.recursive(
 FIELDS = {name: field.annotation for name, field in Config.model_fields.items()}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tree=st.dictionaries(st.sampled_from([*FIELDS, "extra"]), TREES))
 def test_any_tree_is_a_configuration_or_a_list_of_plain_faults(tree, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "tree.yaml"
@@ -385,7 +441,7 @@ def test_any_tree_is_a_configuration_or_a_list_of_plain_faults(tree, tmp_path_fa
     is_loaded_or_refused_plainly(path)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     content=st.binary(max_size=200) | st.text(st.sampled_from("ab: -[]{}&*!|>'\"%@`,#?\n\t\\0"), max_size=60)
 )
