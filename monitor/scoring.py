@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
+from scipy.special import expit, softmax
 
 from monitor.types import ModelError
 from monitor.watchlist import Watchlist
@@ -63,11 +63,11 @@ def margins(embedding: NDArray[np.float32], watchlist: Watchlist) -> Values:
     if not watchlist.rivals.shape[1]:
         return near
     cosines = watchlist.rival_vectors @ embedding
-    logits = np.where(watchlist.rivals, cosines / RIVAL_TEMPERATURE, -np.inf)
-    has_rival = watchlist.rivals.any(axis=1)
-    shares = np.exp(logits - logsumexp(np.where(has_rival[:, None], logits, 0.0), axis=1, keepdims=True))
-    far = (np.where(watchlist.rivals, shares, 0.0) * cosines).sum(axis=1)
-    return (near - np.where(has_rival, far, 0.0)).astype(np.float32)
+    has_rival = np.any(watchlist.rivals, axis=1, keepdims=True)
+    logits = np.where(watchlist.rivals | ~has_rival, cosines / RIVAL_TEMPERATURE, -np.inf)
+    far = softmax(logits, axis=1) @ cosines
+    margin: Values = near - np.where(has_rival[:, 0], far, 0.0).astype(np.float32)
+    return margin
 
 
 def logits(margin: Values, response: Response) -> Values:
@@ -77,7 +77,8 @@ def logits(margin: Values, response: Response) -> Values:
 
 def scores(logit: Values, ambience: Values) -> Values:
     """Probability-like scores in [0, 1], shape (labels,), given what the ambience gives each label."""
-    return expit(logit - SHARE * ambience).astype(np.float32)
+    score: Values = expit(logit - SHARE * ambience).astype(np.float32)
+    return score
 
 
 class Ambience:
