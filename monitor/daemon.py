@@ -1,0 +1,337 @@
+"""Builds every part from the configuration; owns signals and threads; knows everyone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+
+from monitor import systemd
+from monitor.buffer import RingBuffer
+from monitor.capture import open_source
+from monitor.config import Config, SourceConfig, read_password
+from monitor.events import Detector, rule_of
+from monitor.hearing import prepare
+from monitor.outputs.clips import Clips, make_writable
+from monitor.outputs.mqtt import Mqtt
+from monitor.outputs.outbox import Outbox
+from monitor.pipeline import Scorer, analyse, listen
+from monitor.status import Progress, SourceStatus, one_line
+from monitor.threads import ThreadGroup
+from monitor.types import Event, MonitorError, Scores, UndeliveredError
+from monitor.windows import Windows
+
+log = logging.getLogger(__name__)
+
+RING_SECONDS = 60
+SHUTDOWN_SECONDS = 7.0
+"""All threads together have this long to end, so that the process ends within 8 s."""
+
+TICK_SECONDS = 1.0
+PATIENCE_SECONDS = 15.0
+"""Added to the length of a window: how long nothing may be scored before the watchdog starves."""
+
+DAY_OF_EVENTS = 20_000
+"""Boxes of outputs that should lose nothing hold one event every 4 s for a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did."""
+
+    audio_seconds: float
+    windows: int
+    """Windows that went through the model."""
+    gated: int
+    """Windows not scored: silence, samples that are no numbers, gaps."""
+    skipped: int
+    """Windows left out because the analysis was late."""
+    events: int
+    lost_seconds: float
+    """Audio known to be lost before it reached the ring."""
+    real_time_factor: float
+    """Seconds of scoring for each second of audio; below 1 keeps up."""
+
+
+class Daemon:
+    """The monitor, from the sources to the outputs; `run` it once.
+
+    Parameters
+    ----------
+    config : Config
+    required : bool
+        A microphone that is not there is an error, not something to wait for.
+    """
+
+    def __init__(self, config: Config, *, required: bool = False) -> None:
+        self._config = config
+        self._required = required
+        self._stop = threading.Event()
+        self._signalled = False
+        self._events = 0
+        make_writable(config.state, "state")
+        password = read_password(config.mqtt)
+        systemd.notify("STATUS=loading the model", "EXTEND_TIMEOUT_USEC=300000000")
+        self.hearing = hearing = prepare(config)
+        self.status = {source.name: SourceStatus(source.name) for source in config.sources}
+        self._buffers = self._make_buffers()
+        self._ambiences = _read_ambiences(config)
+        self._scorer = Scorer(
+            hearing.model.embed_audio,
+            hearing.watchlist,
+            hearing.response,
+            status=self.status,
+            rate=hearing.rate,
+            hop=hearing.hop,
+            silence_dbfs=config.silence_dbfs,
+            known=self._known_ambience,
+        )
+        self._labels = tuple(label for label in config.labels if label.enabled)
+        self._detector = Detector(
+            [rule_of(label, rate=hearing.rate, hop=hearing.hop) for label in self._labels]
+        )
+        self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
+        self._clips = self._make_clips() if config.clips.enabled else None
+
+    def run(
+        self,
+        on_event: Callable[[Event], None] = lambda _: None,
+        on_scores: Callable[[Scores], None] = lambda _: None,
+    ) -> Summary:
+        """Listen until every source has ended or a signal comes.
+
+        Parameters
+        ----------
+        on_event : callable
+            Takes every event as it starts and as it ends; called in a thread of its own.
+        on_scores : callable
+            Takes the scores of every window; called between two windows, so it must be quick.
+
+        Raises
+        ------
+        MonitorError
+            What the person who runs the monitor can put right.
+        ExceptionGroup
+            Anything else that went wrong in a thread.
+        """
+        threads = ThreadGroup(self._stop)
+        self._terminal = Outbox(on_event, DAY_OF_EVENTS)
+        self._on_scores = on_scores
+        with _signals(self._on_signal):
+            self._start(threads)
+            systemd.notify("READY=1")
+            self._watch()
+            systemd.notify("STOPPING=1")
+            for buffer in self._buffers.values():
+                buffer.close()
+            _join(threads)
+        self._keep_ambiences()
+        self._name_the_too_short()
+        self._check_delivered()
+        return self.summary()
+
+    def stop(self) -> None:
+        """End the run as a signal would; from any thread."""
+        self._signalled = True
+        self._stop.set()
+
+    def summary(self) -> Summary:
+        """What has been done so far."""
+        every = self.status.values()
+        audio = sum(status.captured for status in every) / self.hearing.rate
+        return Summary(
+            audio_seconds=audio,
+            windows=sum(status.scored for status in every),
+            gated=sum(sum(status.gated.values()) for status in every),
+            skipped=sum(status.skipped for status in every),
+            events=self._events,
+            lost_seconds=sum(status.lost for status in every) / self.hearing.rate,
+            real_time_factor=self._scorer.busy_seconds / audio if audio else 0.0,
+        )
+
+    def _start(self, threads: ThreadGroup) -> None:
+        threads.start("terminal", self._terminal.run)
+        if self._clips is not None:
+            threads.start("clips", self._clips[1].run)
+        if self._mqtt is not None:
+            threads.start("mqtt", self._mqtt.run)
+        for source in self._config.sources:
+            blocks = open_source(
+                source,
+                rate=self.hearing.rate,
+                status=self.status[source.name],
+                stop=self._stop,
+                required=self._required,
+            )
+            run = partial(listen, blocks, self._buffers[source.name], self.status[source.name])
+            threads.start(f"listen {source.name}", run)
+        threads.start("analyse", self._analyse)
+
+    def _analyse(self) -> None:
+        windows = Windows(
+            self._buffers, self.status, length=self.hearing.length, hop=self.hearing.hop, stop=self._stop
+        )
+        try:
+            analyse(
+                windows, self._scorer, self._detector, on_scores=self._hand_on_scores, on_event=self._hand_on
+            )
+        finally:
+            self._terminal.close()
+            if self._clips is not None:
+                self._clips[1].close()
+            if self._mqtt is not None:
+                self._mqtt.close()
+            self._stop.set()
+
+    def _hand_on(self, event: Event) -> None:
+        self._events += event.stop is None
+        self._terminal.put(event)
+        if self._mqtt is not None:
+            self._mqtt.put(event)
+        if self._clips is not None and event.stop is None and self._clip_wanted(event.label):
+            self._clips[1].put(event)
+
+    def _hand_on_scores(self, scores: Scores) -> None:
+        self._on_scores(scores)
+        if self._mqtt is not None:
+            self._mqtt.level(scores.source, scores.level_dbfs)
+
+    def _clip_wanted(self, label: str) -> bool:
+        return next(wanted.clips for wanted in self._labels if wanted.id == label)
+
+    def _watch(self) -> None:
+        """Sleep on `stop`; once a second tell systemd and the broker how it goes."""
+        patience = PATIENCE_SECONDS + self.hearing.length / self.hearing.rate
+        progress = {name: Progress(s, patience, time.monotonic()) for name, s in self.status.items()}
+        while not self._stop.wait(TICK_SECONDS):
+            now = time.monotonic()
+            for name, status in self.status.items():
+                if self._mqtt is not None:
+                    self._mqtt.source(name, online=status.captured > 0 and not progress[name].excused)
+                if progress[name].fell_behind(now):
+                    log.warning("%s: windows are left out: the model is slower than the hop", name)
+            stalled = [name for name in progress if progress[name].stalled(now)]
+            line = one_line(list(self.status.values()), len(self._labels), self.summary().real_time_factor)
+            systemd.notify(f"STATUS={line}", *([] if stalled else ["WATCHDOG=1"]))
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        log.info("%s: ending", signal.Signals(number).name)
+        self.stop()
+
+    def _make_buffers(self) -> dict[str, RingBuffer]:
+        changed = threading.Condition()
+        capacity = max(RING_SECONDS * self.hearing.rate, 2 * self.hearing.length)
+        return {
+            source.name: RingBuffer(capacity, self.hearing.rate, changed=changed, lossless=_is_replay(source))
+            for source in self._config.sources
+        }
+
+    def _make_mqtt(self, password: str | None) -> Mqtt:
+        return Mqtt(
+            self._config.mqtt,
+            node=self._config.node,
+            labels=self._labels,
+            sources=[source.name for source in self._config.sources],
+            model=self.hearing.model.name,
+            password=password,
+        )
+
+    def _make_clips(self) -> tuple[Clips, Outbox[Event]]:
+        clips = Clips(self._config.clips, self._config.recordings, self._buffers)
+        return clips, Outbox(clips.deliver, DAY_OF_EVENTS)
+
+    def _name_the_too_short(self) -> None:
+        """Say of which recordings nothing was scored, and why; nobody should take it for silence."""
+        window = self.hearing.length / self.hearing.rate
+        for source in self._config.sources:
+            seconds = self.status[source.name].captured / self.hearing.rate
+            if source.kind != "microphone" and not self._signalled and seconds < window:
+                log.warning(
+                    "%s: %.1f s is shorter than one window (%g s): nothing was scored",
+                    source.name,
+                    seconds,
+                    window,
+                )
+
+    def _check_delivered(self) -> None:
+        """Complain of what a finished job could not deliver; a service that was told to stop may leave it."""
+        if self._mqtt is not None and self._mqtt.waiting and not self._signalled:
+            where = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
+            raise UndeliveredError(
+                f"mqtt: {self._mqtt.waiting} messages were not delivered to {where}: {self._mqtt.trouble}"
+            )
+
+    def _known_ambience(self, source: str) -> Mapping[str, float]:
+        kept = self._ambiences.get(source, {})
+        fingerprints = dict(zip(self.hearing.watchlist.labels, self._fingerprints(), strict=True))
+        return {label: kept[key] for label, key in fingerprints.items() if key in kept}
+
+    def _fingerprints(self) -> list[str]:
+        return [f"{self.hearing.model.identity} {print_}" for print_ in self.hearing.watchlist.fingerprints]
+
+    def _keep_ambiences(self) -> None:
+        """Remember what the rooms of live sources sound like; a replayed file is no room."""
+        live = [source.name for source in self._config.sources if source.kind == "microphone"]
+        for name in live:
+            levels = self._scorer.ambience(name).values()
+            self._ambiences[name] = dict(zip(self._fingerprints(), levels, strict=True))
+        if live:
+            _write_ambiences(self._config, self._ambiences)
+
+
+def _is_replay(source: SourceConfig) -> bool:
+    """Tell whether a source waits for the analysis instead of being skipped by it."""
+    return source.kind != "microphone" and source.pace == "fast"
+
+
+def _read_ambiences(config: Config) -> dict[str, dict[str, float]]:
+    path = config.state / "ambience.json"
+    try:
+        content = json.loads(path.read_text())
+        return {str(s): {str(k): float(v) for k, v in kept.items()} for s, kept in content.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        log.warning("%s: not readable, the ambience is learnt anew: %s", path, error)
+        return {}
+
+
+def _write_ambiences(config: Config, ambiences: Mapping[str, Mapping[str, float]]) -> None:
+    path = config.state / "ambience.json"
+    unfinished = path.with_suffix(".part")
+    try:
+        unfinished.write_text(json.dumps(ambiences, indent=1))
+        unfinished.replace(path)
+    except OSError as error:
+        log.warning("%s: the ambience cannot be kept: %s", path, error.strerror)
+
+
+@contextmanager
+def _signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle SIGTERM and SIGINT for a while; only the main thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _join(threads: ThreadGroup) -> None:
+    try:
+        threads.join(SHUTDOWN_SECONDS)
+    except ExceptionGroup as group:
+        ours, others = group.split(MonitorError)
+        if ours is None or others is not None:
+            raise
+        raise ours.exceptions[0] from None

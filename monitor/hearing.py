@@ -1,0 +1,134 @@
+"""A checkpoint made ready for a configuration: what the analysis needs of both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor import scoring
+from monitor.config import Config, LabelConfig
+from monitor.features import check_window
+from monitor.level import to_reference
+from monitor.model import Clap
+from monitor.scoring import Response
+from monitor.types import ConfigError, Embeddings, Samples
+from monitor.watchlist import Watchlist, watch
+
+log = logging.getLogger(__name__)
+
+DEFAULT_WINDOW_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hearing:
+    """Everything between a window and its scores."""
+
+    model: Clap
+    watchlist: Watchlist
+    response: Response
+    length: int
+    """Samples in a window."""
+    hop: int
+    """Samples between two windows."""
+
+    @property
+    def rate(self) -> int:
+        """Samples per second."""
+        return self.model.geometry.rate
+
+
+def prepare(config: Config) -> Hearing:
+    """Load and try the model, embed every sentence, then free the text tower.
+
+    Raises
+    ------
+    ConfigError
+        If no label is enabled, or the hop is longer than the window.
+    ModelError
+        If the checkpoint cannot be loaded, collapses, or cannot take the configured window.
+    """
+    labels = [label for label in config.labels if label.enabled]
+    if not labels:
+        raise ConfigError("labels: none is enabled, there is nothing to listen for")
+    model = Clap.load(
+        checkpoint=config.model.checkpoint,
+        revision=config.model.revision,
+        device=config.model.device,
+        dtype=config.model.dtype,
+        threads=config.model.threads,
+        cache=config.state / "prompts",
+    )
+    length, hop = window_of(config, model)
+    model.warm_up(length)
+    model.self_test()
+    watchlist = watch(labels, config.background, model.embed_text)
+    response = scoring.read_response(model.path) or _estimated(model, config, length)
+    model.forget_text()
+    return Hearing(model, watchlist, response, length, hop)
+
+
+def window_of(config: Config, model: Clap) -> tuple[int, int]:
+    """Return the length and the hop of windows, in samples."""
+    geometry = model.geometry
+    seconds = config.window.seconds
+    length = min(round((seconds or DEFAULT_WINDOW_SECONDS) * geometry.rate), geometry.length)
+    if seconds is not None:
+        length = round(seconds * geometry.rate)
+    check_window(length, geometry)
+    hop = round(config.window.hop_seconds * geometry.rate)
+    if not 0 < hop <= length:
+        raise ConfigError(
+            f"window.hop_seconds: {config.window.hop_seconds} leaves audio unheard between windows of "
+            f"{length / geometry.rate:g} s; choose at most that"
+        )
+    return length, hop
+
+
+def _estimated(model: Clap, config: Config, length: int) -> Response:
+    """Response of a checkpoint that brings none, from sounds made here; kept in the state directory."""
+    sentences = [*scoring.STANDARD_SENTENCES, *config.background]
+    key = hashlib.sha256("\0".join([model.identity, str(length), *sentences]).encode()).hexdigest()[:16]
+    path = config.state / "responses" / f"{key}.json"
+    try:
+        content = json.loads(path.read_text())
+        return Response(content["scale"], content["centre"], content["ambience"])
+    except (OSError, ValueError, KeyError, TypeError):
+        log.info("%s brings no detection.json: its response is estimated, once", model.name)
+    standard = [LabelConfig(id=f"s{i}", prompts=(text,)) for i, text in enumerate(scoring.STANDARD_SENTENCES)]
+    watchlist = watch(standard, config.background, model.embed_text)
+    response = scoring.estimate_response(
+        np.stack([scoring.margins(row, watchlist) for row in embed_background(model, length)])
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({name: getattr(response, name) for name in Response.__slots__}))
+    except OSError as error:
+        log.warning("%s: cannot be kept: %s", path, error.strerror)
+    return response
+
+
+def embed_background(model: Clap, length: int) -> Embeddings:
+    """Embeddings of a room's ordinary sounds, made here, shape (sounds, d)."""
+    return np.concatenate(
+        [model.embed_audio(sound[None]) for sound in _background(length, model.geometry.rate)]
+    )
+
+
+def _background(length: int, rate: int) -> list[Samples]:
+    """Noise of three colours, mains hum, a fan, and drips, each at the reference level."""
+    random = np.random.default_rng(0)
+    time = np.arange(length) / rate
+    white = random.standard_normal(length)
+    spectrum = np.fft.rfft(white)
+    frequency = np.maximum(np.fft.rfftfreq(length, 1 / rate), 20.0)
+    pink, brown = (np.fft.irfft(spectrum / frequency**slope, length) for slope in (0.5, 1.0))
+    hum = sum(np.sin(2 * np.pi * 50 * k * time) / k for k in (1, 2, 3, 5)) + 0.01 * white
+    fan = brown / brown.std() + 0.3 * np.sin(2 * np.pi * 117 * time)
+    drips = 0.01 * pink / pink.std()
+    drips[:: max(1, rate // 2)] += 1.0
+    sounds = (white, pink, brown, hum, fan, drips)
+    return [to_reference(np.asarray(sound, dtype=np.float32)) for sound in sounds]

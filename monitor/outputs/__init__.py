@@ -1,0 +1,1 @@
+"""Everything that takes events; one contract, one file a kind."""

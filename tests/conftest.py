@@ -1,0 +1,20 @@
+"""Fixtures for every folder of tests."""
+
+import subprocess
+
+import pytest
+
+from tests.sound_card import sound_card
+
+__all__ = ["full_disk", "sound_card"]
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """Return a directory on a file system of a few kilobytes, mounted for the test."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", place], check=True)
+    (place / "filler").write_bytes(bytes(16384))
+    yield place
+    subprocess.run(["umount", place], check=True)

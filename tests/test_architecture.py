@@ -1,0 +1,134 @@
+"""The import rules of the README, checked."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "monitor"
+
+LAYERS = [
+    {"types", "threads"},
+    {"config"},
+    {
+        "features",
+        "checkpoint",
+        "hub",
+        "model",
+        "watchlist",
+        "scoring",
+        "events",
+        "level",
+        "status",
+        "systemd",
+    },
+    {"buffer", "capture", "hearing", "lint", "outputs.outbox", "outputs.payload"},
+    {"windows", "outputs.broker", "outputs.mqtt", "outputs.clips", "outputs.terminal", "zeroshot"},
+    {"pipeline"},
+    {"daemon"},
+    {"cli"},
+]
+
+CHAINS = [
+    ["features", "checkpoint", "hub", "model"],
+    ["watchlist", "scoring"],
+    ["outputs.broker", "outputs.mqtt"],
+]
+"""Neighbours of one layer that may know each other, to the left only."""
+
+ONLY_IN = {
+    "av": {"capture.media"},
+    "huggingface_hub": {"hub"},
+    "paho": {"outputs.mqtt"},
+    "pydantic": {"config"},
+    "safetensors": {"model"},
+    "sounddevice": {"capture.microphone"},
+    "soundfile": {"outputs.clips"},
+    "soxr": {"capture.resample"},
+    "torch": {"model"},
+    "transformers": {"model"},
+    "typer": {"cli"},
+    "yaml": {"config"},
+}
+
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__main__.py"]
+
+
+def name_of(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (
+                m if (PACKAGE.parent / (m.replace(".", "/") + ".py")).exists() else node.module
+                for m in modules
+            )
+
+
+def entry(module):
+    """The name in the table: a package listed as a whole stands for its files."""
+    return next(
+        (name for level in LAYERS for name in level if module == name or module.startswith(name + ".")), None
+    )
+
+
+def chained(left, right):
+    return any(left in chain and right in chain[chain.index(left) + 1 :] for chain in CHAINS if left in chain)
+
+
+def level_of(module):
+    return next(level for level, names in enumerate(LAYERS) if entry(module) in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_only_point_to_lower_layers(path):
+    module = name_of(path)
+    if module in {"", "outputs"}:
+        return
+    for name in set(imports_of(path)):
+        if name == "monitor" or not name.startswith("monitor."):
+            continue
+        other = name.removeprefix("monitor.")
+        if entry(other) != entry(module) and not chained(other, module):
+            assert level_of(other) < level_of(module), f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_third_party_package_stops_at_its_file(path):
+    module = name_of(path)
+    for name in set(imports_of(path)):
+        owners = ONLY_IN.get(name.split(".")[0])
+        if owners is not None:
+            assert module in owners or entry(module) in owners, f"{name} belongs in {owners}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_file_says_what_it_is_for(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_exception_is_caught_in_one_place():
+    caught = [
+        name_of(path)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (
+            node.type is None
+            or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
+        )
+    ]
+    assert caught == ["threads"]
+
+
+def test_every_module_stands_in_the_readme():
+    readme = (PACKAGE.parent / "README.md").read_text()
+    missing = [path.name for path in FILES if path.name != "__init__.py" and path.name not in readme]
+    assert missing == []

@@ -1,0 +1,204 @@
+"""Bad input: one clear line, the right exit code, and nothing is lost that was good."""
+
+import json
+import os
+import shutil
+import socketserver
+import subprocess
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor
+
+RATE = 48_000
+STARTER = ROOT / "monitor/starter"
+
+
+def run(directory, source, *arguments, **options):
+    return clap_monitor(
+        "run", "--source", source, "--label", "a dog barking", "--fast", *arguments, cwd=directory, **options
+    )
+
+
+def lines(done):
+    """Lines on standard error that are no log of an ordinary event."""
+    return [line for line in done.stderr.splitlines() if " INFO " not in line]
+
+
+def noise(seconds=7.0, channels=1):
+    return 0.1 * np.random.default_rng(0).standard_normal((int(seconds * RATE), channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "code", "words"),
+    [
+        ("none.wav", lambda _: None, 66, "none.wav: no such file"),
+        ("text.wav", lambda path: path.write_text("not audio\n" * 400), 65, "text.wav: "),
+        ("empty.wav", lambda path: path.touch(), 65, "empty.wav: "),
+        ("folder.wav", lambda path: path.mkdir(), 66, "folder.wav: "),
+        ("zero.wav", lambda path: soundfile.write(path, noise(0), RATE), 65, "zero.wav: "),
+    ],
+)
+def test_a_source_that_is_no_audio_is_one_line(tmp_path, name, make, code, words):
+    make(tmp_path / name)
+    done = run(tmp_path, tmp_path / name)
+    assert done.returncode == code
+    assert done.stdout == ""
+    (line,) = lines(done)
+    assert line.startswith("clap-monitor: ")
+    assert words in line.lower()
+
+
+def test_no_such_device_is_one_line(tmp_path):
+    done = run(tmp_path, "no-such-microphone")
+    assert done.returncode == 66
+    (line,) = lines(done)
+    assert "no_such_microphone" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "channels"),
+    [
+        ("8-bit.wav", "PCM_U8", 1),
+        ("24-bit.wav", "PCM_24", 2),
+        ("float.wav", "FLOAT", 1),
+        ("double.wav", "DOUBLE", 2),
+        ("six.wav", "PCM_16", 6),
+        ("lossy.ogg", "VORBIS", 2),
+        ("lossless.flac", "PCM_16", 1),
+    ],
+)
+def test_files_of_every_common_format_are_heard(tmp_path, name, subtype, channels):
+    soundfile.write(tmp_path / name, noise(channels=channels), RATE, subtype=subtype)
+    done = run(tmp_path, tmp_path / name)
+    assert done.returncode == 0, done.stderr
+    assert lines(done)[-1].startswith("7.0 s of audio, 3 windows, 0 events")
+
+
+def test_samples_that_are_no_numbers_are_counted_and_the_rest_is_heard(tmp_path):
+    samples = noise(12.0)
+    samples[: RATE // 2] = np.nan
+    soundfile.write(tmp_path / "nan.wav", samples, RATE, subtype="FLOAT")
+    done = run(tmp_path, tmp_path / "nan.wav")
+    assert done.returncode == 0, done.stderr
+    assert "7 windows, 0 events" in lines(done)[-1]
+    assert "1 windows not scored" in lines(done)[-1]
+
+
+def test_a_file_shorter_than_a_window_says_that_nothing_was_scored(tmp_path):
+    soundfile.write(tmp_path / "short.wav", noise(1.0), RATE)
+    done = run(tmp_path, tmp_path / "short.wav")
+    assert done.returncode == 0
+    assert any("shorter than one window" in line for line in lines(done))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: [file.unlink() for file in path.iterdir()], "config.json"),
+        (lambda path: (path / "model.safetensors").unlink(), "model.safetensors"),
+        (
+            lambda path: os.truncate(path / "model.safetensors", 4_000_000),
+            "model.safetensors",
+        ),
+        (
+            lambda path: (path / "config.json").write_text(json.dumps({"model_type": "bert"})),
+            "bert",
+        ),
+    ],
+    ids=["empty", "no weights", "truncated weights", "another model"],
+)
+def test_a_directory_that_is_no_checkpoint_is_one_line(tmp_path, spoil, words):
+    place = tmp_path / "checkpoint"
+    shutil.copytree(STARTER, place)
+    spoil(place)
+    soundfile.write(tmp_path / "noise.wav", noise(), RATE)
+    done = run(tmp_path, tmp_path / "noise.wav", "--model", place)
+    assert done.returncode == 65
+    (line,) = lines(done)
+    assert str(place) in line
+    assert words in line
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_do(tmp_path):
+    soundfile.write(tmp_path / "noise.wav", noise(), RATE)
+    done = run(tmp_path, tmp_path / "noise.wav", "--model", "laion/larger_clap_general",
+               env={"HF_HOME": str(tmp_path / "hf")})  # fmt: skip
+    assert done.returncode == 69
+    (line,) = lines(done)
+    assert "laion/larger_clap_general" in line
+    assert "--model starter" in line
+
+
+def test_an_unknown_key_is_one_line_with_its_place(tmp_path):
+    (tmp_path / "own.yaml").write_text("node: home\nlable: []\n")
+    done = clap_monitor("run", "--config", "own.yaml", cwd=tmp_path)
+    assert done.returncode == 78
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("own.yaml:2: lable: ")
+    assert "labels" in line
+
+
+def test_a_port_that_is_not_mqtt_is_one_line_and_the_undelivered_are_counted(tmp_path):
+    class Talk(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(100)
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Talk) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        (tmp_path / "own.yaml").write_text(f"mqtt: {{host: 127.0.0.1, port: {port}}}\n")
+        done = clap_monitor(
+            "run", "--config", "own.yaml", "--source", ROOT / "recordings/demo.flac", "--label", "a helicopter",
+            "--fast", cwd=tmp_path,
+        )  # fmt: skip
+        server.shutdown()
+    assert done.returncode == 69
+    assert f"127.0.0.1:{port}" in lines(done)[-1]
+    assert "not delivered" in lines(done)[-1]
+    assert sum("does not speak MQTT" in line for line in lines(done)[:-1]) == 1
+
+
+def without_privileges(directory, *arguments):
+    """Run as somebody to whom file permissions apply, which they do not to root."""
+    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    return subprocess.run(
+        [*prefix, *COMMAND, *map(str, arguments)],
+        cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_a_file_without_permission_is_one_line(tmp_path):
+    soundfile.write(tmp_path / "secret.wav", noise(), RATE)
+    (tmp_path / "secret.wav").chmod(0)
+    done = without_privileges(tmp_path, "run", "--source", tmp_path / "secret.wav", "--label", "a dog", "--fast")
+    assert done.returncode == 66
+    (line,) = lines(done)
+    assert "secret.wav: permission denied" in line.lower()
+
+
+@pytest.mark.parametrize("key", ["state", "recordings"])
+def test_a_directory_without_permission_is_one_line(tmp_path, key):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    (tmp_path / "own.yaml").write_text(f"clips: {{enabled: true}}\n{key}: locked/below\n")
+    done = without_privileges(tmp_path, "run", "--config", "own.yaml")
+    assert done.returncode == 73
+    (line,) = lines(done)
+    assert line == (
+        f"clap-monitor: locked/below: cannot be written: Permission denied; set `{key}` to a directory that can"
+    )
+
+
+def test_a_full_disk_for_recordings_is_one_line_and_the_events_go_on(tmp_path, full_disk):
+    (tmp_path / "own.yaml").write_text(f"clips: {{enabled: true}}\nrecordings: {full_disk}\n")
+    done = clap_monitor(
+        "run", "--config", "own.yaml", "--source", ROOT / "recordings/demo.flac", "--label", "a helicopter",
+        "--fast", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "start  a helicopter" in done.stdout
+    assert done.stderr.count("No space left on device") == 1
