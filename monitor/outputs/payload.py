@@ -1,0 +1,148 @@
+"""What is said about an event, and under which topic; pure functions.
+
+The JSON is schema 1: a field may be added to it, none changes its meaning.  Times are given twice, as
+Unix seconds (``*_ts``) and as ISO 8601 in UTC with milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from monitor.config import LabelConfig
+from monitor.types import Event
+
+SCHEMA = 1
+
+_OF_ONE_MESSAGE = ("published_ts", "latency_s", "late")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where one node says what, below the base topic."""
+
+    base: str
+    node: str
+
+    def status(self) -> str:
+        """Whether the monitor runs: online or offline, retained, also its last will."""
+        return f"{self.base}/{self.node}/status"
+
+    def source_status(self, source: str) -> str:
+        """Whether a source hears anything: online or offline, retained."""
+        return f"{self.base}/{self.node}/{source}/status"
+
+    def event(self, source: str) -> str:
+        """Every start and every end, as JSON; never retained."""
+        return f"{self.base}/{self.node}/{source}/event"
+
+    def state(self, source: str, label: str) -> str:
+        """ON while an event of this label lasts, else OFF; retained."""
+        return f"{self.event(source)}/{label}/state"
+
+    def attributes(self, source: str, label: str) -> str:
+        """JSON of the newest event of this label; retained."""
+        return f"{self.event(source)}/{label}/attributes"
+
+    def level(self, source: str) -> str:
+        """JSON with the level, at most once a second; not retained."""
+        return f"{self.base}/{self.node}/{source}/level"
+
+
+def event_payload(
+    event: Event, *, node: str, label: LabelConfig, model: str, published_at: float, late: bool = False
+) -> dict[str, object]:
+    """Say what there is to say when an event starts (``phase`` start) or ends (``phase`` end).
+
+    Parameters
+    ----------
+    event : Event
+    node : str
+        Name of this monitor.
+    label : LabelConfig
+        The label of the event.
+    model : str
+        Name of the checkpoint.
+    published_at : float
+        Unix seconds; ``latency_s`` is the time from the onset, or at the end from the offset, until
+        then, and null for a recording that is replayed faster than it was recorded.
+    late : bool
+        It waited for the broker.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: no value in it is infinite or not a number.
+    """
+    newest = event.started_at if event.ended_at is None else event.ended_at
+    return {
+        "schema": SCHEMA,
+        "event_type": event.label,
+        "phase": "start" if event.ended_at is None else "end",
+        "event_id": event.id,
+        "node": node,
+        "source": event.source,
+        "source_name": event.source,
+        "label": label.title,
+        "score": round(event.score, 3),
+        "peak_score": round(event.peak, 3),
+        "threshold": label.threshold,
+        "prompt": label.prompts[0],
+        "onset": iso(event.started_at),
+        "onset_ts": round(event.started_at, 3),
+        "published_ts": round(published_at, 3),
+        "latency_s": round(published_at - newest, 3) if published_at >= newest else None,
+        "end": None if event.ended_at is None else iso(event.ended_at),
+        "duration_s": None if event.ended_at is None else round(event.ended_at - event.started_at, 3),
+        "uncertainty_s": round(event.uncertainty_seconds, 3),
+        "reason": event.reason,
+        "windows": event.windows,
+        "level_dbfs": _level(event.level_dbfs),
+        "model": model,
+        "clip": None,
+        "late": late,
+    }
+
+
+def attributes_payload(
+    event: Event | None, *, node: str, label: LabelConfig, model: str
+) -> dict[str, object]:
+    """Say what stays known of the newest event: `event_payload` without what concerns one message.
+
+    Empty if there was none since the monitor started.
+    """
+    if event is None:
+        return {}
+    payload = event_payload(event, node=node, label=label, model=model, published_at=0.0)
+    return {key: value for key, value in payload.items() if key not in _OF_ONE_MESSAGE}
+
+
+def seconds_in_source(event: Event, rate: int) -> dict[str, float | None]:
+    """Where an event lies in a recording, in seconds from its start; no offset while it lasts."""
+    return {
+        "onset_seconds": round(event.start / rate, 3),
+        "offset_seconds": None if event.stop is None else round(event.stop / rate, 3),
+    }
+
+
+def level_payload(dbfs: float) -> dict[str, float | None]:
+    """Level in dB of full scale; digital silence is null, for JSON has no infinity."""
+    return {"dbfs": _level(dbfs)}
+
+
+def as_json(payload: Mapping[str, object]) -> str:
+    """One line of JSON, letters of every language as they are."""
+    return json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def iso(at: float) -> str:
+    """Unix seconds as ``2026-11-23T12:00:03.412Z``."""
+    rounded = datetime.fromtimestamp(round(at, 3), UTC)
+    return rounded.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _level(dbfs: float) -> float | None:
+    return round(dbfs, 1) if math.isfinite(dbfs) else None

@@ -1,0 +1,235 @@
+"""A real broker and a real subscriber; `Broker` needs the Debian package mosquitto, for TLS also openssl.
+
+The broker runs as a child process on a free port of 127.0.0.1 and keeps nothing on disk, so a restart
+forgets what was retained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+PATIENCE = 20.0
+"""Seconds after which a condition that should come true is a failure."""
+
+
+def eventually(condition, seconds=PATIENCE):
+    """Wait until a condition holds, and return what it returned."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"still not true after {seconds} s"
+        time.sleep(0.01)
+    return value
+
+
+def free_port():
+    """Return a port that nothing listens on at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class Broker:
+    """A mosquitto; a context manager that starts it and ends it.
+
+    Parameters
+    ----------
+    directory : Path
+        For its configuration, log, passwords and certificates.
+    users : mapping of str to str or None
+        Name to password; None lets everyone in.
+    tls : bool
+        Whether to speak TLS only, with a certificate for 127.0.0.1 and localhost that `ca_file` vouches for.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, directory, *, users=None, tls=False):
+        self.port = free_port()
+        self.ca_file = directory / "ca.pem" if tls else None
+        self._process = None
+        self._log = directory / "mosquitto.log"
+        self._file = directory / "mosquitto.conf"
+        lines = [f"listener {self.port} {self.host}", "user root", "log_type all"]
+        lines.append(f"allow_anonymous {str(users is None).lower()}")
+        if users is not None:
+            lines.append(f"password_file {_passwords(directory / 'passwords', users)}")
+        if tls:
+            _certify(directory)
+            lines += [f"cafile {self.ca_file}", f"certfile {directory / 'server.pem'}"]
+            lines.append(f"keyfile {directory / 'server.key'}")
+        self._file.write_text("\n".join(lines) + "\n")
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def start(self):
+        """Start it, again after `stop` or `kill`, and wait until it takes connections."""
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(["mosquitto", "-c", self._file], stdout=log, stderr=log)
+        eventually(self._listens)
+
+    def stop(self):
+        """End it as a service manager does."""
+        self._end(signal.SIGTERM)
+
+    def kill(self):
+        """End it as a power cut does."""
+        self._end(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Keep connections open, but let nothing be read nor answered."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def log(self):
+        """What it has logged so far."""
+        return self._log.read_text()
+
+    def retained(self, **options):
+        """Return what a newcomer is told: topic to text."""
+        with Subscriber(self, **options) as newcomer:
+            newcomer.settle()
+            return {message.topic: message.text for message in newcomer.messages() if message.retained}
+
+    def _end(self, number):
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def _listens(self):
+        assert self._process.poll() is None, f"mosquitto ended: {self.log}"
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((self.host, self.port)):
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class Message:
+    topic: str
+    text: str
+    retained: bool
+    """True for what was kept from before the subscription."""
+    qos: int
+
+
+class Subscriber:
+    """Collects every message in a thread of its own; a context manager.
+
+    Parameters
+    ----------
+    broker : Broker
+    topic : str
+        A filter, with wildcards.
+    username, password : str or None
+    """
+
+    _SENTINEL = "subscriber/settled"
+
+    def __init__(self, broker, topic="#", *, username=None, password=None):
+        self._topic = topic
+        self._messages = []
+        self._settled = 0
+        self._subscribed = False
+        self._changed = threading.Condition()
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.username_pw_set(username, password)
+        if broker.ca_file is not None:
+            self._client.tls_set(broker.ca_file)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect(broker.host, broker.port)
+
+    def __enter__(self):
+        self._client.loop_start()
+        self._wait(lambda: self._subscribed)
+        return self
+
+    def __exit__(self, *_):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def messages(self, topic=None):
+        """Return what has come, oldest first, under one topic or under all."""
+        with self._changed:
+            return [message for message in self._messages if topic in {None, message.topic}]
+
+    def texts(self, topic):
+        """Return the texts that have come under one topic."""
+        return [message.text for message in self.messages(topic)]
+
+    def wait_for(self, topic, *texts, count=1):
+        """Wait until the last texts under a topic are these, or there are ``count``; return all of them."""
+        if texts:
+            self._wait(lambda: self.texts(topic)[-len(texts) :] == list(texts))
+        else:
+            self._wait(lambda: len(self.texts(topic)) >= count)
+        return self.texts(topic)
+
+    def settle(self):
+        """Wait until everything that the broker had when this was called has come."""
+        wanted = self._settled + 1
+        self._client.publish(self._SENTINEL, "", qos=1)
+        self._wait(lambda: self._settled >= wanted)
+
+    def _wait(self, condition):
+        with self._changed:
+            came = self._changed.wait_for(condition, PATIENCE)
+            assert came, f"still not true after {PATIENCE} s; so far: {self._messages}"
+
+    def _on_connect(self, client, *_):
+        client.subscribe([(self._topic, 1), (self._SENTINEL, 1)])
+
+    def _on_subscribe(self, *_):
+        with self._changed:
+            self._subscribed = True
+            self._changed.notify_all()
+
+    def _on_message(self, _client, _data, message):
+        with self._changed:
+            if message.topic == self._SENTINEL:
+                self._settled += 1
+            else:
+                text = message.payload.decode()
+                self._messages.append(Message(message.topic, text, message.retain, message.qos))
+            self._changed.notify_all()
+
+
+def _passwords(path, users):
+    path.touch(0o600)
+    for name, password in users.items():
+        subprocess.run(["mosquitto_passwd", "-b", path, name, password], check=True, capture_output=True)
+    return path
+
+
+def _certify(directory):
+    """Make a certificate authority and a certificate for 127.0.0.1 and localhost."""
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+    key = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
+    openssl("req", *key[:3], "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1")
+    (directory / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    signed = ["-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
+    openssl("x509", *signed, "-days", "2", "-extfile", "names", "-out", "server.pem")

@@ -1,0 +1,164 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from monitor.config import LabelConfig
+from monitor.outputs.payload import (
+    Topics,
+    as_json,
+    attributes_payload,
+    event_payload,
+    iso,
+    level_payload,
+    seconds_in_source,
+)
+from monitor.types import Event
+
+GLASS = LabelConfig(
+    id="glass",
+    name="Glass breaking",
+    prompts=("the sound of glass shattering", "a window breaks"),
+    threshold=0.6,
+)
+START = Event(
+    id="01JDABCDEFGHJKMNPQRSTVWXYZ",
+    source="mic0",
+    label="glass",
+    start=48_000,
+    stop=None,
+    started_at=1795435203.412,
+    ended_at=None,
+    score=0.83,
+    peak=0.91,
+    windows=2,
+    level_dbfs=-18.2,
+    uncertainty_seconds=2.5,
+)
+END = replace(START, stop=72_000, ended_at=1795435208.412, peak=0.95, windows=5, reason="quiet")
+
+
+def say(event, **changes):
+    return event_payload(
+        event,
+        **{
+            "node": "livingroom",
+            "label": GLASS,
+            "model": "laion/larger_clap_general",
+            "published_at": 1795435204.1,
+        }
+        | changes,
+    )
+
+
+def test_the_start_of_an_event_has_exactly_these_fields():
+    assert say(START) == {
+        "schema": 1,
+        "event_type": "glass",
+        "phase": "start",
+        "event_id": "01JDABCDEFGHJKMNPQRSTVWXYZ",
+        "node": "livingroom",
+        "source": "mic0",
+        "source_name": "mic0",
+        "label": "Glass breaking",
+        "score": 0.83,
+        "peak_score": 0.91,
+        "threshold": 0.6,
+        "prompt": "the sound of glass shattering",
+        "onset": "2026-11-23T12:00:03.412Z",
+        "onset_ts": 1795435203.412,
+        "published_ts": 1795435204.1,
+        "latency_s": 0.688,
+        "end": None,
+        "duration_s": None,
+        "uncertainty_s": 2.5,
+        "reason": None,
+        "windows": 2,
+        "level_dbfs": -18.2,
+        "model": "laion/larger_clap_general",
+        "clip": None,
+        "late": False,
+    }
+
+
+def test_the_end_differs_in_what_is_known_only_then():
+    start, end = say(START), say(END, published_at=1795435208.9, late=True)
+    assert {key: end[key] for key in end if end[key] != start[key]} == {
+        "phase": "end",
+        "peak_score": 0.95,
+        "published_ts": 1795435208.9,
+        "latency_s": 0.488,  # since the end
+        "end": "2026-11-23T12:00:08.412Z",
+        "duration_s": 5.0,
+        "reason": "quiet",
+        "windows": 5,
+        "late": True,
+    }
+    assert list(end) == list(start)
+
+
+def test_numbers_are_rounded_to_what_they_mean():
+    payload = say(replace(START, score=0.123456, peak=2 / 3, level_dbfs=-18.249, uncertainty_seconds=1 / 3))
+    assert (payload["score"], payload["peak_score"]) == (0.123, 0.667)
+    assert (payload["level_dbfs"], payload["uncertainty_s"]) == (-18.2, 0.333)
+
+
+@pytest.mark.parametrize("dbfs", [-math.inf, math.nan])
+def test_a_level_that_is_no_number_is_null(dbfs):
+    assert say(replace(START, level_dbfs=dbfs))["level_dbfs"] is None
+    assert as_json(level_payload(dbfs)) == '{"dbfs":null}'
+
+
+def test_a_level_has_one_decimal():
+    assert as_json(level_payload(-41.2345)) == '{"dbfs":-41.2}'
+
+
+def test_json_keeps_letters_and_comes_back_as_it_was():
+    text = as_json(say(START, label=GLASS.model_copy(update={"name": "Glasbruch in der Küche"})))
+    assert "Glasbruch in der Küche" in text
+    assert "\n" not in text
+    assert json.loads(text)["onset_ts"] == 1795435203.412
+
+
+def test_json_refuses_what_json_cannot_say():
+    with pytest.raises(ValueError, match="JSON"):
+        as_json({"score": math.inf})
+
+
+def test_attributes_leave_out_what_concerns_one_message():
+    attributes = attributes_payload(END, node="livingroom", label=GLASS, model="starter")
+    assert set(say(END)) - set(attributes) == {"published_ts", "latency_s", "late"}
+    assert attributes["duration_s"] == 5.0
+
+
+def test_a_label_that_was_not_heard_has_no_attributes():
+    assert attributes_payload(None, node="livingroom", label=GLASS, model="starter") == {}
+
+
+def test_seconds_in_a_recording_come_from_sample_indices():
+    assert seconds_in_source(START, 48_000) == {"onset_seconds": 1.0, "offset_seconds": None}
+    assert seconds_in_source(END, 48_000) == {"onset_seconds": 1.0, "offset_seconds": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1795435203.0, "2026-11-23T12:00:03.000Z"),
+        (1795435203.9996, "2026-11-23T12:00:04.000Z"),
+        (1795435203.4119999, "2026-11-23T12:00:03.412Z"),
+    ],
+)
+def test_times_are_utc_with_milliseconds(at, text):
+    assert iso(at) == text
+
+
+def test_topics_are_those_of_the_conventions():
+    topics = Topics("home/clap-monitor", "livingroom")
+    assert topics.status() == "home/clap-monitor/livingroom/status"
+    assert topics.source_status("mic0") == "home/clap-monitor/livingroom/mic0/status"
+    assert topics.event("mic0") == "home/clap-monitor/livingroom/mic0/event"
+    assert topics.state("mic0", "glass") == "home/clap-monitor/livingroom/mic0/event/glass/state"
+    assert topics.attributes("mic0", "glass") == "home/clap-monitor/livingroom/mic0/event/glass/attributes"
+    assert topics.level("mic0") == "home/clap-monitor/livingroom/mic0/level"
