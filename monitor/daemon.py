@@ -210,7 +210,8 @@ class Daemon:
         """Sleep on `stop`; once a second tell systemd and the broker how it goes."""
         patience = PATIENCE_SECONDS + self.hearing.length / self.hearing.rate
         progress = {name: Progress(s, patience, time.monotonic()) for name, s in self.status.items()}
-        while not self._stop.wait(TICK_SECONDS):
+        tick = min(TICK_SECONDS, (systemd.watchdog_seconds() or 2 * TICK_SECONDS) / 2)
+        while not self._stop.wait(tick):
             now = time.monotonic()
             for name, status in self.status.items():
                 if self._mqtt is not None:
@@ -263,9 +264,8 @@ class Daemon:
     def _check_delivered(self) -> None:
         """Complain of what a finished job could not deliver; a service that was told to stop may leave it."""
         if self._mqtt is not None and self._mqtt.waiting and not self._signalled:
-            where = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
             raise UndeliveredError(
-                f"mqtt: {self._mqtt.waiting} messages were not delivered to {where}: {self._mqtt.trouble}"
+                f"mqtt: {self._mqtt.waiting} messages were not delivered: {self._mqtt.trouble}"
             )
 
     def _known_ambience(self, source: str) -> Mapping[str, float]:

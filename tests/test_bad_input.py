@@ -14,6 +14,7 @@ import soundfile
 from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor
 
 RATE = 48_000
+DEMO = ROOT / "recordings/demo.flac"
 STARTER = ROOT / "monitor/starter"
 
 
@@ -153,8 +154,8 @@ def test_a_port_that_is_not_mqtt_is_one_line_and_the_undelivered_are_counted(tmp
         port = server.server_address[1]
         (tmp_path / "own.yaml").write_text(f"mqtt: {{host: 127.0.0.1, port: {port}}}\n")
         done = clap_monitor(
-            "run", "--config", "own.yaml", "--source", ROOT / "recordings/demo.flac", "--label", "a helicopter",
-            "--fast", cwd=tmp_path,
+            "run", "--config", "own.yaml", "--source", DEMO, "--label", "a helicopter", "--fast",
+            cwd=tmp_path,
         )  # fmt: skip
         server.shutdown()
     assert done.returncode == 69
@@ -175,7 +176,7 @@ def without_privileges(directory, *arguments):
 def test_a_file_without_permission_is_one_line(tmp_path):
     soundfile.write(tmp_path / "secret.wav", noise(), RATE)
     (tmp_path / "secret.wav").chmod(0)
-    done = without_privileges(tmp_path, "run", "--source", tmp_path / "secret.wav", "--label", "a dog", "--fast")
+    done = without_privileges(tmp_path, "run", "--source", "secret.wav", "--label", "a dog", "--fast")
     assert done.returncode == 66
     (line,) = lines(done)
     assert "secret.wav: permission denied" in line.lower()
@@ -196,8 +197,7 @@ def test_a_directory_without_permission_is_one_line(tmp_path, key):
 def test_a_full_disk_for_recordings_is_one_line_and_the_events_go_on(tmp_path, full_disk):
     (tmp_path / "own.yaml").write_text(f"clips: {{enabled: true}}\nrecordings: {full_disk}\n")
     done = clap_monitor(
-        "run", "--config", "own.yaml", "--source", ROOT / "recordings/demo.flac", "--label", "a helicopter",
-        "--fast", cwd=tmp_path,
+        "run", "--config", "own.yaml", "--source", DEMO, "--label", "a helicopter", "--fast", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "start  a helicopter" in done.stdout
