@@ -1,0 +1,119 @@
+"""What a checkpoint's preprocessor configuration says about spectrograms; nothing heavy is imported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from monitor.types import ModelError
+
+# What ClapFeatureExtractor assumes when a key is absent; no published checkpoint has these values.
+_DEFAULTS: dict[str, Any] = {
+    "sampling_rate": 48_000,
+    "max_length_s": 10,
+    "fft_window_size": 1024,
+    "hop_length": 480,
+    "feature_size": 64,
+    "frequency_min": 0,
+    "frequency_max": 14_000,
+    "truncation": "fusion",
+    "padding": "repeatpad",
+}
+_CHOICES = {"truncation": ("rand_trunc", "fusion"), "padding": ("repeatpad", "repeat", "pad")}
+_WHOLE = ("sampling_rate", "fft_window_size", "hop_length", "feature_size")
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What a checkpoint calls a spectrogram."""
+
+    rate: int
+    """Hz"""
+    length: int
+    """Samples that the model hears at once; shorter windows are filled up to it."""
+    fft_length: int
+    """Samples of one STFT frame."""
+    hop: int
+    """Samples from one STFT frame to the next."""
+    mel_bins: int
+    frequency_min: float
+    """Hz"""
+    frequency_max: float
+    """Hz"""
+    mel: Literal["slaney", "htk"]
+    """The mel scale; with "slaney" every filter also has the same area."""
+    padding: Literal["repeatpad", "repeat", "pad"]
+    """How a shorter window is filled: whole repeats then zeros, repeats cut off at the end, or zeros."""
+    channels: int
+    """Equal copies of the spectrogram that the model takes: 4 for a fused checkpoint, else 1."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the model hears at once."""
+        return self.length / self.rate
+
+    @property
+    def frames(self) -> int:
+        """STFT frames in `length` samples."""
+        return 1 + (self.length + 2 * (self.fft_length // 2) - self.fft_length) // self.hop
+
+
+def geometry_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_config.json") -> Geometry:
+    """Geometry that a preprocessor configuration describes.
+
+    Parameters
+    ----------
+    preprocessor : Mapping
+        Keys of ``ClapFeatureExtractor``, whose defaults stand for absent ones.  ``truncation`` also
+        chooses the mel bank: "rand_trunc" means slaney, "fusion" means htk.  ``nb_max_samples`` is
+        ignored as it is there: the length is ``max_length_s * sampling_rate``.
+    origin : str
+        File the mapping was read from, for error messages.
+
+    Raises
+    ------
+    ModelError
+        A value that cannot work; the message names file, key and value.
+    """
+    keys = {key: preprocessor.get(key, default) for key, default in _DEFAULTS.items()}
+    for key, value in keys.items():
+        _check(key, value, origin)
+    fused = keys["truncation"] == "fusion"
+    geometry = Geometry(
+        rate=keys["sampling_rate"],
+        length=round(keys["max_length_s"] * keys["sampling_rate"]),
+        fft_length=keys["fft_window_size"],
+        hop=keys["hop_length"],
+        mel_bins=keys["feature_size"],
+        frequency_min=float(keys["frequency_min"]),
+        frequency_max=float(keys["frequency_max"]),
+        mel="htk" if fused else "slaney",
+        padding=keys["padding"],
+        channels=4 if fused else 1,
+    )
+    if not geometry.frequency_min < geometry.frequency_max <= geometry.rate / 2:
+        raise ModelError(
+            f"{origin}: frequency_min {geometry.frequency_min:g}, frequency_max {geometry.frequency_max:g} "
+            f"and half the sampling_rate {geometry.rate / 2:g} Hz must be in rising order"
+        )
+    if not 1 < geometry.fft_length < geometry.length:
+        raise ModelError(
+            f"{origin}: fft_window_size {geometry.fft_length} must be at least 2 and less than the "
+            f"{geometry.length} samples of max_length_s"
+        )
+    return geometry
+
+
+def _check(key: str, value: object, origin: str) -> None:
+    choices = _CHOICES.get(key)
+    if choices:
+        if value not in choices:
+            raise ModelError(f"{origin}: {key}: {value!r} is none of {', '.join(choices)}")
+        return
+    kind = "whole number" if key in _WHOLE else "number"
+    number = isinstance(value, int if key in _WHOLE else (int, float)) and not isinstance(value, bool)
+    if number and math.isfinite(value) and (value > 0 or (value == 0 and key == "frequency_min")):  # type: ignore[arg-type,operator]
+        return
+    raise ModelError(f"{origin}: {key}: {value!r} is not a {kind} above 0")

@@ -1,0 +1,232 @@
+"""One checkpoint, ready to embed.
+
+Its two towers are loaded one by one: the audio tower at once, the text tower - four fifths of
+``laion/clap-htsat-unfused`` - only while sentences are embedded that are not in the cache.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from monitor.checkpoint import Checkpoint, read
+from monitor.features import log_mel
+from monitor.hub import resolve
+from monitor.model import towers
+from monitor.model.textcache import TextCache
+from monitor.model.trial import refuse_collapse, refuse_non_finite, sounds
+from monitor.types import Embeddings, ModelError, Samples
+
+log = logging.getLogger(__name__)
+
+
+class Clap:
+    """Audio and sentences to unit vectors; made by `load`, used from one thread at a time.
+
+    Attributes
+    ----------
+    name : str
+        What it was asked for as: ``starter``, a directory, or an id on the hub.
+    path : Path
+        The directory it was loaded from.
+    revision : str or None
+        Commit of the hub, None for a directory.
+    identity : str
+        Changes whenever the files do.
+    geometry : Geometry
+        What it hears.
+    dimension : int
+        Length of an embedding.
+    logit_scale : float
+        Factor from cosine to logit that was learnt with the audio tower.
+    device, dtype : str
+        Where and in what precision it runs.
+    """
+
+    def __init__(self, name: str, files: Checkpoint, place: towers.Place, cache: Path | None) -> None:
+        self._config = towers.configuration(files)
+        self.name = name
+        self.path = files.path
+        self.revision = files.commit
+        self.identity = files.identity
+        self.geometry = files.geometry
+        self.dimension: int = self._config.projection_dim
+        self.logit_scale = towers.logit_scale(files)
+        self.device = str(place.device)
+        self.dtype = str(place.dtype).removeprefix("torch.")
+        self._files = files
+        self._place = place
+        self._audio = towers.audio_tower(files, self._config, place)
+        self._text: tuple[Any, Any] | None = None
+        self._cache = TextCache(cache, [files.identity, str(files.commit), self.dtype], self.dimension)
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: str,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int = 1,
+        cache: Path | None = None,
+    ) -> Clap:
+        """Load a checkpoint and send one window through it.
+
+        Parameters
+        ----------
+        checkpoint : str
+            ``starter``, a directory, or an id on the hub.
+        revision : str or None
+            Commit, tag or branch on the hub; None is what was downloaded last.
+        device, dtype : str
+            As in the configuration; see `towers.place_of`.
+        threads : int
+            Threads that torch may use: with more than there are free cores it is 5 to 20 times slower.
+        cache : Path or None
+            Directory for embeddings of sentences.
+
+        Raises
+        ------
+        HubUnreachableError
+            It is not on this machine and cannot be fetched.
+        ModelError
+            The checkpoint, the device or the dtype cannot be used.
+        """
+        towers.quiet()
+        torch.set_num_threads(threads)
+        place = towers.place_of(device, dtype)
+        clap = cls(checkpoint, read(resolve(checkpoint, revision)), place, cache)
+        clap._try()
+        return clap
+
+    def embed_audio(self, windows: Samples) -> Embeddings:
+        """Embed windows of audio.
+
+        Parameters
+        ----------
+        windows : NDArray[np.float32]
+            Shape (n, length), mono at ``geometry.rate``, in [-1, 1]; 0 < length <= ``geometry.length``,
+            filled up by repetition as the checkpoint's preprocessor does.
+
+        Returns
+        -------
+        Embeddings
+            Shape (n, dimension); a window with a sample that is not finite gives a row of NaN.
+        """
+        if not len(windows):
+            return np.empty((0, self.dimension), dtype=np.float32)
+        features = torch.from_numpy(log_mel(windows, self.geometry))[:, None]  # (n, 1, frames, mel_bins)
+        features = features.to(self._place.device, self._place.dtype)
+        # Never "longer": windows are not.  ClapFeatureExtractor marks one of every fused batch at random.
+        longer = torch.zeros((len(windows), 1), dtype=torch.bool, device=self._place.device)
+        with torch.inference_mode(), towers.enough_memory(self._files, self._place):
+            copies = features.expand(-1, self.geometry.channels, -1, -1)
+            return _unit(self._audio(input_features=copies, is_longer=longer).audio_embeds)
+
+    def embed_text(self, sentences: Sequence[str]) -> Embeddings:
+        """Embed sentences, each once: known ones come from the cache, without the text tower.
+
+        Sentences longer than the text tower can read are cut, and that is logged.
+
+        Returns
+        -------
+        Embeddings
+            Shape (n, dimension).
+
+        Raises
+        ------
+        ModelError
+            The text tower cannot be loaded, does not go with its tokenizer, or gives no finite numbers.
+        """
+        unknown = [text for text in dict.fromkeys(sentences) if self._cache.read(text) is None]
+        if unknown:
+            for text, vector in zip(unknown, self._read_sentences(unknown), strict=True):
+                self._cache.write(text, vector)
+        rows = [self._cache.read(text) for text in sentences]
+        return np.array(rows, dtype=np.float32).reshape(-1, self.dimension)
+
+    def forget_text(self) -> None:
+        """Free the text tower; `embed_text` loads it again if it must."""
+        self._text = None
+        gc.collect()
+        # What is freed stays in glibc's heap otherwise.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+    def warm_up(self, length: int | None = None) -> None:
+        """Embed noise of ``length`` samples twice, so that the first real window is not the slow one."""
+        noise = sounds(length or self.geometry.length, self.geometry.rate)[1:2]
+        for _ in range(2):
+            self.embed_audio(noise)
+
+    def self_test(self) -> None:
+        """Refuse weights to which a tone, noise and clicks sound the same, or that give no numbers.
+
+        It belongs before listening.  Embeddings can be compared with weights that fail it, too.
+
+        Raises
+        ------
+        ModelError
+            Two of the sounds have a cosine of `trial.COLLAPSED` or more, or an output is not finite.
+        """
+        vectors = self.embed_audio(sounds(self.geometry.length, self.geometry.rate))
+        refuse_non_finite(vectors, self.name, self.dtype)
+        refuse_collapse(vectors, self.name)
+
+    def _try(self) -> None:
+        """Send one window through: what does not fit together shows only now."""
+        try:
+            vectors = self.embed_audio(sounds(self.geometry.length, self.geometry.rate)[1:2])
+        except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+            if "not implemented for" in str(error):
+                raise ModelError(f"model.dtype: {self._place} does not work: use float32") from error
+            raise ModelError(
+                f"{self.path / 'config.json'}: audio_config: no window passes: {towers.first_line(error)}"
+            ) from error
+        refuse_non_finite(vectors, self.name, self.dtype)
+
+    def _read_sentences(self, sentences: Sequence[str]) -> Embeddings:
+        """Run the text tower; tokenizer and tower are loaded when first needed."""
+        if self._text is None:
+            if read(self.path).identity != self.identity:
+                raise ModelError(
+                    f"{self.path}: has changed since it was loaded: restart to use what is there"
+                )
+            self._text = towers.text_tower(self._files, self._config, self._place)
+        tokenizer, tower = self._text
+        config = self._config.text_config
+        # RoBERTa counts positions from the padding id upwards.
+        limit = min(tokenizer.model_max_length, config.max_position_embeddings - config.pad_token_id - 1)
+        for text, ids in zip(sentences, tokenizer(list(sentences))["input_ids"], strict=True):
+            if len(ids) > limit:
+                log.warning("cut after %d of %d tokens: %.60s...", limit, len(ids), text)
+        tokens = tokenizer(
+            list(sentences), padding=True, truncation=True, max_length=limit, return_tensors="pt"
+        )
+        highest = int(tokens["input_ids"].max())
+        if highest >= config.vocab_size:
+            raise ModelError(
+                f"{self.path}: the tokenizer makes token {highest}, but text_config.vocab_size is "
+                f"{config.vocab_size}: they do not belong together"
+            )
+        with torch.inference_mode(), towers.enough_memory(self._files, self._place):
+            # Without the mask, padding would move the embedding of the shorter sentences (cosine 0.977).
+            ids, mask = (tokens[key].to(self._place.device) for key in ("input_ids", "attention_mask"))
+            vectors = _unit(tower(input_ids=ids, attention_mask=mask).text_embeds)
+        refuse_non_finite(vectors, self.name, self.dtype)
+        return vectors
+
+
+def _unit(embeddings: torch.Tensor) -> Embeddings:
+    """Normalise in float32: in bfloat16 the norm comes out as 1.0016 [measured]."""
+    unit: Embeddings = torch.nn.functional.normalize(embeddings.float(), dim=-1).cpu().numpy()
+    return unit

@@ -1,0 +1,193 @@
+"""The two halves of a checkpoint, from a directory into torch; every fault becomes one line.
+
+Nothing here asks a network, and nothing but tensors is unpickled.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    AutoTokenizer,
+    ClapAudioModelWithProjection,
+    ClapConfig,
+    ClapTextModelWithProjection,
+)
+
+from monitor.checkpoint import Checkpoint
+from monitor.hub import configuration_errors
+from monitor.types import ModelError
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# What transformers, torch and safetensors raise for files that they cannot use.
+_FAULTS: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and in what precision a tower runs."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def __str__(self) -> str:
+        return f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
+
+
+def place_of(device: str, dtype: str) -> Place:
+    """Choose where to run; raises ModelError for what is not there.
+
+    Parameters
+    ----------
+    device : str
+        ``auto`` (the first there is of CUDA, MPS, CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    dtype : str
+        ``auto`` (float16 on CUDA, else float32), ``float32``, ``bfloat16`` or ``float16``.
+    """
+    where = _device(device)
+    if dtype == "auto":
+        # Half the memory; float16 is nearer to float32 than bfloat16 (cosine 1.0 and 0.997).
+        return Place(where, torch.float16 if where.type == "cuda" else torch.float32)
+    if dtype not in _DTYPES:
+        raise ModelError(f"model.dtype: {dtype!r} is none of auto, {', '.join(_DTYPES)}")
+    return Place(where, _DTYPES[dtype])
+
+
+def quiet() -> None:
+    """Keep transformers from writing to stderr; its progress bars would also start a thread."""
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def configuration(files: Checkpoint) -> Any:
+    """Read the ``ClapConfig``; it also hands its projection_dim down to both towers."""
+    with _readable(files):
+        return ClapConfig.from_pretrained(files.path, local_files_only=True)
+
+
+def audio_tower(files: Checkpoint, config: Any, place: Place) -> Any:
+    """Load the audio tower with its projection, in evaluation mode."""
+    return _tower(ClapAudioModelWithProjection, config.audio_config, files, place)
+
+
+def text_tower(files: Checkpoint, config: Any, place: Place) -> tuple[Any, Any]:
+    """Load the tokenizer, and the text tower with its projection, in evaluation mode."""
+    with _readable(files):
+        tokenizer = AutoTokenizer.from_pretrained(files.path, local_files_only=True)
+    return tokenizer, _tower(ClapTextModelWithProjection, config.text_config, files, place)
+
+
+def logit_scale(files: Checkpoint) -> float:
+    """Factor from cosine to logit: the exponential of ``logit_scale_a``, which neither tower holds."""
+    name = "logit_scale_a"
+    with _readable(files):
+        if files.weights.suffix == ".safetensors":
+            with safe_open(files.weights, framework="pt") as tensors:
+                found = tensors.get_tensor(name) if name in set(tensors.keys()) else None
+        else:
+            mapped = zipfile.is_zipfile(files.weights)  # files of torch before 1.6 cannot be mapped
+            found = torch.load(files.weights, weights_only=True, map_location="cpu", mmap=mapped).get(name)
+        if found is None:
+            raise ModelError(f"{files.weights}: {name} is missing: not all of a CLAP model")
+        return math.exp(float(found))
+
+
+@contextmanager
+def enough_memory(files: Checkpoint, place: Place) -> Iterator[None]:
+    """Say in one line that the memory is too small; other errors pass."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            raise
+        raise _too_large(files, place) from error
+
+
+def first_line(error: Exception) -> str:
+    """Kind of an error and the first line of its message, which may be a page."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _tower(kind: Any, config: Any, files: Checkpoint, place: Place) -> Any:
+    with _readable(files, place):
+        tower, loading = kind.from_pretrained(
+            files.path,
+            config=config,
+            dtype=place.dtype,
+            local_files_only=True,
+            use_safetensors=files.weights.suffix == ".safetensors",
+            weights_only=True,
+            output_loading_info=True,
+        )
+        lacking = sorted(loading["missing_keys"])
+        if lacking:
+            raise ModelError(
+                f"{files.weights}: {len(lacking)} tensors are missing, the first {lacking[0]}: not all of a "
+                "CLAP model"
+            )
+        return tower.eval().requires_grad_(requires_grad=False).to(place.device)
+
+
+def _device(name: str) -> torch.device:
+    mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"model.device: {name!r} is none of auto, cpu, cuda, cuda:N, mps") from error
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(mps)}
+    if (device.index or 0) >= there.get(device.type, 0):
+        raise ModelError(f"model.device: {name} is not there on this machine: use cpu or auto")
+    return device
+
+
+@contextmanager
+def _readable(files: Checkpoint, place: Place | None = None) -> Iterator[None]:
+    """Turn whatever a broken file makes the libraries raise into one line that names the directory."""
+    faults = _FAULTS + configuration_errors()
+    try:
+        yield
+    except faults as error:
+        if _is_memory(error):
+            raise _too_large(files, place) from error
+        culprit = files.weights if isinstance(error, SafetensorError) else files.path
+        raise ModelError(f"{culprit}: cannot be loaded: {first_line(error)}") from error
+
+
+def _is_memory(error: Exception) -> bool:
+    words = ("out of memory", "allocate memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+
+
+def _too_large(files: Checkpoint, place: Place | None) -> ModelError:
+    size = files.weights.stat().st_size / 1e6
+    where = f" ({place})" if place else ""
+    return ModelError(
+        f"{files.path}: not enough memory{where} for {size:.0f} MB of weights: use a smaller checkpoint or "
+        "`model.dtype: bfloat16`"
+    )

@@ -1,0 +1,120 @@
+import json
+import os
+import shutil
+
+import pytest
+
+from monitor.checkpoint import missing, read, read_geometry
+from monitor.hub import STARTER
+from monitor.types import ModelError
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(STARTER, tmp_path / "copy")
+
+
+def change(path, **keys):
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+
+
+def change_audio(directory, **keys):
+    path = directory / "config.json"
+    change(path, audio_config=json.loads(path.read_text())["audio_config"] | keys)
+
+
+def test_the_starter_lacks_nothing():
+    assert missing(STARTER) == []
+    geometry = read_geometry(STARTER)
+    assert (geometry.rate, geometry.length, geometry.frames) == (48_000, 240_000, 251)
+
+
+def test_an_empty_directory_is_told_all_that_it_lacks(tmp_path):
+    with pytest.raises(ModelError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: not a CLAP checkpoint: without config.json, model.safetensors or pytorch_model.bin, "
+        "processor_config.json or preprocessor_config.json, tokenizer.json or vocab.json and merges.txt"
+    )
+
+
+def test_half_a_tokenizer_is_none(copy):
+    (copy / "tokenizer.json").unlink()
+    (copy / "vocab.json").write_text("{}")
+    assert missing(copy) == ["tokenizer.json or vocab.json and merges.txt"]
+
+
+def test_safetensors_are_preferred(copy):
+    (copy / "pytorch_model.bin").touch()
+    assert read(copy).weights == copy / "model.safetensors"
+
+
+def test_the_older_form_of_the_preprocessor_configuration_is_read(copy):
+    nested = json.loads((copy / "processor_config.json").read_text())["feature_extractor"]
+    expected = read_geometry(copy)
+    (copy / "processor_config.json").write_text('{"processor_class": "ClapProcessor"}')
+    (copy / "preprocessor_config.json").write_text(json.dumps(nested))
+    assert read_geometry(copy) == expected
+
+
+def test_a_processor_without_features_is_refused(copy):
+    (copy / "processor_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"processor_config\.json: feature_extractor: not there"):
+        read(copy)
+
+
+def test_another_kind_of_model_is_named(copy):
+    change(copy / "config.json", model_type="roberta")
+    with pytest.raises(ModelError, match=r"config\.json: model_type: 'roberta' is not 'clap'"):
+        read(copy)
+
+
+def test_broken_json_is_named_with_its_line(copy):
+    (copy / "config.json").write_text('{\n"model_type": "clap",\n')
+    with pytest.raises(ModelError, match=r"config\.json:3: not JSON"):
+        read(copy)
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"\xff\xfe", "not text"), (b"[]", "holds no mapping")])
+def test_a_configuration_that_is_none_is_refused(copy, content, why):
+    (copy / "config.json").write_bytes(content)
+    with pytest.raises(ModelError, match=why):
+        read(copy)
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"num_mel_bins": 32}, "num_mel_bins: 32, but the preprocessor makes 64"),
+        ({"spec_size": 64}, "spec_size: 64 holds 64 frames of 64 bins, but 5 s are 251 frames"),
+        ({"spec_size": 100}, "spec_size: 100 is no multiple of num_mel_bins 64"),
+        ({"spec_size": "128"}, "spec_size: '128' is not a whole number above 0"),
+        ({"hidden_size": 255}, "hidden_size: 255 is not patch_embeds_hidden_size 64 doubled"),
+        ({"depths": []}, r"depths: \[\] is not a list"),
+    ],
+)
+def test_an_audio_tower_that_cannot_take_the_features_is_refused(copy, keys, why):
+    change_audio(copy, **keys)
+    with pytest.raises(ModelError, match=f"config.json: audio_config.{why}"):
+        read(copy)
+
+
+def test_features_for_fusion_need_a_tower_with_fusion(copy):
+    nested = json.loads((copy / "processor_config.json").read_text())["feature_extractor"]
+    change(copy / "processor_config.json", feature_extractor=nested | {"truncation": "fusion"})
+    with pytest.raises(ModelError, match=r"enable_fusion: False, but the preprocessor's truncation 'fusion'"):
+        read(copy)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "processor_config.json"])
+def test_the_identity_changes_with_every_file_that_decides_an_embedding(copy, name):
+    before = read(copy).identity
+    assert read(copy).identity == before
+    os.utime(copy / name, ns=(1, 1))
+    assert read(copy).identity != before
+
+
+def test_the_identity_of_a_snapshot_of_the_hub_is_its_commit(tmp_path):
+    snapshot = shutil.copytree(STARTER, tmp_path / "snapshots" / ("c" * 40))
+    checkpoint = read(snapshot)
+    assert checkpoint.commit == checkpoint.identity == "c" * 40

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from monitor.capture.media import decode
+from monitor.model import Clap
+from monitor.model.trial import sounds
+from monitor.types import ConfigError, ModelError, NotAudioError, OutputError
+from monitor.zeroshot import classify, embed_files, embed_sentences, save, starts
+
+RATE = 48_000
+WINDOW = 5 * RATE
+TONE, NOISE, CLICKS = sounds(WINDOW, RATE)
+
+
+@pytest.fixture(scope="module")
+def clap():
+    return Clap.load("starter")
+
+
+def given(*recordings):
+    """Files by number, as a decoder that opens nothing."""
+    return [Path(str(i)) for i in range(len(recordings))], lambda path, _rate: recordings[int(path.name)]
+
+
+def embedded(*recordings):
+    files, read = given(*recordings)
+    return embed_files(files, read=read)
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [(1, [0]), (8, [0]), (9, [0, 1]), (16, [0, 8]), (17, [0, 4, 9]), (24, [0, 8, 16]), (20, [0, 6, 12])],
+)
+def test_windows_are_the_fewest_that_cover_a_recording_evenly_spaced(length, expected):
+    assert starts(length, 8) == expected
+
+
+def test_a_recording_of_one_window_is_that_window(clap):
+    assert np.array_equal(embedded(TONE), clap.embed_audio(TONE[None]))
+
+
+def test_a_short_recording_is_repeated_as_the_extractor_does(clap):
+    assert np.array_equal(embedded(NOISE[:RATE]), clap.embed_audio(NOISE[None, :RATE]))
+
+
+def test_a_long_recording_is_the_mean_of_its_windows_and_always_the_same(clap):
+    windows = np.stack([TONE, NOISE, CLICKS, NOISE[::-1], TONE[::-1]])
+    mean = clap.embed_audio(windows).mean(axis=0)
+    expected = mean / np.linalg.norm(mean)
+    first, second = (embedded(windows.ravel()) for _ in range(2))
+    assert np.abs(first[0] - expected).max() < 1e-5
+    assert np.array_equal(first, second)
+
+
+def test_files_are_decoded_at_the_rate_of_the_model(tmp_path, clap):
+    soundfile.write(tmp_path / "a.wav", TONE, RATE, subtype="FLOAT")
+    expected = clap.embed_audio(decode(tmp_path / "a.wav", RATE)[None, :WINDOW])
+    assert float((embed_files([tmp_path / "a.wav"]) @ expected.T)[0, 0]) > 0.9999
+    soundfile.write(tmp_path / "low.wav", np.stack([TONE[::3], TONE[::3]], axis=1), RATE // 3)
+    assert float((embed_files([tmp_path / "low.wav"]) @ expected.T)[0, 0]) > 0.9
+
+
+def test_scores_are_the_softmax_of_the_scaled_cosines_best_first(clap):
+    files, read = given(TONE, NOISE)
+    labels = ["rain", "a dog", "a crying baby"]
+    results = list(classify(files, labels, template="I hear {} now", read=read))
+    assert [result.file for result in results] == files
+    for window, result in zip((TONE, NOISE), results, strict=True):
+        texts = clap.embed_text([f"I hear {label} now" for label in labels])
+        logits = clap.logit_scale * (clap.embed_audio(window[None]) @ texts.T)[0].astype(np.float64)
+        expected = dict(zip(labels, np.exp(logits) / np.exp(logits).sum(), strict=True))
+        assert dict(result.scores) == pytest.approx(expected, abs=1e-6)
+        assert sum(score for _, score in result.scores) == pytest.approx(1)
+
+
+def test_a_single_label_always_fits():
+    files, read = given(NOISE)
+    ((_, scores),) = classify(files, ["a dog"], read=read)
+    assert scores == (("a dog", 1.0),)
+
+
+def test_labels_may_hold_braces():
+    files, read = given(NOISE)
+    ((_, scores),) = classify(files, ["a {dog}", "{}"], read=read)
+    assert {label for label, _ in scores} == {"a {dog}", "{}"}
+
+
+@pytest.mark.parametrize("template", ["a sound", "{0} {1}", "{name}", "{", "{{}}", ""])
+def test_a_template_without_a_place_for_the_label_is_refused(template):
+    with pytest.raises(ConfigError, match=r"^--template: "):
+        next(classify([Path("a")], ["dog"], template=template))
+
+
+def test_no_label_is_refused():
+    with pytest.raises(ConfigError, match="--label"):
+        next(classify([Path("a")], []))
+
+
+def test_samples_that_are_no_numbers_are_counted_and_refused():
+    broken = NOISE.copy()
+    broken[[5, 7]] = np.nan, np.inf
+    with pytest.raises(NotAudioError, match=r"^0: 2 of 240000 samples are not finite numbers$"):
+        embedded(broken)
+
+
+def test_sentences_are_embedded_as_the_model_does(clap):
+    sentences = ["rain", "a dog barking"]
+    assert np.abs(embed_sentences(sentences) - clap.embed_text(sentences)).max() < 1e-6
+
+
+def test_a_checkpoint_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="not a CLAP checkpoint"):
+        embed_sentences(["rain"], checkpoint=str(tmp_path))
+
+
+def test_embeddings_are_saved_under_the_name_given(tmp_path):
+    rows = np.eye(3, dtype=np.float32)
+    save(tmp_path / "rows.out", rows)
+    assert np.array_equal(np.load(tmp_path / "rows.out"), rows)
+    with pytest.raises(OutputError, match=r"not there/rows\.npy: cannot be written: No such file"):
+        save(tmp_path / "not there" / "rows.npy", rows)
