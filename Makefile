@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/clap-monitor run --config config/demo.yaml
 
 test: system-test check
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
 
 check: install
 	$(BIN)/ruff format --check .

@@ -77,6 +77,9 @@ def run(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon takes it over
     settings = _settings(config, source, model, label, fast=fast, raw=(rate, sample_format, channels))
     _log_to_stderr(settings.log_level)
+    from monitor.preflight import check as check_before
+
+    check_before(settings, required=bool(source))
     from monitor.daemon import Daemon
     from monitor.outputs.terminal import Terminal
 

@@ -19,7 +19,7 @@ from monitor.capture import open_source
 from monitor.config import Config, SourceConfig, read_password
 from monitor.events import Detector, rule_of
 from monitor.hearing import prepare
-from monitor.outputs.clips import Clips, make_writable
+from monitor.outputs.clips import Clips
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
 from monitor.pipeline import Scorer, analyse, listen
@@ -76,7 +76,6 @@ class Daemon:
         self._stop = threading.Event()
         self._signalled = False
         self._events = 0
-        make_writable(config.state, "state")
         password = read_password(config.mqtt)
         systemd.notify("STATUS=loading the model", "EXTEND_TIMEOUT_USEC=300000000")
         self.hearing = hearing = prepare(config)

@@ -47,13 +47,10 @@ def prepare(config: Config) -> Hearing:
     Raises
     ------
     ConfigError
-        If no label is enabled, or the hop is longer than the window.
+        If the hop is longer than the window.
     ModelError
         If the checkpoint cannot be loaded, collapses, or cannot take the configured window.
     """
-    labels = [label for label in config.labels if label.enabled]
-    if not labels:
-        raise ConfigError("labels: none is enabled, there is nothing to listen for")
     model = Clap.load(
         checkpoint=config.model.checkpoint,
         revision=config.model.revision,
@@ -65,7 +62,7 @@ def prepare(config: Config) -> Hearing:
     length, hop = window_of(config, model)
     model.warm_up(length)
     model.self_test()
-    watchlist = watch(labels, config.background, model.embed_text)
+    watchlist = watch(config.labels, config.background, model.embed_text)
     response = scoring.read_response(model.path) or _estimated(model, config, length)
     model.forget_text()
     return Hearing(model, watchlist, response, length, hop)

@@ -13,7 +13,7 @@ LAYERS = [
     {"features", "checkpoint", "watchlist", "events"},
     {"hub", "scoring", "buffer", "capture", "outputs.outbox", "outputs.payload", "outputs.broker"},
     {"model", "windows", "outputs.clips", "outputs.terminal", "outputs.link"},
-    {"hearing", "lint", "zeroshot", "pipeline", "outputs.mqtt"},
+    {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
     {"daemon", "evaluation"},
     {"cli"},
 ]

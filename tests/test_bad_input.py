@@ -29,6 +29,12 @@ def lines(done):
     return [line for line in done.stderr.splitlines() if " INFO " not in line]
 
 
+def windows_in(seconds):
+    """Windows of the starter that a recording holds, one every second."""
+    length = json.loads((STARTER / "processor_config.json").read_text())["feature_extractor"]["max_length_s"]
+    return int(seconds - min(5.0, length)) + 1
+
+
 def noise(seconds=7.0, channels=1):
     return 0.1 * np.random.default_rng(0).standard_normal((int(seconds * RATE), channels)).astype(np.float32)
 
@@ -60,23 +66,23 @@ def test_no_such_device_is_one_line(tmp_path):
     assert "no_such_microphone" in line
 
 
-@pytest.mark.parametrize(
-    ("name", "subtype", "channels"),
-    [
-        ("8-bit.wav", "PCM_U8", 1),
-        ("24-bit.wav", "PCM_24", 2),
-        ("float.wav", "FLOAT", 1),
-        ("double.wav", "DOUBLE", 2),
-        ("six.wav", "PCM_16", 6),
-        ("lossy.ogg", "VORBIS", 2),
-        ("lossless.flac", "PCM_16", 1),
-    ],
-)
-def test_files_of_every_common_format_are_heard(tmp_path, name, subtype, channels):
-    soundfile.write(tmp_path / name, noise(channels=channels), RATE, subtype=subtype)
-    done = run(tmp_path, tmp_path / name)
+def test_files_of_every_common_format_are_heard_side_by_side(tmp_path):
+    formats = {
+        "8-bit.wav": ("PCM_U8", 1),
+        "24-bit.wav": ("PCM_24", 2),
+        "float.wav": ("FLOAT", 1),
+        "double.wav": ("DOUBLE", 2),
+        "six.wav": ("PCM_16", 6),
+        "lossy.ogg": ("VORBIS", 2),
+        "lossless.flac": ("PCM_16", 1),
+    }
+    sources = []
+    for name, (subtype, channels) in formats.items():
+        soundfile.write(tmp_path / name, noise(channels=channels), RATE, subtype=subtype)
+        sources += ["--source", tmp_path / name]
+    done = run(tmp_path, *sources[1:])
     assert done.returncode == 0, done.stderr
-    assert lines(done)[-1].startswith("7.0 s of audio, 3 windows, 0 events")
+    assert lines(done)[-1].startswith(f"49.0 s of audio, {7 * windows_in(7.0)} windows, 0 events")
 
 
 def test_samples_that_are_no_numbers_are_counted_and_the_rest_is_heard(tmp_path):
@@ -85,7 +91,7 @@ def test_samples_that_are_no_numbers_are_counted_and_the_rest_is_heard(tmp_path)
     soundfile.write(tmp_path / "nan.wav", samples, RATE, subtype="FLOAT")
     done = run(tmp_path, tmp_path / "nan.wav")
     assert done.returncode == 0, done.stderr
-    assert "7 windows, 0 events" in lines(done)[-1]
+    assert f"{windows_in(12.0) - 1} windows, 0 events" in lines(done)[-1]
     assert "1 windows not scored" in lines(done)[-1]
 
 
@@ -197,7 +203,8 @@ def test_a_directory_without_permission_is_one_line(tmp_path, key):
 def test_a_full_disk_for_recordings_is_one_line_and_the_events_go_on(tmp_path, full_disk):
     (tmp_path / "own.yaml").write_text(f"clips: {{enabled: true}}\nrecordings: {full_disk}\n")
     done = clap_monitor(
-        "run", "--config", "own.yaml", "--source", DEMO, "--label", "a helicopter", "--fast", cwd=tmp_path,
+        "run", "--config", "own.yaml", "--source", DEMO, "--label", "a helicopter", "--fast",
+        cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "start  a helicopter" in done.stdout

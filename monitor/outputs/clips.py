@@ -38,11 +38,6 @@ class Clips:
         Where clips go, one folder a day.
     buffers : mapping of str to RingBuffer
         By source name.
-
-    Raises
-    ------
-    OutputError
-        If the directory cannot be made or written.
     """
 
     def __init__(self, config: ClipsConfig, directory: Path, buffers: Mapping[str, RingBuffer]) -> None:
@@ -52,7 +47,6 @@ class Clips:
         self._config = config
         self._directory = directory
         self._buffers = buffers
-        make_writable(directory, "recordings")
 
     def deliver(self, event: Event) -> None:
         """Wait for the tail of the clip, cut it, write it; an event without its clip is counted."""

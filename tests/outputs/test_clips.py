@@ -82,6 +82,7 @@ def test_the_oldest_clips_make_room_and_nothing_else_is_touched(tmp_path):
 
 
 def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
+    make_writable(full_disk, "recordings")
     writer = Clips(ClipsConfig(enabled=True), full_disk, {"mic": ring()})
     assert caplog.text.count("nothing can be kept: No space left on device") == 1
     for ident in (ID, ID[:-1] + "Y"):

@@ -1,0 +1,67 @@
+"""What can be seen to be wrong before a model is loaded, in a second instead of ten."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+from monitor.capture import open_source
+from monitor.capture.device import choose
+from monitor.config import Config, SourceConfig, read_password
+from monitor.outputs.clips import make_writable
+from monitor.status import SourceStatus
+from monitor.types import ConfigError, SourceError
+
+_ANY_RATE = 48_000
+
+
+def check(config: Config, *, required: bool = False) -> None:
+    """Try everything that a run needs and that may be missing, but the model and the broker.
+
+    Parameters
+    ----------
+    config : Config
+    required : bool
+        Microphones must be there now.
+
+    Raises
+    ------
+    ConfigError
+        No label is enabled, or the broker's password is not where it should be.
+    OutputError
+        A directory cannot be written.
+    SourceError, NotAudioError
+        A sound file or a required microphone cannot be used.
+    """
+    if not any(label.enabled for label in config.labels):
+        raise ConfigError("labels: none is enabled, there is nothing to listen for")
+    read_password(config.mqtt)
+    make_writable(config.state, "state")
+    if config.clips.enabled:
+        make_writable(config.recordings, "recordings")
+    for source in config.sources:
+        if source.kind == "file":
+            _check_file(source)
+        elif source.kind == "microphone" and required:
+            _check_microphone(source)
+
+
+def _check_file(source: SourceConfig) -> None:
+    """Read the first block."""
+    blocks = open_source(
+        source.model_copy(update={"pace": "fast"}),
+        rate=_ANY_RATE,
+        status=SourceStatus(source.name),
+        stop=threading.Event(),
+    )
+    with contextlib.closing(blocks):  # type: ignore[type-var]  # a generator, called an iterator
+        next(blocks, None)
+
+
+def _check_microphone(source: SourceConfig) -> None:
+    from monitor.capture.microphone import devices  # noqa: PLC0415 - files need no PortAudio
+
+    try:
+        choose(devices(), source.device)
+    except SourceError as error:
+        raise SourceError(f"source {source.name}: {error}") from error
