@@ -196,7 +196,8 @@ def test_a_directory_without_permission_is_one_line(tmp_path, key):
     assert done.returncode == 73
     (line,) = lines(done)
     assert line == (
-        f"clap-monitor: locked/below: cannot be written: Permission denied; set `{key}` to a directory that can"
+        "clap-monitor: locked/below: cannot be written: Permission denied; "
+        f"set `{key}` to a directory that can"
     )
 
 

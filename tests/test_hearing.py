@@ -1,0 +1,67 @@
+"""A checkpoint made ready: the window, and the response of one that brings none."""
+
+import json
+import shutil
+
+import pytest
+
+from monitor.config import Config, LabelConfig, ModelConfig, WindowConfig
+from monitor.hearing import prepare, window_of
+from monitor.model import Clap
+from monitor.types import ConfigError, ModelError
+from tests.commands import ROOT
+
+STARTER = ROOT / "monitor/starter"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Clap.load("starter")
+
+
+def config(tmp_path, **settings):
+    label = LabelConfig(id="dog", prompts=("a dog barking",))
+    return Config(labels=(label,), state=tmp_path, **settings)
+
+
+def test_a_window_is_five_seconds_or_the_checkpoints_own_length_if_that_is_shorter(model, tmp_path):
+    length, hop = window_of(config(tmp_path), model)
+    assert length == min(5 * model.geometry.rate, model.geometry.length)
+    assert hop == model.geometry.rate
+
+
+def test_a_shorter_window_that_divides_the_checkpoints_is_taken(model, tmp_path):
+    seconds = model.geometry.length / model.geometry.rate / 4
+    length, _ = window_of(config(tmp_path, window=WindowConfig(seconds=seconds, hop_seconds=seconds)), model)
+    assert length == model.geometry.length // 4
+
+
+def test_a_window_that_does_not_divide_the_checkpoints_is_refused(model, tmp_path):
+    seconds = model.geometry.length / model.geometry.rate * 0.7
+    window = WindowConfig(seconds=seconds, hop_seconds=seconds)
+    with pytest.raises(ModelError, match="divide"):
+        window_of(config(tmp_path, window=window), model)
+
+
+def test_a_hop_that_leaves_audio_unheard_is_refused(model, tmp_path):
+    with pytest.raises(ConfigError, match=r"window\.hop_seconds: 60\.0 leaves audio unheard"):
+        window_of(config(tmp_path, window=WindowConfig(hop_seconds=60)), model)
+
+
+def test_a_checkpoint_without_a_response_gets_one_and_keeps_it(tmp_path):
+    place = tmp_path / "checkpoint"
+    shutil.copytree(STARTER, place)
+    (place / "detection.json").unlink(missing_ok=True)
+    settings = config(tmp_path / "state", model=ModelConfig(checkpoint=str(place)))
+    (tmp_path / "state").mkdir()
+    first = prepare(settings).response
+    assert first.scale > 0
+    assert first.ambience < 0
+    (kept,) = (tmp_path / "state/responses").iterdir()
+    assert json.loads(kept.read_text()) == {
+        "scale": first.scale,
+        "centre": first.centre,
+        "ambience": first.ambience,
+    }
+    kept.write_text("broken")
+    assert prepare(settings).response == first
