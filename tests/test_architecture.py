@@ -29,7 +29,7 @@ ONLY_IN = {
     "safetensors": "model",
     "sed_eval": "evaluation.standard",
     "sed_scores_eval": "evaluation.standard",
-    "sounddevice": "capture",
+    "sounddevice": "capture.microphone",
     "soundfile": "outputs.clips",
     "soxr": "capture.resample",
     "torch": "model",

@@ -1,0 +1,95 @@
+"""Everything that yields blocks of audio; one contract, one file a kind.
+
+A source is an iterator of `monitor.types.AudioBlock`: each block starts where the last one stopped,
+``gap`` marks lost audio, and the end of the iteration is the end of the source.  Leaving the
+iteration closes whatever it reads.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from monitor.status import SourceStatus
+from monitor.types import AudioBlock, SourceError
+
+if TYPE_CHECKING:
+    from monitor.config import SourceConfig
+
+
+def open_source(
+    config: SourceConfig,
+    *,
+    rate: int,
+    status: SourceStatus,
+    stop: threading.Event,
+    required: bool = False,
+) -> Iterator[AudioBlock]:
+    """Listen to one source of the configuration; nothing is opened before the first block is asked for.
+
+    Parameters
+    ----------
+    config : SourceConfig
+        Which source.
+    rate : int
+        Hz, of the blocks.
+    status : SourceStatus
+        What is lost and found is counted here: ``lost``, ``overflows``, ``reopened``, ``deaf_since``.
+    stop : threading.Event
+        Ends the iteration soon after it is set.
+    required : bool
+        A microphone that is not there at the start is an error, instead of being waited for.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be opened or read.
+    NotAudioError
+        If it holds no audio.
+    """
+    # Imported here: a file needs no PortAudio, a microphone no FFmpeg.
+    if config.kind == "file":
+        from monitor.capture.media import media  # noqa: PLC0415
+
+        assert config.path is not None  # noqa: S101 - the configuration has seen to it
+        yield from media(
+            config.name,
+            config.path,
+            rate=rate,
+            channel=config.channel,
+            pace=config.pace,
+            status=status,
+            stop=stop,
+        )
+    elif config.kind == "pcm":
+        from monitor.capture.pcm import pcm  # noqa: PLC0415
+
+        assert config.rate is not None  # noqa: S101 - the configuration has seen to it
+        if sys.stdin is None:
+            raise SourceError(f"source {config.name}: standard input is closed")
+        yield from pcm(
+            config.name,
+            sys.stdin.buffer,
+            input_rate=config.rate,
+            format=config.format,
+            channels=config.channels,
+            channel=config.channel,
+            rate=rate,
+            status=status,
+            stop=stop,
+        )
+    else:
+        from monitor.capture.microphone import microphone  # noqa: PLC0415
+
+        yield from microphone(
+            config.name,
+            device=config.device,
+            channel=config.channel,
+            wish=config.rate or rate,
+            rate=rate,
+            status=status,
+            stop=stop,
+            required=required,
+        )

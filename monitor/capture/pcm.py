@@ -1,0 +1,177 @@
+"""Raw samples from standard input or any other pipe."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.capture.blocks import BlockMaker
+from monitor.capture.resample import mono
+from monitor.status import SourceStatus
+from monitor.types import AudioBlock, NotAudioError, SourceError
+
+log = logging.getLogger(__name__)
+
+Format = Literal["s16le", "s24le", "s32le", "f32le", "u8"]
+
+WIDTH: dict[Format, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "u8": 1}
+"""Bytes of one sample."""
+
+_BLOCK_SECONDS = 0.1
+_LOOK_AT_STOP_SECONDS = 0.1
+_PULL = 3e-4
+"""How fast the stamp of a live pipe is pulled back to the clock; sound cards differ by 1e-4 at most."""
+
+
+def pcm(  # noqa: PLR0913 - four of them describe the raw samples
+    name: str,
+    stream: BinaryIO,
+    *,
+    input_rate: int,
+    format: Format,  # noqa: A002 - the word of the configuration and of the command line
+    channels: int,
+    channel: int | None,
+    rate: int,
+    status: SourceStatus,
+    stop: threading.Event,
+) -> Iterator[AudioBlock]:
+    """Read raw interleaved samples until the stream ends.
+
+    The end of the stream, or its writer's going away, is an ordinary end.  If it comes within a
+    sample, those bytes are said in the log and count as one lost sample.
+
+    Parameters
+    ----------
+    name : str
+        Of the source.
+    stream : binary file
+        If it has a descriptor, that is read directly, and ``stop`` is honoured within 0.2 s.
+    input_rate, rate : int
+        Hz, of the stream and of the blocks.
+    format : str
+        Of one sample; see `WIDTH`.
+    channels : int
+        Interleaved channels in the stream.
+    channel : int or None
+        From 1; None is the mean of all channels.
+    status : SourceStatus
+        Writes ``lost``.
+    stop : threading.Event
+        Ends the iteration.
+
+    Raises
+    ------
+    SourceError
+        If there is no such channel, or the stream cannot be read.
+    NotAudioError
+        If the stream ends before its first sample.
+    """
+    if channel is not None and channel > channels:
+        raise SourceError(f"source {name}: the stream has {channels} channels, so no channel {channel}")
+    width = WIDTH[format] * channels
+    maker, clock = BlockMaker(name, rate), _ArrivalClock(input_rate)
+    yield from maker.begin(input_rate, gap=False)
+    heard, rest = 0, b""
+    for piece in _pieces(name, stream, round(input_rate * _BLOCK_SECONDS) * width, stop):
+        data = rest + piece
+        whole = len(data) // width
+        rest = data[whole * width :]
+        heard += whole
+        frames = to_float(data[: whole * width], format).reshape(-1, channels)
+        yield from maker.push(mono(frames, channel), clock.stamp(heard, time.time()))
+    yield from maker.finish()
+    if rest and not stop.is_set():
+        log.warning("source %s: the last %d bytes are no whole sample", name, len(rest))
+        status.lost += 1
+    if not heard and not stop.is_set():
+        raise NotAudioError(f"source {name}: the stream ended before its first sample")
+
+
+def to_float(data: bytes, format: Format) -> NDArray[np.float32]:  # noqa: A002
+    """Raw samples, shape (n,), as fractions of full scale; floats are taken as they are.
+
+    The length of ``data`` must be a multiple of the format's width.
+    """
+    if format == "f32le":
+        return np.frombuffer(data, "<f4").astype(np.float32)
+    if format == "u8":
+        return ((np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128).astype(np.float32)
+    if format == "s24le":
+        padded = np.zeros((len(data) // 3, 4), dtype=np.uint8)
+        padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        data, format = padded.tobytes(), "s32le"  # noqa: A001
+    kind = "<i2" if format == "s16le" else "<i4"
+    samples = np.frombuffer(data, kind)
+    return (samples / float(-np.iinfo(samples.dtype).min)).astype(np.float32)
+
+
+class _ArrivalClock:
+    """When samples that came through a pipe were captured.
+
+    A live pipe cannot be ahead of the clock: its samples were captured as they arrive.  A recording
+    that is piped faster than real time is stamped as if it had been captured from the opening on.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._offset = -math.inf
+        self._heard = 0
+
+    def stamp(self, heard: int, now: float) -> float:
+        """Unix seconds of the sample that is ``heard``-th (from 1), just read at ``now``; never falls."""
+        offset = now - heard / self._rate
+        ahead = self._offset - offset
+        if ahead < 0:
+            self._offset = offset
+        elif ahead < 1:
+            self._offset -= min(ahead, _PULL * (heard - self._heard) / self._rate)
+        self._heard = heard
+        return self._offset + heard / self._rate
+
+
+def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> Iterator[bytes]:
+    """Up to ``size`` bytes at a time, less only if no more come for a moment."""
+    read = _reader(stream)
+    while not stop.is_set():
+        held = bytearray()
+        while len(held) < size:
+            try:
+                piece = read(size - len(held))
+            except OSError as error:
+                raise SourceError(f"source {name}: {error.strerror or error}") from error
+            if piece is None:
+                break
+            if not piece:
+                if held:
+                    yield bytes(held)
+                return
+            held += piece
+            if stop.is_set():
+                break
+        if held:
+            yield bytes(held)
+
+
+def _reader(stream: BinaryIO) -> Callable[[int], bytes | None]:
+    """Read at most that many bytes; None if nothing comes for a moment, so that nobody waits for ever."""
+    try:
+        descriptor = stream.fileno()
+    except io.UnsupportedOperation:  # no real file, so it does not wait either
+        return stream.read
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+
+    def read(size: int) -> bytes | None:
+        return os.read(descriptor, size) if poll.poll(_LOOK_AT_STOP_SECONDS * 1000) else None
+
+    return read

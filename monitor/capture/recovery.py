@@ -1,0 +1,180 @@
+"""A device that comes and goes -> one unbroken row of blocks.
+
+A device is lost when its driver says so, when it delivers nothing for 5 s, or when it delivers
+nothing but exact zeros for long.  Then it is closed and opened again until it is back; what is missing
+is marked as a gap, and `SourceStatus` says since when the source is deaf, and why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from monitor.capture.blocks import BlockMaker
+from monitor.status import SourceStatus
+from monitor.types import AudioBlock, Samples, SourceError
+
+log = logging.getLogger(__name__)
+
+NOTHING_SECONDS = 5.0
+"""Without a block for so long, the device is lost: many drivers never say that it was unplugged."""
+
+SILENCE_SECONDS = 30.0
+"""Exact zeros for so long are no quiet room, but a device that is muted or broken."""
+
+_LONGEST_SILENCE_SECONDS = 3600.0
+_FIRST_WAIT_SECONDS = 1.0
+_LONGEST_WAIT_SECONDS = 30.0
+_STABLE_SECONDS = 60.0
+_LOOK_AT_STOP_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """What a device captured in one go."""
+
+    samples: Samples
+    """Shape (n,), mono, in [-1, 1], at the device's rate."""
+    ended_at: float
+    """Unix seconds when the last sample was captured."""
+    gap: bool = False
+    """Audio is missing just before these."""
+    lost: int = 0
+    """Samples found to be missing, at the device's rate."""
+    overflows: int = 0
+    """Times the driver or the queue behind it was full."""
+
+
+class OpenDevice(Protocol):
+    """A device while it is open."""
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+
+    def read(self, seconds: float) -> Take | None:
+        """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost."""
+
+
+def recovering(
+    name: str,
+    connect: Callable[[], AbstractContextManager[OpenDevice]],
+    *,
+    rate: int,
+    status: SourceStatus,
+    stop: threading.Event,
+    required: bool = False,
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[AudioBlock]:
+    """Blocks of a device, opened again whenever it is lost, until ``stop``.
+
+    Parameters
+    ----------
+    name : str
+        Of the source.
+    connect : callable
+        Opens the device; raises `SourceError` if it cannot.
+    rate : int
+        Hz, of the blocks.
+    status : SourceStatus
+        Writes ``lost``, ``overflows``, ``reopened``, ``deaf_since`` and ``trouble``.  While the device
+        is away nothing is lost in this sense: ``deaf_since`` tells.
+    stop : threading.Event
+        Ends the iteration within 0.2 s.
+    required : bool
+        If the device delivers nothing at first, raise instead of waiting for it.
+    now : callable
+        Monotonic seconds.
+
+    Raises
+    ------
+    SourceError
+        Only if ``required``.
+    """
+    maker = BlockMaker(name, rate)
+    listening = _Listening(name, maker, status, stop, now)
+    wait = _FIRST_WAIT_SECONDS
+    while not stop.is_set():
+        opened = None
+        try:
+            with connect() as device:
+                opened = now()
+                yield from listening.to(device)
+        except SourceError as error:
+            if required and not listening.heard:
+                raise SourceError(f"source {name}: {error}") from error
+            if status.deaf(str(error)):
+                log.warning("source %s is deaf: %s", name, error)
+            if opened is not None and now() - opened >= _STABLE_SECONDS:
+                wait = _FIRST_WAIT_SECONDS
+            yield from maker.finish()
+            stop.wait(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+    yield from maker.finish()
+
+
+class _Listening:
+    """What is known of a source from one opening of its device to the next."""
+
+    def __init__(
+        self,
+        name: str,
+        maker: BlockMaker,
+        status: SourceStatus,
+        stop: threading.Event,
+        now: Callable[[], float],
+    ) -> None:
+        self.heard = False
+        self._name = name
+        self._maker = maker
+        self._status = status
+        self._stop = stop
+        self._now = now
+        self._silent_seconds = 0.0
+        self._silence_allowed = SILENCE_SECONDS
+
+    def to(self, device: OpenDevice) -> Iterator[AudioBlock]:
+        """Blocks until ``stop`` or until the device ought to be opened again; `SourceError` if it is lost."""
+        self._status.reopened += self.heard
+        yield from self._maker.begin(device.rate, gap=True)
+        last = self._now()
+        while not self._stop.is_set():
+            take = device.read(_LOOK_AT_STOP_SECONDS)
+            if take is not None:
+                last = self._now()
+                self.heard = True
+                self._status.overflows += take.overflows
+                self._status.lost += self._maker.at_rate(take.lost)
+                yield from self._maker.push(take.samples, take.ended_at, gap=take.gap)
+                if self._is_silent_too_long(take, device.rate):
+                    return
+            elif self._now() - last >= NOTHING_SECONDS:
+                raise SourceError(f"it has delivered nothing for {NOTHING_SECONDS:g} s")
+
+    def _is_silent_too_long(self, take: Take, rate: int) -> bool:
+        """Count exact zeros; true each time that opening the device again is worth a try.
+
+        A muted microphone delivers zeros as well, so the tries become rare, and it is listened to
+        in between: its first sound is not missed.
+        """
+        if take.samples.any():
+            self._silent_seconds, self._silence_allowed = 0.0, SILENCE_SECONDS
+        else:
+            self._silent_seconds += len(take.samples) / rate
+        silent = self._silence_allowed > SILENCE_SECONDS
+        if not silent and self._silent_seconds < SILENCE_SECONDS and self._status.hears():
+            log.warning("source %s hears again", self._name)
+        if self._silent_seconds < self._silence_allowed:
+            return False
+        why = f"nothing but digital silence for {self._silent_seconds:.0f} s: is it muted?"
+        if self._status.deaf(why):
+            log.warning("source %s is deaf: %s", self._name, why)
+        self._silence_allowed = min(
+            2 * self._silence_allowed, self._silent_seconds + _LONGEST_SILENCE_SECONDS
+        )
+        return True

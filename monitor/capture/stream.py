@@ -1,0 +1,132 @@
+"""PortAudio's thread -> queue -> what was captured next."""
+
+from __future__ import annotations
+
+import queue
+import time
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.capture.clock import CaptureClock
+from monitor.capture.device import Device
+from monitor.capture.recovery import Take
+from monitor.capture.resample import mono
+from monitor.types import SourceError
+
+_BLOCK_SECONDS = 0.05
+_QUEUE_SECONDS = 5.0
+_LATENCY_SECONDS = 0.2
+"""Asked of the driver: it keeps the audio for so long when this process is not given the processor."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Captured:
+    """What PortAudio's thread hands over."""
+
+    frames: NDArray[np.float32]
+    """Shape (n, channels)."""
+    dropped: int
+    """Samples that did not fit into the queue just before."""
+    overflow: bool
+    """The driver lost samples just before."""
+    now: float
+    """When it was handed over, on the monotonic clock."""
+    unix_now: float
+    """The same moment in Unix seconds."""
+
+
+class DeviceStream:
+    """An open device: PortAudio's thread fills a queue of `_QUEUE_SECONDS`, `read` empties it.
+
+    When the queue is full a new block is dropped, and the next that fits says how much was.
+
+    Parameters
+    ----------
+    portaudio : module
+        sounddevice; only `monitor.capture.microphone` imports it.
+    device : Device
+    channels : int
+        To open.
+    channel : int or None
+        To listen to, from 1; None is the mean of all.
+    rate : int
+        Hz, of the device.
+    """
+
+    def __init__(
+        self, portaudio: ModuleType, device: Device, *, channels: int, channel: int | None, rate: int
+    ) -> None:
+        self.rate = rate
+        self._error = portaudio.PortAudioError
+        self._name = device.name
+        self._channel = channel
+        self._clock = CaptureClock(rate)
+        self._queue: queue.Queue[_Captured] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
+        self._dropped = 0
+        self._overflow = False
+        self._stream = portaudio.InputStream(
+            device=device.index,
+            channels=channels,
+            samplerate=rate,
+            blocksize=round(rate * _BLOCK_SECONDS),
+            latency=_LATENCY_SECONDS,
+            dtype="float32",
+            callback=self._captured,
+        )
+
+    def start(self) -> None:
+        """Begin to capture."""
+        try:
+            self._stream.start()
+        except self._error as error:
+            raise SourceError(f"{self._name!r} does not start: {in_one_line(error)}") from error
+
+    def read(self, seconds: float) -> Take | None:
+        """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost."""
+        try:
+            captured = self._queue.get(timeout=seconds)
+        except queue.Empty:
+            if not self._is_active():
+                raise SourceError(f"{self._name!r} has gone away") from None
+            return None
+        count = captured.dropped + len(captured.frames)
+        gap, lost = self._clock.hear(count, captured.now, overflow=captured.overflow)
+        return Take(
+            mono(captured.frames, self._channel),
+            ended_at=self._clock.ended_at(captured.now, captured.unix_now),
+            gap=gap or captured.dropped > 0,
+            lost=captured.dropped + lost,
+            overflows=captured.overflow + (captured.dropped > 0),
+        )
+
+    def close(self) -> None:
+        """Close the device; a driver that hangs may keep the caller for ever."""
+        self._stream.abort()
+        self._stream.close()
+
+    def _is_active(self) -> bool:
+        try:
+            return bool(self._stream.active)
+        except self._error:
+            return False
+
+    def _captured(self, frames: NDArray[np.float32], count: int, _time: Any, flags: Any) -> None:
+        """Copy and hand over: this runs in PortAudio's thread, and nothing here may wait."""
+        self._overflow = self._overflow or bool(flags.input_overflow)
+        now, unix_now = time.monotonic(), time.time()
+        captured = _Captured(frames.copy(), self._dropped, self._overflow, now, unix_now)
+        try:
+            self._queue.put_nowait(captured)
+        except queue.Full:
+            self._dropped += count
+        else:
+            self._dropped, self._overflow = 0, False
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what PortAudio said, in one line."""
+    return " ".join(str(error).split())

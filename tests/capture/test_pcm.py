@@ -1,0 +1,147 @@
+import io
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+import soxr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.capture.pcm import pcm, to_float
+from monitor.status import SourceStatus
+from monitor.types import NotAudioError, SourceError
+
+RATE = 1000
+
+
+def blocks_from(stream, stop=None, status=None, **changes):
+    what = {"input_rate": RATE, "format": "s16le", "channels": 1, "channel": None, "rate": RATE} | changes
+    return pcm("in", stream, status=status or SourceStatus("in"), stop=stop or threading.Event(), **what)
+
+
+def heard(data, **changes):
+    blocks = list(blocks_from(io.BytesIO(data), **changes))
+    assert [block.start for block in blocks] == [0, *(block.stop for block in blocks[:-1])]
+    assert not any(block.gap for block in blocks)
+    return np.concatenate([block.samples for block in blocks])
+
+
+def ints(*values, kind="<i2"):
+    return np.array(values, dtype=kind).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("u8", bytes([0, 64, 128, 255]), [-1, -0.5, 0, 127 / 128]),
+        ("s16le", ints(-32768, 1, 32767), [-1, 1 / 32768, 32767 / 32768]),
+        ("s24le", b"\x00\x00\x80" + b"\x01\x00\x00" + b"\xff\xff\x7f", [-1, 2**-23, 1 - 2**-23]),
+        ("s32le", ints(-(2**31), 2**30, kind="<i4"), [-1, 0.5]),
+        ("f32le", np.array([1.5, -0.25], "<f4").tobytes(), [1.5, -0.25]),
+    ],
+)
+def test_every_format_is_a_fraction_of_full_scale(name, data, expected):
+    got = to_float(data, name)
+    assert got.dtype == np.float32
+    assert got.tolist() == expected
+
+
+def test_samples_that_are_not_finite_are_passed_on():
+    got = heard(np.array([0.5, np.nan, np.inf], "<f4").tobytes(), format="f32le")
+    assert got[0] == 0.5
+    assert np.isnan(got[1])
+    assert np.isinf(got[2])
+
+
+def test_channels_are_interleaved_and_the_one_asked_for_is_heard():
+    assert (heard(ints(1, 2, 3, 4), channels=2, channel=2) * 32768).tolist() == [2, 4]
+    assert (heard(ints(1, 2, 3, 5), channels=2) * 32768).tolist() == [1.5, 4]
+
+
+def test_a_channel_that_is_not_there_is_an_error():
+    with pytest.raises(SourceError, match="has 2 channels, so no channel 3"):
+        heard(ints(1, 2), channels=2, channel=3)
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=20))
+def test_samples_cut_anywhere_by_the_pipe_are_put_together_again(sizes):
+    audio = np.random.default_rng(0).integers(-9000, 9000, (400, 3)).astype("<i2")
+    data = audio.tobytes()
+
+    class Pipe(io.BytesIO):
+        def read(self, size=-1):
+            return super().read(min(size, sizes[self.tell() % len(sizes)]))
+
+    blocks = list(blocks_from(Pipe(data), channels=3, channel=2))
+    assert (np.concatenate([b.samples for b in blocks]) * 32768).tolist() == audio[:, 1].tolist()
+
+
+def test_the_whole_stream_is_resampled_as_one():
+    audio = np.random.default_rng(0).uniform(-1, 1, 44111).astype("<f4")
+    got = heard(audio.tobytes(), format="f32le", input_rate=44100, rate=16000)
+    assert got.tolist() == soxr.resample(audio, 44100, 16000, quality="HQ").tolist()
+
+
+def test_bytes_that_are_no_whole_sample_are_said_and_counted(caplog):
+    status = SourceStatus("in")
+    assert len(heard(ints(1, 2, 3) + b"\x00", status=status)) == 3
+    assert status.lost == 1
+    assert "the last 1 bytes are no whole sample" in caplog.text
+
+
+def test_a_stream_without_a_sample_is_no_audio():
+    with pytest.raises(NotAudioError, match="ended before its first sample"):
+        heard(b"\x00")
+
+
+@pytest.fixture
+def pipe():
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb", buffering=0) as sink:
+        yield source, sink
+
+
+def test_a_pipe_is_heard_as_it_comes_and_its_closing_is_the_end(pipe):
+    source, sink = pipe
+    blocks = blocks_from(source)
+    sink.write(ints(*range(5)))
+    before = time.time()
+    first = next(blocks)
+    assert (first.samples * 32768).tolist() == [0, 1, 2, 3, 4]
+    assert before - 1 < first.ended_at <= time.time()
+    sink.write(ints(5, 6))
+    sink.close()
+    assert [(block.samples * 32768).tolist() for block in blocks] == [[5, 6]]
+
+
+def test_a_silent_pipe_does_not_keep_anybody_from_stopping(pipe):
+    source, _ = pipe
+    stop = threading.Event()
+    blocks = blocks_from(source, stop)
+    threading.Timer(0.05, stop.set).start()
+    assert list(blocks) == []
+
+
+def test_a_descriptor_that_cannot_be_read_is_an_error(tmp_path):
+    with (
+        (tmp_path / "write-only").open("wb") as sink,
+        pytest.raises(SourceError, match="Bad file descriptor"),
+    ):
+        next(blocks_from(sink))
+
+
+def test_a_recording_piped_at_once_is_stamped_as_if_it_were_captured_from_now_on():
+    blocks = list(blocks_from(io.BytesIO(bytes(2 * RATE * 60))))
+    assert blocks[-1].ended_at - blocks[0].ended_at == pytest.approx(59.9, abs=0.1)
+
+
+def test_stamps_never_fall_and_lie_a_block_behind_the_next(pipe):
+    source, sink = pipe
+    blocks = blocks_from(source)
+    stamps = []
+    for _ in range(5):
+        sink.write(bytes(200))
+        stamps.append(next(blocks).ended_at)
+    assert stamps == sorted(stamps)
