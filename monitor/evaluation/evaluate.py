@@ -1,0 +1,135 @@
+"""Replay every recording, then measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.config import Config
+from monitor.evaluation import standard
+from monitor.evaluation.annotations import Recording
+from monitor.evaluation.detection import average_of, together
+from monitor.evaluation.ranking import rank
+from monitor.evaluation.replay import Replay, replay
+from monitor.evaluation.report import Detection, Report
+from monitor.evaluation.sweep import sweep
+from monitor.events import Rule, rule_of
+from monitor.hearing import Hearing
+from monitor.types import ConfigError
+
+Progress = Callable[[str, int, int], None]
+"""Takes what is being done, how much of it is done, and of how much."""
+
+_SHORTEST_COLLAR = 1.0
+
+
+def evaluate(
+    recordings: Sequence[Recording],
+    config: Config,
+    hearing: Hearing,
+    *,
+    progress: Progress = lambda _what, _done, _of: None,
+) -> Report:
+    """Measure how well the labels of a configuration are heard in annotated recordings.
+
+    Clips are ranked by their highest window.  In recordings with occurrences a report counts as found
+    within one window (at least a second) of the truth (`monitor.evaluation.matching`).
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        From `monitor.evaluation.read_annotations`.
+    config : Config
+        Its labels, by id, name or any of their sentences, are the labels of the annotation.
+    hearing : Hearing
+        From `monitor.hearing.prepare` with the same configuration.
+    progress : callable
+
+    Raises
+    ------
+    ConfigError
+        No label of the configuration is annotated anywhere.
+    SourceError
+        A recording cannot be read.
+    """
+    enabled = [label for label in config.labels if label.enabled]
+    names = {name: label.id for label in enabled for name in (*label.prompts, label.title, label.id)}
+    rules = [rule_of(label, rate=hearing.rate, hop=hearing.hop) for label in enabled]
+    known = [_renamed(recording, names) for recording in recordings]
+    annotated = {label for recording in known for label in _labels_of(recording)}
+    if not annotated & set(names.values()):
+        raise ConfigError(
+            f"labels: none of {', '.join(hearing.watchlist.labels)} is in the annotation, which has "
+            f"{', '.join(sorted(annotated)) or 'no label'}; write an id, a name or a sentence of a label"
+        )
+    replays = []
+    for number, recording in enumerate(known):
+        replays.append(replay(recording.path, config, hearing, rules, fill=recording.clip_label is not None))
+        progress("recordings", number + 1, len(known))
+    clips = [pair for pair in zip(known, replays, strict=True) if pair[0].clip_label is not None]
+    scenes = [pair for pair in zip(known, replays, strict=True) if pair[0].clip_label is None]
+    labels = hearing.watchlist.labels
+    best = np.array([_highest(heard, len(labels)) for _, heard in clips], dtype=np.float32)
+    detection, psds = _detection(scenes, rules, hearing, progress) if scenes else ({}, {})
+    return Report(
+        model=hearing.model.name,
+        labels=labels,
+        recordings=len(known),
+        hours=sum(heard.seconds for heard in replays) / 3600,
+        window_seconds=hearing.length / hearing.rate,
+        hop_seconds=hearing.hop / hearing.rate,
+        ranking=rank(best, labels, [clip.clip_label for clip, _ in clips]) if clips else {},
+        detection=detection,
+        psds=psds,
+        ignored=tuple(sorted(annotated - set(labels))),
+    )
+
+
+def _detection(
+    scenes: Sequence[tuple[Recording, Replay]], rules: Sequence[Rule], hearing: Hearing, progress: Progress
+) -> tuple[dict[str, Detection], dict[str, float | None]]:
+    recordings, replays = [recording for recording, _ in scenes], [heard for _, heard in scenes]
+    collar = max(_SHORTEST_COLLAR, hearing.length / hearing.rate)
+    swept = sweep(
+        recordings,
+        replays,
+        rules,
+        collar=collar,
+        rate=hearing.rate,
+        progress=lambda done, of: progress("thresholds", done, of),
+    )
+    labels = hearing.watchlist.labels
+    strict = standard.event_f1(recordings, replays, labels, _SHORTEST_COLLAR)
+    loose = standard.event_f1(recordings, replays, labels, collar)
+    found = {
+        label: together(swept, [column], rules[column], strict[label], loose[label])
+        for column, label in enumerate(labels)
+    }
+    found["all"] = together(swept, list(range(len(labels))), rules[0], strict["all"], loose["all"])
+    found["mean"] = average_of(swept, [found[label] for label in labels])
+    return found, standard.psds(recordings, replays, labels, hearing.rate)
+
+
+def _highest(heard: Replay, labels: int) -> NDArray[np.float32]:
+    if not heard.scores:
+        return np.zeros(labels, dtype=np.float32)
+    highest: NDArray[np.float32] = np.max([window.values for window in heard.scores], axis=0)
+    return highest
+
+
+def _renamed(recording: Recording, names: dict[str, str]) -> Recording:
+    """Use the ids of labels in place of their names and sentences."""
+    clip = recording.clip_label
+    return Recording(
+        recording.path,
+        tuple(replace(o, label=names.get(o.label, o.label)) for o in recording.occurrences),
+        None if clip is None else names.get(clip, clip),
+    )
+
+
+def _labels_of(recording: Recording) -> set[str]:
+    clip = set() if recording.clip_label is None else {recording.clip_label}
+    return clip | {occurrence.label for occurrence in recording.occurrences}

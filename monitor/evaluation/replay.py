@@ -1,0 +1,149 @@
+"""A recording through the monitor: the same parts, in the same order, as in `monitor.daemon`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from monitor.buffer import RingBuffer
+from monitor.capture import open_source
+from monitor.config import Config, SourceConfig
+from monitor.events import Detector, Rule
+from monitor.hearing import Hearing
+from monitor.pipeline import Scorer, analyse, listen
+from monitor.status import SourceStatus
+from monitor.threads import ThreadGroup
+from monitor.types import AudioBlock, Event, MonitorError, Scores
+from monitor.windows import Windows
+
+_NAME = "recording"
+_JOIN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event that started, and when the monitor said so."""
+
+    label: str
+    start: float
+    """Estimated onset, seconds from the beginning of the recording."""
+    stop: float
+    """Estimated offset."""
+    known_at: float
+    """End of the window that confirmed it: nobody could know earlier."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """What the monitor made of a recording."""
+
+    seconds: float
+    """Length of the audio."""
+    scores: tuple[Scores, ...]
+    heard: tuple[Heard, ...]
+
+
+def replay(
+    path: Path, config: Config, hearing: Hearing, rules: Sequence[Rule], *, fill: bool = False
+) -> Replay:
+    """Send one recording through the monitor, with no memory of earlier ones.
+
+    Parameters
+    ----------
+    path : Path
+    config : Config
+        Only ``silence_dbfs`` matters here; the rest of it is in ``hearing`` and ``rules``.
+    hearing : Hearing
+        From `monitor.hearing.prepare`.
+    rules : sequence of Rule
+        One for each label of ``hearing``.
+    fill : bool
+        Repeat a recording shorter than a window until it fills one, as the model's own preprocessor
+        does with a clip; else nothing is heard in it, as live.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, or is not audio.
+    """
+    source = SourceConfig(name=_NAME, kind="file", path=path, pace="fast")
+    status = SourceStatus(_NAME)
+    stop = threading.Event()
+    buffer = RingBuffer(max(60 * hearing.rate, 2 * hearing.length), hearing.rate, lossless=True)
+    blocks = open_source(source, rate=hearing.rate, status=status, stop=stop)
+    if fill:
+        blocks = _filled(blocks, hearing.length)
+    scorer = Scorer(
+        hearing.model.embed_audio,
+        hearing.watchlist,
+        hearing.response,
+        status={_NAME: status},
+        rate=hearing.rate,
+        hop=hearing.hop,
+        silence_dbfs=config.silence_dbfs,
+    )
+    scores: list[Scores] = []
+    events: list[tuple[Event, int]] = []
+    threads = ThreadGroup(stop)
+    threads.start("listen", partial(listen, blocks, buffer, status))
+    try:
+        analyse(
+            Windows({_NAME: buffer}, {_NAME: status}, length=hearing.length, hop=hearing.hop, stop=stop),
+            scorer,
+            Detector(rules),
+            on_scores=scores.append,
+            on_event=lambda event: events.append((event, scores[-1].stop)),
+        )
+    finally:
+        stop.set()
+        buffer.close()
+        _join(threads)
+    return Replay(status.captured / hearing.rate, tuple(scores), _heard(events, hearing.rate))
+
+
+def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[Heard, ...]:
+    """What a `monitor.events.Detector` reports, given these scores and then the end of the recording."""
+    detector = Detector(rules)
+    events = [(event, window.stop) for window in scores for event in detector.update(window)]
+    events += [(event, scores[-1].stop) for event in detector.finish("end")]
+    return _heard(events, rate)
+
+
+def _join(threads: ThreadGroup) -> None:
+    """Wait for the reader of the file; what is wrong with the file is what its user is told."""
+    try:
+        threads.join(_JOIN_SECONDS)
+    except ExceptionGroup as group:
+        ours, others = group.split(MonitorError)
+        if ours is None or others is not None:
+            raise
+        raise ours.exceptions[0] from None
+
+
+def _heard(events: Sequence[tuple[Event, int]], rate: int) -> tuple[Heard, ...]:
+    """Pair the start of every event with its end."""
+    known_at = {event.id: stop for event, stop in reversed(events)}
+    return tuple(
+        Heard(event.label, event.start / rate, event.stop / rate, known_at[event.id] / rate)
+        for event, _ in events
+        if event.stop is not None
+    )
+
+
+def _filled(blocks: Iterator[AudioBlock], length: int) -> Iterator[AudioBlock]:
+    """The same audio, or what there is of it over and over until there are ``length`` samples."""
+    short: list[AudioBlock] = []
+    for block in blocks:
+        short.append(block)
+        if block.stop >= length:
+            yield from short
+            yield from blocks
+            return
+    if short:
+        samples = np.concatenate([block.samples for block in short])
+        yield AudioBlock(short[0].source, 0, np.resize(samples, length), short[-1].ended_at)

@@ -1,0 +1,159 @@
+"""The measures of others, by their own libraries: event-based F1 (sed_eval), PSDS (sed_scores_eval)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.evaluation.annotations import Occurrence, Recording
+from monitor.evaluation.replay import Heard, Replay
+from monitor.types import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class PsdsScenario:
+    """Parameters of the polyphonic sound detection score (Bilen et al., 2020)."""
+
+    dtc: float
+    gtc: float
+    cttc: float | None
+    alpha_ct: float
+    alpha_st: float
+
+
+SCENARIOS = {
+    "psds1": PsdsScenario(dtc=0.7, gtc=0.7, cttc=None, alpha_ct=0.0, alpha_st=1.0),
+    "psds2": PsdsScenario(dtc=0.1, gtc=0.1, cttc=0.3, alpha_ct=0.5, alpha_st=1.0),
+}
+"""Those of DCASE task 4: the first asks for exact times, which windows cannot give, the second for labels."""
+
+MOST_FALSE_PER_HOUR = 100.0
+
+
+def event_f1(
+    recordings: Sequence[Recording], replays: Sequence[Replay], labels: Sequence[str], collar: float
+) -> dict[str, float | None]:
+    """Event-based F1 with this onset collar in seconds, offsets free; by label, and ``all`` (micro)."""
+    with _their_warnings():
+        import dcase_util
+        import sed_eval
+
+        metrics = sed_eval.sound_event.EventBasedMetrics(
+            event_label_list=list(labels), t_collar=collar, evaluate_onset=True, evaluate_offset=False
+        )
+        for recording, replayed in zip(recordings, replays, strict=True):
+            reference = _their_list(dcase_util, recording, recording.occurrences, labels)
+            metrics.evaluate(
+                reference_event_list=reference,
+                estimated_event_list=_their_list(dcase_util, recording, replayed.heard, labels),
+            )
+        found: dict[str, float | None] = {
+            label: _number(metrics.class_wise_f_measure(label)["f_measure"]) for label in labels
+        }
+        found["all"] = _number(metrics.overall_f_measure()["f_measure"])
+    return found
+
+
+def psds(
+    recordings: Sequence[Recording], replays: Sequence[Replay], labels: Sequence[str], rate: int
+) -> dict[str, float | None]:
+    """Polyphonic sound detection score of each scenario, in [0, 1]; None where a label has no occurrence.
+
+    A window's score stands for one hop in its middle.
+    """
+    heard = {occurrence.label for recording in recordings for occurrence in recording.occurrences}
+    if not set(labels) <= heard:
+        return dict.fromkeys(SCENARIOS)
+    usable = [pair for pair in zip(recordings, replays, strict=True) if pair[1].scores]
+    names = [str(recording.path) for recording, _ in usable]
+    with _their_warnings():
+        from sed_scores_eval import intersection_based
+        from sed_scores_eval.base_modules.scores import create_score_dataframe
+
+        scores = {
+            name: create_score_dataframe(*_steps(replayed.scores, replayed.seconds, rate), list(labels))
+            for name, (_, replayed) in zip(names, usable, strict=True)
+        }
+        truth = {
+            name: [(o.onset, o.offset, o.label) for o in _apart(recording.occurrences, labels)]
+            for name, (recording, _) in zip(names, usable, strict=True)
+        }
+        seconds = {name: replayed.seconds for name, (_, replayed) in zip(names, usable, strict=True)}
+        return {
+            key: float(
+                intersection_based.psds(
+                    scores=scores,
+                    ground_truth=truth,
+                    audio_durations=seconds,
+                    dtc_threshold=scenario.dtc,
+                    gtc_threshold=scenario.gtc,
+                    cttc_threshold=scenario.cttc,
+                    alpha_ct=scenario.alpha_ct,
+                    alpha_st=scenario.alpha_st,
+                    unit_of_time="hour",
+                    max_efpr=MOST_FALSE_PER_HOUR,
+                )[0]
+            )
+            for key, scenario in SCENARIOS.items()
+        }
+
+
+def _steps(scores: Sequence[Scores], seconds: float, rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values, shape (windows, labels), and the times between which each holds, shape (windows + 1,)."""
+    middles = np.array([(window.start + window.stop) / 2 / rate for window in scores])
+    edges = np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [seconds]])
+    return np.stack([window.values for window in scores]), np.round(edges, 6)
+
+
+def _apart(occurrences: Sequence[Occurrence], labels: Sequence[str]) -> Iterator[Occurrence]:
+    """Occurrences of the labels that are looked for; those of one label that overlap are one."""
+    for label in labels:
+        last = None
+        for occurrence in sorted((o for o in occurrences if o.label == label), key=lambda o: o.onset):
+            if last is not None and occurrence.onset <= last.offset:
+                last = Occurrence(label, last.onset, max(last.offset, occurrence.offset))
+                continue
+            if last is not None:
+                yield last
+            last = occurrence
+        if last is not None:
+            yield last
+
+
+def _their_list(
+    dcase_util: object,
+    recording: Recording,
+    events: Sequence[Occurrence] | Sequence[Heard],
+    labels: Sequence[str],
+) -> object:
+    rows: list[Mapping[str, object]] = []
+    for event in events:
+        if event.label in labels:
+            onset, offset = (
+                (event.start, event.stop) if isinstance(event, Heard) else (event.onset, event.offset)
+            )
+            rows.append(
+                {
+                    "filename": str(recording.path),
+                    "onset": onset,
+                    "offset": offset,
+                    "event_label": event.label,
+                }
+            )
+    return dcase_util.containers.MetaDataContainer(rows)  # type: ignore[attr-defined]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+@contextmanager
+def _their_warnings() -> Iterator[None]:
+    """Keep to themselves what these libraries say of their insides (pkg_resources, division by zero)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
