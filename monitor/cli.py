@@ -10,6 +10,7 @@ import json
 import logging
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -226,6 +227,43 @@ def embed(
 
 
 @app.command()
+def evaluate(
+    annotations: Annotated[
+        list[Path],
+        typer.Argument(metavar="TABLE...", help="filename, onset, offset, event_label; or filename, label."),
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", envvar="CLAP_MONITOR_CONFIG", help="Whose labels.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", help="Instead of the configured labels.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Instead of the configured checkpoint.")
+    ] = None,
+    as_json: AsJson = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curves to PATH.png and PATH.svg.")] = None,
+) -> None:
+    """Measure how well labels are heard in annotated recordings, through the same code as `run`.
+
+    A label of the annotation is the id, the name or a sentence of a label that is listened for.
+    """
+    settings = _settings(config, None, model, label, fast=True)
+    _log_to_stderr("warning")
+    if any(find_spec(name) is None for name in ("matplotlib", "sed_eval", "sed_scores_eval")):
+        raise MonitorError("evaluate needs more packages: pip install 'clap-monitor[eval]'")
+    from monitor import evaluation
+    from monitor.hearing import prepare
+
+    recordings = [found for table in annotations for found in evaluation.read_annotations(table)]
+    report = evaluation.evaluate(recordings, settings, prepare(settings), progress=_steps())
+    if plot is not None:
+        for path in evaluation.plot(report, plot):
+            print(f"{path}: written", file=sys.stderr)
+    print(evaluation.as_json(report) if as_json else evaluation.as_text(report).rstrip())
+
+
+@app.command()
 def download(
     checkpoint: Annotated[str, typer.Argument(help="Id on the hub.")] = "laion/larger_clap_general",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
@@ -265,7 +303,7 @@ def _settings(
     labels: list[str] | None,
     *,
     fast: bool,
-    raw: tuple[int | None, str | None, int | None],
+    raw: tuple[int | None, str | None, int | None] = (None, None, None),
 ) -> Config:
     """Return the configuration, changed by the command line."""
     from monitor.config import Config, load, replace_labels, replace_sources, source_from_argument
@@ -327,6 +365,16 @@ def _unwritable(path: Path, why: str) -> MonitorError:
     from monitor.types import OutputError
 
     return OutputError(f"{path}: {why}")
+
+
+def _steps() -> Callable[[str, int, int], None]:
+    """Show what is being done on standard error, if somebody looks."""
+
+    def show(what: str, done: int, of: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{what}: {done} of {of} ", end="" if done < of else "\n", file=sys.stderr, flush=True)
+
+    return show
 
 
 def _progress() -> Callable[[int, int], None]:

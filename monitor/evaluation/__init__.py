@@ -10,6 +10,7 @@ package needs is in the extra ``eval`` and imported where it is used.
 
 from monitor.evaluation.annotations import Occurrence, Recording, read_annotations
 from monitor.evaluation.evaluate import evaluate
+from monitor.evaluation.plot import plot
 from monitor.evaluation.report import Report, as_json, as_text
 
-__all__ = ["Occurrence", "Recording", "Report", "as_json", "as_text", "evaluate", "read_annotations"]
+__all__ = ["Occurrence", "Recording", "Report", "as_json", "as_text", "evaluate", "plot", "read_annotations"]
