@@ -2,8 +2,9 @@
 
     python benchmarks/demo_recording.py --packages DIR
 
-``DIR`` holds one folder a package, as ``apt-get download PACKAGE && dpkg -x PACKAGE*.deb DIR/PACKAGE`` makes it.
-Writes the recording, its annotation (``demo.tsv``: onset, offset, label) and its sources and licences (``demo.md``).
+``DIR`` holds one folder a package, as ``apt-get download PACKAGE && dpkg -x PACKAGE*.deb DIR/PACKAGE``
+makes it.  Writes the recording, its annotation (``demo.tsv``: onset, offset, label) and its sources and
+licences (``demo.md``).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def repeated(samples: np.ndarray, length: int, pause: int) -> np.ndarray:
     out = samples
     while len(out) + pause < length:
         out = np.concatenate([out, np.zeros(pause), samples])
-    return faded(out[: max(length, min(len(out), length))], 0.05 * length)
+    return faded(out[:length], 0.05 * length)
 
 
 def faded(samples: np.ndarray, most: float) -> np.ndarray:
@@ -51,7 +52,9 @@ def faded(samples: np.ndarray, most: float) -> np.ndarray:
 
 def main() -> None:
     """Assemble and write everything."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--packages", type=Path, required=True)
     packages = parser.parse_args().packages
     recipe = tomllib.loads((HERE / "demo.toml").read_text())
@@ -78,8 +81,9 @@ def sources(recipe: dict[str, object]) -> str:
     lines = [
         "# demo.flac",
         "",
-        f"Assembled by `benchmarks/demo_recording.py` from clips in Debian packages; as a whole {recipe['licence']}.",
-        "Changes: cut, mixed to mono, resampled, set to a level, repeated, faded. `demo.tsv` says when each is heard.",
+        "Assembled by `benchmarks/demo_recording.py` from clips in Debian packages; as a whole "
+        f"{recipe['licence']}. Changes: cut, mixed to mono, resampled, set to a level, repeated, faded. "
+        "`demo.tsv` says when each is heard.",
         "",
         "| what | Debian package | file | licence | by |",
         "|---|---|---|---|---|",

@@ -2,9 +2,9 @@
 
     python benchmarks/fast_replay.py [--minutes 60] [--model starter]
 
-Repeats ``recordings/demo.flac`` to the wished length, replays it twice through ``clap-monitor run --fast --json`` and
-prints what it saw; exits 1 if memory grew by 20 MB after the first minute of the run (or its first fifth, if that is
-shorter), a window is missing, or the two replays differ.
+Repeats ``recordings/demo.flac`` to the wished length, replays it twice through ``clap-monitor run
+--fast --json`` and prints what it saw; exits 1 if memory grew by 20 MB after the first minute of the run
+(or its first fifth, if that is shorter), a window is missing, or the two replays differ.
 """
 
 from __future__ import annotations
@@ -34,8 +34,12 @@ def recording(path: Path, minutes: float) -> float:
     return length / rate
 
 
-def replay(path: Path, model: str) -> tuple[list[dict[str, object]], str, list[tuple[float, float]], float]:
-    """Return events, the summary line, (seconds, MB of RSS) once a second, and the time it took."""
+Replay = tuple[list[dict[str, object]], str, list[tuple[float, float]], float]
+"""Events, the summary line, (seconds, MB of RSS) once a second, and the time it took."""
+
+
+def replay(path: Path, model: str) -> Replay:
+    """Run the command on one recording and watch its memory."""
     command = [sys.executable, "-m", "monitor", "run", "--config", ROOT / "config/demo.yaml"]
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
@@ -66,7 +70,9 @@ def ended(events: list[dict[str, object]]) -> list[tuple[object, ...]]:
 
 def main() -> None:
     """Replay twice, compare, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--model", default="starter")
     arguments = parser.parse_args()

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyroomacoustics as pra
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import fftconvolve, resample_poly
 
@@ -68,6 +67,8 @@ def plan(count: int, random: np.random.Generator) -> list[tuple[str, int]]:
 
 def rooms(count: int, random: np.random.Generator) -> list[Samples]:
     """Impulse responses of rooms of 2 to 8 m that die away in 0.15 to 0.6 s; the direct sound is 1, at 0."""
+    import pyroomacoustics as pra
+
     responses = []
     while len(responses) < count:
         size = random.uniform((2.5, 2.5, 2.3), (8.0, 6.0, 3.2))

@@ -1,0 +1,58 @@
+"""A model that is asked only once about each window, so that what follows it can be tried many times."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.model import Clap
+from monitor.types import Embeddings
+
+
+class Remembered:
+    """A `Clap` that keeps what it has embedded, by content; on disk if told where.
+
+    Parameters
+    ----------
+    model : Clap
+    path : Path or None
+        File of earlier embeddings of the same checkpoint; `save` writes it.
+    """
+
+    def __init__(self, model: Clap, path: Path | None = None) -> None:
+        self.name = model.name
+        self.path = model.path
+        self.geometry = model.geometry
+        self._model = model
+        self._path = path
+        self._known: dict[str, npt.NDArray[np.float32]] = {}
+        if path is not None and path.exists():
+            with np.load(path) as stored:
+                self._known = dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
+
+    def embed_audio(self, windows: npt.NDArray[np.float32]) -> Embeddings:
+        """As `Clap.embed_audio`, shape (n, dimension)."""
+        keys = [hashlib.blake2b(window.tobytes(), digest_size=16).hexdigest() for window in windows]
+        new = [index for index, key in enumerate(keys) if key not in self._known]
+        if new:
+            for index, row in zip(new, self._model.embed_audio(windows[new]), strict=True):
+                self._known[keys[index]] = row
+        return np.stack([self._known[key] for key in keys])
+
+    def embed_text(self, sentences: Sequence[str]) -> Embeddings:
+        """As `Clap.embed_text`."""
+        return self._model.embed_text(sentences)
+
+    def rows(self) -> Embeddings:
+        """Everything that is known, shape (windows, dimension)."""
+        return np.array(list(self._known.values()), dtype=np.float32)
+
+    def save(self) -> None:
+        """Write everything that is known."""
+        if self._path is not None and self._known:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(self._path, keys=np.array(list(self._known)), rows=np.stack(list(self._known.values())))

@@ -1,0 +1,117 @@
+"""Measure how a checkpoint's margins become logits, and write it beside the checkpoint.
+
+    python -m benchmarks.response CHECKPOINT --scenes DIR/tuning [--out detection.json]
+
+One threshold of 0.5 for every label is then the operating point of 1 false alarm an hour and label on
+these recordings, after confirmation; scores of 0.1 and 0.9 are those of ten times as many and, if the
+tail goes on like that, of ten times fewer.  Use recordings that the checkpoint was not trained on, and
+judge it on others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+
+from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
+from monitor import scoring
+from monitor.evaluation.sweep import Sweep
+from monitor.scoring import Response
+
+RATE, TEN_TIMES = 1.0, 10.0
+"""False alarms an hour and label that are to score 0.5 and 0.1."""
+
+COARSE = np.arange(-6.0, 9.1, 0.75)
+"""Shifts that are tried; what lies between is interpolated."""
+
+ROUNDS = 2
+"""What the ambience is believed to be at the beginning of a recording depends on the response itself."""
+
+
+def main() -> None:
+    """Measure, write, and say what was found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint")
+    parser.add_argument("--scenes", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="default: detection.json in the checkpoint's directory")
+    parser.add_argument("--hop", type=float)
+    parser.add_argument("--cache", type=Path, help="file that keeps the embeddings")
+    arguments = parser.parse_args()
+    bench = set_up(arguments.checkpoint, arguments.scenes, hop_seconds=arguments.hop, cache=arguments.cache)
+    path = arguments.out or bench.hearing.model.path / "detection.json"
+    response = fit(bench)
+    path.write_text(json.dumps(asdict(response), indent=1) + "\n")
+    print(f"{path}: {response}")
+
+
+def fit(bench: Bench) -> Response:
+    """Response of the checkpoint on these recordings."""
+    response = first_guess(bench)
+    for _ in range(ROUNDS):
+        tried = replace(bench, hearing=replace(bench.hearing, response=response))
+        found = swept(tried, rules_of(tried), COARSE)
+        response = corrected(response, shift_at(found, RATE), shift_at(found, TEN_TIMES))
+        ambience = float(np.median(np.quantile(margins_of(bench), scoring.QUANTILE, axis=0)))
+        response = replace(response, ambience=response.scale * (ambience - response.centre))
+        print(
+            f"1 an hour at {shift_at(found, RATE):+.2f}, recall {recall_at(found, RATE):.3f}: {response}",
+            flush=True,
+        )
+    return response
+
+
+def first_guess(bench: Bench) -> Response:
+    """A response whose logits keep clear of where a score of 32 bits is 0 or 1."""
+    margins = margins_of(bench)
+    spread, usual = float(margins.std()), float(np.quantile(margins, scoring.QUANTILE))
+    centre = (usual * (1 - scoring.SHARE) + 2 * spread) / (1 - scoring.SHARE)
+    return Response(scale=1.0 / spread, centre=centre, ambience=(usual - centre) / spread)
+
+
+def margins_of(bench: Bench) -> npt.NDArray[np.float32]:
+    """Margins of every window of every recording, shape (windows, labels)."""
+    if not bench.model.rows().size:
+        replays_of(bench, rules_of(bench))
+    watchlist = bench.hearing.watchlist
+    return np.stack([scoring.margins(row, watchlist) for row in bench.model.rows()])
+
+
+def corrected(response: Response, at_rate: float, at_ten_times: float) -> Response:
+    """Move and stretch the logits so that the one shift becomes 0, and the other the logit of 0.1."""
+    stretch = float(logit(0.9)) / max(at_rate - at_ten_times, 0.05)
+    # logit = scale * (margin - SHARE * q90 - (1 - SHARE) * centre), so a shift of it is one of the centre.
+    centre = response.centre + at_rate / (response.scale * (1 - scoring.SHARE))
+    return Response(scale=response.scale * stretch, centre=centre, ambience=response.ambience)
+
+
+def shift_at(found: Sweep, rate: float) -> float:
+    """The lowest shift from which on there are no more false alarms than this, all labels at one shift."""
+    false = found.false_alarms.sum(axis=(1, 2)) / (found.hours.sum() * len(found.labels))
+    above = np.flatnonzero(false > rate)
+    if not len(above):
+        return float(found.shifts[0])
+    last = int(above[-1])
+    if last + 1 == len(false):
+        return float(found.shifts[-1])
+    # Between two shifts false alarms fall about exponentially.
+    high, low = np.log(false[last]), np.log(max(false[last + 1], 1e-3))
+    share = (high - np.log(rate)) / max(high - low, 1e-9)
+    return float(found.shifts[last] + share * (found.shifts[last + 1] - found.shifts[last]))
+
+
+def recall_at(found: Sweep, rate: float) -> float:
+    """Share of the occurrences that is found at `shift_at` this rate."""
+    nearest = int(np.argmin(np.abs(found.shifts - shift_at(found, rate))))
+    return float(found.found[nearest].sum() / found.occurrences.sum())
+
+
+if __name__ == "__main__":
+    main()

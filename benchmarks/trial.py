@@ -1,0 +1,87 @@
+"""Scenes through the monitor's own parts, as often as there are variants of its decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.remembered import Remembered
+from monitor.config import Config, LabelConfig, load
+from monitor.evaluation.annotations import Recording, read_annotations
+from monitor.evaluation.replay import Replay, replay
+from monitor.evaluation.sweep import SHIFTS, Sweep, sweep
+from monitor.events import Rule, rule_of
+from monitor.hearing import Hearing, prepare
+from monitor.model import Clap
+
+LABELS = Path(__file__).with_name("scenes.yaml")
+COLLAR_SECONDS = 2.0
+"""How far from the truth a report may be, for whatever detector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A checkpoint, the labels of the scenes, and the recordings of one half."""
+
+    config: Config
+    hearing: Hearing
+    model: Remembered
+    recordings: tuple[Recording, ...]
+
+
+def set_up(
+    checkpoint: str, half: Path, *, hop_seconds: float | None = None, cache: Path | None = None
+) -> Bench:
+    """Load a checkpoint and find the recordings in ``half`` (scenes and negatives)."""
+    config = load(LABELS)
+    model = config.model.model_copy(update={"checkpoint": checkpoint, "device": "cpu"})
+    window = config.window
+    if hop_seconds is not None:
+        window = window.model_copy(update={"hop_seconds": hop_seconds})
+    config = config.model_copy(update={"model": model, "window": window})
+    config.state.mkdir(parents=True, exist_ok=True)
+    hearing = prepare(config)
+    remembered = Remembered(hearing.model, cache)
+    # Duck-typed: replaying needs its name, its geometry and its embeddings.
+    hearing = replace(hearing, model=cast("Clap", remembered))
+    return Bench(config, hearing, remembered, recordings_in(half))
+
+
+def recordings_in(half: Path) -> tuple[Recording, ...]:
+    """Scenes and negatives of one half, in order."""
+    tables = [half / kind / "annotations.tsv" for kind in ("scenes", "negatives")]
+    return tuple(recording for table in tables if table.exists() for recording in read_annotations(table))
+
+
+def replays_of(bench: Bench, rules: Sequence[Rule]) -> list[Replay]:
+    """Everything through the monitor; the model is asked only about what is new, and that is kept."""
+    found = []
+    for number, recording in enumerate(bench.recordings):
+        found.append(replay(recording.path, bench.config, bench.hearing, rules))
+        if number % 8 == 7:  # noqa: PLR2004 - now and then, in case it is interrupted
+            bench.model.save()
+    bench.model.save()
+    return found
+
+
+def rules_of(bench: Bench, **changes: Any) -> list[Rule]:
+    """Rules of the labels, with some of their settings changed."""
+    labels: Iterable[LabelConfig] = (label.model_copy(update=changes) for label in bench.config.labels)
+    return [rule_of(label, rate=bench.hearing.rate, hop=bench.hearing.hop) for label in labels]
+
+
+def swept(bench: Bench, rules: Sequence[Rule], shifts: npt.NDArray[np.float64] = SHIFTS) -> Sweep:
+    """Replay and sweep."""
+    return sweep(
+        bench.recordings,
+        replays_of(bench, rules),
+        rules,
+        collar=COLLAR_SECONDS,
+        rate=bench.hearing.rate,
+        shifts=shifts,
+    )
