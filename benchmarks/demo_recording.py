@@ -81,9 +81,11 @@ def sources(recipe: dict[str, object]) -> str:
     lines = [
         "# demo.flac",
         "",
-        "Assembled by `benchmarks/demo_recording.py` from clips in Debian packages; as a whole "
-        f"{recipe['licence']}. Changes: cut, mixed to mono, resampled, set to a level, repeated, faded. "
-        "`demo.tsv` says when each is heard.",
+        (
+            "Assembled by `benchmarks/demo_recording.py` from clips in Debian packages; as a whole "
+            f"{recipe['licence']}. Changes: cut, mixed to mono, resampled, set to a level, repeated, faded. "
+            "`demo.tsv` says when each is heard."
+        ),
         "",
         "| what | Debian package | file | licence | by |",
         "|---|---|---|---|---|",

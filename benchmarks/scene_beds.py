@@ -57,7 +57,7 @@ def _texture(recordings: Sequence[Samples], length: int, random: np.random.Gener
     out = np.zeros(length + 5 * RATE, dtype=np.float32)
     at = 0
     while at < length + fade:
-        recording = recordings[random.integers(len(recordings))]
+        recording = recordings[int(random.integers(len(recordings)))]
         wanted = min(len(recording), int(random.uniform(1.5, 4.0) * RATE))
         start = int(random.integers(len(recording) - wanted + 1))
         crop = at_rms(_respeeded(recording[start : start + wanted], random), 0.1)
@@ -88,7 +88,7 @@ def _sequence(
 def _respeeded(samples: Samples, random: np.random.Generator) -> Samples:
     """Played 0 to 6 % faster or slower."""
     up = int(random.integers(94, 107))
-    return resample_poly(samples, up, 100).astype(np.float32)
+    return np.asarray(resample_poly(samples, up, 100), np.float32)
 
 
 def _drifting(samples: Samples, random: np.random.Generator) -> Samples:
@@ -97,14 +97,15 @@ def _drifting(samples: Samples, random: np.random.Generator) -> Samples:
     share = _slow(len(samples), random) * 4.0
     low = lfilter([0.12], [1.0, -0.88], samples)  # a first-order shelf at about 1 kHz
     out = samples + (10 ** (share / 20) - 1.0) * low
-    return (out * 10 ** (gain / 20)).astype(np.float32)
+    return np.asarray(out * 10 ** (gain / 20), np.float32)
 
 
 def _slow(length: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
     """Random curve of standard deviation 1 that changes within `_DRIFT_SECONDS`, shape (length,)."""
     points = max(16, 4 * length // int(_DRIFT_SECONDS * RATE))
     curve = gaussian_filter1d(random.standard_normal(points), 2.0, mode="wrap")
-    return np.interp(np.linspace(0, points - 1, length), np.arange(points), curve / curve.std())
+    positions = np.linspace(0, points - 1, length)
+    return np.asarray(np.interp(positions, np.arange(points), curve / curve.std()), np.float64)
 
 
 def _coloured(length: int, random: np.random.Generator, slope: float) -> Samples:
@@ -118,18 +119,22 @@ def _coloured(length: int, random: np.random.Generator, slope: float) -> Samples
 def _room(length: int, random: np.random.Generator) -> Samples:
     """A quiet room: noise between pink and brown, that of the microphone, and a trace of mains hum."""
     hum = 0.02 * _harmonics(length, random, 50.0, 6)
-    return _coloured(length, random, random.uniform(1.2, 1.8)) + 0.1 * _coloured(length, random, 0.0) + hum
+    noise = _coloured(length, random, random.uniform(1.2, 1.8)) + 0.1 * _coloured(length, random, 0.0)
+    return np.asarray(noise + hum, np.float32)
 
 
 def _machine(length: int, random: np.random.Generator) -> Samples:
     """A fan or a compressor: harmonics of a motor whose speed wavers, and the noise of moved air."""
     motor = _harmonics(length, random, random.uniform(48, 130), 12)
-    return 0.5 * motor + 0.7 * _coloured(length, random, random.uniform(0.8, 1.4))
+    air = _coloured(length, random, random.uniform(0.8, 1.4))
+    return np.asarray(0.5 * motor + 0.7 * air, np.float32)
 
 
 def _hum(length: int, random: np.random.Generator) -> Samples:
     """Mains hum with little noise."""
-    return _harmonics(length, random, 50.0, 10) + 0.02 * _coloured(length, random, 0.5)
+    return np.asarray(
+        _harmonics(length, random, 50.0, 10) + 0.02 * _coloured(length, random, 0.5), np.float32
+    )
 
 
 def _white(length: int, random: np.random.Generator) -> Samples:

@@ -69,7 +69,7 @@ def rooms(count: int, random: np.random.Generator) -> list[Samples]:
     """Impulse responses of rooms of 2 to 8 m that die away in 0.15 to 0.6 s; the direct sound is 1, at 0."""
     import pyroomacoustics as pra
 
-    responses = []
+    responses: list[Samples] = []
     while len(responses) < count:
         size = random.uniform((2.5, 2.5, 2.3), (8.0, 6.0, 3.2))
         decay = random.uniform(0.15, 0.6)
@@ -97,7 +97,7 @@ def faded_tail(response: np.ndarray) -> Samples:
 
 def event(label: str, clips: Sequence[Clip], random: np.random.Generator) -> Samples:
     """One occurrence: a clip at a slightly other speed, or a short series of it."""
-    clip = load(clips[random.integers(len(clips))])
+    clip = load(clips[int(random.integers(len(clips)))])
     clip = resample_poly(clip, int(random.integers(96, 105)), 100).astype(np.float32)
     if label in SERIES and len(clip) < 1.5 * RATE and random.random() < _SHARE_OF_SERIES:
         parts = [clip]
@@ -127,7 +127,7 @@ def mix(
         stop = at + len(dry)
         if stop + RATE > len(scene):
             break
-        wet = fftconvolve(dry, responses[random.integers(len(responses))])
+        wet = fftconvolve(dry, responses[int(random.integers(len(responses)))])
         wet = wet[: len(scene) - at]
         behind = float(np.sqrt(np.mean(np.square(bed[at:stop], dtype=np.float64))))
         gain = behind * 10 ** (snr / 20) / float(np.sqrt(np.mean(np.square(wet[: len(dry)]))))
