@@ -10,10 +10,10 @@ from monitor.config import Config, LabelConfig
 from monitor.model import Clap
 from monitor.types import Embeddings
 
-NEAR = 0.9
+NEAR = 0.8
 """Cosine from which two sentences are one to the model; paraphrases of one sound lie below it."""
 
-OVERLAP = 0.8
+OVERLAP = 0.6
 """Cosine from which a sentence against a label takes away what the label should hear."""
 
 

@@ -15,9 +15,11 @@ from monitor.types import Embeddings
 
 log = logging.getLogger(__name__)
 
-TOO_CLOSE = 0.75
-"""A background prompt whose cosine to a label is at least this says the same thing as the label, and
-would keep it from ever being heard ("people talking" against the label "a person speaking")."""
+TOO_CLOSE = 0.35
+"""A background prompt this far on the way from "as alike as any two of them" to "the same" says the same
+as a label, and would keep it from ever being heard ("people talking" against "a person speaking").
+
+Relative, because text towers differ in how alike they find any two sentences."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +58,14 @@ def watch(
     prompts = [text for label in enabled for text in label.prompts]
     vectors = embed([*prompts, *against])
     rival_vectors = vectors[len(prompts) :]
+    limit = _too_close(rival_vectors[: len(set(background))])
     prototypes, rows, first = [], [], 0
     for label in enabled:
         mean = vectors[first : first + len(label.prompts)].mean(axis=0)
         first += len(label.prompts)
         prototypes.append(mean / np.linalg.norm(mean))
-        rows.append(_rivals(label, prototypes[-1], background, against, rival_vectors))
+        near = rival_vectors @ prototypes[-1] >= limit
+        rows.append(_rivals(label, background, against, near))
     return Watchlist(
         labels=tuple(label.id for label in enabled),
         prototypes=np.stack(prototypes).astype(np.float32),
@@ -71,12 +75,15 @@ def watch(
     )
 
 
+def _too_close(background: Embeddings) -> float:
+    """Cosine from which a sentence means the same as one of the background, see `TOO_CLOSE`."""
+    cosines = (background @ background.T)[np.triu_indices(len(background), 1)]
+    usual = float(np.median(cosines)) if len(cosines) else 0.0
+    return usual + TOO_CLOSE * (1.0 - usual)
+
+
 def _rivals(
-    label: LabelConfig,
-    prototype: NDArray[np.float32],
-    background: Sequence[str],
-    against: Sequence[str],
-    vectors: Embeddings,
+    label: LabelConfig, background: Sequence[str], against: Sequence[str], near: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Which sentences of ``against`` speak against this label, shape (len(against),)."""
     row = np.zeros(len(against), dtype=bool)
@@ -84,8 +91,8 @@ def _rivals(
         if text in label.against:
             row[index] = True
         elif text in background:
-            row[index] = float(vectors[index] @ prototype) < TOO_CLOSE
-            if not row[index]:
+            row[index] = not near[index]
+            if near[index]:
                 log.info("%s: background prompt %r means the same and is left out", label.id, text)
     return row
 

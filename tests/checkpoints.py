@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import ByteLevelBPETokenizer
 from transformers import ClapConfig, ClapModel
 
 from monitor.hub import STARTER
@@ -191,11 +192,13 @@ def build(
 
 
 def _split_vocabulary(directory: Path) -> None:
-    """Write the starter's vocabulary as vocab.json and merges.txt, which a RobertaTokenizer reads."""
-    tokenizer = json.loads((STARTER / "tokenizer.json").read_text())["model"]
-    (directory / "vocab.json").write_text(json.dumps(tokenizer["vocab"]))
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in tokenizer["merges"]]
-    (directory / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
+    """Make a vocabulary as vocab.json and merges.txt, which a RobertaTokenizer reads."""
+    tokenizer = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer.train_from_iterator(
+        ["a dog barking in the rain", "glass breaking"], 400, 1, special_tokens=special
+    )
+    tokenizer.save_model(str(directory))
     (directory / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "RobertaTokenizer", "model_max_length": 512, "trim_offsets": True})
     )

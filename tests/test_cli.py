@@ -8,7 +8,7 @@ import pytest
 
 from tests.commands import ENVIRONMENT, ROOT, clap_monitor
 
-HEAVY = ("torch", "transformers", "sounddevice", "av", "scipy", "paho", "huggingface_hub")
+HEAVY = ("torch", "transformers", "sounddevice", "av", "scipy", "paho")
 
 
 @pytest.mark.parametrize(

@@ -113,13 +113,13 @@ def test_raw_samples_on_standard_input_give_what_the_file_gives(replay, tmp_path
 
 def test_a_label_is_its_own_sentence_and_needs_no_configuration(tmp_path):
     done = clap_monitor(
-        "run", "--source", DEMO, "--label", "a helicopter", "--label", "a baby crying", "--fast", "--json",
+        "run", "--source", DEMO, "--label", "a helicopter", "--label", "glass breaking", "--fast", "--json",
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     names = {event["label"] for event in events_of(done)}
     assert "a helicopter" in names
-    assert "a baby crying" not in names
+    assert "glass breaking" not in names
 
 
 def test_without_json_every_event_is_a_line_for_people(tmp_path):

@@ -36,6 +36,15 @@ def test_a_miss_and_a_false_alarm_cost(recording):
     assert event_f1([recording], poor, LABELS, 1.0)["low"] == pytest.approx(2 / 3)
 
 
+def test_a_label_that_sounds_and_is_never_reported_has_an_f1_of_nothing(recording):
+    assert event_f1([recording], reports(), (*LABELS, "cough"), 1.0) == {
+        "low": 0.0,
+        "high": 0.0,
+        "cough": None,
+        "all": 0.0,
+    }
+
+
 def test_psds_of_a_good_detector_is_near_one(recording):
     replayed = replay(recording.path, CONFIG, HEARING, RULES)
     assert psds([recording], [replayed], LABELS, RATE)["psds2"] > 0.95

@@ -1,0 +1,189 @@
+import copy
+import json
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, ClapModel, ClapProcessor, ClapTextModelWithProjection
+
+from training import geometry as g
+from training.bank import Bank
+from training.batches import Batch
+from training.clips import averaged_tower, clip_windows
+from training.export import export, newest
+from training.losses import compare
+from training.places import Places
+from training.teacher import DIM, SCALE, Teacher, load_teacher, principal_map
+from training.text import draw_weights
+from training.tokens import choose, save_vocabulary, wrap
+from training.tower import AudioTower, student_config
+from training.train import FALL, TOP_RATE, WARM_STEPS, follow, rate_at
+
+WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
+
+
+@pytest.fixture(scope="module")
+def tower():
+    torch.manual_seed(0)
+    return AudioTower()
+
+
+@pytest.fixture
+def tokenizer():
+    return wrap(WORDS)
+
+
+def windows(count=2):
+    torch.manual_seed(1)
+    return torch.randn(count, 1, g.FRAMES, g.MELS) * 10 - 40
+
+
+def test_embeddings_have_length_one(tower):
+    torch.testing.assert_close(tower(windows()).norm(dim=1), torch.ones(2))
+
+
+def test_the_input_normalisation_stays_as_measured():
+    tower = AudioTower()
+    tower.fix_normalisation(windows()[:, 0].flatten(0, 1))
+    norm = tower.audio_model.audio_encoder.batch_norm
+    before = norm.running_mean.clone()
+    tower.train()
+    tower(windows() + 30)
+    torch.testing.assert_close(norm.running_mean, before)
+    assert norm.bias.std() > 0.3  # the position code
+
+
+def test_the_tower_is_the_audio_half_of_a_clap_model(tower):
+    whole = ClapModel(student_config(len(WORDS)))
+    missing, unexpected = whole.load_state_dict(tower.state_dict(), strict=False)
+    assert unexpected == []
+    assert not [name for name in missing if name.startswith("audio")]
+    theirs = whole.eval().get_audio_features(windows()).pooler_output
+    torch.testing.assert_close(theirs, copy.deepcopy(tower).eval()(windows()), atol=1e-5, rtol=0)
+
+
+def test_the_rate_warms_up_stays_and_falls():
+    late = 10 * WARM_STEPS
+    assert rate_at(0.0, 0) == pytest.approx(TOP_RATE / WARM_STEPS)
+    assert rate_at(0.0, late) == rate_at(1 - FALL, late) == pytest.approx(TOP_RATE)
+    assert rate_at(1 - FALL / 2, late) == pytest.approx(TOP_RATE / 2)
+    assert rate_at(1.0, late) < TOP_RATE / 50
+
+
+def test_averaged_weights_follow(tower):
+    average = copy.deepcopy(tower)
+    moved = copy.deepcopy(tower)
+    with torch.no_grad():
+        moved.audio_projection.linear1.bias += 1
+    follow(average, moved, decay=0.75)
+    step = average.audio_projection.linear1.bias - tower.audio_projection.linear1.bias
+    torch.testing.assert_close(step, torch.full_like(step, 0.25))
+
+
+@pytest.mark.parametrize(("frames", "count"), [(30, 1), (g.FRAMES, 1), (600, 4)])
+def test_windows_of_a_clip(frames, count):
+    assert clip_windows(np.zeros((frames, g.MELS), np.float16)).shape == (count, g.FRAMES, g.MELS)
+
+
+def teacher_of(sounds):
+    torch.manual_seed(0)
+    return Teacher(torch.zeros(384), torch.randn(DIM, 384), torch.zeros(sounds)).eval().requires_grad_(False)
+
+
+def test_the_teacher_comes_back_from_its_file(tmp_path):
+    teacher = teacher_of(7)
+    torch.save(teacher.state_dict(), tmp_path / "teacher.pt")
+    vectors = torch.randn(3, 384)
+    torch.testing.assert_close(load_teacher(tmp_path / "teacher.pt").text(vectors), teacher.text(vectors))
+
+
+def test_principal_directions_are_centred():
+    vectors = torch.randn(300, 384) + 5
+    mean, directions = principal_map(vectors)
+    assert directions.shape == (DIM, 384)
+    assert ((vectors - mean) @ directions.T).mean(0).abs().max() < 1e-3
+
+
+def test_the_losses_vanish_for_a_perfect_student():
+    sounds = g.CLASSES + 2
+    teacher = teacher_of(sounds)
+    features = torch.rand(2, g.FEATURES)
+    place = teacher.sound(features).detach()
+    words = torch.zeros(sounds, DIM)
+    words[g.CLASSES] = place[0]
+    batch = Batch(
+        mel=windows(),
+        present=torch.sigmoid(SCALE * place @ words.T),
+        weight=torch.zeros(2, sounds),
+        named=torch.tensor([g.CLASSES, -1]),
+        features=features,
+        taught=torch.ones(2),
+    )
+    losses = compare(place, words, batch, teacher)
+    assert losses.likeness == pytest.approx(0, abs=1e-6)
+    assert losses.presence == 0
+    assert losses.naming < 0.5
+
+
+def test_a_batch_without_names_has_no_naming_loss():
+    teacher = teacher_of(g.CLASSES + 2)
+    many = torch.zeros(2, g.CLASSES + 2)
+    batch = Batch(windows(), many, many, torch.tensor([-1, -1]), torch.rand(2, g.FEATURES), torch.zeros(2))
+    losses = compare(torch.ones(2, DIM) / DIM**0.5, torch.zeros(g.CLASSES + 2, DIM), batch, teacher)
+    assert float(losses.total) == 0
+
+
+def test_the_tokenizer_lowers_case(tokenizer):
+    assert tokenizer("A Dog BARKING")["input_ids"] == tokenizer("a dog barking")["input_ids"]
+
+
+def test_no_word_is_unknown(tokenizer):
+    assert tokenizer.unk_token_id not in tokenizer("zebras, obviously 42!")["input_ids"]
+
+
+def test_padding_is_one_as_in_roberta(tokenizer):
+    dog, bark, ing = (WORDS.index(piece) for piece in ("dog", "bark", "##ing"))
+    ids = tokenizer(["dog", "dog barking"], padding=True)["input_ids"]
+    assert ids == [[0, dog, 2, 1, 1], [0, dog, bark, ing, 2]]
+
+
+def test_held_out_phrases_are_never_drawn():
+    bank = Bank(
+        [f"p{i}" for i in range(200)], np.zeros((200, 384), np.float16), [np.array([3])], np.array([7])
+    )
+    weights, kept_back = draw_weights(bank)
+    assert weights[7] == 0
+    assert weights[3] > weights[1] == 1
+    assert not weights[kept_back].any()
+
+
+def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer):
+    places = Places(tmp_path, tmp_path / "work")
+    places.runs.mkdir(parents=True)
+    save_vocabulary(places.runs / "vocabulary.json", tokenizer)
+    torch.save({"average": tower.state_dict()}, places.runs / "audio.pt")
+    text = ClapTextModelWithProjection(student_config(len(WORDS)).text_config)
+    torch.save({"tower": text.state_dict()}, places.runs / "text.pt")
+    export(places)
+
+    model = ClapModel.from_pretrained(places.export).eval()
+    processor = ClapProcessor.from_pretrained(places.export)
+    assert json.loads((places.export / "config.json").read_text())["dtype"] == "float32"
+    assert model.dtype == torch.float32
+    written = json.loads((places.export / "tokenizer_config.json").read_text())
+    assert written["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert model.logit_scale_a.item() == pytest.approx(math.log(SCALE), abs=1e-3)
+    sound = np.random.default_rng(0).standard_normal(g.WINDOW).astype(np.float32)
+    mel = processor.feature_extractor(sound, sampling_rate=g.RATE, return_tensors="pt")["input_features"]
+    ours = averaged_tower(places.runs / "audio.pt")(mel)
+    theirs = model.get_audio_features(mel).pooler_output
+    assert torch.cosine_similarity(ours, theirs) > 0.999
+    auto = AutoTokenizer.from_pretrained(places.export)
+    assert auto("A Dog")["input_ids"] == processor.tokenizer("a dog")["input_ids"]
+
+
+def test_the_newest_state_is_exported(tmp_path):
+    (tmp_path / "audio.pt").touch()
+    assert newest(tmp_path, "audio").name == "audio.pt"
