@@ -37,7 +37,7 @@ def test_without_rivals_the_margin_is_the_cosine():
 def test_only_its_own_rivals_speak_against_a_label():
     audio = unit(3, 4, 0, 0)
     margins = scoring.margins(audio, watchlist([DOG, DOG, DOG], [CAT, TALK], [[1, 0], [0, 1], [0, 0]]))
-    assert margins == pytest.approx([0.6 - 0.8, 0.6 - 0.0, 0.6])
+    assert margins == pytest.approx([0.6 - scoring.RIVAL_SHARE * 0.8, 0.6, 0.6])
 
 
 def test_a_distant_rival_beside_a_near_one_changes_next_to_nothing():

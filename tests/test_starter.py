@@ -22,7 +22,7 @@ def test_the_plain_classes_load_it_whole_and_without_a_word(capfd):
 
 
 def test_its_weights_are_small_and_computed_in_single_precision():
-    assert (STARTER / "model.safetensors").stat().st_size < 15e6
+    assert sum(file.stat().st_size for file in STARTER.iterdir() if file.is_file()) <= 16e6
     assert json.loads((STARTER / "config.json").read_text())["dtype"] == "float32"
 
 

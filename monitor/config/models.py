@@ -173,7 +173,7 @@ class Config(Section):
         description="Sounds that are no event, for all labels; never one that contains a label's sound.",
     )
     labels: Annotated[tuple[LabelConfig, ...], WrapValidator(_labels), Field(strict=False)] = Field(
-        default=tuple(LabelConfig(id=key, **sound._asdict()) for key, sound in SOUNDS.items()),
+        default=tuple(LabelConfig(id=key, prompts=prompts) for key, prompts in SOUNDS.items()),
         min_length=1,
         max_length=200,
         description="The sounds to listen for.",

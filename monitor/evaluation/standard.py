@@ -51,11 +51,16 @@ def event_f1(
                 reference_event_list=reference,
                 estimated_event_list=_their_list(dcase_util, recording, replayed.heard, labels),
             )
-        found: dict[str, float | None] = {
-            label: _number(metrics.class_wise_f_measure(label)["f_measure"]) for label in labels
-        }
-        found["all"] = _number(metrics.overall_f_measure()["f_measure"])
-    return found
+        found = {label: float(metrics.class_wise_f_measure(label)["f_measure"]) for label in labels}
+        found["all"] = float(metrics.overall_f_measure()["f_measure"])
+    heard = {occurrence.label for recording in recordings for occurrence in recording.occurrences} & set(
+        labels
+    )
+    # Where nothing is reported they have no precision, hence no number; where something sounds that is 0.
+    return {
+        label: f1 if np.isfinite(f1) else 0.0 if label in heard or (label == "all" and heard) else None
+        for label, f1 in found.items()
+    }
 
 
 def psds(
@@ -145,10 +150,6 @@ def _their_list(
                 }
             )
     return dcase_util.containers.MetaDataContainer(rows)  # type: ignore[attr-defined]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 @contextmanager
