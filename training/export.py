@@ -1,0 +1,76 @@
+"""Step `export`: put both towers together as an ordinary checkpoint directory."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+
+import torch
+from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor
+
+from training import geometry as g
+from training.clips import averaged_tower
+from training.places import Places
+from training.teacher import SCALE
+from training.tokens import load_tokenizer
+from training.tower import student_config
+
+LOG = logging.getLogger(__name__)
+LARGEST = 16_000_000
+"""Bytes of the whole directory."""
+
+COMPUTE = {"dtype": "float32"}
+"""Half precision on disk only: on a CPU the normalisation layer refuses it."""
+
+TOKENIZER = {"tokenizer_class": "PreTrainedTokenizerFast"}
+"""What transformers 5 calls TokenizersBackend, in the name every version knows."""
+
+
+def export(places: Places) -> None:
+    """Write ``places.export``, loadable by `ClapModel` and `ClapProcessor` alone."""
+    tokenizer = load_tokenizer(places.runs / "vocabulary.json")
+    model = ClapModel(student_config(len(tokenizer)))
+    audio = averaged_tower(newest(places.runs, "audio")).state_dict()
+    text = torch.load(newest(places.runs, "text"), weights_only=True)["tower"]
+    scales = dict.fromkeys(("logit_scale_a", "logit_scale_t"), torch.tensor(math.log(SCALE)))
+    model.load_state_dict(audio | text | scales)
+    model.half().save_pretrained(places.export)
+    ClapProcessor(feature_extractor=extractor(), tokenizer=tokenizer).save_pretrained(places.export)
+    amend(places.export / "config.json", COMPUTE)
+    amend(places.export / "tokenizer_config.json", TOKENIZER)
+    (places.export / "model.safetensors").chmod(0o644)
+    size = sum(file.stat().st_size for file in places.export.iterdir())
+    count = sum(p.numel() for p in model.parameters())
+    LOG.info("%s: %.2f MB, %.2f M parameters", places.export, size / 1e6, count / 1e6)
+    if size > LARGEST:
+        raise ValueError(f"{size} bytes, more than {LARGEST}")
+
+
+def newest(runs: Path, part: str) -> Path:
+    """The finished run's state if there is one and it is newer than the running one's."""
+    found = [path for path in (runs / f"{part}-final.pt", runs / f"{part}.pt") if path.exists()]
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def extractor() -> ClapFeatureExtractor:
+    """The front end that `sound.log_mel` repeats."""
+    return ClapFeatureExtractor(
+        feature_size=g.MELS,
+        sampling_rate=g.RATE,
+        hop_length=g.HOP,
+        max_length_s=g.WINDOW_S,
+        fft_window_size=g.FFT,
+        padding_value=0.0,
+        frequency_min=g.LOWEST_HZ,
+        frequency_max=g.HIGHEST_HZ,
+        truncation="rand_trunc",
+        padding="repeatpad",
+    )
+
+
+def amend(config: Path, changes: dict[str, str]) -> None:
+    """Change entries of a JSON file."""
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps(values | changes, indent=2) + "\n")

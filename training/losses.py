@@ -1,0 +1,49 @@
+"""What the audio tower is asked for: every sound present, the right name, the teacher's place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from training import geometry as g
+from training.batches import Batch
+from training.teacher import SCALE, Teacher
+
+NAMING, LIKENESS = 1.0, 12.0
+"""Weights of naming labelled windows and of likeness to the teacher's embedding, beside
+the presence of every sound (a sum over about 620 of them)."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means over a batch."""
+
+    presence: Tensor
+    naming: Tensor
+    likeness: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """What is minimised."""
+        return self.presence + NAMING * self.naming + LIKENESS * self.likeness
+
+
+def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Losses:
+    """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound."""
+    cosines = sounds @ words.T
+    logits = SCALE * cosines + teacher.prior
+    presence = binary_cross_entropy_with_logits(logits, batch.present, reduction="none")
+    named = batch.named >= 0
+    naming = cross_entropy(
+        SCALE * cosines[named][:, g.CLASSES :],
+        batch.named[named] - g.CLASSES,
+        label_smoothing=0.05,
+    )
+    likeness = 1 - (sounds * teacher.sound(batch.features)).sum(1)
+    return Losses(
+        (batch.weight * presence).sum(1).mean(),
+        naming if named.any() else presence.sum() * 0,
+        (likeness * batch.taught).sum() / batch.taught.sum().clamp_min(1),
+    )

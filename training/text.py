@@ -1,0 +1,195 @@
+"""Step `text`: train the small text tower to give the teacher's text embeddings.
+
+Targets are fixed (the teacher's linear map of MiniLM), so this runs beside the audio tower.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+from transformers import ClapTextConfig, ClapTextModelWithProjection, PreTrainedTokenizerFast
+
+from training import runlog
+from training.bank import Bank, load_bank
+from training.minilm import embed
+from training.places import Places
+from training.teacher import Teacher, load_teacher
+from training.tokens import load_tokenizer, make_tokenizer, save_vocabulary
+from training.tower import student_config
+from training.wordnet import everyday_words
+
+LOG = logging.getLogger(__name__)
+BATCH = 256
+POOL = 16
+"""Batches that are drawn at once and sorted by length, so that padding is rare."""
+
+TOP_RATE = 1.5e-3
+WARM_STEPS = 100
+FALL = 0.5
+SOUND_WEIGHT = 3.0
+"""How much likelier a sentence about a listed sound is drawn than general English."""
+
+LIKENESS, RELATION, NAMING = 5.0, 5.0, 0.3
+"""Weights: cosine to the target, cosines among the batch, finding one's own target."""
+
+KEPT_BACK = 50
+"""One of so many general phrases is never trained on, to see what new words do."""
+
+SAY_S, SAVE_S = 60, 180
+
+
+def text(places: Places, minutes: float) -> None:
+    """Train for ``minutes``, from the last saved state if there is one."""
+    torch.set_num_threads(1)
+    bank, teacher = load_bank(places.phrases), load_teacher(places.runs / "teacher.pt")
+    vocabulary = places.runs / "vocabulary.json"
+    if not vocabulary.exists():
+        save_vocabulary(vocabulary, make_tokenizer(bank.phrases, everyday_words(places.wordnet)))
+    tokenizer = load_tokenizer(vocabulary)
+    torch.manual_seed(0)
+    config = student_config(len(tokenizer)).text_config
+    if not isinstance(config, ClapTextConfig):
+        raise TypeError(type(config))
+    tower = ClapTextModelWithProjection(config)
+    start_embeddings(tower, tokenizer, teacher)
+    run = TextRun(places.runs, bank, teacher, tokenizer, tower)
+    run.resume()
+    run.go(minutes)
+
+
+class TextRun:
+    """Weights, optimiser and the phrases as tokens."""
+
+    def __init__(
+        self,
+        folder: Path,
+        bank: Bank,
+        teacher: Teacher,
+        tokenizer: PreTrainedTokenizerFast,
+        tower: ClapTextModelWithProjection,
+    ) -> None:
+        self._folder, self._bank, self._tower = folder, bank, tower
+        self._tokens = [torch.tensor(ids) for ids in tokenizer(bank.phrases)["input_ids"]]
+        self._lengths = np.array([len(ids) for ids in self._tokens])
+        self._targets = teacher.text(torch.from_numpy(bank.vectors.astype(np.float32)))
+        self._weights, self._kept_back = draw_weights(bank)
+        self._optimiser = torch.optim.AdamW(
+            tower.parameters(), lr=TOP_RATE, weight_decay=0.02, betas=(0.9, 0.98)
+        )
+        self._step = 0
+
+    def resume(self) -> None:
+        """Load the state before the rate last fell."""
+        path = self._folder / "text.pt"
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            self._tower.load_state_dict(state["tower"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._step = state["step"]
+            LOG.info("resumed after step %d", self._step)
+
+    def go(self, minutes: float) -> None:
+        """Train for ``minutes``; save and test now and then."""
+        begun = said = saved = time.monotonic()
+        rng = np.random.default_rng(self._step)
+        for rows in self._draw(rng):
+            part = (time.monotonic() - begun) / (60 * minutes)
+            if part >= 1:
+                break
+            rate = TOP_RATE * max(min(1, (1 - part) / FALL), 0.01)
+            likeness = self._learn(rows, rate * min(1, (self._step + 1) / WARM_STEPS))
+            now = time.monotonic()
+            if now - said > SAY_S:
+                self._say(likeness)
+                said = now
+            if part < 1 - FALL and now - saved > SAVE_S:
+                self._save("text.pt")
+                saved = now
+        self._say(likeness)
+        self._save("text-final.pt")
+
+    def _learn(self, rows: np.ndarray, rate: float) -> float:
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        ours, wanted = self._embed(rows), self._targets[torch.from_numpy(rows)]
+        likeness = (ours * wanted).sum(1).mean()
+        relation = (ours @ ours.T - wanted @ wanted.T).square().mean()
+        naming = cross_entropy(20 * ours @ wanted.T, torch.arange(len(rows)))
+        self._optimiser.zero_grad()
+        (LIKENESS * (1 - likeness) + RELATION * relation + NAMING * naming).backward()
+        torch.nn.utils.clip_grad_norm_(self._tower.parameters(), 1.0)
+        self._optimiser.step()
+        self._step += 1
+        return float(likeness.detach())
+
+    def _embed(self, rows: np.ndarray) -> Tensor:
+        tokens = torch.nn.utils.rnn.pad_sequence(
+            [self._tokens[row] for row in rows], batch_first=True, padding_value=1
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            out = self._tower(input_ids=tokens, attention_mask=(tokens != 1).long())
+        return normalize(out.text_embeds.float(), dim=-1)
+
+    def _draw(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        cumulated = np.cumsum(self._weights)
+        while True:
+            pool = np.searchsorted(cumulated, rng.random(BATCH * POOL) * cumulated[-1])
+            pool = pool[np.argsort(self._lengths[pool], kind="stable")].reshape(POOL, BATCH)
+            yield from pool[rng.permutation(POOL)]
+
+    @torch.inference_mode()
+    def _likeness(self, rows: np.ndarray) -> float:
+        ours = torch.cat([self._embed(part) for part in np.array_split(rows, 16)])
+        return float((ours * self._targets[torch.from_numpy(rows)]).sum(1).mean())
+
+    def _say(self, trained: float) -> None:
+        values = {
+            "trained": trained,
+            "new": self._likeness(self._kept_back),
+            "questions": self._likeness(self._bank.held_out),
+        }
+        shown = " ".join(f"{name} {value:.3f}" for name, value in values.items())
+        LOG.info("step %d, cosine to the teacher: %s", self._step, shown)
+        runlog.append(self._folder / "text.jsonl", step=self._step, **values)
+
+    def _save(self, name: str) -> None:
+        state = {
+            "tower": self._tower.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "step": self._step,
+        }
+        torch.save(state, self._folder / name)
+
+
+def draw_weights(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of every phrase, and the general ones kept back (weight 0)."""
+    weights = np.ones(len(bank.phrases))
+    weights[np.unique(np.concatenate(bank.groups))] = SOUND_WEIGHT
+    general = np.flatnonzero(weights == 1)
+    kept_back = np.setdiff1d(general[::KEPT_BACK], bank.held_out)
+    weights[kept_back] = 0
+    weights[bank.held_out] = 0
+    return weights, kept_back
+
+
+@torch.no_grad()
+def start_embeddings(
+    tower: ClapTextModelWithProjection, tokenizer: PreTrainedTokenizerFast, teacher: Teacher
+) -> None:
+    """Start every word piece at the teacher's embedding of it as a sentence.
+
+    So a word that is rare in our phrases begins near its meaning.
+    """
+    index = tokenizer.get_vocab()
+    pieces = sorted(index, key=index.__getitem__)
+    vectors = embed([piece.removeprefix("##") for piece in pieces])
+    table = tower.text_model.embeddings.word_embeddings.weight
+    table.copy_(teacher.text(torch.from_numpy(vectors.astype(np.float32))))
+    table[tokenizer.pad_token_id] = 0

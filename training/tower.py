@@ -1,0 +1,97 @@
+"""The shape of the student: a small, ordinary ClapModel."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import ClapConfig, ClapModel
+
+from training import geometry as g
+from training.teacher import DIM, SCALE
+
+TEXT_WIDTH = 256
+TEXT_LAYERS = 2
+LONGEST_TOKENS = 77
+"""As CLAP's own tokenizer is cut."""
+
+POSITION_CODE = 0.5
+"""Size of the per-band offsets that the tower starts with, in deviations of the input.
+The library's tower has no position embedding, so a patch cannot tell its pitch; the bias of
+the input normalisation, one number for each mel band, is the only place for one."""
+
+
+def student_config(vocabulary: int) -> ClapConfig:
+    """Geometry: 128 x 128 picture, patches every 8 (256 tokens), grids 16, 8 and 4 wide.
+
+    A grid must never be smaller than the attention window (4).
+    """
+    projection = {"projection_dim": DIM, "projection_hidden_act": "relu"}
+    audio = {
+        "spec_size": 128,
+        "window_size": 4,
+        "patch_size": 16,
+        "patch_stride": [8, 8],
+        "patch_embeds_hidden_size": 64,
+        "depths": [2, 2, 4],
+        "num_attention_heads": [2, 4, 8],
+        "hidden_size": 256,
+        "num_mel_bins": g.MELS,
+        "enable_fusion": False,
+        "drop_path_rate": 0.0,
+        "num_classes": 1,
+        "aff_block_r": 4,
+    }
+    text = {
+        "vocab_size": vocabulary,
+        "hidden_size": TEXT_WIDTH,
+        "num_hidden_layers": TEXT_LAYERS,
+        "num_attention_heads": 4,
+        "intermediate_size": 3 * TEXT_WIDTH,
+        "max_position_embeddings": LONGEST_TOKENS + 3,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+    }
+    return ClapConfig(
+        text_config=text | projection,
+        audio_config=audio | projection,
+        logit_scale_init_value=SCALE,
+        projection_dim=DIM,
+        projection_hidden_act="relu",
+    )
+
+
+class AudioTower(torch.nn.Module):
+    """The audio half of a ClapModel, with the input normalisation fixed from data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        whole = ClapModel(student_config(vocabulary=8))
+        self.audio_model = whole.audio_model
+        self.audio_projection = whole.audio_projection
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Unit embeddings, shape (batch, DIM), of log-mel (batch, 1, FRAMES, MELS)."""
+        pooled = self.audio_model(input_features=mel, is_longer=None).pooler_output
+        return normalize(self.audio_projection(pooled).float(), dim=-1)
+
+    def train(self, mode: bool = True) -> AudioTower:  # noqa: FBT001, FBT002 (torch names it so)
+        """Train everything but the statistics of the input normalisation."""
+        super().train(mode)
+        self.audio_model.audio_encoder.batch_norm.eval()
+        return self
+
+    def fix_normalisation(self, frames: Tensor) -> None:
+        """Measure the bands on ``frames``, shape (n, MELS), and start the position code."""
+        code = np.random.default_rng(0).standard_normal(g.MELS) * POSITION_CODE
+        start = {
+            "running_mean": frames.mean(0),
+            "running_var": frames.var(0),
+            "bias": torch.from_numpy(code),
+        }
+        norm = self.audio_model.audio_encoder.batch_norm
+        norm.load_state_dict(norm.state_dict() | start)

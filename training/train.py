@@ -1,0 +1,227 @@
+"""Step `train`: distil the teacher CLAP into the audio tower.
+
+One-thread processes that average gradients: two threads in one process were 40 times
+slower beside other work (REPORT of the prototypes).  The rate is constant after the warm-up
+and falls at the end of a run; a later run resumes from the state before it fell.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import time
+from dataclasses import asdict
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+from training import geometry as g
+from training import runlog
+from training.bank import load_bank
+from training.batches import Batches
+from training.clips import test_tower
+from training.losses import Losses, compare
+from training.places import Places
+from training.sounds import find_sounds
+from training.store import load_clips
+from training.teacher import load_teacher
+from training.tower import AudioTower
+
+LOG = logging.getLogger(__name__)
+BATCH = 32
+"""Windows of each process and step."""
+
+TOP_RATE = 1.2e-3
+WARM_STEPS = 200
+FALL = 0.4
+"""Share of a run in which the rate falls linearly to nothing."""
+
+AVERAGE = 0.998
+"""Decay of the averaged weights, which are what is tested and exported."""
+
+SAVE_S, TEST_S, SAY_S = 240, 300, 30
+STOPPED = 9.0
+"""Part of a run that is over because somebody wished so."""
+
+
+def train(places: Places, minutes: float, processes: int) -> None:
+    """Train for ``minutes``, from the last saved state if there is one."""
+    if processes == 1:
+        _work(0, 1, places, minutes)
+    else:
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29411"}
+        spawn(_work, (processes, places, minutes), nprocs=processes)
+
+
+def _work(rank: int, processes: int, places: Places, minutes: float) -> None:
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if processes > 1:
+        os.setsid()  # Linux shares the cores out by session: two of them, two shares
+        dist.init_process_group("gloo", rank=rank, world_size=processes)
+    run = Run(places, rank, processes)
+    run.resume()
+    run.go(minutes)
+    if processes > 1:
+        dist.destroy_process_group()
+
+
+class Run:
+    """The state of one process: weights, optimiser, counters."""
+
+    def __init__(self, places: Places, rank: int, processes: int) -> None:
+        self._folder = places.runs
+        self._rank, self._processes = rank, processes
+        self._bank = load_bank(places.phrases)
+        classes, self._labels = find_sounds(places.class_map)
+        self._teacher = load_teacher(places.runs / "teacher.pt")
+        vectors = torch.from_numpy(self._bank.vectors.astype(np.float32))
+        self._sentences = self._teacher.text(vectors)
+        self._tune = load_clips(places.audio, "tune")
+        self._clips = load_clips(places.audio, "train")
+        self._sounds = (classes, self._labels)
+        torch.manual_seed(0)
+        self._tower = AudioTower()
+        self._seed(0)
+        frames = torch.cat([self._batches.draw(BATCH).mel.flatten(0, 2) for _ in range(20)])
+        self._tower.fix_normalisation(frames[frames.mean(1) > g.FLOOR_DB + 15])
+        self._average = copy.deepcopy(self._tower).eval().requires_grad_(False)
+        weights = [p for p in self._tower.parameters() if p.dim() > 1]
+        others = [p for p in self._tower.parameters() if p.dim() <= 1]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": weights, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
+            lr=TOP_RATE,
+            betas=(0.9, 0.98),
+        )
+        self._step = self._passes = 0
+
+    def resume(self) -> None:
+        """Load the state before the rate last fell, with new random draws."""
+        path = self._folder / "audio.pt"
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            self._tower.load_state_dict(state["tower"])
+            self._average.load_state_dict(state["average"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._step, self._passes = state["step"], state["passes"]
+            LOG.info("resumed after %d windows", self._passes)
+        self._seed(self._step)
+
+    def go(self, minutes: float) -> None:
+        """Train for ``minutes``; save and test now and then."""
+        begun = said = saved = tested = time.monotonic()
+        seconds, since, first = 60 * minutes, 0, self._passes
+        sums = np.zeros(3)
+        self._tower.train()
+        while (part := self._agree(self._part(begun, seconds))) < 1:
+            losses = self._learn(rate_at(part, self._step))
+            sums += [float(v.detach()) for v in (losses.presence, losses.naming, losses.likeness)]
+            since += 1
+            now = time.monotonic()
+            if self._rank:
+                continue
+            if now - said > SAY_S:
+                means = dict(zip(("presence", "naming", "likeness"), sums / since, strict=True))
+                speed = (self._passes - first) / (now - begun)
+                self._say(part, speed, means)
+                said, since, sums = now, 0, np.zeros(3)
+            if part < 1 - FALL and now - saved > SAVE_S:
+                self._save("audio.pt")
+                saved = now
+            if now - tested > TEST_S:
+                self._test()
+                tested = time.monotonic()
+        if not self._rank:
+            self._test()
+            self._save("audio.pt" if part == STOPPED else "audio-final.pt")
+
+    def _seed(self, extra: int) -> None:
+        seed = 1 + self._rank + 1000 * extra
+        self._rng = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self._batches = Batches(self._clips, *self._sounds, self._rng)
+
+    def _learn(self, rate: float) -> Losses:
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        batch = self._batches.draw(BATCH)
+        with torch.autocast("cpu", torch.bfloat16):
+            sounds = self._tower(batch.mel)
+        words = self._sentences[torch.from_numpy(self._bank.draw(self._rng))]
+        losses = compare(sounds, words, batch, self._teacher)
+        self._optimiser.zero_grad()
+        losses.total.backward()
+        parameters = [p for p in self._tower.parameters() if p.grad is not None]
+        if self._processes > 1:
+            average_gradients(parameters, self._processes)
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        self._optimiser.step()
+        self._step += 1
+        self._passes += BATCH * self._processes
+        follow(self._average, self._tower, min(AVERAGE, 1 - 1 / (self._step + 1) ** 0.8))
+        return losses
+
+    def _part(self, begun: float, seconds: float) -> float:
+        """How much of the run is over; `STOPPED` once somebody writes a file ``stop``."""
+        stop = self._folder / "stop"
+        if not self._rank and stop.exists():
+            stop.unlink()
+            return STOPPED
+        return (time.monotonic() - begun) / seconds
+
+    def _agree(self, part: float) -> float:
+        """The first process' clock, so that all stop at the same step."""
+        if self._processes == 1:
+            return part
+        shared = torch.tensor(part)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+    def _say(self, part: float, speed: float, means: dict[str, float]) -> None:
+        text = " ".join(f"{name} {value:.3f}" for name, value in means.items())
+        LOG.info("%3.0f %% %d windows, %.0f/s, %s", 100 * part, self._passes, speed, text)
+        runlog.append(
+            self._folder / "audio.jsonl",
+            time=time.time(), passes=self._passes, speed=speed, **means,
+        )  # fmt: skip
+
+    def _test(self) -> None:
+        light = test_tower(self._average, self._tune, self._sentences.numpy(), self._bank, self._labels)
+        LOG.info("after %d windows: %s", self._passes, light)
+        runlog.append(self._folder / "audio.jsonl", passes=self._passes, **asdict(light))
+
+    def _save(self, name: str) -> None:
+        state = {
+            "tower": self._tower.state_dict(),
+            "average": self._average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "step": self._step,
+            "passes": self._passes,
+        }
+        part = self._folder / (name + ".part")
+        torch.save(state, part)
+        part.replace(self._folder / name)
+
+
+def rate_at(part: float, step: int) -> float:
+    """Learning rate at a part (0 to 1) of the run: constant, then falling linearly."""
+    fall = min(1.0, (1 - part) / FALL)
+    return TOP_RATE * max(fall, 0.01) * min(1.0, (step + 1) / WARM_STEPS)
+
+
+def average_gradients(parameters: list[torch.nn.Parameter], processes: int) -> None:
+    """Replace each gradient by its mean over all processes, in one message."""
+    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+    dist.all_reduce(flat)
+    flat /= processes
+    for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        p.grad = part.view_as(p)
+
+
+@torch.no_grad()
+def follow(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    """Move the averaged weights towards the model's."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)

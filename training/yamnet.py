@@ -1,0 +1,71 @@
+"""YAMNet, the audio teacher: class scores and the layer before them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from training import geometry as g
+from training.sound import Samples
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the teacher makes of a recording, one row every 0.24 s."""
+
+    scores: npt.NDArray[np.float16]
+    """Probability of each class, shape (rows, CLASSES)."""
+    features: npt.NDArray[np.float16]
+    """The layer before the classes, shape (rows, FEATURES), never negative."""
+
+
+class Yamnet:
+    """The TFLite model on one thread."""
+
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._model = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
+        self._model.allocate_tensors()
+        self._input = self._model.get_input_details()[0]["index"]
+        self._output = self._model.get_output_details()[0]["index"]
+        self._layer, self._scale, self._zero = self._find_layer()
+
+    def __call__(self, sound: Samples) -> Heard:
+        """Listen to ``sound``, shape (samples,), 16 kHz."""
+        heard = [self._listen(frame) for frame in _frames(sound)]
+        scores, features = zip(*heard, strict=True)
+        return Heard(np.stack(scores), np.stack(features))
+
+    def _listen(self, frame: Samples) -> tuple[npt.NDArray[np.float16], ...]:
+        self._model.set_tensor(self._input, frame)
+        self._model.invoke()
+        layer = self._model.get_tensor(self._layer).reshape(-1).astype(np.float32)
+        features = (layer - self._zero) * self._scale
+        scores = self._model.get_tensor(self._output)[0]
+        return scores.astype(np.float16), features.astype(np.float16)
+
+    def _find_layer(self) -> tuple[int, float, int]:
+        """Index, scale and zero point of the 1024 averaged features."""
+        details = self._model.get_tensor_details()
+        layer = next(d for d in details if d["name"].endswith("reduce_mean"))
+        scale, zero = layer["quantization"]
+        return layer["index"], scale, zero
+
+
+def class_names(path: Path) -> list[str]:
+    """Display names of the classes, in the order of the scores."""
+    with path.open() as file:
+        return [row["display_name"] for row in csv.DictReader(file)]
+
+
+def _frames(sound: Samples) -> Iterator[Samples]:
+    count = 1 + max(0, len(sound) - g.TEACHER_WINDOW + g.TEACHER_HOP // 2) // g.TEACHER_HOP
+    for start in np.arange(count) * g.TEACHER_HOP:
+        frame = sound[start : start + g.TEACHER_WINDOW]
+        yield np.pad(frame, (0, g.TEACHER_WINDOW - len(frame)))
