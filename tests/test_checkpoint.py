@@ -26,7 +26,7 @@ def change_audio(directory, **keys):
 def test_the_starter_lacks_nothing():
     assert missing(STARTER) == []
     geometry = read_geometry(STARTER)
-    assert (geometry.rate, geometry.length, geometry.frames) == (48_000, 240_000, 251)
+    assert (geometry.rate, geometry.length, geometry.frames) == (48_000, 96_000, 241)
 
 
 def test_an_empty_directory_is_told_all_that_it_lacks(tmp_path):
@@ -86,7 +86,7 @@ def test_a_configuration_that_is_none_is_refused(copy, content, why):
     ("keys", "why"),
     [
         ({"num_mel_bins": 32}, "num_mel_bins: 32, but the preprocessor makes 64"),
-        ({"spec_size": 64}, "spec_size: 64 holds 64 frames of 64 bins, but 5 s are 251 frames"),
+        ({"spec_size": 64}, "spec_size: 64 holds 64 frames of 64 bins, but 2 s are 241 frames"),
         ({"spec_size": 100}, "spec_size: 100 is no multiple of num_mel_bins 64"),
         ({"spec_size": "128"}, "spec_size: '128' is not a whole number above 0"),
         ({"hidden_size": 255}, "hidden_size: 255 is not patch_embeds_hidden_size 64 doubled"),

@@ -85,7 +85,7 @@ def test_check_warns_without_failing(tmp_path):
 
 def test_check_deep_asks_the_model(tmp_path):
     (tmp_path / "own.yaml").write_text(
-        "labels:\n  - {id: dog, prompts: [a dog barking]}\n  - {id: hound, prompts: [dogs are barking]}\n"
+        "labels:\n  - {id: dog, prompts: [a dog barking]}\n  - {id: hound, prompts: [a dog barks]}\n"
         "  - {id: sea, prompts: [sea waves on a beach]}\n"
     )
     done = clap_monitor("check", "--deep", "own.yaml", cwd=tmp_path)

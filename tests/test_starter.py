@@ -28,5 +28,5 @@ def test_its_weights_are_small_and_computed_in_single_precision():
 
 def test_its_card_says_what_it_is_made_of_and_where_it_fails():
     card = (STARTER / "README.md").read_text()
-    for words in ("ESC-10", "CC BY 3.0", "donateacry", "ODbL", "YAMNet", "MiniLM", "What it cannot do"):
+    for words in ("ESC-10", "CC BY 3.0", "donateacry", "Open Database License", "YAMNet", "MiniLM", "Limits"):
         assert words in card
