@@ -25,7 +25,7 @@ from monitor.outputs.outbox import Outbox
 from monitor.pipeline import Scorer, analyse, listen
 from monitor.status import Progress, SourceStatus, one_line
 from monitor.threads import ThreadGroup
-from monitor.types import Event, MonitorError, Scores, UndeliveredError
+from monitor.types import Event, Scores, UndeliveredError
 from monitor.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Daemon:
             systemd.notify("STOPPING=1")
             for buffer in self._buffers.values():
                 buffer.close()
-            _join(threads)
+            threads.join(SHUTDOWN_SECONDS)
         self._keep_ambiences()
         self._name_the_too_short()
         self._check_delivered()
@@ -324,13 +324,3 @@ def _signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-def _join(threads: ThreadGroup) -> None:
-    try:
-        threads.join(SHUTDOWN_SECONDS)
-    except ExceptionGroup as group:
-        ours, others = group.split(MonitorError)
-        if ours is None or others is not None:
-            raise
-        raise ours.exceptions[0] from None

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from monitor.types import MonitorError
+
 
 class ThreadGroup:
     """Start threads, notice when one fails, and end all of them together.
@@ -41,6 +43,8 @@ class ThreadGroup:
 
         Raises
         ------
+        MonitorError
+            If nothing else went wrong: the first one.
         ExceptionGroup
             Everything that went wrong in the threads, and a `TimeoutError` that names those still running.
         """
@@ -51,6 +55,8 @@ class ThreadGroup:
         stuck = [thread.name for thread in self._threads if thread.is_alive()]
         if stuck:
             errors.append(TimeoutError(f"still running after {seconds} s: {', '.join(stuck)}"))
+        if errors and all(isinstance(error, MonitorError) for error in errors):
+            raise errors[0]
         if errors:
             raise ExceptionGroup("the monitor failed", errors)
 

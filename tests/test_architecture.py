@@ -8,8 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "monitor"
 
 LAYERS = [
-    {"types", "threads"},
-    {"config", "geometry", "status", "systemd", "level"},
+    {"types"},
+    {"threads", "config", "geometry", "status", "systemd", "level"},
     {"features", "checkpoint", "watchlist", "events"},
     {"hub", "scoring", "buffer", "capture", "outputs.outbox", "outputs.payload", "outputs.broker"},
     {"model", "windows", "outputs.clips", "outputs.terminal", "outputs.link"},

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from monitor.threads import ThreadGroup
+from monitor.types import SourceError
 
 
 def test_a_thread_that_fails_stops_all_and_is_named():
@@ -22,6 +23,20 @@ def test_a_thread_that_fails_stops_all_and_is_named():
     (error,) = caught.value.exceptions
     assert str(error) == "broken"
     assert error.__notes__ == ["in thread 'fails'"]
+
+
+def test_what_a_person_can_put_right_comes_alone_unless_more_went_wrong():
+    def fail(error):
+        raise error
+
+    threads = ThreadGroup(threading.Event())
+    threads.start("listen", lambda: fail(SourceError("no such file")))
+    with pytest.raises(SourceError, match="no such file"):
+        threads.join(5)
+    threads.start("analyse", lambda: fail(RuntimeError("broken")))
+    with pytest.raises(ExceptionGroup) as caught:
+        threads.join(5)
+    assert len(caught.value.exceptions) == 2
 
 
 def test_threads_that_end_well_say_nothing():

@@ -18,7 +18,7 @@ from monitor.hearing import Hearing
 from monitor.pipeline import Scorer, analyse, listen
 from monitor.status import SourceStatus
 from monitor.threads import ThreadGroup
-from monitor.types import AudioBlock, Event, MonitorError, Scores
+from monitor.types import AudioBlock, Event, Scores
 from monitor.windows import Windows
 
 _NAME = "recording"
@@ -102,7 +102,7 @@ def replay(
     finally:
         stop.set()
         buffer.close()
-        _join(threads)
+        threads.join(_JOIN_SECONDS)
     return Replay(status.captured / hearing.rate, tuple(scores), _heard(events, hearing.rate))
 
 
@@ -112,17 +112,6 @@ def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[
     events = [(event, window.stop) for window in scores for event in detector.update(window)]
     events += [(event, scores[-1].stop) for event in detector.finish("end")]
     return _heard(events, rate)
-
-
-def _join(threads: ThreadGroup) -> None:
-    """Wait for the reader of the file; what is wrong with the file is what its user is told."""
-    try:
-        threads.join(_JOIN_SECONDS)
-    except ExceptionGroup as group:
-        ours, others = group.split(MonitorError)
-        if ours is None or others is not None:
-            raise
-        raise ours.exceptions[0] from None
 
 
 def _heard(events: Sequence[tuple[Event, int]], rate: int) -> tuple[Heard, ...]:
