@@ -84,7 +84,7 @@ def main() -> None:
     settled = min(60.0, seconds / 5)
     later = [rss for at, rss in memory if at >= settled]
     growth = max(later) - later[0]
-    words = summary.replace(";", "").split()
+    words = summary.replace(";", "").replace(",", "").split()
     windows = int(words[words.index("windows") - 1]) + (
         int(summary.split("; ")[1].split()[0]) if "not scored" in summary else 0
     )
