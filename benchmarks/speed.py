@@ -3,10 +3,10 @@
     python benchmarks/speed.py [--threads 1] [--dtype float32] [CHECKPOINT ...]
 
 Without a checkpoint: the starter, and the two published sizes with random weights, which cost the
-same time.  A window is 5 s; "window" is mel and tower together, "cpu" its processor time, which other
-work on the machine hardly changes, "rtf" the real-time factor with one window each second.  Every
-checkpoint is measured in a process of its own, so its memory is its own: before it is loaded, with
-both towers, and after the text tower is forgotten.
+same time.  A window is 5 s, or the checkpoint's own length if that is shorter; "window" is mel and tower
+together, "cpu" its processor time, which other work on the machine hardly changes, "rtf" the real-time
+factor with one window each second.  Every checkpoint is measured in a process of its own, so its memory
+is its own: before it is loaded, with both towers, and after the text tower is forgotten.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(options.checkpoints[0], options.threads, options.dtype)))
         return
-    print(f"{machine()}; {options.threads} threads, {options.dtype}; window 5 s, hop 1 s")
+    print(f"{machine()}; {options.threads} threads, {options.dtype}; window at most 5 s, hop 1 s")
     print("".join(f"{f'{name} {unit}'.strip():>{width + 2}}" for name, unit, width in COLUMNS))
     with tempfile.TemporaryDirectory() as directory:
         for checkpoint in options.checkpoints or ["starter", *published(Path(directory))]:
