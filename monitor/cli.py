@@ -7,7 +7,6 @@ in well under a second and load neither torch nor PortAudio.
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
 from importlib.util import find_spec
@@ -17,13 +16,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor import __version__
+from monitor.console import log_to_stderr, progress, report, steps
 from monitor.types import MonitorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from monitor.config import Config
-    from monitor.daemon import Summary
 
 app = typer.Typer(
     name="clap-monitor",
@@ -77,7 +74,7 @@ def run(
     """Listen, and report events until the sources end or a signal comes."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon takes it over
     settings = _settings(config, source, model, label, fast=fast, raw=(rate, sample_format, channels))
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level)
     from monitor.preflight import check as check_before
 
     check_before(settings, required=bool(source))
@@ -95,7 +92,7 @@ def run(
         as_json=as_json,
         on_gone=daemon.stop,
     )
-    _report(daemon.run(terminal.deliver))
+    report(daemon.run(terminal.deliver))
 
 
 @app.command()
@@ -185,7 +182,7 @@ def classify(
     The scores are those of the transformers zero-shot-audio-classification pipeline.  A recording
     longer than the model's window is heard in evenly spaced windows, averaged.
     """
-    _log_to_stderr("warning")
+    log_to_stderr("warning")
     from monitor.zeroshot import classify as classify_files
 
     for file, scores in classify_files(files, label, template=template, checkpoint=model):
@@ -210,7 +207,7 @@ def embed(
 
     A recording longer than the model's window is heard in evenly spaced windows, averaged.
     """
-    _log_to_stderr("warning")
+    log_to_stderr("warning")
     if bool(files) == bool(text):
         raise typer.BadParameter("give either files or --text sentences")
     from monitor.zeroshot import embed_files, embed_sentences, save
@@ -249,18 +246,18 @@ def evaluate(
     A label of the annotation is the id, the name or a sentence of a label that is listened for.
     """
     settings = _settings(config, None, model, label, fast=True)
-    _log_to_stderr("warning")
+    log_to_stderr("warning")
     if any(find_spec(name) is None for name in ("matplotlib", "sed_eval", "sed_scores_eval")):
         raise MonitorError("evaluate needs more packages: pip install 'clap-monitor[eval]'")
     from monitor import evaluation
     from monitor.hearing import prepare
 
     recordings = [found for table in annotations for found in evaluation.read_annotations(table)]
-    report = evaluation.evaluate(recordings, settings, prepare(settings), progress=_steps())
+    measured = evaluation.evaluate(recordings, settings, prepare(settings), progress=steps())
     if plot is not None:
-        for path in evaluation.plot(report, plot):
+        for path in evaluation.plot(measured, plot):
             print(f"{path}: written", file=sys.stderr)
-    print(evaluation.as_json(report) if as_json else evaluation.as_text(report).rstrip())
+    print(evaluation.as_json(measured) if as_json else evaluation.as_text(measured).rstrip())
 
 
 @app.command()
@@ -269,10 +266,10 @@ def download(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
     """Fetch a checkpoint and pin what was got, so that the service can run offline."""
-    _log_to_stderr("warning")
+    log_to_stderr("warning")
     from monitor.hub import download as fetch
 
-    print(fetch(checkpoint, revision, progress=_progress()))
+    print(fetch(checkpoint, revision, progress=progress()))
 
 
 def main() -> None:
@@ -340,58 +337,7 @@ def _usual_window(config: Config) -> float:
     return min(5.0, geometry.length / geometry.rate)
 
 
-def _report(summary: Summary) -> None:
-    """Say in one line what a run did; losses are named."""
-    losses = [
-        f"{summary.gated} windows not scored (silence, gaps)" if summary.gated else "",
-        f"{summary.skipped} windows left out (too slow)" if summary.skipped else "",
-        f"{summary.lost_seconds:.1f} s of audio lost" if summary.lost_seconds else "",
-    ]
-    line = (
-        f"{summary.audio_seconds:.1f} s of audio, {summary.windows} windows, {summary.events} events, "
-        f"real-time factor {summary.real_time_factor:.3f}"
-    )
-    print("; ".join([line, *filter(None, losses)]), file=sys.stderr)
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("monitor").setLevel(level.upper())
-
-
 def _unwritable(path: Path, why: str) -> MonitorError:
     from monitor.types import OutputError
 
     return OutputError(f"{path}: {why}")
-
-
-def _steps() -> Callable[[str, int, int], None]:
-    """Show what is being done on standard error, if somebody looks."""
-
-    def show(what: str, done: int, of: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{what}: {done} of {of} ", end="" if done < of else "\n", file=sys.stderr, flush=True)
-
-    return show
-
-
-def _progress() -> Callable[[int, int], None]:
-    """Show bytes done of bytes in all on standard error, if somebody looks."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
-
-    if not sys.stderr.isatty():
-        return lambda _done, _total: None
-    from rich.console import Console
-
-    bar = Progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True))
-    task = bar.add_task("download", total=None)
-    bar.start()
-
-    def show(done: int, total: int) -> None:
-        bar.update(task, completed=done, total=total)
-        if done >= total:
-            bar.stop()
-
-    return show

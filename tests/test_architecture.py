@@ -15,6 +15,7 @@ LAYERS = [
     {"model", "windows", "outputs.clips", "outputs.terminal", "outputs.link"},
     {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
     {"daemon", "evaluation"},
+    {"console"},
     {"cli"},
 ]
 """Who may import whom: only what stands higher up; a package is one entry, free inside."""
@@ -25,7 +26,7 @@ ONLY_IN = {
     "matplotlib": "evaluation.plot",
     "paho": "outputs.broker",
     "pydantic": "config",
-    "rich": "cli",
+    "rich": "console",
     "safetensors": "model",
     "sed_eval": "evaluation.standard",
     "sed_scores_eval": "evaluation.standard",

@@ -1,0 +1,62 @@
+"""What people see on standard error while a command works: log lines, progress, the summary."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor.daemon import Summary
+
+
+def report(summary: Summary) -> None:
+    """Say in one line what a run did; losses are named."""
+    losses = [
+        f"{summary.gated} windows not scored (silence, gaps)" if summary.gated else "",
+        f"{summary.skipped} windows left out (too slow)" if summary.skipped else "",
+        f"{summary.lost_seconds:.1f} s of audio lost" if summary.lost_seconds else "",
+    ]
+    line = (
+        f"{summary.audio_seconds:.1f} s of audio, {summary.windows} windows, {summary.events} events, "
+        f"real-time factor {summary.real_time_factor:.3f}"
+    )
+    print("; ".join([line, *filter(None, losses)]), file=sys.stderr)
+
+
+def log_to_stderr(level: str) -> None:
+    """Log the monitor from ``level`` on, other packages from warnings on."""
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("monitor").setLevel(level.upper())
+
+
+def steps() -> Callable[[str, int, int], None]:
+    """Show what is being done on standard error, if somebody looks."""
+
+    def show(what: str, done: int, of: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{what}: {done} of {of} ", end="" if done < of else "\n", file=sys.stderr, flush=True)
+
+    return show
+
+
+def progress() -> Callable[[int, int], None]:
+    """Show bytes done of bytes in all on standard error, if somebody looks."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    if not sys.stderr.isatty():
+        return lambda _done, _total: None
+    bar = Progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True))
+    task = bar.add_task("download", total=None)
+    bar.start()
+
+    def show(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+        if done >= total:
+            bar.stop()
+
+    return show
