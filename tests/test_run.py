@@ -163,3 +163,16 @@ def test_when_the_reader_of_events_goes_away_the_run_ends_well(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors.decode()
     assert b"Traceback" not in errors
+
+
+def test_evaluate_finds_what_the_demo_holds_and_draws_it(tmp_path):
+    done = clap_monitor(
+        "evaluate", ROOT / "recordings/demo.tsv", "--config", ROOT / "config/demo.yaml", "--json",
+        "--plot", tmp_path / "curve", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["detection"]["all"]["occurrences"] == 6
+    assert report["detection"]["all"]["recall"]["value"] >= 4 / 6
+    assert (tmp_path / "curve.png").stat().st_size > 10_000
+    assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
