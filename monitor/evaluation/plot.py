@@ -7,7 +7,8 @@ from pathlib import Path
 from monitor.evaluation.report import Detection, Report
 from monitor.types import OutputError
 
-_RANGE = (0.05, 100.0)
+_RANGE = (0.05, 12.0)
+"""False alarms an hour that are shown; at more, events run into one another and recall falls and rises."""
 
 
 def plot(report: Report, path: Path) -> tuple[Path, Path]:
