@@ -12,6 +12,9 @@ import soundfile
 from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor, events_of, start
 
 DEMO = ROOT / "recordings/demo.flac"
+STARTER = json.loads((ROOT / "monitor/starter/processor_config.json").read_text())["feature_extractor"]
+WINDOW = min(5.0, STARTER["max_length_s"])
+"""Seconds in a window of the starter."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_the_demo_hears_at_least_four_sounds_and_nothing_that_is_not_there(repla
 
 def test_an_onset_lies_within_a_window_of_the_truth(replay, truth):
     for label, onset, *_ in heard(replay):
-        assert min(abs(onset - start) for start, _, known in truth if known == label) <= 5.0
+        assert min(abs(onset - start) for start, _, known in truth if known == label) <= WINDOW
 
 
 def test_every_start_has_its_end_and_both_have_the_fields_of_schema_1(replay):
@@ -78,14 +81,8 @@ def test_the_summary_counts_what_arithmetic_says(replay):
     assert line.startswith(f"{seconds:.1f} s of audio, ")
     windows = int(line.split(" windows")[0].split()[-1])
     gated = int(line.split("; ")[1].split()[0]) if "not scored" in line else 0
-    window = 5.0 if STARTER_SECONDS > 5 else STARTER_SECONDS
-    assert windows + gated == int(seconds - window) + 1
+    assert windows + gated == int(seconds - WINDOW) + 1
     assert f" {events} events, " in line
-
-
-STARTER_SECONDS = json.loads((ROOT / "monitor/starter/processor_config.json").read_text())[
-    "feature_extractor"
-]["max_length_s"]
 
 
 def test_every_replay_gives_the_same_events(replay, tmp_path):
