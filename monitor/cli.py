@@ -326,15 +326,16 @@ def _settings(
 
 
 def _usual_window(config: Config) -> float:
-    """Seconds of a window if the configuration leaves it open: the checkpoint's own length, at most 5."""
+    """Seconds of a window if the configuration leaves it open."""
     from monitor.checkpoint import read_geometry
+    from monitor.geometry import USUAL_WINDOW_SECONDS
     from monitor.hub import local_directory
 
     directory = local_directory(config.model.checkpoint, config.model.revision)
     if directory is None:
-        return 5.0
+        return USUAL_WINDOW_SECONDS
     geometry = read_geometry(directory)
-    return min(5.0, geometry.length / geometry.rate)
+    return geometry.usual_window / geometry.rate
 
 
 def _unwritable(path: Path, why: str) -> MonitorError:

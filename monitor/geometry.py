@@ -24,6 +24,9 @@ _DEFAULTS: dict[str, Any] = {
 _CHOICES = {"truncation": ("rand_trunc", "fusion"), "padding": ("repeatpad", "repeat", "pad")}
 _WHOLE = ("sampling_rate", "fft_window_size", "hop_length", "feature_size")
 
+USUAL_WINDOW_SECONDS = 5.0
+"""What a window is unless it is configured, or the checkpoint hears less at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
@@ -53,6 +56,11 @@ class Geometry:
     def seconds(self) -> float:
         """Seconds that the model hears at once."""
         return self.length / self.rate
+
+    @property
+    def usual_window(self) -> int:
+        """Samples in a window unless it is configured: 5 s, or `length` if that is shorter."""
+        return min(round(USUAL_WINDOW_SECONDS * self.rate), self.length)
 
     @property
     def frames(self) -> int:

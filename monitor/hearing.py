@@ -20,8 +20,6 @@ from monitor.watchlist import Watchlist, watch
 
 log = logging.getLogger(__name__)
 
-DEFAULT_WINDOW_SECONDS = 5.0
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hearing:
@@ -72,9 +70,7 @@ def window_of(config: Config, model: Clap) -> tuple[int, int]:
     """Return the length and the hop of windows, in samples."""
     geometry = model.geometry
     seconds = config.window.seconds
-    length = min(round((seconds or DEFAULT_WINDOW_SECONDS) * geometry.rate), geometry.length)
-    if seconds is not None:
-        length = round(seconds * geometry.rate)
+    length = geometry.usual_window if seconds is None else round(seconds * geometry.rate)
     check_window(length, geometry)
     hop = round(config.window.hop_seconds * geometry.rate)
     if not 0 < hop <= length:

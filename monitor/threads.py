@@ -23,20 +23,15 @@ class ThreadGroup:
         self._threads: list[threading.Thread] = []
         self._errors: list[Exception] = []
 
-    def start(self, name: str, run: Callable[[], None], *, daemon: bool = True) -> None:
+    def start(self, name: str, run: Callable[[], None]) -> None:
         """Run ``run`` in a new thread called ``name``.
 
         Threads are daemonic: a stuck driver or network call must not keep the process from
         exiting once `join` has given up on it.
         """
-        thread = threading.Thread(target=self._guard, args=(name, run), name=name, daemon=daemon)
+        thread = threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """True while any thread runs."""
-        return any(thread.is_alive() for thread in self._threads)
 
     def join(self, seconds: float) -> None:
         """Wait for all threads, at most ``seconds``.
