@@ -72,7 +72,7 @@ def window_of(config: Config, model: Clap) -> tuple[int, int]:
     seconds = config.window.seconds
     length = geometry.usual_window if seconds is None else round(seconds * geometry.rate)
     check_window(length, geometry)
-    hop = round(config.window.hop_seconds * geometry.rate)
+    hop = round(config.window.hop(length / geometry.rate) * geometry.rate)
     if not 0 < hop <= length:
         raise ConfigError(
             f"window.hop_seconds: {config.window.hop_seconds} leaves audio unheard between windows of "

@@ -12,7 +12,8 @@ from training.places import DEFAULT_WORK, Places
 
 STEPS = {
     "fetch": "download and unpack the Debian packages",
-    "prepare": "decode, log-mel, listen with the audio teacher",
+    "prepare": "decode every recording",
+    "mix": "compose soundscapes and listen to them with the audio teacher",
     "phrases": "collect phrases and their sentence embeddings",
     "teach": "train the teacher CLAP on cached vectors",
     "text": "train the text tower",
@@ -30,8 +31,12 @@ def main() -> None:
         step = steps.add_parser(name, help=summary)
         step.add_argument("--data", type=Path, required=True, help="the given data, read only")
         step.add_argument("--work", type=Path, default=DEFAULT_WORK, help="our own folder")
+        if name == "mix":
+            step.add_argument("--hours", type=float, default=28.0, help="of soundscapes, 0.35 GB each")
         if name in ("text", "train"):
             step.add_argument("--minutes", type=float, required=True, help="stop after this long")
+        if name == "text":
+            step.add_argument("--start", type=Path, help="a checkpoint of ours whose words to begin with")
         if name == "train":
             step.add_argument("--processes", type=int, default=2, help="one thread each")
     arguments = vars(parser.parse_args())

@@ -10,35 +10,41 @@ import numpy.typing as npt
 import torch
 
 from training import geometry as g
+from training.augment import to_decibels, to_level
 from training.bank import Bank
 from training.sounds import Sound
-from training.store import Clip
+from training.store import HeldBack
 from training.tower import AudioTower
 from training.tuning import Light, light_test
+
+SILENT_DB = 50.0
+"""A window this much below the loudest of its clip is not asked."""
 
 
 @torch.inference_mode()
 def test_tower(
     tower: AudioTower,
-    clips: Sequence[Clip],
+    clips: Sequence[HeldBack],
     sentences: npt.NDArray[np.float32],
     bank: Bank,
     labels: Sequence[Sound],
 ) -> Light:
-    """The light test; a clip is the mean of its windows' embeddings."""
+    """The light test; a clip is the mean of its windows' embeddings, each at one level."""
     sounds = []
     for clip in clips:
-        windows = torch.from_numpy(clip_windows(clip.mel).astype(np.float32))
-        sounds.append(tower(windows[:, None]).mean(0).numpy())
+        windows = torch.from_numpy(clip_windows(clip.mel))
+        windows = windows[windows.amax((1, 2)) > windows.max() - SILENT_DB]
+        level = to_decibels(to_level(torch.pow(10.0, windows / 10)))
+        sounds.append(tower(level[:, None]).mean(0).numpy())
     return light_test(clips, np.stack(sounds), sentences, bank, labels)
 
 
-def clip_windows(mel: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
-    """Windows about a second apart over a clip, shape (n, FRAMES, MELS); short ones repeat."""
+def clip_windows(mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Windows about half a second apart over a clip, shape (n, FRAMES, MELS); short ones repeat."""
     if len(mel) < g.FRAMES:
-        mel = np.tile(mel, (-(-g.FRAMES // len(mel)), 1))
+        mel = np.tile(mel, (-(-g.FRAMES // len(mel)), 1))[: g.FRAMES]
     spare = len(mel) - g.FRAMES
-    count = 1 + round(spare / g.FRAMES_PER_S)
+    count = 1 + round(2 * spare / g.FRAMES_PER_S)
     starts = np.linspace(0, spare, count).astype(int)
     return np.stack([mel[start : start + g.FRAMES] for start in starts])
 

@@ -1,32 +1,28 @@
-"""Draw random crops of clips, and what is true of them."""
+"""Draw stretches of recordings."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from training import geometry as g
-from training.sounds import Sound
+from training.sound import Samples
 from training.store import Clip
 
-SHARES = {"esc10": 0.22, "donateacry": 0.01, "speech": 0.08, "music": 0.09, "": 0.25}
+SHARES = {"esc10": 0.14, "donateacry": 0.01, "speech": 0.07, "music": 0.08, "": 0.25}
 """Shares of the draws; all other labels together get the rest."""
 
 RARITY = 0.6
 """Weight of a clip is (number of clips with its label) ** -RARITY."""
 
+STEP = g.RATE // 20
+"""Samples of a step of the envelope by which a loud place is found: 50 ms."""
 
-@dataclass(frozen=True)
-class Crop:
-    """A stretch of a clip: frames ``[start, stop)``."""
-
-    clip: Clip
-    start: int
-    stop: int
+LOUD = 0.1
+"""A step with this much of the loudest one's amplitude (-20 dB) holds something of its label."""
 
 
 class Drawer:
@@ -37,17 +33,25 @@ class Drawer:
         self._rng = rng
         self._cumulated = np.cumsum(weights(clips))
 
-    def draw(self, frames: int = g.FRAMES) -> Crop:
-        """At most ``frames`` frames with a loud frame somewhere among them."""
+    def draw(self, longest: int) -> tuple[Clip, Samples]:
+        """At most ``longest`` samples of a clip with a loud place somewhere among them."""
         at = int(np.searchsorted(self._cumulated, self._rng.random()))
         clip = self._clips[min(at, len(self._clips) - 1)]
-        length = min(frames, len(clip.mel))
-        loud = int(self._rng.choice(clip.loud))
-        margin = min(10, length // 3)
-        low = max(0, loud + margin - length)
-        high = max(low, min(loud - margin, len(clip.mel) - length))
-        start = min(int(self._rng.integers(low, high + 1)), len(clip.mel) - length)
-        return Crop(clip, start, start + length)
+        wave, length = clip.wave, min(longest, len(clip.wave))
+        loud = int(self._rng.choice(loud_steps(wave))) * STEP
+        low = max(0, loud + STEP - length)
+        high = max(low, min(loud, len(wave) - length))
+        start = min(int(self._rng.integers(low, high + 1)), len(wave) - length)
+        return clip, wave[start : start + length].astype(np.float32) / 32768
+
+
+def loud_steps(wave: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
+    """Steps with at least `LOUD` of the loudest one's peak."""
+    peaks = np.abs(wave[:: 1 + STEP // 600].astype(np.int32))
+    per_step = STEP // (1 + STEP // 600)
+    count = max(1, len(peaks) // per_step)
+    peaks = np.array([part.max(initial=0) for part in np.array_split(peaks, count)])
+    return np.flatnonzero(peaks >= LOUD * peaks.max())
 
 
 def weights(clips: Sequence[Clip]) -> npt.NDArray[np.float64]:
@@ -56,7 +60,7 @@ def weights(clips: Sequence[Clip]) -> npt.NDArray[np.float64]:
     count = Counter(clip.label for clip in clips)
     raw = np.array(
         [
-            min(len(clip.mel), 20 * g.FRAMES_PER_S) ** 0.5
+            min(len(clip.wave), 20 * g.RATE) ** 0.5
             if group in ("", "speech", "music")
             else count[clip.label] ** -RARITY
             for clip, group in zip(clips, groups, strict=True)
@@ -76,41 +80,3 @@ def _group(clip: Clip) -> str:
     if clip.source != "corpus":
         return clip.source
     return clip.label if clip.label in SHARES else "named"
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known about crops, for the sounds in order (classes, then labels)."""
-
-    present: npt.NDArray[np.float32]
-    """Probability that each sound is there, shape (..., sounds)."""
-    weight: npt.NDArray[np.float32]
-    """How sure that is; 0 where a label neither confirms nor denies, same shape."""
-    label: npt.NDArray[np.int64]
-    """Index of the sound that names the crop, or -1, shape (...)."""
-
-
-class Judge:
-    """Tell what is in a crop from its label and the teacher's scores."""
-
-    def __init__(self, labels: Sequence[Sound]) -> None:
-        self._index = {sound.name: i for i, sound in enumerate(labels)}
-        self._classes = [np.array(sound.classes, dtype=int) for sound in labels]
-        self._related = np.array([[not set(a.classes).isdisjoint(b.classes) for b in labels] for a in labels])
-
-    def __call__(self, label: str, scores: npt.NDArray[np.float16]) -> Truth:
-        """Judge a crop with teacher ``scores`` of shape (rows, CLASSES)."""
-        heard = scores.max(axis=0).astype(np.float32)
-        present = np.array([heard[c].max(initial=0) for c in self._classes], dtype=np.float32)
-        weight = np.full(len(present), 0.5, dtype=np.float32)
-        index = self._index.get(label, -1)
-        if index >= 0:
-            weight = np.where(self._related[index], 0, 1).astype(np.float32)
-            present *= 0.5  # the teacher's doubts about what the label does not name
-            present[index] = weight[index] = 1
-            index += len(heard)
-        return Truth(
-            np.concatenate([heard, present]),
-            np.concatenate([np.ones_like(heard), weight]),
-            np.array(index),
-        )

@@ -24,6 +24,7 @@ WORDNET = "wordnet-base"
 def fetch(places: Places) -> None:
     """Download and unpack whatever is not unpacked yet."""
     places.downloads.mkdir(parents=True, exist_ok=True)
+    places.packages.mkdir(parents=True, exist_ok=True)
     with gzip.open(places.manifest, "rt") as file:
         wanted = {row["package"] for row in csv.DictReader(file)} | {WORDNET}
     for package in tqdm(sorted(wanted), desc="packages"):

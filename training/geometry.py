@@ -5,26 +5,27 @@ from __future__ import annotations
 RATE = 48_000
 """Samples per second (every CLAP checkpoint)."""
 
-WINDOW_S = 2
-"""Seconds heard at once.  An int: ClapFeatureExtractor pads by ``max_length_s * RATE``
-samples and numpy refuses a float there (2.5 s failed with transformers 5.23)."""
+WINDOW_S = 1
+"""Seconds heard at once: what the teacher hears, so that a window decides what it says.
+An int: ClapFeatureExtractor pads by ``max_length_s * RATE`` samples and numpy refuses a
+float there (transformers 5.23)."""
 
 WINDOW = WINDOW_S * RATE
 """Samples of a window."""
 
-HOP = 400
-"""Samples between spectrogram frames: 8.33 ms, 241 frames in a window.  The tower
-stretches whatever it gets to 256 frames, so 241 are nearly unstretched."""
+HOP = 505
+"""Samples between spectrogram frames: 10.5 ms, 96 frames in a window, as many as bands, so
+that the tower's picture is the spectrogram itself and nothing is stretched."""
 
 FFT = 1024
 """Samples of a frame, as in every CLAP checkpoint."""
 
-MELS = 64
+MELS = 96
 LOWEST_HZ = 50
 HIGHEST_HZ = 14_000
 
 FRAMES = WINDOW // HOP + 1
-"""Frames of a window; the first and last are centred on its edges."""
+"""Frames of a window; the first is centred on its edge."""
 
 FRAMES_PER_S = RATE / HOP
 

@@ -12,11 +12,15 @@ import numpy.typing as npt
 import torch
 from transformers import ClapModel, ClapProcessor
 
+from monitor.level import gate, to_reference
 from training import geometry as g
 from training.minilm import embed
 from training.sound import Samples, level, resample
 from training.teacher import load_teacher
 from training.yamnet import Yamnet
+
+SILENCE_DBFS = -70.0
+"""Where clap-monitor's own gate is unless it is configured."""
 
 Vectors = npt.NDArray[np.float32]
 
@@ -44,8 +48,11 @@ class Checkpoint:
 
     @torch.inference_mode()
     def hear(self, sound: Samples) -> Vectors:
-        """Mean of the embeddings of windows about a second apart."""
-        windows = cut(sound)
+        """Mean of the embeddings of windows half a second apart, heard as clap-monitor hears them.
+
+        That is: windows of silence are not heard, the others are brought to one level.
+        """
+        windows = np.stack([to_reference(window) for window in cut(sound) if not silent(window)])
         begun = time.perf_counter()
         features = self._processor.feature_extractor(list(windows), sampling_rate=g.RATE, return_tensors="pt")
         middle = time.perf_counter()
@@ -89,9 +96,14 @@ class TeacherClap:
 
 
 def cut(sound: Samples) -> Samples:
-    """Windows about a second apart, shape (n, WINDOW); a short clip repeats to fill one."""
+    """Windows about half a second apart, shape (n, WINDOW); a short clip repeats to fill one."""
     if len(sound) < g.WINDOW:
         sound = np.tile(sound, -(-g.WINDOW // len(sound)))[: g.WINDOW]
     spare = len(sound) - g.WINDOW
-    starts = np.linspace(0, spare, 1 + round(spare / g.RATE)).astype(int)
+    starts = np.linspace(0, spare, 1 + round(2 * spare / g.RATE)).astype(int)
     return np.stack([sound[start : start + g.WINDOW] for start in starts])
+
+
+def silent(window: Samples) -> bool:
+    """Whether the loudest tenth of a second is below clap-monitor's gate."""
+    return gate(window, g.RATE, SILENCE_DBFS) is not None

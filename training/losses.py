@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from training import geometry as g
 from training.batches import Batch
-from training.teacher import SCALE, Teacher
+from training.teacher import BIAS, SCALE, Teacher
 
 NAMING, LIKENESS = 1.0, 12.0
 """Weights of naming labelled windows and of likeness to the teacher's embedding, beside
@@ -33,7 +33,7 @@ class Losses:
 def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Losses:
     """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound."""
     cosines = sounds @ words.T
-    logits = SCALE * cosines + teacher.prior
+    logits = SCALE * cosines + BIAS
     presence = binary_cross_entropy_with_logits(logits, batch.present, reduction="none")
     named = batch.named >= 0
     naming = cross_entropy(
@@ -45,5 +45,5 @@ def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Lo
     return Losses(
         (batch.weight * presence).sum(1).mean(),
         naming if named.any() else presence.sum() * 0,
-        (likeness * batch.taught).sum() / batch.taught.sum().clamp_min(1),
+        likeness.mean(),
     )

@@ -47,8 +47,13 @@ class Places:
 
     @property
     def audio(self) -> Path:
-        """Log-mel memory map and teacher outputs."""
+        """Samples of every recording; the tuning set."""
         return self.work / "audio"
+
+    @property
+    def soundscapes(self) -> Path:
+        """Mixtures as log-mel, and what the teacher heard in them."""
+        return self.work / "soundscapes"
 
     @property
     def phrases(self) -> Path:

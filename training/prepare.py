@@ -1,11 +1,10 @@
-"""Step `prepare`: decode everything once; keep log-mel and what the teacher hears."""
+"""Step `prepare`: decode everything once; keep samples, and for the tuning set what it is asked."""
 
 from __future__ import annotations
 
 import json
 import logging
 import multiprocessing
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from training import geometry as g
 from training.places import Places
 from training.recordings import LONGEST_S, Recording, find_recordings
-from training.sound import level, log_mel, read_sound, resample
+from training.sound import Samples, level, log_mel, read_sound, resample
 from training.yamnet import Yamnet
 
 LOG = logging.getLogger(__name__)
@@ -28,15 +27,18 @@ QUIETEST = 1e-4
 def prepare(places: Places, processes: int = 2) -> None:
     """Write the parts that are missing, one for each process."""
     recordings = find_recordings(places)
+    train = [recording for recording in recordings if recording.split == "train"]
     places.audio.mkdir(parents=True, exist_ok=True)
-    LOG.info("%d recordings", len(recordings))
+    LOG.info("%d recordings, %d of them held back", len(recordings), len(recordings) - len(train))
     workers = [
-        multiprocessing.Process(target=_write_part, args=(places, part, recordings[part::processes]))
+        multiprocessing.Process(target=_write_part, args=(places, part, train[part::processes]))
         for part in range(processes)
         if not (places.audio / f"{part}.json").exists()
     ]
     for worker in workers:
         worker.start()
+    if not (places.audio / "held_back.json").exists():
+        _write_held_back(places, [recording for recording in recordings if recording.split == "tune"])
     for worker in workers:
         worker.join()
         if worker.exitcode:
@@ -44,28 +46,36 @@ def prepare(places: Places, processes: int = 2) -> None:
 
 
 def _write_part(places: Places, part: int, recordings: list[Recording]) -> None:
-    yamnet = Yamnet(places.yamnet)
-    mels, scores, features, entries = [], [], [], []
+    waves, entries = [], []
     for recording in tqdm(recordings, desc=f"part {part}", mininterval=10, disable=part > 0):
-        sound = _load(recording.path)
-        if sound is None:
-            continue
-        wide, narrow = sound
-        mel, heard = log_mel(wide).astype(np.float16), yamnet(narrow)
-        mels.append(mel)
-        scores.append(heard.scores)
-        features.append(heard.features)
-        lengths = {"frames": len(mel), "rows": len(heard.scores)}
-        entries.append(asdict(recording) | {"path": str(recording.path)} | lengths)
-    folder = places.audio
-    np.save(folder / f"mel{part}.npy", np.concatenate(mels))
-    np.save(folder / f"scores{part}.npy", np.concatenate(scores))
-    np.save(folder / f"features{part}.npy", np.concatenate(features))
-    (folder / f"{part}.json").write_text(json.dumps(entries))
+        wave = _load(recording.path)
+        if wave is not None:
+            waves.append(np.rint(wave * 32767).astype(np.int16))
+            entries.append(_entry(recording, samples=len(wave)))
+    np.save(places.audio / f"wave{part}.npy", np.concatenate(waves))
+    (places.audio / f"{part}.json").write_text(json.dumps(entries))
 
 
-def _load(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """The recording at 48 and at 16 kHz, its loudest second at -20 dBFS."""
+def _write_held_back(places: Places, recordings: list[Recording]) -> None:
+    yamnet = Yamnet(places.yamnet)
+    mels, features, entries = [], [], []
+    for recording in recordings:
+        wave = _load(recording.path)
+        if wave is not None:
+            mels.append(log_mel(wave))
+            features.append(yamnet(resample(wave, g.RATE, g.TEACHER_RATE)).features)
+            entries.append(_entry(recording, frames=len(mels[-1]), rows=len(features[-1])))
+    np.savez(places.audio / "held_back.npz", mel=np.concatenate(mels), features=np.concatenate(features))
+    (places.audio / "held_back.json").write_text(json.dumps(entries))
+
+
+def _entry(recording: Recording, **lengths: int) -> dict[str, str | int]:
+    names = {"label": recording.label, "source": recording.source, "path": str(recording.path)}
+    return names | lengths
+
+
+def _load(path: Path) -> Samples | None:
+    """The recording at 48 kHz, its loudest second at -20 dBFS."""
     try:
         sound, rate = read_sound(path, LONGEST_S)
     except (RuntimeError, OSError) as error:  # libsndfile's error is a RuntimeError
@@ -73,5 +83,4 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     if len(sound) < SHORTEST_S * rate or np.abs(sound).max() < QUIETEST:
         return None
-    sound = level(sound, rate)
-    return resample(sound, rate, g.RATE), resample(sound, rate, g.TEACHER_RATE)
+    return resample(level(sound, rate), rate, g.RATE)

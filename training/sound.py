@@ -57,6 +57,20 @@ def log_mel(sound: Samples) -> npt.NDArray[np.float32]:
 
 
 @functools.cache
+def band_widths() -> Samples:
+    """Bins of a spectrum for which each mel band stands, shape (MELS,).
+
+    The bank has unit area in Hz, so a band's value is a mean over its bins, per Hz; times the
+    distance of its neighbours' centres, halved, it is the power of its share of the spectrum.
+    """
+    from transformers.audio_utils import hertz_to_mel, mel_to_hertz
+
+    low, high = (hertz_to_mel(edge, mel_scale="slaney") for edge in (g.LOWEST_HZ, g.HIGHEST_HZ))
+    edges = mel_to_hertz(np.linspace(low, high, g.MELS + 2), mel_scale="slaney")
+    return ((edges[2:] - edges[:-2]) / 2).astype(np.float32)
+
+
+@functools.cache
 def _window() -> Samples:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(g.FFT) / g.FFT)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""What `prepare` wrote, as one list of clips over memory maps."""
+"""What `prepare` and `mix` wrote, over memory maps."""
 
 from __future__ import annotations
 
@@ -11,59 +11,91 @@ import numpy.typing as npt
 
 from training import geometry as g
 
-LOUD_DB = 20.0
-"""A frame this much below the loudest of its recording holds nothing of its label."""
+STEPS_PER_DB = 2.0
+"""Log-mel is kept as bytes: half decibels above `geometry.FLOOR_DB`, up to 27 dB."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording: log-mel in dB and what the teacher heard, with its label."""
+    """A recording with its label, empty where nobody named it."""
 
     label: str
     source: str
-    split: str
-    mel: npt.NDArray[np.float16]
-    """Shape (frames, MELS), `FRAMES_PER_S`."""
+    wave: npt.NDArray[np.int16]
+    """Shape (samples,), 48 kHz, full scale at 32768."""
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A recording of the tuning set, and what the teacher heard in it."""
+
+    label: str
+    source: str
+    mel: npt.NDArray[np.float32]
+    """Log-mel in dB, shape (frames, MELS)."""
+    features: npt.NDArray[np.float16]
+    """Shape (rows, FEATURES), one row every `TEACHER_HOP`."""
+
+
+@dataclass(frozen=True)
+class Soundscapes:
+    """Mixtures, with what the teacher heard in each of their seconds.
+
+    Row ``i`` of ``scores``, ``features`` and ``labels`` is about the second that begins at frame
+    ``starts[i]`` of ``mel``.
+    """
+
+    mel: npt.NDArray[np.uint8]
+    """Shape (frames, MELS), see `to_bytes`."""
+    starts: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float16]
-    """Shape (rows, CLASSES), one row every `TEACHER_HOP`."""
+    """Shape (rows, CLASSES)."""
     features: npt.NDArray[np.float16]
     """Shape (rows, FEATURES)."""
-    loud: npt.NDArray[np.intp]
-    """Frames within `LOUD_DB` of the loudest."""
-
-    def rows(self, start: int, stop: int) -> slice:
-        """Teacher rows that lie in frames ``[start, stop)``, at least the nearest one."""
-        per_row = g.TEACHER_HOP / g.TEACHER_RATE * g.FRAMES_PER_S
-        width = g.TEACHER_WINDOW / g.TEACHER_RATE * g.FRAMES_PER_S
-        slack = 0.15 * width
-        first = int(np.ceil((start - slack) / per_row))
-        last = int(np.floor((stop + slack - width) / per_row))
-        if last < first:
-            first = last = round(((start + stop) / 2 - width / 2) / per_row)
-        first = min(max(first, 0), len(self.scores) - 1)
-        return slice(first, max(min(last, len(self.scores) - 1), first) + 1)
+    labels: npt.NDArray[np.int16]
+    """Label that stands out, as an index into the labels; -1 if none does.  Shape (rows,)."""
 
 
-def load_clips(folder: Path, split: str) -> list[Clip]:
-    """All clips of a split; the arrays are read from disk when touched."""
+def load_clips(folder: Path) -> list[Clip]:
+    """Recordings to train on; the samples are read from disk when touched."""
     clips = []
     for part in sorted(folder.glob("?.json")):
-        mel, scores, features = (
-            np.load(folder / f"{name}{part.stem}.npy", mmap_mode="r")
-            for name in ("mel", "scores", "features")
-        )
-        frame = row = 0
+        wave = np.load(folder / f"wave{part.stem}.npy", mmap_mode="r")
+        at = 0
         for entry in json.loads(part.read_text()):
-            frames = slice(frame, frame := frame + entry["frames"])
-            rows = slice(row, row := row + entry["rows"])
-            if entry["split"] == split:
-                loud = loud_frames(mel[frames])
-                named = entry["label"], entry["source"], split
-                clips.append(Clip(*named, mel[frames], scores[rows], features[rows], loud))
+            own = wave[at : (at := at + entry["samples"])]
+            clips.append(Clip(entry["label"], entry["source"], own))
     return clips
 
 
-def loud_frames(mel: npt.NDArray[np.float16]) -> npt.NDArray[np.intp]:
-    """Indices of frames within `LOUD_DB` of the loudest, by their strongest band."""
-    strongest = mel.max(axis=1)
-    return np.flatnonzero(strongest >= strongest.max() - LOUD_DB)
+def load_held_back(folder: Path) -> list[HeldBack]:
+    """The tuning set."""
+    with np.load(folder / "held_back.npz") as arrays:
+        mel, features = arrays["mel"], arrays["features"]
+    clips = []
+    frame = row = 0
+    for entry in json.loads((folder / "held_back.json").read_text()):
+        frames = slice(frame, frame := frame + entry["frames"])
+        rows = slice(row, row := row + entry["rows"])
+        clips.append(HeldBack(entry["label"], entry["source"], mel[frames], features[rows]))
+    return clips
+
+
+def load_soundscapes(folder: Path) -> list[Soundscapes]:
+    """All mixtures, part by part; read from disk when touched."""
+    names = ("mel", "starts", "scores", "features", "labels")
+    return [
+        Soundscapes(*(np.load(folder / f"{name}{part}.npy", mmap_mode="r") for name in names))
+        for part in range(len(list(folder.glob("labels?.npy"))))
+    ]
+
+
+def to_bytes(decibels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Log-mel as bytes; loses at most a quarter of a decibel between the limits."""
+    steps = np.rint((decibels - g.FLOOR_DB) * STEPS_PER_DB)
+    return np.clip(steps, 0, 255).astype(np.uint8)
+
+
+def to_decibels(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Log-mel of bytes."""
+    return steps.astype(np.float32) / np.float32(STEPS_PER_DB) + np.float32(g.FLOOR_DB)

@@ -14,28 +14,25 @@ DIM = 256
 """Width of the common space: ``projection_dim`` of the checkpoint."""
 
 SCALE = 14.0
-"""Cosines times this plus the prior's logit are the logits: a sound with prior 0.001
-(logit -7) is certain at a cosine of about 0.7.  Fixed: learned, it collapsed (REPORT)."""
+BIAS = -6.0
+"""The logit of a sound is ``SCALE * cosine + BIAS``: at a cosine of 0.43 it is as likely as not there.
+The same for all sounds, common and rare, so that one threshold means the same for each of them.
+Fixed: a learned scale collapsed (REPORT of the prototypes)."""
 
 
 class Teacher(nn.Module):
     """A two-layer map of sound and a linear map of text, both onto the unit sphere."""
 
     mean: Tensor
-    prior: Tensor
 
-    def __init__(self, mean: Tensor, start: Tensor, prior: Tensor) -> None:
-        """Start the text map at ``start``, (DIM, 384), around ``mean``, (384,).
-
-        ``prior`` is the logit of how often each sound is there, shape (sounds,).
-        """
+    def __init__(self, mean: Tensor, start: Tensor) -> None:
+        """Start the text map at ``start``, (DIM, 384), around ``mean``, (384,)."""
         super().__init__()
         self.register_buffer("mean", mean)
         self.text_map = nn.Parameter(start.clone())
         self.sound_map = nn.Sequential(
             nn.Linear(g.FEATURES, 512), nn.GELU(), nn.Dropout(0.2), nn.Linear(512, DIM)
         )
-        self.register_buffer("prior", prior)
 
     def sound(self, features: Tensor) -> Tensor:
         """Embed YAMNet features, shape (..., FEATURES), each row on its own level."""
@@ -58,6 +55,6 @@ def principal_map(sentences: Tensor, power: float = 0.5) -> tuple[Tensor, Tensor
 def load_teacher(path: Path) -> Teacher:
     """The teacher as `teach` left it, frozen."""
     state = torch.load(path, weights_only=True)
-    teacher = Teacher(state["mean"], state["text_map"], state["prior"])
+    teacher = Teacher(state["mean"], state["text_map"])
     teacher.load_state_dict(state)
     return teacher.eval().requires_grad_(False)

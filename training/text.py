@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
-from transformers import ClapTextConfig, ClapTextModelWithProjection, PreTrainedTokenizerFast
+from transformers import ClapModel, ClapTextConfig, ClapTextModelWithProjection, PreTrainedTokenizerFast
 
 from training import runlog
 from training.bank import Bank, load_bank
@@ -45,20 +45,28 @@ KEPT_BACK = 50
 SAY_S, SAVE_S = 60, 180
 
 
-def text(places: Places, minutes: float) -> None:
-    """Train for ``minutes``, from the last saved state if there is one."""
+def text(places: Places, minutes: float, start: Path | None) -> None:
+    """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing."""
     torch.set_num_threads(1)
     bank, teacher = load_bank(places.phrases), load_teacher(places.runs / "teacher.pt")
     vocabulary = places.runs / "vocabulary.json"
     if not vocabulary.exists():
-        save_vocabulary(vocabulary, make_tokenizer(bank.phrases, everyday_words(places.wordnet)))
+        tokenizer = (
+            PreTrainedTokenizerFast.from_pretrained(start)
+            if start
+            else make_tokenizer(bank.phrases, everyday_words(places.wordnet))
+        )
+        save_vocabulary(vocabulary, tokenizer)
     tokenizer = load_tokenizer(vocabulary)
     torch.manual_seed(0)
     config = student_config(len(tokenizer)).text_config
     if not isinstance(config, ClapTextConfig):
         raise TypeError(type(config))
     tower = ClapTextModelWithProjection(config)
-    start_embeddings(tower, tokenizer, teacher)
+    if start:
+        tower.load_state_dict(text_half(ClapModel.from_pretrained(start, dtype=torch.float32)))
+    else:
+        start_embeddings(tower, tokenizer, teacher)
     run = TextRun(places.runs, bank, teacher, tokenizer, tower)
     run.resume()
     run.go(minutes)
@@ -177,6 +185,12 @@ def draw_weights(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     weights[kept_back] = 0
     weights[bank.held_out] = 0
     return weights, kept_back
+
+
+def text_half(model: ClapModel) -> dict[str, Tensor]:
+    """Weights of the text tower of a checkpoint."""
+    names = ("text_model.", "text_projection.")
+    return {name: value for name, value in model.state_dict().items() if name.startswith(names)}
 
 
 @torch.no_grad()

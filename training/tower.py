@@ -23,16 +23,16 @@ the input normalisation, one number for each mel band, is the only place for one
 
 
 def student_config(vocabulary: int) -> ClapConfig:
-    """Geometry: 128 x 128 picture, patches every 8 (256 tokens), grids 16, 8 and 4 wide.
+    """Geometry: 96 x 96 picture, patches every 6 (256 tokens), grids 16, 8 and 4 wide.
 
     A grid must never be smaller than the attention window (4).
     """
     projection = {"projection_dim": DIM, "projection_hidden_act": "relu"}
     audio = {
-        "spec_size": 128,
+        "spec_size": g.MELS,
         "window_size": 4,
-        "patch_size": 16,
-        "patch_stride": [8, 8],
+        "patch_size": 12,
+        "patch_stride": [6, 6],
         "patch_embeds_hidden_size": 64,
         "depths": [2, 2, 4],
         "num_attention_heads": [2, 4, 8],

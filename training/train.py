@@ -23,10 +23,11 @@ from training import runlog
 from training.bank import load_bank
 from training.batches import Batches
 from training.clips import test_tower
+from training.judge import Judge
 from training.losses import Losses, compare
 from training.places import Places
 from training.sounds import find_sounds
-from training.store import load_clips
+from training.store import load_held_back, load_soundscapes
 from training.teacher import load_teacher
 from training.tower import AudioTower
 
@@ -39,7 +40,7 @@ WARM_STEPS = 200
 FALL = 0.4
 """Share of a run in which the rate falls linearly to nothing."""
 
-AVERAGE = 0.998
+AVERAGE = 0.999
 """Decay of the averaged weights, which are what is tested and exported."""
 
 SAVE_S, TEST_S, SAY_S = 240, 300, 30
@@ -76,13 +77,12 @@ class Run:
         self._folder = places.runs
         self._rank, self._processes = rank, processes
         self._bank = load_bank(places.phrases)
-        classes, self._labels = find_sounds(places.class_map)
+        _, self._labels = find_sounds(places.class_map)
         self._teacher = load_teacher(places.runs / "teacher.pt")
         vectors = torch.from_numpy(self._bank.vectors.astype(np.float32))
         self._sentences = self._teacher.text(vectors)
-        self._tune = load_clips(places.audio, "tune")
-        self._clips = load_clips(places.audio, "train")
-        self._sounds = (classes, self._labels)
+        self._tune = load_held_back(places.audio)
+        self._soundscapes = load_soundscapes(places.soundscapes)
         torch.manual_seed(0)
         self._tower = AudioTower()
         self._seed(0)
@@ -142,7 +142,7 @@ class Run:
         seed = 1 + self._rank + 1000 * extra
         self._rng = np.random.default_rng(seed)
         torch.manual_seed(seed)
-        self._batches = Batches(self._clips, *self._sounds, self._rng)
+        self._batches = Batches(self._soundscapes, Judge(self._labels), self._rng)
 
     def _learn(self, rate: float) -> Losses:
         for group in self._optimiser.param_groups:

@@ -14,7 +14,7 @@ from training.bank import Bank
 from training.metrics import auroc, average_precision
 from training.phrases import QUESTIONS
 from training.sounds import Sound
-from training.store import Clip
+from training.store import HeldBack
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Light:
 
 
 def light_test(
-    clips: Sequence[Clip],
+    clips: Sequence[HeldBack],
     sounds: npt.NDArray[np.float32],
     sentences: npt.NDArray[np.float32],
     bank: Bank,
@@ -50,7 +50,7 @@ def light_test(
     Parameters
     ----------
     clips
-        The clips of the split `tune`.
+        The tuning set.
     sounds
         Their embeddings, shape (clips, DIM).
     sentences

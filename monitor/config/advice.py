@@ -43,7 +43,8 @@ def warnings(config: Config, *, window_seconds: float) -> list[str]:
         found.append("labels: none is enabled; nothing will be listened for")
     for index, label in enumerate(config.labels):
         if label.enabled:
-            found.extend(_label(f"labels[{index}]", label, config.window.hop_seconds, window_seconds))
+            hop = config.window.hop(window_seconds)
+            found.extend(_label(f"labels[{index}]", label, hop, window_seconds))
     for key, prompt in _prompts(config):
         found.extend(f"{key}: {why}" for why in _prompt(prompt))
     found.extend(_near(config))
@@ -51,7 +52,7 @@ def warnings(config: Config, *, window_seconds: float) -> list[str]:
 
 
 def _windows(config: Config, seconds: float) -> Iterator[str]:
-    hop = config.window.hop_seconds
+    hop = config.window.hop(seconds)
     if hop > seconds:
         yield (
             f"window.hop_seconds: {hop:g} is more than the window of {seconds:g} s; "
@@ -69,8 +70,9 @@ def _label(key: str, label: LabelConfig, hop: float, window: float) -> Iterator[
     hits, of = confirmations(label.confirm_seconds, hop)
     inside = max(1, math.floor(window / hop + 1e-9))
     if hits > inside:
+        confirm = "unset, it" if label.confirm_seconds is None else f"{label.confirm_seconds:g}"
         yield (
-            f"{key}.confirm_seconds: {label.confirm_seconds:g} needs {hits} of {of} windows to agree, but "
+            f"{key}.confirm_seconds: {confirm} needs {hits} of {of} windows to agree, but "
             f"a short sound is inside only {inside} (windows of {window:g} s every {hop:g} s); "
             f"use at most {inside * hop:g}"
         )

@@ -100,12 +100,12 @@ class LabelConfig(Section):
         le=1,
         description="Score below which it is over; at most threshold. Unset: 0.15 below it, at least 0.",
     )
-    confirm_seconds: float = Field(
-        default=2.0,
+    confirm_seconds: float | None = Field(
+        default=None,
         ge=0,
         le=60,
         description="How long it must be heard before an event starts: in k = confirm_seconds / hop_seconds "
-        "windows (rounded up, at least 1) among the newest k + k // 2.",
+        "windows (rounded up, at least 1) among the newest k + k // 2.  Unset: k is 2.",
     )
     min_duration_seconds: float = Field(
         default=0.0, ge=0, le=3600, description="Shorter events are not reported."
@@ -156,13 +156,13 @@ class LabelConfig(Section):
         return longest
 
 
-def confirmations(confirm_seconds: float, hop_seconds: float) -> tuple[int, int]:
+def confirmations(confirm_seconds: float | None, hop_seconds: float) -> tuple[int, int]:
     """Windows that must hear a sound before its event starts, and among how many of the newest.
 
     Parameters
     ----------
-    confirm_seconds : float
-        Seconds, at least 0.
+    confirm_seconds : float or None
+        Seconds, at least 0; None for 2 windows.
     hop_seconds : float
         Seconds from one window to the next, above 0.
 
@@ -171,5 +171,7 @@ def confirmations(confirm_seconds: float, hop_seconds: float) -> tuple[int, int]
     hits, of : int
         ``of`` is half more than ``hits``: 1 of 1, 2 of 3, 3 of 4, 4 of 6.
     """
+    if confirm_seconds is None:
+        return 2, 3
     hits = max(1, math.ceil(confirm_seconds / hop_seconds - 1e-9))  # 1.1 / 0.1 is a little more than 11
     return hits, hits + hits // 2

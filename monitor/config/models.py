@@ -61,17 +61,24 @@ class WindowConfig(Section):
         description="Length of a window; must divide the checkpoint's own length. "
         "Unset: 5, or the checkpoint's own length if that is shorter.",
     )
-    hop_seconds: float = Field(
-        default=1.0, ge=0.01, le=60, validate_default=True, description="Time from one window to the next."
+    hop_seconds: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=60,
+        description="Time from one window to the next.  Unset: 1, or half a window if that is shorter.",
     )
 
     @field_validator("hop_seconds")
     @classmethod
-    def _hears_everything(cls, hop: float, others: ValidationInfo) -> float:
+    def _hears_everything(cls, hop: float | None, others: ValidationInfo) -> float | None:
         seconds = others.data.get("seconds")
-        if seconds is not None and hop > seconds:
+        if hop is not None and seconds is not None and hop > seconds:
             raise fault(f"{hop:g} is more than seconds ({seconds:g}); audio between windows would be unheard")
         return hop
+
+    def hop(self, window_seconds: float) -> float:
+        """Seconds from one window to the next, for windows of this length."""
+        return min(1.0, window_seconds / 2) if self.hop_seconds is None else self.hop_seconds
 
 
 class MqttConfig(Section):

@@ -30,6 +30,8 @@ def test_the_defaults_need_no_advice():
         (1.1, 0.1, (11, 16)),
         (0.6, 0.2, (3, 4)),
         (2, 60, (1, 1)),
+        (None, 0.01, (2, 3)),
+        (None, 5, (2, 3)),
     ],
 )
 def test_confirmation_needs_so_many_of_so_many_windows(confirm, hop, expected):
@@ -65,7 +67,7 @@ def test_a_hop_longer_than_the_window_of_the_checkpoint_is_named():
             "will be unheard"
         ),
         (
-            "labels[0].confirm_seconds: 2 needs 2 of 3 windows to agree, but a short sound is inside only 1 "
+            "labels[0].confirm_seconds: unset, it needs 2 of 3 windows to agree, but a short sound is inside only 1 "
             "(windows of 1 s every 1.5 s); use at most 1.5"
         ),
     ]

@@ -4,125 +4,125 @@ import numpy as np
 import pytest
 
 from training import geometry as g
-from training.batches import NOISE_CLASSES, Batches, fill, together
-from training.crops import Crop, Drawer, Judge, Truth, weights
+from training.batches import JITTER, Batches
+from training.crops import STEP, Drawer, loud_steps, weights
+from training.judge import Judge
 from training.sounds import Sound
-from training.store import Clip, load_clips, loud_frames
+from training.store import Clip, Soundscapes, load_clips, load_soundscapes, to_bytes, to_decibels
 
-CLASSES = [Sound(name, (name,), (i,)) for i, name in enumerate([*NOISE_CLASSES, "Silence"])]
-CLASSES += [Sound(f"class {i}", ("x",), (i,)) for i in range(len(CLASSES), g.CLASSES)]
 LABELS = [
     Sound("dog", ("a dog",), (10, 11)),
     Sound("wolf", ("a wolf",), (11,)),
     Sound("bell", ("a bell",), (20,)),
-    Sound("noise", ("noise",), (0,)),
-    Sound("silence", ("silence",), (4,)),
+    Sound("kazoo", ("a kazoo",), ()),
 ]
+DOG, WOLF, BELL, KAZOO = (g.CLASSES + i for i in range(4))
 
 
-def clip(frames=400, label="dog", source="corpus", loud_at=None):
-    mel = np.full((frames, g.MELS), -60, np.float16)
-    mel[slice(None) if loud_at is None else loud_at] = -10
-    rows = max(1, frames // 29 - 3)
-    scores = np.zeros((rows, g.CLASSES), np.float16)
-    return Clip(
-        label, source, "train", mel, scores, np.ones((rows, g.FEATURES), np.float16), loud_frames(mel)
-    )
+def clip(seconds=2.0, label="dog", source="corpus", loud_at=None):
+    wave = np.full(int(seconds * g.RATE), 30, np.int16)
+    wave[slice(None) if loud_at is None else loud_at] = 10_000
+    return Clip(label, source, wave)
 
 
 def scores(**high):
-    table = np.zeros((2, g.CLASSES), np.float16)
-    for index, value in high.items():
-        table[1, int(index[1:])] = value
-    return table
+    row = np.zeros((1, g.CLASSES), np.float16)
+    for name, value in high.items():
+        row[0, int(name[1:])] = value
+    return row
 
 
-def test_teacher_rows_lie_inside_their_frames():
-    assert clip(1200).rows(240, 481) == slice(8, 14)
-
-
-@pytest.mark.parametrize(("start", "stop"), [(0, 10), (30, 40), (55, 60)])
-def test_a_stretch_shorter_than_the_teachers_window_gets_the_nearest_row(start, stop):
-    rows = clip(60).rows(start, stop)
-    assert rows == slice(0, 1)
+def judge(label, row):
+    return Judge(LABELS)(np.array([label], np.int16), row)
 
 
 def test_crops_hold_something_loud():
-    quiet_but_once = clip(2000, loud_at=slice(1200, 1210))
-    drawer = Drawer([quiet_but_once], np.random.default_rng(0))
+    loud = slice(5 * g.RATE, 5 * g.RATE + 2_000)
+    drawer = Drawer([clip(10, loud_at=loud)], np.random.default_rng(0))
     for _ in range(50):
-        crop = drawer.draw()
-        assert crop.stop - crop.start == g.FRAMES
-        assert crop.start < 1210
-        assert crop.stop > 1200
+        found, wave = drawer.draw(g.WINDOW)
+        assert found.label == "dog"
+        assert len(wave) == g.WINDOW
+        assert wave.max() > 0.3
+
+
+def test_a_short_clip_is_drawn_whole():
+    _, wave = Drawer([clip(0.12)], np.random.default_rng(0)).draw(g.WINDOW)
+    assert len(wave) == int(0.12 * g.RATE)
+
+
+def test_loud_steps_are_where_the_sound_is():
+    wave = clip(4, loud_at=slice(g.RATE, g.RATE + 4 * STEP)).wave
+    assert loud_steps(wave) == pytest.approx([20, 21, 22, 23], abs=1)
 
 
 def test_shares_do_not_depend_on_how_many_clips_there_are():
     clips = [clip(source="esc10")] * 3 + [clip(label="speech")] * 50 + [clip(label="bell")]
     shares = weights(clips)
     assert shares.sum() == pytest.approx(1)
-    assert shares[:3].sum() / shares[3:53].sum() == pytest.approx(0.22 / 0.08)
+    assert shares[:3].sum() / shares[3:53].sum() == pytest.approx(0.14 / 0.07)
 
 
 def test_a_label_is_certain_and_its_relatives_are_left_open():
-    truth = Judge(LABELS)("dog", scores(c11=0.6, c20=0.8))
-    dog, wolf, bell = g.CLASSES, g.CLASSES + 1, g.CLASSES + 2
-    assert truth.label == dog
-    assert (truth.present[dog], truth.weight[dog]) == (1, 1)
-    assert truth.weight[wolf] == 0
-    assert truth.present[bell] == pytest.approx(0.4, abs=0.01)
-    assert truth.present[20] == pytest.approx(0.8, abs=0.01)
+    truth = judge(0, scores(c11=0.6, c20=0.8))
+    assert truth.named == [DOG]
+    assert (truth.present[0, DOG], truth.weight[0, DOG]) == (1, 1)
+    assert truth.weight[0, WOLF] == 0
+    assert truth.present[0, BELL] == pytest.approx(0.4, abs=0.01)
+    assert truth.present[0, 20] == pytest.approx(0.8, abs=0.01)
 
 
 def test_without_a_label_the_teacher_is_believed():
-    truth = Judge(LABELS)("", scores(c11=0.6))
-    assert truth.label == -1
-    assert truth.present[g.CLASSES : g.CLASSES + 2] == pytest.approx([0.6, 0.6], abs=0.01)
+    truth = judge(-1, scores(c11=0.6))
+    assert truth.named == [-1]
+    assert truth.present[0, [DOG, WOLF]] == pytest.approx([0.6, 0.6], abs=0.01)
 
 
-def facts(present, label):
-    return Truth(np.array(present, np.float32), np.ones(2, np.float32), np.array(label))
+def test_a_label_that_the_teacher_has_no_class_for_is_absent_unless_named():
+    assert judge(-1, scores(c520=0.9)).present[0, KAZOO] == 0
+    assert judge(3, scores(c520=0.9)).present[0, KAZOO] == 1
 
 
-def test_a_buried_sound_counts_less():
-    truth = together(facts([1, 0], 0), facts([0, 1], 1), snr_db=20)
-    assert truth.present == pytest.approx([1, 0.2])
-    assert truth.label == 0
+def test_windows_are_judged_one_by_one():
+    several = Judge(LABELS)(np.array([-1, 2], np.int16), np.concatenate([scores(c11=0.6), scores()]))
+    assert several.named.tolist() == [-1, BELL]
+    np.testing.assert_array_equal(several.present[0], judge(-1, scores(c11=0.6)).present[0])
+    np.testing.assert_array_equal(several.weight[1], judge(2, scores()).weight[0])
 
 
-def test_equals_have_no_name():
-    assert together(facts([1, 0], 0), facts([0, 1], 1), snr_db=0).label == -1
+def test_log_mel_as_bytes_and_back():
+    values = np.array([g.FLOOR_DB, -33.3, 0, 27], np.float32)
+    np.testing.assert_allclose(to_decibels(to_bytes(values)), values, atol=0.25)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_short_sound_is_placed_in_a_silent_window(seed):
-    window = np.full((g.FRAMES, g.MELS), g.FLOOR_DB, np.float16)
-    short = clip(30)
-    fill(window, Crop(short, 0, 30), np.random.default_rng(seed))
-    assert set(np.unique(window)) <= {g.FLOOR_DB, -10.0}
-    assert (window == -10).any()
-
-
-def test_a_batch():
-    clips = [clip(), clip(40, label="bell"), clip(600, label="", source="corpus")]
-    batch = Batches(clips, CLASSES, LABELS, np.random.default_rng(0)).draw(64)
-    assert batch.mel.shape == (64, 1, g.FRAMES, g.MELS)
-    assert batch.present.shape == batch.weight.shape == (64, g.CLASSES + len(LABELS))
-    bare = batch.taught == 0
-    assert 0 < bare.sum() < 20
-    assert (batch.named[bare] == -1).all()
+def test_a_batch_holds_what_was_heard_at_that_place():
+    rows = 30
+    starts = np.arange(rows) * (g.FRAMES + JITTER)
+    frame = np.repeat(np.arange(rows, dtype=np.uint8) * 4 + 40, g.FRAMES + JITTER)
+    grain = np.tile(np.arange(g.MELS, dtype=np.uint8) % 7, (len(frame), 1))
+    table = np.arange(rows, dtype=np.float16)
+    part = Soundscapes(
+        frame[:, None] + grain, starts,
+        np.tile((table / 100)[:, None], (1, g.CLASSES)), np.tile(table[:, None], (1, g.FEATURES)),
+        np.full(rows, -1, np.int16),
+    )  # fmt: skip
+    batch = Batches([part], Judge(LABELS), np.random.default_rng(0)).draw(16)
+    assert batch.mel.shape == (16, 1, g.FRAMES, g.MELS)
+    assert batch.present.shape == batch.weight.shape == (16, g.CLASSES + len(LABELS))
+    np.testing.assert_allclose(batch.present[:, 0], batch.features[:, 0] / 100, atol=1e-3)
 
 
 def test_clips_come_back_as_they_were_prepared(tmp_path):
-    mel = np.arange(5 * g.MELS, dtype=np.float16).reshape(5, g.MELS)
-    np.save(tmp_path / "mel0.npy", mel)
-    np.save(tmp_path / "scores0.npy", np.zeros((2, g.CLASSES), np.float16))
-    np.save(tmp_path / "features0.npy", np.zeros((2, g.FEATURES), np.float16))
-    entries = [
-        {"label": "dog", "source": "corpus", "split": split, "frames": frames, "rows": 1}
-        for split, frames in (("train", 2), ("tune", 3))
-    ]
+    np.save(tmp_path / "wave0.npy", np.arange(5, dtype=np.int16))
+    entries = [{"label": name, "source": "corpus", "samples": n} for name, n in (("dog", 2), ("", 3))]
     (tmp_path / "0.json").write_text(json.dumps(entries))
-    (found,) = load_clips(tmp_path, "tune")
-    assert found.label == "dog"
-    np.testing.assert_array_equal(found.mel, mel[2:])
+    dog, other = load_clips(tmp_path)
+    assert (dog.label, dog.wave.tolist()) == ("dog", [0, 1])
+    assert (other.label, other.wave.tolist()) == ("", [2, 3, 4])
+
+
+def test_parts_of_soundscapes_are_found(tmp_path):
+    for part in (0, 1):
+        for name in ("mel", "starts", "scores", "features", "labels"):
+            np.save(tmp_path / f"{name}{part}.npy", np.full(3, part))
+    assert [part.labels[0] for part in load_soundscapes(tmp_path)] == [0, 1]

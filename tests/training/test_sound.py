@@ -3,8 +3,8 @@ import pytest
 
 from training import geometry as g
 from training.export import extractor
-from training.listen import cut
-from training.sound import LEVEL, level, log_mel
+from training.listen import cut, silent
+from training.sound import LEVEL, band_widths, level, log_mel
 
 
 def tone(seconds, size=0.1):
@@ -35,11 +35,22 @@ def test_level_does_not_clip_a_click():
     assert np.abs(level(sound, g.RATE)).max() < 1
 
 
-@pytest.mark.parametrize(("seconds", "windows"), [(0.3, 1), (2, 1), (3, 2), (5, 4)])
-def test_windows_about_a_second_apart(seconds, windows):
+@pytest.mark.parametrize(("seconds", "windows"), [(0.3, 1), (1, 1), (1.5, 2), (5, 9)])
+def test_windows_about_half_a_second_apart(seconds, windows):
     assert cut(tone(seconds)).shape == (windows, g.WINDOW)
 
 
 def test_a_short_clip_repeats():
-    window = cut(np.arange(g.RATE, dtype=np.float32))[0]
-    assert window[g.RATE + 5] == window[5] == 5
+    half = g.RATE // 2
+    window = cut(np.arange(half, dtype=np.float32))[0]
+    assert window[half + 5] == window[5] == 5
+
+
+def test_a_checkpoint_is_not_asked_about_silence():
+    sound = np.concatenate([tone(1), np.zeros(2 * g.RATE, np.float32)])
+    assert [silent(window) for window in cut(sound)] == [False, False, True, True, True]
+
+
+def test_band_widths_cover_the_spectrum_once():
+    assert band_widths().sum() == pytest.approx(g.HIGHEST_HZ - g.LOWEST_HZ, rel=0.03)
+    assert np.all(np.diff(band_widths()) >= -0.01)

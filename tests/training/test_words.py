@@ -7,7 +7,7 @@ import pytest
 from training.bank import Bank
 from training.phrases import QUESTIONS, questions
 from training.sounds import Sound
-from training.store import Clip
+from training.store import HeldBack
 from training.tuning import light_test
 from training.wordnet import english, everyday_words, gerund, read_synsets
 
@@ -69,8 +69,8 @@ def test_the_light_test_of_a_listener_that_knows_all():
     meaning |= {p: ten.index(label) for label, own in table["tuning"].items() for p in own}
     sentences = np.eye(11, dtype=np.float32)[[meaning.get(phrase, 10) for phrase in asked]]
     nothing = np.zeros((1, 1), np.float16)
-    clips = [Clip(label, "esc10", "tune", nothing, nothing, nothing, np.arange(1)) for label in ten]
-    clips.append(Clip("bell", "corpus", "tune", nothing, nothing, nothing, np.arange(1)))
+    clips = [HeldBack(label, "esc10", nothing, nothing) for label in ten]
+    clips.append(HeldBack("bell", "corpus", nothing, nothing))
     bank = Bank(asked, np.zeros((len(asked), 384), np.float16), [], np.array([]))
     labels = [Sound("bell", ("a bell",), ())]
     light = light_test(clips, np.eye(11, dtype=np.float32), sentences, bank, labels)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from training import geometry as g
+from training import soundscape as s
+from training.crops import Drawer
+from training.store import Clip
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def placed(start_s, seconds, size):
+    wave = np.zeros(s.LENGTH, np.float32)
+    start = int(start_s * g.RATE)
+    wave[start : start + int(seconds * g.RATE)] = size
+    return wave
+
+
+def test_a_second_is_named_by_what_leads_in_it():
+    dog, bell = placed(2, 3, 0.1), placed(6, 1, 0.1)
+    total = dog + bell + np.full(s.LENGTH, 0.01, np.float32)
+    labels = s.name_rows(total, [("dog", dog), ("bell", bell)])
+    at = [row * s.ROW / g.RATE for row in range(s.ROWS)]
+    assert {label for second, label in zip(at, labels, strict=True) if 2 <= second <= 4} == {"dog"}
+    assert {label for second, label in zip(at, labels, strict=True) if 5.3 <= second <= 6.7} == {"bell"}
+    assert {label for second, label in zip(at, labels, strict=True) if second > 7.1} == {""}
+
+
+def test_equals_have_no_name():
+    rng = np.random.default_rng(0)
+    both = [(name, rng.standard_normal(s.LENGTH).astype(np.float32)) for name in ("dog", "bell")]
+    assert set(s.name_rows(both[0][1] + both[1][1], both)) == {""}
+
+
+def test_the_faded_end_of_an_event_has_no_name():
+    event = placed(1, 1, 0.5) + placed(4, 1, 0.01)
+    labels = s.name_rows(event, [("dog", event)])
+    assert labels[round(1.0 * g.RATE / s.ROW)] == "dog"
+    assert labels[round(4.0 * g.RATE / s.ROW)] == ""
+
+
+def test_rows_are_powers_of_their_second(rng):
+    wave = rng.standard_normal(s.LENGTH).astype(np.float32)
+    powers = s.row_powers(wave)
+    assert len(powers) == s.ROWS
+    row = s.ROWS - 1
+    part = wave[row * s.ROW : row * s.ROW + g.WINDOW]
+    assert powers[row] == pytest.approx(np.mean(part.astype(float) ** 2))
+
+
+def test_a_room_adds_a_tail_that_dies_away(rng):
+    click = np.zeros(g.RATE // 10, np.float32)
+    click[0] = 1
+    wet = s.reverberate(click, rng)
+    assert wet[0] == pytest.approx(1, abs=0.3)
+    third = len(wet) // 3
+    assert s.rms(wet[1:third]) > 5 * s.rms(wet[-third:]) > 0
+
+
+@pytest.mark.parametrize("kind", [s.noise(48_000, np.random.default_rng(1))])
+def test_noise_and_hum_have_power_one(kind, rng):
+    assert s.rms(kind) == pytest.approx(1, rel=1e-3)
+    assert s.rms(s.hum(kind, rng)) == pytest.approx(1, rel=1e-3)
+
+
+def test_soundscapes_are_whole_named_and_repeatable():
+    rng = np.random.default_rng(5)
+    bark = (rng.standard_normal(g.RATE) * 3_000).astype(np.int16)
+    clips = [Clip("dog", "corpus", bark), Clip("", "corpus", np.tile(bark // 4, 12))]
+
+    def composed():
+        rng = np.random.default_rng(3)
+        composer = s.Composer(Drawer(clips, rng), rng)
+        return [composer.compose() for _ in range(6)]
+
+    several = composed()
+    for one in several:
+        assert one.wave.shape == (s.LENGTH,)
+        assert one.wave.dtype == np.float32
+        assert len(one.labels) == s.ROWS
+        assert np.abs(one.wave).max() <= 1
+    assert {label for one in several for label in one.labels} == {"", "dog"}
+    for one, again in zip(several, composed(), strict=True):
+        np.testing.assert_array_equal(one.wave, again.wave)

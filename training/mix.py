@@ -1,0 +1,69 @@
+"""Step `mix`: compose soundscapes and listen to them with the audio teacher.
+
+The tower is then taught with what the teacher heard in exactly the same mixture, not with
+guesses from the sounds that went into it: a function is learnt, and any sound will do for that.
+(Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent".)
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from tqdm import trange
+
+from training import geometry as g
+from training.crops import Drawer
+from training.places import Places
+from training.sound import log_mel, resample
+from training.sounds import find_sounds
+from training.soundscape import LENGTH, ROW, ROWS, SECONDS, Composer
+from training.store import load_clips, to_bytes
+from training.yamnet import Yamnet
+
+LOG = logging.getLogger(__name__)
+FRAMES = 1 + LENGTH // g.HOP
+"""Frames of a soundscape."""
+
+
+def mix(places: Places, hours: float, processes: int = 2) -> None:
+    """Write ``hours`` of soundscapes, a part for each process; parts that are there stay."""
+    places.soundscapes.mkdir(parents=True, exist_ok=True)
+    count = int(hours * 3600 / SECONDS / processes)
+    workers = [
+        multiprocessing.Process(target=_write_part, args=(places, part, count))
+        for part in range(processes)
+        if not (places.soundscapes / f"labels{part}.npy").exists()
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        if worker.exitcode:
+            raise RuntimeError(f"a part failed with exit code {worker.exitcode}")
+
+
+def _write_part(places: Places, part: int, count: int) -> None:
+    rng = np.random.default_rng(part)
+    composer = Composer(Drawer(load_clips(places.audio), rng), rng)
+    yamnet = Yamnet(places.yamnet)
+    _, sounds = find_sounds(places.class_map)
+    index = {sound.name: i for i, sound in enumerate(sounds)}
+    folder, rows = places.soundscapes, count * ROWS
+    mel = open_memmap(folder / f"mel{part}.npy", "w+", np.uint8, (count * FRAMES, g.MELS))
+    scores = open_memmap(folder / f"scores{part}.npy", "w+", np.float16, (rows, g.CLASSES))
+    features = open_memmap(folder / f"features{part}.npy", "w+", np.float16, (rows, g.FEATURES))
+    starts = np.empty(rows, dtype=np.int64)
+    labels = np.empty(rows, dtype=np.int16)
+    for i in trange(count, desc=f"part {part}", mininterval=10, disable=part > 0):
+        scape = composer.compose()
+        heard = yamnet(resample(scape.wave, g.RATE, g.TEACHER_RATE))
+        own = slice(i * ROWS, (i + 1) * ROWS)
+        mel[i * FRAMES : (i + 1) * FRAMES] = to_bytes(log_mel(scape.wave))
+        scores[own], features[own] = heard.scores[:ROWS], heard.features[:ROWS]
+        starts[own] = i * FRAMES + np.rint(np.arange(ROWS) * ROW / g.HOP).astype(np.int64)
+        labels[own] = [index.get(label, -1) for label in scape.labels]
+    np.save(folder / f"starts{part}.npy", starts)
+    np.save(folder / f"labels{part}.npy", labels)
