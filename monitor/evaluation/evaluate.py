@@ -51,7 +51,8 @@ def evaluate(
     Raises
     ------
     ConfigError
-        No label of the configuration is annotated anywhere.
+        Something is annotated, but no label of the configuration.  (Where nothing is annotated at all,
+        every report is a false alarm, and they are counted.)
     SourceError
         A recording cannot be read.
     """
@@ -60,10 +61,10 @@ def evaluate(
     rules = [rule_of(label, rate=hearing.rate, hop=hearing.hop) for label in enabled]
     known = [_renamed(recording, names) for recording in recordings]
     annotated = {label for recording in known for label in _labels_of(recording)}
-    if not annotated & set(names.values()):
+    if annotated and not annotated & set(names.values()):
         raise ConfigError(
             f"labels: none of {', '.join(hearing.watchlist.labels)} is in the annotation, which has "
-            f"{', '.join(sorted(annotated)) or 'no label'}; write an id, a name or a sentence of a label"
+            f"{', '.join(sorted(annotated))}; write an id, a name or a sentence of a label"
         )
     replays = []
     for number, recording in enumerate(known):

@@ -143,8 +143,8 @@ mqtt:
         ("window:\n  seconds: 0", "2: window.seconds: 0 is not in [0.1, 60]"),
         ("window:\n  hop_seconds: 0", "2: window.hop_seconds: 0 is not in [0.01, 60]"),
         (
-            "window:\n  seconds: 0.5",
-            "1: window.hop_seconds: 1 is more than seconds (0.5); audio between windows would be unheard",
+            "window:\n  seconds: 0.5\n  hop_seconds: 1",
+            "3: window.hop_seconds: 1 is more than seconds (0.5); audio between windows would be unheard",
         ),
         (
             "background: people talking",

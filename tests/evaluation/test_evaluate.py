@@ -117,3 +117,14 @@ def test_progress_is_told(scenes):
     assert told[0] == ("recordings", 1, 1)
     assert told[-1][0] == "thresholds"
     assert told[-1][1] == told[-1][2]
+
+
+def test_where_nothing_is_annotated_every_report_is_a_false_alarm(tmp_path):
+    quiet = Recording(write(tmp_path / "quiet.wav", 60))
+    loud = Recording(write(tmp_path / "loud.wav", 60, ("low", 8, 12)))
+    report = evaluate([quiet, loud], CONFIG, HEARING)
+    low = report.detection["low"]
+    assert low.recall.value is None
+    assert low.false_per_hour.value == pytest.approx(1 / (2 / 60))
+    assert report.detection["high"].false_per_hour.value == 0.0
+    assert "false alarms/h" in as_text(report)
