@@ -25,7 +25,7 @@ def described_by(schema, each):
 
 def uncommented(text):
     """The example with every key set that is unset by default, but the second way to name a password."""
-    return re.sub(r"^( *)#(?=[a-z_]+: |- )(?!password_env)", r"\1", text, flags=re.MULTILINE)
+    return re.sub(r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env)", r"\1", text, flags=re.MULTILINE)
 
 
 def test_the_example_equals_the_defaults():
