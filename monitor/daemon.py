@@ -19,11 +19,12 @@ from monitor.capture import open_source
 from monitor.config import Config, SourceConfig, read_password
 from monitor.events import Detector, rule_of
 from monitor.hearing import prepare
+from monitor.liveness import Liveness, loading
 from monitor.outputs.clips import Clips
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
 from monitor.pipeline import Scorer, analyse, listen
-from monitor.status import Progress, SourceStatus, one_line
+from monitor.status import SourceStatus, one_line
 from monitor.threads import ThreadGroup
 from monitor.types import Event, Scores, UndeliveredError
 from monitor.windows import Windows
@@ -36,7 +37,6 @@ SHUTDOWN_SECONDS = 7.0
 
 TICK_SECONDS = 1.0
 PATIENCE_SECONDS = 15.0
-"""Added to the length of a window: how long nothing may be scored before the watchdog starves."""
 
 DAY_OF_EVENTS = 20_000
 """Boxes of outputs that should lose nothing hold one event every 4 s for a day."""
@@ -68,17 +68,22 @@ class Daemon:
     config : Config
     required : bool
         A microphone that is not there is an error, not something to wait for.
+    patience_seconds : float
+        Added to the length of a window: how long nothing may be scored before the watchdog starves.
     """
 
-    def __init__(self, config: Config, *, required: bool = False) -> None:
+    def __init__(
+        self, config: Config, *, required: bool = False, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._config = config
         self._required = required
+        self._patience_seconds = patience_seconds
         self._stop = threading.Event()
         self._signalled = False
         self._events = 0
         password = read_password(config.mqtt)
-        systemd.notify("STATUS=loading the model", "EXTEND_TIMEOUT_USEC=300000000")
-        self.hearing = hearing = prepare(config)
+        with loading("the model"):
+            self.hearing = hearing = prepare(config)
         self.status = {source.name: SourceStatus(source.name) for source in config.sources}
         self._buffers = self._make_buffers()
         self._ambiences = _read_ambiences(config)
@@ -125,9 +130,7 @@ class Daemon:
         self._on_scores = on_scores
         with _signals(self._on_signal):
             self._start(threads)
-            systemd.notify("READY=1")
             self._watch()
-            systemd.notify("STOPPING=1")
             for buffer in self._buffers.values():
                 buffer.close()
             threads.join(SHUTDOWN_SECONDS)
@@ -207,19 +210,19 @@ class Daemon:
 
     def _watch(self) -> None:
         """Sleep on `stop`; once a second tell systemd and the broker how it goes."""
-        patience = PATIENCE_SECONDS + self.hearing.length / self.hearing.rate
-        progress = {name: Progress(s, patience, time.monotonic()) for name, s in self.status.items()}
+        patience = self._patience_seconds + self.hearing.length / self.hearing.rate
+        liveness = Liveness(self.status, patience, time.monotonic())
         tick = min(TICK_SECONDS, (systemd.watchdog_seconds() or 2 * TICK_SECONDS) / 2)
         while not self._stop.wait(tick):
             now = time.monotonic()
-            for name, status in self.status.items():
-                if self._mqtt is not None:
-                    self._mqtt.source(name, online=status.captured > 0 and not progress[name].excused)
-                if progress[name].fell_behind(now):
-                    log.warning("%s: windows are left out: the model is slower than the hop", name)
-            stalled = [name for name in progress if progress[name].stalled(now)]
-            line = one_line(list(self.status.values()), len(self._labels), self.summary().real_time_factor)
-            systemd.notify(f"STATUS={line}", *([] if stalled else ["WATCHDOG=1"]))
+            if self._mqtt is not None:
+                for name in self.status:
+                    self._mqtt.source(name, online=liveness.hears(name))
+            for name in liveness.fell_behind(now):
+                log.warning("%s: windows are left out: the model is slower than the hop", name)
+            factor = self.summary().real_time_factor
+            liveness.tell(one_line(list(self.status.values()), len(self._labels), factor), now)
+        liveness.stopping()
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         log.info("%s: ending", signal.Signals(number).name)
