@@ -1,11 +1,12 @@
-"""What people see on standard error while a command works: log lines, progress, the summary."""
+"""What people see on standard error while a command works: progress and the summary."""
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from monitor.logs import say
 
 if TYPE_CHECKING:
     from monitor.daemon import Summary
@@ -22,15 +23,7 @@ def report(summary: Summary) -> None:
         f"{summary.audio_seconds:.1f} s of audio, {summary.windows} windows, {summary.events} events, "
         f"real-time factor {summary.real_time_factor:.3f}"
     )
-    print("; ".join([line, *filter(None, losses)]), file=sys.stderr)
-
-
-def log_to_stderr(level: str) -> None:
-    """Log the monitor from ``level`` on, other packages from warnings on."""
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("monitor").setLevel(level.upper())
+    say("; ".join([line, *filter(None, losses)]))
 
 
 def steps() -> Callable[[str, int, int], None]:

@@ -21,7 +21,8 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub import constants
 
-from monitor.checkpoint import FILES, WEIGHTS, missing
+from monitor.checkpoint import FILES, WEIGHTS, missing, read_geometry
+from monitor.geometry import USUAL_WINDOW_SECONDS
 from monitor.types import ConfigError, HubUnreachableError, ModelError
 
 Progress = Callable[[int, int], None]
@@ -64,6 +65,15 @@ def resolve(checkpoint: str, revision: str | None = None) -> Path:
 def local_directory(checkpoint: str, revision: str | None = None) -> Path | None:
     """Directory of a checkpoint if it is on this machine; raises as `resolve` does, and asks no network."""
     return _local(checkpoint, revision) or _snapshot(checkpoint, revision)
+
+
+def usual_window_seconds(checkpoint: str, revision: str | None = None) -> float:
+    """Seconds of a window that the configuration leaves open; raises as `local_directory` does."""
+    directory = local_directory(checkpoint, revision)
+    if directory is None:
+        return USUAL_WINDOW_SECONDS
+    geometry = read_geometry(directory)
+    return geometry.usual_window / geometry.rate
 
 
 def download(checkpoint: str, revision: str | None = None, progress: Progress | None = None) -> Path:

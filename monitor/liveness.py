@@ -86,9 +86,7 @@ class Liveness:
     ) -> None:
         self.ready = False
         self._sources = sources
-        self._progress = {
-            name: Progress(status, patience_seconds, now) for name, status in sources.items()
-        }
+        self._progress = {name: Progress(status, patience_seconds, now) for name, status in sources.items()}
         self._notify = notify
 
     def tell(self, status: str, now: float) -> None:

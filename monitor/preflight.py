@@ -6,7 +6,7 @@ import contextlib
 import threading
 
 from monitor.capture import open_source
-from monitor.capture.device import choose
+from monitor.capture.device import Device, choose
 from monitor.config import Config, SourceConfig, read_password
 from monitor.outputs.clips import make_writable
 from monitor.status import SourceStatus
@@ -41,13 +41,19 @@ def check(config: Config, *, required: bool = False) -> None:
         make_writable(config.recordings, "recordings")
     for source in config.sources:
         if source.kind == "file":
-            _check_file(source)
+            check_file(source)
         elif source.kind == "microphone" and required:
-            _check_microphone(source)
+            find_microphone(source)
 
 
-def _check_file(source: SourceConfig) -> None:
-    """Read the first block."""
+def check_file(source: SourceConfig) -> None:
+    """Read the first block of a sound file.
+
+    Raises
+    ------
+    SourceError, NotAudioError
+        If there is none.
+    """
     blocks = open_source(
         source.model_copy(update={"pace": "fast"}),
         rate=_ANY_RATE,
@@ -58,10 +64,17 @@ def _check_file(source: SourceConfig) -> None:
         next(blocks, None)
 
 
-def _check_microphone(source: SourceConfig) -> None:
+def find_microphone(source: SourceConfig) -> Device:
+    """Return the device that a source means.
+
+    Raises
+    ------
+    SourceError
+        If it is not there, or more than one is meant.
+    """
     from monitor.capture.microphone import devices  # noqa: PLC0415 - files need no PortAudio
 
     try:
-        choose(devices(), source.device)
+        return choose(devices(), source.device)
     except SourceError as error:
         raise SourceError(f"source {source.name}: {error}") from error

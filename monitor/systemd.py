@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
+from typing import TextIO
 
 log = logging.getLogger(__name__)
 
@@ -54,3 +55,15 @@ def watchdog_seconds(environment: Mapping[str, str] = os.environ) -> float | Non
         return None  # it is meant for another process, such as a parent that passed its environment on
     microseconds = environment.get("WATCHDOG_USEC", "")
     return int(microseconds) / 1e6 if microseconds.isdecimal() and int(microseconds) > 0 else None
+
+
+def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether what is written to a stream goes to the journal; see systemd.exec(5), ``$JOURNAL_STREAM``.
+
+    The variable alone says nothing: a child inherits it, wherever its own output goes.
+    """
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or no file at all
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"

@@ -10,11 +10,12 @@ PACKAGE = Path(__file__).parents[1] / "monitor"
 LAYERS = [
     {"types"},
     {"threads", "config", "geometry", "status", "systemd", "level"},
-    {"features", "checkpoint", "watchlist", "events", "liveness"},
+    {"features", "checkpoint", "watchlist", "events", "liveness", "install"},
     {"hub", "scoring", "buffer", "capture", "outputs.outbox", "outputs.payload", "outputs.broker"},
     {"model", "windows", "outputs.clips", "outputs.terminal", "outputs.link"},
     {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
-    {"daemon", "evaluation"},
+    {"daemon", "evaluation", "doctor"},
+    {"logs"},
     {"console"},
     {"cli"},
 ]

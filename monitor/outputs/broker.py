@@ -74,8 +74,8 @@ class Connection:
     password : str or None
     tls : ssl.SSLContext or None
         From `tls_context`.
-    will : str
-        Topic under which the broker says ``offline`` if the connection breaks; retained.
+    will : str or None
+        Topic under which the broker says ``offline`` if the connection breaks, retained; None leaves none.
     queue : int
         At most so many messages wait for the broker; more are never acknowledged.
     """
@@ -88,7 +88,7 @@ class Connection:
         client_id: str,
         password: str | None,
         tls: ssl.SSLContext | None,
-        will: str,
+        will: str | None,
         queue: int,
     ) -> None:
         self._notify = notify
@@ -100,7 +100,8 @@ class Connection:
         )
         client.connect_timeout = CONNECT_SECONDS
         client.max_queued_messages_set(queue)
-        client.will_set(will, "offline", qos=1, retain=True)
+        if will is not None:
+            client.will_set(will, "offline", qos=1, retain=True)
         client.username_pw_set(config.username, password)
         if tls is not None:
             client.tls_set_context(tls)
@@ -142,7 +143,7 @@ class Connection:
 
     def _on_connect_fail(self, client: Client, _data: Any) -> None:
         error = sys.exception()  # paho passes no reason, but calls this while it handles one
-        self._notify(self, Ended(_explain(error, tls=self._tls)))
+        self._notify(self, Ended(explain(error, tls=self._tls)))
         client.disconnect()  # ends paho's own retries
 
     def _on_publish(
@@ -216,7 +217,7 @@ class _TlsSocket(ssl.SSLSocket):
             raise
 
 
-def _explain(error: BaseException | None, *, tls: bool) -> str:
+def explain(error: BaseException | None, *, tls: bool) -> str:
     """Say why there is no connection, as the end of a sentence that begins with the address."""
     match error:
         case ssl.SSLCertVerificationError():

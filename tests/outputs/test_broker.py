@@ -14,8 +14,8 @@ from monitor.outputs.broker import (
     Connection,
     Ended,
     Opened,
-    _explain,
     address,
+    explain,
     tls_context,
 )
 from monitor.types import ConfigError
@@ -203,7 +203,7 @@ def test_no_tls_with_a_broker_that_wants_it_is_no_mqtt(tmp_path):
     ],
 )
 def test_every_failure_is_told_in_plain_words(error, words):
-    assert words in _explain(error, tls=False)
+    assert words in explain(error, tls=False)
 
 
 def test_a_ca_file_that_is_none_is_a_fault_of_the_configuration(tmp_path):

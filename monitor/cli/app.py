@@ -1,0 +1,57 @@
+"""The command line itself: its options, what it says of errors, how it ends."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor import __version__
+from monitor.logs import log_to_stderr, say
+from monitor.types import MonitorError
+
+app = typer.Typer(
+    name="clap-monitor",
+    help="Listen for any sound that a sentence can describe, and tell the house over MQTT.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="`starter`, a directory, or the id of a checkpoint on the hub.")
+]
+OtherModel = Annotated[
+    str | None, typer.Option("--model", "-m", help="Instead of the configured checkpoint.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, on standard output.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="CLAP_MONITOR_CONFIG", help="Without it, the defaults hold."),
+]
+
+
+def main() -> None:
+    """Run the command line; every error that a person can put right is one line and an exit code."""
+    log_to_stderr("warning")
+    try:
+        app()
+    except MonitorError as error:
+        prefix = "" if error.exit_code == 78 else "clap-monitor: "  # noqa: PLR2004 - EX_CONFIG: path:line stands first
+        say(f"{prefix}{error}", logging.ERROR)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False
+) -> None:
+    if version:
+        print(f"clap-monitor {__version__}")
+        raise typer.Exit

@@ -1,0 +1,110 @@
+"""Commands about listening: run, doctor, devices."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from monitor.cli.app import AsJson, ConfigFile, OtherModel, app
+from monitor.cli.settings import settings_from
+from monitor.console import report
+from monitor.logs import log_to_stderr
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            "-s",
+            help="Instead of the configured sources: a sound file, part of a microphone's name, its index, "
+            "or `-` for raw samples on standard input.",
+        ),
+    ] = None,
+    model: OtherModel = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", "-l", help="Instead of the configured labels: a sentence, also its name."),
+    ] = None,
+    as_json: AsJson = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Replay sound files as fast as the model goes.")
+    ] = False,
+    rate: Annotated[int | None, typer.Option(help="Of raw samples: Hz.")] = None,
+    sample_format: Annotated[
+        str | None, typer.Option("--format", help="Of raw samples: s16le, s24le, s32le, f32le or u8.")
+    ] = None,
+    channels: Annotated[int | None, typer.Option(help="Of raw samples.")] = None,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log one JSON object a line, on standard error.")
+    ] = False,
+) -> None:
+    """Listen, and report events until the sources end or a signal comes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon takes it over
+    log_to_stderr("warning", as_json=log_json)
+    settings = settings_from(config, source, model, label, fast=fast, raw=(rate, sample_format, channels))
+    log_to_stderr(settings.log_level, as_json=log_json)
+    from monitor.preflight import check as check_before
+
+    check_before(settings, required=bool(source))
+    from monitor.daemon import Daemon
+    from monitor.outputs.terminal import Terminal
+
+    daemon = Daemon(settings, required=bool(source))
+    terminal = Terminal(
+        sys.stdout,
+        labels=settings.labels,
+        recordings=frozenset(source.name for source in settings.sources if source.kind == "file"),
+        rate=daemon.hearing.rate,
+        node=settings.node,
+        model=daemon.hearing.model.name,
+        as_json=as_json,
+        on_gone=daemon.stop,
+    )
+    report(daemon.run(terminal.deliver))
+
+
+@app.command()
+def doctor(
+    config: ConfigFile = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, max=60, help="How long to listen to each microphone.")
+    ] = 3.0,
+    as_json: AsJson = False,
+) -> None:
+    """Try everything that `run` needs, one line each; the first failure is the exit code.
+
+    Nothing is changed, and nothing is retained at the broker.  A running clap-monitor may hold the
+    microphone: stop it before.
+    """
+    log_to_stderr("error")
+    from monitor.doctor import examine, verdict
+
+    findings = []
+    for finding in examine(config, listen_seconds=seconds):
+        findings.append(finding)
+        print(finding.as_json() if as_json else finding.as_text(), flush=True)
+    if not as_json:
+        print(verdict(findings))
+    raise typer.Exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))
+
+
+@app.command()
+def devices() -> None:
+    """List the microphones."""
+    from monitor.capture.microphone import devices as list_devices
+
+    found = list_devices()
+    for device in found:
+        mark = "*" if device.default else " "
+        print(
+            f"{mark} {device.index:>3}  {device.name}  ({device.channels} channels, {device.rate:g} Hz, "
+            f"{device.host_api})"
+        )
+    if not found:
+        print("no microphone found: is one connected, and is this user in the group `audio`?")

@@ -1,0 +1,71 @@
+"""All checks, in the order in which audio passes through what they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from monitor.config import Config, load, read_password, warnings
+from monitor.doctor.finding import Code, Finding, failure, good, warning
+from monitor.types import ConfigError, ModelError
+
+
+def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Finding]:
+    """Look at everything that a run needs; each finding as soon as it is known.
+
+    Parameters
+    ----------
+    path : Path or None
+        The configuration; None is the defaults.
+    listen_seconds : float
+        How long each microphone is listened to.
+    """
+    # Imported as they come: the first findings need neither PortAudio nor torch.
+    from monitor.doctor import machine  # noqa: PLC0415
+
+    try:
+        config = Config() if path is None else load(path)
+        read_password(config.mqtt)
+    except ConfigError as error:
+        for fault in str(error).splitlines():
+            yield failure("configuration", fault, Code.CONFIGURATION)
+        yield machine.permissions()
+        yield machine.clock()
+        yield warning("the rest", "was not looked at", "mend the configuration first")
+        return
+    yield from configuration(path, config)
+    if any(source.kind == "microphone" for source in config.sources):
+        yield machine.permissions()
+    from monitor.doctor import listening  # noqa: PLC0415
+
+    for source in config.sources:
+        yield from listening.source(source, seconds=listen_seconds, silence_dbfs=config.silence_dbfs)
+    from monitor.doctor import hearing  # noqa: PLC0415
+
+    yield from hearing.model(config)
+    yield machine.directory("state", config.state, megabytes=machine.STATE_MEGABYTES)
+    if config.clips.enabled:
+        yield machine.directory("recordings", config.recordings, megabytes=config.clips.max_megabytes)
+    yield machine.clock()
+    from monitor.doctor import broker  # noqa: PLC0415
+
+    yield from broker.broker(config.mqtt, node=config.node)
+
+
+def configuration(path: Path | None, config: Config) -> Iterator[Finding]:
+    """Whether there is something to listen for, and what of it will disappoint."""
+    from monitor.hub import usual_window_seconds  # noqa: PLC0415 - huggingface_hub
+
+    name = "the defaults, for no file was given" if path is None else f"{path.absolute()}"
+    enabled = sum(label.enabled for label in config.labels)
+    if not enabled:
+        yield failure("configuration", f"{name}: no label is enabled", Code.CONFIGURATION, "enable one")
+        return
+    try:
+        window = config.window.seconds or usual_window_seconds(config.model.checkpoint, config.model.revision)
+        notes = warnings(config, window_seconds=window)
+    except (ModelError, ConfigError):  # the model has a line of its own
+        notes = []
+    yield good("configuration", f"{name}: {enabled} labels, {len(config.sources)} sources")
+    for note in notes:
+        yield warning("configuration", note)

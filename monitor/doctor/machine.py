@@ -1,0 +1,116 @@
+"""What the machine must offer: sound cards that may be opened, room to write, a clock."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from monitor.doctor.finding import Code, Finding, failure, good, warning
+from monitor.outputs.clips import make_writable
+from monitor.types import OutputError
+
+STATE_MEGABYTES = 100
+"""Room that the state directory should have: sentences, rooms, events that wait for the broker."""
+
+_MEGABYTE = 1_000_000
+_EARLIEST = 1_767_225_600.0
+"""2026-01-01: a clock that says less is older than this program."""
+
+_LATEST = 4_102_444_800.0
+"""2100-01-01."""
+
+_TIME_ERROR = 5
+"""What adjtimex(2) returns of a clock that nothing sets."""
+
+
+def _may_open(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK)
+
+
+def permissions(cards: Path = Path("/dev/snd"), may_open: Callable[[Path], bool] = _may_open) -> Finding:
+    """Whether this user may open the sound cards there are.
+
+    Parameters
+    ----------
+    cards : Path
+        Directory of ALSA's devices.
+    may_open : callable
+        Judges one of them.
+    """
+    nodes = sorted(cards.glob("pcmC*D*c"))
+    closed = [node for node in nodes if not may_open(node)]
+    if not nodes:
+        return good("permissions", f"no sound card of its own in {cards}: a sound server may have one")
+    if len(closed) < len(nodes):
+        return good("permissions", f"{len(nodes) - len(closed)} of {len(nodes)} sound cards may be opened")
+    return failure(
+        "permissions",
+        f"{closed[0]} may not be opened by this user",
+        Code.PERMISSION,
+        "sudo usermod --append --groups audio USER, then log in again",
+    )
+
+
+def directory(key: str, path: Path, *, megabytes: int) -> Finding:
+    """Whether a directory can be written and has room; one that is not there is not made.
+
+    Parameters
+    ----------
+    key : str
+        Of the configuration.
+    path : Path
+    megabytes : int
+        Room that it should have.
+    """
+    path = path.absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    fix = f"give it to the user who runs clap-monitor, or set `{key}` to another directory"
+    if there == path:
+        try:
+            make_writable(path, key)
+        except OutputError as error:
+            return failure(key, str(error), Code.DISK)
+    elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        return failure(key, f"{path}: cannot be made in {there}", Code.DISK, fix)
+    free = shutil.disk_usage(there).free // _MEGABYTE
+    if not free:
+        return failure(key, f"{path}: the disk is full", Code.DISK, "make room")
+    if free < megabytes:
+        return warning(key, f"{path}: {free} MB are free, up to {megabytes} may be needed", "make room")
+    made = "can be written" if there == path else f"will be made in {there}"
+    return good(key, f"{path}: {made}, {free} MB are free")
+
+
+def _is_set_from_outside() -> bool | None:
+    """Tell whether something keeps the clock right; None if the kernel does not say."""
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None:
+        return None
+    state = int(adjtimex(ctypes.create_string_buffer(512)))  # all zero: asks, and sets nothing
+    return None if state < 0 else state != _TIME_ERROR
+
+
+def clock(
+    now: Callable[[], float] = time.time, is_set: Callable[[], bool | None] = _is_set_from_outside
+) -> Finding:
+    """Whether the time that events are stamped with can be right.
+
+    Parameters
+    ----------
+    now : callable
+        Unix seconds.
+    is_set : callable
+        Whether something keeps the clock right; None if that is not known.
+    """
+    seconds = now()
+    says = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    fix = "turn on time synchronisation: timedatectl set-ntp true"
+    if not _EARLIEST <= seconds < _LATEST:
+        return failure("clock", f"says {says}, which cannot be", Code.CLOCK, fix)
+    if is_set() is False:
+        return warning("clock", f"says {says}, and nothing keeps it right", fix)
+    return good("clock", f"says {says}")
