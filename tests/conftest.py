@@ -5,8 +5,9 @@ import subprocess
 import pytest
 
 from tests.sound_card import sound_card
+from tests.units import machine
 
-__all__ = ["full_disk", "sound_card"]
+__all__ = ["full_disk", "machine", "sound_card"]
 
 
 @pytest.fixture

@@ -9,10 +9,23 @@ import pytest
 from tests.commands import ENVIRONMENT, ROOT, clap_monitor
 
 HEAVY = ("torch", "transformers", "sounddevice", "av", "scipy", "paho")
+COMMANDS = (
+    *("run", "doctor", "devices", "check", "schema", "init", "classify", "embed", "evaluate"),
+    *("install-service", "download"),
+)
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["run", "--help"], ["check", "config/monitor.yaml"], ["schema"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["check", "config/monitor.yaml"],
+        ["schema"],
+        ["doctor", "--help"],
+        ["install-service", "--user", "--dry-run"],
+    ],
 )
 def test_quick_commands_import_nothing_heavy(arguments):
     program = (
@@ -34,7 +47,7 @@ def test_quick_commands_import_nothing_heavy(arguments):
 
 def test_every_command_has_help(tmp_path):
     text = clap_monitor("--help", cwd=tmp_path).stdout
-    for command in ("run", "check", "schema", "init", "devices", "classify", "embed", "download"):
+    for command in COMMANDS:
         assert f"  {command} " in text
         done = clap_monitor(command, "--help", cwd=tmp_path)
         assert done.returncode == 0

@@ -1,18 +1,12 @@
 import os
-import re
 import shutil
 import socket
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from monitor import systemd
-
-UNITS = Path(__file__).parents[1] / "systemd"
-SYSTEM = UNITS / "clap-monitor.service"
-GPU = UNITS / "clap-monitor-gpu.conf"
-USER = UNITS / "user" / "clap-monitor.service"
+from tests.commands import ROOT
+from tests.units import GPU, SYSTEM, UNITS, USER, analyse, exposure, values
 
 MOST_EXPOSED = 2.0
 """What `systemd-analyze security` may say at most, of 10."""
@@ -77,50 +71,24 @@ def test_the_watchdog_is_fed_only_if_systemd_asks_this_process(environment, seco
     assert systemd.watchdog_seconds(environment) == seconds
 
 
-@pytest.fixture
-def root(tmp_path):
-    """A file system in which the units are installed as the README says."""
-    units = tmp_path / "etc/systemd/system"
-    shutil.copytree("/lib/systemd/system", tmp_path / "lib/systemd/system", symlinks=True)
-    units.mkdir(parents=True)
-    shutil.copy(SYSTEM, units)
-    program = tmp_path / "opt/clap-monitor/bin/clap-monitor"
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    return tmp_path
-
-
-def analyse(*arguments, **options):
-    done = subprocess.run(
-        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False, **options
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def install_gpu(root):
-    folder = root / "etc/systemd/system/clap-monitor.service.d"
+def install_gpu(machine):
+    folder = machine / "etc/systemd/system/clap-monitor.service.d"
     folder.mkdir()
     shutil.copy(GPU, folder / "gpu.conf")
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_systemd_finds_no_fault_in_the_unit(root, gpu):
+def test_systemd_finds_no_fault_in_the_unit(machine, gpu):
     if gpu:
-        install_gpu(root)
-    assert analyse("verify", "--man=no", f"--root={root}", "clap-monitor.service") == (0, "")
+        install_gpu(machine)
+    assert analyse("verify", "--man=no", f"--root={machine}", "clap-monitor.service") == (0, "")
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_the_unit_exposes_little(root, gpu):
+def test_the_unit_exposes_little(machine, gpu):
     if gpu:
-        install_gpu(root)
-    code, said = analyse(
-        "security", "--offline=true", "--threshold=20", "--no-pager", f"--root={root}", "clap-monitor.service"
-    )
-    exposure = float(re.search(r"Overall exposure level for clap-monitor.service: ([\d.]+)", said)[1])
-    assert exposure <= MOST_EXPOSED
-    assert code == 0
+        install_gpu(machine)
+    assert exposure(machine) <= MOST_EXPOSED
 
 
 def test_systemd_finds_no_fault_in_the_unit_of_a_user(tmp_path):
@@ -136,26 +104,37 @@ def test_systemd_finds_no_fault_in_the_unit_of_a_user(tmp_path):
     ) == (0, "")
 
 
-def values(path, key):
-    """Return what a unit assigns to a key, in order."""
-    return [line.partition("=")[2] for line in path.read_text().splitlines() if line.startswith(f"{key}=")]
-
-
 @pytest.mark.parametrize("unit", [SYSTEM, USER])
 def test_a_fault_in_the_configuration_does_not_make_a_loop_of_restarts(unit):
-    assert values(unit, "Restart") == ["on-failure"]
-    assert values(unit, "RestartPreventExitStatus") == ["78"]
-    assert values(unit, "Type") == ["notify"]
+    assert values(unit.read_text(), "Restart") == ["on-failure"]
+    assert values(unit.read_text(), "RestartPreventExitStatus") == ["78"]
+    assert values(unit.read_text(), "Type") == ["notify"]
 
 
 @pytest.mark.parametrize("unit", [SYSTEM, USER])
 def test_the_daemon_has_more_time_to_stop_than_it_takes(unit):
-    assert int(values(unit, "TimeoutStopSec")[0]) > 8
+    assert int(values(unit.read_text(), "TimeoutStopSec")[0]) > 8
 
 
 def test_the_unit_leaves_what_torch_and_alsa_need():
-    assert values(SYSTEM, "MemoryDenyWriteExecute") == []  # oneDNN writes the code that it runs
-    assert values(SYSTEM, "PrivateDevices") == ["no"]
-    assert values(SYSTEM, "DeviceAllow") == ["char-alsa rw"]
-    assert values(SYSTEM, "SupplementaryGroups") == ["audio"]
-    assert values(SYSTEM, "ProcSubset") == ["all"]  # /proc/cpuinfo, /proc/asound
+    assert values(SYSTEM.read_text(), "MemoryDenyWriteExecute") == []  # oneDNN writes the code that it runs
+    assert values(SYSTEM.read_text(), "PrivateDevices") == ["no"]
+    assert values(SYSTEM.read_text(), "DeviceAllow") == ["char-alsa rw"]
+    assert values(SYSTEM.read_text(), "SupplementaryGroups") == ["audio"]
+    assert values(SYSTEM.read_text(), "ProcSubset") == ["all"]  # /proc/cpuinfo, /proc/asound
+
+
+def test_relative_paths_of_the_configuration_lead_to_the_state_directory():
+    """DynamicUser may write nowhere else, and finds it below /var/lib whatever its number is."""
+    (name,) = values(SYSTEM.read_text(), "StateDirectory")
+    assert values(SYSTEM.read_text(), "WorkingDirectory") == [f"/var/lib/{name}"]
+    assert values(USER.read_text(), "WorkingDirectory") == [f"%S/{name}"]
+    assert values(SYSTEM.read_text(), "DynamicUser") == ["yes"]
+
+
+def test_the_drop_in_for_the_gpu_knows_the_card_by_its_old_and_its_new_name():
+    assert {"char-nvidia-frontend rw", "char-nvidia rw"} < set(values(GPU.read_text(), "DeviceAllow"))
+
+
+def test_the_package_has_the_units_of_the_repository_and_no_copy_of_them():
+    assert (ROOT / "monitor/units").resolve() == UNITS
