@@ -121,25 +121,26 @@ def install(
         A file cannot be written, or the service could not read what it needs.
     """
     _refuse_what_the_service_cannot_see(where)
-    if where.config.exists():
+    text = unit_text(where)
+    if _read(where.config, where) is not None:
         load(where.config)
         _refuse_what_only_root_reads(where)
         say(f"{where.config}: is good, kept as it is")
     else:
         _write(where.config, example(), where, say)
-    written = _write(where.unit, unit_text(where), where, say)
+    _write(where.unit, text, where, say)
     drop_ins = where.unit.with_name(f"{UNIT}.d")
     if gpu and where.user:
         say("a service of the user is kept from no device: no drop-in is needed for the card")
     elif gpu:
-        written |= _write_drop_in(drop_ins / "gpu.conf", gpu_text(), where, say)
+        _write_drop_in(drop_ins / "gpu.conf", gpu_text(), where, say)
     for path in sorted(drop_ins.glob("*.conf")):
         say(f"{path}: holds as well")
     reload_units = [*where.systemctl, "daemon-reload"]
-    if written and run is not None:
+    if run is not None:
         say(f"running: {' '.join(reload_units)}")
         run(reload_units)
-    elif written:
+    else:
         say(f"systemd does not run here; where it does:  {' '.join(reload_units)}")
     say(f"to start it now and at every boot:  {' '.join(where.systemctl)} enable --now clap-monitor")
     say(f"if it runs already:  {' '.join(where.systemctl)} restart clap-monitor")
@@ -191,28 +192,43 @@ def _refuse_what_only_root_reads(where: Place) -> None:
         )
 
 
-def _write_drop_in(path: Path, text: str, where: Place, say: Callable[[str], None]) -> bool:
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+def _write_drop_in(path: Path, text: str, where: Place, say: Callable[[str], None]) -> None:
+    if _read(path, where) not in {None, text}:
         say(f"{path}: is there and differs, kept as it is")
-        return False
-    return _write(path, text, where, say)
+    else:
+        _write(path, text, where, say)
 
 
-def _write(path: Path, text: str, where: Place, say: Callable[[str], None]) -> bool:
-    """Write a file whole or not at all; False if it is there already and equal."""
+def _write(path: Path, text: str, where: Place, say: Callable[[str], None]) -> None:
+    """Write a file whole or not at all, unless it is there already and equal."""
+    if _read(path, where) == text:
+        say(f"{path}: is up to date")
+        return
+    say(f"writing: {path}")
     unfinished = path.with_name(f".{path.name}.part")
     try:
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            say(f"{path}: is up to date")
-            return False
-        say(f"writing: {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(text, encoding="utf-8")
         unfinished.chmod(0o644)
         unfinished.replace(path)
     except PermissionError as error:
-        way = "use --user without sudo" if where.user else "run it with sudo, or use --user"
-        raise OutputError(f"{path}: may not be written: {way}") from error
+        raise _not_permitted(path, "written", where) from error
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return True
+
+
+def _read(path: Path, where: Place) -> str | None:
+    """Text of a file; None if there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise _not_permitted(path, "read", where) from error
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _not_permitted(path: Path, what: str, where: Place) -> OutputError:
+    way = "use --user without sudo" if where.user else "run it with sudo, or use --user"
+    return OutputError(f"{path}: may not be {what}: {way}")

@@ -4,10 +4,11 @@ import subprocess
 
 import pytest
 
+from tests.rights import public
 from tests.sound_card import sound_card
 from tests.units import machine
 
-__all__ = ["full_disk", "machine", "sound_card"]
+__all__ = ["full_disk", "machine", "public", "sound_card"]
 
 
 @pytest.fixture

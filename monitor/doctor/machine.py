@@ -67,14 +67,14 @@ def directory(key: str, path: Path, *, megabytes: int) -> Finding:
         Room that it should have.
     """
     path = path.absolute()
-    there = next(place for place in (path, *path.parents) if place.exists())
+    there = next(place for place in (path, *path.parents) if _is_there(place))
     fix = f"give it to the user who runs clap-monitor, or set `{key}` to another directory"
     if there == path:
         try:
             make_writable(path, key)
         except OutputError as error:
             return failure(key, str(error), Code.DISK)
-    elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+    elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)):
         return failure(key, f"{path}: cannot be made in {there}", Code.DISK, fix)
     free = shutil.disk_usage(there).free // _MEGABYTE
     if not free:
@@ -83,6 +83,14 @@ def directory(key: str, path: Path, *, megabytes: int) -> Finding:
         return warning(key, f"{path}: {free} MB are free, up to {megabytes} may be needed", "make room")
     made = "can be written" if there == path else f"will be made in {there}"
     return good(key, f"{path}: {made}, {free} MB are free")
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether this user can see it; below a directory that is closed to him, nothing is."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _is_set_from_outside() -> bool | None:

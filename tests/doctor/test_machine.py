@@ -4,6 +4,7 @@ import pytest
 
 from monitor.doctor.finding import Code
 from monitor.doctor.machine import clock, directory, permissions
+from tests.rights import as_nobody
 
 
 @pytest.fixture
@@ -78,3 +79,11 @@ def test_a_clock_that_nothing_sets_is_a_warning(is_set, state):
 def test_this_machine_has_a_clock():
     assert clock().exit_code == 0
     assert permissions(Path("/dev/snd")).check == "permissions"
+
+
+def test_below_a_directory_that_is_closed_to_us_nothing_can_be_made(public):
+    (public / "private").mkdir(0o700)
+    with as_nobody():
+        found = directory("state", public / "private/state", megabytes=0)
+    assert found.exit_code == Code.DISK
+    assert f"cannot be made in {public}/private" in found.says
