@@ -5,6 +5,7 @@ The text is the one of ``systemd/``; only who is started, and with which configu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -215,6 +216,9 @@ def _write(path: Path, text: str, where: Place, say: Callable[[str], None]) -> N
         raise _not_permitted(path, "written", where) from error
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):  # it is gone if all went well
+            unfinished.unlink()
 
 
 def _read(path: Path, where: Place) -> str | None:

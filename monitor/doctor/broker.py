@@ -116,9 +116,7 @@ def _speak(
         connection.publish(topic, "clap-monitor doctor was here", qos=1, retain=False)
         why = _wait_for(Acknowledged, notices)
         if why is None:
-            yield good(
-                "publish", f"{where} has a message under {topic} (whether others may read it, it never says)"
-            )
+            yield good("publish", f"{where} took a message under {topic}")
         else:
             fix = f"its access list must let {who} write {config.base_topic}/{node}/#"
             yield failure("publish", f"{where} {why} when told something under {topic}", Code.PUBLISH, fix)
