@@ -14,6 +14,7 @@ from monitor.config import Config, LabelConfig
 from monitor.features import check_window
 from monitor.level import to_reference
 from monitor.model import Clap
+from monitor.repertoire import read_repertoire
 from monitor.scoring import Response
 from monitor.types import ConfigError, Embeddings, Samples
 from monitor.watchlist import Watchlist, watch
@@ -60,7 +61,8 @@ def prepare(config: Config) -> Hearing:
     length, hop = window_of(config, model)
     model.warm_up(length)
     model.self_test()
-    watchlist = watch(config.labels, config.background, model.embed_text)
+    repertoire = read_repertoire(model.path, model.dimension)
+    watchlist = watch(config.labels, config.background, model.embed_text, repertoire)
     response = scoring.read_response(model.path) or _estimated(model, config, length)
     model.forget_text()
     return Hearing(model, watchlist, response, length, hop)

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "monitor"
 
 LAYERS = [
     {"types"},
-    {"threads", "config", "geometry", "status", "systemd", "level"},
+    {"threads", "config", "geometry", "status", "systemd", "level", "repertoire"},
     {"features", "checkpoint", "watchlist", "events"},
     {"hub", "scoring", "buffer", "capture", "outputs.outbox", "outputs.payload", "outputs.broker"},
     {"model", "windows", "outputs.clips", "outputs.terminal", "outputs.link"},
