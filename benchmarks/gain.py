@@ -40,7 +40,7 @@ def main() -> None:
             tried = replace(bench, recordings=louder)
             found = together(swept(tried, rules, np.zeros(1)), list(range(len(rules))), rules[0], None, None)
         print(
-            f"{gain_db:+.0f} dB: recall {found.recall}, {found.false_per_hour} false alarms an hour and label",
+            f"{gain_db:+.0f} dB: recall {found.recall}, false alarms/h/label {found.false_per_hour}",
             flush=True,
         )
 
