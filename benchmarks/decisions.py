@@ -20,6 +20,7 @@ from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
 from benchmarks.yamnet import line
 from monitor import scoring
 from monitor.evaluation.detection import average_of, together
+from monitor.repertoire import read_repertoire
 from monitor.watchlist import watch
 
 VARIANTS: Mapping[str, Mapping[str, float]] = {
@@ -68,7 +69,8 @@ def report(name: str, bench: Bench, variant: Mapping[str, float]) -> None:
 
 def without_background(bench: Bench) -> Bench:
     """The same with nothing that speaks against every label."""
-    watchlist = watch(bench.config.labels, (), bench.model.embed_text)
+    repertoire = read_repertoire(bench.hearing.model.path, bench.hearing.watchlist.prototypes.shape[1])
+    watchlist = watch(bench.config.labels, (), bench.model.embed_text, repertoire)
     return replace(bench, hearing=replace(bench.hearing, watchlist=watchlist))
 
 

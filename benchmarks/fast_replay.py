@@ -17,7 +17,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import soundfile
 
@@ -90,7 +89,7 @@ def main() -> None:
     )
     model = json.loads((ROOT / "monitor/starter/processor_config.json").read_text())["feature_extractor"]
     window = min(5.0, model["max_length_s"]) if arguments.model == "starter" else 5.0
-    expected = int(np.floor(length - window)) + 1
+    expected = int((length - window) / min(1.0, window / 2)) + 1
     print(f"machine     {platform.processor() or platform.machine()}, {psutil.cpu_count()} cores")
     print(f"audio       {length:.0f} s in {seconds:.0f} s, {length / seconds:.0f} x real time")
     print(f"summary     {summary}")

@@ -14,6 +14,7 @@ from monitor.config import Config, LabelConfig
 from monitor.features import check_window
 from monitor.level import to_reference
 from monitor.model import Clap
+from monitor.repertoire import Repertoire, read_repertoire
 from monitor.scoring import Response
 from monitor.types import ConfigError, Embeddings, Samples
 from monitor.watchlist import Watchlist, watch
@@ -60,8 +61,9 @@ def prepare(config: Config) -> Hearing:
     length, hop = window_of(config, model)
     model.warm_up(length)
     model.self_test()
-    watchlist = watch(config.labels, config.background, model.embed_text)
-    response = scoring.read_response(model.path) or _estimated(model, config, length)
+    repertoire = read_repertoire(model.path, model.dimension)
+    watchlist = watch(config.labels, config.background, model.embed_text, repertoire)
+    response = scoring.read_response(model.path) or _estimated(model, config, length, repertoire)
     model.forget_text()
     return Hearing(model, watchlist, response, length, hop)
 
@@ -81,10 +83,11 @@ def window_of(config: Config, model: Clap) -> tuple[int, int]:
     return length, hop
 
 
-def _estimated(model: Clap, config: Config, length: int) -> Response:
+def _estimated(model: Clap, config: Config, length: int, repertoire: Repertoire | None) -> Response:
     """Response of a checkpoint that brings none, from sounds made here; kept in the state directory."""
     sentences = [*scoring.STANDARD_SENTENCES, *config.background]
-    key = hashlib.sha256("\0".join([model.identity, str(length), *sentences]).encode()).hexdigest()[:16]
+    known = [model.identity, str(length), "" if repertoire is None else repertoire.directions.tobytes().hex()]
+    key = hashlib.sha256("\0".join([*known, *sentences]).encode()).hexdigest()[:16]
     path = config.state / "responses" / f"{key}.json"
     try:
         content = json.loads(path.read_text())
@@ -92,7 +95,7 @@ def _estimated(model: Clap, config: Config, length: int) -> Response:
     except (OSError, ValueError, KeyError, TypeError):
         log.info("%s brings no detection.json: its response is estimated, once", model.name)
     standard = [LabelConfig(id=f"s{i}", prompts=(text,)) for i, text in enumerate(scoring.STANDARD_SENTENCES)]
-    watchlist = watch(standard, config.background, model.embed_text)
+    watchlist = watch(standard, config.background, model.embed_text, repertoire)
     response = scoring.estimate_response(
         np.stack([scoring.margins(row, watchlist) for row in embed_background(model, length)])
     )

@@ -2,16 +2,17 @@
 
 ::
 
-    margin   m = cos(audio, prototype) - RIVAL_SHARE * softmax-weighted mean of cos(audio, rival)
+    near     n = cos(audio, prototype) - RIVAL_SHARE * softmax-weighted mean of cos(audio, rival)
+    margin   m = (n - usual) / spread
     logit    z = scale * (m - centre)
     score    s = 1 / (1 + exp(-(z - SHARE * q90(z over this source's last minute) )))
 
 A softmax over the configured labels would make every score depend on which other labels there are,
-and one label alone score 1; a raw cosine is not comparable between sentences.  The margin against
-what the sound might be instead is, nearly; what is left is a constant for each sentence in each
-room, and half of what the room itself gives the label takes out most of it.  Subtracting *half* of a
-high quantile did better than a median or a robust z-score on a comparable detector, and those never
-came below one false alarm an hour.
+and one label alone score 1; a raw cosine is not comparable between sentences.  Counted in deviations of
+what that sentence's cosine does over all kinds of sound it nearly is (`monitor.repertoire`).  What is left
+is a constant for each sentence in each room, and half of what the room itself gives the label takes out
+most of it.  Subtracting *half* of a high quantile did better than a median or a robust z-score on a
+comparable detector, and those never came below one false alarm an hour.
 """
 
 from __future__ import annotations
@@ -63,16 +64,18 @@ class Response:
 def margins(embedding: NDArray[np.float32], watchlist: Watchlist) -> Values:
     """How much nearer the audio is to each label than to what speaks against it, shape (labels,).
 
-    Within 1 + `RIVAL_SHARE` of 0; for a label without rivals it is the cosine itself.
+    In deviations of the label's cosine over all kinds of sound; for a checkpoint of which these are not
+    known it is the cosine itself, less what its rivals take.
     """
-    near = watchlist.prototypes @ embedding
+    near = (watchlist.prototypes @ embedding - watchlist.usual) / watchlist.spread
     if not watchlist.rivals.shape[1]:
         return near
     cosines = watchlist.rival_vectors @ embedding
     has_rival = np.any(watchlist.rivals, axis=1, keepdims=True)
     logits = np.where(watchlist.rivals | ~has_rival, cosines / RIVAL_TEMPERATURE, -np.inf)
     far = softmax(logits, axis=1) @ cosines
-    margin: Values = near - RIVAL_SHARE * np.where(has_rival[:, 0], far, 0.0).astype(np.float32)
+    taken = RIVAL_SHARE * np.where(has_rival[:, 0], far, 0.0).astype(np.float32)
+    margin: Values = near - taken / watchlist.spread
     return margin
 
 

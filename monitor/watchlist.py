@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.config import LabelConfig
+from monitor.repertoire import Repertoire
 from monitor.types import Embeddings
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,10 @@ TOO_CLOSE = 0.35
 as a label, and would keep it from ever being heard ("people talking" against "a person speaking").
 
 Relative, because text towers differ in how alike they find any two sentences."""
+
+
+_ALIKE = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
+"""Mean and deviation where nothing is known of them: a margin is then a difference of cosines."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +38,10 @@ class Watchlist:
     """Shape (rivals, d): every sentence that speaks against some label."""
     rivals: NDArray[np.bool_]
     """Shape (labels, rivals): which of them speak against which label."""
+    usual: NDArray[np.float32]
+    """Shape (labels,) or (1,): the mean cosine of all kinds of sound with each prototype."""
+    spread: NDArray[np.float32]
+    """Shape (labels,) or (1,): its deviation."""
     fingerprints: tuple[str, ...]
     """For each label, a hash of all its sentences: what is remembered of a label holds while this does."""
 
@@ -41,6 +50,7 @@ def watch(
     labels: Sequence[LabelConfig],
     background: Sequence[str],
     embed: Callable[[Sequence[str]], Embeddings],
+    repertoire: Repertoire | None = None,
 ) -> Watchlist:
     """Turn the enabled labels into a watchlist.
 
@@ -52,6 +62,8 @@ def watch(
         Sentences for what is no event; they speak against every label but those they mean the same as.
     embed : callable
         Sentences to unit vectors, shape (n, d).
+    repertoire : Repertoire or None
+        The checkpoint's; without one every label is taken to move as much as every other.
     """
     enabled = [label for label in labels if label.enabled]
     against = list(dict.fromkeys([*background, *(text for label in enabled for text in label.against)]))
@@ -66,11 +78,15 @@ def watch(
         prototypes.append(mean / np.linalg.norm(mean))
         near = rival_vectors @ prototypes[-1] >= limit
         rows.append(_rivals(label, background, against, near))
+    stacked = np.stack(prototypes).astype(np.float32)
+    usual, spread = repertoire.of(stacked) if repertoire else _ALIKE
     return Watchlist(
         labels=tuple(label.id for label in enabled),
-        prototypes=np.stack(prototypes).astype(np.float32),
+        prototypes=stacked,
         rival_vectors=rival_vectors,
         rivals=np.stack(rows),
+        usual=usual,
+        spread=spread,
         fingerprints=tuple(_fingerprint(label, background) for label in enabled),
     )
 

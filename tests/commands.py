@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+_STARTER = json.loads((ROOT / "monitor/starter/processor_config.json").read_text())["feature_extractor"]
+WINDOW = min(5.0, _STARTER["max_length_s"])
+"""Seconds in a window of the starter."""
+
+HOP = min(1.0, WINDOW / 2)
+"""Seconds from one window to the next."""
 COMMAND = [sys.executable, "-W", "error", "-m", "monitor"]
 
 ENVIRONMENT = {
@@ -31,6 +37,11 @@ def clap_monitor(*arguments, cwd, stdin=b"", env=None, seconds=120):
     )
     done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
     return done
+
+
+def windows_in(seconds):
+    """Windows of the starter that a recording holds."""
+    return int((seconds - WINDOW) / HOP) + 1
 
 
 def start(*arguments, cwd, env=None, **options):

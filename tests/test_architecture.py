@@ -9,13 +9,13 @@ PACKAGE = Path(__file__).parents[1] / "monitor"
 
 LAYERS = [
     {"types"},
-    {"threads", "config", "geometry", "status", "systemd", "level"},
-    {"features", "checkpoint", "watchlist", "events", "liveness", "install"},
+    {"threads", "config", "geometry", "status", "systemd", "level", "repertoire"},
+    {"features", "checkpoint", "watchlist", "events"},
     {"hub", "scoring", "buffer", "capture", "outputs.outbox", "outputs.payload", "outputs.broker"},
     {"model", "windows", "outputs.clips", "outputs.terminal", "outputs.link"},
     {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
-    {"daemon", "evaluation", "doctor"},
-    {"logs"},
+    {"install", "liveness", "logs"},
+    {"daemon", "doctor", "evaluation"},
     {"console"},
     {"cli"},
 ]

@@ -26,7 +26,7 @@ def change_audio(directory, **keys):
 def test_the_starter_lacks_nothing():
     assert missing(STARTER) == []
     geometry = read_geometry(STARTER)
-    assert (geometry.rate, geometry.length, geometry.frames) == (48_000, 96_000, 241)
+    assert (geometry.rate, geometry.length, geometry.frames) == (48_000, 48_000, 96)
 
 
 def test_an_empty_directory_is_told_all_that_it_lacks(tmp_path):
@@ -85,9 +85,8 @@ def test_a_configuration_that_is_none_is_refused(copy, content, why):
 @pytest.mark.parametrize(
     ("keys", "why"),
     [
-        ({"num_mel_bins": 32}, "num_mel_bins: 32, but the preprocessor makes 64"),
-        ({"spec_size": 64}, "spec_size: 64 holds 64 frames of 64 bins, but 2 s are 241 frames"),
-        ({"spec_size": 100}, "spec_size: 100 is no multiple of num_mel_bins 64"),
+        ({"num_mel_bins": 32}, "num_mel_bins: 32, but the preprocessor makes 96"),
+        ({"spec_size": 100}, "spec_size: 100 is no multiple of num_mel_bins 96"),
         ({"spec_size": "128"}, "spec_size: '128' is not a whole number above 0"),
         ({"hidden_size": 255}, "hidden_size: 255 is not patch_embeds_hidden_size 64 doubled"),
         ({"depths": []}, r"depths: \[\] is not a list"),
@@ -96,6 +95,13 @@ def test_a_configuration_that_is_none_is_refused(copy, content, why):
 def test_an_audio_tower_that_cannot_take_the_features_is_refused(copy, keys, why):
     change_audio(copy, **keys)
     with pytest.raises(ModelError, match=f"config.json: audio_config.{why}"):
+        read(copy)
+
+
+def test_more_frames_than_the_tower_holds_are_refused(copy):
+    nested = json.loads((copy / "processor_config.json").read_text())["feature_extractor"]
+    change(copy / "processor_config.json", feature_extractor=nested | {"hop_length": 100})
+    with pytest.raises(ModelError, match="spec_size: 96 holds 96 frames of 96 bins, but 1 s are 481 frames"):
         read(copy)
 
 

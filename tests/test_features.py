@@ -9,7 +9,8 @@ from monitor.types import ModelError
 
 UNFUSED = {"frequency_min": 50, "truncation": "rand_trunc"}
 FUSED = {"frequency_min": 50, "truncation": "fusion"}
-STARTER = UNFUSED | {"hop_length": 960, "fft_window_size": 2048, "max_length_s": 5}
+STARTER = UNFUSED | {"hop_length": 505, "feature_size": 96, "max_length_s": 1}
+LONG_FRAMES = UNFUSED | {"hop_length": 960, "fft_window_size": 2048, "max_length_s": 5}
 ODD = UNFUSED | {"sampling_rate": 22_050, "hop_length": 441, "fft_window_size": 1001, "max_length_s": 3}
 ODD |= {"feature_size": 32, "frequency_max": 10_000}
 
@@ -39,7 +40,9 @@ SOUNDS = {
 
 @pytest.mark.parametrize("sound", SOUNDS)
 @pytest.mark.parametrize("seconds", [10, 5, 2.5, 1])
-@pytest.mark.parametrize("preprocessor", [UNFUSED, FUSED, STARTER], ids=["unfused", "fused", "starter"])
+@pytest.mark.parametrize(
+    "preprocessor", [UNFUSED, FUSED, STARTER, LONG_FRAMES], ids=["unfused", "fused", "starter", "long frames"]
+)
 def test_log_mel_equals_the_extractor(preprocessor, seconds, sound):
     geometry = geometry_of(preprocessor)
     samples = SOUNDS[sound](min(round(seconds * geometry.rate), geometry.length))
@@ -60,13 +63,13 @@ def test_log_mel_fills_windows_of_any_length_as_the_extractor(n, padding):
 
 
 def test_a_batch_is_its_windows_one_by_one():
-    geometry = geometry_of(STARTER)
+    geometry = geometry_of(LONG_FRAMES)
     batch = np.stack([noise(48_000), loud_tone(48_000)])
     assert np.array_equal(log_mel(batch, geometry), [log_mel(window, geometry) for window in batch])
 
 
 def test_a_sample_that_is_no_number_spoils_no_other_frame():
-    geometry = geometry_of(STARTER)
+    geometry = geometry_of(LONG_FRAMES)
     samples = noise(240_000)
     clean = log_mel(samples, geometry)
     samples[120_000] = np.nan
@@ -85,7 +88,7 @@ def test_mel_bank_is_the_library_s_for_both_scales():
 @pytest.mark.parametrize("n", [0, 240_001])
 def test_windows_that_the_model_cannot_hear_whole_are_refused_not_cropped(n):
     with pytest.raises(ValueError, match="expected 1 to 240000"):
-        log_mel(noise(n), geometry_of(STARTER))
+        log_mel(noise(n), geometry_of(LONG_FRAMES))
 
 
 @pytest.mark.parametrize("seconds", [10, 5, 2.5, 2, 1, 0.5])

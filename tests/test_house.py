@@ -8,13 +8,10 @@ import pytest
 import soundfile
 
 from tests.broker import Broker, Subscriber, eventually
-from tests.commands import ROOT, start
+from tests.commands import ROOT, WINDOW, start
 
 EVENT = "clap-monitor/nursery/crib/event"
 DEMO = ROOT / "recordings/demo.flac"
-WINDOW = json.loads((ROOT / "monitor/starter/processor_config.json").read_text())["feature_extractor"][
-    "max_length_s"
-]
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ WATCHLIST = Watchlist(
     prototypes=LOUD[None],
     rival_vectors=np.zeros((0, 2), np.float32),
     rivals=np.zeros((1, 0), bool),
+    usual=np.zeros(1, np.float32),
+    spread=np.ones(1, np.float32),
     fingerprints=("x",),
 )
 

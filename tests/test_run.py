@@ -9,12 +9,9 @@ import subprocess
 import pytest
 import soundfile
 
-from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor, events_of, start
+from tests.commands import COMMAND, ENVIRONMENT, ROOT, WINDOW, clap_monitor, events_of, start, windows_in
 
 DEMO = ROOT / "recordings/demo.flac"
-STARTER = json.loads((ROOT / "monitor/starter/processor_config.json").read_text())["feature_extractor"]
-WINDOW = min(5.0, STARTER["max_length_s"])
-"""Seconds in a window of the starter."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +78,7 @@ def test_the_summary_counts_what_arithmetic_says(replay):
     assert line.startswith(f"{seconds:.1f} s of audio, ")
     windows = int(line.split(" windows")[0].split()[-1])
     gated = int(line.split("; ")[1].split()[0]) if "not scored" in line else 0
-    assert windows + gated == int(seconds - WINDOW) + 1
+    assert windows + gated == windows_in(seconds)
     assert f" {events} events, " in line
 
 

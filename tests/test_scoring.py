@@ -1,6 +1,7 @@
 """Scores: per label, independent of the other labels, steady against the room."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ def watchlist(prototypes, rival_vectors, rivals):
         prototypes=np.stack(prototypes),
         rival_vectors=np.stack(rival_vectors) if rival_vectors else np.zeros((0, 4), np.float32),
         rivals=np.array(rivals, dtype=bool).reshape(len(prototypes), len(rival_vectors)),
+        usual=np.zeros(1, np.float32),
+        spread=np.ones(1, np.float32),
         fingerprints=("",) * len(prototypes),
     )
 
@@ -32,6 +35,19 @@ def watchlist(prototypes, rival_vectors, rivals):
 def test_without_rivals_the_margin_is_the_cosine():
     audio = unit(3, 4, 0, 0)
     assert scoring.margins(audio, watchlist([DOG, CAT], [], [])) == pytest.approx([0.6, 0.8])
+
+
+def test_margins_are_counted_in_deviations_of_the_label_s_cosine():
+    audio = unit(3, 4, 0, 0)
+    known = replace(
+        watchlist([DOG, CAT], [TALK], [[0], [1]]),
+        usual=np.array([0.1, 0.2], np.float32),
+        spread=np.array([0.1, 0.3], np.float32),
+    )
+    assert scoring.margins(audio, known) == pytest.approx([5.0, 2.0])
+    loud = unit(3, 4, 0, 5)
+    expected = (loud[1] - 0.2 - scoring.RIVAL_SHARE * loud[3]) / 0.3
+    assert scoring.margins(loud, known)[1] == pytest.approx(expected)
 
 
 def test_only_its_own_rivals_speak_against_a_label():

@@ -35,6 +35,11 @@ def harden(decibels: Tensor, rng: np.random.Generator) -> Tensor:
     return to_decibels(power)
 
 
+def leveled(decibels: Tensor) -> Tensor:
+    """Bring all to the level at which clap-monitor hears; dB to dB."""
+    return to_decibels(to_level(torch.pow(10.0, decibels / 10)))
+
+
 def to_decibels(power: Tensor) -> Tensor:
     """The dB of power, not below the extractor's floor."""
     return 10 * torch.log10(power.clamp_min(1e-10))

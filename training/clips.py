@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from training import geometry as g
-from training.augment import to_decibels, to_level
+from training.augment import leveled
 from training.bank import Bank
 from training.sounds import Sound
 from training.store import HeldBack
@@ -34,8 +34,7 @@ def test_tower(
     for clip in clips:
         windows = torch.from_numpy(clip_windows(clip.mel))
         windows = windows[windows.amax((1, 2)) > windows.max() - SILENT_DB]
-        level = to_decibels(to_level(torch.pow(10.0, windows / 10)))
-        sounds.append(tower(level[:, None]).mean(0).numpy())
+        sounds.append(tower(leveled(windows)[:, None]).mean(0).numpy())
     return light_test(clips, np.stack(sounds), sentences, bank, labels)
 
 

@@ -7,12 +7,19 @@ import logging
 import math
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor
 
+from monitor.repertoire import measure, write_repertoire
 from training import geometry as g
+from training.batches import Batches
 from training.clips import averaged_tower
+from training.judge import Judge
 from training.places import Places
+from training.sounds import find_sounds
+from training.store import load_soundscapes
 from training.teacher import SCALE
 from training.tokens import load_tokenizer
 from training.tower import student_config
@@ -20,6 +27,9 @@ from training.tower import student_config
 LOG = logging.getLogger(__name__)
 LARGEST = 16_000_000
 """Bytes of the whole directory."""
+
+HEARD, BATCH = 8_000, 50
+"""Windows by which the repertoire is measured, and how many at a time."""
 
 COMPUTE = {"dtype": "float32"}
 """Half precision on disk only: on a CPU the normalisation layer refuses it."""
@@ -38,6 +48,7 @@ def export(places: Places) -> None:
     model.load_state_dict(audio | text | scales)
     model.half().save_pretrained(places.export)
     ClapProcessor(feature_extractor=extractor(), tokenizer=tokenizer).save_pretrained(places.export)
+    write_repertoire(places.export, measure(heard(places)))
     amend(places.export / "config.json", COMPUTE)
     amend(places.export / "tokenizer_config.json", TOKENIZER)
     (places.export / "model.safetensors").chmod(0o644)
@@ -46,6 +57,16 @@ def export(places: Places) -> None:
     LOG.info("%s: %.2f MB, %.2f M parameters", places.export, size / 1e6, count / 1e6)
     if size > LARGEST:
         raise ValueError(f"{size} bytes, more than {LARGEST}")
+
+
+@torch.inference_mode()
+def heard(places: Places) -> npt.NDArray[np.float32]:
+    """What the tower makes of windows of all kinds of sound, shape (n, DIM)."""
+    _, labels = find_sounds(places.class_map)
+    tower = averaged_tower(newest(places.runs, "audio"))
+    batches = Batches(load_soundscapes(places.soundscapes), Judge(labels), np.random.default_rng(0))
+    several = [tower(batches.draw(BATCH, hardened=False).mel) for _ in range(HEARD // BATCH)]
+    return np.asarray(torch.cat(several))
 
 
 def newest(runs: Path, part: str) -> Path:

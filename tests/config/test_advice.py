@@ -67,8 +67,8 @@ def test_a_hop_longer_than_the_window_of_the_checkpoint_is_named():
             "will be unheard"
         ),
         (
-            "labels[0].confirm_seconds: unset, it needs 2 of 3 windows to agree, but a short sound is inside only 1 "
-            "(windows of 1 s every 1.5 s); use at most 1.5"
+            "labels[0].confirm_seconds: unset, it needs 2 of 3 windows to agree, but a short sound is inside "
+            "only 1 (windows of 1 s every 1.5 s); use at most 1.5"
         ),
     ]
 

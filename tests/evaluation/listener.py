@@ -48,6 +48,8 @@ HEARING = Hearing(
         prototypes=np.eye(3, dtype=np.float32)[:2],
         rival_vectors=np.zeros((0, 3), np.float32),
         rivals=np.zeros((2, 0), bool),
+        usual=np.zeros(1, np.float32),
+        spread=np.ones(1, np.float32),
         fingerprints=("l", "h"),
     ),
     response=Response(scale=10.0, centre=0.5, ambience=-5.0),

@@ -2,9 +2,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from training import geometry as g
+from training.augment import leveled
 from training.batches import JITTER, Batches
+from training.batches import weights as drawing
 from training.crops import STEP, Drawer, loud_steps, weights
 from training.judge import Judge
 from training.sounds import Sound
@@ -95,21 +98,41 @@ def test_log_mel_as_bytes_and_back():
     np.testing.assert_allclose(to_decibels(to_bytes(values)), values, atol=0.25)
 
 
-def test_a_batch_holds_what_was_heard_at_that_place():
-    rows = 30
+def soundscapes(labels):
+    """Seconds one after the other; scores and features of each tell its number."""
+    rows = len(labels)
     starts = np.arange(rows) * (g.FRAMES + JITTER)
-    frame = np.repeat(np.arange(rows, dtype=np.uint8) * 4 + 40, g.FRAMES + JITTER)
+    frame = np.repeat(np.arange(rows) % 50 * 2 + 140, g.FRAMES + JITTER)
     grain = np.tile(np.arange(g.MELS, dtype=np.uint8) % 7, (len(frame), 1))
     table = np.arange(rows, dtype=np.float16)
-    part = Soundscapes(
-        frame[:, None] + grain, starts,
+    return Soundscapes(
+        (frame[:, None] + grain).astype(np.uint8), starts,
         np.tile((table / 100)[:, None], (1, g.CLASSES)), np.tile(table[:, None], (1, g.FEATURES)),
-        np.full(rows, -1, np.int16),
+        labels,
     )  # fmt: skip
+
+
+def test_a_batch_holds_what_was_heard_at_that_place():
+    part = soundscapes(np.full(30, -1, np.int16))
     batch = Batches([part], Judge(LABELS), np.random.default_rng(0)).draw(16)
     assert batch.mel.shape == (16, 1, g.FRAMES, g.MELS)
     assert batch.present.shape == batch.weight.shape == (16, g.CLASSES + len(LABELS))
     np.testing.assert_allclose(batch.present[:, 0], batch.features[:, 0] / 100, atol=1e-3)
+
+
+def test_named_windows_are_drawn_more_often_and_rare_labels_more_evenly():
+    labels = np.array([-1] * 60 + [0] * 36 + [1] * 4, np.int16)
+    share = drawing(labels[labels >= 0])
+    assert share.sum() == pytest.approx(1)
+    assert share[-4:].sum() / share[:36].sum() == pytest.approx(np.sqrt(4 / 36))
+    many = Batches([soundscapes(labels)], Judge(LABELS), np.random.default_rng(0)).draw(2000)
+    assert float((many.named >= 0).float().mean()) == pytest.approx(0.6 + 0.4 * 0.4, abs=0.05)
+
+
+def test_windows_that_are_not_hardened_are_at_one_level():
+    part = soundscapes(np.full(30, -1, np.int16))
+    mel = Batches([part], Judge(LABELS), np.random.default_rng(0)).draw(8, hardened=False).mel[:, 0]
+    torch.testing.assert_close(mel, leveled(mel), atol=1e-3, rtol=0)
 
 
 def test_clips_come_back_as_they_were_prepared(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, ClapModel, ClapProcessor, ClapTextModelWithProjection
 
+from monitor.repertoire import read_repertoire
 from training import geometry as g
 from training.bank import Bank
 from training.batches import Batch
@@ -170,9 +171,30 @@ def test_held_out_phrases_are_never_drawn():
     assert not weights[kept_back].any()
 
 
-def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer):
+def write_soundscapes(places, rows=40):
+    """A part of noise in which nothing has a name, and a class map."""
+    places.soundscapes.mkdir(parents=True)
+    frames = rows * 24 + 200
+    rng = np.random.default_rng(0)
+    arrays = {
+        "mel": rng.integers(60, 160, (frames, g.MELS), dtype=np.uint8),
+        "starts": np.arange(rows) * 24,
+        "scores": rng.random((rows, g.CLASSES)).astype(np.float16),
+        "features": rng.random((rows, g.FEATURES)).astype(np.float16),
+        "labels": np.full(rows, -1, np.int16),
+    }
+    for name, array in arrays.items():
+        np.save(places.soundscapes / f"{name}0.npy", array)
+    places.class_map.parent.mkdir(parents=True)
+    lines = ["index,mid,display_name", *(f"{i},/m/{i},Class {i}" for i in range(g.CLASSES))]
+    places.class_map.write_text("\n".join(lines))
+
+
+def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer, monkeypatch):
     places = Places(tmp_path, tmp_path / "work")
     places.runs.mkdir(parents=True)
+    write_soundscapes(places)
+    monkeypatch.setattr("training.export.HEARD", 100)
     save_vocabulary(places.runs / "vocabulary.json", tokenizer)
     torch.save({"average": tower.state_dict()}, places.runs / "audio.pt")
     text = ClapTextModelWithProjection(student_config(len(WORDS)).text_config)
@@ -191,6 +213,7 @@ def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer
     ours = averaged_tower(places.runs / "audio.pt")(mel)
     theirs = model.get_audio_features(mel).pooler_output
     assert torch.cosine_similarity(ours, theirs) > 0.999
+    assert read_repertoire(places.export, DIM).directions.shape == (32, DIM)
     auto = AutoTokenizer.from_pretrained(places.export)
     assert auto("A Dog")["input_ids"] == processor.tokenizer("a dog")["input_ids"]
 
