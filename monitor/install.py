@@ -19,7 +19,10 @@ from monitor.types import ConfigError, OutputError
 
 UNIT = "clap-monitor.service"
 
-_PACKAGED = Path(__file__).parent / "units"
+_HERE = Path(__file__).parent
+_PACKAGED = _HERE / "units" if (_HERE / "units").is_dir() else _HERE.parent / "systemd"
+"""A wheel brings the directory along as ``units``; in a checkout there is only the one."""
+
 _HEADER = (
     "# Written by `clap-monitor install-service`, which writes it again.  Changes belong into a drop-in:\n"
     "# systemctl {scope}edit clap-monitor\n"
