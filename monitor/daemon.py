@@ -244,6 +244,7 @@ class Daemon:
             sources=[source.name for source in self._config.sources],
             model=self.hearing.model.name,
             password=password,
+            journal=self._config.state / "outbox.sqlite",
         )
 
     def _make_clips(self) -> tuple[Clips, Outbox[Event]]:

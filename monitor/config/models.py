@@ -113,6 +113,18 @@ class MqttConfig(Section):
     keepalive_seconds: int = Field(
         default=30, ge=5, le=3600, description="Time after which a silent connection is checked."
     )
+    keep_days: float = Field(
+        default=7.0,
+        gt=0,
+        le=3650,
+        description="How long an event waits for the broker; older ones are dropped.",
+    )
+    keep_megabytes: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="Size of all events that wait; the oldest are dropped beyond it.",
+    )
 
     @field_validator("ca_file")
     @classmethod

@@ -60,12 +60,10 @@ class Link(Generic[T]):
         self.connected = False
         self.trouble: str | None = None
         """Why there is no connection, for people; None while there is one, and before the first attempt."""
-        self.acknowledged = 0
-        """Messages with a letter that have arrived."""
+        self.arrived: list[T] = []
+        """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
         self.ended = 0
-        """Attempts that failed and connections that broke."""
-        self.returned: deque[T] = deque()
-        """Letters whose connection broke before they were acknowledged, oldest first."""
+        """Attempts that failed and connections that broke; a letter not acknowledged by then is forgotten."""
         self._connect = connect
         self._address = address
         self._silence_seconds = silence_seconds
@@ -83,11 +81,6 @@ class Link(Generic[T]):
     def unacknowledged(self) -> int:
         """Messages on their way, with and without a letter."""
         return len(self._sent)
-
-    @property
-    def letters(self) -> int:
-        """Messages with a letter that have not arrived."""
-        return len(self.returned) + sum(sent.letter is not None for sent in tuple(self._sent.values()))
 
     @property
     def doubt(self) -> str:
@@ -156,7 +149,8 @@ class Link(Generic[T]):
                 self._accepted_at = time.monotonic()
             case Acknowledged(number):
                 sent = self._sent.pop(number, None)
-                self.acknowledged += sent is not None and sent.letter is not None
+                if sent is not None and sent.letter is not None:
+                    self.arrived.append(sent.letter)
             case Ended(why):
                 self._end(why)
 
@@ -182,7 +176,6 @@ class Link(Generic[T]):
         self._delay = FIRST_DELAY if stable else min(2 * self._delay, LONGEST_DELAY)
         self._dial_at = now + self._delay
         self._connection, self.connected, self._answer_by = None, False, math.inf
-        self.returned.extend(sent.letter for sent in self._sent.values() if sent.letter is not None)
         self._sent.clear()
         self.ended += 1
         if why is None:

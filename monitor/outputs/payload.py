@@ -77,8 +77,7 @@ def event_payload(
     dict
         Ready for JSON: no value in it is infinite or not a number.
     """
-    newest = event.started_at if event.ended_at is None else event.ended_at
-    return {
+    payload: dict[str, object] = {
         "schema": SCHEMA,
         "event_type": event.label,
         "phase": "start" if event.ended_at is None else "end",
@@ -93,8 +92,8 @@ def event_payload(
         "prompt": label.prompts[0],
         "onset": iso(event.started_at),
         "onset_ts": round(event.started_at, 3),
-        "published_ts": round(published_at, 3),
-        "latency_s": round(published_at - newest, 3) if published_at >= newest else None,
+        "published_ts": None,
+        "latency_s": None,
         "end": None if event.ended_at is None else iso(event.ended_at),
         "duration_s": None if event.ended_at is None else round(event.ended_at - event.started_at, 3),
         "uncertainty_s": round(event.uncertainty_seconds, 3),
@@ -103,20 +102,46 @@ def event_payload(
         "level_dbfs": _level(event.level_dbfs),
         "model": model,
         "clip": None,
+        "late": None,
+    }
+    return stamped(payload, happened_at=newest_moment(event), published_at=published_at, late=late)
+
+
+def newest_moment(event: Event) -> float:
+    """Unix seconds of what is told of an event: of its offset, or of its onset while it lasts."""
+    return event.started_at if event.ended_at is None else event.ended_at
+
+
+def stamped(
+    payload: Mapping[str, object], *, happened_at: float | None, published_at: float, late: bool
+) -> dict[str, object]:
+    """Say of an event what depends on when it is sent; all else stays as it is.
+
+    Parameters
+    ----------
+    payload : mapping
+        Of `event_payload`.
+    happened_at : float or None
+        Unix seconds of the onset, or at the end of the offset; None if that is not known.
+    published_at, late
+        As for `event_payload`.
+    """
+    latency = math.nan if happened_at is None else published_at - happened_at
+    return {
+        **payload,
+        "published_ts": round(published_at, 3),
+        "latency_s": round(latency, 3) if latency >= 0 else None,
         "late": late,
     }
 
 
-def attributes_payload(
-    event: Event | None, *, node: str, label: LabelConfig, model: str
-) -> dict[str, object]:
-    """Say what stays known of the newest event: `event_payload` without what concerns one message.
+def broken_off(payload: Mapping[str, object]) -> dict[str, object]:
+    """Say that an event is over of which nobody knows when it ended: the monitor was killed meanwhile."""
+    return {**payload, "phase": "end", "reason": "restart"}
 
-    Empty if there was none since the monitor started.
-    """
-    if event is None:
-        return {}
-    payload = event_payload(event, node=node, label=label, model=model, published_at=0.0)
+
+def attributes_payload(payload: Mapping[str, object]) -> dict[str, object]:
+    """Say what stays known of an event: its `event_payload` without what concerns one message."""
     return {key: value for key, value in payload.items() if key not in _OF_ONE_MESSAGE}
 
 

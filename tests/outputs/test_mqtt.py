@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from monitor.config import LabelConfig, MqttConfig
-from monitor.outputs.mqtt import Mqtt
+from monitor.outputs.mqtt import IN_MEMORY, Mqtt
 from monitor.types import Event
 from tests.broker import PATIENCE, Broker, Subscriber, eventually, free_port
 
@@ -61,15 +61,15 @@ def ended(event, seconds=5.0):
     return replace(event, stop=event.start + 24_000, ended_at=event.started_at + seconds, reason="quiet")
 
 
-def make(port, *, password=None, size=1000, drain_seconds=5.0, sources=("mic0",), **config):
+def make(port, *, password=None, journal=None, drain_seconds=5.0, labels=LABELS, sources=("mic0",), **config):
     return Mqtt(
         MqttConfig(host="127.0.0.1", port=port, **config),
         node="livingroom",
-        labels=LABELS,
+        labels=labels,
         sources=sources,
         model="starter",
         password=password,
-        size=size,
+        journal=journal,
         drain_seconds=drain_seconds,
     )
 
@@ -285,16 +285,16 @@ def test_a_broker_that_comes_later_gets_what_waited_marked_as_late(tmp_path, cap
 
 
 def test_of_too_many_events_the_newest_are_kept_and_the_others_counted(broker, subscriber):
-    mqtt = make(broker.port, size=3)
-    for number in range(4):
+    mqtt = make(broker.port)
+    for number in range(IN_MEMORY):
         mqtt.put(started(number))
         mqtt.put(ended(started(number)))
     mqtt.put(started(4))
-    assert (mqtt.waiting, mqtt.dropped) == (3, 6)
+    assert (mqtt.waiting, mqtt.dropped) == (IN_MEMORY, IN_MEMORY + 1)
     with running(mqtt):
-        subscriber.wait_for(f"{MIC}/event", count=3)
-        assert phases(subscriber) == [("3", "start"), ("3", "end"), ("4", "start")]
-        eventually(lambda: mqtt.published == 3)
+        subscriber.wait_for(f"{MIC}/event", count=IN_MEMORY)
+        eventually(lambda: mqtt.published == IN_MEMORY)
+        assert phases(subscriber)[-2:] == [("9", "end"), ("4", "start")]
         assert subscriber.texts(f"{GLASS}/state") == ["ON"]  # the newest, not what led to it
 
 
@@ -313,7 +313,7 @@ def test_what_a_frozen_broker_did_not_acknowledge_is_neither_published_nor_forgo
     with connected(make(broker.port)) as mqtt:
         with broker.frozen():
             mqtt.put(started())
-            eventually(lambda: mqtt._link.letters == 1)
+            eventually(lambda: mqtt._backlog._taken == {1})
             assert (mqtt.published, mqtt.waiting) == (0, 1)
         eventually(lambda: mqtt.published == 1)
 

@@ -9,10 +9,12 @@ from monitor.outputs.payload import (
     Topics,
     as_json,
     attributes_payload,
+    broken_off,
     event_payload,
     iso,
     level_payload,
     seconds_in_source,
+    stamped,
 )
 from monitor.types import Event
 
@@ -127,13 +129,29 @@ def test_json_refuses_what_json_cannot_say():
 
 
 def test_attributes_leave_out_what_concerns_one_message():
-    attributes = attributes_payload(END, node="livingroom", label=GLASS, model="starter")
+    attributes = attributes_payload(say(END))
     assert set(say(END)) - set(attributes) == {"published_ts", "latency_s", "late"}
     assert attributes["duration_s"] == 5.0
 
 
-def test_a_label_that_was_not_heard_has_no_attributes():
-    assert attributes_payload(None, node="livingroom", label=GLASS, model="starter") == {}
+def test_when_it_is_sent_changes_only_what_concerns_one_message():
+    payload = say(START)
+    stamp = {"published_ts": 1795435213.4, "latency_s": 9.988, "late": True}
+    later = stamped(payload, happened_at=START.started_at, published_at=1795435213.4, late=True)
+    assert later == payload | stamp
+    assert list(later) == list(payload)
+
+
+@pytest.mark.parametrize("happened_at", [None, 1795435299.0])
+def test_what_happened_at_an_unknown_time_or_by_another_clock_has_no_latency(happened_at):
+    later = stamped(say(START), happened_at=happened_at, published_at=1795435213.4, late=True)
+    assert later["latency_s"] is None
+
+
+def test_an_event_that_was_broken_off_is_over_and_nobody_says_when():
+    start, end = say(START), broken_off(say(START))
+    assert {key: end[key] for key in end if end[key] != start[key]} == {"phase": "end", "reason": "restart"}
+    assert end["end"] is end["duration_s"] is None
 
 
 def test_seconds_in_a_recording_come_from_sample_indices():

@@ -1,0 +1,184 @@
+"""What the broker has not acknowledged: in a file, and in memory while the file cannot be used."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from monitor.outputs.journal import BrokenJournalError, Journal, JournalError, Letter, set_aside
+from monitor.outputs.payload import broken_off
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Backlog:
+    """Keep letters until they have arrived; a context manager that holds the file, for one thread.
+
+    A letter is in the file before `take` hands it out, and leaves it by `remove`.  If the file cannot be
+    used, because the disk is full or another process has it, letters are handed out all the same: up
+    to ``size`` of them wait in memory, and go into the file once it can be used.  A broken file is set
+    aside.  Whatever is too much or too old is dropped, oldest first, and counted.
+
+    Parameters
+    ----------
+    path : Path or None
+        Of the file; None keeps everything in memory.
+    size : int
+        Letters in memory.
+    most_bytes : int
+        Size of all letters in the file.
+    most_seconds : float
+        Age of a letter in the file.
+    now : callable
+        Returns Unix seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        size: int,
+        most_bytes: int,
+        most_seconds: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.dropped = 0
+        """Letters that had to make room, were too old, or were in a file that broke."""
+        self.written = 0
+        """Number of the newest letter that has been in the file."""
+        self.waiting = 0
+        """Letters that have not arrived."""
+        self._path = path
+        self._size = size
+        self._most_bytes = most_bytes
+        self._most_seconds = most_seconds
+        self._now = now
+        self._journal: Journal | None = None
+        self._memory: list[Letter] = []
+        self._taken: set[int] = set()
+        self._arrived: set[int] = set()
+        self._trouble: str | None = None
+
+    def __enter__(self) -> Self:
+        """Open the file, and put into it the ends of the events during which an earlier run broke off."""
+        self._keep()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file; what waits in memory only is lost when the process ends."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def add(self, letters: Sequence[Letter]) -> None:
+        """Keep letters that are newer than all others."""
+        if letters:
+            self._memory.extend(letters)
+            self._keep()
+
+    def take(self, most: int) -> list[Letter]:
+        """Return the oldest letters that are not on their way; from now on they are."""
+        if most <= 0 or self.waiting <= len(self._taken):
+            return []
+        spare = self._taken | self._arrived
+        # What is in memory is newer than all that is in the file: see `_write`.
+        in_file = self._on_file(lambda journal: journal.read(most + len(spare))) if self._journal else None
+        letters = [letter for letter in (*(in_file or ()), *self._memory) if letter.number not in spare][
+            :most
+        ]
+        self._taken.update(letter.number for letter in letters)
+        return letters
+
+    def remove(self, numbers: Collection[int]) -> None:
+        """Forget letters that have arrived."""
+        arrived = self._taken.intersection(numbers)
+        if arrived:
+            self._taken -= arrived
+            self._arrived |= arrived - self._in_memory()
+            self._memory = [letter for letter in self._memory if letter.number not in arrived]
+            self._keep()
+
+    def take_back(self) -> None:
+        """Note that nothing is on its way any more; what has not arrived will be taken once more."""
+        self._taken.clear()
+        self._keep()
+
+    def _keep(self) -> None:
+        """Bring the file up to date with what is in memory, and drop what is too much."""
+        if self._on_file(self._write):
+            self._say(None)
+        surplus = len(self._memory) - self._size
+        if surplus > 0:
+            doomed = sorted(self._in_memory() - self._taken)[:surplus]
+            self._memory = [letter for letter in self._memory if letter.number not in doomed]
+            self.dropped += len(doomed)
+        self._count()
+
+    def _count(self) -> None:
+        in_file = self._journal.count if self._journal is not None else 0
+        self.waiting = in_file - len(self._arrived) + len(self._memory)
+
+    def _in_memory(self) -> set[int]:
+        return {letter.number for letter in self._memory}
+
+    def _write(self, journal: Journal) -> bool:
+        """Write all of what is new, or nothing, so that the newest is in memory; True if there was any."""
+        news = bool(self._memory or self._arrived)
+        if news:
+            journal.write(self._memory, self._arrived)
+        self.written = max([self.written, *(letter.number for letter in self._memory)])
+        self._memory.clear()
+        self._arrived.clear()
+        put_after = self._now() - self._most_seconds
+        self.dropped += journal.trim(most_bytes=self._most_bytes, put_after=put_after, spare=self._taken)
+        return news
+
+    def _on_file(self, work: Callable[[Journal], T]) -> T | None:
+        """Do something with the file; None if it cannot be used."""
+        if self._path is None:
+            return None
+        try:
+            try:
+                return work(self._opened(self._path))
+            except BrokenJournalError as error:
+                self._set_aside(self._path, error)
+                return work(self._opened(self._path))
+        except JournalError as error:
+            self._say(str(error))
+            return None
+
+    def _opened(self, path: Path) -> Journal:
+        if self._journal is None:
+            self._journal = journal = Journal(path)
+            self._memory[:0] = [
+                replace(start, payload=broken_off(start.payload), happened_at=None, put_at=self._now())
+                for start in journal.lasting
+            ]
+        return self._journal
+
+    def _set_aside(self, path: Path, error: BrokenJournalError) -> None:
+        if self._journal is not None:
+            self.dropped += self._journal.count - len(self._arrived)
+            self._journal.close()
+            self._journal = None
+        self._arrived.clear()
+        self._taken &= self._in_memory()
+        self._count()
+        log.warning("mqtt: %s: %s; set aside as %s", path, error, set_aside(path))
+
+    def _say(self, trouble: str | None) -> None:
+        """Log what keeps the file from being used, once for each change."""
+        if trouble is None and self._trouble is not None:
+            log.info("mqtt: %s: can be used again", self._path)
+        elif trouble is not None and self._trouble is None:
+            log.warning("mqtt: %s: %s: events wait in memory only", self._path, trouble)
+        self._trouble = trouble

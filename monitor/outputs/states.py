@@ -1,0 +1,116 @@
+"""What is true at the moment and said to the broker: only the newest of it counts."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+
+from monitor.outputs.journal import Letter
+from monitor.outputs.payload import Topics, as_json, attributes_payload, level_payload
+
+
+class States:
+    """The state of every label, source and level; noted by any thread, said by the one that publishes.
+
+    Parameters
+    ----------
+    topics : Topics
+    sources, labels : iterable of str
+        Names and identifiers; every label of every source has a state.
+    publish : callable
+        Sends one message: `Link.publish`.
+    """
+
+    def __init__(
+        self, topics: Topics, *, sources: Iterable[str], labels: Iterable[str], publish: Callable[..., None]
+    ) -> None:
+        self._topics = topics
+        self._publish = publish
+        self._online = dict.fromkeys(sources, False)
+        self._said_online: dict[str, bool] = {}
+        self._newest: dict[tuple[str, str], Letter | None] = {
+            (source, label): None for label in labels for source in self._online
+        }
+        self._noted = 0
+        self._covered = 0
+        self._levels: dict[str, float] = {}
+        self._level_due: dict[str, float] = {}
+
+    def event(self, letter: Letter) -> None:
+        """Note the newest start or end of an event; from one thread, in the order of their numbers."""
+        self._newest[letter.source, letter.label] = letter  # before it is counted: see `say_labels`
+        self._noted = letter.number
+
+    def source(self, name: str, *, online: bool) -> bool:
+        """Note whether a source hears anything; True if this is news."""
+        news = self._online[name] != online
+        self._online[name] = online
+        return news
+
+    def level(self, source: str, dbfs: float) -> None:
+        """Note the newest level of a source, in dB of full scale."""
+        self._levels[source] = dbfs
+
+    def say_anew(self) -> None:
+        """Say everything, to a broker that may know nothing."""
+        self._levels.clear()  # of whenever that was
+        self.say_labels()
+        self._said_online.clear()
+        self.say_sources()
+        # Last: before it, what is retained may be from another time.
+        self._say(self._topics.status(), "online")
+
+    def say_over(self) -> None:
+        """Say that nothing is heard any more."""
+        for source, label in self._newest:
+            self._say(self._topics.state(source, label), "OFF")
+        for source in self._online:
+            self._say(self._topics.source_status(source), "offline")
+        self._say(self._topics.status(), "offline")
+
+    def say_labels(self) -> None:
+        """Say the newest state of every label of every source.
+
+        `event` notes the state before it counts the letter, and here the count is read before the
+        states: what is said is at least as new as every letter up to `_covered`, and those after it
+        say their states themselves.  So the newest wins without a lock.
+        """
+        self._covered = self._noted
+        for (source, label), letter in self._newest.items():
+            self._say_label(source, label, letter)
+
+    def say_label(self, letter: Letter) -> None:
+        """Say the state to which an event leads, unless that or a newer one has been said."""
+        if letter.number > self._covered:
+            self._say_label(letter.source, letter.label, letter)
+
+    def say_sources(self) -> None:
+        """Say of each source whether it hears anything, if this is news to the broker."""
+        for source, online in self._online.items():
+            if self._said_online.get(source) != online:
+                self._said_online[source] = online
+                self._say(self._topics.source_status(source), "online" if online else "offline")
+
+    def say_levels(self) -> None:
+        """Say the newest level of each source, at most once a second."""
+        now = time.monotonic()
+        for source in tuple(self._levels):
+            if now >= self._level_due.get(source, 0.0):
+                self._level_due[source] = now + 1.0
+                level = level_payload(self._levels.pop(source))
+                self._publish(self._topics.level(source), as_json(level), qos=0)
+
+    def level_due(self) -> float:
+        """Moment, on the monotonic clock, at which a level is to be said."""
+        return min((self._level_due.get(source, 0.0) for source in tuple(self._levels)), default=math.inf)
+
+    def _say_label(self, source: str, label: str, letter: Letter | None) -> None:
+        lasts = letter is not None and letter.lasts
+        attributes = {} if letter is None else attributes_payload(letter.payload)
+        self._say(self._topics.state(source, label), "ON" if lasts else "OFF")
+        self._say(self._topics.attributes(source, label), as_json(attributes))
+
+    def _say(self, topic: str, text: str) -> None:
+        """Publish what stays true until it is said otherwise."""
+        self._publish(topic, text, qos=1, retain=True)
