@@ -1,7 +1,7 @@
 """A real broker and a real subscriber; `Broker` needs the Debian package mosquitto, for TLS also openssl.
 
-The broker runs as a child process on a free port of 127.0.0.1 and keeps nothing on disk, so a restart
-forgets what was retained.
+The broker runs as a child process on a free port of 127.0.0.1 and, unless told otherwise, keeps nothing on
+disk, so a restart forgets what was retained.
 """
 
 from __future__ import annotations
@@ -47,11 +47,14 @@ class Broker:
         Name to password; None lets everyone in.
     tls : bool
         Whether to speak TLS only, with a certificate for 127.0.0.1 and localhost that `ca_file` vouches for.
+    sessions : bool
+        Whether to remember, from the last `stop` on, who has subscribed with a session, and to keep every
+        message for them while they are away.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, directory, *, users=None, tls=False):
+    def __init__(self, directory, *, users=None, tls=False, sessions=False):
         self.port = free_port()
         self.ca_file = directory / "ca.pem" if tls else None
         self._process = None
@@ -65,6 +68,9 @@ class Broker:
             _certify(directory)
             lines += [f"cafile {self.ca_file}", f"certfile {directory / 'server.pem'}"]
             lines.append(f"keyfile {directory / 'server.key'}")
+        if sessions:
+            lines += ["persistence true", f"persistence_location {directory}/", "autosave_interval 0"]
+            lines += ["queue_qos0_messages true", "max_queued_messages 0"]
         self._file.write_text("\n".join(lines) + "\n")
 
     def __enter__(self):
@@ -90,12 +96,13 @@ class Broker:
 
     @contextlib.contextmanager
     def frozen(self):
-        """Keep connections open, but let nothing be read nor answered."""
+        """Keep connections open, but let nothing be read nor answered; it may be killed meanwhile."""
         self._process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            if self._process is not None:
+                self._process.send_signal(signal.SIGCONT)
 
     @property
     def log(self):
@@ -139,29 +146,37 @@ class Subscriber:
     topic : str
         A filter, with wildcards.
     username, password : str or None
+    session : str or None
+        Name under which the broker remembers the subscription.
+    qos : int
+        With 0 it never answers, so nothing that a killed broker has sent is lost with its connection.
     """
 
     _SENTINEL = "subscriber/settled"
 
-    def __init__(self, broker, topic="#", *, username=None, password=None):
+    def __init__(self, broker, topic="#", *, username=None, password=None, session=None, qos=1):
         self._topic = topic
+        self._qos = qos
         self._messages = []
         self._settled = 0
         self._subscribed = False
         self._changed = threading.Condition()
-        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, client_id=session or "", clean_session=session is None
+        )
         self._client.username_pw_set(username, password)
         if broker.ca_file is not None:
             self._client.tls_set(broker.ca_file)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
+        self._client.on_disconnect = self._on_disconnect
         self._client.reconnect_delay_set(1, 1)
         self._client.connect(broker.host, broker.port)
 
     def __enter__(self):
         self._client.loop_start()
-        self._wait(lambda: self._subscribed)
+        self.wait_until_back()
         return self
 
     def __exit__(self, *_):
@@ -185,6 +200,10 @@ class Subscriber:
             self._wait(lambda: len(self.texts(topic)) >= count)
         return self.texts(topic)
 
+    def wait_until_back(self):
+        """Wait until the broker has taken the subscription, again after it was away."""
+        self._wait(lambda: self._subscribed)
+
     def settle(self):
         """Wait until everything that the broker had when this was called has come."""
         wanted = self._settled + 1
@@ -197,7 +216,11 @@ class Subscriber:
             assert came, f"still not true after {PATIENCE} s; so far: {self._messages}"
 
     def _on_connect(self, client, *_):
-        client.subscribe([(self._topic, 1), (self._SENTINEL, 1)])
+        client.subscribe([(self._topic, self._qos), (self._SENTINEL, 1)])
+
+    def _on_disconnect(self, *_):
+        with self._changed:
+            self._subscribed = False
 
     def _on_subscribe(self, *_):
         with self._changed:

@@ -96,13 +96,13 @@ class Journal:
             rows = self._connection.execute(
                 "SELECT put_at, sum, content FROM lasting ORDER BY put_at"
             ).fetchall()
+            self.lasting = [_letter(n - len(rows) + 1, *row) for n, row in enumerate(rows)]
+            """Starts, from earlier runs, of events that never ended; numbered for the ends to come."""
             undo.pop_all()
         self.count = count
         """Letters in the file."""
         self.bytes = size
         """What they take up, without SQLite's own share."""
-        self.lasting = [_letter(n - len(rows) + 1, *row) for n, row in enumerate(rows)]
-        """Starts, from earlier runs, of events that never ended; numbered for the ends that must follow."""
         self._before = last + len(rows)
 
     def write(self, new: Collection[Letter], gone: Iterable[int]) -> None:

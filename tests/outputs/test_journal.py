@@ -132,6 +132,14 @@ def test_a_letter_that_was_changed_is_not_given_out(path):
         journal.read(1)
 
 
+def test_a_start_that_was_changed_breaks_the_file_and_leaves_nobody_with_it(path):
+    fill(path, letter(1), gone=[1])
+    overwrite(path, b"glass", b"grass")
+    for _ in range(2):
+        with pytest.raises(BrokenJournalError, match="not what was written"):
+            Journal(path)
+
+
 def test_a_file_of_another_version_is_not_touched(path):
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as other:

@@ -405,3 +405,92 @@ def test_two_monitors_with_other_nodes_share_a_broker(broker, subscriber):
     with connected(make(broker.port)), connected(second):
         subscriber.wait_for(STATUS, "online")
         subscriber.wait_for("home/sounds/kitchen/status", "online")
+
+
+def outbox(tmp_path):
+    return tmp_path / "state" / "outbox.sqlite"
+
+
+def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever_is_configured_now(
+    tmp_path, broker, subscriber
+):
+    before = make(free_port(), journal=outbox(tmp_path))
+    before.put(started())
+    before.put(ended(started()))
+    run_to_the_end(before)
+    assert (before.waiting, before.published) == (2, 0)
+    other = LabelConfig(id="dog", name="Hound", prompts=("a hound",))
+    with running(make(broker.port, journal=outbox(tmp_path), labels=[other], base_topic="x")) as mqtt:
+        mqtt.put(started(1, label="dog"))
+        subscriber.wait_for("x/livingroom/mic0/event")
+        eventually(lambda: mqtt.published == 3)
+    start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
+    assert (start["event_id"], start["phase"], start["late"]) == (started().id, "start", True)
+    assert (end["event_id"], end["phase"], end["late"]) == (started().id, "end", True)
+    assert (start["label"], start["threshold"], end["duration_s"]) == ("Glass breaking", 0.6, 5.0)
+    topics = [message.topic for message in subscriber.messages() if message.topic.endswith("/event")]
+    assert topics == [f"{MIC}/event", f"{MIC}/event", "x/livingroom/mic0/event"]
+    assert mqtt.waiting == 0
+
+
+def test_what_has_been_acknowledged_is_not_delivered_again_by_the_next_run(tmp_path, broker, subscriber):
+    for number in range(2):
+        mqtt = make(broker.port, journal=outbox(tmp_path))
+        mqtt.put(started(number))
+        mqtt.put(ended(started(number)))
+        run_to_the_end(mqtt)
+        assert (mqtt.published, mqtt.waiting) == (2, 0)
+    subscriber.settle()
+    assert phases(subscriber) == [(n, phase) for n in "01" for phase in ("start", "end")]
+
+
+def test_an_event_during_which_the_monitor_was_killed_ends_after_the_restart(tmp_path, broker, subscriber):
+    program = f"""
+import os, signal
+from pathlib import Path
+from tests.broker import eventually
+from tests.outputs.test_mqtt import connected, make, started
+with connected(make({broker.port}, journal=Path({str(outbox(tmp_path))!r}))) as mqtt:
+    mqtt.put(started())
+    eventually(lambda: mqtt.published == 1 and not mqtt.waiting)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    with connected(make(broker.port, journal=outbox(tmp_path))):
+        subscriber.wait_for(f"{MIC}/event", count=2)
+    start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
+    assert {key: end[key] for key in end if end[key] != start[key]} == {
+        "phase": "end",
+        "reason": "restart",
+        "published_ts": end["published_ts"],
+        "latency_s": None,
+        "late": True,
+    }
+    assert broker.retained()[f"{GLASS}/state"] == "OFF"
+    run_to_the_end(make(broker.port, journal=outbox(tmp_path)))
+    subscriber.settle()
+    assert len(subscriber.texts(f"{MIC}/event")) == 2
+
+
+def test_a_broker_that_is_killed_in_mid_publish_gets_again_what_it_did_not_acknowledge(tmp_path, broker):
+    with connected(make(broker.port, journal=outbox(tmp_path))) as mqtt:
+        with broker.frozen():
+            mqtt.put(started())
+            eventually(lambda: mqtt._backlog._taken == {1})
+            mqtt.put(ended(started()))
+            broker.kill()
+        eventually(lambda: not mqtt.connected)
+        assert (mqtt.published, mqtt.waiting) == (0, 2)
+        broker.start()
+        eventually(lambda: mqtt.published == 2)
+    assert mqtt.waiting == 0
+
+
+def test_events_go_out_though_the_disk_is_full(full_disk, broker, subscriber, caplog):
+    with connected(make(broker.port, journal=full_disk / "outbox.sqlite")) as mqtt:
+        mqtt.put(started())
+        mqtt.put(ended(started()))
+        subscriber.wait_for(f"{MIC}/event", count=2)
+        eventually(lambda: mqtt.published == 2)
+    assert (mqtt.waiting, mqtt.dropped) == (0, 0)
+    assert sum("events wait in memory only" in record.getMessage() for record in caplog.records) == 1
