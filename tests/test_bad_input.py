@@ -1,5 +1,6 @@
 """Bad input: one clear line, the right exit code, and nothing is lost that was good."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from monitor.outputs.journal import Journal
 from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor, windows_in
 
 RATE = 48_000
@@ -143,7 +145,7 @@ def test_an_unknown_key_is_one_line_with_its_place(tmp_path):
     assert "labels" in line
 
 
-def test_a_port_that_is_not_mqtt_is_one_line_and_the_undelivered_are_counted(tmp_path):
+def test_a_port_that_is_not_mqtt_is_one_line_and_the_undelivered_are_counted_and_kept(tmp_path):
     class Talk(socketserver.BaseRequestHandler):
         def handle(self):
             self.request.recv(100)
@@ -160,7 +162,8 @@ def test_a_port_that_is_not_mqtt_is_one_line_and_the_undelivered_are_counted(tmp
         server.shutdown()
     assert done.returncode == 69
     assert f"127.0.0.1:{port}" in lines(done)[-1]
-    assert "not delivered" in lines(done)[-1]
+    with contextlib.closing(Journal(tmp_path / "state" / "outbox.sqlite")) as journal:
+        assert f"{journal.count} messages were not delivered" in lines(done)[-1]
     assert sum("does not speak MQTT" in line for line in lines(done)[:-1]) == 1
 
 
