@@ -47,6 +47,8 @@ class Broker:
         Name to password; None lets everyone in.
     tls : bool
         Whether to speak TLS only, with a certificate for 127.0.0.1 and localhost that `ca_file` vouches for.
+    certificates : bool
+        Whether to let in only who shows a certificate, as in `cert_file` with its `key_file`; with tls.
     sessions : bool
         Whether to remember, from the last `stop` on, who has subscribed with a session, and to keep every
         message for them while they are away.
@@ -54,9 +56,11 @@ class Broker:
 
     host = "127.0.0.1"
 
-    def __init__(self, directory, *, users=None, tls=False, sessions=False):
+    def __init__(self, directory, *, users=None, tls=False, certificates=False, sessions=False):
         self.port = free_port()
         self.ca_file = directory / "ca.pem" if tls else None
+        self.cert_file = directory / "client.pem"
+        self.key_file = directory / "client.key"
         self._process = None
         self._log = directory / "mosquitto.log"
         self._file = directory / "mosquitto.conf"
@@ -68,6 +72,8 @@ class Broker:
             _certify(directory)
             lines += [f"cafile {self.ca_file}", f"certfile {directory / 'server.pem'}"]
             lines.append(f"keyfile {directory / 'server.key'}")
+        if certificates:
+            lines.append("require_certificate true")
         if sessions:
             lines += ["persistence true", f"persistence_location {directory}/", "autosave_interval 0"]
             lines += ["queue_qos0_messages true", "max_queued_messages 0"]
@@ -245,14 +251,15 @@ def _passwords(path, users):
 
 
 def _certify(directory):
-    """Make a certificate authority and a certificate for 127.0.0.1 and localhost."""
+    """Make a certificate authority, a certificate for 127.0.0.1 and localhost, and one for a client."""
 
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
 
     key = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
     openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
-    openssl("req", *key[:3], "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1")
     (directory / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    signed = ["-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
-    openssl("x509", *signed, "-days", "2", "-extfile", "names", "-out", "server.pem")
+    signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+    for who in ("server", "client"):
+        openssl("req", *key[:3], "-keyout", f"{who}.key", "-out", f"{who}.csr", "-subj", "/CN=127.0.0.1")
+        openssl("x509", "-req", "-in", f"{who}.csr", *signed, "-out", f"{who}.pem")

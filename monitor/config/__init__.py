@@ -4,7 +4,7 @@ from monitor.config.advice import warnings
 from monitor.config.arguments import replace_labels, replace_sources, source_from_argument
 from monitor.config.listening import LabelConfig, SourceConfig, confirmations
 from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, WindowConfig
-from monitor.config.password import read_password
+from monitor.config.password import find_secret, read_password
 from monitor.config.text import example, json_schema, load
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "WindowConfig",
     "confirmations",
     "example",
+    "find_secret",
     "json_schema",
     "load",
     "read_password",

@@ -92,6 +92,14 @@ class MqttConfig(Section):
     ca_file: FilePath | None = Field(
         default=None, description="Certificates to trust; unset: those of the system. Needs tls."
     )
+    cert_file: FilePath | None = Field(
+        default=None, description="Certificate to show to the broker; unset: none. Needs tls."
+    )
+    key_file: FilePath | None = Field(
+        default=None,
+        description="Its private key, without a passphrase; a relative name is looked for among the systemd "
+        "credentials first. Unset: it is in cert_file.",
+    )
     username: str | None = Field(default=None, min_length=1, description="User; unset: anonymous.")
     password_file: FilePath | None = Field(
         default=None,
@@ -126,11 +134,18 @@ class MqttConfig(Section):
         description="Size of all events that wait; the oldest are dropped beyond it.",
     )
 
-    @field_validator("ca_file")
+    @field_validator("ca_file", "cert_file")
     @classmethod
     def _has_tls(cls, path: Path | None, others: ValidationInfo) -> Path | None:
         if path is not None and others.data.get("tls") is False:
             raise fault("is of use only with tls: true")
+        return path
+
+    @field_validator("key_file")
+    @classmethod
+    def _has_certificate(cls, path: Path | None, others: ValidationInfo) -> Path | None:
+        if path is not None and others.data.get("cert_file", "") is None:
+            raise fault("is of use only with a cert_file")
         return path
 
     @field_validator("password_file", "password_env")

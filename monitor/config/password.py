@@ -20,8 +20,7 @@ def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ)
     mqtt : MqttConfig
         Names the file or the variable.
     environment : mapping
-        ``CREDENTIALS_DIRECTORY`` is where systemd puts what the unit loads with ``LoadCredential=``;
-        a relative ``password_file`` is looked for there first.
+        For the variable, and for `find_secret`.
 
     Raises
     ------
@@ -37,11 +36,21 @@ def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ)
             )
         return password
     if mqtt.password_file is not None:
-        return _read(_find(mqtt.password_file, environment.get("CREDENTIALS_DIRECTORY")))
+        return _read(find_secret(mqtt.password_file, environment))
     return None
 
 
-def _find(path: Path, credentials: str | None) -> Path:
+def find_secret(path: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where a secret is: a relative path is looked for among the credentials of systemd first.
+
+    Parameters
+    ----------
+    path : Path
+        As configured.
+    environment : mapping
+        ``CREDENTIALS_DIRECTORY`` is where systemd puts what the unit loads with ``LoadCredential=``.
+    """
+    credentials = environment.get("CREDENTIALS_DIRECTORY")
     if credentials and not path.is_absolute() and (Path(credentials) / path).exists():
         return Path(credentials) / path
     return path

@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -19,13 +20,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from monitor.config import MqttConfig
+from monitor.config import MqttConfig, find_secret
 from monitor.types import ConfigError
 
 CONNECT_SECONDS = 5.0
 """Given to TCP, and again to TLS."""
 
 NOT_MQTT = "does not speak MQTT ({}): check mqtt.host, mqtt.port and mqtt.tls"
+NO_WORD = (
+    "closed the connection right after the TLS handshake: does it ask for mqtt.cert_file, and is it MQTT?"
+)
 NOT_TLS = "failed the TLS handshake ({}): check that mqtt.port is the one for TLS"
 
 
@@ -161,6 +165,8 @@ class Connection:
     ) -> None:
         if self._closed:
             why = None
+        elif not self._accepted and self._tls:
+            why = NO_WORD  # with TLS 1.3 a broker judges our certificate after our side of the handshake
         elif not self._accepted:
             why = NOT_MQTT.format("it closed the connection without an MQTT answer")
         elif str(reason) == "Keep alive timeout":
@@ -187,12 +193,12 @@ def address(config: MqttConfig) -> str:
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
-    """Whom to trust; None if the connection is not encrypted.
+    """Whom to trust and who we are; None if the connection is not encrypted.
 
     Raises
     ------
     ConfigError
-        If ``ca_file`` holds no certificates.
+        If ``ca_file``, ``cert_file`` or ``key_file`` does not hold what it should.
     """
     if not config.tls:
         return None
@@ -202,8 +208,27 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
         raise ConfigError(f"mqtt.ca_file: {config.ca_file}: holds no certificates in PEM format") from error
     except OSError as error:
         raise ConfigError(f"mqtt.ca_file: {config.ca_file}: cannot be read: {error.strerror}") from error
+    if config.cert_file is not None:
+        _load_certificate(context, config.cert_file, config.key_file)
     context.sslsocket_class = _TlsSocket
     return context
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    key = certificate if key is None else find_secret(key)
+    for name, path in (("cert_file", certificate), ("key_file", key)):
+        try:
+            path.open("rb").close()  # ssl does not say which of the two it could not read
+        except OSError as error:
+            raise ConfigError(f"mqtt.{name}: {path}: cannot be read: {error.strerror}") from error
+    try:
+        # A passphrase would be asked for on the terminal, which a service does not have.
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"mqtt.cert_file: {certificate} and {key} are no certificate and its private key in PEM format "
+            "without a passphrase"
+        ) from error
 
 
 class _TlsSocket(ssl.SSLSocket):

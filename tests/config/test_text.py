@@ -216,6 +216,8 @@ mqtt:
         ),
         ("mqtt:\n  base_topic: ''", '2: mqtt.base_topic: is empty; the default is "clap-monitor"'),
         ("mqtt:\n  ca_file: a.pem", "2: mqtt.ca_file: is of use only with tls: true"),
+        ("mqtt:\n  cert_file: a.pem", "2: mqtt.cert_file: is of use only with tls: true"),
+        ("mqtt:\n  tls: true\n  key_file: a.key", "3: mqtt.key_file: is of use only with a cert_file"),
         ("mqtt:\n  password_env: A", "2: mqtt.password_env: is of use only with a username"),
         (
             "mqtt:\n  username: me\n  password_file: a\n  password_env: A",

@@ -2,8 +2,10 @@
 
 import queue
 import socket
+import subprocess
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -204,6 +206,37 @@ def test_no_tls_with_a_broker_that_wants_it_is_no_mqtt(tmp_path):
 )
 def test_every_failure_is_told_in_plain_words(error, words):
     assert words in explain(error, tls=False)
+
+
+def test_a_certificate_lets_us_in_where_one_is_wanted(tmp_path, monkeypatch):
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with Broker(tmp_path, tls=True, certificates=True) as broker:
+        config = {"tls": True, "ca_file": broker.ca_file, "cert_file": broker.cert_file}
+        watched = Watched(port=broker.port, **config, key_file=Path("client.key"))
+        assert (watched.next(), watched.next()) == (Opened(), Accepted())
+        watched.connection.close()
+        watched.until_end()
+
+
+def test_without_a_certificate_a_broker_that_wants_one_says_no_word(tmp_path):
+    with Broker(tmp_path, tls=True, certificates=True) as broker:
+        why = Watched(port=broker.port, tls=True, ca_file=broker.ca_file).until_end()[-1].why
+    assert "does it ask for mqtt.cert_file" in why
+
+
+def test_a_certificate_without_its_key_is_a_fault_of_the_configuration(tmp_path):
+    broker = Broker(tmp_path, tls=True)
+    files = {"host": "broker", "tls": True, "cert_file": broker.cert_file}
+    with pytest.raises(ConfigError, match=r"mqtt.key_file: .*none: cannot be read: No such file"):
+        tls_context(MqttConfig(**files, key_file=tmp_path / "none"))
+    for key_file in (None, tmp_path / "server.key"):
+        with pytest.raises(ConfigError, match=r"mqtt.cert_file: .*client.pem and .* are no certificate and"):
+            tls_context(MqttConfig(**files, key_file=key_file))
+    locked = tmp_path / "locked.key"
+    command = ["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", broker.key_file, "-out", locked]
+    subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(ConfigError, match="without a passphrase"):
+        tls_context(MqttConfig(**files, key_file=locked))
 
 
 def test_a_ca_file_that_is_none_is_a_fault_of_the_configuration(tmp_path):
