@@ -433,6 +433,13 @@ def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever
     assert mqtt.waiting == 0
 
 
+def test_to_put_an_event_touches_no_disk(tmp_path):
+    mqtt = make(free_port(), journal=outbox(tmp_path))
+    mqtt.put(started())
+    assert mqtt.waiting == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_has_been_acknowledged_is_not_delivered_again_by_the_next_run(tmp_path, broker, subscriber):
     for number in range(2):
         mqtt = make(broker.port, journal=outbox(tmp_path))
