@@ -70,9 +70,10 @@ class Life:
 
 
 @contextlib.contextmanager
-def troubled(broker, subscriber, chance):
+def troubled(broker, subscriber):
     """Stop or kill the broker and start it again, over and over, for as long as this lasts."""
     over = threading.Event()
+    chance = random.Random(5)
 
     def trouble():
         while not over.wait(chance.uniform(0, 1.5)):
@@ -104,7 +105,7 @@ def told(tmp_path_factory):
         broker.stop()  # from now on it knows the session, however it ends
         broker.start()
         subscriber.wait_until_back()
-        with troubled(broker, subscriber, chance):
+        with troubled(broker, subscriber):
             for number in range(KILLS):
                 life = Life(broker.port, directory / "outbox.sqlite", number)
                 lives.append(life)
