@@ -35,8 +35,8 @@ def main() -> None:
             step.add_argument("--hours", type=float, default=28.0, help="of soundscapes, 0.35 GB each")
         if name in ("text", "train"):
             step.add_argument("--minutes", type=float, required=True, help="stop after this long")
-        if name == "text":
-            step.add_argument("--start", type=Path, help="a checkpoint of ours whose words to begin with")
+        if name in ("text", "train"):
+            step.add_argument("--start", type=Path, help="a checkpoint of ours to begin with, not nothing")
         if name == "train":
             step.add_argument("--processes", type=int, default=2, help="one thread each")
     arguments = vars(parser.parse_args())

@@ -22,7 +22,7 @@ from training.minilm import embed
 from training.places import Places
 from training.teacher import Teacher, load_teacher
 from training.tokens import load_tokenizer, make_tokenizer, save_vocabulary
-from training.tower import student_config
+from training.tower import student_config, text_half
 from training.wordnet import everyday_words
 
 LOG = logging.getLogger(__name__)
@@ -185,12 +185,6 @@ def draw_weights(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     weights[kept_back] = 0
     weights[bank.held_out] = 0
     return weights, kept_back
-
-
-def text_half(model: ClapModel) -> dict[str, Tensor]:
-    """Weights of the text tower of a checkpoint."""
-    names = ("text_model.", "text_projection.")
-    return {name: value for name, value in model.state_dict().items() if name.startswith(names)}
 
 
 @torch.no_grad()

@@ -65,6 +65,20 @@ def student_config(vocabulary: int) -> ClapConfig:
     )
 
 
+def audio_half(model: ClapModel) -> dict[str, Tensor]:
+    """Weights of the audio tower of a checkpoint."""
+    return _of(model, ("audio_model.", "audio_projection."))
+
+
+def text_half(model: ClapModel) -> dict[str, Tensor]:
+    """Weights of the text tower of a checkpoint."""
+    return _of(model, ("text_model.", "text_projection."))
+
+
+def _of(model: ClapModel, names: tuple[str, ...]) -> dict[str, Tensor]:
+    return {name: value for name, value in model.state_dict().items() if name.startswith(names)}
+
+
 class AudioTower(torch.nn.Module):
     """The audio half of a ClapModel, with the input normalisation fixed from data."""
 

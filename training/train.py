@@ -12,11 +12,13 @@ import logging
 import os
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
+from transformers import ClapModel
 
 from training import geometry as g
 from training import runlog
@@ -29,7 +31,7 @@ from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
 from training.teacher import load_teacher
-from training.tower import AudioTower
+from training.tower import AudioTower, audio_half
 
 LOG = logging.getLogger(__name__)
 BATCH = 32
@@ -48,23 +50,23 @@ STOPPED = 9.0
 """Part of a run that is over because somebody wished so."""
 
 
-def train(places: Places, minutes: float, processes: int) -> None:
-    """Train for ``minutes``, from the last saved state if there is one."""
+def train(places: Places, minutes: float, processes: int, start: Path | None) -> None:
+    """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing."""
     if processes == 1:
-        _work(0, 1, places, minutes)
+        _work(0, 1, places, minutes, start)
     else:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29411"}
-        spawn(_work, (processes, places, minutes), nprocs=processes)
+        spawn(_work, (processes, places, minutes, start), nprocs=processes)
 
 
-def _work(rank: int, processes: int, places: Places, minutes: float) -> None:
+def _work(rank: int, processes: int, places: Places, minutes: float, start: Path | None) -> None:
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if processes > 1:
         os.setsid()  # Linux shares the cores out by session: two of them, two shares
         dist.init_process_group("gloo", rank=rank, world_size=processes)
     run = Run(places, rank, processes)
-    run.resume()
+    run.resume(start)
     run.go(minutes)
     if processes > 1:
         dist.destroy_process_group()
@@ -98,8 +100,8 @@ class Run:
         )
         self._step = self._passes = 0
 
-    def resume(self) -> None:
-        """Load the state before the rate last fell, with new random draws."""
+    def resume(self, start: Path | None) -> None:
+        """Load the state before the rate last fell, with new random draws; else a checkpoint's weights."""
         path = self._folder / "audio.pt"
         if path.exists():
             state = torch.load(path, weights_only=True)
@@ -108,6 +110,10 @@ class Run:
             self._optimiser.load_state_dict(state["optimiser"])
             self._step, self._passes = state["step"], state["passes"]
             LOG.info("resumed after %d windows", self._passes)
+        elif start is not None:
+            weights = audio_half(ClapModel.from_pretrained(start, dtype=torch.float32))
+            self._tower.load_state_dict(weights)
+            self._average.load_state_dict(weights)
         self._seed(self._step)
 
     def go(self, minutes: float) -> None:

@@ -17,9 +17,9 @@ from training.export import export, newest
 from training.losses import compare
 from training.places import Places
 from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_map
-from training.text import draw_weights, text_half
+from training.text import draw_weights
 from training.tokens import choose, save_vocabulary, wrap
-from training.tower import AudioTower, student_config
+from training.tower import AudioTower, audio_half, student_config, text_half
 from training.train import FALL, TOP_RATE, WARM_STEPS, follow, rate_at
 
 WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
@@ -134,6 +134,15 @@ def test_a_batch_without_names_has_no_naming_loss():
     losses = compare(torch.ones(2, DIM) / DIM**0.5, torch.zeros(g.CLASSES + 2, DIM), batch, teacher)
     assert float(losses.naming) == 0
     assert float(losses.presence) == 0
+
+
+def test_sound_begins_with_that_of_a_checkpoint(tower):
+    whole = ClapModel(student_config(len(WORDS))).eval()
+    begun = copy.deepcopy(tower)
+    begun.load_state_dict(audio_half(whole))
+    with torch.inference_mode():
+        theirs = whole.get_audio_features(windows()).pooler_output
+        torch.testing.assert_close(begun.eval()(windows()), theirs, atol=1e-5, rtol=0)
 
 
 def test_words_begin_with_those_of_a_checkpoint():
