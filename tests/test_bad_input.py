@@ -156,7 +156,7 @@ def test_a_port_that_is_not_mqtt_is_one_line_and_the_undelivered_are_counted_and
         port = server.server_address[1]
         (tmp_path / "own.yaml").write_text(f"mqtt: {{host: 127.0.0.1, port: {port}}}\n")
         done = clap_monitor(
-            "run", "--config", "own.yaml", "--source", DEMO, "--label", "a helicopter", "--fast",
+            "run", "--config", "own.yaml", "--source", DEMO, "--label", "a rooster crowing", "--fast",
             cwd=tmp_path,
         )  # fmt: skip
         server.shutdown()
@@ -198,12 +198,18 @@ def test_a_directory_without_permission_is_one_line(tmp_path, key):
     )
 
 
-def test_a_full_disk_for_recordings_is_one_line_and_the_events_go_on(tmp_path, full_disk):
+def test_a_full_disk_for_recordings_is_said_at_the_start_and_at_the_first_clip_and_the_events_go_on(
+    tmp_path, full_disk
+):
     (tmp_path / "own.yaml").write_text(f"clips: {{enabled: true}}\nrecordings: {full_disk}\n")
     done = clap_monitor(
-        "run", "--config", "own.yaml", "--source", DEMO, "--label", "a helicopter", "--fast",
+        "run", "--config", "own.yaml", "--source", DEMO, "--label", "a rooster crowing", "--fast",
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "start  a helicopter" in done.stdout
-    assert done.stderr.count("No space left on device") == 1
+    assert "start  a rooster crowing" in done.stdout
+    said = [line.partition("small: ")[2] for line in lines(done) if "No space left" in line]
+    assert said == [
+        "nothing can be kept: No space left on device",
+        "no clip can be written: No space left on device",
+    ]

@@ -136,7 +136,7 @@ def test_a_run_with_log_json_writes_nothing_else_to_standard_error(tmp_path):
     (tmp_path / "own.yaml").write_text("log_level: debug\n")
     command = ["run", "--config", "own.yaml", "--source", str(ROOT / "recordings/demo.flac")]
     done = subprocess.run(
-        [*COMMAND, *command, "--label", "a helicopter", "--fast", "--log-json"],
+        [*COMMAND, *command, "--label", "a rooster crowing", "--fast", "--log-json"],
         cwd=tmp_path,
         capture_output=True,
         env=ENVIRONMENT,
