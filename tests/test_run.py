@@ -107,8 +107,8 @@ def test_raw_samples_on_standard_input_give_what_the_file_gives(replay, tmp_path
 
 def test_a_label_is_its_own_sentence_and_needs_no_configuration(tmp_path):
     done = clap_monitor(
-        "run", "--source", DEMO, "--label", "a rooster crowing", "--label", "glass breaking", "--fast", "--json",
-        cwd=tmp_path,
+        "run", "--source", DEMO, "--label", "a rooster crowing", "--label", "glass breaking",
+        "--fast", "--json", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     names = {event["label"] for event in events_of(done)}
