@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from monitor.status import Health
-from tests.broker import Broker, Subscriber, eventually
+from tests.broker import Broker, Subscriber, eventually, free_port
 from tests.outputs.test_mqtt import (
     CONFIG,
     GLASS,
@@ -177,3 +177,34 @@ def test_a_file_of_what_was_announced_that_is_broken_is_begun_anew(tmp_path, bro
         eventually(lambda: CONFIG in broker.retained())
     assert "announced.json: not readable" in caplog.text
     assert CONFIG in json.loads(path.read_text())["announced"]
+
+
+def test_when_home_assistant_starts_everything_is_said_again_but_not_for_a_birth_that_is_retained(broker):
+    with Subscriber(broker) as subscriber:
+        subscriber._client.publish("homeassistant/status", "online", qos=1, retain=True)
+        with connected(make(broker.port)):
+            subscriber.wait_for(STATUS, "online")
+            for text in ("offline", "\udcff", "online"):
+                subscriber._client.publish("homeassistant/status", text.encode(errors="replace"), qos=1)
+            subscriber.wait_for(STATUS, "online", "online")
+            assert len(subscriber.texts(CONFIG)) == len(subscriber.texts(f"{GLASS}/state")) == 2
+
+
+def test_what_waited_fires_no_trigger_and_the_broker_counts_as_late(tmp_path, broker):
+    before = make(free_port(), journal=journal(tmp_path))
+    before.put(started())
+    with running(before):
+        pass
+    with Subscriber(broker) as subscriber, connected(make(broker.port, journal=journal(tmp_path))):
+        subscriber.wait_for(f"{NODE}/health", '{"late":true}')
+        assert json.loads(subscriber.texts(f"{MIC}/event")[0])["late"]
+        assert subscriber.texts(f"{GLASS}/trigger") == []
+
+
+def test_what_stays_the_same_keeps_the_file_as_it_is(tmp_path, broker):
+    for _ in range(2):
+        with connected(make(broker.port, journal=journal(tmp_path))):
+            eventually(lambda: CONFIG in broker.retained())
+    content = json.loads(journal(tmp_path).with_name("announced.json").read_text())
+    assert set(content["announced"]) == {CONFIG}
+    assert set(content["retained"]) == set(broker.retained()) - {CONFIG}
