@@ -215,11 +215,13 @@ class Daemon:
         tick = min(TICK_SECONDS, (systemd.watchdog_seconds() or 2 * TICK_SECONDS) / 2)
         while not self._stop.wait(tick):
             now = time.monotonic()
+            for name in liveness.fell_behind(now):
+                log.warning("%s: windows are left out: the model is slower than the hop", name)
             if self._mqtt is not None:
                 for name in self.status:
                     self._mqtt.source(name, online=liveness.hears(name))
-            for name in liveness.fell_behind(now):
-                log.warning("%s: windows are left out: the model is slower than the hop", name)
+                    health = liveness.health(name, now, rate=self.hearing.rate, hop=self.hearing.hop)
+                    self._mqtt.health(name, health)
             factor = self.summary().real_time_factor
             liveness.tell(one_line(list(self.status.values()), len(self._labels), factor), now)
         liveness.stopping()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from monitor import systemd
-from monitor.status import Progress, SourceStatus
+from monitor.status import Health, Progress, SourceStatus
 from monitor.threads import ThreadGroup
 
 EXTENSION_SECONDS = 60.0
@@ -120,6 +120,26 @@ class Liveness:
     def fell_behind(self, now: float) -> list[str]:
         """Names of the sources of which windows are left out, each once for a stretch of lateness."""
         return [name for name, progress in self._progress.items() if progress.fell_behind(now)]
+
+    def health(self, name: str, now: float, *, rate: int, hop: int) -> Health:
+        """Say what is wrong with a source; `fell_behind` is to be asked before.
+
+        Parameters
+        ----------
+        name : str
+        now : float
+            Monotonic seconds.
+        rate : int
+            Hz.
+        hop : int
+            Samples from one window to the next.
+        """
+        status = self._sources[name]
+        return Health(
+            deaf=None if status.deaf_since is None else status.trouble or "no audio arrives",
+            overloaded=self._progress[name].behind(now),
+            dropped_seconds=(status.lost + status.skipped * hop) / rate,
+        )
 
     def _hears_or_waits(self) -> bool:
         """A window has been through the analysis, or there is none because no device is there yet."""

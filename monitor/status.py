@@ -61,6 +61,18 @@ class SourceStatus:
         return news
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is wrong with one source at the moment."""
+
+    deaf: str | None = None
+    """Why no audio arrives; None while it does."""
+    overloaded: bool = False
+    """Windows are being left out."""
+    dropped_seconds: float = 0.0
+    """Audio since the start that was lost on the way or left out."""
+
+
 _STRETCH_SECONDS = 60.0
 """Windows left out within this time of each other are one stretch of lateness."""
 
@@ -111,6 +123,10 @@ class Progress:
         news = now - self._skipped_at > _STRETCH_SECONDS
         self._skipped, self._skipped_at = self._status.skipped, now
         return news
+
+    def behind(self, now: float) -> bool:
+        """Tell whether a stretch of lateness, as `fell_behind` saw it, is not over."""
+        return now - self._skipped_at <= _STRETCH_SECONDS
 
 
 def one_line(sources: list[SourceStatus], labels: int, real_time_factor: float) -> str:

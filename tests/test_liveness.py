@@ -228,3 +228,15 @@ def test_a_supervisor_hears_ready_and_watchdog_while_a_microphone_is_awaited(tmp
         daemon.stop()
         thread.join(20)
     assert not thread.is_alive()
+
+
+def test_the_health_of_a_source_names_why_it_is_deaf_and_what_was_lost():
+    status = SourceStatus("mic", lost=8, skipped=3)
+    liveness = Liveness({"mic": status}, 10, 0, notify=lambda *_: None)
+    status.deaf("unplugged")
+    assert liveness.fell_behind(1) == ["mic"]
+    health = liveness.health("mic", 2, rate=4, hop=2)
+    assert (health.deaf, health.overloaded, health.dropped_seconds) == ("unplugged", True, 3.5)
+    status.hears()
+    health = liveness.health("mic", 100, rate=4, hop=2)
+    assert (health.deaf, health.overloaded) == (None, False)

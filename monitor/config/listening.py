@@ -21,6 +21,39 @@ KEYS_OF_KIND = {
 }
 
 
+DeviceClass = Literal[
+    "battery",
+    "battery_charging",
+    "carbon_monoxide",
+    "cold",
+    "connectivity",
+    "door",
+    "garage_door",
+    "gas",
+    "heat",
+    "light",
+    "lock",
+    "moisture",
+    "motion",
+    "moving",
+    "occupancy",
+    "opening",
+    "plug",
+    "power",
+    "presence",
+    "problem",
+    "running",
+    "safety",
+    "smoke",
+    "sound",
+    "tamper",
+    "update",
+    "vibration",
+    "window",
+]
+"""What a binary sensor of Home Assistant can be about; it refuses an entity of any other class."""
+
+
 class SourceConfig(Section):
     """One thing to listen to."""
 
@@ -123,6 +156,9 @@ class LabelConfig(Section):
         description="Time after an event in which no other one of this label starts.",
     )
     enabled: bool = Field(default=True, description="Whether to listen for it.")
+    device_class: DeviceClass = Field(
+        default="sound", description="Device class of its binary sensor in Home Assistant."
+    )
     clips: bool = Field(default=True, description="Whether to record it, if clips are enabled at all.")
 
     @property

@@ -115,6 +115,12 @@ class MqttConfig(Section):
     base_topic: Annotated[str, StringConstraints(max_length=200), AfterValidator(rules.check_base_topic)] = (
         Field(default="clap-monitor", description="First part of every topic.")
     )
+    discovery: bool = Field(
+        default=True, description="Whether to tell Home Assistant which entities there are."
+    )
+    discovery_prefix: Annotated[
+        str, StringConstraints(max_length=200), AfterValidator(rules.check_base_topic)
+    ] = Field(default="homeassistant", description="First part of the topics of Home Assistant's discovery.")
     qos: Annotated[Literal[0, 1, 2], BeforeValidator(rules.check_whole)] = Field(
         default=1, description="Delivery: 0 at most once, 1 at least once, 2 exactly once."
     )

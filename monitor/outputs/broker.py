@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -52,6 +52,14 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """Somebody said something under a topic that is listened to; what is retained is left out."""
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """There is no connection, or none any more; nothing follows."""
 
@@ -59,7 +67,7 @@ class Ended:
     """What the broker did, as in "refused the connection"; None if we closed it."""
 
 
-Notice = Opened | Accepted | Acknowledged | Ended
+Notice = Opened | Accepted | Acknowledged | Received | Ended
 
 
 class Connection:
@@ -82,6 +90,8 @@ class Connection:
         Topic under which the broker says ``offline`` if the connection breaks, retained; None leaves none.
     queue : int
         At most so many messages wait for the broker; more are never acknowledged.
+    listen : str or None
+        Topic under which others are listened to.
     """
 
     def __init__(
@@ -94,9 +104,11 @@ class Connection:
         tls: ssl.SSLContext | None,
         will: str | None,
         queue: int,
+        listen: str | None = None,
     ) -> None:
         self._notify = notify
         self._tls = tls is not None
+        self._listen = listen
         self._accepted = False
         self._closed = False
         self._client = client = Client(
@@ -113,6 +125,7 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         # `connect_async` and `loop_start`: the first failure too comes as a callback, in paho's thread.
         client.connect_async(config.host or "", config.port, config.keepalive_seconds)
@@ -143,6 +156,8 @@ class Connection:
             self._notify(self, Ended(_explain_refusal(reason)))
         else:
             self._accepted = True
+            if self._listen is not None:
+                client.subscribe(self._listen, qos=1)
             self._notify(self, Accepted())
 
     def _on_connect_fail(self, client: Client, _data: Any) -> None:
@@ -154,6 +169,11 @@ class Connection:
         self, _client: Client, _data: Any, message: int, _reason: ReasonCode, _more: Properties | None
     ) -> None:
         self._notify(self, Acknowledged(message))
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        if not message.retain:
+            text = message.payload.decode(errors="replace")  # it may be anything, from anyone
+            self._notify(self, Received(message.topic, text))
 
     def _on_disconnect(
         self,

@@ -14,7 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from monitor.outputs.broker import NOT_MQTT, Accepted, Acknowledged, Connection, Ended, Notice, Opened
+from monitor.outputs.broker import (
+    NOT_MQTT,
+    Accepted,
+    Acknowledged,
+    Connection,
+    Ended,
+    Notice,
+    Opened,
+    Received,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +71,8 @@ class Link(Generic[T]):
         """Why there is no connection, for people; None while there is one, and before the first attempt."""
         self.arrived: list[T] = []
         """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
+        self.heard: str | None = None
+        """The newest that was said under the topic listened to; whoever publishes takes it out."""
         self.ended = 0
         """Attempts that failed and connections that broke; a letter not acknowledged by then is forgotten."""
         self._connect = connect
@@ -151,6 +162,8 @@ class Link(Generic[T]):
                 sent = self._sent.pop(number, None)
                 if sent is not None and sent.letter is not None:
                     self.arrived.append(sent.letter)
+            case Received(_, text):
+                self.heard = text
             case Ended(why):
                 self._end(why)
 

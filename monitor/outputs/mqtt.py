@@ -3,8 +3,8 @@
 One thread, `Mqtt.run`, does all of it; the methods that other threads call only leave a note and wake
 it, so the analysis waits neither for the broker nor for the disk.  The thread puts an event into the
 backlog, which is a file, before it offers it to the broker, and takes it out when it has arrived.
-Of states only the newest counts.  Discovery for Home Assistant will be said in `_welcome`, where
-everything is said anew on every connection, and what the house commands will be heard by the link.
+Of states only the newest counts.  Discovery for Home Assistant and all states are said on every
+connection, and again when Home Assistant says that it has started.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from functools import partial
 from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
+from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
 from monitor.outputs.broker import Connection, address, tls_context
 from monitor.outputs.journal import Letter
 from monitor.outputs.link import Link
 from monitor.outputs.outbox import Outbox
-from monitor.outputs.payload import Topics, as_json, event_payload, newest_moment, stamped
+from monitor.outputs.payload import TRIGGER, Topics, as_json, event_payload, newest_moment, stamped
 from monitor.outputs.states import States
+from monitor.status import Health
 from monitor.types import Event
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class Mqtt:
     password : str or None
     journal : Path or None
         File in which events wait while the broker is away, also across restarts; None for memory alone.
+        Beside it is ``announced.json``, what the broker keeps of us.
     drain_seconds : float
         From `close` on, `run` takes at most so long.
 
@@ -79,12 +82,18 @@ class Mqtt:
         journal: Path | None = None,
         drain_seconds: float = 5.0,
     ) -> None:
-        self._qos = config.qos
-        self._node = node
-        self._model = model
+        self._qos, self._node, self._model = config.qos, node, model
         self._labels = {label.id: label for label in labels}
         self._topics = Topics(config.base_topic, node)
         self._address = address(config)
+        self._announcement = Announcement(
+            config,
+            self._topics,
+            labels=labels,
+            sources=sources,
+            model=model,
+            path=None if journal is None else journal.with_name("announced.json"),
+        )
         connect = partial(
             Connection,
             config,
@@ -92,7 +101,8 @@ class Mqtt:
             password=password,
             tls=tls_context(config),
             will=self._topics.status(),
-            queue=3 * WINDOW + 4 * (len(sources) + 1) * (len(labels) + 1),
+            queue=4 * WINDOW + 8 * (len(sources) + 1) * (len(labels) + 1) + 2 * self._announcement.most,
+            listen=self._announcement.birth,
         )
         self._link: Link[int] = Link(connect, address=self._address, silence_seconds=config.keepalive_seconds)
         self._states = States(self._topics, sources=sources, labels=self._labels, publish=self._link.publish)
@@ -109,10 +119,8 @@ class Mqtt:
         self._drain_seconds = drain_seconds
         self._closed_at = math.inf
         self._last_try = 0
-        self._published = 0
-        self._numbered = 0
-        self._dropped_before = 0
-        self._overflowing = False
+        self._published = self._numbered = 0
+        self._dropped_before, self._overflowing = 0, False
 
     def put(self, event: Event) -> None:
         """Send the start or the end of an event as soon as the broker can be reached; from one thread."""
@@ -137,6 +145,11 @@ class Mqtt:
     def source(self, name: str, *, online: bool) -> None:
         """Say whether a source hears anything."""
         if self._states.source(name, online=online):
+            self._link.wake()
+
+    def health(self, source: str, health: Health) -> None:
+        """Say what is wrong with a source."""
+        if self._states.health(source, health):
             self._link.wake()
 
     def level(self, source: str, dbfs: float) -> None:
@@ -195,7 +208,11 @@ class Mqtt:
                     self._states.say_sources()
                     for letter in self._backlog.take(WINDOW - self._link.unacknowledged):
                         self._send(letter)
+                    self._answer()
+                    self._states.say_healths()
                     self._states.say_levels()
+                    if not self._link.unacknowledged:
+                        self._announcement.confirm()
             self._take_leave()
             self._note()
 
@@ -225,19 +242,25 @@ class Mqtt:
 
     def _due(self) -> float:
         """Return the next moment, on the monotonic clock, at which something is to be done unasked."""
-        return min(self._drained_by(), self._states.level_due() if self.connected else math.inf)
+        return min(self._drained_by(), self._states.due() if self.connected else math.inf)
 
     def _welcome(self) -> None:
         """Say everything anew; what the last connection did not deliver will follow."""
-        log.info(
-            "mqtt: %s: connected; %d messages waited, %d were dropped",
-            self._address,
-            self.waiting,
-            self.dropped,
-        )
+        said = "mqtt: %s: connected; %d messages waited, %d were dropped"
+        log.info(said, self._address, self.waiting, self.dropped)
         self._overflowing = False
-        self._states.say_anew()
+        self._say_anew()
         self._backlog.take_back()
+
+    def _say_anew(self) -> None:
+        self._link.heard = None
+        self._announcement.say(self._link.publish)
+        self._states.say_anew()
+
+    def _answer(self) -> None:
+        """Say everything again to a Home Assistant that started, once the last answer has arrived."""
+        if self._link.heard == "online" and self._link.unacknowledged < WINDOW:
+            self._say_anew()
 
     def _note_drops(self) -> None:
         if self.dropped == self._dropped_before:
@@ -256,6 +279,10 @@ class Mqtt:
         late = letter.number <= 0 or self._now() - letter.put_at > LATE_SECONDS
         payload = stamped(letter.payload, happened_at=letter.happened_at, published_at=time.time(), late=late)
         self._link.publish(letter.topic, as_json(payload), qos=self._qos, letter=letter.number)
+        if late:
+            self._states.late()
+        elif letter.lasts:  # what is switched on by it should not be switched on an hour later
+            self._link.publish(self._topics.trigger(letter.source, letter.label), TRIGGER, qos=1)
         self._states.say_label(letter)
 
     def _take_leave(self) -> None:

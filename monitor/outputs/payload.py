@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from monitor.config import LabelConfig
+from monitor.status import Health
 from monitor.types import Event
 
 SCHEMA = 1
+
+TRIGGER = "detected"
+"""All that a trigger says."""
 
 _OF_ONE_MESSAGE = ("published_ts", "latency_s", "late")
 
@@ -50,6 +54,28 @@ class Topics:
     def level(self, source: str) -> str:
         """JSON with the level, at most once a second; not retained."""
         return f"{self.base}/{self.node}/{source}/level"
+
+    def trigger(self, source: str, label: str) -> str:
+        """A word when an event of this label starts; never retained, and never late."""
+        return f"{self.event(source)}/{label}/trigger"
+
+    def source_health(self, source: str) -> str:
+        """JSON of what is wrong with a source; retained."""
+        return f"{self.base}/{self.node}/{source}/health"
+
+    def health(self) -> str:
+        """JSON of what is wrong with the way to the broker; retained."""
+        return f"{self.base}/{self.node}/health"
+
+    def retained(self, sources: Iterable[str], labels: Iterable[str]) -> set[str]:
+        """Everything of a node that the broker keeps."""
+        kept = {self.status(), self.health()}
+        labels = tuple(labels)
+        for source in sources:
+            kept |= {self.source_status(source), self.source_health(source)}
+            for label in labels:
+                kept |= {self.state(source, label), self.attributes(source, label)}
+        return kept
 
 
 def event_payload(
@@ -156,6 +182,16 @@ def seconds_in_source(event: Event, rate: int) -> dict[str, float | None]:
 def level_payload(dbfs: float) -> dict[str, float | None]:
     """Level in dB of full scale; digital silence is null, for JSON has no infinity."""
     return {"dbfs": _level(dbfs)}
+
+
+def health_payload(health: Health) -> dict[str, object]:
+    """What is wrong with a source, and what that has cost."""
+    return {
+        "deaf": health.deaf is not None,
+        "reason": health.deaf,
+        "overloaded": health.overloaded,
+        "dropped_seconds": round(health.dropped_seconds, 1),
+    }
 
 
 def as_json(payload: Mapping[str, object]) -> str:

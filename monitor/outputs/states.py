@@ -7,7 +7,11 @@ import time
 from collections.abc import Callable, Iterable
 
 from monitor.outputs.journal import Letter
-from monitor.outputs.payload import Topics, as_json, attributes_payload, level_payload
+from monitor.outputs.payload import Topics, as_json, attributes_payload, health_payload, level_payload
+from monitor.status import Health
+
+LATENESS_SECONDS = 60.0
+"""For so long after the last event that came late the broker counts as late."""
 
 
 class States:
@@ -29,6 +33,9 @@ class States:
         self._publish = publish
         self._online = dict.fromkeys(sources, False)
         self._said_online: dict[str, bool] = {}
+        self._healths = dict.fromkeys(self._online, Health())
+        self._late_until = -math.inf
+        self._said_healths: dict[str, str] = {}
         self._newest: dict[tuple[str, str], Letter | None] = {
             (source, label): None for label in labels for source in self._online
         }
@@ -48,16 +55,28 @@ class States:
         self._online[name] = online
         return news
 
+    def health(self, source: str, health: Health) -> bool:
+        """Note what is wrong with a source; True if this is news."""
+        news = self._healths[source] != health
+        self._healths[source] = health
+        return news
+
     def level(self, source: str, dbfs: float) -> None:
         """Note the newest level of a source, in dB of full scale."""
         self._levels[source] = dbfs
 
+    def late(self) -> None:
+        """Note that an event had to wait for the broker."""
+        self._late_until = time.monotonic() + LATENESS_SECONDS
+
     def say_anew(self) -> None:
-        """Say everything, to a broker that may know nothing."""
+        """Say everything, to a broker or to a Home Assistant that may know nothing."""
         self._levels.clear()  # of whenever that was
         self.say_labels()
         self._said_online.clear()
         self.say_sources()
+        self._said_healths.clear()
+        self.say_healths()
         # Last: before it, what is retained may be from another time.
         self._say(self._topics.status(), "online")
 
@@ -92,6 +111,16 @@ class States:
                 self._said_online[source] = online
                 self._say(self._topics.source_status(source), "online" if online else "offline")
 
+    def say_healths(self) -> None:
+        """Say what is wrong with each source and with the way to the broker, if this is news to it."""
+        said = {self._topics.health(): as_json({"late": time.monotonic() < self._late_until})}
+        for source, health in self._healths.items():
+            said[self._topics.source_health(source)] = as_json(health_payload(health))
+        for topic, text in said.items():
+            if self._said_healths.get(topic) != text:
+                self._said_healths[topic] = text
+                self._say(topic, text)
+
     def say_levels(self) -> None:
         """Say the newest level of each source, at most once a second."""
         now = time.monotonic()
@@ -101,9 +130,10 @@ class States:
                 level = level_payload(self._levels.pop(source))
                 self._publish(self._topics.level(source), as_json(level), qos=0)
 
-    def level_due(self) -> float:
-        """Moment, on the monotonic clock, at which a level is to be said."""
-        return min((self._level_due.get(source, 0.0) for source in tuple(self._levels)), default=math.inf)
+    def due(self) -> float:
+        """Moment, on the monotonic clock, at which a level, or the end of lateness, is to be said."""
+        over = self._late_until if time.monotonic() < self._late_until else math.inf
+        return min([over, *(self._level_due.get(source, 0.0) for source in tuple(self._levels))])
 
     def _say_label(self, source: str, label: str, letter: Letter | None) -> None:
         lasts = letter is not None and letter.lasts

@@ -24,6 +24,7 @@ LABELS = (
 )
 NODE = "clap-monitor/livingroom"
 STATUS = f"{NODE}/status"
+CONFIG = "homeassistant/device/clap_monitor_livingroom/config"
 MIC = f"{NODE}/mic0"
 GLASS = f"{MIC}/event/glass"
 
@@ -107,7 +108,11 @@ def phases(subscriber):
 def test_at_start_everything_is_said_and_kept_by_the_broker(broker, subscriber):
     with connected(make(broker.port)):
         assert subscriber.wait_for(STATUS) == ["online"]
-        assert broker.retained() == {
+        retained = broker.retained()
+        assert retained.pop(CONFIG)
+        assert retained == {
+            f"{NODE}/health": '{"late":false}',
+            f"{MIC}/health": '{"deaf":false,"reason":null,"overloaded":false,"dropped_seconds":0.0}',
             STATUS: "online",
             f"{MIC}/status": "offline",  # nothing has been heard yet
             f"{GLASS}/state": "OFF",

@@ -60,7 +60,7 @@ def test_a_source_is_said_when_it_changes_and_to_every_new_connection():
 def test_only_levels_are_not_retained():
     states, said = made()
     states.level("mic0", -40.0)
-    assert states.level_due() == 0.0
+    assert states.due() == 0.0
     states.say_levels()
     states.say_over()
     assert {topic for topic, _, retained in said if not retained} == {"level"}

@@ -1,0 +1,138 @@
+"""Says to Home Assistant what there is, and takes back what there was; remembers it across restarts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from monitor.config import LabelConfig, MqttConfig
+from monitor.outputs.discovery import (
+    birth_topic,
+    discovery_payload,
+    discovery_topic,
+    platforms,
+    taking_back,
+)
+from monitor.outputs.payload import Topics, as_json
+
+log = logging.getLogger(__name__)
+
+
+class Announcement:
+    """The description of a node as the broker keeps it; used by the one thread that publishes.
+
+    What may be retained at the broker is in the file before it is published, and out of it only when
+    the broker has acknowledged that it is gone: a crash at any moment leaves no ghost.
+
+    Parameters
+    ----------
+    config : MqttConfig
+        Without discovery, what an earlier run announced is taken back.
+    topics : Topics
+        Of the node.
+    labels : sequence of LabelConfig
+    sources : sequence of str
+        Their names.
+    model : str
+        Name of the checkpoint.
+    path : Path or None
+        The memory; None remembers nothing beyond this run.
+    """
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        topics: Topics,
+        *,
+        labels: Sequence[LabelConfig],
+        sources: Sequence[str],
+        model: str,
+        path: Path | None,
+    ) -> None:
+        self._topic = discovery_topic(config.discovery_prefix, topics.node)
+        self._payload: dict[str, object] | None = None
+        self.birth: str | None = None
+        """Where Home Assistant says that it has started; None if it is not told anything."""
+        self._now: dict[str, dict[str, str]] = {}
+        if config.discovery:
+            self.birth = birth_topic(config.discovery_prefix)
+            self._payload = discovery_payload(topics, labels=labels, sources=sources, model=model)
+            self._now = {self._topic: platforms(self._payload)}
+        self._path = path
+        self._retained = topics.retained(sources, [label.id for label in labels])
+        self._before, self._retained_before = ({}, set()) if path is None else _read(path)
+        self.most = 2 + len(self._before) + len(self._retained_before)
+        """No more messages than these are sent at once."""
+        self._begun = False
+        self._unconfirmed = False
+
+    def say(self, publish: Callable[..., None]) -> None:
+        """Say what there is and, until it is confirmed, what is gone.
+
+        Parameters
+        ----------
+        publish : callable
+            Sends one message: `Link.publish`.
+        """
+        say = partial(publish, qos=1, retain=True)
+        if not self._begun:
+            self._begun = True
+            self._keep(_together(self._before, self._now), self._retained_before | self._retained)
+        for topic in sorted(set(self._before) - set(self._now)):
+            say(topic, "")
+        if self._payload is not None:
+            known = self._before.get(self._topic, {})
+            gone = {key: known[key] for key in known if key not in self._now[self._topic]}
+            if gone:
+                say(self._topic, as_json(taking_back(self._payload, gone)))
+            say(self._topic, as_json(self._payload))
+        for topic in sorted(self._retained_before - self._retained):
+            say(topic, "")
+        self._unconfirmed = True
+
+    def confirm(self) -> None:
+        """Forget what is gone: the broker has acknowledged everything that was said."""
+        if self._unconfirmed:
+            self._unconfirmed = False
+            if (self._before, self._retained_before) != (self._now, self._retained):
+                self._before, self._retained_before = self._now, self._retained
+                self._keep(self._now, self._retained)
+
+    def _keep(self, announced: Mapping[str, Mapping[str, str]], retained: Collection[str]) -> None:
+        if self._path is None:
+            return
+        unfinished = self._path.with_suffix(".part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(
+                json.dumps({"announced": announced, "retained": sorted(retained)}, indent=1)
+            )
+            unfinished.replace(self._path)
+        except OSError as error:
+            log.warning(
+                "%s: what the broker keeps of us cannot be remembered: %s", self._path, error.strerror
+            )
+
+
+def _together(
+    before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    return {topic: {**before.get(topic, {}), **now.get(topic, {})} for topic in {**before, **now}}
+
+
+def _read(path: Path) -> tuple[dict[str, dict[str, str]], set[str]]:
+    try:
+        content = json.loads(path.read_text())
+        announced = {
+            str(topic): {str(key): str(platform) for key, platform in components.items()}
+            for topic, components in content["announced"].items()
+        }
+        return announced, {str(topic) for topic in content["retained"]}
+    except FileNotFoundError:
+        return {}, set()
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+        log.warning("%s: not readable, what was announced before is not taken back: %s", path, error)
+        return {}, set()

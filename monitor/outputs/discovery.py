@@ -1,0 +1,207 @@
+"""What Home Assistant must be told so that it makes one device of a node; pure functions.
+
+Device-based discovery: one retained message that holds every entity, with the abbreviated keys of Home
+Assistant's documentation.  Identifiers of ours are lower case, so the words in capitals between them keep
+any two components apart, whatever the sources and labels are called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from monitor import __version__
+from monitor.config import LabelConfig
+from monitor.outputs.payload import TRIGGER, Topics
+
+LEVEL_EXPIRES_SECONDS = 120
+"""A level that is not followed by another for so long is not known any more; the longest hop is 60 s."""
+
+Component = dict[str, object]
+
+
+def discovery_topic(prefix: str, node: str) -> str:
+    """Where Home Assistant looks for the description of a node."""
+    return f"{prefix}/device/{_device(node)}/config"
+
+
+def birth_topic(prefix: str) -> str:
+    """Where Home Assistant says ``online`` when it starts."""
+    return f"{prefix}/status"
+
+
+def discovery_payload(
+    topics: Topics, *, labels: Sequence[LabelConfig], sources: Sequence[str], model: str
+) -> dict[str, object]:
+    """Describe a node and everything it publishes.
+
+    Parameters
+    ----------
+    topics : Topics
+        Of the node.
+    labels : sequence of LabelConfig
+    sources : sequence of str
+        Their names; if there is more than one, the names of entities end in them.
+    model : str
+        Name of the checkpoint.
+
+    Returns
+    -------
+    dict
+        Ready for JSON; ``cmps`` holds the components by their identifier.
+    """
+    components: dict[str, Component] = {"LATE": _late(topics)}
+    for source in sources:
+        suffix = f" ({source})" if len(sources) > 1 else ""
+        components |= _of_source(topics, source, suffix, [label.id for label in labels])
+        for label in labels:
+            components |= _of_label(topics, source, suffix, label)
+    for key, component in components.items():
+        if component["p"] != "device_automation":
+            component["unique_id"] = f"{_device(topics.node)}_NODE_{key}"
+    return {
+        "dev": {
+            "ids": [_device(topics.node)],
+            "name": f"Sound monitor {topics.node.replace('_', ' ')}",
+            "mf": "clap-monitor",
+            "mdl": f"CLAP {model}",
+            "sw": __version__,
+        },
+        "o": {"name": "clap-monitor", "sw": __version__},
+        "avty": [{"t": topics.status()}],
+        "avty_mode": "all",
+        "qos": 1,
+        "cmps": components,
+    }
+
+
+def platforms(payload: Mapping[str, object]) -> dict[str, str]:
+    """Platform of each component of a `discovery_payload`: what must be known to take it back."""
+    components = payload["cmps"]
+    if not isinstance(components, dict):
+        raise TypeError(f"cmps is {components!r}")
+    return {key: str(component["p"]) for key, component in components.items()}
+
+
+def taking_back(payload: Mapping[str, object], gone: Mapping[str, str]) -> dict[str, object]:
+    """Take back components that are no longer there; to be said once, before the payload without them.
+
+    Parameters
+    ----------
+    payload : mapping
+        Of `discovery_payload`.
+    gone : mapping of str to str
+        Their platforms, by identifier.
+    """
+    components = payload["cmps"]
+    if not isinstance(components, dict):
+        raise TypeError(f"cmps is {components!r}")
+    return {**payload, "cmps": components | {key: {"p": platform} for key, platform in gone.items()}}
+
+
+def _of_source(topics: Topics, source: str, suffix: str, labels: list[str]) -> dict[str, Component]:
+    heard = _heard(topics, source)
+    health: Component = {"stat_t": topics.source_health(source), "ent_cat": "diagnostic"}
+    return {
+        f"{source}_EVENTS": {
+            "p": "event",
+            "name": f"Sound event{suffix}",
+            "default_entity_id": _entity("event", topics.node, source, "sound"),
+            "stat_t": topics.event(source),
+            "evt_typ": labels,
+            "ic": "mdi:ear-hearing",
+            **heard,
+        },
+        f"{source}_LEVEL": {
+            "p": "sensor",
+            "name": f"Level{suffix}",
+            "default_entity_id": _entity("sensor", topics.node, source, "level"),
+            "stat_t": topics.level(source),
+            "val_tpl": "{{ value_json.dbfs }}",
+            "unit_of_meas": "dB",  # of full scale, so no sound pressure and no device class
+            "stat_cla": "measurement",
+            "sug_dsp_prc": 1,
+            "exp_aft": LEVEL_EXPIRES_SECONDS,
+            **heard,
+        },
+        # These must be there just when the source is not: the node's availability is enough for them.
+        f"{source}_DEAF": {
+            **_problem("deaf"),
+            "name": f"Deaf{suffix}",
+            "default_entity_id": _entity("binary_sensor", topics.node, source, "deaf"),
+            "json_attr_t": topics.source_health(source),
+            "json_attr_tpl": "{{ {'reason': value_json.reason} | tojson }}",
+            **health,
+        },
+        f"{source}_OVERLOADED": {
+            **_problem("overloaded"),
+            "name": f"Overloaded{suffix}",
+            "default_entity_id": _entity("binary_sensor", topics.node, source, "overloaded"),
+            **health,
+        },
+        f"{source}_DROPPED": {
+            "p": "sensor",
+            "name": f"Dropped audio{suffix}",
+            "default_entity_id": _entity("sensor", topics.node, source, "dropped_audio"),
+            "val_tpl": "{{ value_json.dropped_seconds }}",
+            "dev_cla": "duration",
+            "unit_of_meas": "s",
+            "stat_cla": "total_increasing",
+            **health,
+        },
+    }
+
+
+def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> dict[str, Component]:
+    return {
+        f"{source}_SOUND_{label.id}": {
+            "p": "binary_sensor",
+            "name": f"{label.title}{suffix}",
+            "default_entity_id": _entity("binary_sensor", topics.node, source, label.id),
+            "dev_cla": label.device_class,
+            "stat_t": topics.state(source, label.id),
+            "json_attr_t": topics.attributes(source, label.id),
+            **_heard(topics, source),
+        },
+        f"{source}_TRIGGER_{label.id}": {
+            "p": "device_automation",
+            "atype": "trigger",
+            "t": topics.trigger(source, label.id),
+            "type": TRIGGER,
+            "stype": f"{source} {label.id}",  # Home Assistant tells triggers of a device apart by it
+            "pl": TRIGGER,
+        },
+    }
+
+
+def _late(topics: Topics) -> Component:
+    return {
+        **_problem("late"),
+        "name": "Broker late",
+        "default_entity_id": _entity("binary_sensor", topics.node, "broker_late"),
+        "stat_t": topics.health(),
+        "ent_cat": "diagnostic",
+    }
+
+
+def _problem(key: str) -> Component:
+    template = f"{{{{ 'ON' if value_json.{key} else 'OFF' }}}}"
+    return {"p": "binary_sensor", "dev_cla": "problem", "val_tpl": template}
+
+
+def _heard(topics: Topics, source: str) -> Component:
+    """Known only while the node runs and the source hears; in place of what stands at the root."""
+    return {"avty": [{"t": topics.status()}, {"t": topics.source_status(source)}], "avty_mode": "all"}
+
+
+def _device(node: str) -> str:
+    return f"clap_monitor_{node}"
+
+
+def _entity(domain: str, *words: str) -> str:
+    """Entity identifier that a new entity gets; one that a person has changed stays."""
+    return f"{domain}.{_one_word(words)}"
+
+
+def _one_word(words: Iterable[str]) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", "_".join(words)).strip("_")

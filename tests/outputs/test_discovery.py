@@ -1,0 +1,102 @@
+"""What Home Assistant is told, without a broker."""
+
+import json
+import re
+
+from monitor.config import LabelConfig
+from monitor.outputs.discovery import discovery_payload, discovery_topic, platforms, taking_back
+from monitor.outputs.payload import Topics
+
+TOPICS = Topics("clap-monitor", "livingroom")
+LABELS = (
+    LabelConfig(id="glass", name="Glass breaking", prompts=("glass",)),
+    LabelConfig(id="alarm", prompts=("a smoke alarm",), device_class="smoke"),
+)
+
+
+def described(*sources, labels=LABELS, topics=TOPICS):
+    return discovery_payload(topics, labels=labels, sources=sources or ("mic0",), model="starter")
+
+
+def test_a_node_is_one_device_with_an_origin():
+    payload = described()
+    assert discovery_topic("homeassistant", "livingroom") == (
+        "homeassistant/device/clap_monitor_livingroom/config"
+    )
+    assert payload["dev"]["ids"] == ["clap_monitor_livingroom"]
+    assert payload["o"]["name"] == "clap-monitor"
+    assert payload["avty"] == [{"t": "clap-monitor/livingroom/status"}]
+    assert json.loads(json.dumps(payload)) == payload
+
+
+def test_a_label_is_a_binary_sensor_of_its_class_and_a_trigger():
+    components = described()["cmps"]
+    assert components["mic0_SOUND_glass"] == {
+        "p": "binary_sensor",
+        "name": "Glass breaking",
+        "unique_id": "clap_monitor_livingroom_NODE_mic0_SOUND_glass",
+        "default_entity_id": "binary_sensor.livingroom_mic0_glass",
+        "dev_cla": "sound",
+        "stat_t": "clap-monitor/livingroom/mic0/event/glass/state",
+        "json_attr_t": "clap-monitor/livingroom/mic0/event/glass/attributes",
+        "avty": [{"t": "clap-monitor/livingroom/status"}, {"t": "clap-monitor/livingroom/mic0/status"}],
+        "avty_mode": "all",
+    }
+    assert components["mic0_SOUND_alarm"]["dev_cla"] == "smoke"
+    assert components["mic0_TRIGGER_glass"] == {
+        "p": "device_automation",
+        "atype": "trigger",
+        "t": "clap-monitor/livingroom/mic0/event/glass/trigger",
+        "type": "detected",
+        "stype": "mic0 glass",
+        "pl": "detected",
+    }
+    assert components["mic0_EVENTS"]["evt_typ"] == ["glass", "alarm"]
+
+
+def test_a_deaf_source_can_be_seen_though_its_other_entities_are_unavailable():
+    components = described()["cmps"]
+    with_source = {key for key, component in components.items() if "avty" in component}
+    assert with_source == {"mic0_SOUND_glass", "mic0_SOUND_alarm", "mic0_EVENTS", "mic0_LEVEL"}
+    assert components["mic0_DEAF"]["dev_cla"] == "problem"
+
+
+def test_only_what_is_sent_again_and_again_expires():
+    expiring = {key for key, component in described()["cmps"].items() if "exp_aft" in component}
+    assert expiring == {"mic0_LEVEL"}
+
+
+def test_whatever_sources_and_labels_are_called_no_two_components_are_one():
+    labels = [LabelConfig(id=name, prompts=("a",)) for name in ("c", "b_c", "level", "events", "late")]
+    nodes = [described("a", "a_b", "late", labels=labels, topics=Topics("x", node)) for node in ("n", "n_a")]
+    assert {len(node["cmps"]) for node in nodes} == {1 + 3 * (5 + 2 * 5)}
+    ids = [c["unique_id"] for node in nodes for c in node["cmps"].values() if "unique_id" in c]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[a-zA-Z0-9_-]+", key) for key in nodes[0]["cmps"])
+
+
+def test_entities_keep_their_identifiers_when_something_is_added():
+    more = LabelConfig(id="dog", prompts=("a dog",))
+    before, after = described()["cmps"], described("mic0", "mic1", labels=[*LABELS, more])["cmps"]
+    for key, component in before.items():
+        kept = [name for name in ("unique_id", "default_entity_id", "stype") if name in component]
+        assert [after[key][name] for name in kept] == [component[name] for name in kept]
+    assert after["mic0_SOUND_glass"]["name"] == "Glass breaking (mic0)"
+
+
+def test_what_is_gone_is_taken_back_by_its_platform_alone():
+    before, after = described(), described(labels=LABELS[:1])
+    gone = {key: platforms(before)[key] for key in before["cmps"] if key not in after["cmps"]}
+    assert gone == {"mic0_SOUND_alarm": "binary_sensor", "mic0_TRIGGER_alarm": "device_automation"}
+    reduced = taking_back(after, gone)
+    assert reduced["cmps"]["mic0_SOUND_alarm"] == {"p": "binary_sensor"}
+    assert {**reduced, "cmps": after["cmps"]} == after
+
+
+def test_every_component_has_what_home_assistant_asks_for():
+    for component in described("mic0", "mic1")["cmps"].values():
+        if component["p"] != "device_automation":
+            domain, _, rest = component["default_entity_id"].partition(".")
+            assert domain == component["p"]
+            assert re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", rest)
+            assert component["stat_t"]
