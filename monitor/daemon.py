@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import threading
@@ -14,6 +13,7 @@ from functools import partial
 from types import FrameType
 
 from monitor import systemd
+from monitor.ambience import read_ambiences, write_ambiences
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
 from monitor.config import Config, SourceConfig, read_password
@@ -86,7 +86,7 @@ class Daemon:
             self.hearing = hearing = prepare(config)
         self.status = {source.name: SourceStatus(source.name) for source in config.sources}
         self._buffers = self._make_buffers()
-        self._ambiences = _read_ambiences(config)
+        self._ambiences = read_ambiences(config.state)
         self._scorer = Scorer(
             hearing.model.embed_audio,
             hearing.watchlist,
@@ -288,34 +288,12 @@ class Daemon:
             levels = self._scorer.ambience(name).values()
             self._ambiences[name] = dict(zip(self._fingerprints(), levels, strict=True))
         if live:
-            _write_ambiences(self._config, self._ambiences)
+            write_ambiences(self._config.state, self._ambiences)
 
 
 def _is_replay(source: SourceConfig) -> bool:
     """Tell whether a source waits for the analysis instead of being skipped by it."""
     return source.kind != "microphone" and source.pace == "fast"
-
-
-def _read_ambiences(config: Config) -> dict[str, dict[str, float]]:
-    path = config.state / "ambience.json"
-    try:
-        content = json.loads(path.read_text())
-        return {str(s): {str(k): float(v) for k, v in kept.items()} for s, kept in content.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        log.warning("%s: not readable, the ambience is learnt anew: %s", path, error)
-        return {}
-
-
-def _write_ambiences(config: Config, ambiences: Mapping[str, Mapping[str, float]]) -> None:
-    path = config.state / "ambience.json"
-    unfinished = path.with_suffix(".part")
-    try:
-        unfinished.write_text(json.dumps(ambiences, indent=1))
-        unfinished.replace(path)
-    except OSError as error:
-        log.warning("%s: the ambience cannot be kept: %s", path, error.strerror)
 
 
 @contextmanager

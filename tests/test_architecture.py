@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "monitor"
 
 LAYERS = [
     {"types"},
-    {"threads", "config", "geometry", "status", "systemd", "level", "repertoire"},
+    {"threads", "config", "geometry", "status", "systemd", "level", "repertoire", "ambience"},
     {"features", "checkpoint", "watchlist", "events"},
     {
         "hub",
