@@ -65,6 +65,9 @@ class Broker:
         self._log = directory / "mosquitto.log"
         self._file = directory / "mosquitto.conf"
         lines = [f"listener {self.port} {self.host}", "user root", "log_type all"]
+        lines.append(
+            "max_queued_messages 0"
+        )  # a subscriber that reads slowly on a busy machine loses nothing
         lines.append(f"allow_anonymous {str(users is None).lower()}")
         if users is not None:
             lines.append(f"password_file {_passwords(directory / 'passwords', users)}")
@@ -76,7 +79,7 @@ class Broker:
             lines.append("require_certificate true")
         if sessions:
             lines += ["persistence true", f"persistence_location {directory}/", "autosave_interval 0"]
-            lines += ["queue_qos0_messages true", "max_queued_messages 0"]
+            lines.append("queue_qos0_messages true")
         self._file.write_text("\n".join(lines) + "\n")
 
     def __enter__(self):

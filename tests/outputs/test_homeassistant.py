@@ -182,6 +182,7 @@ def test_a_file_of_what_was_announced_that_is_broken_is_begun_anew(tmp_path, bro
 def test_when_home_assistant_starts_everything_is_said_again_but_not_for_a_birth_that_is_retained(broker):
     with Subscriber(broker) as subscriber:
         subscriber._client.publish("homeassistant/status", "online", qos=1, retain=True)
+        eventually(lambda: "homeassistant/status" in broker.retained())
         with connected(make(broker.port)):
             subscriber.wait_for(STATUS, "online")
             for text in ("offline", "\udcff", "online"):
