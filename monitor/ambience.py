@@ -7,6 +7,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.whole import write_whole
+
 log = logging.getLogger(__name__)
 
 FILE = "ambience.json"
@@ -34,9 +36,7 @@ def read_ambiences(state: Path) -> dict[str, dict[str, float]]:
 def write_ambiences(state: Path, ambiences: Mapping[str, Mapping[str, float]]) -> None:
     """Keep them, whole or not at all; a full disk is only logged."""
     path = state / FILE
-    unfinished = path.with_suffix(".part")
     try:
-        unfinished.write_text(json.dumps(ambiences, indent=1))
-        unfinished.replace(path)
+        write_whole(path, json.dumps(ambiences, indent=1).encode())
     except OSError as error:
         log.warning("%s: the ambience cannot be kept: %s", path, error.strerror)

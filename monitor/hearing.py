@@ -50,14 +50,7 @@ def prepare(config: Config) -> Hearing:
     ModelError
         If the checkpoint cannot be loaded, collapses, or cannot take the configured window.
     """
-    model = Clap.load(
-        checkpoint=config.model.checkpoint,
-        revision=config.model.revision,
-        device=config.model.device,
-        dtype=config.model.dtype,
-        threads=config.model.threads,
-        cache=config.state / "prompts",
-    )
+    model = Clap.configured(config.model, config.state / "prompts")
     length, hop = window_of(config, model)
     model.warm_up(length)
     model.self_test()

@@ -27,14 +27,8 @@ def too_close(config: Config) -> list[str]:
     ModelError
         If it is not here or cannot be loaded.
     """
-    model = Clap.load(
-        checkpoint=config.model.checkpoint,
-        revision=config.model.revision,
-        device="cpu",
-        dtype="float32",
-        threads=config.model.threads,
-        cache=config.state / "prompts",
-    )
+    settings = config.model.model_copy(update={"device": "cpu", "dtype": "float32"})
+    model = Clap.configured(settings, config.state / "prompts")
     labels = [(f"labels[{i}]", label) for i, label in enumerate(config.labels) if label.enabled]
     prompts = {path: (label.prompts, model.embed_text(label.prompts)) for path, label in labels}
     found = []

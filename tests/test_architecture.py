@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parents[1] / "monitor"
 
 LAYERS = [
     {"types"},
-    {"threads", "config", "geometry", "status", "systemd", "level", "repertoire", "ambience"},
-    {"features", "checkpoint", "watchlist", "events"},
+    {"threads", "config", "geometry", "status", "systemd", "level", "repertoire", "whole"},
+    {"features", "checkpoint", "watchlist", "events", "ambience"},
     {
         "hub",
         "scoring",

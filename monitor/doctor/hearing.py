@@ -25,15 +25,8 @@ def model(config: Config) -> Iterator[Finding]:
     ----------
     config : Config
     """
-    settings = config.model
     try:
-        clap = Clap.load(
-            checkpoint=settings.checkpoint,
-            revision=settings.revision,
-            device=settings.device,
-            dtype=settings.dtype,
-            threads=settings.threads,
-        )
+        clap = Clap.configured(config.model)
         length, hop = window_of(config, clap)
         clap.warm_up(length)
         clap.self_test()

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from monitor.checkpoint import Checkpoint, read
+from monitor.config import ModelConfig
 from monitor.features import log_mel
 from monitor.hub import resolve
 from monitor.model import towers
@@ -66,6 +67,18 @@ class Clap:
         self._audio = towers.audio_tower(files, self._config, place)
         self._text: tuple[Any, Any] | None = None
         self._cache = TextCache(cache, [files.identity, str(files.commit), self.dtype], self.dimension)
+
+    @classmethod
+    def configured(cls, settings: ModelConfig, cache: Path | None = None) -> Clap:
+        """Load what the configuration names; see `load`."""
+        return cls.load(
+            checkpoint=settings.checkpoint,
+            revision=settings.revision,
+            device=settings.device,
+            dtype=settings.dtype,
+            threads=settings.threads,
+            cache=cache,
+        )
 
     @classmethod
     def load(

@@ -17,6 +17,7 @@ from monitor.outputs.discovery import (
     taking_back,
 )
 from monitor.outputs.payload import Topics, as_json
+from monitor.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +105,10 @@ class Announcement:
     def _keep(self, announced: Mapping[str, Mapping[str, str]], retained: Collection[str]) -> None:
         if self._path is None:
             return
-        unfinished = self._path.with_suffix(".part")
+        content = json.dumps({"announced": announced, "retained": sorted(retained)}, indent=1)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_text(
-                json.dumps({"announced": announced, "retained": sorted(retained)}, indent=1)
-            )
-            unfinished.replace(self._path)
+            write_whole(self._path, content.encode())
         except OSError as error:
             log.warning(
                 "%s: what the broker keeps of us cannot be remembered: %s", self._path, error.strerror

@@ -20,6 +20,7 @@ import soundfile
 from monitor.buffer import OverrunError, RingBuffer
 from monitor.config import ClipsConfig
 from monitor.types import Event, OutputError, Samples
+from monitor.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +78,7 @@ class Clips:
         path = self._directory / clip_path(event)
         path.parent.mkdir(exist_ok=True)
         free_space(self._directory, self._config.max_megabytes * 1_000_000 - len(content))
-        unfinished = path.with_suffix(".part")
-        try:
-            unfinished.write_bytes(content)
-            unfinished.replace(path)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
+        write_whole(path, content)
 
 
 def clip_path(event: Event) -> Path:
