@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "monitor"
 
 LAYERS = [
-    {"types"},
+    {"types", "hours"},
     {"threads", "config", "geometry", "status", "systemd", "level", "repertoire", "whole"},
     {"features", "checkpoint", "watchlist", "events", "ambience"},
     {

@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from monitor.hours import parse_hours
+
 ID = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 DEVICE = r"^(auto|cpu|cuda|cuda:[0-9]{1,2}|mps)$"
 ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -100,6 +102,14 @@ def check_present(path: object) -> object:
     if path == "":
         raise fault('is empty; write a path, or "." for the working directory')
     return path
+
+
+def check_hours(text: str) -> str:
+    """Hours of the day in their usual spelling; `monitor.hours.parse_hours` reads them."""
+    try:
+        return str(parse_hours(text))
+    except ValueError as error:
+        raise fault(f'"{text[:30]}" {error}') from error
 
 
 def check_sound_card(device: object) -> object:

@@ -26,6 +26,9 @@ FilePath = Annotated[
     Path, Field(strict=False), BeforeValidator(rules.check_present), AfterValidator(rules.check_path)
 ]
 
+HoursOfDay = Annotated[str, AfterValidator(rules.check_hours)]
+"""Such as ``22:00-07:00``, over midnight if need be; `monitor.hours.parse_hours` makes `Hours` of it."""
+
 
 class Section(BaseModel):
     """Strict (``"1"`` is no number, ``true`` is not 1), without unknown keys, and never changed."""
