@@ -1,4 +1,4 @@
-"""Scores in, events out: what starts, lasts and ends.
+"""Scores in, events out: what starts, lasts and ends; and what came near, but did not.
 
 Pure but for the identifiers: all times are in the data.  A label of a source goes through
 
@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from monitor.config import LabelConfig, confirmations
-from monitor.types import Break, Event, Scores
+from monitor.misses import NearMisses
+from monitor.types import Break, Event, MissReason, NearMiss, Scores
 
 EDGE_SHARE = 0.6
 """Share of a window that a sound fills, on average, when the window's score rises above the threshold.
@@ -22,6 +23,10 @@ EDGE_SHARE = 0.6
 With half a hop for the time until the next window, this is how far the onset is put before the end of
 the first window that hears it, and the offset after the start of the last.  On the demo recording the
 six onsets are then 0.0 s off in the mean and 1.8 s at most; the truth lies within a window."""
+
+
+UNTAKEN = 1000
+"""Near misses that are kept for whoever takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,23 @@ class _Track:
     """The event reached its maximum duration; nothing new before it has been quiet."""
     not_before: int = 0
     """Index before which no event starts: the cooldown."""
+    misses: NearMisses = field(init=False)
 
     def __post_init__(self) -> None:
-        self.recent = deque(maxlen=self.rule.of)
+        rule = self.rule
+        self.recent = deque(maxlen=rule.of)
+        self.misses = NearMisses(rule.label, rate=rule.rate, threshold=rule.threshold, needed=rule.hits)
+
+    def miss(self, scores: Scores, place: int) -> NearMiss | None:
+        """Return the near miss that is over with this window, if one is; after `update`."""
+        if self.event is not None or self.spent:
+            self.misses.event()
+            return None
+        blocked = MissReason.COOLDOWN if scores.stop <= self.not_before else None
+        return self.misses.see(scores, place, hits=self._hits, blocked=blocked)
+
+    def _hits(self) -> int:
+        return sum(score >= self.rule.threshold for _, score in self.recent)
 
     def update(self, scores: Scores, value: float) -> list[Event]:
         if self.event is not None:
@@ -173,21 +192,34 @@ class Detector:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = {rule.label: rule for rule in rules}
         self._tracks: dict[str, dict[str, _Track]] = {}
+        self._missed: deque[NearMiss] = deque(maxlen=UNTAKEN)
 
     def update(self, scores: Scores) -> list[Event]:
         """Take the scores of the next window of a source; return what starts or ends with it."""
         tracks = self._of(scores.source)
         events: list[Event] = []
-        for label, value in zip(scores.labels, scores.values.tolist(), strict=True):
+        for place, (label, value) in enumerate(zip(scores.labels, scores.values.tolist(), strict=True)):
             events += tracks[label].update(scores, value)
+            self._miss(tracks[label].miss(scores, place))
         return events
+
+    def missed(self) -> list[NearMiss]:
+        """Take the near misses that are over since they were last taken, at most `UNTAKEN`."""
+        missed = list(self._missed)
+        self._missed.clear()
+        return missed
 
     def interrupt(self, at: Break) -> list[Event]:
         """End what is open at a break of the audio; nothing is counted across it."""
+        for track in self._of(at.source).values():
+            self._miss(track.misses.interrupt(at.index))
         return self._end(at.source, at.reason)
 
     def finish(self, reason: str = "shutdown") -> list[Event]:
         """End everything that is open."""
+        for tracks in self._tracks.values():
+            for track in tracks.values():
+                self._miss(track.misses.interrupt(0))
         return [event for source in self._tracks for event in self._end(source, reason)]
 
     def active(self, source: str) -> frozenset[str]:
@@ -202,6 +234,10 @@ class Detector:
         if source not in self._tracks:
             self._tracks[source] = {label: _Track(rule) for label, rule in self._rules.items()}
         return self._tracks[source]
+
+    def _miss(self, miss: NearMiss | None) -> None:
+        if miss is not None:
+            self._missed.append(miss)
 
     def _end(self, source: str, reason: str) -> list[Event]:
         tracks: Iterable[_Track] = self._of(source).values()

@@ -19,7 +19,7 @@ from monitor.buffer import RingBuffer
 from monitor.events import Detector
 from monitor.scoring import Ambience, Response
 from monitor.status import SourceStatus
-from monitor.types import AudioBlock, Break, Embeddings, Event, Scores, Window
+from monitor.types import AudioBlock, Break, Embeddings, Event, NearMiss, Scores, Window
 from monitor.watchlist import Watchlist
 
 
@@ -42,8 +42,9 @@ def analyse(
     *,
     on_scores: Callable[[Scores], None],
     on_event: Callable[[Event], None],
+    on_miss: Callable[[NearMiss], None] = lambda _: None,
 ) -> None:
-    """Score every window; hand on the scores, and every event as it starts and as it ends."""
+    """Score every window; hand on the scores, every event as it starts and as it ends, and near misses."""
     for step in steps:
         events = [event for at in step if isinstance(at, Break) for event in detector.interrupt(at)]
         for scores in scorer.score([at for at in step if isinstance(at, Window)], detector.active):
@@ -51,8 +52,12 @@ def analyse(
             events += detector.update(scores)
         for event in events:
             on_event(event)
+        for miss in detector.missed():
+            on_miss(miss)
     for event in detector.finish():
         on_event(event)
+    for miss in detector.missed():
+        on_miss(miss)
 
 
 class Scorer:

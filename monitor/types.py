@@ -2,7 +2,7 @@
 
 ::
 
-    AudioBlock -> Window or Break -> (embedding) -> Scores -> Event
+    AudioBlock -> Window or Break -> (embedding) -> Scores -> Event or NearMiss
 
     MonitorError                 exit   a message for the person who runs the monitor
     ├── ConfigError                78   the configuration cannot be used
@@ -20,6 +20,7 @@ Exit codes are those of ``sysexits.h``.  Audio is cut by sample index and shown 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:  # numpy would be a fifth of the time that `clap-monitor check` takes
@@ -99,6 +100,14 @@ class Scores:
     """Shape (labels,), in [0, 1]."""
     level_dbfs: float
     """RMS of the newest hop in dB of full scale; silence is ``-inf``."""
+    gated: str | None = None
+    """Why it was not scored: silent, digital_silence, non_finite; None if it was."""
+    alone: NDArray[np.float32] | None = None
+    """What ``values`` would be without what speaks against each label, shape (labels,); None if unknown."""
+    nearer: tuple[str | None, ...] = ()
+    """For each label, the sentence against it that the window sounds more like; empty if unknown."""
+    speech: bool = False
+    """The window sounds like people speaking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,55 @@ class Event:
     """The onset and the offset are each known to within this time: a window is one score."""
     reason: str | None = None
     """Why it ended: quiet, max_duration, gap, end, disabled, shutdown; None while it lasts."""
+    clip: str | None = None
+    """Where its clip is, or soon will be: a path below the recordings, or a URL; None if there is none."""
+
+
+class MissReason(StrEnum):
+    """Why something that came near a label was no event."""
+
+    BELOW_THRESHOLD = "below_threshold"
+    """No window reached the threshold."""
+    CONFUSABLE = "confusable"
+    """None reached it, because another sound was nearer: without it one would have."""
+    NOT_CONFIRMED = "not_confirmed"
+    """Too few windows reached it."""
+    TOO_SHORT = "too_short"
+    """Enough windows reached it, but not for the minimum duration."""
+    COOLDOWN = "cooldown"
+    """It came too soon after an event of the same label."""
+    QUIET_HOURS = "quiet_hours"
+    """The label is not reported at this time of the day."""
+    SILENCE = "silence"
+    """It became too quiet to be scored before it was confirmed."""
+    INTERRUPTED = "interrupted"
+    """Audio was lost, or ended, before it was confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A stretch of windows that came near a label and was no event."""
+
+    source: str
+    label: str
+    start: int
+    """Sample index of the start of its first window."""
+    stop: int
+    """Sample index after its last window."""
+    at: float
+    """Unix seconds of the end of its best window."""
+    score: float
+    """Highest score of its windows, in [0, 1]."""
+    threshold: float
+    reason: MissReason
+    rival: str | None
+    """The sentence against the label that the best window sounded more like, if any."""
+    hits: int
+    """Windows that agreed at best, of those that are counted together."""
+    needed: int
+    """Windows that must agree."""
+    level_dbfs: float
+    """Level of the newest hop of the best window."""
 
 
 class MonitorError(Exception):

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "monitor"
 
 LAYERS = [
     {"types", "hours"},
-    {"threads", "config", "geometry", "status", "systemd", "level", "repertoire", "whole"},
+    {"threads", "config", "geometry", "status", "systemd", "level", "repertoire", "whole", "misses"},
     {"features", "checkpoint", "watchlist", "events", "ambience"},
     {
         "hub",

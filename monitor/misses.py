@@ -1,0 +1,161 @@
+"""Scores in, near misses out: what came near a label and was no event, and why not.
+
+Pure, and one report for each stretch of windows, not for each window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from monitor.types import MissReason, NearMiss, Scores
+
+NEAR_SHARE = 0.6
+"""A window is near from this share of the threshold on."""
+
+QUIET_SECONDS = 2.0
+"""A stretch is over once no window has been near for so long."""
+
+SPACING_SECONDS = 10.0
+"""Reports of one label of one source are at least so far apart; what comes between joins the next."""
+
+LONGEST_SECONDS = 300.0
+"""A stretch is reported after so long even if it goes on, and then not again before it was over."""
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Windows near a label, not more than a moment apart."""
+
+    first: Scores
+    last: Scores
+    best: Scores
+    score: float = -1.0
+    """Of the best window."""
+    rival: str | None = None
+    """What the best window sounded more like."""
+    alone: float = 0.0
+    """Score of the best window without what speaks against the label."""
+    hits: int = 0
+    """Windows that agreed at best."""
+    blocked: MissReason | None = None
+    """Why windows that reached the threshold were not counted."""
+    silenced: bool | None = None
+    """Whether the window after the last near one was too quiet to be scored; None before there is one."""
+
+
+class NearMisses:
+    """One label of one source.
+
+    Parameters
+    ----------
+    label : str
+    rate : int
+        Samples per second.
+    threshold : float
+        Score that a window has to reach.
+    needed : int
+        Windows that have to.
+    """
+
+    def __init__(self, label: str, *, rate: int, threshold: float, needed: int) -> None:
+        self._label = label
+        self._rate = rate
+        self._threshold = threshold
+        self._needed = needed
+        self._stretch: _Stretch | None = None
+        self._tail = False
+        """What is still heard a little was an event."""
+        self._told = False
+        """What is still heard has been reported."""
+        self._not_before = 0
+
+    def event(self) -> None:
+        """Say that what is being heard is an event."""
+        self._stretch = None
+        self._tail = True
+
+    def see(
+        self, scores: Scores, place: int, *, hits: Callable[[], int], blocked: MissReason | None = None
+    ) -> NearMiss | None:
+        """Take the next window while there is no event; return the miss that is over with it.
+
+        Parameters
+        ----------
+        scores : Scores
+        place : int
+            Index of the label in them.
+        hits : callable
+            How many windows agree by now.
+        blocked : MissReason or None
+            Why windows are not counted at the moment.
+        """
+        value = float(scores.values[place])
+        near = value >= NEAR_SHARE * self._threshold
+        self._tail = self._tail and near and value < self._threshold
+        self._told = self._told and near
+        if self._tail or self._told:
+            return None
+        if near:
+            self._add(scores, place, hits(), blocked)
+        stretch = self._stretch
+        if stretch is None:
+            return None
+        if not near and stretch.silenced is None:
+            stretch.silenced = scores.gated in {"silent", "digital_silence"}
+        lasts = scores.stop - stretch.last.stop <= QUIET_SECONDS * self._rate
+        if scores.stop - stretch.first.stop < LONGEST_SECONDS * self._rate and (
+            lasts or scores.stop < self._not_before
+        ):
+            return None
+        self._told = near
+        return self._over(scores.stop, MissReason.NOT_CONFIRMED)
+
+    def interrupt(self, index: int) -> NearMiss | None:
+        """Take a break of the audio at a sample index; return the miss that is over with it."""
+        self._tail = self._told = False
+        return self._over(index, MissReason.INTERRUPTED)
+
+    def _add(self, scores: Scores, place: int, hits: int, blocked: MissReason | None) -> None:
+        value = float(scores.values[place])
+        if self._stretch is None:
+            self._stretch = _Stretch(scores, scores, scores)
+        stretch = self._stretch
+        stretch.last, stretch.silenced = scores, None
+        stretch.hits = max(stretch.hits, hits)
+        if value >= self._threshold:
+            stretch.blocked = stretch.blocked or blocked
+        if value > stretch.score:
+            stretch.best, stretch.score = scores, value
+            stretch.rival = scores.nearer[place] if scores.nearer else None
+            stretch.alone = value if scores.alone is None else float(scores.alone[place])
+
+    def _over(self, index: int, unconfirmed: MissReason) -> NearMiss | None:
+        stretch, self._stretch = self._stretch, None
+        if stretch is None:
+            return None
+        self._not_before = index + round(SPACING_SECONDS * self._rate)
+        return NearMiss(
+            source=stretch.first.source,
+            label=self._label,
+            start=stretch.first.start,
+            stop=stretch.last.stop,
+            at=stretch.best.ended_at,
+            score=stretch.score,
+            threshold=self._threshold,
+            reason=self._reason(stretch, unconfirmed),
+            rival=stretch.rival,
+            hits=stretch.hits,
+            needed=self._needed,
+            level_dbfs=stretch.best.level_dbfs,
+        )
+
+    def _reason(self, stretch: _Stretch, unconfirmed: MissReason) -> MissReason:
+        if stretch.score < self._threshold:
+            overruled = stretch.rival is not None and stretch.alone >= self._threshold
+            return MissReason.CONFUSABLE if overruled else MissReason.BELOW_THRESHOLD
+        if stretch.hits >= self._needed:
+            return MissReason.TOO_SHORT
+        if not stretch.hits and stretch.blocked is not None:
+            return stretch.blocked
+        return MissReason.SILENCE if stretch.silenced else unconfirmed
