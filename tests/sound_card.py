@@ -20,15 +20,18 @@ import pytest
 RATE = 48000
 CHANNELS = 2
 
+_SINK = f"module-null-sink sink_name=speaker rate={RATE} channels={CHANNELS} format=s16le"
+
 _DAEMON = """
 load-module module-native-protocol-unix socket={directory}/native auth-anonymous=1
-load-module module-null-sink sink_name=speaker rate={rate} channels={channels} format=s16le
+load-module {sink}
 set-default-sink speaker
 set-default-source speaker.monitor
 """
 
-_ALSA = """
-</usr/share/alsa/alsa.conf>
+_BASE = "</usr/share/alsa/alsa.conf>"
+
+_DEVICE = """
 pcm.{microphone} {{
     type pulse
     server "unix:{directory}/native"
@@ -39,20 +42,30 @@ pcm.{microphone} {{
 
 
 class SoundCard:
-    """A sound card that can be unplugged, and can hang."""
+    """A sound card that can be unplugged, and can hang.
+
+    Parameters
+    ----------
+    directory : Path
+        For all of its files.
+    microphone : str
+        Name of the device that hears what is played; one name for each card of the machine.
+    beside : str
+        ``ALSA_CONFIG_PATH`` of the cards that there are already.
+    """
 
     microphone = "virtual_microphone"
-    """Name of the device that hears what is played."""
+    """The usual name of the device."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, microphone: str = microphone, beside: str = "") -> None:
+        self.microphone = microphone
         self._directory = directory
+        self._base = "" if beside else _BASE
         self._daemon: subprocess.Popen[bytes] | None = None
-        (directory / "daemon.pa").write_text(
-            _DAEMON.format(directory=directory, rate=RATE, channels=CHANNELS)
-        )
-        (directory / "alsa.conf").write_text(_ALSA.format(directory=directory, microphone=self.microphone))
+        (directory / "daemon.pa").write_text(_DAEMON.format(directory=directory, sink=_SINK))
+        self.list_devices(microphone)
         self.environment = {
-            "ALSA_CONFIG_PATH": str(directory / "alsa.conf"),
+            "ALSA_CONFIG_PATH": ":".join(filter(None, [beside, str(directory / "alsa.conf")])),
             "PULSE_SERVER": f"unix:{directory}/native",
         }
         """What a program needs to find this card."""
@@ -93,6 +106,25 @@ class SoundCard:
         assert self._daemon is not None
         self._daemon.send_signal(signal.SIGCONT)
 
+    def unload(self) -> None:
+        """Take the microphone away; the sound server lives on."""
+        self._run("pactl", "unload-module", "module-null-sink")
+
+    def load(self) -> None:
+        """Bring back what `unload` took away."""
+        self._run("pactl", "load-module", *_SINK.split())
+
+    def hum(self) -> None:
+        """Let a tone be heard for as long as the microphone is there."""
+        self._run("pactl", "load-module", "module-sine", "sink=speaker", "frequency=440")
+
+    def list_devices(self, *names: str) -> None:
+        """Let these be the devices there are, in this order; all hear the same."""
+        devices = [_DEVICE.format(directory=self._directory, microphone=name) for name in names]
+        unfinished = self._directory / "alsa.part"
+        unfinished.write_text("\n".join([self._base, *devices]))
+        unfinished.replace(self._directory / "alsa.conf")
+
     def play(self, path: Path) -> subprocess.Popen[bytes]:
         """Play a sound file (anything libsndfile reads); buffered so far ahead that load does not tear it."""
         return subprocess.Popen(
@@ -105,15 +137,18 @@ class SoundCard:
 
 
 @contextmanager
-def plugged_in() -> Iterator[SoundCard]:
-    """Use a virtual sound card, also in this process if PortAudio has no stream open."""
+def plugged_in(microphone: str = SoundCard.microphone) -> Iterator[SoundCard]:
+    """Use a virtual sound card, also in this process if PortAudio has no stream open.
+
+    A second one can be plugged in beside it, if its microphone has another name.
+    """
     for program in ("pulseaudio", "pactl", "paplay"):
         if shutil.which(program) is None:
             raise RuntimeError(
                 f"no {program}: apt-get install pulseaudio pulseaudio-utils libasound2-plugins libportaudio2"
             )
     directory = Path(tempfile.mkdtemp(prefix="card-"))  # short: the path of a socket has at most 107 bytes
-    card = SoundCard(directory)
+    card = SoundCard(directory, microphone, os.environ.get("ALSA_CONFIG_PATH", ""))
     before = {name: os.environ.get(name) for name in card.environment}
     os.environ.update(card.environment)
     try:

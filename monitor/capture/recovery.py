@@ -1,8 +1,9 @@
 """A device that comes and goes -> one unbroken row of blocks.
 
 A device is lost when its driver says so, when it delivers nothing for 5 s, or when it delivers
-nothing but exact zeros for long.  Then it is closed and opened again until it is back; what is missing
-is marked as a gap, and `SourceStatus` says since when the source is deaf, and why.
+nothing but exact zeros for 8 s, or when its samples are not as many a second as it says.  Then it is
+closed and opened again until it is back; what is missing is marked as a gap, and `SourceStatus` says
+since when the source is deaf, and why.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ log = logging.getLogger(__name__)
 NOTHING_SECONDS = 5.0
 """Without a block for so long, the device is lost: many drivers never say that it was unplugged."""
 
-SILENCE_SECONDS = 30.0
+SILENCE_SECONDS = 8.0
 """Exact zeros for so long are no quiet room, but a device that is muted or broken."""
 
 _LONGEST_SILENCE_SECONDS = 3600.0
 _FIRST_WAIT_SECONDS = 1.0
-_LONGEST_WAIT_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 4.0
+"""A device that is back is heard within 5 s; to look for one costs some hundredths of a second."""
+
 _STABLE_SECONDS = 60.0
 _LOOK_AT_STOP_SECONDS = 0.2
 
@@ -48,6 +51,12 @@ class Take:
     """Samples found to be missing, at the device's rate."""
     overflows: int = 0
     """Times the driver or the queue behind it was full."""
+    at_rate: bool = False
+    """The device has been seen to deliver as many samples a second as it says."""
+
+
+class RateLieError(SourceError):
+    """A device does not deliver as many samples a second as it says."""
 
 
 class OpenDevice(Protocol):
@@ -58,7 +67,10 @@ class OpenDevice(Protocol):
         """Hz."""
 
     def read(self, seconds: float) -> Take | None:
-        """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost."""
+        """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost.
+
+        `RateLieError` if its samples are not what they seem.
+        """
 
 
 def recovering(
@@ -135,6 +147,7 @@ class _Listening:
         self._status = status
         self._stop = stop
         self._now = now
+        self._doubted = False
         self._silent_seconds = 0.0
         self._silence_allowed = SILENCE_SECONDS
 
@@ -144,10 +157,12 @@ class _Listening:
         yield from self._maker.begin(device.rate, gap=True)
         last = self._now()
         while not self._stop.is_set():
-            take = device.read(_LOOK_AT_STOP_SECONDS)
+            take = self._read(device)
             if take is not None:
                 last = self._now()
                 self.heard = True
+                if self._doubted:
+                    continue
                 self._status.overflows += take.overflows
                 self._status.lost += self._maker.at_rate(take.lost)
                 yield from self._maker.push(take.samples, take.ended_at, gap=take.gap)
@@ -155,6 +170,16 @@ class _Listening:
                     return
             elif self._now() - last >= NOTHING_SECONDS:
                 raise SourceError(f"it has delivered nothing for {NOTHING_SECONDS:g} s")
+
+    def _read(self, device: OpenDevice) -> Take | None:
+        """Return what came next; who has lied is believed again once it is seen to tell the truth."""
+        try:
+            take = device.read(_LOOK_AT_STOP_SECONDS)
+        except RateLieError:
+            self._doubted = True
+            raise
+        self._doubted = self._doubted and not (take is not None and take.at_rate)
+        return take
 
     def _is_silent_too_long(self, take: Take, rate: int) -> bool:
         """Count exact zeros; true each time that opening the device again is worth a try.

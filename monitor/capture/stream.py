@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from monitor.capture.clock import CaptureClock
 from monitor.capture.device import Device
-from monitor.capture.recovery import Take
+from monitor.capture.recovery import RateLieError, Take
 from monitor.capture.resample import mono
+from monitor.capture.tempo import Tempo
 from monitor.types import SourceError
 
 _BLOCK_SECONDS = 0.05
@@ -55,16 +57,27 @@ class DeviceStream:
         To listen to, from 1; None is the mean of all.
     rate : int
         Hz, of the device.
+    now : callable
+        Monotonic seconds.
     """
 
     def __init__(
-        self, portaudio: ModuleType, device: Device, *, channels: int, channel: int | None, rate: int
+        self,
+        portaudio: ModuleType,
+        device: Device,
+        *,
+        channels: int,
+        channel: int | None,
+        rate: int,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rate = rate
         self._error = portaudio.PortAudioError
         self._name = device.name
         self._channel = channel
+        self._now = now
         self._clock = CaptureClock(rate)
+        self._tempo = Tempo(rate)
         self._queue: queue.Queue[_Captured] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
         self._dropped = 0
         self._overflow = False
@@ -86,7 +99,10 @@ class DeviceStream:
             raise SourceError(f"{self._name!r} does not start: {in_one_line(error)}") from error
 
     def read(self, seconds: float) -> Take | None:
-        """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost."""
+        """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost.
+
+        `RateLieError` if its samples are more or fewer a second than it says.
+        """
         try:
             captured = self._queue.get(timeout=seconds)
         except queue.Empty:
@@ -94,6 +110,12 @@ class DeviceStream:
                 raise SourceError(f"{self._name!r} has gone away") from None
             return None
         count = captured.dropped + len(captured.frames)
+        self._tempo.hear(count, captured.now, lost=captured.overflow)
+        if self._tempo.lie is not None:
+            raise RateLieError(
+                f"{self._name!r} delivers {self._tempo.lie} samples a second where {self.rate} were "
+                "agreed on: set the source's `rate` to one that the device has"
+            )
         gap, lost = self._clock.hear(count, captured.now, overflow=captured.overflow)
         return Take(
             mono(captured.frames, self._channel),
@@ -101,6 +123,7 @@ class DeviceStream:
             gap=gap or captured.dropped > 0,
             lost=captured.dropped + lost,
             overflows=captured.overflow + (captured.dropped > 0),
+            at_rate=self._tempo.true,
         )
 
     def close(self) -> None:
@@ -117,7 +140,7 @@ class DeviceStream:
     def _captured(self, frames: NDArray[np.float32], count: int, _time: Any, flags: Any) -> None:
         """Copy and hand over: this runs in PortAudio's thread, and nothing here may wait."""
         self._overflow = self._overflow or bool(flags.input_overflow)
-        now, unix_now = time.monotonic(), time.time()
+        now, unix_now = self._now(), time.time()
         captured = _Captured(frames.copy(), self._dropped, self._overflow, now, unix_now)
         try:
             self._queue.put_nowait(captured)

@@ -13,7 +13,7 @@ from monitor.capture.device import Device
 from monitor.capture.microphone import _channels, _possible_rate, devices, microphone
 from monitor.status import SourceStatus
 from monitor.types import SourceError
-from tests.sound_card import CHANNELS, RATE, SoundCard
+from tests.sound_card import CHANNELS, RATE, SoundCard, plugged_in
 
 pytestmark = pytest.mark.sound_card
 
@@ -159,6 +159,59 @@ def test_two_microphones_are_heard_and_one_does_not_stop_the_other():
         ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)
     assert ear.status.reopened == 0
     assert not any(block.gap for block in ear.blocks)
+
+
+def test_one_microphone_goes_and_comes_and_the_other_goes_on_without_a_gap(sound_card):
+    with plugged_in("other_microphone") as other_card:
+        sound_card.hum()
+        other_card.hum()
+        with Ear() as ear, Ear(device="other_microphone") as other:
+            ear.wait_for(has_audio)
+            other.wait_for(has_audio)
+            sound_card.unload()
+            ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+            sound_card.load()
+            sound_card.hum()
+            ear.wait_for(lambda ear: ear.status.deaf_since is None)
+            before = other.blocks[-1].stop
+            other.wait_for(lambda other: other.blocks[-1].stop > before + RATE)
+    assert ear.status.reopened == 1
+    assert other.status.reopened == 0
+    assert sum(block.gap for block in other.blocks) <= other.status.overflows  # none, if the machine keeps up
+
+
+def test_a_microphone_that_is_not_there_at_first_is_heard_as_soon_as_it_comes(sound_card):
+    sound_card.unload()
+    with Ear() as ear:
+        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        sound_card.load()
+        sound_card.hum()
+        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+        ear.wait_for(has_audio)
+    assert not ear.blocks[0].gap
+
+
+def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card):
+    sound_card.hum()
+    before = {device.name: device.index for device in devices()}
+    with Ear() as ear:
+        ear.wait_for(has_audio)
+        sound_card.unload()
+        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        sound_card.list_devices("a_new_one", "another_new_one", SoundCard.microphone)
+        sound_card.load()
+        sound_card.hum()
+        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+    after = {device.name: device.index for device in devices()}
+    assert before[SoundCard.microphone] != after[SoundCard.microphone]
+
+
+def test_a_microphone_that_delivers_nothing_but_zeros_is_deaf_until_it_sounds(sound_card):
+    with Ear() as ear:
+        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        assert "nothing but digital silence for 8 s" in ear.status.trouble
+        sound_card.hum()
+        ear.wait_for(lambda ear: ear.status.deaf_since is None)
 
 
 def test_devices_are_listed(sound_card):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from monitor.capture.recovery import Take, recovering
+from monitor.capture.recovery import RateLieError, Take, recovering
 from monitor.status import SourceStatus
 from monitor.types import SourceError
 
@@ -103,11 +103,24 @@ def test_losses_are_counted_and_marked():
     assert world.status.overflows == 2
 
 
-def test_waits_double_up_to_30_seconds():
+def test_waits_double_up_to_4_seconds_so_that_what_is_back_is_heard_within_5():
     world = World(*[UNPLUGGED] * 8)
     assert heard(world.blocks()) == []
-    assert world.waits == [1, 2, 4, 8, 16, 30, 30, 30, 30]
+    assert world.waits == [1, 2, 4, 4, 4, 4, 4, 4, 4]
     assert world.status.reopened == 0
+
+
+def test_a_device_that_is_not_there_at_first_is_heard_without_a_gap_when_it_comes():
+    world = World(UNPLUGGED, UNPLUGGED, [take(1), take(2)])
+    assert heard(world.blocks()) == [(0, [1], False), (1, [2], False)]
+    assert world.status.reopened == 0
+
+
+def test_a_device_that_somebody_else_has_is_heard_when_he_lets_go(caplog):
+    busy = [SourceError("'mic' cannot be opened: Device unavailable [PaErrorCode -9985]")]
+    world = World(busy, busy, busy, [take(1)])
+    assert heard(world.blocks()) == [(0, [1], False)]
+    assert sum("Device unavailable" in line.getMessage() for line in caplog.records) == 1
 
 
 def test_waits_start_again_after_a_stable_minute():
@@ -134,29 +147,29 @@ def test_trouble_is_seen_while_it_lasts_and_said_once(caplog):
     assert world.status.trouble == "the play is over"
 
 
-def test_digital_silence_of_30_seconds_is_deafness_and_the_device_is_opened_again_without_waiting():
+def test_digital_silence_of_8_seconds_is_deafness_and_the_device_is_opened_again_without_waiting():
     world = World(quiet(40), loud(1))
     blocks = []
     for block in world.blocks():
         blocks.append(block)
-        if len(blocks) == 29:
+        if len(blocks) == 7:
             assert world.status.deaf_since is None
-    assert len(blocks) == 31
-    assert [block.start for block in blocks if block.gap] == [120]
+    assert len(blocks) == 9
+    assert [block.start for block in blocks if block.gap] == [32]
     assert world.waits == [1, 2]  # at the end of the play
 
 
 def test_a_muted_device_is_deaf_until_it_sounds_and_is_opened_again_less_and_less_often():
-    world = World(quiet(999), quiet(999), quiet(999), [*quiet(100), *loud(1), *quiet(9)])
+    world = World(quiet(999), quiet(999), quiet(999), [*quiet(30), *loud(1), *quiet(7)])
     deaf, reopened_at = [], []
     for block in world.blocks():
         deaf.append(world.status.deaf_since is not None)
         if block.gap:
             reopened_at.append(len(deaf) - 1)
-    assert reopened_at == [30, 60, 120]
-    assert deaf.index(True) == 30
-    assert all(deaf[30:220])
-    assert not any(deaf[222:])
+    assert reopened_at == [8, 16, 32]
+    assert deaf.index(True) == 8
+    assert all(deaf[8:62])
+    assert not any(deaf[64:])
 
 
 def test_samples_that_are_not_numbers_are_no_silence():
@@ -214,3 +227,14 @@ def test_a_device_that_comes_back_at_another_rate_is_resampled():
     blocks = list(world.blocks())
     assert blocks[-1].stop == 1600
     assert [block.start for block in blocks if block.gap] == [800]
+
+
+def test_who_has_lied_about_the_rate_is_deaf_until_it_is_seen_to_tell_the_truth(caplog):
+    lie = RateLieError("it delivers 3 samples a second where 4 were agreed on")
+    world = World([take(1), lie], [take(2), lie], [take(3), take(4, at_rate=True), take(5)], [take(6)])
+    seen = [(block.samples[0], block.gap, world.status.trouble) for block in world.blocks()]
+    assert seen == [(1, False, None), (4, True, str(lie)), (5, False, None), (6, True, str(LOST))]
+    assert [line.getMessage() for line in caplog.records][:2] == [
+        f"source mic is deaf: {lie}",
+        "source mic hears again",
+    ]

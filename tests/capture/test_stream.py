@@ -1,3 +1,4 @@
+import itertools
 import time
 from types import SimpleNamespace
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.capture.device import Device
+from monitor.capture.recovery import RateLieError
 from monitor.capture.stream import DeviceStream
 from monitor.types import SourceError
 
@@ -127,3 +129,32 @@ def test_a_stream_that_cannot_start_is_said_in_one_line(monkeypatch):
 def test_closing_closes_the_device(stream):
     stream.close()
     assert stream._stream.closed
+
+
+def test_a_device_that_delivers_another_rate_than_was_agreed_on_is_lost_and_both_rates_are_said():
+    seconds = itertools.count(70.0, BLOCK / 30)
+    stream = DeviceStream(
+        PORTAUDIO, MICROPHONE, channels=2, channel=None, rate=RATE, now=lambda: next(seconds)
+    )
+
+    def listen():
+        for _ in range(10 * RATE):
+            stream._stream.hear(1)
+            assert not stream.read(1).at_rate
+
+    with pytest.raises(RateLieError, match="'fake' delivers 30 samples a second where 40 were agreed on"):
+        listen()
+    assert next(seconds) - 70 < 10
+
+
+def test_a_device_that_delivers_what_was_agreed_on_is_known_to():
+    seconds = itertools.count(70.0, BLOCK / RATE)
+    stream = DeviceStream(
+        PORTAUDIO, MICROPHONE, channels=2, channel=None, rate=RATE, now=lambda: next(seconds)
+    )
+    known = []
+    for _ in range(10 * RATE // BLOCK):
+        stream._stream.hear(1)
+        known.append(stream.read(1).at_rate)
+    assert not known[0]
+    assert known[-1]
