@@ -1,4 +1,4 @@
-"""The broker's password, which stands in a file or in the environment and never in the configuration."""
+"""Secrets, which stand in a file or in the environment and never in the configuration."""
 
 from __future__ import annotations
 
@@ -27,17 +27,43 @@ def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ)
     ConfigError
         If it is configured and not there.
     """
-    if mqtt.password_env is not None:
-        password = environment.get(mqtt.password_env)
-        if not password:
+    return read_secret(
+        "mqtt.", "password", file=mqtt.password_file, variable=mqtt.password_env, environment=environment
+    )
+
+
+def read_secret(
+    where: str, what: str, *, file: Path | None, variable: str | None, environment: Mapping[str, str]
+) -> str | None:
+    """Secret from a file or from the environment; None if neither is configured.
+
+    Parameters
+    ----------
+    where : str
+        What stands before the key in a message: ``mqtt.``.
+    what : str
+        The key without its ending: ``password`` of ``password_file`` and ``password_env``.
+    file : Path or None
+        As configured, for `find_secret`.
+    variable : str or None
+        As configured.
+    environment : mapping
+        For the variable, and for `find_secret`.
+
+    Raises
+    ------
+    ConfigError
+        If it is configured and not there.
+    """
+    if variable is not None:
+        secret = environment.get(variable)
+        if not secret:
             raise ConfigError(
-                f"mqtt.password_env: the environment variable {mqtt.password_env} is not set; "
-                "set it, or use password_file"
+                f"{where}{what}_env: the environment variable {variable} is not set; "
+                f"set it, or use {what}_file"
             )
-        return password
-    if mqtt.password_file is not None:
-        return _read(find_secret(mqtt.password_file, environment))
-    return None
+        return secret
+    return None if file is None else _read(f"{where}{what}_file", what, find_secret(file, environment))
 
 
 def find_secret(path: Path, environment: Mapping[str, str] = os.environ) -> Path:
@@ -56,20 +82,20 @@ def find_secret(path: Path, environment: Mapping[str, str] = os.environ) -> Path
     return path
 
 
-def _read(path: Path) -> str:
-    where = f"mqtt.password_file: {path}"
+def _read(key: str, what: str, path: Path) -> str:
+    where = f"{key}: {path}"
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
-        password = content.decode().rstrip("\r\n")
+        secret = content.decode().rstrip("\r\n")
     except FileNotFoundError as error:
-        raise ConfigError(f"{where}: no such file; write the password into it") from error
+        raise ConfigError(f"{where}: no such file; write the {what} into it") from error
     except OSError as error:
         raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise ConfigError(f"{where}: is not UTF-8 text") from None  # which holds the password
-    if not password:
-        raise ConfigError(f"{where}: is empty; write the password into it")
-    if "\n" in password or len(content) > _MAX_BYTES:
-        raise ConfigError(f"{where}: holds more than one line; write nothing but the password into it")
-    return password
+        raise ConfigError(f"{where}: is not UTF-8 text") from None  # which holds the secret
+    if not secret:
+        raise ConfigError(f"{where}: is empty; write the {what} into it")
+    if "\n" in secret or len(content) > _MAX_BYTES:
+        raise ConfigError(f"{where}: holds more than one line; write nothing but the {what} into it")
+    return secret
