@@ -3,7 +3,7 @@
 from monitor.config.advice import warnings
 from monitor.config.arguments import replace_labels, replace_sources, source_from_argument
 from monitor.config.listening import LabelConfig, SourceConfig, confirmations
-from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, WindowConfig
+from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, StoreConfig, WindowConfig
 from monitor.config.password import find_secret, read_password
 from monitor.config.text import example, json_schema, load
 
@@ -14,6 +14,7 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "SourceConfig",
+    "StoreConfig",
     "WindowConfig",
     "confirmations",
     "example",

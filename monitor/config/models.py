@@ -175,6 +175,30 @@ class ClipsConfig(Section):
     )
 
 
+class StoreConfig(Section):
+    """What happened, kept for looking back: numbers and names, no sound."""
+
+    enabled: bool = Field(default=True, description="Whether to keep events, near misses and scores.")
+    keep_days: float = Field(
+        default=365.0, gt=0, le=36_500, description="How long events are kept; longer while their clip is."
+    )
+    keep_misses_days: float = Field(
+        default=30.0, gt=0, le=36_500, description="How long near misses are kept."
+    )
+    keep_minutes_days: float = Field(
+        default=30.0,
+        gt=0,
+        le=36_500,
+        description="How long the highest score and level of each minute are kept.",
+    )
+    max_megabytes: int = Field(
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description="Size of all of it; beyond it the oldest are deleted: near misses, minutes, then events.",
+    )
+
+
 def _sources(value: object, validate: Callable[[Any], Any]) -> Any:
     found = [*rules.repeated(value, "name", "sources"), *rules.readers_of_standard_input(value)]
     return rules.with_faults(value, validate, found)
@@ -220,6 +244,10 @@ class Config(Section):
     )
     mqtt: MqttConfig = Field(
         default=MqttConfig(), description="The broker that is told; the password is never written here."
+    )
+    store: StoreConfig = Field(
+        default=StoreConfig(),
+        description="What happened, kept for looking back: numbers and names, no sound.",
     )
     clips: ClipsConfig = Field(default=ClipsConfig(), description="Short recordings of events.")
     recordings: FilePath = Field(default=Path("recordings"), description="Directory of the clips.")

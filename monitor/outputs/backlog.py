@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from monitor.outputs.journal import BrokenJournalError, Journal, JournalError, Letter, set_aside
+from monitor.outputs.database import set_aside
+from monitor.outputs.journal import BrokenJournalError, Journal, JournalError, Letter
 from monitor.outputs.payload import broken_off
 
 log = logging.getLogger(__name__)

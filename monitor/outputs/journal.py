@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from monitor.outputs.database import BrokenDatabaseError, DatabaseError, refuse_damage, translated
 
 _VERSION = 1
 _TABLES = """
@@ -25,12 +27,8 @@ COMMIT;
 """
 
 
-class JournalError(Exception):
-    """The file cannot be used now; its text is the reason."""
-
-
-class BrokenJournalError(JournalError):
-    """What is in the file is not what was written."""
+JournalError = DatabaseError
+BrokenJournalError = BrokenDatabaseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        with _translated(), ExitStack() as undo:
+        with translated(), ExitStack() as undo:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=0)
             undo.callback(self._connection.close)
@@ -110,7 +108,7 @@ class Journal:
 
         Once this returns, all of it survives a power cut.
         """
-        with _translated(), self._connection:
+        with translated(), self._connection:
             for letter in new:
                 self._put_in(letter)
             taken = [size for number in gone if (size := self._take_out(number)) is not None]
@@ -120,7 +118,7 @@ class Journal:
     def read(self, most: int) -> list[Letter]:
         """Return the oldest letters, oldest first."""
         query = "SELECT number, put_at, sum, content FROM letters ORDER BY number LIMIT ?"
-        with _translated():
+        with translated():
             rows = self._connection.execute(query, [most]).fetchall()
             return [_letter(number - self._before, *row) for number, *row in rows]
 
@@ -128,7 +126,7 @@ class Journal:
         """Take out what is too old, and the oldest of what is too much, but for some; return how many."""
         query = "SELECT number, put_at, length(content) FROM letters ORDER BY number"
         excess, doomed = self.bytes - most_bytes, []
-        with _translated():
+        with translated():
             for number, put_at, size in self._connection.execute(query):
                 if excess <= 0 and put_at >= put_after:
                     break
@@ -158,9 +156,7 @@ class Journal:
             self._connection.executescript(_TABLES)
         elif version != _VERSION:
             raise BrokenJournalError(f"is of version {version}, not {_VERSION}")
-        (fault,) = self._one("PRAGMA quick_check(1)")
-        if fault != "ok":
-            raise BrokenJournalError(f"is damaged: {fault}")
+        refuse_damage(self._connection)
 
     def _one(self, query: str) -> tuple[Any, ...]:
         return tuple(self._connection.execute(query).fetchone())
@@ -185,26 +181,6 @@ class Journal:
         return size and int(size[0])
 
 
-def set_aside(path: Path) -> Path:
-    """Move a broken journal out of the way, in place of an older one; return where it is now.
-
-    Raises
-    ------
-    JournalError
-        If it cannot be moved.
-    """
-    aside = path.with_name(f"{path.stem}.broken{path.suffix}")
-    with _translated():
-        # The log first: beside a new file an old log would be taken for its own.
-        for suffix in ("-wal", ""):
-            old, new = Path(f"{path}{suffix}"), Path(f"{aside}{suffix}")
-            if old.exists():
-                old.replace(new)
-            else:
-                new.unlink(missing_ok=True)
-    return aside
-
-
 def _content(letter: Letter) -> bytes:
     content = {"topic": letter.topic, "happened_at": letter.happened_at, "payload": letter.payload}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
@@ -215,17 +191,3 @@ def _letter(number: int, put_at: float, checksum: int, content: bytes) -> Letter
     if not isinstance(content, bytes) or zlib.crc32(content) != checksum:
         raise BrokenJournalError("is damaged: a letter is not what was written")
     return Letter(number=number, put_at=put_at, **json.loads(content))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        # Only the lower byte is the kind of error, the rest says more about it.
-        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            raise BrokenJournalError(f"is damaged: {error}") from error
-        raise JournalError(f"cannot be used: {error}") from error
-    except OSError as error:
-        raise JournalError(f"cannot be used: {error.strerror or error}") from error

@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from monitor.outputs.journal import BrokenJournalError, Journal, JournalError, set_aside
+from monitor.outputs.database import set_aside
+from monitor.outputs.journal import BrokenJournalError, Journal, JournalError
 from tests.outputs.letters import letter, overwrite
 
 

@@ -1,0 +1,29 @@
+"""What happened, in a file: one writer, any number of readers."""
+
+from monitor.outputs.store.history import History
+from monitor.outputs.store.rows import (
+    Counts,
+    Day,
+    EventFilter,
+    KeptEvent,
+    KeptMiss,
+    Lane,
+    Mark,
+    Page,
+    StoreError,
+)
+from monitor.outputs.store.writer import Store
+
+__all__ = [
+    "Counts",
+    "Day",
+    "EventFilter",
+    "History",
+    "KeptEvent",
+    "KeptMiss",
+    "Lane",
+    "Mark",
+    "Page",
+    "Store",
+    "StoreError",
+]

@@ -1,0 +1,87 @@
+"""What is deleted from the file: what is too old, and the oldest of what is too much."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+
+from monitor.config import StoreConfig
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 600.0
+AT_ONCE = 500
+"""Rows deleted in one transaction, so that nobody waits long for one."""
+
+_DAY = 86_400
+
+_OLDEST = {
+    "near misses": "DELETE FROM misses WHERE number IN"
+    " (SELECT number FROM misses WHERE at < ? ORDER BY at LIMIT ?)",
+    "minutes": "DELETE FROM minutes WHERE (source, minute) IN"
+    " (SELECT source, minute FROM minutes WHERE minute < ? / 60 ORDER BY minute LIMIT ?)",
+    "events": "DELETE FROM events WHERE number IN"
+    " (SELECT number FROM events WHERE started_at < ? AND clip IS NULL ORDER BY started_at LIMIT ?)",
+}
+"""An event whose clip is still there stays: clips have limits of their own."""
+
+
+class Retention:
+    """Delete now and then; used by the writer.
+
+    Parameters
+    ----------
+    config : StoreConfig
+    now : callable
+        Unix seconds.
+    """
+
+    def __init__(self, config: StoreConfig, now: Callable[[], float] = time.time) -> None:
+        self.due = 0.0
+        """Moment of the monotonic clock."""
+        self._days = {
+            "near misses": config.keep_misses_days,
+            "minutes": config.keep_minutes_days,
+            "events": config.keep_days,
+        }
+        self._most_bytes = config.max_megabytes * 1_000_000
+        self._now = now
+
+    def apply(self, connection: sqlite3.Connection) -> None:
+        """Delete what is due, if it is time, and say what and why."""
+        if time.monotonic() < self.due:
+            return
+        self.due = time.monotonic() + EVERY_SECONDS
+        for kind, days in self._days.items():
+            gone = _delete(connection, kind, self._now() - days * _DAY)
+            if gone:
+                log.info("store: %d %s deleted: older than %g days", gone, kind, days)
+        for kind in self._days:
+            gone = 0
+            while _bytes(connection) > self._most_bytes and (more := _batch(connection, kind, self._now())):
+                gone += more
+            if gone:
+                megabytes = self._most_bytes // 1_000_000
+                log.warning("store: %d oldest %s deleted: more than %d MB", gone, kind, megabytes)
+        connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+
+
+def _delete(connection: sqlite3.Connection, kind: str, before: float) -> int:
+    gone = 0
+    while more := _batch(connection, kind, before):
+        gone += more
+    return gone
+
+
+def _batch(connection: sqlite3.Connection, kind: str, before: float) -> int:
+    return connection.execute(_OLDEST[kind], [before, AT_ONCE]).rowcount
+
+
+def _bytes(connection: sqlite3.Connection) -> int:
+    """Size of what is in the file, without the pages that are free."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)

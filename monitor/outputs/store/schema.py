@@ -1,0 +1,166 @@
+"""The tables, made step by step: every step is a transaction of its own that records itself.
+
+A step that has been released is never changed; what is to be different becomes another step.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from monitor.outputs.database import BrokenDatabaseError, DatabaseError, refuse_damage, set_aside, translated
+
+log = logging.getLogger(__name__)
+
+FILE = "history.sqlite"
+"""Name of the file in the state directory."""
+
+_EVENTS = """
+CREATE TABLE series (
+    number INTEGER PRIMARY KEY, source TEXT NOT NULL, label TEXT NOT NULL, UNIQUE (source, label)
+);
+CREATE TABLE titles (label TEXT PRIMARY KEY, title TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    series INTEGER NOT NULL REFERENCES series,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    score REAL NOT NULL,
+    peak REAL NOT NULL,
+    windows INTEGER NOT NULL,
+    level_dbfs REAL,
+    uncertainty REAL NOT NULL,
+    reason TEXT,
+    late INTEGER NOT NULL DEFAULT 0,
+    clip TEXT,
+    fate TEXT
+);
+"""
+
+_MISSES = """
+CREATE TABLE misses (
+    number INTEGER PRIMARY KEY,
+    series INTEGER NOT NULL REFERENCES series,
+    at REAL NOT NULL,
+    seconds REAL NOT NULL,
+    score REAL NOT NULL,
+    threshold REAL NOT NULL,
+    reason TEXT NOT NULL,
+    rival TEXT,
+    hits INTEGER NOT NULL,
+    needed INTEGER NOT NULL,
+    level_dbfs REAL
+);
+CREATE INDEX misses_by_time ON misses (at, series, reason);
+CREATE INDEX misses_by_series ON misses (series, at, reason);
+"""
+
+_MINUTES = """
+CREATE TABLE label_sets (number INTEGER PRIMARY KEY, labels TEXT NOT NULL UNIQUE);
+CREATE TABLE minutes (
+    source TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    labels INTEGER NOT NULL REFERENCES label_sets,
+    level_dbfs REAL,
+    peaks BLOB NOT NULL,
+    agreed BLOB NOT NULL,
+    PRIMARY KEY (source, minute)
+) WITHOUT ROWID;
+CREATE INDEX minutes_by_time ON minutes (minute);
+"""
+
+_REVIEWS = """
+ALTER TABLE events ADD COLUMN review TEXT CHECK (review IN ('right', 'wrong'));
+CREATE INDEX events_by_time ON events (started_at, series, peak, review, clip);
+CREATE INDEX events_by_series ON events (series, started_at, peak, review, clip);
+CREATE INDEX events_by_review ON events (review, started_at) WHERE review IS NOT NULL;
+CREATE INDEX events_with_clip ON events (clip) WHERE clip IS NOT NULL;
+CREATE INDEX events_open ON events (number) WHERE ended_at IS NULL;
+"""
+
+_HOURS = """
+CREATE TABLE hours (
+    series INTEGER NOT NULL REFERENCES series, hour INTEGER NOT NULL, events INTEGER NOT NULL,
+    PRIMARY KEY (series, hour)
+) WITHOUT ROWID;
+INSERT INTO hours
+    SELECT series, CAST(started_at / 3600 AS INTEGER) AS hour, count(*) FROM events GROUP BY 1, 2;
+CREATE TRIGGER event_kept AFTER INSERT ON events BEGIN
+    INSERT INTO hours VALUES (new.series, CAST(new.started_at / 3600 AS INTEGER), 1)
+    ON CONFLICT DO UPDATE SET events = events + 1;
+END;
+CREATE TRIGGER event_deleted AFTER DELETE ON events BEGIN
+    UPDATE hours SET events = events - 1
+    WHERE series = old.series AND hour = CAST(old.started_at / 3600 AS INTEGER);
+    DELETE FROM hours
+    WHERE series = old.series AND hour = CAST(old.started_at / 3600 AS INTEGER) AND events <= 0;
+END;
+"""
+
+STEPS = (
+    ("events", _EVENTS),
+    ("misses", _MISSES),
+    ("minutes", _MINUTES),
+    ("reviews", _REVIEWS),
+    ("hours", _HOURS),
+)
+"""Name and statements of each step; its number is its place, from 1."""
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open the file, make it if it is not there, look at all of it, and bring it up to date.
+
+    A broken file is set aside and a new one begun.
+
+    Raises
+    ------
+    DatabaseError
+        It cannot be used now, or a newer version made it.
+    """
+    try:
+        return _opened(path)
+    except BrokenDatabaseError as error:
+        aside = set_aside(path)
+        log.error("store: %s: %s; set aside as %s, a new one is begun", path, error, aside)  # noqa: TRY400
+        return _opened(path)
+
+
+def migrate(connection: sqlite3.Connection, steps: tuple[tuple[str, str], ...] = STEPS) -> None:
+    """Take every step that has not been taken, each in a transaction with its record."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations"
+        " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, taken_at REAL NOT NULL)"
+    )
+    (taken,) = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
+    if taken > len(steps):
+        raise DatabaseError(f"was made by a newer version: step {taken}, this one knows {len(steps)}")
+    for number, (name, statements) in enumerate(steps[taken:], taken + 1):
+        record = f"INSERT INTO migrations VALUES ({number}, '{name}', {time.time():.3f});"  # noqa: S608
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {statements} {record} COMMIT;")
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    with translated(), ExitStack() as undo:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        undo.callback(connection.close)
+        connection.execute(
+            "PRAGMA auto_vacuum = INCREMENTAL"
+        )  # before the first table: later it does nothing
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A power cut may take the newest commits, never more; what is told to the broker has its own file.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA journal_size_limit = 4000000")
+        connection.execute("PRAGMA foreign_keys = ON")
+        refuse_damage(connection)
+        migrate(connection)
+        undo.pop_all()
+    return connection

@@ -1,0 +1,269 @@
+"""Everything that happens -> the file; one thread writes, nobody waits for the disk.
+
+Starts and ends of events, near misses, minutes and what became of clips are left in a box and written
+together.  While the file cannot be used they wait in memory, the oldest make room, and it is said once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
+from monitor.config import LabelConfig, StoreConfig
+from monitor.outputs.database import BrokenDatabaseError, DatabaseError, translated
+from monitor.outputs.outbox import Outbox
+from monitor.outputs.store import schema
+from monitor.outputs.store.changes import (
+    BrokenOff,
+    Change,
+    ClipDecided,
+    Deleted,
+    EventHappened,
+    MinuteOver,
+    Missed,
+    Reviewed,
+    Titled,
+)
+from monitor.outputs.store.minutes import Minutes
+from monitor.outputs.store.retention import Retention
+from monitor.outputs.store.rows import Mark, StoreError
+from monitor.types import Event, NearMiss, Scores
+
+log = logging.getLogger(__name__)
+
+IN_MEMORY = 20_000
+"""Changes that wait for the disk; a busy house has a few thousand a day."""
+
+AT_ONCE = 1000
+"""Changes in one transaction."""
+
+LATE_SECONDS = 3.0
+RETRY_SECONDS = 5.0
+ASKS = 100
+"""People who may wait for an answer at once."""
+
+
+class Store:
+    """Write what happens; `run` is the body of its thread, all else may be called from any.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; see `History` for reading it.
+    config : StoreConfig
+    rate : int
+        Samples per second of the indices in near misses.
+    labels : sequence of LabelConfig
+        For their names.
+    votes : mapping of str to (int, int)
+        Label to the windows that must agree, and among how many.
+    remove_clip : callable
+        Deletes the clip with a path; called in the store's thread.
+    retry_seconds : float
+        How long a file that could not be used is left alone.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: StoreConfig,
+        *,
+        rate: int,
+        labels: Sequence[LabelConfig] = (),
+        votes: Mapping[str, tuple[int, int]] | None = None,
+        remove_clip: Callable[[str], object] = lambda _: None,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self.path = path
+        self.written = 0
+        """Changes that are in the file."""
+        self.refused = 0
+        """Changes that the tables cannot take."""
+        self.trouble: str | None = None
+        """Why nothing can be written at the moment."""
+        self._rate = rate
+        self._retry_seconds = retry_seconds
+        self._remove_clip = remove_clip
+        self._minutes = Minutes(votes)
+        self._new: list[Change] = [BrokenOff()]
+        self._outbox: Outbox[Change] = Outbox(self._new.append, IN_MEMORY)
+        self._asks: list[Reviewed | Deleted] = []
+        self._asking = threading.Lock()
+        self._over = False
+        self._wake = threading.Event()
+        self._connection: sqlite3.Connection | None = None
+        self._retention = Retention(config)
+        self._try_at = 0.0
+        self.rename(labels)
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are not in the file yet."""
+        return self._outbox.waiting + len(self._new)
+
+    @property
+    def dropped(self) -> int:
+        """Changes that were lost because too many waited for the disk."""
+        return self._outbox.dropped
+
+    def event(self, event: Event) -> None:
+        """Keep the start or the end of an event."""
+        put_at = time.monotonic()
+        self._put(EventHappened(event, lambda: time.monotonic() - put_at > LATE_SECONDS))
+
+    def miss(self, miss: NearMiss) -> None:
+        """Keep a near miss."""
+        self._put(Missed(miss, (miss.stop - miss.start) / self._rate))
+
+    def scores(self, scores: Scores) -> None:
+        """Keep the scores of a window in those of its minute; from one thread."""
+        over = self._minutes.add(scores)
+        if over is not None:
+            self._put(MinuteOver(over))
+
+    def clip(self, event_id: str, path: str | None, fate: str) -> None:
+        """Note what became of the clip of an event: kept, with its path, or why it was not."""
+        self._put(ClipDecided(event_id, path, fate, self._remove_clip))
+
+    def rename(self, labels: Sequence[LabelConfig]) -> None:
+        """Take the names of labels, now and whenever they change."""
+        self._put(Titled([(label.id, label.title) for label in labels]))
+
+    def review(self, event_id: str, mark: Mark | None) -> Future[bool]:
+        """Note what a person says of an event, or forget it; the answer is False if there is no such event.
+
+        It is a `StoreError` if the file cannot be written now.
+        """
+        return self._ask(partial(Reviewed, event_id, mark))
+
+    def delete(self, event_id: str) -> Future[bool]:
+        """Delete an event with its clip; the answer is as for `review`."""
+        return self._ask(partial(Deleted, event_id, self._remove_clip))
+
+    def close(self) -> None:
+        """No more will come; `run` writes what is left, or tries to, and returns."""
+        for minute in self._minutes.finish():
+            self._put(MinuteOver(minute))
+        self._outbox.close()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Write until closed."""
+        while not self._outbox.closed:
+            self._wake.wait(self._due() - time.monotonic())
+            self._wake.clear()
+            self._work()
+        self._try_at = 0.0
+        self._work()
+        with self._asking:
+            self._over = True
+        self._answer_all(StoreError("the monitor is ending"))
+        if self._connection is not None:
+            self._connection.close()
+
+    def _put(self, change: Change) -> None:
+        self._outbox.put(change)
+        self._wake.set()
+
+    def _ask(self, make: Callable[[Future[bool]], Reviewed | Deleted]) -> Future[bool]:
+        done: Future[bool] = Future()
+        done.set_running_or_notify_cancel()  # whoever waits may go away, but not take it back
+        with self._asking:
+            if self._over or len(self._asks) >= ASKS:
+                done.set_exception(StoreError("too many wait" if not self._over else "the monitor is ending"))
+                return done
+            self._asks.append(make(done))
+        self._wake.set()
+        return done
+
+    def _due(self) -> float:
+        return self._try_at if self.trouble is not None else self._retention.due
+
+    def _work(self) -> None:
+        """Write everything that waits; what cannot be written goes on waiting."""
+        if self.trouble is not None and time.monotonic() < self._try_at:
+            self._answer_all(StoreError(self.trouble))
+            return
+        try:
+            connection = self._opened()
+            while self._fill():
+                self._write(connection)
+            self._answer(connection)
+            with translated():
+                self._retention.apply(connection)
+        except BrokenDatabaseError as error:
+            self._give_up(error)  # opened anew it is looked at, and set aside
+            self._try_at = 0.0
+            self._wake.set()
+        except DatabaseError as error:
+            self._give_up(error)
+        else:
+            self._say(None)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = schema.open_for_writing(self.path)
+        return self._connection
+
+    def _fill(self) -> bool:
+        """Take what is next out of the box; what could not be written before stays first."""
+        self._outbox.flush(max(0, AT_ONCE - len(self._new)))
+        return bool(self._new)
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        """Write what has been taken out of the box, all of it or nothing."""
+        with translated():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for change in self._new:
+                    self._apply(change, connection)
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        self.written += len(self._new)
+        self._new.clear()
+
+    def _apply(self, change: Change, connection: sqlite3.Connection) -> None:
+        try:
+            change(connection)
+        except sqlite3.IntegrityError as error:  # it would be refused for ever, and all others with it
+            self.refused += 1
+            log.error("store: refused: %s: %r", error, change)  # noqa: TRY400
+
+    def _answer(self, connection: sqlite3.Connection) -> None:
+        while self._asks:
+            ask = self._asks[0]
+            with translated():
+                answer = ask(connection)
+            self._asks.pop(0)
+            ask.done.set_result(answer)
+
+    def _answer_all(self, error: StoreError) -> None:
+        with self._asking:
+            asks, self._asks = self._asks, []
+        for ask in asks:
+            ask.done.set_exception(error)
+
+    def _give_up(self, error: DatabaseError) -> None:
+        """Leave the file alone for a while."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._try_at = time.monotonic() + self._retry_seconds
+        self._say(str(error))
+        self._answer_all(error)
+
+    def _say(self, trouble: str | None) -> None:
+        """Log what keeps the file from being used, once for each change."""
+        if trouble is None and self.trouble is not None:
+            log.info("store: %s: can be used again", self.path)
+        elif trouble is not None and self.trouble is None:
+            log.error("store: %s: %s: what happens is kept in memory only", self.path, trouble)
+        self.trouble = trouble
