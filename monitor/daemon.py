@@ -23,10 +23,11 @@ from monitor.liveness import Liveness, loading
 from monitor.outputs.clips import Clips
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
+from monitor.outputs.store import FILE, Store
 from monitor.pipeline import Scorer, analyse, listen
 from monitor.status import SourceStatus, one_line
 from monitor.threads import ThreadGroup
-from monitor.types import Event, Scores, UndeliveredError
+from monitor.types import Event, NearMiss, Scores, UndeliveredError
 from monitor.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class Daemon:
         )
         self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
         self._clips = self._make_clips() if config.clips.enabled else None
+        self.store = self._make_store() if config.store.enabled else None
 
     def run(
         self,
@@ -164,6 +166,8 @@ class Daemon:
             threads.start("clips", self._clips[1].run)
         if self._mqtt is not None:
             threads.start("mqtt", self._mqtt.run)
+        if self.store is not None:
+            threads.start("store", self.store.run)
         for source in self._config.sources:
             blocks = open_source(
                 source,
@@ -182,7 +186,12 @@ class Daemon:
         )
         try:
             analyse(
-                windows, self._scorer, self._detector, on_scores=self._hand_on_scores, on_event=self._hand_on
+                windows,
+                self._scorer,
+                self._detector,
+                on_scores=self._hand_on_scores,
+                on_event=self._hand_on,
+                on_miss=self._hand_on_miss,
             )
         finally:
             self._terminal.close()
@@ -190,6 +199,8 @@ class Daemon:
                 self._clips[1].close()
             if self._mqtt is not None:
                 self._mqtt.close()
+            if self.store is not None:
+                self.store.close()
             self._stop.set()
 
     def _hand_on(self, event: Event) -> None:
@@ -197,6 +208,8 @@ class Daemon:
         self._terminal.put(event)
         if self._mqtt is not None:
             self._mqtt.put(event)
+        if self.store is not None:
+            self.store.event(event)
         if self._clips is not None and event.stop is None and self._clip_wanted(event.label):
             self._clips[1].put(event)
 
@@ -204,6 +217,12 @@ class Daemon:
         self._on_scores(scores)
         if self._mqtt is not None:
             self._mqtt.level(scores.source, scores.level_dbfs)
+        if self.store is not None:
+            self.store.scores(scores)
+
+    def _hand_on_miss(self, miss: NearMiss) -> None:
+        if self.store is not None:
+            self.store.miss(miss)
 
     def _clip_wanted(self, label: str) -> bool:
         return next(wanted.clips for wanted in self._labels if wanted.id == label)
@@ -252,6 +271,16 @@ class Daemon:
     def _make_clips(self) -> tuple[Clips, Outbox[Event]]:
         clips = Clips(self._config.clips, self._config.recordings, self._buffers)
         return clips, Outbox(clips.deliver, DAY_OF_EVENTS)
+
+    def _make_store(self) -> Store:
+        rules = [rule_of(label, rate=self.hearing.rate, hop=self.hearing.hop) for label in self._labels]
+        return Store(
+            self._config.state / FILE,
+            self._config.store,
+            rate=self.hearing.rate,
+            labels=self._labels,
+            votes={rule.label: (rule.hits, rule.of) for rule in rules},
+        )
 
     def _name_the_too_short(self) -> None:
         """Say of which recordings nothing was scored, and why; nobody should take it for silence."""

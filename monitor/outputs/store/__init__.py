@@ -12,9 +12,11 @@ from monitor.outputs.store.rows import (
     Page,
     StoreError,
 )
+from monitor.outputs.store.schema import FILE
 from monitor.outputs.store.writer import Store
 
 __all__ = [
+    "FILE",
     "Counts",
     "Day",
     "EventFilter",
