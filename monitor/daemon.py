@@ -20,12 +20,13 @@ from monitor.config import Config, SourceConfig, read_password
 from monitor.events import Detector, rule_of
 from monitor.hearing import prepare
 from monitor.liveness import Liveness, loading
+from monitor.outputs.alerts import Alerts
 from monitor.outputs.clips import Clips
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store import FILE, Store
 from monitor.pipeline import Scorer, analyse, listen
-from monitor.status import SourceStatus, one_line
+from monitor.status import Health, SourceStatus, one_line
 from monitor.threads import ThreadGroup
 from monitor.types import Event, NearMiss, Scores, UndeliveredError
 from monitor.windows import Windows
@@ -105,6 +106,7 @@ class Daemon:
         self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
         self._clips = self._make_clips() if config.clips.enabled else None
         self.store = self._make_store() if config.store.enabled else None
+        self._alerts = Alerts(config, hearing.model.name)
 
     def run(
         self,
@@ -168,6 +170,8 @@ class Daemon:
             threads.start("mqtt", self._mqtt.run)
         if self.store is not None:
             threads.start("store", self.store.run)
+        for name, run in self._alerts.threads():
+            threads.start(name, run)
         for source in self._config.sources:
             blocks = open_source(
                 source,
@@ -201,6 +205,7 @@ class Daemon:
                 self._mqtt.close()
             if self.store is not None:
                 self.store.close()
+            self._alerts.close()
             self._stop.set()
 
     def _hand_on(self, event: Event) -> None:
@@ -210,6 +215,7 @@ class Daemon:
             self._mqtt.put(event)
         if self.store is not None:
             self.store.event(event)
+        self._alerts.put(event, next(label for label in self._labels if label.id == event.label))
         if self._clips is not None and event.stop is None and self._clip_wanted(event.label):
             self._clips[1].put(event)
 
@@ -236,14 +242,25 @@ class Daemon:
             now = time.monotonic()
             for name in liveness.fell_behind(now):
                 log.warning("%s: windows are left out: the model is slower than the hop", name)
+            healths = {
+                name: liveness.health(name, now, rate=self.hearing.rate, hop=self.hearing.hop)
+                for name in self.status
+            }
             if self._mqtt is not None:
-                for name in self.status:
+                for name, health in healths.items():
                     self._mqtt.source(name, online=liveness.hears(name))
-                    health = liveness.health(name, now, rate=self.hearing.rate, hop=self.hearing.hop)
                     self._mqtt.health(name, health)
+            self._alerts.problems(self._problems(healths))
             factor = self.summary().real_time_factor
             liveness.tell(one_line(list(self.status.values()), len(self._labels), factor), now)
         liveness.stopping()
+
+    def _problems(self, healths: Mapping[str, Health]) -> dict[str, str]:
+        """Return what keeps the monitor from its work, for people."""
+        wrong = {name: f"hears nothing: {health.deaf}" for name, health in healths.items() if health.deaf}
+        if self._mqtt is not None and not self._mqtt.connected:
+            wrong["broker"] = f"is not told: {self._mqtt.trouble or 'not reached yet'}"
+        return wrong
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         log.info("%s: ending", signal.Signals(number).name)

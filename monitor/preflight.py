@@ -8,6 +8,7 @@ import threading
 from monitor.capture import open_source
 from monitor.capture.device import Device, choose
 from monitor.config import Config, SourceConfig, read_password
+from monitor.outputs.alerts import check_alerts
 from monitor.outputs.clips import make_writable
 from monitor.status import SourceStatus
 from monitor.types import ConfigError, SourceError
@@ -27,7 +28,7 @@ def check(config: Config, *, required: bool = False) -> None:
     Raises
     ------
     ConfigError
-        No label is enabled, or the broker's password is not where it should be.
+        No label is enabled, a secret is not where it should be, or a hook or a target cannot do its work.
     OutputError
         A directory cannot be written.
     SourceError, NotAudioError
@@ -36,6 +37,7 @@ def check(config: Config, *, required: bool = False) -> None:
     if not any(label.enabled for label in config.labels):
         raise ConfigError("labels: none is enabled, there is nothing to listen for")
     read_password(config.mqtt)
+    check_alerts(config)
     make_writable(config.state, "state")
     if config.clips.enabled:
         make_writable(config.recordings, "recordings")

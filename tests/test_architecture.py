@@ -31,6 +31,9 @@ LAYERS = [
         "outputs.payload",
         "outputs.broker",
         "outputs.journal",
+        "outputs.child",
+        "outputs.restraint",
+        "outputs.problems",
     },
     {
         "model",
@@ -42,8 +45,11 @@ LAYERS = [
         "outputs.backlog",
         "outputs.states",
         "outputs.discovery",
+        "outputs.hooks",
+        "outputs.post",
     },
-    {"outputs.announcement"},
+    {"outputs.announcement", "outputs.notify", "outputs.courier"},
+    {"outputs.alerts"},
     {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
     {"install", "liveness", "logs"},
     {"daemon", "doctor", "evaluation"},
@@ -53,6 +59,7 @@ LAYERS = [
 """Who may import whom: only what stands higher up; a package is one entry, free inside."""
 
 ONLY_IN = {
+    "apprise": "outputs.courier",
     "av": "capture.media",
     "huggingface_hub": "hub",
     "matplotlib": "evaluation.plot",

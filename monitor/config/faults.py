@@ -18,7 +18,7 @@ from monitor.config.rules import ID, PATTERNS, Place, slug
 from monitor.config.yaml_lines import Node, scalar
 
 _WIDTH = 60
-_NOT_REPEATED = ("password_file", "password_env")
+_NOT_REPEATED = ("password_file", "password_env", "url_file", "url_env", "notify")
 _KINDS = {
     "string_type": "text",
     "path_type": "text",
@@ -108,7 +108,8 @@ def _wrong_kind(each: ErrorDetails, shown: str, model: type[BaseModel], node: No
     if wished == "text" and not isinstance(value, list) and node is not None:
         return f'{shown} is {_kind_of(value)}, not text; put it in quotes: "{node.text}"'
     if wished == "a list" and isinstance(value, str):
-        return f"{shown} is text, not a list; write [{shown}], or one per line after a dash (-)"
+        again = "" if each["loc"][-1] in _NOT_REPEATED else f"[{shown}], or "
+        return f"{shown} is text, not a list; write {again}one per line after a dash (-)"
     if node is not None and node.quoted and not isinstance(scalar(node.text or ""), str):
         return f"{shown} is text, not {wished}; remove the quotes"
     return f"{shown} is not {wished}"
@@ -154,9 +155,15 @@ def _range(field: FieldInfo) -> str:
 
 
 def _not_a_choice(value: object, shown: str, field: FieldInfo) -> str:
-    choices = [str(choice) for choice in get_args(field.annotation)]
+    choices = list(_choices(field.annotation))
     close = difflib.get_close_matches(str(value).lower(), choices, 1)
     return f"{shown} is not one of {', '.join(choices)}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    """Return what a literal allows, also one inside a list."""
+    for each in get_args(annotation):
+        yield from [str(each)] if isinstance(each, str | int) else _choices(each)
 
 
 def _wished_id(each: ErrorDetails) -> str:
@@ -173,6 +180,8 @@ def _unknown(model: type[BaseModel], place: Place) -> str:
             "a password is never written here; put it in a file and name that as mqtt.password_file, "
             "or in an environment variable and name that as mqtt.password_env"
         )
+    if key.lower().startswith("url") and "url_file" in siblings:
+        return "an address is never written here; put it in a file and name that as url_file"
     close = difflib.get_close_matches(key.lower(), siblings, 1)
     if close:
         return f"unknown key; did you mean {close[0]}?"

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from monitor.config import rules
+from monitor.config.alerts import HookConfig, NotifyConfig, validate_alerts
 from monitor.config.listening import LabelConfig, SourceConfig
 from monitor.config.rules import fault
 from monitor.config.section import FilePath, Identifier, Prompt, Section
@@ -208,6 +209,14 @@ def _labels(value: object, validate: Callable[[Any], Any]) -> Any:
     return rules.with_faults(value, validate, rules.repeated(value, "id", "labels"))
 
 
+def _hooks(value: object, validate: Callable[[Any], Any], others: ValidationInfo) -> Any:
+    return validate_alerts(value, validate, what="hooks", labels=others.data.get("labels", ()))
+
+
+def _notify(value: object, validate: Callable[[Any], Any], others: ValidationInfo) -> Any:
+    return validate_alerts(value, validate, what="notify", labels=others.data.get("labels", ()))
+
+
 class Config(Section):
     """Everything the monitor can be told; the defaults are a working monitor of one microphone."""
 
@@ -250,5 +259,11 @@ class Config(Section):
         description="What happened, kept for looking back: numbers and names, no sound.",
     )
     clips: ClipsConfig = Field(default=ClipsConfig(), description="Short recordings of events.")
+    notify: Annotated[tuple[NotifyConfig, ...], WrapValidator(_notify), Field(strict=False)] = Field(
+        default=(), max_length=20, description="People to notify through Apprise; needs the extra `notify`."
+    )
+    hooks: Annotated[tuple[HookConfig, ...], WrapValidator(_hooks), Field(strict=False)] = Field(
+        default=(), max_length=20, description="Commands to run when a sound starts or ends."
+    )
     recordings: FilePath = Field(default=Path("recordings"), description="Directory of the clips.")
     state: FilePath = Field(default=Path("state"), description="Directory of what is kept across restarts.")

@@ -22,10 +22,12 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
     """
     # Imported as they come: the first findings need neither PortAudio nor torch.
     from monitor.doctor import machine  # noqa: PLC0415
+    from monitor.outputs.alerts import check_alerts  # noqa: PLC0415
 
     try:
         config = Config() if path is None else load(path)
         read_password(config.mqtt)
+        check_alerts(config)
     except ConfigError as error:
         for fault in str(error).splitlines():
             yield failure("configuration", fault, Code.CONFIGURATION)

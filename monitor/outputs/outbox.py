@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Outbox(Generic[T]):
-    """Take things without ever blocking the caller; deliver them in another thread.
+    """Take things without ever blocking the caller; deliver them in another thread, or in several.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Outbox(Generic[T]):
         """No more will come; `run` returns once the box is empty."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def run(self) -> None:
         """Deliver everything, oldest first, until the box is closed and empty."""

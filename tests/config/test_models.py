@@ -24,8 +24,8 @@ def described_by(schema, each):
 
 
 def uncommented(text):
-    """The example with every key set that is unset by default, but the second way to name a password."""
-    return re.sub(r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env)", r"\1", text, flags=re.MULTILINE)
+    """The example with every key set that is unset by default, but the second way to name a secret."""
+    return re.sub(r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env|url_env)", r"\1", text, flags=re.MULTILINE)
 
 
 def test_the_example_equals_the_defaults():

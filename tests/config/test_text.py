@@ -391,6 +391,12 @@ def test_a_home_directory_is_written_out(tmp_path, monkeypatch):
         "mqtt:\n  username: me\n  password_env: 'hunter2\n\n  x'",
         "mqtt:\n  password_file: hunter2",
         "password: hunter2",
+        "notify: ntfy://hunter2/x",
+        "notify: [ntfy://hunter2/x]",
+        "notify:\n- name: a\n  url: ntfy://hunter2/x",
+        "notify:\n- name: a\n  url_file: ntfy://hunter2/x",
+        "notify:\n- name: a\n  url_env: ntfy://hunter2/x",
+        "notify:\n- name: a\n  url_file: [ntfy://hunter2/x]",
     ],
 )
 def test_a_secret_in_the_file_is_never_repeated(tmp_path, text):

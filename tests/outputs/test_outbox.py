@@ -86,3 +86,18 @@ def test_a_failing_delivery_ends_run_and_keeps_the_rest():
 def test_a_box_that_can_hold_nothing_is_refused():
     with pytest.raises(ValueError, match="at least 1, not 0"):
         Outbox(print, size=0)
+
+
+def test_several_threads_deliver_everything_once_and_all_of_them_end():
+    delivered = []
+    outbox = Outbox(delivered.append, size=1000)
+    threads = [threading.Thread(target=outbox.run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(500):
+        outbox.put(number)
+    outbox.close()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert sorted(delivered) == list(range(500))
