@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,15 +16,16 @@ from monitor.ambience import read_ambiences, write_ambiences
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
 from monitor.config import Config, SourceConfig, read_password
+from monitor.deadman import DeadMan
 from monitor.events import Detector, rule_of
 from monitor.hearing import prepare
-from monitor.liveness import Liveness, loading
+from monitor.liveness import AwakeClock, HangError, Liveness, loading
 from monitor.outputs.alerts import Alerts
 from monitor.outputs.clips import Clips
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store import FILE, Store
-from monitor.pipeline import Scorer, analyse, listen
+from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.status import Health, SourceStatus, one_line
 from monitor.threads import ThreadGroup
 from monitor.types import Event, NearMiss, Scores, UndeliveredError
@@ -39,6 +39,8 @@ SHUTDOWN_SECONDS = 7.0
 
 TICK_SECONDS = 1.0
 PATIENCE_SECONDS = 15.0
+DEAD_SECONDS = 60.0
+"""A main thread that has not moved for so long will not move again."""
 
 DAY_OF_EVENTS = 20_000
 """Boxes of outputs that should lose nothing hold one event every 4 s for a day."""
@@ -71,11 +73,19 @@ class Daemon:
     required : bool
         A microphone that is not there is an error, not something to wait for.
     patience_seconds : float
-        Added to the length of a window: how long nothing may be scored before the watchdog starves.
+        Added to the length of a window: how long nothing may be scored before the watchdog starves; after
+        three times as long the process ends.
+    around : callable
+        Takes the audio tower, and returns what is to be used in its place.
     """
 
     def __init__(
-        self, config: Config, *, required: bool = False, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        config: Config,
+        *,
+        required: bool = False,
+        patience_seconds: float = PATIENCE_SECONDS,
+        around: Callable[[AudioTower], AudioTower] = lambda tower: tower,
     ) -> None:
         self._config = config
         self._required = required
@@ -90,7 +100,7 @@ class Daemon:
         self._buffers = self._make_buffers()
         self._ambiences = read_ambiences(config.state)
         self._scorer = Scorer(
-            hearing.model.embed_audio,
+            around(hearing.model.embed_audio),
             hearing.watchlist,
             hearing.response,
             status=self.status,
@@ -130,14 +140,22 @@ class Daemon:
             Anything else that went wrong in a thread.
         """
         threads = ThreadGroup(self._stop)
+        dead_man = DeadMan(DEAD_SECONDS)
         self._terminal = Outbox(on_event, DAY_OF_EVENTS)
         self._on_scores = on_scores
         with _signals(self._on_signal):
             self._start(threads)
-            self._watch()
+            hung = self._watch(dead_man)
+            if hung is not None:
+                threads.fail(hung)
+                self._close_outputs()  # the analysis, which does so at its end, may be what hangs
             for buffer in self._buffers.values():
                 buffer.close()
-            threads.join(SHUTDOWN_SECONDS)
+            try:
+                threads.join(SHUTDOWN_SECONDS)
+            finally:
+                if hung is None:  # else even the end of the interpreter may hang
+                    dead_man.rest()
         self._keep_ambiences()
         self._name_the_too_short()
         self._check_delivered()
@@ -198,15 +216,18 @@ class Daemon:
                 on_miss=self._hand_on_miss,
             )
         finally:
-            self._terminal.close()
-            if self._clips is not None:
-                self._clips[1].close()
-            if self._mqtt is not None:
-                self._mqtt.close()
-            if self.store is not None:
-                self.store.close()
-            self._alerts.close()
+            self._close_outputs()
             self._stop.set()
+
+    def _close_outputs(self) -> None:
+        self._terminal.close()
+        if self._clips is not None:
+            self._clips[1].close()
+        if self._mqtt is not None:
+            self._mqtt.close()
+        if self.store is not None:
+            self.store.close()
+        self._alerts.close()
 
     def _hand_on(self, event: Event) -> None:
         self._events += event.stop is None
@@ -233,13 +254,16 @@ class Daemon:
     def _clip_wanted(self, label: str) -> bool:
         return next(wanted.clips for wanted in self._labels if wanted.id == label)
 
-    def _watch(self) -> None:
-        """Sleep on `stop`; once a second tell systemd and the broker how it goes."""
+    def _watch(self, dead_man: DeadMan) -> HangError | None:
+        """Sleep on `stop`; once a second tell systemd and the broker how it goes; return what hangs."""
         patience = self._patience_seconds + self.hearing.length / self.hearing.rate
-        liveness = Liveness(self.status, patience, time.monotonic())
         tick = min(TICK_SECONDS, (systemd.watchdog_seconds() or 2 * TICK_SECONDS) / 2)
-        while not self._stop.wait(tick):
-            now = time.monotonic()
+        clock = AwakeClock(most_seconds=5 * tick)
+        liveness = Liveness(self.status, patience, clock.now(), length=self.hearing.length)
+        hung = None
+        while hung is None and not self._stop.wait(tick):
+            dead_man.is_well()
+            now = clock.now()
             for name in liveness.fell_behind(now):
                 log.warning("%s: windows are left out: the model is slower than the hop", name)
             healths = {
@@ -253,7 +277,10 @@ class Daemon:
             self._alerts.problems(self._problems(healths))
             factor = self.summary().real_time_factor
             liveness.tell(one_line(list(self.status.values()), len(self._labels), factor), now)
+            hung = liveness.hung(now)
         liveness.stopping()
+        dead_man.is_well()
+        return hung
 
     def _problems(self, healths: Mapping[str, Health]) -> dict[str, str]:
         """Return what keeps the monitor from its work, for people."""

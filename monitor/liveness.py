@@ -6,19 +6,29 @@ shown to have nothing to score.
 
 from __future__ import annotations
 
+import faulthandler
+import logging
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from monitor import systemd
+from monitor.deadman import can_be_written
 from monitor.status import Health, Progress, SourceStatus
 from monitor.threads import ThreadGroup
+
+log = logging.getLogger(__name__)
 
 EXTENSION_SECONDS = 60.0
 """Asked for at once while starting; systemd gives up if it is not asked again within it."""
 
 LOADING_SECONDS = 1800.0
 """A load that takes longer hangs: nothing more is asked for, and systemd starts anew."""
+
+HOPELESS = 3
+"""Who has not moved for so many times the patience hangs, and will not move again."""
 
 Notify = Callable[..., object]
 """`systemd.notify`, or what stands in for it."""
@@ -62,6 +72,27 @@ def loading(
         threads.join(2 * systemd.SEND_SECONDS)
 
 
+class HangError(Exception):
+    """A stage has not moved for so long that it will not move again."""
+
+
+class AwakeClock:
+    """Seconds in which this process ran: what it was stopped for counts as no more than ``most_seconds``."""
+
+    def __init__(self, most_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._most = most_seconds
+        self._monotonic = monotonic
+        self._asked_at = monotonic()
+        self._awake = 0.0
+
+    def now(self) -> float:
+        """Seconds since it was made; to be asked often."""
+        now = self._monotonic()
+        self._awake += min(now - self._asked_at, self._most)
+        self._asked_at = now
+        return self._awake
+
+
 class Liveness:
     """Judges once in a while whether the monitor works, and says so.
 
@@ -73,6 +104,8 @@ class Liveness:
         How long nothing of a source may be scored before the watchdog starves.
     now : float
         Monotonic seconds.
+    length : int
+        Samples of a window.
     notify : callable
     """
 
@@ -82,11 +115,15 @@ class Liveness:
         patience_seconds: float,
         now: float,
         *,
+        length: int = 1,
         notify: Notify = systemd.notify,
     ) -> None:
         self.ready = False
         self._sources = sources
-        self._progress = {name: Progress(status, patience_seconds, now) for name, status in sources.items()}
+        self._hopeless_seconds = HOPELESS * patience_seconds
+        self._progress = {
+            name: Progress(status, patience_seconds, now, length=length) for name, status in sources.items()
+        }
         self._notify = notify
 
     def tell(self, status: str, now: float) -> None:
@@ -108,6 +145,17 @@ class Liveness:
             # Once it is ready, more time would be given to the watchdog, too.
             news.append("WATCHDOG=1" if self.ready else _extension())
         self._notify(f"STATUS={status}" if self.ready else f"STATUS=starting: {status}", *news)
+
+    def hung(self, now: float) -> HangError | None:
+        """Return what is to be said of a stage that hangs, once it is logged; None if none does."""
+        stage = self._hanging(now)
+        if stage is None:
+            return None
+        error = HangError(f"{stage!r} hangs: it has not moved for {self._hopeless_seconds:.0f} s")
+        log.critical("%s; the monitor ends, so that it can be started anew", error)
+        if can_be_written(sys.stderr):
+            faulthandler.dump_traceback(all_threads=True)
+        return error
 
     def stopping(self) -> None:
         """Say that the end has begun."""
@@ -140,6 +188,17 @@ class Liveness:
             overloaded=self._progress[name].behind(now),
             dropped_seconds=(status.lost + status.skipped * hop) / rate,
         )
+
+    def _hanging(self, now: float) -> str | None:
+        """Name the stage that hangs, as its thread is called."""
+        still = {
+            name: progress
+            for name, progress in self._progress.items()
+            if progress.still_seconds(now) > self._hopeless_seconds
+        }
+        if any(progress.due for progress in still.values()):
+            return "analyse"
+        return next((f"listen {name}" for name in still), None)
 
     def _hears_or_waits(self) -> bool:
         """A window has been through the analysis, or there is none because no device is there yet."""

@@ -22,6 +22,9 @@ from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Break, Embeddings, Event, NearMiss, Scores, Window
 from monitor.watchlist import Watchlist
 
+AudioTower = Callable[[NDArray[np.float32]], Embeddings]
+"""Windows, shape (n, length), to unit vectors, shape (n, d)."""
+
 
 def listen(blocks: Iterable[AudioBlock], buffer: RingBuffer, status: SourceStatus) -> None:
     """Move audio from the source into the buffer until the source ends."""
@@ -83,7 +86,7 @@ class Scorer:
 
     def __init__(
         self,
-        embed: Callable[[NDArray[np.float32]], Embeddings],
+        embed: AudioTower,
         watchlist: Watchlist,
         response: Response,
         *,

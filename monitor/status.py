@@ -29,6 +29,8 @@ class SourceStatus:
     """Unix seconds since when no audio arrives; None while it does (writer: capture)."""
     trouble: str | None = None
     """Why it is deaf, for people (writer: capture)."""
+    looked: int = 0
+    """Times that audio was looked for, whether there was any or not (writer: capture)."""
     scored: int = 0
     """Windows that went through the model (writer: analyse)."""
     skipped: int = 0
@@ -80,8 +82,8 @@ _STRETCH_SECONDS = 60.0
 class Progress:
     """Notices when a source is no longer being scored.
 
-    Alive means progress, not a running thread: windows are looked at, or the source is known to be
-    deaf or at its end.
+    Alive means progress, not a running thread: windows are looked at; or there is none, and somebody still
+    looks whether audio comes, who would say that it is deaf; or it is at its end.
 
     Parameters
     ----------
@@ -91,22 +93,35 @@ class Progress:
         How long nothing may move.
     now : float
         Monotonic seconds.
+    length : int
+        Samples of a window: with so many more than were looked at, it is the analysis that is due.
     """
 
-    def __init__(self, status: SourceStatus, patience_seconds: float, now: float) -> None:
+    def __init__(self, status: SourceStatus, patience_seconds: float, now: float, *, length: int = 1) -> None:
         self._status = status
         self._patience = patience_seconds
-        self._looked_at = -1
+        self._length = length
+        self._seen = (-1, -1, -1)
         self._moved_at = now
         self._skipped = 0
         self._skipped_at = float("-inf")
 
     def stalled(self, now: float) -> bool:
         """Tell whether audio that should have been scored was not, for longer than the patience."""
-        if self._status.scored_until != self._looked_at or self.excused:
-            self._looked_at = self._status.scored_until
-            self._moved_at = now
-        return now - self._moved_at > self._patience
+        return self.still_seconds(now) > self._patience
+
+    def still_seconds(self, now: float) -> float:
+        """For how long nothing has moved that should."""
+        status = self._status
+        seen = (status.scored_until, sum(status.gated.values()), -1 if self.due else status.looked)
+        if seen != self._seen or status.ended:
+            self._seen, self._moved_at = seen, now
+        return now - self._moved_at
+
+    @property
+    def due(self) -> bool:
+        """There is audio that the analysis has not looked at; else it is the source that nothing comes of."""
+        return self._status.captured - self._status.scored_until > 2 * self._length
 
     @property
     def excused(self) -> bool:

@@ -33,6 +33,11 @@ class ThreadGroup:
         self._threads.append(thread)
         thread.start()
 
+    def fail(self, error: Exception) -> None:
+        """End all of them because of what somebody else has found; `join` raises it."""
+        self._errors.append(error)
+        self._stop.set()
+
     def join(self, seconds: float) -> None:
         """Wait for all threads, at most ``seconds``.
 

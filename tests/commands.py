@@ -24,7 +24,7 @@ ENVIRONMENT = {
 }
 
 
-def clap_monitor(*arguments, cwd, stdin=b"", env=None, seconds=120):
+def clap_monitor(*arguments, cwd, stdin=b"", env=None, seconds=600):
     """Run to its end; return the completed process with text on both outputs."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments)],

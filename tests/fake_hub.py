@@ -163,13 +163,13 @@ class Machine:
     def ask(self, what, **options):
         """Path and progress that a call gives."""
         client = self.start(what, **options)
-        answer, errors = client.communicate(timeout=100)
+        answer, errors = client.communicate(timeout=600)
         assert client.returncode == 0, answer + errors
         return json.loads(answer)
 
     def fail(self, what, **options):
         """Exit code and the one line of a call that fails."""
         client = self.start(what, **options)
-        answer, _ = client.communicate(timeout=100)
+        answer, _ = client.communicate(timeout=600)
         assert answer.count("\n") == 1, answer
         return client.returncode, answer.strip()

@@ -83,7 +83,7 @@ class SoundCard:
                 stdout=log,
                 stderr=log,
             )  # fmt: skip
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while self._run("pactl", "info", check=False).returncode:
             if self._daemon.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"pulseaudio: {(self._directory / 'daemon.log').read_text()}")
@@ -133,7 +133,7 @@ class SoundCard:
 
     def _run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         environment = os.environ | self.environment
-        return subprocess.run(command, env=environment, check=check, capture_output=True, timeout=30)
+        return subprocess.run(command, env=environment, check=check, capture_output=True, timeout=120)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ LAYERS = [
     {"types", "hours"},
     {
         "threads",
+        "deadman",
         "config",
         "geometry",
         "status",

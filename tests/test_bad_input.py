@@ -172,7 +172,7 @@ def without_privileges(directory, *arguments):
     prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     return subprocess.run(
         [*prefix, *COMMAND, *map(str, arguments)],
-        cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
+        cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 
 

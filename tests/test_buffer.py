@@ -90,7 +90,7 @@ def test_a_lossless_append_waits_for_its_reader_and_close_lets_it_go():
     assert buffer.read(4, 12).tolist() == list(range(4, 12))
     assert appended[:2] == [4, 8]
     buffer.close()
-    writer.join(5)
+    writer.join(60)
     assert appended == [4, 8, 12, 16]
 
 

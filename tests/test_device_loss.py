@@ -7,14 +7,14 @@ import pytest
 
 from monitor.config import Config, LabelConfig, MqttConfig, SourceConfig
 from monitor.daemon import Daemon
-from tests.broker import Broker, Subscriber, eventually
+from tests.broker import PATIENCE, Broker, Subscriber, eventually
 from tests.sound_card import SoundCard, plugged_in
 
 pytestmark = [pytest.mark.broker, pytest.mark.sound_card]
 
 TIMES = 10
 OTHER = "other_microphone"
-SECONDS = 90.0
+SECONDS = PATIENCE
 """Given to what takes ten at most on a machine that has nothing else to do."""
 
 

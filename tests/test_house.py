@@ -7,7 +7,7 @@ import time
 import pytest
 import soundfile
 
-from tests.broker import Broker, Subscriber, eventually
+from tests.broker import PATIENCE, Broker, Subscriber, eventually
 from tests.commands import ROOT, WINDOW, start
 
 EVENT = "clap-monitor/nursery/crib/event"
@@ -28,7 +28,7 @@ labels: [{{id: rooster, prompts: [a rooster crowing, a cock crowing in the morni
         )
         process = start("run", "--config", "monitor.yaml", "--json", cwd=tmp_path, env=sound_card.environment)
         try:
-            eventually(lambda: subscriber.texts("clap-monitor/nursery/crib/status")[-1:] == ["online"], 60)
+            eventually(lambda: subscriber.texts("clap-monitor/nursery/crib/status")[-1:] == ["online"])
             yield process, subscriber, sound_card
         finally:
             process.kill()
@@ -41,19 +41,21 @@ def test_a_sound_in_the_room_is_an_event_on_the_broker_and_the_service_ends_well
     samples, rate = soundfile.read(DEMO, start=13 * 32_000, stop=29 * 32_000, dtype="float32")
     soundfile.write(scene, samples, rate)
     played_at = time.time()
-    with card.play(scene):
+    with card.play(scene) as player:
         events = [json.loads(text) for text in subscriber.wait_for(EVENT)]
+        assert player.wait(PATIENCE) == 0
+    over_at = time.time()
     assert events[0]["event_type"] == "rooster"
     assert events[0]["phase"] == "start"
-    # One window of the starter, and a second in which paplay and the sound server get going.
-    assert abs(events[0]["onset_ts"] - (played_at + 7.0)) <= WINDOW + 1.0
+    # paplay takes a while to begin, and on a busy machine longer; its 16 s were over when it had ended.
+    assert played_at + 7.0 - WINDOW <= events[0]["onset_ts"] <= over_at - 9.0 + WINDOW
     state = "clap-monitor/nursery/crib/event/rooster/state"
-    assert "ON" in subscriber.texts(state)
-    level = json.loads(subscriber.texts("clap-monitor/nursery/crib/level")[-1])
+    eventually(lambda: "ON" in subscriber.texts(state))
+    level = json.loads(subscriber.wait_for("clap-monitor/nursery/crib/level")[-1])
     assert level["dbfs"] is None or level["dbfs"] < 0
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(8) == 0
+    assert process.wait(PATIENCE) == 0
     eventually(lambda: subscriber.texts("clap-monitor/nursery/status")[-1] == "offline")
     events = [json.loads(text) for text in subscriber.texts(EVENT)]
     assert {e["event_id"] for e in events if e["phase"] == "start"} == {
@@ -67,6 +69,7 @@ def test_a_microphone_that_is_lost_is_offline_and_comes_back_by_itself(house):
     _, subscriber, card = house
     status = "clap-monitor/nursery/crib/status"
     card.unplug()
-    eventually(lambda: subscriber.texts(status)[-1] == "offline", 30)
+    eventually(lambda: subscriber.texts(status)[-1] == "offline")
     card.plug_in()
-    eventually(lambda: subscriber.texts(status)[-1] == "online", 60)
+    card.hum()
+    eventually(lambda: subscriber.texts(status)[-1] == "online")

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.logs import JournalFormatter, JsonFormatter
 from monitor.systemd import is_journal
-from tests.commands import COMMAND, ENVIRONMENT, ROOT
+from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor
 
 
 def record(level, message, *arguments, error=None):
@@ -135,12 +135,7 @@ def test_a_bad_configuration_is_an_error_in_the_journal_and_one_object_with_log_
 def test_a_run_with_log_json_writes_nothing_else_to_standard_error(tmp_path):
     (tmp_path / "own.yaml").write_text("log_level: debug\n")
     command = ["run", "--config", "own.yaml", "--source", str(ROOT / "recordings/demo.flac")]
-    done = subprocess.run(
-        [*COMMAND, *command, "--label", "a rooster crowing", "--fast", "--log-json"],
-        cwd=tmp_path,
-        capture_output=True,
-        env=ENVIRONMENT,
-        check=True,
-    )
+    done = clap_monitor(*command, "--label", "a rooster crowing", "--fast", "--log-json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     contents = [json.loads(line) for line in done.stderr.splitlines()]
     assert contents[-1]["message"].startswith("68.0 s of audio, ")

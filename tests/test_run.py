@@ -9,6 +9,7 @@ import subprocess
 import pytest
 import soundfile
 
+from tests.broker import PATIENCE
 from tests.commands import COMMAND, ENVIRONMENT, ROOT, WINDOW, clap_monitor, events_of, start, windows_in
 
 DEMO = ROOT / "recordings/demo.flac"
@@ -139,7 +140,7 @@ def test_a_signal_ends_open_events_and_exits_0(tmp_path, number):
         assert first["phase"] == "start"
         process.send_signal(number)
         rest = [json.loads(line) for line in process.stdout]
-        assert process.wait(8) == 0
+        assert process.wait(PATIENCE) == 0
         assert {event["event_id"] for event in rest if event["phase"] == "end"} >= {first["event_id"]}
     finally:
         process.kill()
@@ -154,7 +155,7 @@ def test_when_the_reader_of_events_goes_away_the_run_ends_well(tmp_path):
     )  # fmt: skip
     os.close(writing)
     os.close(reading)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors.decode()
     assert b"Traceback" not in errors
 

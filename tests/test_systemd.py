@@ -19,7 +19,7 @@ def manager(request, tmp_path):
     address = str(tmp_path / "notify") if request.param == "path" else f"@clap-monitor-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(address.replace("@", "\0", 1))
-        channel.settimeout(10)
+        channel.settimeout(60)
         yield channel, {"NOTIFY_SOCKET": address}
 
 

@@ -133,7 +133,7 @@ def test_a_lossless_replay_leaves_out_nothing_however_slow_the_reader():
     feeder = threading.Thread(target=feed)
     feeder.start()
     windows = [at for step in bench.steps for at in step if isinstance(at, Window)]
-    feeder.join(5)
+    feeder.join(60)
     assert [window.start for window in windows] == list(range(0, 396, 4))
     assert all(window.samples.tolist() == list(range(window.start, window.stop)) for window in windows)
     assert bench.status["file"].skipped == 0

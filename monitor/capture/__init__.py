@@ -79,6 +79,7 @@ def open_source(
             rate=rate,
             status=status,
             stop=stop,
+            live=config.pace == "realtime",
         )
     else:
         from monitor.capture.microphone import microphone  # noqa: PLC0415

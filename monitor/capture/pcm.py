@@ -27,6 +27,10 @@ Format = Literal["s16le", "s24le", "s32le", "f32le", "u8"]
 WIDTH: dict[Format, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "u8": 1}
 """Bytes of one sample."""
 
+NOTHING_SECONDS = 5.0
+"""A live stream without a sample for so long is deaf."""
+
+_NOTHING = f"nothing has come through the pipe for {NOTHING_SECONDS:g} s"
 _BLOCK_SECONDS = 0.1
 _LOOK_AT_STOP_SECONDS = 0.1
 _PULL = 3e-4
@@ -44,6 +48,8 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     rate: int,
     status: SourceStatus,
     stop: threading.Event,
+    live: bool = False,
+    now: Callable[[], float] = time.monotonic,
 ) -> Iterator[AudioBlock]:
     """Read raw interleaved samples until the stream ends.
 
@@ -65,9 +71,14 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     channel : int or None
         From 1; None is the mean of all channels.
     status : SourceStatus
-        Writes ``lost``.
+        Writes ``looked``, ``lost``, ``deaf_since`` and ``trouble``.
     stop : threading.Event
         Ends the iteration.
+    live : bool
+        The samples are captured as they come: without any for `NOTHING_SECONDS` the source is deaf, and
+        what comes then does not continue what was before.  Else the writer may take its time.
+    now : callable
+        Monotonic seconds.
 
     Raises
     ------
@@ -81,14 +92,23 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     width = WIDTH[format] * channels
     maker, clock = BlockMaker(name, rate), _ArrivalClock(input_rate)
     yield from maker.begin(input_rate, gap=False)
-    heard, rest = 0, b""
+    heard, rest, last = 0, b"", now()
     for piece in _pieces(name, stream, round(input_rate * _BLOCK_SECONDS) * width, stop):
+        status.looked += 1
+        if not piece:
+            if live and now() - last >= NOTHING_SECONDS and status.deaf(_NOTHING):
+                log.warning("source %s is deaf: %s", name, _NOTHING)
+            continue
+        last = now()
         data = rest + piece
         whole = len(data) // width
         rest = data[whole * width :]
         heard += whole
         frames = to_float(data[: whole * width], format).reshape(-1, channels)
-        yield from maker.push(mono(frames, channel), clock.stamp(heard, time.time()))
+        gap = status.deaf_since is not None
+        yield from maker.push(mono(frames, channel), clock.stamp(heard, time.time()), gap=gap)
+        if status.hears():
+            log.warning("source %s hears again", name)
     yield from maker.finish()
     if rest and not stop.is_set():
         log.warning("source %s: the last %d bytes are no whole sample", name, len(rest))
@@ -140,7 +160,7 @@ class _ArrivalClock:
 
 
 def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> Iterator[bytes]:
-    """Up to ``size`` bytes at a time, less only if no more come for a moment."""
+    """Up to ``size`` bytes at a time, less only if no more come for a moment, and then perhaps none."""
     read = _reader(stream)
     while not stop.is_set():
         held = bytearray()
@@ -158,8 +178,7 @@ def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> It
             held += piece
             if stop.is_set():
                 break
-        if held:
-            yield bytes(held)
+        yield bytes(held)
 
 
 def _reader(stream: BinaryIO) -> Callable[[int], bytes | None]:

@@ -94,8 +94,8 @@ def recovering(
     rate : int
         Hz, of the blocks.
     status : SourceStatus
-        Writes ``lost``, ``overflows``, ``reopened``, ``deaf_since`` and ``trouble``.  While the device
-        is away nothing is lost in this sense: ``deaf_since`` tells.
+        Writes ``looked``, ``lost``, ``overflows``, ``reopened``, ``deaf_since`` and ``trouble``.  While the
+        device is away nothing is lost in this sense: ``deaf_since`` tells.
     stop : threading.Event
         Ends the iteration within 0.2 s.
     required : bool
@@ -114,6 +114,7 @@ def recovering(
     while not stop.is_set():
         opened = None
         try:
+            status.looked += 1
             with connect() as device:
                 opened = now()
                 yield from listening.to(device)
@@ -173,6 +174,7 @@ class _Listening:
 
     def _read(self, device: OpenDevice) -> Take | None:
         """Return what came next; who has lied is believed again once it is seen to tell the truth."""
+        self._status.looked += 1
         try:
             take = device.read(_LOOK_AT_STOP_SECONDS)
         except RateLieError:

@@ -46,10 +46,10 @@ class Ear:
 
     def __exit__(self, *_):
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
-    def wait_for(self, what, seconds=40):
+    def wait_for(self, what, seconds=120):
         deadline = time.monotonic() + seconds
         while not what(self):
             assert time.monotonic() < deadline, self.status
@@ -76,7 +76,7 @@ def has_audio(ear):
 
 def play_whole(card, path, ear):
     """Play; return when all of it has been captured."""
-    assert card.play(path).wait(30) == 0
+    assert card.play(path).wait(120) == 0
     until = ear.blocks[-1].stop + RATE
     ear.wait_for(lambda ear: ear.blocks[-1].stop > until)
 
@@ -321,6 +321,6 @@ def test_a_process_ends_although_the_driver_hangs(sound_card):
         assert process.stdout.readline() == "hears\n"
         sound_card.freeze()
         try:
-            assert process.wait(30) == 0
+            assert process.wait(120) == 0
         finally:
             sound_card.thaw()

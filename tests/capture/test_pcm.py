@@ -1,4 +1,5 @@
 import io
+import itertools
 import os
 import threading
 import time
@@ -122,6 +123,36 @@ def test_a_silent_pipe_does_not_keep_anybody_from_stopping(pipe):
     blocks = blocks_from(source, stop)
     threading.Timer(0.05, stop.set).start()
     assert list(blocks) == []
+
+
+def listened_to(source, sink, written, **options):
+    """What is heard of samples written one after the other, each a quarter of an hour after the last."""
+    status, seconds = SourceStatus("in"), itertools.count(0, 900)
+    blocks = blocks_from(source, status=status, now=lambda: next(seconds), **options)
+    seen = []
+    for values in written:
+        looked = status.looked
+        timer = threading.Timer(0.5, sink.write, [ints(*values)])
+        timer.start()
+        block = next(blocks)
+        timer.join()
+        assert status.looked > looked
+        seen.append(((block.samples * 32768).tolist(), block.gap))
+    return seen
+
+
+def test_a_live_pipe_through_which_nothing_comes_is_deaf_until_it_does(pipe, caplog):
+    seen = listened_to(*pipe, [[1], [2], [3]], live=True)
+    assert seen == [([1], False), ([2], True), ([3], True)]
+    assert [line.getMessage() for line in caplog.records][:4] == [
+        "source in is deaf: nothing has come through the pipe for 5 s",
+        "source in hears again",
+    ] * 2
+
+
+def test_who_pipes_a_recording_may_take_his_time(pipe, caplog):
+    assert listened_to(*pipe, [[1], [2]]) == [([1], False), ([2], False)]
+    assert caplog.text == ""
 
 
 def test_a_descriptor_that_cannot_be_read_is_an_error(tmp_path):

@@ -41,20 +41,20 @@ def test_a_put_during_a_delivery_does_not_wait_for_it():
 
     def slowly(number):
         delivering.set()
-        assert released.wait(10)
+        assert released.wait(60)
         delivered.append(number)
 
     outbox = Outbox(slowly, size=2)
     thread = threading.Thread(target=outbox.run)
     thread.start()
     outbox.put(0)
-    assert delivering.wait(10)
+    assert delivering.wait(60)
     for number in (1, 2, 3):
         outbox.put(number)  # would never return if it waited: `released` is not set yet
     assert (outbox.waiting, outbox.dropped) == (2, 1)
     released.set()
     outbox.close()
-    thread.join(10)
+    thread.join(60)
     assert delivered == [0, 2, 3]
 
 
