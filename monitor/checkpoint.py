@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Checkpoint:
     """Commit of a snapshot of the hub, None for any other directory."""
     identity: str
     """Changes whenever the files do."""
+    config: Mapping[str, Any] = field(compare=False, repr=False)
+    """What ``config.json`` holds."""
 
 
 def missing(path: Path) -> list[str]:
@@ -90,7 +92,7 @@ def read(path: Path) -> Checkpoint:
     _check_audio(config.get("audio_config", {}), geometry, path / "config.json")
     weights = next(path / name for name in WEIGHTS if (path / name).is_file())
     commit = path.name if path.parent.name == "snapshots" else None
-    return Checkpoint(path, geometry, weights, commit, commit or _fingerprint(path))
+    return Checkpoint(path, geometry, weights, commit, commit or _fingerprint(path), config)
 
 
 def read_geometry(path: Path) -> Geometry:

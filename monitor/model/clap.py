@@ -52,20 +52,18 @@ class Clap:
     """
 
     def __init__(self, name: str, files: Checkpoint, place: towers.Place, cache: Path | None) -> None:
-        self._config = towers.configuration(files)
         self.name = name
         self.path = files.path
         self.revision = files.commit
         self.identity = files.identity
         self.geometry = files.geometry
-        self.dimension: int = self._config.projection_dim
-        self.logit_scale = towers.logit_scale(files)
         self.device = str(place.device)
         self.dtype = str(place.dtype).removeprefix("torch.")
         self._files = files
         self._place = place
-        self._audio = towers.audio_tower(files, self._config, place)
-        self._text: tuple[Any, Any] | None = None
+        self._audio, shape, self.logit_scale = towers.audio_tower(files, place)
+        self.dimension = shape.dimension
+        self._text: tuple[Any, Any, Any] | None = None
         self._cache = TextCache(cache, [files.identity, str(files.commit), self.dtype], self.dimension)
 
     @classmethod
@@ -113,7 +111,6 @@ class Clap:
         ModelError
             The checkpoint, the device or the dtype cannot be used.
         """
-        towers.quiet()
         torch.set_num_threads(threads)
         place = towers.place_of(device, dtype)
         clap = cls(checkpoint, read(resolve(checkpoint, revision)), place, cache)
@@ -136,13 +133,8 @@ class Clap:
         """
         if not len(windows):
             return np.empty((0, self.dimension), dtype=np.float32)
-        features = torch.from_numpy(log_mel(windows, self.geometry))[:, None]  # (n, 1, frames, mel_bins)
-        features = features.to(self._place.device, self._place.dtype)
-        # Never "longer": windows are not.  ClapFeatureExtractor marks one of every fused batch at random.
-        longer = torch.zeros((len(windows), 1), dtype=torch.bool, device=self._place.device)
-        with torch.inference_mode(), towers.enough_memory(self._files, self._place):
-            copies = features.expand(-1, self.geometry.channels, -1, -1)
-            return _unit(self._audio(input_features=copies, is_longer=longer).audio_embeds)
+        with towers.enough_memory(self._files, self._place):
+            return _unit(self._audio(torch.from_numpy(log_mel(windows, self.geometry))))
 
     def embed_text(self, sentences: Sequence[str]) -> Embeddings:
         """Embed sentences, each once: known ones come from the cache, without the text tower.
@@ -214,9 +206,8 @@ class Clap:
                 raise ModelError(
                     f"{self.path}: has changed since it was loaded: restart to use what is there"
                 )
-            self._text = towers.text_tower(self._files, self._config, self._place)
-        tokenizer, tower = self._text
-        config = self._config.text_config
+            self._text = towers.text_tower(self._files, self._place)
+        tokenizer, tower, config = self._text
         # RoBERTa counts positions from the padding id upwards.
         limit = min(tokenizer.model_max_length, config.max_position_embeddings - config.pad_token_id - 1)
         for text, ids in zip(sentences, tokenizer(list(sentences))["input_ids"], strict=True):

@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import math
 import pickle
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import transformers
-from safetensors import SafetensorError, safe_open
-from transformers import (
-    AutoTokenizer,
-    ClapAudioModelWithProjection,
-    ClapConfig,
-    ClapTextModelWithProjection,
-)
+from safetensors import SafetensorError
 
 from monitor.checkpoint import Checkpoint
 from monitor.hub import configuration_errors
+from monitor.model.htsat import AudioTower
+from monitor.model.shape import Shape, shape_of, tensors_of
+from monitor.model.weights import opened
 from monitor.types import ModelError
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -78,41 +73,52 @@ def place_of(device: str, dtype: str) -> Place:
 
 def quiet() -> None:
     """Keep transformers from writing to stderr; its progress bars would also start a thread."""
+    import transformers  # noqa: PLC0415 - as in `text_tower`
+
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def configuration(files: Checkpoint) -> Any:
-    """Read the ``ClapConfig``; it also hands its projection_dim down to both towers."""
-    with _readable(files):
-        return ClapConfig.from_pretrained(files.path, local_files_only=True)
+def audio_tower(files: Checkpoint, place: Place) -> tuple[AudioTower, Shape, float]:
+    """Load the audio tower with its projection; its shape; the factor from cosine to logit."""
+    shape = shape_of(files.config, str(files.path / "config.json"))
+    needed = tensors_of(shape) | {"logit_scale_a": ()}
+    with _readable(files, place), opened(files.weights) as weights:
+        _check_names(files, sorted(set(needed) - set(weights.names)))
+
+        for name, expected in needed.items():
+            if weights.shape(name) != expected:
+                raise ModelError(
+                    f"{files.path / 'config.json'}: audio_config: makes {name} {list(expected)}, but the "
+                    f"weights have {list(weights.shape(name))}"
+                )
+        tower = AudioTower(shape, weights, place.device, place.dtype, frames=files.geometry.frames)
+        scale = weights.copy("logit_scale_a", torch.device("cpu"), torch.float32)
+        return tower, shape, math.exp(float(scale))
 
 
-def audio_tower(files: Checkpoint, config: Any, place: Place) -> Any:
-    """Load the audio tower with its projection, in evaluation mode."""
-    return _tower(ClapAudioModelWithProjection, config.audio_config, files, place)
+def text_tower(files: Checkpoint, place: Place) -> tuple[Any, Any, Any]:
+    """Load the tokenizer, the text tower with its projection in evaluation mode, and its configuration."""
+    # Imported only here: it takes 130 MB, and sentences that are known do not need it.
+    from transformers import AutoTokenizer, ClapConfig, ClapTextModelWithProjection  # noqa: PLC0415
 
-
-def text_tower(files: Checkpoint, config: Any, place: Place) -> tuple[Any, Any]:
-    """Load the tokenizer, and the text tower with its projection, in evaluation mode."""
-    with _readable(files):
+    quiet()
+    with _readable(files, place):
+        config: Any = ClapConfig.from_pretrained(files.path, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(files.path, local_files_only=True)
-    return tokenizer, _tower(ClapTextModelWithProjection, config.text_config, files, place)
-
-
-def logit_scale(files: Checkpoint) -> float:
-    """Factor from cosine to logit: the exponential of ``logit_scale_a``, which neither tower holds."""
-    name = "logit_scale_a"
-    with _readable(files):
-        if files.weights.suffix == ".safetensors":
-            with safe_open(files.weights, framework="pt") as tensors:
-                found = tensors.get_tensor(name) if name in set(tensors.keys()) else None
-        else:
-            mapped = zipfile.is_zipfile(files.weights)  # files of torch before 1.6 cannot be mapped
-            found = torch.load(files.weights, weights_only=True, map_location="cpu", mmap=mapped).get(name)
-        if found is None:
-            raise ModelError(f"{files.weights}: {name} is missing: not all of a CLAP model")
-        return math.exp(float(found))
+        kind: Any = ClapTextModelWithProjection
+        tower, loading = kind.from_pretrained(
+            files.path,
+            config=config.text_config,
+            dtype=place.dtype,
+            local_files_only=True,
+            use_safetensors=files.weights.suffix == ".safetensors",
+            weights_only=True,
+            output_loading_info=True,
+        )
+        _check_names(files, sorted(loading["missing_keys"]))
+        tower = tower.eval().requires_grad_(requires_grad=False).to(place.device)
+        return tokenizer, tower, config.text_config
 
 
 @contextmanager
@@ -132,24 +138,12 @@ def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _tower(kind: Any, config: Any, files: Checkpoint, place: Place) -> Any:
-    with _readable(files, place):
-        tower, loading = kind.from_pretrained(
-            files.path,
-            config=config,
-            dtype=place.dtype,
-            local_files_only=True,
-            use_safetensors=files.weights.suffix == ".safetensors",
-            weights_only=True,
-            output_loading_info=True,
-        )
-        lacking = sorted(loading["missing_keys"])
-        if lacking:
-            raise ModelError(
-                f"{files.weights}: {len(lacking)} tensors are missing, the first {lacking[0]}: not all of a "
-                "CLAP model"
-            )
-        return tower.eval().requires_grad_(requires_grad=False).to(place.device)
+def _check_names(files: Checkpoint, lacking: list[str]) -> None:
+    if lacking:
+        what = f"{len(lacking)} tensors are missing, the first {lacking[0]}"
+        if len(lacking) == 1:
+            what = f"{lacking[0]} is missing"
+        raise ModelError(f"{files.weights}: {what}: not all of a CLAP model")
 
 
 def _device(name: str) -> torch.device:
