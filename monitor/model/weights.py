@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint's file, mapped: only what is asked for is read, and what is copied is let go."""
+"""The tensors of a checkpoint's file, mapped: what is not asked for is not read, what is copied is let go."""
 
 from __future__ import annotations
 
