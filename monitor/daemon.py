@@ -71,7 +71,7 @@ class Daemon:
     ----------
     config : Config
     required : bool
-        A microphone that is not there is an error, not something to wait for.
+        A microphone or stream that is not there is an error, not something to wait for.
     patience_seconds : float
         Added to the length of a window: how long nothing may be scored before the watchdog starves; after
         three times as long the process ends.
@@ -331,7 +331,7 @@ class Daemon:
         window = self.hearing.length / self.hearing.rate
         for source in self._config.sources:
             seconds = self.status[source.name].captured / self.hearing.rate
-            if source.kind != "microphone" and not self._signalled and seconds < window:
+            if not source.live and not self._signalled and seconds < window:
                 log.warning(
                     "%s: %.1f s is shorter than one window (%g s): nothing was scored",
                     source.name,
@@ -356,7 +356,7 @@ class Daemon:
 
     def _keep_ambiences(self) -> None:
         """Remember what the rooms of live sources sound like; a replayed file is no room."""
-        live = [source.name for source in self._config.sources if source.kind == "microphone"]
+        live = [source.name for source in self._config.sources if source.live]
         for name in live:
             levels = self._scorer.ambience(name).values()
             self._ambiences[name] = dict(zip(self._fingerprints(), levels, strict=True))
@@ -366,7 +366,7 @@ class Daemon:
 
 def _is_replay(source: SourceConfig) -> bool:
     """Tell whether a source waits for the analysis instead of being skipped by it."""
-    return source.kind != "microphone" and source.pace == "fast"
+    return not source.live and source.pace == "fast"
 
 
 @contextmanager

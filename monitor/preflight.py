@@ -7,7 +7,7 @@ import threading
 
 from monitor.capture import open_source
 from monitor.capture.device import Device, choose
-from monitor.config import Config, SourceConfig, read_password
+from monitor.config import Config, SourceConfig, read_address, read_password
 from monitor.outputs.alerts import check_alerts
 from monitor.outputs.clips import make_writable
 from monitor.status import SourceStatus
@@ -23,7 +23,7 @@ def check(config: Config, *, required: bool = False) -> None:
     ----------
     config : Config
     required : bool
-        Microphones must be there now.
+        Microphones and streams must be there now.
 
     Raises
     ------
@@ -32,24 +32,27 @@ def check(config: Config, *, required: bool = False) -> None:
     OutputError
         A directory cannot be written.
     SourceError, NotAudioError
-        A sound file or a required microphone cannot be used.
+        A sound file, or a required microphone or stream, cannot be used.
     """
     if not any(label.enabled for label in config.labels):
         raise ConfigError("labels: none is enabled, there is nothing to listen for")
     read_password(config.mqtt)
     check_alerts(config)
+    for source in config.sources:
+        if source.kind == "stream":
+            read_address(source)
     make_writable(config.state, "state")
     if config.clips.enabled:
         make_writable(config.recordings, "recordings")
     for source in config.sources:
-        if source.kind == "file":
-            check_file(source)
+        if source.kind == "file" or (source.kind == "stream" and required):
+            check_media(source)
         elif source.kind == "microphone" and required:
             find_microphone(source)
 
 
-def check_file(source: SourceConfig) -> None:
-    """Read the first block of a sound file.
+def check_media(source: SourceConfig) -> None:
+    """Read the first block of a sound file or a stream.
 
     Raises
     ------
@@ -61,6 +64,7 @@ def check_file(source: SourceConfig) -> None:
         rate=_ANY_RATE,
         status=SourceStatus(source.name),
         stop=threading.Event(),
+        required=True,
     )
     with contextlib.closing(blocks):  # type: ignore[type-var]  # a generator, called an iterator
         next(blocks, None)

@@ -78,7 +78,7 @@ class Broker:
         if users is not None:
             lines.append(f"password_file {_passwords(directory / 'passwords', users)}")
         if tls:
-            _certify(directory)
+            certify(directory)
             lines += [f"cafile {self.ca_file}", f"certfile {directory / 'server.pem'}"]
             lines.append(f"keyfile {directory / 'server.key'}")
         if certificates:
@@ -259,7 +259,7 @@ def _passwords(path, users):
     return path
 
 
-def _certify(directory):
+def certify(directory):
     """Make a certificate authority, a certificate for 127.0.0.1 and localhost, and one for a client."""
 
     def openssl(*arguments):

@@ -40,7 +40,7 @@ def open_source(
     stop : threading.Event
         Ends the iteration soon after it is set.
     required : bool
-        A microphone that is not there at the start is an error, instead of being waited for.
+        A microphone or stream that is not there at the start is an error, instead of being waited for.
 
     Raises
     ------
@@ -48,6 +48,8 @@ def open_source(
         If the source cannot be opened or read.
     NotAudioError
         If it holds no audio.
+    ConfigError
+        If the password of a stream is not where it should be.
     """
     # Imported here: a file needs no PortAudio, a microphone no FFmpeg.
     if config.kind == "file":
@@ -62,6 +64,19 @@ def open_source(
             pace=config.pace,
             status=status,
             stop=stop,
+        )
+    elif config.kind == "stream":
+        from monitor.capture.media import stream  # noqa: PLC0415
+        from monitor.config import read_address  # noqa: PLC0415
+
+        yield from stream(
+            config.name,
+            read_address(config),
+            channel=config.channel,
+            rate=rate,
+            status=status,
+            stop=stop,
+            required=required,
         )
     elif config.kind == "pcm":
         from monitor.capture.pcm import pcm  # noqa: PLC0415

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 _DRIFT = 3e-4
-"""How much the clock of a sound card may differ from the computer's; 1e-4 is usual."""
+"""Of a sound card; 1e-4 is usual."""
 
 _STEP_SECONDS = 0.25
-"""Blocks that come later than this may be late because others before them are missing."""
 
 _CATCHES_UP_SECONDS = 0.02
 _SURE_SECONDS = 1.0
@@ -27,10 +26,16 @@ class CaptureClock:
     ----------
     rate : int
         Hz, of the device.
+    drift : float
+        How much its clock may differ from the computer's.
+    step_seconds : float
+        Blocks that come later than this may be late because others before them are missing.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, *, drift: float = _DRIFT, step_seconds: float = _STEP_SECONDS) -> None:
         self._rate = rate
+        self._drift = drift
+        self._step_seconds = step_seconds
         self._count = 0
         self._opened_at = float("inf")
         self._ended_at = 0.0
@@ -44,7 +49,7 @@ class CaptureClock:
 
         Both what a driver says that it lost and what it lost without a word are measured against
         the clock, which is good to some milliseconds and takes a second; of the latter only
-        `_STEP_SECONDS` or more is seen.
+        ``step_seconds`` or more is seen.
 
         Parameters
         ----------
@@ -64,7 +69,7 @@ class CaptureClock:
         """
         self._count += count
         opened_at = arrived - self._count / self._rate
-        self._opened_at = min(self._opened_at + _DRIFT * count / self._rate, opened_at)
+        self._opened_at = min(self._opened_at + self._drift * count / self._rate, opened_at)
         if overflow:
             if self._before_overflow is None:
                 self._before_overflow, self._measured = self._opened_at, 0
@@ -101,7 +106,7 @@ class CaptureClock:
 
     def _suspect(self, arrived: float, late: float) -> tuple[bool, int]:
         """Find a loss that the driver did not notice: block after block is late, and stays so."""
-        if late < _STEP_SECONDS:
+        if late < self._step_seconds:
             self._late = float("inf")
             return False, 0
         if late < self._late - _CATCHES_UP_SECONDS:

@@ -81,6 +81,7 @@ def recovering(
     status: SourceStatus,
     stop: threading.Event,
     required: bool = False,
+    silence_seconds: float = SILENCE_SECONDS,
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[AudioBlock]:
     """Blocks of a device, opened again whenever it is lost, until ``stop``.
@@ -100,6 +101,8 @@ def recovering(
         Ends the iteration within 0.2 s.
     required : bool
         If the device delivers nothing at first, raise instead of waiting for it.
+    silence_seconds : float
+        Of exact zeros, until it counts as lost.
     now : callable
         Monotonic seconds.
 
@@ -109,7 +112,7 @@ def recovering(
         Only if ``required``.
     """
     maker = BlockMaker(name, rate)
-    listening = _Listening(name, maker, status, stop, now)
+    listening = _Listening(name, maker, status, stop, silence_seconds, now)
     wait = _FIRST_WAIT_SECONDS
     while not stop.is_set():
         opened = None
@@ -140,6 +143,7 @@ class _Listening:
         maker: BlockMaker,
         status: SourceStatus,
         stop: threading.Event,
+        silence_seconds: float,
         now: Callable[[], float],
     ) -> None:
         self.heard = False
@@ -150,7 +154,7 @@ class _Listening:
         self._now = now
         self._doubted = False
         self._silent_seconds = 0.0
-        self._silence_allowed = SILENCE_SECONDS
+        self._silence_allowed = self._least_silence = silence_seconds
 
     def to(self, device: OpenDevice) -> Iterator[AudioBlock]:
         """Blocks until ``stop`` or until the device ought to be opened again; `SourceError` if it is lost."""
@@ -190,11 +194,11 @@ class _Listening:
         in between: its first sound is not missed.
         """
         if take.samples.any():
-            self._silent_seconds, self._silence_allowed = 0.0, SILENCE_SECONDS
+            self._silent_seconds, self._silence_allowed = 0.0, self._least_silence
         else:
             self._silent_seconds += len(take.samples) / rate
-        silent = self._silence_allowed > SILENCE_SECONDS
-        if not silent and self._silent_seconds < SILENCE_SECONDS and self._status.hears():
+        silent = self._silence_allowed > self._least_silence
+        if not silent and self._silent_seconds < self._least_silence and self._status.hears():
             log.warning("source %s hears again", self._name)
         if self._silent_seconds < self._silence_allowed:
             return False

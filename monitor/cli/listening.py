@@ -22,8 +22,8 @@ def run(
         typer.Option(
             "--source",
             "-s",
-            help="Instead of the configured sources: a sound file, part of a microphone's name, its index, "
-            "or `-` for raw samples on standard input.",
+            help="Instead of the configured sources: a sound file, the address of a stream, part of a "
+            "microphone's name, its index, or `-` for raw samples on standard input.",
         ),
     ] = None,
     model: OtherModel = None,
@@ -73,7 +73,7 @@ def run(
 def doctor(
     config: ConfigFile = None,
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=60, help="How long to listen to each microphone.")
+        float, typer.Option(min=0.5, max=60, help="How long to listen to each microphone or stream.")
     ] = 3.0,
     as_json: AsJson = False,
 ) -> None:

@@ -34,8 +34,6 @@ def settings_from(
         checkpoint = config.model.model_copy(update={"checkpoint": model, "revision": None})
         config = config.model_copy(update={"model": checkpoint})
     if fast:
-        hurried = (
-            s if s.kind == "microphone" else s.model_copy(update={"pace": "fast"}) for s in config.sources
-        )
+        hurried = (s if s.live else s.model_copy(update={"pace": "fast"}) for s in config.sources)
         config = config.model_copy(update={"sources": tuple(hurried)})
     return config

@@ -1,18 +1,21 @@
 """YAML to frozen models; every fault names file, line and key."""
 
+from monitor.config.address import Address, Login
 from monitor.config.advice import warnings
 from monitor.config.alerts import HookConfig, NotifyConfig
 from monitor.config.arguments import replace_labels, replace_sources, source_from_argument
 from monitor.config.listening import LabelConfig, SourceConfig, confirmations
 from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, StoreConfig, WindowConfig
-from monitor.config.password import find_secret, read_password, read_secret
+from monitor.config.password import find_secret, read_address, read_password, read_secret
 from monitor.config.text import example, json_schema, load
 
 __all__ = [
+    "Address",
     "ClipsConfig",
     "Config",
     "HookConfig",
     "LabelConfig",
+    "Login",
     "ModelConfig",
     "MqttConfig",
     "NotifyConfig",
@@ -24,6 +27,7 @@ __all__ = [
     "find_secret",
     "json_schema",
     "load",
+    "read_address",
     "read_password",
     "read_secret",
     "replace_labels",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 
-from monitor.config.listening import LabelConfig, confirmations
+from monitor.config.listening import LabelConfig, SourceConfig, confirmations
 from monitor.config.models import Config, MqttConfig
 
 _MAX_WORDS = 60
@@ -38,7 +38,7 @@ def warnings(config: Config, *, window_seconds: float) -> list[str]:
     window_seconds : float
         Length of the windows that will be used, in seconds.
     """
-    found = [*_windows(config, window_seconds), *_mqtt(config.mqtt)]
+    found = [*_windows(config, window_seconds), *_sources(config), *_mqtt(config.mqtt)]
     if not any(label.enabled for label in config.labels):
         found.append("labels: none is enabled; nothing will be listened for")
     for index, label in enumerate(config.labels):
@@ -85,8 +85,22 @@ def _mqtt(mqtt: MqttConfig) -> Iterator[str]:
         yield f"mqtt.port: {_PLAIN_PORT} is usually the unencrypted port; with tls it is usually {_TLS_PORT}"
     if not mqtt.tls and mqtt.port == _TLS_PORT:
         yield f"mqtt.port: {_TLS_PORT} is usually the encrypted port; it needs tls: true"
-    if mqtt.username is not None and mqtt.password_file is None and mqtt.password_env is None:
-        yield "mqtt.username: is given without a password; name one by password_file or password_env"
+    yield from _login("mqtt", mqtt)
+
+
+def _sources(config: Config) -> Iterator[str]:
+    for index, source in enumerate(config.sources):
+        key = f"sources[{index}]"
+        yield from _login(key, source)
+        if source.url is not None and re.search(
+            r"(pass|token|secret|key)\w*=[^{&]", source.url, re.IGNORECASE
+        ):
+            yield f"{key}.url: seems to hold a secret; write {{password}} for it, and name a password_file"
+
+
+def _login(key: str, section: MqttConfig | SourceConfig) -> Iterator[str]:
+    if section.username is not None and section.password_file is None and section.password_env is None:
+        yield f"{key}.username: is given without a password; name one by password_file or password_env"
 
 
 def _prompts(config: Config) -> Iterator[tuple[str, str]]:

@@ -69,8 +69,9 @@ def source_from_argument(
     Parameters
     ----------
     text : str
-        ``-`` is raw samples on standard input; an existing file, or what has a ``/`` or an ending like
-        ``.wav``, a sound file; digits, the index of a microphone; anything else, part of its name.
+        ``-`` is raw samples on standard input; what has ``://``, the address of a stream; an existing
+        file, or what has a ``/`` or an ending like ``.wav``, a sound file; digits, the index of a
+        microphone; anything else, part of its name.
     rate, format, channels
         Of raw samples; without meaning for the other kinds.
 
@@ -87,6 +88,9 @@ def source_from_argument(
             "kind": "pcm",
             **{key: value for key, value in given.items() if value is not None},
         }
+    elif "://" in text:
+        host = re.match(r"[a-z]+://([A-Za-z0-9.-]+)", text)
+        keys = {"name": slug(host[1] if host else "") or "stream", "kind": "stream", "url": text}
     elif _is_file(text):
         keys = {"name": slug(Path(text).stem) or "file", "kind": "file", "path": text}
     elif text.isascii() and text.isdecimal():
@@ -97,7 +101,7 @@ def source_from_argument(
         return SourceConfig.model_validate(keys)
     except ValidationError as error:
         lines = [
-            f"--source {text}: {key_path(place)}: {words}"
+            f"--source{'' if 'url' in keys else f' {text}'}: {key_path(place)}: {words}"
             for _, place, words in explain(error, SourceConfig, Node(1))
         ]
         raise ConfigError("\n".join(lines)) from error

@@ -18,7 +18,7 @@ from monitor.config.rules import ID, PATTERNS, Place, slug
 from monitor.config.yaml_lines import Node, scalar
 
 _WIDTH = 60
-_NOT_REPEATED = ("password_file", "password_env", "url_file", "url_env", "notify")
+_NOT_REPEATED = ("password_file", "password_env", "url_file", "url_env", "notify", "url", "username")
 _KINDS = {
     "string_type": "text",
     "path_type": "text",
@@ -176,9 +176,10 @@ def _unknown(model: type[BaseModel], place: Place) -> str:
     key = str(place[-1])
     siblings = _fields(model, place[:-1])
     if key.lower().startswith("pass") or "password" in key.lower():
+        section = key_path(place[:-1]) if "password_file" in siblings else "mqtt"
         return (
-            "a password is never written here; put it in a file and name that as mqtt.password_file, "
-            "or in an environment variable and name that as mqtt.password_env"
+            f"a password is never written here; put it in a file and name that as {section}.password_file, "
+            f"or in an environment variable and name that as {section}.password_env"
         )
     if key.lower().startswith("url") and "url_file" in siblings:
         return "an address is never written here; put it in a file and name that as url_file"

@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import math
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from monitor.config import rules
+from monitor.config.address import ENCRYPTED, check_url
 from monitor.config.rules import fault
 from monitor.config.section import FilePath, Identifier, Prompt, Section, Title
 
@@ -18,7 +27,11 @@ KEYS_OF_KIND = {
     "microphone": ("device", "rate", "channel"),
     "file": ("path", "pace", "channel"),
     "pcm": ("rate", "format", "channels", "channel"),
-}
+    "stream": (
+        "url", "transport", "username", "password_file", "password_env", "ca_file", "tls_verify", "channel",
+    ),
+}  # fmt: skip
+REQUIRED = {"file": "path", "pcm": "rate", "stream": "url"}
 
 
 DeviceClass = Literal[
@@ -58,13 +71,47 @@ class SourceConfig(Section):
     """One thing to listen to."""
 
     name: Identifier = Field(description="Name of the source, also in MQTT topics.")
-    kind: Literal["microphone", "file", "pcm"] = Field(
-        description="microphone (a sound card), file (a sound file), or pcm (raw samples on standard input)."
+    kind: Literal["microphone", "stream", "file", "pcm"] = Field(
+        description="microphone (a sound card), stream (RTSP or HTTP, of a camera or a server), "
+        "file (a sound file), or pcm (raw samples on standard input)."
     )
     device: Annotated[str | int | None, BeforeValidator(rules.check_sound_card)] = Field(
         default=None,
         description="microphone: part of the device's name, or its index (clap-monitor devices); "
         "unset: the system's default.",
+    )
+    url: (
+        Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), AfterValidator(check_url)]
+        | None
+    ) = Field(
+        default=None,
+        validate_default=True,
+        repr=False,
+        description="stream: its address, such as rtsp://camera/stream1, without user and password; "
+        "{username} and {password} in it are filled in. Required there.",
+    )
+    transport: Literal["tcp", "udp"] = Field(
+        default="tcp", description="stream: how RTSP is carried; tcp loses nothing on the way."
+    )
+    username: Annotated[str, StringConstraints(min_length=1, pattern=rules.USER)] | None = Field(
+        default=None, description="stream: user; unset: anonymous."
+    )
+    password_file: FilePath | None = Field(
+        default=None,
+        description="stream: file whose first line is the password; a relative name is looked for among the "
+        "systemd credentials first. Needs username.",
+    )
+    password_env: Annotated[str, StringConstraints(pattern=rules.ENVIRONMENT)] | None = Field(
+        default=None,
+        description="stream: environment variable that holds the password, instead of password_file.",
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="stream: certificates to trust, with rtsps and https; unset: those of the system.",
+    )
+    tls_verify: bool = Field(
+        default=True,
+        description="stream: whether the certificate must be trusted; false for a camera that made its own.",
     )
     path: FilePath | None = Field(
         default=None, validate_default=True, description="file: the sound file; required there."
@@ -87,18 +134,37 @@ class SourceConfig(Section):
         default=None, ge=1, le=64, description="Channel to listen to, from 1; unset: the mean of all."
     )
 
-    @field_validator("device", "path", "pace", "rate", "format", "channels", "channel")
+    @property
+    def live(self) -> bool:
+        """Whether it is heard as it happens, waited for when it is away, and never ends."""
+        return self.kind in {"microphone", "stream"}
+
+    @field_validator(
+        "device", "path", "pace", "rate", "format", "channels", "channel", *KEYS_OF_KIND["stream"][:-1]
+    )
     @classmethod
     def _belongs_to_kind(cls, value: Any, others: ValidationInfo) -> Any:
         kind = others.data.get("kind")
         if kind is None:
             return value
         keys = KEYS_OF_KIND[kind]
-        required = {"file": "path", "pcm": "rate"}.get(kind)
-        if value is None and others.field_name == required:
+        if value is None and others.field_name == REQUIRED.get(kind):
             raise fault(f"is missing; a source of kind {kind} needs it")
         if value is not None and others.field_name not in keys:
             raise fault(f"does not belong to kind {kind}, whose keys are name, kind, {', '.join(keys)}")
+        return value
+
+    @field_validator("password_file", "password_env")
+    @classmethod
+    def _has_user(cls, value: Any, others: ValidationInfo) -> Any:
+        return rules.check_secret(value, others)
+
+    @field_validator("ca_file", "tls_verify")
+    @classmethod
+    def _is_encrypted(cls, value: Any, others: ValidationInfo) -> Any:
+        url = others.data.get("url")
+        if value not in {None, True} and url is not None and urlsplit(url).scheme not in ENCRYPTED:
+            raise fault(f"is of use only with {' or '.join(f'{scheme}://' for scheme in ENCRYPTED)}")
         return value
 
     @field_validator("channel")

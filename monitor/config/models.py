@@ -158,11 +158,7 @@ class MqttConfig(Section):
     @field_validator("password_file", "password_env")
     @classmethod
     def _has_user(cls, value: Any, others: ValidationInfo) -> Any:
-        if value is not None and others.data.get("username", "") is None:
-            raise fault("is of use only with a username")
-        if value is not None and others.data.get("password_file") is not None:
-            raise fault("is one too many beside password_file; keep one of the two")
-        return value
+        return rules.check_secret(value, others)
 
 
 class ClipsConfig(Section):

@@ -6,10 +6,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.config.address import Address, Login
+from monitor.config.listening import SourceConfig
 from monitor.config.models import MqttConfig
 from monitor.types import ConfigError
 
 _MAX_BYTES = 64 * 1024  # what MQTT allows
+_LONGEST_LOGIN = {"rtsp": 127, "rtsps": 127, "http": 1023, "https": 1023}
+"""FFmpeg cuts off what is longer, without a word."""
 
 
 def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -30,6 +34,37 @@ def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ)
     return read_secret(
         "mqtt.", "password", file=mqtt.password_file, variable=mqtt.password_env, environment=environment
     )
+
+
+def read_address(source: SourceConfig, environment: Mapping[str, str] = os.environ) -> Address:
+    """Where a stream is, with the login that it asks for.
+
+    Parameters
+    ----------
+    source : SourceConfig
+        Of kind stream; names the file or the variable.
+    environment : mapping
+        For the variable, and for `find_secret`.
+
+    Raises
+    ------
+    ConfigError
+        If the password is configured and not there, or cannot be used.
+    """
+    assert source.url is not None  # noqa: S101 - the configuration has seen to it
+    where = f"source {source.name}: "
+    password = read_secret(
+        where, "password", file=source.password_file, variable=source.password_env, environment=environment
+    )
+    login = None if source.username is None else Login(source.username, password or "")
+    address = Address(source.url, login, source.transport, source.ca_file, source.tls_verify)
+    longest = _LONGEST_LOGIN[address.scheme]
+    if len(address.encoded_login) > longest:
+        raise ConfigError(
+            f"{where}username and password are too long together: {longest} characters are possible, of "
+            "which all but letters and digits count three times"
+        )
+    return address
 
 
 def read_secret(

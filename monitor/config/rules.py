@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from monitor.hours import parse_hours
@@ -17,11 +17,13 @@ from monitor.hours import parse_hours
 ID = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 DEVICE = r"^(auto|cpu|cuda|cuda:[0-9]{1,2}|mps)$"
 ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
+USER = r"^[^:]*$"
 
 PATTERNS: dict[str, str] = {
     ID: "an identifier of 1 to 32 letters a-z, digits, _ and -, the first a letter or a digit",
     DEVICE: "one of auto, cpu, cuda, cuda:0, mps",
     ENVIRONMENT: "the name of an environment variable",
+    USER: "a user without a colon; a password is named by password_file",
 }
 """What each pattern means, in words."""
 
@@ -121,6 +123,15 @@ def check_sound_card(device: object) -> object:
     if isinstance(device, str) and not device.strip():
         raise fault("is empty; remove the key to use the system's default device")
     return device
+
+
+def check_secret(value: Any, others: ValidationInfo) -> Any:
+    """Refuse a password that nobody uses, or a second one."""
+    if value is not None and others.data.get("username", "") is None:
+        raise fault("is of use only with a username")
+    if value is not None and others.data.get("password_file") is not None:
+        raise fault("is one too many beside password_file; keep one of the two")
+    return value
 
 
 def repeated(items: object, key: str, what: str) -> Iterable[tuple[Place, str]]:

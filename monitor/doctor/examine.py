@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from monitor.config import Config, load, read_password, warnings
+from monitor.config import Config, load, read_address, read_password, warnings
 from monitor.doctor.finding import Code, Finding, failure, good, warning
 from monitor.types import ConfigError, ModelError
 
@@ -18,7 +18,7 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
     path : Path or None
         The configuration; None is the defaults.
     listen_seconds : float
-        How long each microphone is listened to.
+        How long each microphone or stream is listened to.
     """
     # Imported as they come: the first findings need neither PortAudio nor torch.
     from monitor.doctor import machine  # noqa: PLC0415
@@ -28,6 +28,9 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
         config = Config() if path is None else load(path)
         read_password(config.mqtt)
         check_alerts(config)
+        for source in config.sources:
+            if source.kind == "stream":
+                read_address(source)
     except ConfigError as error:
         for fault in str(error).splitlines():
             yield failure("configuration", fault, Code.CONFIGURATION)

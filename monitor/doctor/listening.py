@@ -1,4 +1,4 @@
-"""Whether the sources are there, and whether a microphone hears."""
+"""Whether the sources are there, and whether a live one hears."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from monitor.capture import open_source
-from monitor.config import SourceConfig
+from monitor.config import SourceConfig, read_address
 from monitor.doctor.finding import Code, Finding, failure, good, warning
 from monitor.level import gate, loudest_dbfs, rms_dbfs
-from monitor.preflight import check_file, find_microphone
+from monitor.preflight import check_media, find_microphone
 from monitor.status import SourceStatus
 from monitor.types import Samples, SourceError
 
@@ -22,13 +22,18 @@ RATE = 48_000
 _PATIENCE_SECONDS = 20.0
 """A driver that takes longer than the listening and this much more has stopped delivering."""
 
+_FIXES = {
+    "microphone": "`clap-monitor devices` lists what there is; a clap-monitor that runs may hold it",
+    "stream": "try its address in a player such as VLC or ffplay",
+}
+
 _FULL_SCALE = 0.999
 _CLIPPED = 1e-3
 """Share of samples at full scale from which a recording counts as clipped."""
 
 
 def source(config: SourceConfig, *, seconds: float, silence_dbfs: float) -> Iterator[Finding]:
-    """Look for a source, and listen to it if it is a microphone.
+    """Look for a source, and listen to it if it is live.
 
     Parameters
     ----------
@@ -42,16 +47,16 @@ def source(config: SourceConfig, *, seconds: float, silence_dbfs: float) -> Iter
         yield good("source", f"{config.name}: raw samples on standard input, which doctor leaves alone")
     elif config.kind == "file":
         try:
-            check_file(config)
+            check_media(config)
             yield good("source", f"{config.name}: {config.path} holds audio")
         except SourceError as error:
             yield failure("source", str(error), Code.SOURCE)
     else:
-        yield from _microphone(config, seconds, silence_dbfs)
+        yield from _live(config, seconds, silence_dbfs)
 
 
 def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Finding:
-    """Judge what a microphone delivered.
+    """Judge what a live source delivered.
 
     Parameters
     ----------
@@ -86,21 +91,20 @@ def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Findin
     return good("level", says)
 
 
-def _microphone(config: SourceConfig, seconds: float, silence_dbfs: float) -> Iterator[Finding]:
+def _live(config: SourceConfig, seconds: float, silence_dbfs: float) -> Iterator[Finding]:
     rate = config.rate or RATE
     status = SourceStatus(config.name)
     try:
-        device = find_microphone(config)
+        if config.kind == "stream":
+            where = read_address(config).shown
+        else:
+            device = find_microphone(config)
+            where = f"{device.name!r} ({device.host_api})"
         samples = _listen(config, rate, seconds, status)
     except SourceError as error:
-        yield failure(
-            "source",
-            str(error),
-            Code.SOURCE,
-            "`clap-monitor devices` lists what there is; a clap-monitor that runs may hold it",
-        )
+        yield failure("source", str(error), Code.SOURCE, _FIXES[config.kind])
         return
-    yield good("source", f"{config.name}: {device.name!r} ({device.host_api}) delivers")
+    yield good("source", f"{config.name}: {where} delivers")
     yield level(config.name, samples, rate, silence_dbfs)
     if status.lost or status.overflows:
         yield warning(

@@ -10,6 +10,7 @@ from monitor.capture import open_source
 from monitor.config import SourceConfig
 from monitor.status import SourceStatus
 from monitor.types import SourceError
+from tests.http_radio import Radio
 from tests.sound_card import RATE
 
 
@@ -41,6 +42,15 @@ def test_a_closed_standard_input_is_an_error(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(SourceError, match="source in: standard input is closed"):
         list(opened(kind="pcm", rate=RATE))
+
+
+def test_a_stream_is_opened_with_its_login(tmp_path):
+    (tmp_path / "password").write_text("hunter2")
+    with Radio(login=("me", "hunter2")) as radio:
+        login = {"username": "me", "password_file": tmp_path / "password"}
+        blocks = opened(kind="stream", url=radio.url(), **login, required=True)
+        assert next(blocks).source == "in"
+        blocks.close()
 
 
 @pytest.mark.sound_card

@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config import Config, LabelConfig, MqttConfig, WindowConfig, confirmations, warnings
+from monitor.config import (
+    Config,
+    LabelConfig,
+    MqttConfig,
+    SourceConfig,
+    WindowConfig,
+    confirmations,
+    warnings,
+)
 
 
 def label(id_, *prompts, **keys):
@@ -12,6 +20,16 @@ def label(id_, *prompts, **keys):
 def advice(*labels, background=(), seconds=5.0, **keys):
     config = Config(labels=labels or (label("dog", "a dog barking"),), background=background, **keys)
     return warnings(config, window_seconds=seconds)
+
+
+def test_a_secret_in_an_address_and_a_user_without_a_password_are_mentioned_and_not_repeated():
+    camera = SourceConfig(name="a", kind="stream", url="http://camera/flv?password=hunter2", username="me")
+    assert advice(sources=(camera,)) == [
+        "sources[0].username: is given without a password; name one by password_file or password_env",
+        "sources[0].url: seems to hold a secret; write {password} for it, and name a password_file",
+    ]
+    camera = camera.model_copy(update={"url": "http://camera/flv?password={password}", "username": None})
+    assert advice(sources=(camera,)) == []
 
 
 def test_the_defaults_need_no_advice():

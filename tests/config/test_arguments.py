@@ -88,9 +88,12 @@ def test_the_format_of_raw_samples_is_nothing_to_a_file():
             '--source -: format: "s16be" is not one of s16le, s24le, s32le, f32le, u8; did you mean s16le?',
         ),
         (
-            "rtsp://camera/1",
+            "rtsp://me:hunter2@camera/1",
             {},
-            '--source rtsp://camera/1: path: "rtsp:/camera/1" is a network address; write the path of a file',
+            (
+                "--source: url: holds a user or a password; write the user as username, and the password "
+                "into the file named by password_file"
+            ),
         ),
         ("", {}, "--source : device: is empty; remove the key to use the system's default device"),
     ],

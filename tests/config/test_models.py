@@ -46,7 +46,7 @@ def test_every_key_that_the_example_leaves_unset_can_be_set(tmp_path):
     path = tmp_path / "monitor.yaml"
     path.write_text(uncommented(example()).replace("tls: false", "tls: true"))
     config = load(path)
-    assert [source.kind for source in config.sources] == ["microphone", "file", "pcm"]
+    assert [source.kind for source in config.sources] == ["microphone", "stream", "file", "pcm"]
     assert (config.mqtt.host, config.labels[0].name, config.window.seconds) == (
         "broker.local",
         "Crying baby",
@@ -101,6 +101,16 @@ def test_a_broker_has_a_name_or_an_address(host):
     "keys",
     [
         {"kind": "microphone", "device": 0, "rate": 44100, "channel": 2},
+        {
+            "kind": "stream",
+            "url": "rtsps://camera/1",
+            "transport": "udp",
+            "username": "me",
+            "password_env": "X",
+            "ca_file": "a.pem",
+            "tls_verify": False,
+            "channel": 1,
+        },
         {"kind": "file", "path": "a.wav", "pace": "fast", "channel": 1},
         {"kind": "pcm", "rate": 8000, "format": "u8", "channels": 2, "channel": 2},
     ],

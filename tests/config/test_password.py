@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config import MqttConfig, read_password
+from monitor.config import Login, MqttConfig, SourceConfig, read_address, read_password
 from monitor.types import ConfigError
 
 
@@ -67,3 +67,35 @@ def test_a_password_that_is_not_there_is_one_line_without_it(tmp_path, content, 
 def test_a_directory_is_no_password(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         read_password(in_file(tmp_path), {})
+
+
+FROM_ENVIRONMENT = {"username": "me", "password_env": "CAMERA"}
+
+
+def camera(**keys):
+    return SourceConfig(name="cam", kind="stream", **{"url": "rtsp://camera/1", **keys})
+
+
+def test_the_login_of_a_stream_is_read_like_the_password_of_the_broker(tmp_path):
+    (tmp_path / "password").write_text("p#a@s\n")
+    source = camera(username="me", password_file=tmp_path / "password")
+    assert read_address(source, {}).login == Login("me", "p#a@s")
+    source = camera(**FROM_ENVIRONMENT)
+    assert read_address(source, {"CAMERA": "hunter2"}).login == Login("me", "hunter2")
+    with pytest.raises(
+        ConfigError, match=r"source cam: password_env: the environment variable CAMERA is not"
+    ):
+        read_address(source, {})
+    assert read_address(camera(), {}).login is None
+    assert read_address(camera(username="me"), {}).login == Login("me", "")
+
+
+def test_a_login_that_rtsp_would_cut_off_is_refused():
+    source = camera(**FROM_ENVIRONMENT)
+    assert read_address(source, {"CAMERA": "x" * 124}).login == Login("me", "x" * 124)
+    for password in ("x" * 125, "#" * 42):
+        with pytest.raises(ConfigError, match="source cam: username and password are too long") as caught:
+            read_address(source, {"CAMERA": password})
+        assert password not in str(caught.value)
+    by_http = camera(**FROM_ENVIRONMENT, url="http://camera/1")
+    assert read_address(by_http, {"CAMERA": "x" * 125}).login is not None

@@ -226,7 +226,7 @@ mqtt:
         # sources
         (
             "sources:\n- {name: a, kind: radio}",
-            '2: sources[0].kind: "radio" is not one of microphone, file, pcm',
+            '2: sources[0].kind: "radio" is not one of microphone, stream, file, pcm',
         ),
         (
             "sources:\n- {name: a, kind: microphone, device: true}",
@@ -248,10 +248,44 @@ mqtt:
             ("2: sources[0].channel: 2 is more than channels (1)"),
         ),
         (
+            "sources:\n- {name: a, kind: stream}",
+            "2: sources[0].url: is missing; a source of kind stream needs it",
+        ),
+        (
+            "sources:\n- {name: a, kind: stream, url: 'rtsp://me:hunter2@camera/1'}",
+            (
+                "2: sources[0].url: holds a user or a password; write the user as username, and the password "
+                "into the file named by password_file"
+            ),
+        ),
+        (
+            "sources:\n- {name: a, kind: stream, url: 'http://camera/1', tls_verify: false}",
+            "2: sources[0].tls_verify: is of use only with rtsps:// or https://",
+        ),
+        (
+            "sources:\n- {name: a, kind: stream, url: 'http://camera/1', username: 'me:hunter2'}",
+            (
+                "2: sources[0].username: the value is not a user without a colon; a password is named by "
+                "password_file"
+            ),
+        ),
+        (
+            "sources:\n- {name: a, kind: stream, url: 'http://camera/1', password: hunter2}",
+            (
+                "2: sources[0].password: a password is never written here; put it in a file and name that as "
+                "sources[0].password_file, or in an environment variable and name that as "
+                "sources[0].password_env"
+            ),
+        ),
+        (
+            "sources:\n- {name: a, kind: file, path: a.wav, url: 'http://camera/1'}",
+            "2: sources[0].url: does not belong to kind file, whose keys are name, kind, path, pace, channel",
+        ),
+        (
             "sources:\n- {name: a}",
             (
-                "2: sources[0].kind: is missing: microphone (a sound card), file (a sound file), "
-                "or pcm (raw samples on standard input)"
+                "2: sources[0].kind: is missing: microphone (a sound card), stream (RTSP or HTTP, of a "
+                "camera or a server), file (a sound file), or pcm (raw samples on standard input)"
             ),
         ),
     ],

@@ -5,6 +5,7 @@ import soundfile
 from monitor.config import SourceConfig
 from monitor.doctor.finding import Code
 from monitor.doctor.listening import level, source
+from tests.http_radio import Radio
 from tests.sound_card import CHANNELS, RATE
 
 NOISE = 0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
@@ -43,6 +44,16 @@ def test_a_sound_file_is_opened_and_what_is_none_is_a_failure(tmp_path):
 def test_standard_input_is_left_alone():
     (found,) = look(kind="pcm", rate=RATE)
     assert found.state == "ok"
+
+
+def test_a_stream_is_listened_to():
+    with Radio() as radio:
+        found = look(kind="stream", url=radio.url())
+        assert [(f.check, f.state) for f in found] == [("source", "ok"), ("level", "ok")]
+        assert radio.url().removesuffix(radio.path) in found[0].says
+        (found,) = look(kind="stream", url=radio.url("/none"))
+        assert found.exit_code == Code.SOURCE
+        assert "no such stream" in found.says
 
 
 @pytest.mark.sound_card

@@ -1,40 +1,27 @@
-"""Sound files of any common format, through FFmpeg."""
+"""Sound files, sample for sample."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import av
 import av.error
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.capture.blocks import BlockMaker
-from monitor.capture.resample import mono
+from monitor.capture.media.decoding import Piece, frames, pieces
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, NotAudioError, Samples, SourceError
-
-log = logging.getLogger(__name__)
 
 _BLOCK_SECONDS = 0.2
 
 _JUMP_SECONDS = 0.03
 """A larger step between time stamps is lost audio; containers round them, to 1 ms at worst a frame."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
-    """Decoded audio, and how much is missing just before it."""
-
-    samples: Samples
-    rate: int
-    lost: int = 0
 
 
 def media(
@@ -115,7 +102,7 @@ def _blocks(
 ) -> Iterator[AudioBlock]:
     maker = BlockMaker(name, rate)
     input_rate = None
-    for piece in _pieces(path, channel):
+    for piece in pieces(_parts(path, channel), _BLOCK_SECONDS):
         if piece.rate != input_rate:
             input_rate = piece.rate
             yield from maker.begin(input_rate, gap=False)
@@ -124,75 +111,27 @@ def _blocks(
     yield from maker.finish()
 
 
-def _pieces(path: Path, channel: int | None) -> Iterator[_Piece]:
-    """Mono audio at the file's own rate, in pieces of `_BLOCK_SECONDS` or, before a change, less."""
-    rate, lost, held = 0, 0, np.zeros(0, dtype=np.float32)
+def _parts(path: Path, channel: int | None) -> Iterator[Piece]:
     decoded = False
-    for frame in _frames(path, channel):
-        decoded = True
-        if frame.lost or frame.rate != rate:
-            if len(held):
-                yield _Piece(held, rate, lost)
-            rate, lost, held = frame.rate, frame.lost, frame.samples
-        else:
-            held = np.concatenate([held, frame.samples])
-        length = max(1, round(rate * _BLOCK_SECONDS))
-        while len(held) >= length:
-            yield _Piece(held[:length].copy(), rate, lost)
-            lost, held = 0, held[length:]
-    if len(held):
-        yield _Piece(held, rate, lost)
+    with _opened(path) as container:
+        packets = _packets(path, container, container.streams.audio[0])
+        for part in frames(packets, str(path), channel, _Continuity().missing):
+            decoded = True
+            yield part
     if not decoded:
         raise NotAudioError(f"{path}: holds 0 seconds of audio")
 
 
-def _frames(path: Path, channel: int | None) -> Iterator[_Piece]:
-    """Each decoded frame; one that follows damaged ones says how much they held."""
-    with _opened(path) as container:
-        audio = container.streams.audio[0]
-        expected: float | None = None
-        undecoded = 0.0
-        for packet in _packets(path, container, audio):
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError as error:
-                if not undecoded:
-                    log.warning("%s: a part cannot be decoded and is left out: %s", path, error.strerror)
-                undecoded += float((packet.duration or 0) * packet.time_base) or _JUMP_SECONDS
-                continue
-            for frame in frames:
-                # Most formats number their samples, so what was skipped shows; mp3 does not.
-                jump = 0.0 if frame.time is None or expected is None else frame.time - expected
-                seconds = max(undecoded, jump if jump > _JUMP_SECONDS else 0.0)
-                expected = None if frame.time is None else frame.time + frame.samples / frame.sample_rate
-                undecoded = 0.0
-                if frame.samples:
-                    samples = mono(to_float(frame.to_ndarray(), _channels(path, frame, channel)), channel)
-                    yield _Piece(samples, frame.sample_rate, round(seconds * frame.sample_rate))
+class _Continuity:
+    """Most formats number their samples, so what was skipped shows; mp3 does not."""
 
+    def __init__(self) -> None:
+        self._expected: float | None = None
 
-def to_float(samples: NDArray[np.generic], channels: int) -> NDArray[np.float32]:
-    """Convert what FFmpeg decodes to.
-
-    Parameters
-    ----------
-    samples : uint8, int16, int32, int64, float32 or float64
-        Planar, shape (channels, n), or packed, shape (1, n * channels).
-    channels : int
-
-    Returns
-    -------
-    float32, shape (n, channels)
-        Integers as fractions of full scale, so in [-1, 1); 24 bits fit a float32 without rounding.
-    """
-    frames = samples.T if samples.shape[0] == channels else samples.reshape(-1, channels)
-    if frames.dtype.kind == "f":
-        return frames.astype(np.float32)
-    bits = 8 * frames.dtype.itemsize
-    offset = 128.0 if frames.dtype.kind == "u" else 0.0
-    exact: NDArray[Any] = frames.astype(np.float32 if bits <= 16 else np.float64)  # noqa: PLR2004 - 24 bits fit
-    scaled: NDArray[np.float32] = ((exact - offset) / 2.0 ** (bits - 1)).astype(np.float32, copy=False)
-    return scaled
+    def missing(self, frame: av.AudioFrame) -> tuple[bool, float]:
+        jump = 0.0 if frame.time is None or self._expected is None else frame.time - self._expected
+        self._expected = None if frame.time is None else frame.time + frame.samples / frame.sample_rate
+        return (True, jump) if jump > _JUMP_SECONDS else (False, 0.0)
 
 
 def _opened(path: Path) -> av.container.InputContainer:
@@ -217,10 +156,3 @@ def _packets(
         yield from container.demux(audio)
     except av.error.FFmpegError as error:
         raise SourceError(f"{path}: cannot be read to its end: {error.strerror}") from error
-
-
-def _channels(path: Path, frame: av.AudioFrame, channel: int | None) -> int:
-    channels: int = frame.layout.nb_channels
-    if channel is not None and channel > channels:
-        raise SourceError(f"{path}: has {channels} channels, so no channel {channel}")
-    return channels

@@ -1,0 +1,204 @@
+"""Streams of cameras and servers: RTSP and HTTP, at the live edge, connected again whenever they are lost.
+
+libav blocks while it connects and reads, and can be told to give up only beforehand.  So each
+connection is read by a thread of its own, which fills a queue; whoever listens waits for neither.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from monitor.capture.clock import CaptureClock
+from monitor.capture.media.connection import OPEN_SECONDS, RefusedError, sound_of
+from monitor.capture.media.decoding import Piece, pieces
+from monitor.capture.media.edge import DRIFT, LiveEdge
+from monitor.capture.recovery import OpenDevice, Take, recovering
+from monitor.config import Address
+from monitor.status import SourceStatus
+from monitor.threads import ThreadGroup
+from monitor.types import AudioBlock, SourceError
+
+_BLOCK_SECONDS = 0.1
+_QUEUE_SECONDS = 5.0
+
+_STEP_SECONDS = 1.0
+"""Networks hold up more, and for longer, than sound cards do."""
+
+_BEHIND_SECONDS = 5.0
+"""A stream that has fallen so far behind the clock is connected again: servers start at the live edge."""
+
+_REFUSED_SECONDS = 300.0
+"""Cameras lock out who often comes with a wrong password."""
+
+_SILENCE_SECONDS = 300.0
+"""Encoders may make exact zeros of what is quiet, so it may be a quiet room after all."""
+
+_LOOK_AT_STOP_SECONDS = 0.1
+_CLOSE_SECONDS = 1.0
+
+
+def stream(
+    name: str,
+    address: Address,
+    *,
+    channel: int | None,
+    rate: int,
+    status: SourceStatus,
+    stop: threading.Event,
+    required: bool = False,
+) -> Iterator[AudioBlock]:
+    """Blocks of the sound of a stream, connected again whenever it is lost or ends, until ``stop``.
+
+    Parameters
+    ----------
+    name : str
+        Of the source.
+    address : Address
+        Where it is.
+    channel : int or None
+        From 1; None is the mean of all channels.
+    rate : int
+        Hz, of the blocks.
+    status, stop, required
+        As for `monitor.capture.recovery.recovering`.
+
+    Raises
+    ------
+    SourceError
+        Only if ``required``.
+    """
+    return recovering(
+        name,
+        _Connector(name, address, channel, stop),
+        rate=rate,
+        status=status,
+        stop=stop,
+        required=required,
+        silence_seconds=_SILENCE_SECONDS,
+    )
+
+
+class _Connector:
+    """Connects to one stream, again and again, but never twice at once."""
+
+    def __init__(self, name: str, address: Address, channel: int | None, stop: threading.Event) -> None:
+        self._name = name
+        self._address = address
+        self._channel = channel
+        self._stop = stop
+        self._last: _Connection | None = None
+        self._refused: tuple[float, str] | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[OpenDevice]:
+        if self._last is not None and not self._last.gone:
+            raise SourceError(f"{self._address.shown}: the last connection is still being closed")
+        if self._refused is not None and time.monotonic() - self._refused[0] < _REFUSED_SECONDS:
+            raise SourceError(self._refused[1])
+        connection = self._last = _Connection(self._name, self._address, self._channel)
+        try:
+            connection.wait_until_open(self._stop)
+            yield connection
+        except RefusedError as error:
+            self._refused = time.monotonic(), str(error)
+            raise
+        finally:
+            connection.close()
+
+
+class _Connection:
+    """One connection: its thread fills a queue of `_QUEUE_SECONDS`, `read` empties it.
+
+    When the queue is full a new block is dropped, and the next that fits says how much was.
+    """
+
+    def __init__(self, name: str, address: Address, channel: int | None) -> None:
+        self.rate = 1
+        self._address = address
+        self._channel = channel
+        self._takes: queue.Queue[Take] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
+        self._opened_at = time.monotonic()
+        self._edge: LiveEdge | None = None
+        self._clock: CaptureClock | None = None
+        self._gap = False
+        self._dropped = 0
+        self._open = threading.Event()
+        self._ended = threading.Event()
+        self._gone = threading.Event()
+        self._reader = ThreadGroup(self._ended)
+        self._reader.start(f"read {name}", self._run)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is closed."""
+        return self._gone.is_set()
+
+    def wait_until_open(self, stop: threading.Event) -> None:
+        """Return when the first audio is here, or ``stop`` is set; `SourceError` if it does not come."""
+        while not self._open.wait(_LOOK_AT_STOP_SECONDS) and not stop.is_set():
+            self._raise_what_ended_it()
+            if time.monotonic() - self._opened_at > 2 * OPEN_SECONDS:
+                raise SourceError(f"{self._address.shown}: no sound has come for {2 * OPEN_SECONDS:g} s")
+
+    def read(self, seconds: float) -> Take | None:
+        """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost."""
+        try:
+            take = self._takes.get(timeout=seconds)
+        except queue.Empty:
+            self._raise_what_ended_it()
+            return None
+        return take
+
+    def close(self) -> None:
+        """Have the connection closed, which may take libav as long as a read may take."""
+        self._ended.set()
+        self._gone.wait(_CLOSE_SECONDS)
+
+    def _raise_what_ended_it(self) -> None:
+        if self._gone.is_set():
+            self._reader.join(_CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            with closing(sound_of(self._address, self._channel)) as sound:
+                for piece in pieces(sound, _BLOCK_SECONDS):
+                    self._hand_over(piece)
+                    if self._ended.is_set():
+                        return
+        finally:
+            self._gone.set()
+
+    def _hand_over(self, piece: Piece) -> None:
+        """Put what is live into the queue."""
+        if self._edge is None or self._clock is None:
+            self.rate = piece.rate
+            self._edge = LiveEdge(piece.rate, self._opened_at)
+            self._clock = CaptureClock(piece.rate, drift=DRIFT, step_seconds=_STEP_SECONDS)
+        if piece.rate != self.rate:
+            raise SourceError(f"{self._address.shown}: now sends {piece.rate} Hz instead of {self.rate}")
+        wait = self._edge.hear(len(piece.samples), time.monotonic())
+        if wait is None or self._ended.wait(wait):
+            self._gap = True
+            return
+        now, unix_now = time.monotonic(), time.time()
+        gap, lost = self._clock.hear(piece.lost + len(piece.samples), now, overflow=False)
+        if lost > _BEHIND_SECONDS * self.rate:
+            raise SourceError(f"{self._address.shown}: has fallen {lost / self.rate:.0f} s behind")
+        take = Take(
+            piece.samples,
+            ended_at=self._clock.ended_at(now, unix_now),
+            gap=gap or piece.gap or self._gap,
+            lost=piece.lost + lost + self._dropped,
+            overflows=self._dropped > 0,
+        )
+        try:
+            self._takes.put_nowait(take)
+        except queue.Full:
+            self._gap, self._dropped = True, take.lost + len(take.samples)
+        else:
+            self._gap, self._dropped = False, 0
+            self._open.set()
