@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -10,26 +11,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from monitor import systemd
 from monitor.ambience import read_ambiences, write_ambiences
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
-from monitor.config import Config, SourceConfig, read_password
+from monitor.config import Config, SourceConfig, read_password, read_token
 from monitor.deadman import DeadMan
 from monitor.events import Detector, rule_of
 from monitor.hearing import prepare
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
 from monitor.outputs.alerts import Alerts
 from monitor.outputs.clips import Clips
+from monitor.outputs.live import Live
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
+from monitor.outputs.payload import health_payload
 from monitor.outputs.store import FILE, Store
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.status import Health, SourceStatus, one_line
 from monitor.threads import ThreadGroup
 from monitor.types import Event, NearMiss, Scores, UndeliveredError
 from monitor.windows import Windows
+
+if TYPE_CHECKING:  # the extra `web` is needed only by whoever serves the page
+    from monitor.outputs.web import Web
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +101,7 @@ class Daemon:
         self._signalled = False
         self._events = 0
         password = read_password(config.mqtt)
+        self.web = self._make_web() if config.web.enabled else None
         with loading("the model"):
             self.hearing = hearing = prepare(config)
         self.status = {source.name: SourceStatus(source.name) for source in config.sources}
@@ -117,6 +125,16 @@ class Daemon:
         self._clips = self._make_clips() if config.clips.enabled else None
         self.store = self._make_store() if config.store.enabled else None
         self._alerts = Alerts(config, hearing.model.name)
+        self._live = Live(self._buffers, hearing.model.geometry) if self.web is not None else None
+        self._healths: dict[str, Health] = {}
+        if self.web is not None and self._live is not None:
+            self.web.show(
+                node=config.node,
+                model=hearing.model.name,
+                live=self._live,
+                status=self._status_now,
+                hello=self._hello,
+            )
 
     def run(
         self,
@@ -190,6 +208,9 @@ class Daemon:
             threads.start("store", self.store.run)
         for name, run in self._alerts.threads():
             threads.start(name, run)
+        if self._live is not None and self.web is not None:
+            threads.start("live", self._live.run)
+            threads.start("web", self.web.run)
         for source in self._config.sources:
             blocks = open_source(
                 source,
@@ -228,6 +249,9 @@ class Daemon:
         if self.store is not None:
             self.store.close()
         self._alerts.close()
+        if self._live is not None and self.web is not None:
+            self._live.close()
+            self.web.close()
 
     def _hand_on(self, event: Event) -> None:
         self._events += event.stop is None
@@ -237,6 +261,8 @@ class Daemon:
         if self.store is not None:
             self.store.event(event)
         self._alerts.put(event, next(label for label in self._labels if label.id == event.label))
+        if self._live is not None:
+            self._live.event(event)
         if self._clips is not None and event.stop is None and self._clip_wanted(event.label):
             self._clips[1].put(event)
 
@@ -246,10 +272,14 @@ class Daemon:
             self._mqtt.level(scores.source, scores.level_dbfs)
         if self.store is not None:
             self.store.scores(scores)
+        if self._live is not None:
+            self._live.scores(scores)
 
     def _hand_on_miss(self, miss: NearMiss) -> None:
         if self.store is not None:
             self.store.miss(miss)
+        if self._live is not None:
+            self._live.miss(miss)
 
     def _clip_wanted(self, label: str) -> bool:
         return next(wanted.clips for wanted in self._labels if wanted.id == label)
@@ -275,6 +305,9 @@ class Daemon:
                     self._mqtt.source(name, online=liveness.hears(name))
                     self._mqtt.health(name, health)
             self._alerts.problems(self._problems(healths))
+            self._healths = healths
+            if self._live is not None:
+                self._live.health(self._status_now())
             factor = self.summary().real_time_factor
             liveness.tell(one_line(list(self.status.values()), len(self._labels), factor), now)
             hung = liveness.hung(now)
@@ -292,6 +325,54 @@ class Daemon:
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         log.info("%s: ending", signal.Signals(number).name)
         self.stop()
+
+    def _status_now(self) -> dict[str, object]:
+        """What the page is told of how it goes."""
+        rate, hop = self.hearing.rate, self.hearing.hop
+        sources = {
+            name: {
+                **health_payload(self._healths.get(name, Health())),
+                "level_dbfs": status.level_dbfs if math.isfinite(status.level_dbfs) else None,
+                "heard_seconds": round(status.captured / rate, 1),
+                "lag_seconds": round(max(0, status.captured - status.scored_until - hop) / rate, 2),
+                "scored": status.scored,
+                "skipped": status.skipped,
+                "gated": dict(status.gated),
+                "gaps": status.gaps,
+                "overflows": status.overflows,
+                "reopened": status.reopened,
+                "ended": status.ended,
+            }
+            for name, status in self.status.items()
+        }
+        troubles = [name for name, each in sources.items() if each["deaf"] or each["overloaded"]]
+        return {
+            "healthy": not troubles,
+            "node": self._config.node,
+            "model": self.hearing.model.name,
+            "real_time_factor": round(self.summary().real_time_factor, 4),
+            "events": self._events,
+            "sources": sources,
+            "mqtt": self._mqtt and {"waiting": self._mqtt.waiting, "trouble": self._mqtt.trouble},
+        }
+
+    def _hello(self) -> dict[str, object]:
+        """What the page must know to show scores."""
+        return {
+            "node": self._config.node,
+            "model": self.hearing.model.name,
+            "hop_seconds": self.hearing.hop / self.hearing.rate,
+            "sources": list(self.status),
+            "labels": [
+                {"id": label.id, "name": label.title, "threshold": label.threshold} for label in self._labels
+            ],
+        }
+
+    def _make_web(self) -> Web:
+        """Bind the port first: what is wrong with it shows before a model is loaded."""
+        from monitor.outputs.web import Web  # noqa: PLC0415 - the extra `web`
+
+        return Web(self._config.web, read_token(self._config.web))
 
     def _make_buffers(self) -> dict[str, RingBuffer]:
         changed = threading.Condition()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from importlib.util import find_spec
 
 from monitor.capture import open_source
 from monitor.capture.device import Device, choose
-from monitor.config import Config, SourceConfig, read_address, read_password
+from monitor.config import Config, SourceConfig, read_address, read_password, read_token
 from monitor.outputs.alerts import check_alerts
 from monitor.outputs.clips import make_writable
 from monitor.status import SourceStatus
@@ -28,7 +29,8 @@ def check(config: Config, *, required: bool = False) -> None:
     Raises
     ------
     ConfigError
-        No label is enabled, a secret is not where it should be, or a hook or a target cannot do its work.
+        No label is enabled, a secret is not where it should be, a hook or a target cannot do its work, or the
+        page cannot be served.
     OutputError
         A directory cannot be written.
     SourceError, NotAudioError
@@ -41,6 +43,9 @@ def check(config: Config, *, required: bool = False) -> None:
     for source in config.sources:
         if source.kind == "stream":
             read_address(source)
+    if config.web.enabled:
+        read_token(config.web)
+        check_web()
     make_writable(config.state, "state")
     if config.clips.enabled:
         make_writable(config.recordings, "recordings")
@@ -49,6 +54,22 @@ def check(config: Config, *, required: bool = False) -> None:
             check_media(source)
         elif source.kind == "microphone" and required:
             find_microphone(source)
+
+
+def check_web() -> None:
+    """See that what serves the page is installed, without importing it.
+
+    Raises
+    ------
+    ConfigError
+        Something of the extra `web` is not.
+    """
+    missing = [name for name in ("fastapi", "uvicorn", "websockets") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"web.enabled: the page needs {', '.join(missing)}, not installed here: "
+            "pip install 'clap-monitor[web]'"
+        )
 
 
 def check_media(source: SourceConfig) -> None:

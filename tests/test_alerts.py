@@ -10,7 +10,7 @@ from tests.commands import ROOT, clap_monitor, events_of
 from tests.outputs.web_hook import WebHook
 
 DEMO = ROOT / "recordings/demo.flac"
-SECRET = "t0psecret"  # noqa: S105 - of a test
+SECRET = "t0psecret"
 
 
 @pytest.fixture

@@ -39,13 +39,22 @@ def main() -> None:
     """Run the command line; every error that a person can put right is one line and an exit code."""
     log_to_stderr("warning")
     try:
-        app()
+        app(args=with_values(sys.argv[1:]))
     except MonitorError as error:
         prefix = "" if error.exit_code == 78 else "clap-monitor: "  # noqa: PLR2004 - EX_CONFIG: path:line stands first
         say(f"{prefix}{error}", logging.ERROR)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+def with_values(arguments: list[str]) -> list[str]:
+    """Give ``--web`` the empty value where it has none, which typer cannot."""
+    following = [*arguments[1:], "-"]
+    return [
+        "--web=" if argument == "--web" and after.startswith("-") else argument
+        for argument, after in zip(arguments, following, strict=True)
+    ]
 
 
 @app.callback(invoke_without_command=True)

@@ -40,6 +40,12 @@ def run(
         str | None, typer.Option("--format", help="Of raw samples: s16le, s24le, s32le, f32le or u8.")
     ] = None,
     channels: Annotated[int | None, typer.Option(help="Of raw samples.")] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            "--web", metavar="[HOST:PORT]", help="Serve the page, where it is configured or at this address."
+        ),
+    ] = None,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Log one JSON object a line, on standard error.")
     ] = False,
@@ -47,7 +53,8 @@ def run(
     """Listen, and report events until the sources end or a signal comes."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon takes it over
     log_to_stderr("warning", as_json=log_json)
-    settings = settings_from(config, source, model, label, fast=fast, raw=(rate, sample_format, channels))
+    raw = (rate, sample_format, channels)
+    settings = settings_from(config, source, model, label, fast=fast, raw=raw, web=web)
     log_to_stderr(settings.log_level, as_json=log_json)
     from monitor.preflight import check as check_before
 

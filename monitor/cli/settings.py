@@ -17,9 +17,10 @@ def settings_from(
     *,
     fast: bool,
     raw: tuple[int | None, str | None, int | None] = (None, None, None),
+    web: str | None = None,
 ) -> Config:
     """Return the configuration, changed by the command line."""
-    from monitor.config import Config, load, replace_labels, replace_sources, source_from_argument
+    from monitor.config import Config, load, replace_labels, replace_sources, serve_at, source_from_argument
 
     config = Config() if path is None else load(path)
     if labels:
@@ -36,4 +37,4 @@ def settings_from(
     if fast:
         hurried = (s if s.live else s.model_copy(update={"pace": "fast"}) for s in config.sources)
         config = config.model_copy(update={"sources": tuple(hurried)})
-    return config
+    return config if web is None else serve_at(config, web)

@@ -3,11 +3,13 @@
 from monitor.config.address import Address, Login
 from monitor.config.advice import warnings
 from monitor.config.alerts import HookConfig, NotifyConfig
-from monitor.config.arguments import replace_labels, replace_sources, source_from_argument
+from monitor.config.arguments import replace_labels, replace_sources, serve_at, source_from_argument
 from monitor.config.listening import LabelConfig, SourceConfig, confirmations
 from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, StoreConfig, WindowConfig
 from monitor.config.password import find_secret, read_address, read_password, read_secret
 from monitor.config.text import example, json_schema, load
+from monitor.config.token import read_token
+from monitor.config.web import WebConfig
 
 __all__ = [
     "Address",
@@ -21,6 +23,7 @@ __all__ = [
     "NotifyConfig",
     "SourceConfig",
     "StoreConfig",
+    "WebConfig",
     "WindowConfig",
     "confirmations",
     "example",
@@ -30,8 +33,10 @@ __all__ = [
     "read_address",
     "read_password",
     "read_secret",
+    "read_token",
     "replace_labels",
     "replace_sources",
+    "serve_at",
     "source_from_argument",
     "warnings",
 ]

@@ -13,6 +13,7 @@ from monitor.config.listening import LabelConfig, SourceConfig
 from monitor.config.models import Config
 from monitor.config.rules import one_line, slug
 from monitor.config.section import MAX_PROMPT
+from monitor.config.web import WebConfig
 from monitor.config.yaml_lines import Node
 from monitor.types import ConfigError
 
@@ -55,6 +56,39 @@ def replace_sources(config: Config, sources: Sequence[SourceConfig]) -> Config:
     names = _distinct(source.name for source in sources)
     renamed = (source.model_copy(update={"name": name}) for source, name in zip(sources, names, strict=True))
     return config.model_copy(update={"sources": tuple(renamed)})
+
+
+def serve_at(config: Config, address: str) -> Config:
+    """Serve the page, at an address if one is given.
+
+    Parameters
+    ----------
+    config : Config
+    address : str
+        ``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST``; empty for what is configured.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be used.
+    """
+    host, separator, port = address.rpartition(":")
+    if "]" in port or (not separator and not port.isdecimal()):
+        host, port = address, ""
+    keys: dict[str, object] = {**config.web.model_dump(), "enabled": True}
+    if host:
+        keys["host"] = host.strip("[]")
+    if port:
+        keys["port"] = int(port[:9]) if port.isascii() and port.isdecimal() else port
+    try:
+        web = WebConfig.model_validate(keys)
+    except ValidationError as error:
+        lines = [
+            f"--web {address}: {key_path(place)}: {words}"
+            for _, place, words in explain(error, WebConfig, Node(1))
+        ]
+        raise ConfigError("\n".join(lines)) from error
+    return config.model_copy(update={"web": web})
 
 
 def source_from_argument(

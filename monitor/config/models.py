@@ -25,6 +25,7 @@ from monitor.config.listening import LabelConfig, SourceConfig
 from monitor.config.rules import fault
 from monitor.config.section import FilePath, Identifier, Prompt, Section
 from monitor.config.sounds import BACKGROUND, SOUNDS
+from monitor.config.web import WebConfig
 
 
 class ModelConfig(Section):
@@ -260,6 +261,9 @@ class Config(Section):
     )
     hooks: Annotated[tuple[HookConfig, ...], WrapValidator(_hooks), Field(strict=False)] = Field(
         default=(), max_length=20, description="Commands to run when a sound starts or ends."
+    )
+    web: WebConfig = Field(
+        default=WebConfig(), description="The web page and its API; the token is never written here."
     )
     recordings: FilePath = Field(default=Path("recordings"), description="Directory of the clips.")
     state: FilePath = Field(default=Path("state"), description="Directory of what is kept across restarts.")

@@ -14,7 +14,7 @@ from tests.http_radio import Radio, encoded
 from tests.rtsp import RtspServer
 
 RATE = 16000
-PASSWORD = "p#a@s:s/w%rd 2ü"  # noqa: S105
+PASSWORD = "p#a@s:s/w%rd 2ü"
 PATIENCE = 60
 
 

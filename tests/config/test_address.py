@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from monitor.config import Address, Login, SourceConfig
 
-SECRET = "hunter2"  # noqa: S105
+SECRET = "hunter2"
 
 
 def camera(url):

@@ -25,7 +25,9 @@ def described_by(schema, each):
 
 def uncommented(text):
     """The example with every key set that is unset by default, but the second way to name a secret."""
-    return re.sub(r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env|url_env)", r"\1", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env|url_env|token_env)", r"\1", text, flags=re.MULTILINE
+    )
 
 
 def test_the_example_equals_the_defaults():

@@ -9,7 +9,7 @@ from tests.broker import Broker, Subscriber, free_port
 
 pytestmark = pytest.mark.broker
 
-SECRET = "correct horse battery staple"  # noqa: S105 - of a broker that lives as long as the test
+SECRET = "correct horse battery staple"
 
 
 def steps(**config):

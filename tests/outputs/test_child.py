@@ -106,7 +106,7 @@ def test_no_secret_of_our_environment_reaches_it(monkeypatch):
     assert b"'LC_TIME'" in ended.tail
     assert b"MQTT_PASSWORD" not in ended.tail
     assert b"NOTIFY_SOCKET" not in ended.tail
-    assert environment(also=["MQTT_PASSWORD"])["MQTT_PASSWORD"] == "hunter2"  # noqa: S105 - of a test
+    assert environment(also=["MQTT_PASSWORD"])["MQTT_PASSWORD"] == "hunter2"
 
 
 def test_what_cannot_be_started_is_an_error_of_the_caller(tmp_path):

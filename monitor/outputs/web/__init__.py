@@ -1,0 +1,5 @@
+"""The page, and the API behind it; extra `web`   (fastapi, starlette, uvicorn: only here)."""
+
+from monitor.outputs.web.server import Web
+
+__all__ = ["Web"]

@@ -1,0 +1,56 @@
+"""The application: the page, its files, and the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+from monitor import __version__
+from monitor.outputs.web import now, session
+from monitor.outputs.web.guard import App, Guard
+from monitor.outputs.web.house import House
+
+STATIC = Path(__file__).parent / "static"
+
+_ABOUT = """
+What the monitor hears, and what it listens for.  Times are Unix seconds, scores are in [0, 1], levels are
+dB of full scale.  Whatever changes something needs the token: `Authorization: Bearer TOKEN`.
+"""
+
+
+def application(house: House, prefix: str = "") -> App:
+    """Return the ASGI application, guarded.
+
+    Parameters
+    ----------
+    house : House
+        What it shows and changes.
+    prefix : str
+        Path below which a reverse proxy serves it.
+    """
+    app = FastAPI(
+        title="clap-monitor",
+        version=__version__,
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        servers=[{"url": prefix or "/"}],
+    )
+    app.state.house = house
+    for routes in (session.routes, now.routes):
+        app.include_router(routes, prefix="/api")
+    app.add_api_route("/", _page, include_in_schema=False)
+    app.add_api_route("/docs", _docs, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return Guard(app, house.access, prefix)
+
+
+def _page() -> FileResponse:
+    return FileResponse(STATIC / "index.html")
+
+
+def _docs() -> FileResponse:
+    return FileResponse(STATIC / "docs.html")

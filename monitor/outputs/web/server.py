@@ -1,0 +1,145 @@
+"""uvicorn, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Mapping
+
+import anyio.to_thread
+import uvicorn
+
+from monitor.config import WebConfig
+from monitor.outputs.live import Live
+from monitor.outputs.web.access import Access
+from monitor.outputs.web.app import application
+from monitor.outputs.web.house import House
+from monitor.types import OutputError
+
+log = logging.getLogger(__name__)
+
+THREADS = 4
+"""Requests that may wait for the disk at once; the analysis needs the processor more."""
+
+MOST_CONNECTIONS = 256
+
+_SEND_BYTES = 64 * 1024
+"""Kept by the kernel for a client that does not read; the default would be megabytes for each."""
+
+_DEAD_MILLISECONDS = 30_000
+"""A client that acknowledges nothing for so long is gone."""
+
+_CLOSING_SECONDS = 2
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises
+    ------
+    OutputError
+        The port is taken, or the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES
+        )  # what is accepted inherits both
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_MILLISECONDS)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise OutputError(
+            f"web: {host}:{port} cannot be listened on: {error.strerror}; set web.port or web.host to "
+            "another, or end what has it"
+        ) from error
+    return listener
+
+
+class Web:
+    """The page at its address: bound when made, served by `run` in a thread of its own.
+
+    Parameters
+    ----------
+    config : WebConfig
+    token : str or None
+        Who has it may change things.
+
+    Raises
+    ------
+    OutputError
+        As `bind`.
+    """
+
+    def __init__(self, config: WebConfig, token: str | None) -> None:
+        self._config = config
+        self._access = Access(config, token)
+        self._listener = bind(config.host, config.port)
+        self._server: uvicorn.Server | None = None
+        host, port = self._listener.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+    def show(
+        self,
+        *,
+        node: str,
+        model: str,
+        live: Live,
+        status: Callable[[], Mapping[str, object]],
+        hello: Callable[[], Mapping[str, object]],
+    ) -> None:
+        """Say what there is to be seen; before `run`.  See `House`."""
+        house = House(
+            node=node,
+            model=model,
+            live=live,
+            access=self._access,
+            status=status,
+            hello=hello,
+            abort=self._abort,
+            prefix=self._config.prefix,
+        )
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                application(house, self._config.prefix),
+                http="h11",
+                ws="websockets-sansio",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                h11_max_incomplete_event_size=16 * 1024,
+                ws_max_size=4096,
+                ws_per_message_deflate=False,
+                timeout_graceful_shutdown=_CLOSING_SECONDS,
+            )
+        )
+
+    def run(self) -> None:
+        """Serve until `close`."""
+        log.info("the page is at %s", self.url)
+        asyncio.run(self._serve())
+
+    def close(self) -> None:
+        """End soon; from any thread."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def _abort(self, client: tuple[str, int]) -> None:
+        """Cut the connections of a client at once, unsent bytes and all; only from the server's thread."""
+        state = self._server.server_state if self._server is not None else None
+        for connection in list(state.connections if state is not None else ()):
+            if getattr(connection, "client", None) == client:
+                connection.transport.abort()
+
+    async def _serve(self) -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        if self._server is not None:
+            await self._server.serve([self._listener])

@@ -1,0 +1,45 @@
+// The API. Addresses are relative, so the page works below any path of a reverse proxy.
+
+import { t } from "./strings.js";
+
+export class Refused extends Error {
+  constructor(status, reason) {
+    super(reason);
+    this.status = status;
+  }
+}
+
+async function ask(method, path, body) {
+  const options = { method, headers: {}, cache: "no-store" };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers["content-type"] = "application/json";
+  }
+  let answer;
+  try {
+    answer = await fetch(`api/${path}`, options);
+  } catch {
+    throw new Refused(0, t.errors.unreachable);
+  }
+  const content = answer.status === 204 ? null : await answer.json().catch(() => null);
+  if (!answer.ok) throw new Refused(answer.status, reasonOf(content) ?? t.errors.failed(answer.status));
+  return content;
+}
+
+/** The words of a refusal; FastAPI lists what is wrong with a body. */
+function reasonOf(content) {
+  if (typeof content?.detail === "string") return content.detail;
+  if (Array.isArray(content?.detail)) return content.detail.map((each) => each.msg).join("; ");
+  return null;
+}
+
+const query = (parameters) => {
+  const known = Object.entries(parameters ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return known.length ? `?${new URLSearchParams(known)}` : "";
+};
+
+export const get = (path, parameters) => ask("GET", path + query(parameters));
+export const post = (path, body) => ask("POST", path, body);
+export const put = (path, body) => ask("PUT", path, body);
+export const patch = (path, body) => ask("PATCH", path, body);
+export const remove = (path) => ask("DELETE", path);

@@ -1,0 +1,18 @@
+// Numbers and times for people.
+
+const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const day = new Intl.DateTimeFormat([], { weekday: "short", day: "numeric", month: "short" });
+
+export const time = (at) => clock.format(new Date(at * 1000));
+export const date = (at) => day.format(new Date(at * 1000));
+export const when = (at) => (new Date(at * 1000).toDateString() === new Date().toDateString() ? time(at) : `${date(at)}, ${time(at)}`);
+export const score = (value) => value.toFixed(2);
+export const level = (dbfs) => (dbfs === null || dbfs === undefined ? "–" : String(Math.round(dbfs)).replace("-", "−"));
+
+export function duration(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${(seconds / 3600).toFixed(1)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}

@@ -1,0 +1,73 @@
+// Every word that the page says, in one place.
+
+export const t = {
+  views: { now: "Now", timeline: "Timeline", events: "Events", labels: "Labels", health: "Health" },
+  skip: "Skip to the content",
+  nav: "Views",
+  live: "Live",
+  waiting: "Connecting",
+  ended: "Ended",
+  theme: { light: "Use the light look", dark: "Use the dark look" },
+  unlock: "Unlock",
+  lock: "Lock again",
+  close: "Close",
+  cancel: "Cancel",
+
+  session: {
+    title: "The token, please",
+    why: "Changing something needs the token of this monitor. It is kept in a cookie that scripts cannot read.",
+    read: "This monitor is not shown to everyone.",
+    label: "Token",
+    wrong: "That is not the token.",
+  },
+
+  now: {
+    title: "Now",
+    spectrogram: (source) => `Spectrogram of the last minute at ${source}, newest at the right`,
+    minute: "a minute ago",
+    rightNow: "now",
+    level: "Level",
+    dbfs: "dB of full scale",
+    silent: "silent",
+    scores: "Sounds",
+    scoresHint: "Bar: how much it sounds like it. Line: from where it counts.",
+    misses: "Nearly",
+    missesHint: "What came near, and why it did not count",
+    noMisses: "Nothing came near a threshold yet.",
+    events: "Heard",
+    noEvents: "Nothing heard since the page was opened.",
+    lasting: "now",
+    source: "Source",
+    threshold: (label) => `Threshold of ${label}`,
+    thresholdValue: (value) => `counts from ${value}`,
+    score: (label, value) => `${label}: score ${value}`,
+    readOnly: "Unlock to drag thresholds.",
+    hears: "listening",
+    gated: {
+      silent: "too quiet to be scored",
+      digital_silence: "exact silence: is the microphone muted?",
+      non_finite: "the device delivers no numbers",
+      gap: "audio was lost",
+      disarmed: "not listening: switched off",
+      quiet_hours: "quiet hours",
+    },
+    heard: (label, source) => `${label}, heard at ${source}`,
+  },
+
+  reasons: {
+    below_threshold: (miss) => `reached ${miss.score}, counts from ${miss.threshold}`,
+    confusable: (miss) => (miss.rival ? `sounded more like “${miss.rival}”` : "another sound was nearer"),
+    not_confirmed: (miss) => `heard in ${miss.hits} of ${miss.needed} windows needed`,
+    too_short: () => "too short",
+    cooldown: () => "too soon after the last one",
+    quiet_hours: () => "in its quiet hours",
+    silence: () => "became too quiet before it was confirmed",
+    interrupted: () => "audio was lost before it was confirmed",
+  },
+
+  errors: {
+    unreachable: "The monitor cannot be reached.",
+    locked: "This needs the token: unlock first.",
+    failed: (status) => `That did not work (${status}).`,
+  },
+};

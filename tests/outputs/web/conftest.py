@@ -1,0 +1,11 @@
+"""A server for a module of tests."""
+
+import pytest
+
+from tests.outputs.web.served import serving
+
+
+@pytest.fixture(scope="module")
+def served():
+    with serving() as it:
+        yield it
