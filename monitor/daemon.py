@@ -6,9 +6,10 @@ import logging
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ from monitor import systemd
 from monitor.ambience import read_ambiences, write_ambiences
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
-from monitor.config import Config, SourceConfig, read_password, read_token
+from monitor.config import Config, LabelConfig, SourceConfig, read_password, read_token
+from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
-from monitor.events import Detector, rule_of
+from monitor.events import Detector, Rule, rule_of
 from monitor.hearing import prepare
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
 from monitor.outputs.alerts import Alerts
@@ -30,9 +32,11 @@ from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import health_payload
 from monitor.outputs.store import FILE, Store
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
+from monitor.preflight import check_reload
+from monitor.snapshot import snapshot
 from monitor.status import Health, SourceStatus, one_line
 from monitor.threads import ThreadGroup
-from monitor.types import Event, NearMiss, Scores, UndeliveredError
+from monitor.types import Event, MonitorError, NearMiss, Scores, UndeliveredError
 from monitor.windows import Windows
 
 if TYPE_CHECKING:  # the extra `web` is needed only by whoever serves the page
@@ -48,6 +52,12 @@ TICK_SECONDS = 1.0
 PATIENCE_SECONDS = 15.0
 DEAD_SECONDS = 60.0
 """A main thread that has not moved for so long will not move again."""
+
+REQUESTS = 64
+"""Changes that may wait for an earlier one; the oldest make room."""
+
+AMBIENCES = 1000
+"""Labels of a source whose ambience is known, those that are not listened for any more included."""
 
 DAY_OF_EVENTS = 20_000
 """Boxes of outputs that should lose nothing hold one event every 4 s for a day."""
@@ -84,6 +94,10 @@ class Daemon:
         three times as long the process ends.
     around : callable
         Takes the audio tower, and returns what is to be used in its place.
+    reread : callable or None
+        Reads the configuration again for a reload; None if there is no file.
+    keeps : bool
+        Whether changes made at run time are kept for the next run, and those of earlier ones hold.
     """
 
     def __init__(
@@ -93,17 +107,28 @@ class Daemon:
         required: bool = False,
         patience_seconds: float = PATIENCE_SECONDS,
         around: Callable[[AudioTower], AudioTower] = lambda tower: tower,
+        reread: Callable[[], Config] | None = None,
+        keeps: bool = True,
     ) -> None:
-        self._config = config
+        state = config.state if keeps else None
+        self.control = Control(config, state=state, reread=reread, check=check_reload)
+        self._listening = self.control.listening
+        self._config = config = config.model_copy(update={"labels": self._listening.labels})
         self._required = required
         self._patience_seconds = patience_seconds
         self._stop = threading.Event()
         self._signalled = False
+        self._reload_wanted = False
         self._events = 0
+        self._requests: Outbox[Callable[[], None]] = Outbox(lambda request: request(), REQUESTS)
+        self._socket = ControlSocket(config.state, {"status": self._say_status, "reload": self._say_reload})
         password = read_password(config.mqtt)
         self.web = self._make_web() if config.web.enabled else None
         with loading("the model"):
             self.hearing = hearing = prepare(config)
+        self.control.begin(hearing.watch, hearing.watchlist)
+        self._watchlist = hearing.watchlist
+        self._started_at = time.time()
         self.status = {source.name: SourceStatus(source.name) for source in config.sources}
         self._buffers = self._make_buffers()
         self._ambiences = read_ambiences(config.state)
@@ -117,10 +142,10 @@ class Daemon:
             silence_dbfs=config.silence_dbfs,
             known=self._known_ambience,
         )
-        self._labels = tuple(label for label in config.labels if label.enabled)
-        self._detector = Detector(
-            [rule_of(label, rate=hearing.rate, hop=hearing.hop) for label in self._labels]
+        self._scorer.listen(
+            self._watchlist, armed=self._listening.armed, silence_dbfs=self._listening.silence_dbfs
         )
+        self._detector = Detector(at=self._rules(self._listening))
         self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
         self._clips = self._make_clips() if config.clips.enabled else None
         self.store = self._make_store() if config.store.enabled else None
@@ -138,7 +163,7 @@ class Daemon:
 
     def run(
         self,
-        on_event: Callable[[Event], None] = lambda _: None,
+        on_event: Callable[[Event, LabelConfig], None] = lambda _event, _label: None,
         on_scores: Callable[[Scores], None] = lambda _: None,
     ) -> Summary:
         """Listen until every source has ended or a signal comes.
@@ -146,7 +171,8 @@ class Daemon:
         Parameters
         ----------
         on_event : callable
-            Takes every event as it starts and as it ends; called in a thread of its own.
+            Takes every event as it starts and as it ends, with its label as it was then; called in a
+            thread of its own.
         on_scores : callable
             Takes the scores of every window; called between two windows, so it must be quick.
 
@@ -159,14 +185,19 @@ class Daemon:
         """
         threads = ThreadGroup(self._stop)
         dead_man = DeadMan(DEAD_SECONDS)
-        self._terminal = Outbox(on_event, DAY_OF_EVENTS)
+        self._terminal: Outbox[tuple[Event, LabelConfig]] = Outbox(
+            lambda told: on_event(*told), DAY_OF_EVENTS
+        )
         self._on_scores = on_scores
-        with _signals(self._on_signal):
+        handlers = dict.fromkeys((signal.SIGTERM, signal.SIGINT), self._on_signal)
+        with _signals({**handlers, signal.SIGHUP: self._on_hangup}):
             self._start(threads)
             hung = self._watch(dead_man)
             if hung is not None:
                 threads.fail(hung)
                 self._close_outputs()  # the analysis, which does so at its end, may be what hangs
+            self._socket.close()
+            self._requests.close()
             for buffer in self._buffers.values():
                 buffer.close()
             try:
@@ -222,6 +253,10 @@ class Daemon:
             run = partial(listen, blocks, self._buffers[source.name], self.status[source.name])
             threads.start(f"listen {source.name}", run)
         threads.start("analyse", self._analyse)
+        threads.start("control", self._requests.run)
+        if self._socket.open():
+            for number in range(THREADS):
+                threads.start(f"answer {number + 1}", self._socket.run)
 
     def _analyse(self) -> None:
         windows = Windows(
@@ -235,6 +270,7 @@ class Daemon:
                 on_scores=self._hand_on_scores,
                 on_event=self._hand_on,
                 on_miss=self._hand_on_miss,
+                between=self._take_change,
             )
         finally:
             self._close_outputs()
@@ -253,17 +289,45 @@ class Daemon:
             self._live.close()
             self.web.close()
 
+    def _take_change(self) -> None:
+        """Listen for something else, if that is wanted; between two windows, so no window is lost."""
+        change = self.control.take()
+        if change is None:
+            return
+        ended = self._detector.listen(self._rules(change.listening))
+        if not change.listening.armed:
+            ended += self._detector.finish("disarmed")
+        for event in ended:
+            self._hand_on(event)
+        self._note_ambiences()
+        self._listening, self._watchlist = change.listening, change.watchlist
+        self._scorer.listen(
+            change.watchlist, armed=change.listening.armed, silence_dbfs=change.listening.silence_dbfs
+        )
+        if self._mqtt is not None:
+            self._mqtt.listen(change.listening)
+        if self.store is not None:
+            self.store.rename(change.listening.enabled)
+
+    def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
+        rate, hop = self.hearing.rate, self.hearing.hop
+        return {
+            source: [rule_of(label, rate=rate, hop=hop) for label in listening.at(source)]
+            for source in listening.sources
+        }
+
     def _hand_on(self, event: Event) -> None:
+        label = self._listening.label(event.source, event.label)
         self._events += event.stop is None
-        self._terminal.put(event)
+        self._terminal.put((event, label))
         if self._mqtt is not None:
             self._mqtt.put(event)
         if self.store is not None:
             self.store.event(event)
-        self._alerts.put(event, next(label for label in self._labels if label.id == event.label))
+        self._alerts.put(event, label)
         if self._live is not None:
             self._live.event(event)
-        if self._clips is not None and event.stop is None and self._clip_wanted(event.label):
+        if self._clips is not None and event.stop is None and label.clips:
             self._clips[1].put(event)
 
     def _hand_on_scores(self, scores: Scores) -> None:
@@ -281,9 +345,6 @@ class Daemon:
         if self._live is not None:
             self._live.miss(miss)
 
-    def _clip_wanted(self, label: str) -> bool:
-        return next(wanted.clips for wanted in self._labels if wanted.id == label)
-
     def _watch(self, dead_man: DeadMan) -> HangError | None:
         """Sleep on `stop`; once a second tell systemd and the broker how it goes; return what hangs."""
         patience = self._patience_seconds + self.hearing.length / self.hearing.rate
@@ -294,9 +355,12 @@ class Daemon:
         while hung is None and not self._stop.wait(tick):
             dead_man.is_well()
             now = clock.now()
+            if self._reload_wanted:
+                self._reload_wanted = False
+                self._requests.put(self._reload)
             for name in liveness.fell_behind(now):
                 log.warning("%s: windows are left out: the model is slower than the hop", name)
-            healths = {
+            self._healths = healths = {
                 name: liveness.health(name, now, rate=self.hearing.rate, hop=self.hearing.hop)
                 for name in self.status
             }
@@ -305,11 +369,15 @@ class Daemon:
                     self._mqtt.source(name, online=liveness.hears(name))
                     self._mqtt.health(name, health)
             self._alerts.problems(self._problems(healths))
-            self._healths = healths
             if self._live is not None:
                 self._live.health(self._status_now())
             factor = self.summary().real_time_factor
-            liveness.tell(one_line(list(self.status.values()), len(self._labels), factor), now)
+            line = one_line(list(self.status.values()), len(self._listening.enabled), factor)
+            if not self._listening.armed:
+                line = f"switched off; {line}"
+            if self.control.reloaded is not None and self.control.reloaded.faults:
+                line = f"{line}; reload refused: {self.control.reloaded.faults[0]}"
+            liveness.tell(line, now)
             hung = liveness.hung(now)
         liveness.stopping()
         dead_man.is_well()
@@ -321,6 +389,36 @@ class Daemon:
         if self._mqtt is not None and not self._mqtt.connected:
             wrong["broker"] = f"is not told: {self._mqtt.trouble or 'not reached yet'}"
         return wrong
+
+    def snapshot(self) -> dict[str, object]:
+        """Everything that is known of this run, ready for JSON; from any thread."""
+        done = self.summary()
+        return snapshot(
+            self.control,
+            started_at=self._started_at,
+            hearing=self.hearing,
+            sources=self.status,
+            healths=self._healths,
+            mqtt=self._mqtt,
+            totals={
+                "real_time_factor": round(done.real_time_factor, 4),
+                "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
+                "events": done.events,
+            },
+        )
+
+    def _say_status(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+        yield self.snapshot()
+
+    def _say_reload(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+        yield asdict(self.control.reload())
+
+    def _reload(self) -> None:
+        with suppress(MonitorError):  # it has been logged, and stands in the status
+            self.control.reload()
+
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload_wanted = True  # and nothing more: a signal may come in the middle of anything
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         log.info("%s: ending", signal.Signals(number).name)
@@ -364,7 +462,8 @@ class Daemon:
             "hop_seconds": self.hearing.hop / self.hearing.rate,
             "sources": list(self.status),
             "labels": [
-                {"id": label.id, "name": label.title, "threshold": label.threshold} for label in self._labels
+                {"id": label.id, "name": label.title, "threshold": label.threshold}
+                for label in self._listening.enabled
             ],
         }
 
@@ -386,7 +485,7 @@ class Daemon:
         return Mqtt(
             self._config.mqtt,
             node=self._config.node,
-            labels=self._labels,
+            labels=self._listening.enabled,
             sources=[source.name for source in self._config.sources],
             model=self.hearing.model.name,
             password=password,
@@ -398,12 +497,13 @@ class Daemon:
         return clips, Outbox(clips.deliver, DAY_OF_EVENTS)
 
     def _make_store(self) -> Store:
-        rules = [rule_of(label, rate=self.hearing.rate, hop=self.hearing.hop) for label in self._labels]
+        labels = self._listening.enabled
+        rules = [rule_of(label, rate=self.hearing.rate, hop=self.hearing.hop) for label in labels]
         return Store(
             self._config.state / FILE,
             self._config.store,
             rate=self.hearing.rate,
-            labels=self._labels,
+            labels=labels,
             votes={rule.label: (rule.hits, rule.of) for rule in rules},
         )
 
@@ -429,20 +529,28 @@ class Daemon:
 
     def _known_ambience(self, source: str) -> Mapping[str, float]:
         kept = self._ambiences.get(source, {})
-        fingerprints = dict(zip(self.hearing.watchlist.labels, self._fingerprints(), strict=True))
+        fingerprints = dict(zip(self._watchlist.labels, self._fingerprints(), strict=True))
         return {label: kept[key] for label, key in fingerprints.items() if key in kept}
 
     def _fingerprints(self) -> list[str]:
-        return [f"{self.hearing.model.identity} {print_}" for print_ in self.hearing.watchlist.fingerprints]
+        return [f"{self.hearing.model.identity} {print_}" for print_ in self._watchlist.fingerprints]
 
     def _keep_ambiences(self) -> None:
         """Remember what the rooms of live sources sound like; a replayed file is no room."""
         live = [source.name for source in self._config.sources if source.live]
         for name in live:
-            levels = self._scorer.ambience(name).values()
-            self._ambiences[name] = dict(zip(self._fingerprints(), levels, strict=True))
+            self._ambiences[name] = self._levels(name)
         if live:
             write_ambiences(self._config.state, self._ambiences)
+
+    def _note_ambiences(self) -> None:
+        """Know what the rooms sound like to labels that are about to go, should they come back."""
+        for name in self.status:
+            known = self._ambiences.get(name, {})
+            self._ambiences[name] = {**(known if len(known) < AMBIENCES else {}), **self._levels(name)}
+
+    def _levels(self, source: str) -> dict[str, float]:
+        return dict(zip(self._fingerprints(), self._scorer.ambience(source).values(), strict=True))
 
 
 def _is_replay(source: SourceConfig) -> bool:
@@ -451,12 +559,12 @@ def _is_replay(source: SourceConfig) -> bool:
 
 
 @contextmanager
-def _signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle SIGTERM and SIGINT for a while; only the main thread may."""
+def _signals(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+    """Handle signals for a while; only the main thread may."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    old = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    old = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

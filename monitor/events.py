@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from monitor.config import LabelConfig, confirmations
@@ -87,9 +87,14 @@ class _Track:
     misses: NearMisses = field(init=False)
 
     def __post_init__(self) -> None:
-        rule = self.rule
-        self.recent = deque(maxlen=rule.of)
-        self.misses = NearMisses(rule.label, rate=rule.rate, threshold=rule.threshold, needed=rule.hits)
+        self.recent = deque(maxlen=self.rule.of)
+        self.misses = _misses(self.rule)
+
+    def follow(self, rule: Rule) -> None:
+        """Go by another rule; what has been heard so far counts."""
+        if rule != self.rule:
+            self.rule, self.misses = rule, _misses(rule)
+            self.recent = deque(self.recent, maxlen=rule.of)
 
     def miss(self, scores: Scores, place: int) -> NearMiss | None:
         """Return the near miss that is over with this window, if one is; after `update`."""
@@ -180,19 +185,41 @@ class _Track:
         return scores.ended_at - (scores.stop - index) / self.rule.rate
 
 
+def _misses(rule: Rule) -> NearMisses:
+    return NearMisses(rule.label, rate=rule.rate, threshold=rule.threshold, needed=rule.hits)
+
+
 class Detector:
     """All labels of all sources.
 
     Parameters
     ----------
     rules : sequence of Rule
-        One for each label.
+        One for each label, for a source that has none of its own.
+    at : mapping of str to sequence of Rule
+        Those of a source, by its name.
     """
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = {rule.label: rule for rule in rules}
+    def __init__(self, rules: Sequence[Rule] = (), at: Mapping[str, Sequence[Rule]] | None = None) -> None:
+        self._rules = rules
+        self._at = dict(at or {})
         self._tracks: dict[str, dict[str, _Track]] = {}
         self._missed: deque[NearMiss] = deque(maxlen=UNTAKEN)
+
+    def listen(self, at: Mapping[str, Sequence[Rule]]) -> list[Event]:
+        """Go by other rules from now on; end the events of labels for which there is none any more."""
+        self._at = dict(at)
+        events: list[Event] = []
+        for source, tracks in self._tracks.items():
+            rules = {rule.label: rule for rule in self._rules_of(source)}
+            for label in tracks.keys() - rules.keys():
+                events += tracks.pop(label).end("disabled")
+            for label, rule in rules.items():
+                if label in tracks:
+                    tracks[label].follow(rule)
+                else:
+                    tracks[label] = _Track(rule)
+        return events
 
     def update(self, scores: Scores) -> list[Event]:
         """Take the scores of the next window of a source; return what starts or ends with it."""
@@ -232,12 +259,15 @@ class Detector:
 
     def _of(self, source: str) -> dict[str, _Track]:
         if source not in self._tracks:
-            self._tracks[source] = {label: _Track(rule) for label, rule in self._rules.items()}
+            self._tracks[source] = {rule.label: _Track(rule) for rule in self._rules_of(source)}
         return self._tracks[source]
 
     def _miss(self, miss: NearMiss | None) -> None:
         if miss is not None:
             self._missed.append(miss)
+
+    def _rules_of(self, source: str) -> Sequence[Rule]:
+        return self._at.get(source, self._rules)
 
     def _end(self, source: str, reason: str) -> list[Event]:
         tracks: Iterable[_Track] = self._of(source).values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,20 @@ class Hearing:
     """Samples in a window."""
     hop: int
     """Samples between two windows."""
+    repertoire: Repertoire | None = None
+
+    def watch(self, labels: Sequence[LabelConfig], background: Sequence[str]) -> Watchlist:
+        """Embed sentences, with the text tower only if it must; another thread may embed audio meanwhile.
+
+        Raises
+        ------
+        ModelError
+            The text tower cannot be loaded.
+        """
+        try:
+            return watch(labels, background, self.model.embed_text, self.repertoire)
+        finally:
+            self.model.forget_text()
 
     @property
     def rate(self) -> int:
@@ -58,7 +73,7 @@ def prepare(config: Config) -> Hearing:
     watchlist = watch(config.labels, config.background, model.embed_text, repertoire)
     response = scoring.read_response(model.path) or _estimated(model, config, length, repertoire)
     model.forget_text()
-    return Hearing(model, watchlist, response, length, hop)
+    return Hearing(model, watchlist, response, length, hop, repertoire)
 
 
 def window_of(config: Config, model: Clap) -> tuple[int, int]:

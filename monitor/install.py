@@ -84,10 +84,18 @@ def unit_text(where: Place) -> str:
     """Text of the unit for this machine."""
     packaged = _PACKAGED / ("user" if where.user else "") / UNIT
     lines = packaged.read_text(encoding="utf-8").splitlines(keepends=True)
-    command = [*where.program, "run", "--config", str(where.config)]
-    start = f"ExecStart={' '.join(map(_quoted, command))}\n"
-    body = [start if line.startswith("ExecStart=") else line for line in lines[lines.index("\n") :]]
+    ours = {
+        f"{key}=": _command(where, word) for key, word in (("ExecStart", "run"), ("ExecReload", "reload"))
+    }
+    body = [
+        next((f"{key}{command}\n" for key, command in ours.items() if line.startswith(key)), line)
+        for line in lines[lines.index("\n") :]
+    ]
     return _HEADER.format(scope="--user " if where.user else "") + "".join(body)
+
+
+def _command(where: Place, word: str) -> str:
+    return " ".join(map(_quoted, [*where.program, word, "--config", str(where.config)]))
 
 
 def gpu_text() -> str:

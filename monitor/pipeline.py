@@ -46,9 +46,14 @@ def analyse(
     on_scores: Callable[[Scores], None],
     on_event: Callable[[Event], None],
     on_miss: Callable[[NearMiss], None] = lambda _: None,
+    between: Callable[[], object] = lambda: None,
 ) -> None:
-    """Score every window; hand on the scores, every event as it starts and as it ends, and near misses."""
+    """Score every window; hand on the scores, every event as it starts and as it ends, and near misses.
+
+    ``between`` is called between two windows, also while none is due: there may change what is listened for.
+    """
     for step in steps:
+        between()
         events = [event for at in step if isinstance(at, Break) for event in detector.interrupt(at)]
         for scores in scorer.score([at for at in step if isinstance(at, Window)], detector.active):
             on_scores(scores)
@@ -71,7 +76,7 @@ class Scorer:
     embed : callable
         Windows, shape (n, length), to unit vectors, shape (n, d): the audio tower.
     watchlist : Watchlist
-        May be replaced between two windows (`watch`).
+        May be replaced between two windows (`listen`).
     response : Response
         The checkpoint's.
     status : mapping of str to SourceStatus
@@ -97,6 +102,7 @@ class Scorer:
         known: Callable[[str], Mapping[str, float]] = lambda _: {},
     ) -> None:
         self.busy_seconds = 0.0
+        self._armed = True
         self._embed = embed
         self._watchlist = watchlist
         self._response = response
@@ -104,13 +110,32 @@ class Scorer:
         self._rate = rate
         self._hop = hop
         self._silence_dbfs = silence_dbfs
+        self._known = known
         memory = round(scoring.MEMORY_SECONDS * rate / hop)
         self._ambience = {name: Ambience(self._initial(known(name)), memory) for name in status}
+
+    def listen(self, watchlist: Watchlist, *, armed: bool, silence_dbfs: float) -> None:
+        """Listen for something else from now on; the ambience of labels whose sentences stay is kept.
+
+        Parameters
+        ----------
+        watchlist : Watchlist
+        armed : bool
+            False: no window is scored until it is armed again.
+        silence_dbfs : float
+        """
+        before = {print_: at for at, print_ in enumerate(self._watchlist.fingerprints)}
+        columns = [before.get(print_) for print_ in watchlist.fingerprints]
+        stays = watchlist.labels == self._watchlist.labels and columns == list(range(len(before)))
+        self._watchlist, self._armed, self._silence_dbfs = watchlist, armed, silence_dbfs
+        if not stays:
+            for name, ambience in self._ambience.items():
+                self._ambience[name] = ambience.carried_over(self._initial(self._known(name)), columns)
 
     def score(self, windows: Sequence[Window], active: Callable[[str], frozenset[str]]) -> list[Scores]:
         """Scores of each window; 0 for every label where there is nothing to score."""
         started = time.perf_counter()
-        reasons = [level.gate(window.samples, self._rate, self._silence_dbfs) for window in windows]
+        reasons = [self._gate(window) for window in windows]
         heard = [window for window, reason in zip(windows, reasons, strict=True) if reason is None]
         embeddings = iter(
             self._embed(np.stack([level.to_reference(w.samples) for w in heard])) if heard else ()
@@ -133,6 +158,12 @@ class Scorer:
     def ambience(self, source: str) -> dict[str, float]:
         """What is known of a source's ambience, by label; to be given back as ``known``."""
         return dict(zip(self._watchlist.labels, self._ambience[source].level.tolist(), strict=True))
+
+    def _gate(self, window: Window) -> str | None:
+        """Why a window is not scored; None if it is."""
+        if not self._armed:
+            return "disarmed"
+        return level.gate(window.samples, self._rate, self._silence_dbfs)
 
     def _values(
         self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]

@@ -10,6 +10,7 @@ from monitor.capture import open_source
 from monitor.capture.device import Device, choose
 from monitor.config import Config, SourceConfig, read_address, read_password, read_token
 from monitor.outputs.alerts import check_alerts
+from monitor.outputs.broker import address, tls_context
 from monitor.outputs.clips import make_writable
 from monitor.status import SourceStatus
 from monitor.types import ConfigError, SourceError
@@ -54,6 +55,26 @@ def check(config: Config, *, required: bool = False) -> None:
             check_media(source)
         elif source.kind == "microphone" and required:
             find_microphone(source)
+
+
+def check_reload(config: Config) -> None:
+    """Try what a reload may bring: the broker's password and certificates, the directory of clips.
+
+    Raises
+    ------
+    ConfigError
+        The password or a certificate is not where it should be.
+    OutputError
+        The directory cannot be written.
+    """
+    if not any(label.enabled for label in config.labels):
+        raise ConfigError("labels: none is enabled, there is nothing to listen for")
+    read_password(config.mqtt)
+    if config.mqtt.host is not None:
+        address(config.mqtt)
+        tls_context(config.mqtt)
+    if config.clips.enabled:
+        make_writable(config.recordings, "recordings")
 
 
 def check_web() -> None:

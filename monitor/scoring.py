@@ -18,6 +18,7 @@ comparable detector, and those never came below one false alarm an hour.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +111,24 @@ class Ambience:
     def level(self) -> Values:
         """The 90th percentile of each label's logits, shape (labels,)."""
         return self._level
+
+    def carried_over(self, initial: Values, columns: Sequence[int | None]) -> Ambience:
+        """Return the ambience of other labels, with what is known of those that stay.
+
+        Parameters
+        ----------
+        initial : array, shape (labels,)
+            What is believed of the others.
+        columns : sequence of int or None
+            For each label its place among those of today, None if it is another one.
+        """
+        other = Ambience(initial, len(self._logits))
+        for to, at in enumerate(columns):
+            if at is not None:
+                other._logits[:, to] = self._logits[:, at]
+                other._next[to] = self._next[at]
+                other._level[to] = self._level[at]
+        return other
 
     def update(self, logit: Values, frozen: NDArray[np.bool_]) -> None:
         """Take the next window; labels that are ``frozen`` (being heard now) keep what they had."""

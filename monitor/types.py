@@ -10,8 +10,10 @@
     │   └── NotAudioError          65   it was opened, and holds no usable audio (EX_DATAERR)
     ├── ModelError                 65   the checkpoint cannot be used (EX_DATAERR)
     │   └── HubUnreachableError    69   nor be fetched (EX_UNAVAILABLE)
-    └── OutputError                73   an output cannot be created (EX_CANTCREAT)
-        └── UndeliveredError       69   or could not deliver what it was given (EX_UNAVAILABLE)
+    ├── OutputError                73   an output cannot be created (EX_CANTCREAT)
+    │   └── UndeliveredError       69   or could not deliver what it was given (EX_UNAVAILABLE)
+    ├── NotRunningError            69   no monitor runs that could be asked (EX_UNAVAILABLE)
+    └── RefusedError               its  the monitor that runs refuses, with the exit code of its reason
 
 Exit codes are those of ``sysexits.h``.  Audio is cut by sample index and shown by Unix time
 (``*_at``, seconds).  Ranges are half-open: ``[start, stop)``.
@@ -137,7 +139,7 @@ class Event:
     uncertainty_seconds: float
     """The onset and the offset are each known to within this time: a window is one score."""
     reason: str | None = None
-    """Why it ended: quiet, max_duration, gap, end, disabled, shutdown; None while it lasts."""
+    """Why it ended: quiet, max_duration, gap, end, disabled, disarmed, shutdown; None while it lasts."""
     clip: str | None = None
     """Where its clip is, or soon will be: a path below the recordings, or a URL; None if there is none."""
 
@@ -235,3 +237,17 @@ class UndeliveredError(OutputError):
     """An output ended with events it could not deliver."""
 
     exit_code = 69
+
+
+class NotRunningError(MonitorError):
+    """There is no monitor that could be asked, or it does not answer."""
+
+    exit_code = 69
+
+
+class RefusedError(MonitorError):
+    """A monitor that runs refuses what it was asked for; the exit code is that of its reason."""
+
+    def __init__(self, why: str, exit_code: int) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code

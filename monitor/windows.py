@@ -30,7 +30,7 @@ class _Place:
 
 
 class Windows:
-    """Iterate over what is due: at most one window or break of each source at a time.
+    """Iterate over what is due: at most one window or break of each source at a time, none now and then.
 
     Windows of ``length`` samples end at ``length``, ``length + hop``, ...; after a gap the count
     starts again behind it, so no window holds audio from both sides.  A reader that falls behind
@@ -73,12 +73,13 @@ class Windows:
                 yield due
             elif all(place.ended for place in self._places.values()):
                 return
-            else:
-                self._wait()
+            elif not self._wait():
+                yield ()
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """Wait until something is due; False if that takes long."""
         with self._changed:
-            self._changed.wait_for(self._anything_due, timeout=_LOOK_AGAIN_SECONDS)
+            return self._changed.wait_for(self._anything_due, timeout=_LOOK_AGAIN_SECONDS)
 
     def _anything_due(self) -> bool:
         return self._stop.is_set() or any(

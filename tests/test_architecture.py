@@ -26,6 +26,7 @@ LAYERS = [
     {
         "hub",
         "scoring",
+        "control",
         "buffer",
         "capture",
         "outputs.outbox",
@@ -54,7 +55,7 @@ LAYERS = [
     {"outputs.alerts"},
     {"outputs.web"},
     {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
-    {"install", "liveness", "logs"},
+    {"install", "liveness", "logs", "snapshot"},
     {"daemon", "doctor", "evaluation"},
     {"console"},
     {"cli"},

@@ -45,9 +45,10 @@ def test_the_unit_is_the_packaged_one_but_for_who_is_started(tmp_path, user, pac
         if ours != theirs
     ]
     config = tmp_path / "etc/clap-monitor/monitor.yaml"
-    ((ours, theirs),) = changed
-    assert ours == f"ExecStart=/opt/clap-monitor/bin/clap-monitor run --config {config}"
-    assert theirs.startswith("ExecStart=")
+    commands = (("ExecStart=", "run"), ("ExecReload=", "reload"))
+    for (ours, theirs), (key, word) in zip(changed, commands, strict=True):
+        assert ours == f"{key}/opt/clap-monitor/bin/clap-monitor {word} --config {config}"
+        assert theirs.startswith(key)
 
 
 def test_the_service_of_the_system_is_the_packaged_one_where_the_readme_installs_it(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -54,7 +55,8 @@ def run(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon takes it over
     log_to_stderr("warning", as_json=log_json)
     raw = (rate, sample_format, channels)
-    settings = settings_from(config, source, model, label, fast=fast, raw=raw, web=web)
+    reread = partial(settings_from, config, source, model, label, fast=fast, raw=raw, web=web)
+    settings = reread()
     log_to_stderr(settings.log_level, as_json=log_json)
     from monitor.preflight import check as check_before
 
@@ -62,10 +64,14 @@ def run(
     from monitor.daemon import Daemon
     from monitor.outputs.terminal import Terminal
 
-    daemon = Daemon(settings, required=bool(source))
+    daemon = Daemon(
+        settings,
+        required=bool(source),
+        reread=None if config is None else reread,
+        keeps=not label,  # what was changed of configured labels says nothing of others
+    )
     terminal = Terminal(
         sys.stdout,
-        labels=settings.labels,
         recordings=frozenset(source.name for source in settings.sources if source.kind == "file"),
         rate=daemon.hearing.rate,
         node=settings.node,

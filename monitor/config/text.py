@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from monitor.config.faults import explain, key_path
 from monitor.config.models import Config
+from monitor.config.rules import check_path
 from monitor.config.yaml_lines import MAX_BYTES, YamlError, parse
 from monitor.types import ConfigError
 
@@ -44,6 +46,28 @@ def load(path: Path | str) -> Config:
             "\n".join(_line(path, *fault) for fault in sorted(faults, key=lambda each: each[0]))
         )
     return config
+
+
+def state_of(path: Path | str | None) -> Path:
+    """State directory of a configuration, which may have faults elsewhere; of the defaults without a file.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or is no YAML.
+    """
+    default = Config().state
+    if path is None:
+        return default
+    try:
+        content = parse(_read(Path(path))).data
+    except YamlError as error:
+        raise ConfigError(f"{path}:{error.line}: {error.message}") from error
+    state = content.get("state") if isinstance(content, dict) else None
+    try:
+        return check_path(Path(state)) if isinstance(state, str) and state else default
+    except PydanticCustomError as error:
+        raise ConfigError(f"{path}: state: {error}") from error
 
 
 def example() -> str:

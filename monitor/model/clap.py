@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class Clap:
-    """Audio and sentences to unit vectors; made by `load`, used from one thread at a time.
+    """Audio and sentences to unit vectors; made by `load`.
+
+    Audio is for one thread at a time, and so are sentences, but it may be another one: the towers share
+    nothing that changes.
 
     Attributes
     ----------

@@ -54,21 +54,37 @@ class Announcement:
         path: Path | None,
     ) -> None:
         self._topic = discovery_topic(config.discovery_prefix, topics.node)
-        self._payload: dict[str, object] | None = None
-        self.birth: str | None = None
+        self._topics, self._sources, self._model = topics, sources, model
+        self.birth = birth_topic(config.discovery_prefix) if config.discovery else None
         """Where Home Assistant says that it has started; None if it is not told anything."""
-        self._now: dict[str, dict[str, str]] = {}
-        if config.discovery:
-            self.birth = birth_topic(config.discovery_prefix)
-            self._payload = discovery_payload(topics, labels=labels, sources=sources, model=model)
-            self._now = {self._topic: platforms(self._payload)}
         self._path = path
-        self._retained = topics.retained(sources, [label.id for label in labels])
         self._before, self._retained_before = ({}, set()) if path is None else _read(path)
         self.most = 2 + len(self._before) + len(self._retained_before)
-        """No more messages than these are sent at once."""
+        """No more messages than these are sent at once, before anything changes."""
         self._begun = False
         self._unconfirmed = False
+        self._describe(labels)
+
+    def change(self, labels: Sequence[LabelConfig]) -> bool:
+        """Describe other labels from now on; True if that is news, to be said."""
+        before = (self._payload, self._retained)
+        gone, retained = self._now, self._retained
+        self._describe(labels)
+        if (self._payload, self._retained) == before:
+            return False
+        self._before, self._retained_before = _together(self._before, gone), self._retained_before | retained
+        self._begun = False
+        return True
+
+    def _describe(self, labels: Sequence[LabelConfig]) -> None:
+        self._payload: dict[str, object] | None = None
+        self._now: dict[str, dict[str, str]] = {}
+        if self.birth is not None:
+            self._payload = discovery_payload(
+                self._topics, labels=labels, sources=self._sources, model=self._model
+            )
+            self._now = {self._topic: platforms(self._payload)}
+        self._retained = self._topics.retained(self._sources, [label.id for label in labels])
 
     def say(self, publish: Callable[..., None]) -> None:
         """Say what there is and, until it is confirmed, what is gone.

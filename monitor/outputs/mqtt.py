@@ -12,11 +12,13 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
+from monitor.control import MOST_LABELS, Listening
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
 from monitor.outputs.broker import Connection, address, tls_context
@@ -83,7 +85,8 @@ class Mqtt:
         drain_seconds: float = 5.0,
     ) -> None:
         self._qos, self._node, self._model = config.qos, node, model
-        self._labels = {label.id: label for label in labels}
+        self._listening = Listening(tuple(labels), tuple(sources))
+        self._changes: deque[Listening] = deque(maxlen=1)
         self._topics = Topics(config.base_topic, node)
         self._address = address(config)
         self._announcement = Announcement(
@@ -101,11 +104,16 @@ class Mqtt:
             password=password,
             tls=tls_context(config),
             will=self._topics.status(),
-            queue=4 * WINDOW + 8 * (len(sources) + 1) * (len(labels) + 1) + 2 * self._announcement.most,
+            queue=4 * WINDOW + 8 * (len(sources) + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
             listen=self._announcement.birth,
         )
         self._link: Link[int] = Link(connect, address=self._address, silence_seconds=config.keepalive_seconds)
-        self._states = States(self._topics, sources=sources, labels=self._labels, publish=self._link.publish)
+        self._states = States(
+            self._topics,
+            sources=sources,
+            labels=[label.id for label in self._listening.enabled],
+            publish=self._link.publish,
+        )
         self._new: list[Letter] = []
         self._outbox: Outbox[Letter] = Outbox(self._new.append, IN_MEMORY)
         self._ahead = time.time() - time.monotonic()
@@ -131,7 +139,7 @@ class Mqtt:
             payload=event_payload(
                 event,
                 node=self._node,
-                label=self._labels[event.label],
+                label=self._listening.label(event.source, event.label),
                 model=self._model,
                 published_at=time.time(),
             ),
@@ -140,6 +148,13 @@ class Mqtt:
         )
         self._states.event(letter)
         self._outbox.put(letter)
+        self._link.wake()
+
+    def listen(self, listening: Listening) -> None:
+        """Say what is listened for from now on; from the thread that puts events, after those of before."""
+        self._listening = listening
+        self._changes.append(listening)
+        self._states.listen([label.id for label in listening.enabled])
         self._link.wake()
 
     def source(self, name: str, *, online: bool) -> None:
@@ -201,6 +216,7 @@ class Mqtt:
             while not self._finished():
                 connected_anew = self._link.wait(self._due())
                 self._note()
+                self._note_change()
                 if connected_anew:
                     self._welcome()
                 self._note_drops()
@@ -228,6 +244,14 @@ class Mqtt:
         self._published += len(self._link.arrived)
         self._backlog.remove(self._link.arrived)
         self._link.arrived.clear()
+
+    def _note_change(self) -> None:
+        """Describe what is listened for now, and take back what is not."""
+        while self._changes:
+            news = self._announcement.change(self._changes.popleft().enabled)
+            if news and self._link.connected:
+                self._announcement.say(self._link.publish)
+                self._states.say_new_labels()
 
     def _finished(self) -> bool:
         if not self._outbox.closed:

@@ -36,17 +36,25 @@ class States:
         self._healths = dict.fromkeys(self._online, Health())
         self._late_until = -math.inf
         self._said_healths: dict[str, str] = {}
-        self._newest: dict[tuple[str, str], Letter | None] = {
-            (source, label): None for label in labels for source in self._online
-        }
+        self._newest: dict[tuple[str, str], Letter | None] = {}
+        self._said_labels: set[tuple[str, str]] = set()
+        self.listen(labels)
         self._noted = 0
         self._covered = 0
         self._levels: dict[str, float] = {}
         self._level_due: dict[str, float] = {}
 
+    def listen(self, labels: Iterable[str]) -> None:
+        """Have states of these labels from now on; from the thread that notes events."""
+        # A new mapping, for the thread that publishes may be going through the old one.
+        before = self._newest
+        keys = [(source, label) for label in labels for source in self._online]
+        self._newest = {key: before.get(key) for key in keys}
+
     def event(self, letter: Letter) -> None:
         """Note the newest start or end of an event; from one thread, in the order of their numbers."""
-        self._newest[letter.source, letter.label] = letter  # before it is counted: see `say_labels`
+        if (letter.source, letter.label) in self._newest:
+            self._newest[letter.source, letter.label] = letter  # before it is counted: see `say_labels`
         self._noted = letter.number
 
     def source(self, name: str, *, online: bool) -> bool:
@@ -96,12 +104,24 @@ class States:
         say their states themselves.  So the newest wins without a lock.
         """
         self._covered = self._noted
-        for (source, label), letter in self._newest.items():
+        newest = self._newest
+        self._said_labels = set(newest)
+        for (source, label), letter in newest.items():
             self._say_label(source, label, letter)
+
+    def say_new_labels(self) -> None:
+        """Say of labels that have been added that they are not heard, unless their events say more."""
+        newest = self._newest
+        self._said_labels &= newest.keys()
+        for source, label in newest.keys() - self._said_labels:
+            self._said_labels.add((source, label))
+            if newest[source, label] is None:
+                self._say_label(source, label, None)
 
     def say_label(self, letter: Letter) -> None:
         """Say the state to which an event leads, unless that or a newer one has been said."""
-        if letter.number > self._covered:
+        known = (letter.source, letter.label) in self._newest  # else what was retained of it is gone
+        if known and letter.number > self._covered:
             self._say_label(letter.source, letter.label, letter)
 
     def say_sources(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TextIO
 
 from monitor.config import LabelConfig
@@ -19,8 +19,6 @@ class Terminal:
     ----------
     stream : text file
         Where to.
-    labels : sequence of LabelConfig
-        For their names and thresholds.
     recordings : collection of str
         Sources that are sound files: their events are shown by position, not by the clock.
     rate : int
@@ -37,7 +35,6 @@ class Terminal:
         self,
         stream: TextIO,
         *,
-        labels: Sequence[LabelConfig],
         recordings: frozenset[str],
         rate: int,
         node: str,
@@ -46,7 +43,6 @@ class Terminal:
         on_gone: Callable[[], None],
     ) -> None:
         self._stream = stream
-        self._labels: Mapping[str, LabelConfig] = {label.id: label for label in labels}
         self._recordings = recordings
         self._rate = rate
         self._node = node
@@ -54,20 +50,20 @@ class Terminal:
         self._line = self._json if as_json else self._text
         self._on_gone = on_gone
 
-    def deliver(self, event: Event) -> None:
-        """Print one event; ends the run if nobody reads any more."""
+    def deliver(self, event: Event, label: LabelConfig) -> None:
+        """Print one event, and what its label was then; ends the run if nobody reads any more."""
         try:
-            print(self._line(event), file=self._stream, flush=True)
+            print(self._line(event, label), file=self._stream, flush=True)
         except BrokenPipeError:
             # What is left in the stream's buffer would raise again when the process exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             self._on_gone()
 
-    def _json(self, event: Event) -> str:
+    def _json(self, event: Event, label: LabelConfig) -> str:
         payload = event_payload(
             event,
             node=self._node,
-            label=self._labels[event.label],
+            label=label,
             model=self._model,
             published_at=time.time(),
         )
@@ -75,13 +71,13 @@ class Terminal:
             payload |= seconds_in_source(event, self._rate)
         return as_json(payload)
 
-    def _text(self, event: Event) -> str:
-        label = self._labels[event.label].title
+    def _text(self, event: Event, label: LabelConfig) -> str:
         if event.stop is None or event.ended_at is None:
-            return f"{self._when(event, event.start, event.started_at)}  start  {label}  ({event.score:.2f})"
+            when = self._when(event, event.start, event.started_at)
+            return f"{when}  start  {label.title}  ({event.score:.2f})"
         lasted = f"lasted {event.ended_at - event.started_at:.1f} s, best {event.peak:.2f}"
         why = "" if event.reason == "quiet" else f", ended by {event.reason}"
-        return f"{self._when(event, event.stop, event.ended_at)}  end    {label}  ({lasted}{why})"
+        return f"{self._when(event, event.stop, event.ended_at)}  end    {label.title}  ({lasted}{why})"
 
     def _when(self, event: Event, index: int, at: float) -> str:
         if event.source not in self._recordings:

@@ -11,7 +11,7 @@ from monitor.outputs.terminal import Terminal
 from monitor.types import Event
 
 RATE = 4
-LABELS = [LabelConfig(id="dog", name="Our dog", prompts=("a dog barking",))]
+LABEL = LabelConfig(id="dog", name="Our dog", prompts=("a dog barking",))
 
 
 def event(**changes):
@@ -38,7 +38,6 @@ END = {"stop": 300, "ended_at": 1_795_435_205.9, "peak": 0.91, "reason": "quiet"
 def terminal(stream, *, recordings=frozenset({"porch"}), as_json=False, on_gone=lambda: None):
     return Terminal(
         stream,
-        labels=LABELS,
         recordings=recordings,
         rate=RATE,
         node="home",
@@ -50,7 +49,7 @@ def terminal(stream, *, recordings=frozenset({"porch"}), as_json=False, on_gone=
 
 def printed(given, **options):
     stream = io.StringIO()
-    terminal(stream, **options).deliver(given)
+    terminal(stream, **options).deliver(given, LABEL)
     return stream.getvalue()
 
 
@@ -83,7 +82,7 @@ def test_a_reader_that_has_gone_ends_the_run():
     os.close(reading)
     gone = []
     with os.fdopen(writing, "w") as stream:
-        terminal(stream, on_gone=lambda: gone.append(True)).deliver(event())
+        terminal(stream, on_gone=lambda: gone.append(True)).deliver(event(), LABEL)
         assert gone == [True]
 
 

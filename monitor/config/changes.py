@@ -1,0 +1,100 @@
+"""What is changed while the monitor runs, judged by the same rules as the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import BaseModel, ValidationError
+
+from monitor.config.faults import explain, key_path
+from monitor.config.listening import LabelConfig
+from monitor.config.models import Config
+from monitor.config.yaml_lines import Node
+from monitor.types import ConfigError
+
+_Section = BaseModel
+
+
+def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> LabelConfig:
+    """Return a label with some keys changed; without a label, a new one.
+
+    Parameters
+    ----------
+    label : LabelConfig or None
+    keys : mapping of str to object
+        Those that change; None stands for the default.
+
+    Raises
+    ------
+    ConfigError
+        One line: every fault, as in the file.
+    """
+    content = {} if label is None else label.model_dump(exclude_unset=True)
+    content |= keys
+    content = {key: value for key, value in content.items() if value is not None}
+    try:
+        return LabelConfig.model_validate(content)
+    except ValidationError as error:
+        faults = [f"{key_path(place)}: {words}" for _, place, words in explain(error, LabelConfig, Node(1))]
+        raise ConfigError("; ".join(faults)) from error
+
+
+def with_threshold(label: LabelConfig, threshold: object) -> LabelConfig:
+    """Return a label with another threshold; a release threshold that would be above it comes down to it.
+
+    Raises
+    ------
+    ConfigError
+        If it is no number in [0, 1].
+    """
+    keys: dict[str, object] = {"threshold": threshold, "release_threshold": None}
+    moved = changed_label(label, keys)
+    if label.release_threshold is None:
+        return moved
+    return changed_label(moved, {"release_threshold": min(label.release_threshold, moved.threshold)})
+
+
+def differences(old: Config, new: Config) -> dict[str, list[str]]:
+    """Say in lines for people what is not the same in two configurations, by its first key.
+
+    Only numbers and switches are shown: texts may be long, or addresses with a password in them.
+    """
+    found: dict[str, list[str]] = {}
+    for key in type(old).model_fields:
+        before, after = getattr(old, key), getattr(new, key)
+        if before != after:
+            found[key] = list(_lines(key, before, after))
+    return found
+
+
+def _lines(key: str, before: object, after: object) -> Iterator[str]:
+    if isinstance(before, _Section) and isinstance(after, _Section):
+        for name in type(before).model_fields:
+            if getattr(before, name) != getattr(after, name):
+                yield from _lines(f"{key}.{name}", getattr(before, name), getattr(after, name))
+    elif key == "labels" and isinstance(before, Sequence) and isinstance(after, Sequence):
+        yield from _label_lines({each.id: each for each in before}, {each.id: each for each in after})
+    elif isinstance(before, int | float) and isinstance(after, int | float):
+        yield f"{key}: {_shown(before)} -> {_shown(after)}"
+    else:
+        yield f"{key}: changed"
+
+
+def _label_lines(before: Mapping[str, LabelConfig], after: Mapping[str, LabelConfig]) -> Iterator[str]:
+    moved = False
+    for id_ in dict.fromkeys([*before, *after]):
+        if id_ not in after:
+            yield f"labels: {id_} is gone"
+        elif id_ not in before:
+            yield f"labels: {id_} is new"
+        elif before[id_] != after[id_]:
+            yield from _lines(f"labels: {id_}", before[id_], after[id_])
+        else:
+            continue
+        moved = True
+    if not moved:
+        yield "labels: another order"
+
+
+def _shown(value: float) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"

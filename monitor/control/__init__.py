@@ -1,0 +1,18 @@
+"""What is listened for now, and how that is changed while the monitor runs."""
+
+from monitor.control.control import Change, Control, Reload
+from monitor.control.listening import MOST_LABELS, Listening
+from monitor.control.socket import THREADS, Answer, ControlSocket, ask, ask_once
+
+__all__ = [
+    "MOST_LABELS",
+    "THREADS",
+    "Answer",
+    "Change",
+    "Control",
+    "ControlSocket",
+    "Listening",
+    "Reload",
+    "ask",
+    "ask_once",
+]

@@ -1,0 +1,236 @@
+"""A Unix socket in the state directory: one JSON line asks, one or more JSON lines answer.
+
+Only the user of the monitor, and root, may open it.  The path of a Unix socket holds at most 107 bytes,
+a state directory may have a longer one: both sides reach it through an open descriptor of the directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from monitor.types import MonitorError, NotRunningError, RefusedError
+
+log = logging.getLogger(__name__)
+
+FILE = "control.sock"
+
+THREADS = 4
+"""So many can ask at once; who comes next waits."""
+
+MOST_BYTES = 65_536
+"""Of a request."""
+
+ASK_SECONDS = 5.0
+"""Whoever connects and says nothing, or does not read the answer, for so long is let go."""
+
+Answer = Callable[[Mapping[str, Any]], Iterable[Mapping[str, object]]]
+"""Takes a request and gives the lines of its answer; a MonitorError is answered as its text and exit code.
+
+It may go on for as long as it likes, but must yield now and then: only so it learns that nobody listens."""
+
+
+class ControlSocket:
+    """Answer those who ask on this machine; `run` is the body of each of `THREADS` threads.
+
+    Parameters
+    ----------
+    state : Path
+        The state directory.
+    answers : mapping of str to callable
+        By the ``command`` of a request.
+    """
+
+    def __init__(self, state: Path, answers: Mapping[str, Answer]) -> None:
+        self._state = state
+        self._answers = answers
+        self._directory: int | None = None
+        self._listener: socket.socket | None = None
+        self._talking: set[socket.socket] = set()
+        self._closed = threading.Event()
+
+    def open(self) -> bool:
+        """Begin to listen; False, and logged, if that cannot be.
+
+        The directory is locked as long as the process lives: where another monitor has it, that one keeps
+        its socket.  What a killed one has left is replaced.
+        """
+        try:
+            self._directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._listener = _listener(self._directory)
+        except BlockingIOError:
+            log.warning("%s: another clap-monitor has it: this one cannot be asked", self._state)
+        except OSError as error:
+            log.warning("%s: no control socket: %s", self._state / FILE, error.strerror)
+        if self._listener is None:
+            self._let_go()
+        return self._listener is not None
+
+    def run(self) -> None:
+        """Answer one request after another until closed."""
+        while self._listener is not None and not self._closed.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            self._talking.add(connection)
+            with closing(connection), suppress(OSError):  # whoever asked has gone, or is too slow
+                connection.settimeout(ASK_SECONDS)
+                self._converse(connection)
+            self._talking.discard(connection)
+
+    def close(self) -> None:
+        """Take no more requests and break off those that go on; `run` returns."""
+        self._closed.set()
+        if self._listener is None or self._directory is None:
+            return
+        with suppress(OSError):
+            os.unlink(FILE, dir_fd=self._directory)
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes those who wait in `accept`
+        for connection in tuple(self._talking):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._directory is not None:
+            os.close(self._directory)
+            self._directory = None
+
+    def _converse(self, connection: socket.socket) -> None:
+        try:
+            for line in self._answer(_request(connection)):
+                connection.sendall(_as_line(line))
+                if self._closed.is_set():
+                    return
+        except MonitorError as error:
+            connection.sendall(_as_line({"error": str(error), "exit_code": error.exit_code}))
+
+    def _answer(self, request: Mapping[str, Any]) -> Iterable[Mapping[str, object]]:
+        answer = self._answers.get(str(request.get("command")))
+        if answer is None:
+            raise MonitorError(f"unknown command; there is {', '.join(sorted(self._answers))}")
+        return answer(request)
+
+
+def ask(
+    state: Path, request: Mapping[str, object], *, seconds: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """Ask the monitor that runs with a state directory.
+
+    Parameters
+    ----------
+    state : Path
+    request : mapping
+        With a ``command``.
+    seconds : float or None
+        How long to wait for each line of the answer; None for as long as it takes.
+
+    Yields
+    ------
+    dict
+        The lines of the answer; ``error`` and ``exit_code`` if it is a refusal.
+
+    Raises
+    ------
+    NotRunningError
+        No monitor runs with it, it is not ours to ask, or it does not answer.
+    """
+    try:
+        with _connection(state) as connection:
+            connection.settimeout(seconds)
+            connection.sendall(_as_line(request))
+            with connection.makefile("rb") as lines:
+                for line in lines:
+                    yield json.loads(line)
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
+        raise NotRunningError(f"{state}: no clap-monitor runs with this state directory") from error
+    except PermissionError as error:
+        raise NotRunningError(f"{state}: belongs to another user: ask as that one, or as root") from error
+    except (OSError, ValueError) as error:
+        raise NotRunningError(f"{state}: the clap-monitor that runs does not answer: {error}") from error
+
+
+def ask_once(state: Path, request: Mapping[str, object], *, seconds: float = 60.0) -> dict[str, Any]:
+    """Ask for an answer of one line.
+
+    Raises
+    ------
+    NotRunningError
+        As for `ask`.
+    RefusedError
+        What was asked for is refused.
+    """
+    answer = next(iter(ask(state, request, seconds=seconds)), None)
+    if answer is None:
+        raise NotRunningError(f"{state}: the clap-monitor that runs does not answer: it is ending")
+    if "error" in answer:
+        raise RefusedError(str(answer["error"]), int(answer["exit_code"]))
+    return answer
+
+
+@contextmanager
+def _connection(state: Path) -> Iterator[socket.socket]:
+    directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ASK_SECONDS)
+            connection.connect(_address(directory, FILE))
+            yield connection
+    finally:
+        os.close(directory)
+
+
+def _listener(directory: int) -> socket.socket:
+    """Bind beside, make it private, then put it in place: there is no moment in which others may connect."""
+    draft = f".{FILE}.{os.getpid()}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=directory)
+        listener.bind(_address(directory, draft))
+        os.chmod(draft, 0o600, dir_fd=directory)  # nobody can connect before `listen`
+        listener.listen()
+        os.replace(draft, FILE, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _address(directory: int, name: str) -> str:
+    return f"/proc/self/fd/{directory}/{name}"
+
+
+def _request(connection: socket.socket) -> Mapping[str, Any]:
+    content = b""
+    while not content.endswith(b"\n"):
+        part = connection.recv(MOST_BYTES)
+        if not part:
+            raise OSError(errno.EPIPE, "the request has no end")
+        content += part
+        if len(content) > MOST_BYTES:
+            raise MonitorError(f"a request has at most {MOST_BYTES} bytes")
+    try:
+        request = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise MonitorError("a request is one line of JSON") from error
+    if not isinstance(request, dict):
+        raise MonitorError('a request is a JSON object such as {"command":"status"}')
+    return request
+
+
+def _as_line(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content, allow_nan=False, ensure_ascii=False).encode() + b"\n"
