@@ -120,9 +120,9 @@ def find_microphone(source: SourceConfig) -> Device:
     SourceError
         If it is not there, or more than one is meant.
     """
-    from monitor.capture.microphone import devices  # noqa: PLC0415 - files need no PortAudio
+    from monitor.capture.portaudio import library  # noqa: PLC0415 - files need no PortAudio
 
     try:
-        return choose(devices(), source.device)
+        return choose(library.devices(), source.device)
     except SourceError as error:
         raise SourceError(f"source {source.name}: {error}") from error

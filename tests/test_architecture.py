@@ -74,7 +74,7 @@ ONLY_IN = {
     "safetensors": "model",
     "sed_eval": "evaluation.standard",
     "sed_scores_eval": "evaluation.standard",
-    "sounddevice": "capture.microphone",
+    "sounddevice": "capture.portaudio",
     "soundfile": "outputs.clips",
     "soxr": "capture.resample",
     "sqlite3": ("outputs.database", "outputs.journal", "outputs.store"),

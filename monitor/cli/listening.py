@@ -110,9 +110,9 @@ def doctor(
 @app.command()
 def devices() -> None:
     """List the microphones."""
-    from monitor.capture.microphone import devices as list_devices
+    from monitor.capture.portaudio import library
 
-    found = list_devices()
+    found = library.devices()
     for device in found:
         mark = "*" if device.default else " "
         print(

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from monitor.capture.device import Device
-from monitor.capture.microphone import _channels, _possible_rate, devices, microphone
+from monitor.capture.microphone import microphone
+from monitor.capture.portaudio import channels_to_open, library, possible_rate
 from monitor.status import SourceStatus
 from monitor.types import SourceError
 from tests.sound_card import CHANNELS, RATE, SoundCard, plugged_in
@@ -152,7 +153,7 @@ def test_two_microphones_are_heard_and_one_does_not_stop_the_other():
         ear.wait_for(has_audio)
         with Ear(device="pulse") as other:
             other.wait_for(has_audio)
-            assert {device.name for device in devices()} >= {"pulse", SoundCard.microphone}
+            assert {device.name for device in library.devices()} >= {"pulse", SoundCard.microphone}
         with Ear(device="no such") as missing:
             missing.wait_for(lambda missing: missing.status.trouble is not None)
         before = ear.blocks[-1].stop
@@ -193,7 +194,7 @@ def test_a_microphone_that_is_not_there_at_first_is_heard_as_soon_as_it_comes(so
 
 def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card):
     sound_card.hum()
-    before = {device.name: device.index for device in devices()}
+    before = {device.name: device.index for device in library.devices()}
     with Ear() as ear:
         ear.wait_for(has_audio)
         sound_card.unload()
@@ -202,7 +203,7 @@ def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card)
         sound_card.load()
         sound_card.hum()
         ear.wait_for(lambda ear: ear.status.deaf_since is None)
-    after = {device.name: device.index for device in devices()}
+    after = {device.name: device.index for device in library.devices()}
     assert before[SoundCard.microphone] != after[SoundCard.microphone]
 
 
@@ -214,8 +215,63 @@ def test_a_microphone_that_delivers_nothing_but_zeros_is_deaf_until_it_sounds(so
         ear.wait_for(lambda ear: ear.status.deaf_since is None)
 
 
+def test_the_channels_of_a_device_are_sources_of_their_own_on_one_stream(sound_card, recording):
+    path, played = recording
+    with Ear(channel=1) as left, Ear(channel=2) as right:
+        for ear in (left, right):
+            ear.wait_for(has_audio)
+        assert len(library._streams) == 1
+        play_whole(sound_card, path, left)
+        right.wait_for(lambda right: right.blocks[-1].stop >= left.blocks[-1].stop)
+    for channel, ear in enumerate((left, right)):
+        sounding = np.flatnonzero(ear.samples)
+        assert ear.samples[sounding[0] : sounding[-1] + 1].tolist() == played[:, channel].tolist()
+        assert ear.status.reopened == ear.status.lost == 0
+    assert not library._streams
+
+
+def test_the_channels_of_a_device_are_lost_and_come_back_together(sound_card):
+    sound_card.hum()
+    with Ear(channel=1) as left, Ear(channel=2) as right:
+        for _ in range(3):
+            for ear in (left, right):
+                ear.wait_for(lambda ear: ear.blocks and ear.status.deaf_since is None)
+            sound_card.unload()
+            for ear in (left, right):
+                ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+            sound_card.load()
+            sound_card.hum()
+        for ear in (left, right):
+            ear.wait_for(lambda ear: ear.status.deaf_since is None)
+            assert ear.status.reopened == 3
+
+
+def test_a_channel_that_is_silent_disturbs_no_other(sound_card, tmp_path):
+    half = np.zeros((60 * RATE, CHANNELS), np.int16)
+    half[:, 0] = np.random.default_rng(0).integers(-9000, 9000, len(half))
+    soundfile.write(tmp_path / "half.wav", half, RATE)
+    with sound_card.play(tmp_path / "half.wav") as player, Ear(channel=1) as left, Ear(channel=2) as right:
+        right.wait_for(lambda right: "digital silence" in (right.status.trouble or ""))
+        before = left.blocks[-1].stop
+        left.wait_for(lambda left: left.blocks[-1].stop > before + RATE)
+        assert left.status.deaf_since is None
+        player.kill()
+    assert left.status.reopened == 0
+
+
+@pytest.mark.usefixtures("sound_card")
+def test_a_channel_more_than_is_open_opens_the_device_again_for_all():
+    with Ear(channel=None) as mixed:
+        mixed.wait_for(has_audio)
+        with Ear(channel=4) as fourth:
+            fourth.wait_for(has_audio)
+            before = mixed.blocks[-1].stop
+            mixed.wait_for(lambda mixed: mixed.blocks[-1].stop > before + RATE)
+            assert len(library._streams) == 1
+
+
 def test_devices_are_listed(sound_card):
-    found = {device.name: device for device in devices()}
+    found = {device.name: device for device in library.devices()}
     assert found[sound_card.microphone].host_api == "ALSA"
     assert found[sound_card.microphone].channels > 0
     assert sum(device.default for device in found.values()) == 1
@@ -239,7 +295,7 @@ def test_a_needed_microphone_that_is_not_there_is_said(what, message):
 
 
 def test_a_device_that_cannot_be_opened_is_said(sound_card):
-    devices()  # the card is seen, and then it is gone
+    library.devices()  # the card is seen, and then it is gone
     sound_card.unplug()
     with pytest.raises(SourceError, match="no microphone"):
         next(
@@ -263,7 +319,7 @@ def test_a_device_that_cannot_be_opened_is_said(sound_card):
 def test_all_channels_of_a_card_are_opened_but_a_server_is_asked_for_what_is_needed(
     of_device, channel, opened
 ):
-    assert _channels(Device(0, "card", "ALSA", of_device, 48000.0, default=True), channel) == opened
+    assert channels_to_open(Device(0, "card", "ALSA", of_device, 48000.0, default=True), channel) == opened
 
 
 @pytest.mark.parametrize(("wish", "opened"), [(16000, 16000), (48000, 44100)])
@@ -275,17 +331,17 @@ def test_a_device_that_cannot_do_the_wished_rate_is_opened_at_its_own(wish, open
 
     portaudio = SimpleNamespace(check_input_settings=check_input_settings, PortAudioError=OSError)
     card = Device(3, "card", "ALSA", channels=2, rate=44100.0, default=True)
-    assert _possible_rate(portaudio, card, 2, wish) == opened
+    assert possible_rate(portaudio, card, 2, wish) == opened
 
 
 WITHOUT_PORTAUDIO = """
 import ctypes.util, sys
 ctypes.util.find_library = lambda name: None
-from monitor.capture.microphone import devices
+from monitor.capture.portaudio import library
 assert "sounddevice" not in sys.modules
 from monitor.types import SourceError
 try:
-    devices()
+    library.devices()
 except SourceError as error:
     print(error)
 """
