@@ -15,11 +15,17 @@ from training.augment import harden, leveled
 from training.judge import Judge
 from training.store import Soundscapes, to_decibels
 
-NAMED = 0.6
-"""Share of the windows in which a label stands out; of all there are it is about 0.3."""
+NAMED = 0.45
+"""Share of the windows in which a label stands out; of all there are it is about 0.2."""
+
+LIKENED = 0.3
+"""Share of the windows that are drawn by what the teacher takes them for, rare classes more often."""
+
+SURE = 0.2
+"""Score from which on the teacher takes a window for something."""
 
 RARITY = 0.5
-"""Such a window's weight is (number of windows with its label) ** -RARITY."""
+"""Such a window's weight is (number of windows with its label or class) ** -RARITY."""
 
 JITTER = 3
 """A window begins up to so many frames (less one) after the teacher's, which is 25 ms shorter."""
@@ -46,10 +52,7 @@ class Batches:
 
     def __init__(self, parts: Sequence[Soundscapes], judge: Judge, rng: np.random.Generator) -> None:
         self._parts, self._judge, self._rng = parts, judge, rng
-        self._named = [np.flatnonzero(part.labels >= 0) for part in parts]
-        self._cumulated = [
-            np.cumsum(weights(part.labels[named])) for part, named in zip(parts, self._named, strict=True)
-        ]
+        self._choices = [(Choice(part.labels), Choice(likened(part.scores))) for part in parts]
 
     def draw(self, size: int, *, hardened: bool = True) -> Batch:
         """One batch of ``size`` windows, as they are for training, or just at one level."""
@@ -70,17 +73,44 @@ class Batches:
 
     def _rows(self, number: int, size: int) -> npt.NDArray[np.intp]:
         """Rows of a part, in order, which is how they are read fastest."""
-        named, every = self._named[number], len(self._parts[number].starts)
-        rows = self._rng.integers(0, every, size)
-        if len(named):
-            drawn = np.searchsorted(self._cumulated[number], self._rng.random(size))
-            chosen = named[np.minimum(drawn, len(named) - 1)]
-            rows = np.where(self._rng.random(size) < NAMED, chosen, rows)
+        named, like = (choice.draw(size, self._rng) for choice in self._choices[number])
+        rows = self._rng.integers(0, len(self._parts[number].starts), size)
+        share = self._rng.random(size)
+        rows = np.where((share < NAMED) & (named >= 0), named, rows)
+        rows = np.where((share > 1 - LIKENED) & (like >= 0), like, rows)
         return np.sort(rows)
 
 
-def weights(labels: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
-    """Probability of each window by its label, shape (windows,)."""
-    _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
+class Choice:
+    """Draw windows that belong to something, what is rare more often than it comes.
+
+    Parameters
+    ----------
+    groups
+        What each window belongs to, -1 if to nothing, shape (windows,).
+    """
+
+    def __init__(self, groups: npt.NDArray[np.int16]) -> None:
+        self._rows = np.flatnonzero(groups >= 0)
+        self._cumulated = np.cumsum(weights(groups[self._rows]))
+
+    def draw(self, size: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        """Rows, -1 for each if there is none at all."""
+        if not len(self._rows):
+            return np.full(size, -1)
+        drawn = np.searchsorted(self._cumulated, rng.random(size))
+        return self._rows[np.minimum(drawn, len(self._rows) - 1)]
+
+
+def likened(scores: npt.NDArray[np.float16]) -> npt.NDArray[np.int16]:
+    """The class that the teacher is surest of, -1 where it is sure of none, shape (windows,)."""
+    best = scores.argmax(axis=1)
+    sure = scores[np.arange(len(scores)), best] >= SURE
+    return np.where(sure, best, -1).astype(np.int16)
+
+
+def weights(groups: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
+    """Probability of each window by its label or class, shape (windows,)."""
+    _, own, counts = np.unique(groups, return_inverse=True, return_counts=True)
     raw: npt.NDArray[np.float64] = counts[own] ** -RARITY
     return raw / raw.sum()

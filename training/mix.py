@@ -8,7 +8,10 @@ guesses from the sounds that went into it: a function is learnt, and any sound w
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
+import os
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -27,15 +30,17 @@ LOG = logging.getLogger(__name__)
 FRAMES = 1 + LENGTH // g.HOP
 """Frames of a soundscape."""
 
+PART_HOURS = 1.0
+"""A run of `train` takes the parts that are finished when it starts."""
+
 
 def mix(places: Places, hours: float, processes: int = 2) -> None:
-    """Write ``hours`` of soundscapes, a part for each process; parts that are there stay."""
+    """Write ``hours`` of soundscapes in parts; those that are there stay."""
     places.soundscapes.mkdir(parents=True, exist_ok=True)
-    count = int(hours * 3600 / SECONDS / processes)
+    parts = range(math.ceil(hours / PART_HOURS))
     workers = [
-        multiprocessing.Process(target=_write_part, args=(places, part, count))
-        for part in range(processes)
-        if not (places.soundscapes / f"labels{part}.npy").exists()
+        multiprocessing.Process(target=_write_parts, args=(places, parts[first::processes]))
+        for first in range(processes)
     ]
     for worker in workers:
         worker.start()
@@ -43,6 +48,13 @@ def mix(places: Places, hours: float, processes: int = 2) -> None:
         worker.join()
         if worker.exitcode:
             raise RuntimeError(f"a part failed with exit code {worker.exitcode}")
+
+
+def _write_parts(places: Places, parts: Sequence[int]) -> None:
+    os.setsid()  # Linux shares the cores out by session
+    for part in parts:
+        if not (places.soundscapes / f"labels{part}.npy").exists():
+            _write_part(places, part, int(PART_HOURS * 3600 / SECONDS))
 
 
 def _write_part(places: Places, part: int, count: int) -> None:
@@ -59,7 +71,7 @@ def _write_part(places: Places, part: int, count: int) -> None:
     labels = np.empty(rows, dtype=np.int16)
     for i in trange(count, desc=f"part {part}", mininterval=10, disable=part > 0):
         scape = composer.compose()
-        heard = yamnet(resample(scape.wave, g.RATE, g.TEACHER_RATE))
+        heard = yamnet(resample(scape.wave, g.RATE, g.TEACHER_RATE), leveled=True)
         own = slice(i * ROWS, (i + 1) * ROWS)
         mel[i * FRAMES : (i + 1) * FRAMES] = to_bytes(log_mel(scape.wave))
         scores[own], features[own] = heard.scores[:ROWS], heard.features[:ROWS]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
 
 from training import geometry as g
 
@@ -51,7 +52,7 @@ def log_mel(sound: Samples) -> npt.NDArray[np.float32]:
     """Log-mel power in dB, shape (1 + samples // HOP, MELS), at 48 kHz."""
     padded = np.pad(sound, g.FFT // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, g.FFT)[:: g.HOP]
-    spectrum = np.fft.rfft(frames * _window(), axis=1)
+    spectrum = scipy.fft.rfft(frames * _window(), axis=1)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     return (10 * np.log10(np.maximum(power @ _mel_bank(), 1e-10))).astype(np.float32)
 

@@ -11,6 +11,8 @@ from scipy.signal import butter, fftconvolve, sosfilt
 from training import geometry as g
 from training.crops import Drawer
 from training.sound import Samples, level, resample
+from training.strange import strange
+from training.synth import synthesise
 
 SECONDS = 10
 LENGTH = SECONDS * g.RATE
@@ -25,13 +27,18 @@ LONGEST_EVENT_S = (0.8, 5.0)
 SNR_DB = (-6.0, 25.0)
 """Of an event against the bed."""
 
+STRANGE, MADE = 0.3, 0.2
+"""Shares of the events that are recordings made strange and sounds made from nothing.  They have no
+label; the teacher says what they are like."""
+
 CHANGES = {
     "speed": 0.5,
     "room": 0.35,
     "low_pass": 0.15,
     "high_pass": 0.15,
     "bed": 0.8,
-    "noise_bed": 0.3,
+    "noise_bed": 0.25,
+    "strange_bed": 0.3,
     "hum": 0.25,
 }
 """How often each of these is done."""
@@ -80,6 +87,8 @@ class Composer:
         if self._sometimes("noise_bed"):
             return hum(noise(LENGTH, rng), rng) if self._sometimes("hum") else noise(LENGTH, rng)
         _, wave = self._drawer.draw(LENGTH)
+        if self._sometimes("strange_bed"):
+            wave = self._strange(wave)
         wave = self._change(wave)
         whole = np.tile(wave, -(-LENGTH // len(wave)))[:LENGTH]
         return whole / np.float32(max(rms(whole), 1e-6))
@@ -87,14 +96,26 @@ class Composer:
     def _event(self) -> tuple[str, Samples]:
         """A label and its sound somewhere in silence, at a random ratio to power 1."""
         rng = self._rng
-        clip, wave = self._drawer.draw(int(rng.uniform(*LONGEST_EVENT_S) * g.RATE))
+        label, wave = self._draw(rng.uniform(*LONGEST_EVENT_S))
         wave = fade(self._change(wave))
         wave *= np.float32(10 ** (rng.uniform(*SNR_DB) / 20) / max(loudest(wave), 1e-6))
         placed = np.zeros(LENGTH, dtype=np.float32)
         start = int(rng.integers(0, max(1, LENGTH - len(wave) // 2)))
         part = wave[: LENGTH - start]
         placed[start : start + len(part)] = part
-        return clip.label, placed
+        return label, placed
+
+    def _draw(self, seconds: float) -> tuple[str, Samples]:
+        """A recording with its label, or a sound that nobody recorded."""
+        kind = self._rng.random()
+        if kind < MADE:
+            return "", synthesise(self._rng, seconds)
+        clip, wave = self._drawer.draw(int(seconds * g.RATE))
+        return ("", self._strange(wave)) if kind < MADE + STRANGE else (clip.label, wave)
+
+    def _strange(self, wave: Samples) -> Samples:
+        _, other = self._drawer.draw(len(wave))
+        return strange(wave, other, self._rng)
 
     def _change(self, wave: Samples) -> Samples:
         rng = self._rng

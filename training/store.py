@@ -82,11 +82,12 @@ def load_held_back(folder: Path) -> list[HeldBack]:
 
 
 def load_soundscapes(folder: Path) -> list[Soundscapes]:
-    """All mixtures, part by part; read from disk when touched."""
+    """All mixtures that are finished, part by part; read from disk when touched."""
     names = ("mel", "starts", "scores", "features", "labels")
+    parts = sorted(path.stem.removeprefix("labels") for path in folder.glob("labels*.npy"))
     return [
         Soundscapes(*(np.load(folder / f"{name}{part}.npy", mmap_mode="r") for name in names))
-        for part in range(len(list(folder.glob("labels?.npy"))))
+        for part in parts
     ]
 
 

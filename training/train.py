@@ -38,6 +38,9 @@ BATCH = 32
 """Windows of each process and step."""
 
 TOP_RATE = 1.2e-3
+GENTLE_RATE = 6e-4
+"""Where a finished tower goes on: the first rate would undo what was learnt while it fell."""
+
 WARM_STEPS = 200
 FALL = 0.4
 """Share of a run in which the rate falls linearly to nothing."""
@@ -98,6 +101,7 @@ class Run:
             lr=TOP_RATE,
             betas=(0.9, 0.98),
         )
+        self._top_rate = TOP_RATE
         self._step = self._passes = 0
 
     def resume(self, start: Path | None) -> None:
@@ -109,11 +113,13 @@ class Run:
             self._average.load_state_dict(state["average"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._step, self._passes = state["step"], state["passes"]
+            self._top_rate = state["top_rate"]
             LOG.info("resumed after %d windows", self._passes)
         elif start is not None:
             weights = audio_half(ClapModel.from_pretrained(start, dtype=torch.float32))
             self._tower.load_state_dict(weights)
             self._average.load_state_dict(weights)
+            self._top_rate = GENTLE_RATE
         self._seed(self._step)
 
     def go(self, minutes: float) -> None:
@@ -123,7 +129,7 @@ class Run:
         sums = np.zeros(3)
         self._tower.train()
         while (part := self._agree(self._part(begun, seconds))) < 1:
-            losses = self._learn(rate_at(part, self._step))
+            losses = self._learn(self._top_rate * rate_at(part, self._step))
             sums += [float(v.detach()) for v in (losses.presence, losses.naming, losses.likeness)]
             since += 1
             now = time.monotonic()
@@ -206,6 +212,7 @@ class Run:
             "optimiser": self._optimiser.state_dict(),
             "step": self._step,
             "passes": self._passes,
+            "top_rate": self._top_rate,
         }
         part = self._folder / (name + ".part")
         torch.save(state, part)
@@ -213,9 +220,9 @@ class Run:
 
 
 def rate_at(part: float, step: int) -> float:
-    """Learning rate at a part (0 to 1) of the run: constant, then falling linearly."""
+    """Share of the highest learning rate at a part (0 to 1) of the run: constant, then falling linearly."""
     fall = min(1.0, (1 - part) / FALL)
-    return TOP_RATE * max(fall, 0.01) * min(1.0, (step + 1) / WARM_STEPS)
+    return max(fall, 0.01) * min(1.0, (step + 1) / WARM_STEPS)
 
 
 def average_gradients(parameters: list[torch.nn.Parameter], processes: int) -> None:

@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from training import geometry as g
-from training.sound import Samples
+from training.sound import LEVEL, Samples
+
+MOST_GAIN = 300.0
+"""Of samples: 50 dB, as in `augment`."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,14 @@ class Yamnet:
         self._output = self._model.get_output_details()[0]["index"]
         self._layer, self._scale, self._zero = self._find_layer()
 
-    def __call__(self, sound: Samples) -> Heard:
-        """Listen to ``sound``, shape (samples,), 16 kHz."""
-        heard = [self._listen(frame) for frame in _frames(sound)]
+    def __call__(self, sound: Samples, *, leveled: bool = False) -> Heard:
+        """Listen to ``sound``, shape (samples,), 16 kHz; each window at one level if wished.
+
+        The tower hears every window at one level, so that is what its teacher must judge: what it heard
+        of a quiet second as it is was silence, and the tower cannot know that it was quiet.
+        """
+        frames = (to_one_level(frame) for frame in _frames(sound)) if leveled else _frames(sound)
+        heard = [self._listen(frame) for frame in frames]
         scores, features = zip(*heard, strict=True)
         return Heard(np.stack(scores), np.stack(features))
 
@@ -56,6 +64,12 @@ class Yamnet:
         layer = next(d for d in details if d["name"].endswith("reduce_mean"))
         scale, zero = layer["quantization"]
         return layer["index"], scale, zero
+
+
+def to_one_level(frame: Samples) -> Samples:
+    """The window with an RMS of `LEVEL`, amplified by at most `MOST_GAIN`."""
+    gain = LEVEL / max(float(np.sqrt(np.mean(np.square(frame, dtype=np.float64)))), LEVEL / MOST_GAIN)
+    return frame * np.float32(gain)
 
 
 def class_names(path: Path) -> list[str]:

@@ -6,7 +6,7 @@ import torch
 
 from training import geometry as g
 from training.augment import leveled
-from training.batches import JITTER, Batches
+from training.batches import JITTER, NAMED, SURE, Batches, Choice, likened
 from training.batches import weights as drawing
 from training.crops import STEP, Drawer, loud_steps, weights
 from training.judge import Judge
@@ -126,7 +126,20 @@ def test_named_windows_are_drawn_more_often_and_rare_labels_more_evenly():
     assert share.sum() == pytest.approx(1)
     assert share[-4:].sum() / share[:36].sum() == pytest.approx(np.sqrt(4 / 36))
     many = Batches([soundscapes(labels)], Judge(LABELS), np.random.default_rng(0)).draw(2000)
-    assert float((many.named >= 0).float().mean()) == pytest.approx(0.6 + 0.4 * 0.4, abs=0.05)
+    assert float((many.named >= 0).float().mean()) == pytest.approx(NAMED + (1 - NAMED) * 0.4, abs=0.08)
+
+
+def test_windows_are_drawn_by_what_the_teacher_takes_them_for():
+    sure = np.concatenate([scores(c3=0.9)] * 90 + [scores(c7=0.4)] * 10 + [scores(c7=SURE / 2)])
+    groups = likened(sure)
+    assert groups.tolist() == [3] * 90 + [7] * 10 + [-1]
+    rows = Choice(groups).draw(4000, np.random.default_rng(0))
+    assert rows.max() < 100
+    assert np.mean(rows >= 90) == pytest.approx(1 / (1 + 3), abs=0.03)
+
+
+def test_nothing_is_drawn_where_there_is_nothing():
+    assert Choice(np.full(5, -1, np.int16)).draw(3, np.random.default_rng(0)).tolist() == [-1] * 3
 
 
 def test_windows_that_are_not_hardened_are_at_one_level():
@@ -145,7 +158,8 @@ def test_clips_come_back_as_they_were_prepared(tmp_path):
 
 
 def test_parts_of_soundscapes_are_found(tmp_path):
-    for part in (0, 1):
+    for part in (0, 1, 3):
         for name in ("mel", "starts", "scores", "features", "labels"):
             np.save(tmp_path / f"{name}{part}.npy", np.full(3, part))
-    assert [part.labels[0] for part in load_soundscapes(tmp_path)] == [0, 1]
+    np.save(tmp_path / "mel2.npy", np.zeros(3))  # not finished: its labels are written last
+    assert [part.labels[0] for part in load_soundscapes(tmp_path)] == [0, 1, 3]

@@ -20,7 +20,7 @@ from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_
 from training.text import draw_weights
 from training.tokens import choose, save_vocabulary, wrap
 from training.tower import AudioTower, audio_half, student_config, text_half
-from training.train import FALL, TOP_RATE, WARM_STEPS, follow, rate_at
+from training.train import FALL, WARM_STEPS, follow, rate_at
 
 WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
 
@@ -67,10 +67,10 @@ def test_the_tower_is_the_audio_half_of_a_clap_model(tower):
 
 def test_the_rate_warms_up_stays_and_falls():
     late = 10 * WARM_STEPS
-    assert rate_at(0.0, 0) == pytest.approx(TOP_RATE / WARM_STEPS)
-    assert rate_at(0.0, late) == rate_at(1 - FALL, late) == pytest.approx(TOP_RATE)
-    assert rate_at(1 - FALL / 2, late) == pytest.approx(TOP_RATE / 2)
-    assert rate_at(1.0, late) < TOP_RATE / 50
+    assert rate_at(0.0, 0) == pytest.approx(1 / WARM_STEPS)
+    assert rate_at(0.0, late) == rate_at(1 - FALL, late) == pytest.approx(1)
+    assert rate_at(1 - FALL / 2, late) == pytest.approx(1 / 2)
+    assert rate_at(1.0, late) < 1 / 50
 
 
 def test_averaged_weights_follow(tower):
