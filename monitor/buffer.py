@@ -32,6 +32,8 @@ class RingBuffer:
     lossless : bool
         `append` waits until the reader has released enough, instead of overwriting.  This is how a
         file is replayed as fast as the model goes without leaving out a window.
+    behind : int
+        Samples that a lossless buffer holds on to after their release, for whoever looks back.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class RingBuffer:
         *,
         changed: threading.Condition | None = None,
         lossless: bool = False,
+        behind: int = 0,
     ) -> None:
         self.rate = rate
         self.lossless = lossless
@@ -49,6 +52,7 @@ class RingBuffer:
         self.changed = changed or threading.Condition()
         self._audio = np.zeros(capacity, dtype=np.float32)
         self._released = 0
+        self._behind = behind
         self._gaps: list[int] = []
         # Where every block held ended, and when: time is looked up per block, so neither a gap nor
         # the drift of the sound card's clock moves the time of older samples.
@@ -99,7 +103,7 @@ class RingBuffer:
     def release(self, index: int) -> None:
         """Say that samples before ``index`` will not be read again; lets a lossless `append` go on."""
         with self.changed:
-            self._released = max(self._released, index)
+            self._released = max(self._released, index - self._behind)
             self.changed.notify_all()
 
     def read(self, start: int, stop: int) -> Samples:

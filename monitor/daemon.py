@@ -23,14 +23,13 @@ from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
 from monitor.events import Detector, Rule, rule_of
 from monitor.hearing import prepare
+from monitor.keeping import Keeping
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
 from monitor.outputs.alerts import Alerts
-from monitor.outputs.clips import Clips
 from monitor.outputs.live import Live
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import health_payload
-from monitor.outputs.store import FILE, Store
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.preflight import check_reload
 from monitor.snapshot import snapshot
@@ -45,6 +44,7 @@ if TYPE_CHECKING:  # the extra `web` is needed only by whoever serves the page
 log = logging.getLogger(__name__)
 
 RING_SECONDS = 60
+LOOKING_BACK_SECONDS = 50
 SHUTDOWN_SECONDS = 7.0
 """All threads together have this long to end, so that the process ends within 8 s."""
 
@@ -147,8 +147,7 @@ class Daemon:
         )
         self._detector = Detector(at=self._rules(self._listening))
         self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
-        self._clips = self._make_clips() if config.clips.enabled else None
-        self.store = self._make_store() if config.store.enabled else None
+        self.keeping = self._make_keeping()
         self._alerts = Alerts(config, hearing.model.name)
         self._live = Live(self._buffers, hearing.model.geometry) if self.web is not None else None
         self._healths: dict[str, Health] = {}
@@ -231,12 +230,9 @@ class Daemon:
 
     def _start(self, threads: ThreadGroup) -> None:
         threads.start("terminal", self._terminal.run)
-        if self._clips is not None:
-            threads.start("clips", self._clips[1].run)
+        self.keeping.start(threads)
         if self._mqtt is not None:
             threads.start("mqtt", self._mqtt.run)
-        if self.store is not None:
-            threads.start("store", self.store.run)
         for name, run in self._alerts.threads():
             threads.start(name, run)
         if self._live is not None and self.web is not None:
@@ -278,12 +274,9 @@ class Daemon:
 
     def _close_outputs(self) -> None:
         self._terminal.close()
-        if self._clips is not None:
-            self._clips[1].close()
+        self.keeping.close()
         if self._mqtt is not None:
             self._mqtt.close()
-        if self.store is not None:
-            self.store.close()
         self._alerts.close()
         if self._live is not None and self.web is not None:
             self._live.close()
@@ -306,8 +299,7 @@ class Daemon:
         )
         if self._mqtt is not None:
             self._mqtt.listen(change.listening)
-        if self.store is not None:
-            self.store.rename(change.listening.enabled)
+        self.keeping.watch(change.listening.enabled, self._votes(change.listening))
 
     def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
         rate, hop = self.hearing.rate, self.hearing.hop
@@ -316,32 +308,33 @@ class Daemon:
             for source in listening.sources
         }
 
+    def _votes(self, listening: Listening) -> dict[str, tuple[int, int]]:
+        """Windows that must agree, and among how many, by label."""
+        return {
+            rule.label: (rule.hits, rule.of) for rules in self._rules(listening).values() for rule in rules
+        }
+
     def _hand_on(self, event: Event) -> None:
         label = self._listening.label(event.source, event.label)
         self._events += event.stop is None
+        event = self.keeping.event(event, label)
         self._terminal.put((event, label))
         if self._mqtt is not None:
             self._mqtt.put(event)
-        if self.store is not None:
-            self.store.event(event)
         self._alerts.put(event, label)
         if self._live is not None:
             self._live.event(event)
-        if self._clips is not None and event.stop is None and label.clips:
-            self._clips[1].put(event)
 
     def _hand_on_scores(self, scores: Scores) -> None:
         self._on_scores(scores)
         if self._mqtt is not None:
             self._mqtt.level(scores.source, scores.level_dbfs)
-        if self.store is not None:
-            self.store.scores(scores)
+        self.keeping.scores(scores)
         if self._live is not None:
             self._live.scores(scores)
 
     def _hand_on_miss(self, miss: NearMiss) -> None:
-        if self.store is not None:
-            self.store.miss(miss)
+        self.keeping.miss(miss)
         if self._live is not None:
             self._live.miss(miss)
 
@@ -476,8 +469,16 @@ class Daemon:
     def _make_buffers(self) -> dict[str, RingBuffer]:
         changed = threading.Condition()
         capacity = max(RING_SECONDS * self.hearing.rate, 2 * self.hearing.length)
+        # A clip looks back; what a replayed file has room for ahead of the analysis is the rest.
+        behind = max(0, min(LOOKING_BACK_SECONDS * self.hearing.rate, capacity - 3 * self.hearing.length))
         return {
-            source.name: RingBuffer(capacity, self.hearing.rate, changed=changed, lossless=_is_replay(source))
+            source.name: RingBuffer(
+                capacity,
+                self.hearing.rate,
+                changed=changed,
+                lossless=_is_replay(source),
+                behind=behind if self._config.clips.enabled else 0,
+            )
             for source in self._config.sources
         }
 
@@ -492,20 +493,18 @@ class Daemon:
             journal=self._config.state / "outbox.sqlite",
         )
 
-    def _make_clips(self) -> tuple[Clips, Outbox[Event]]:
-        clips = Clips(self._config.clips, self._config.recordings, self._buffers)
-        return clips, Outbox(clips.deliver, DAY_OF_EVENTS)
-
-    def _make_store(self) -> Store:
-        labels = self._listening.enabled
-        rules = [rule_of(label, rate=self.hearing.rate, hop=self.hearing.hop) for label in labels]
-        return Store(
-            self._config.state / FILE,
+    def _make_keeping(self) -> Keeping:
+        keeping = Keeping(
             self._config.store,
-            rate=self.hearing.rate,
-            labels=labels,
-            votes={rule.label: (rule.hits, rule.of) for rule in rules},
+            self._config.clips,
+            state=self._config.state,
+            recordings=self._config.recordings,
+            buffers=self._buffers,
+            geometry=self.hearing.model.geometry,
+            model=self.hearing.model.name,
         )
+        keeping.watch(self._listening.enabled, self._votes(self._listening))
+        return keeping
 
     def _name_the_too_short(self) -> None:
         """Say of which recordings nothing was scored, and why; nobody should take it for silence."""

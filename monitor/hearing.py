@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor import scoring
-from monitor.config import Config, LabelConfig
+from monitor.config import SPEECH, Config, LabelConfig
 from monitor.features import check_window
 from monitor.level import to_reference
 from monitor.model import Clap
@@ -35,6 +35,8 @@ class Hearing:
     hop: int
     """Samples between two windows."""
     repertoire: Repertoire | None = None
+    speech: tuple[str, ...] = ()
+    """Sentences for people speaking, if that is to be told."""
 
     def watch(self, labels: Sequence[LabelConfig], background: Sequence[str]) -> Watchlist:
         """Embed sentences, with the text tower only if it must; another thread may embed audio meanwhile.
@@ -45,7 +47,7 @@ class Hearing:
             The text tower cannot be loaded.
         """
         try:
-            return watch(labels, background, self.model.embed_text, self.repertoire)
+            return watch(labels, background, self.model.embed_text, self.repertoire, speech=self.speech)
         finally:
             self.model.forget_text()
 
@@ -70,10 +72,11 @@ def prepare(config: Config) -> Hearing:
     model.warm_up(length)
     model.self_test()
     repertoire = read_repertoire(model.path, model.dimension)
-    watchlist = watch(config.labels, config.background, model.embed_text, repertoire)
+    speech = SPEECH if config.clips.enabled and config.clips.speech_guard else ()
+    watchlist = watch(config.labels, config.background, model.embed_text, repertoire, speech=speech)
     response = scoring.read_response(model.path) or _estimated(model, config, length, repertoire)
     model.forget_text()
-    return Hearing(model, watchlist, response, length, hop, repertoire)
+    return Hearing(model, watchlist, response, length, hop, repertoire, speech)
 
 
 def window_of(config: Config, model: Clap) -> tuple[int, int]:

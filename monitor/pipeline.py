@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,12 +145,11 @@ class Scorer:
         for window, reason in zip(windows, reasons, strict=True):
             status = self._status[window.source]
             if reason is None:
-                values = self._values(window, next(embeddings), active(window.source))
+                scores.append(self._heard(window, next(embeddings), active(window.source)))
                 status.scored += 1
             else:
-                values = np.zeros(len(self._watchlist.labels), dtype=np.float32)
+                scores.append(self._unheard(window, reason))
                 status.gate(reason)
-            scores.append(self._scores(window, values))
             status.level_dbfs = scores[-1].level_dbfs
             status.scored_until = window.stop
         self.busy_seconds += time.perf_counter() - started
@@ -165,24 +165,30 @@ class Scorer:
             return "disarmed"
         return level.gate(window.samples, self._rate, self._silence_dbfs)
 
-    def _values(
-        self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]
-    ) -> NDArray[np.float32]:
-        ambience = self._ambience[window.source]
-        logits = scoring.logits(scoring.margins(embedding, self._watchlist), self._response)
-        values = scoring.scores(logits, ambience.level)
-        ambience.update(logits, np.array([label in active for label in self._watchlist.labels]))
-        return values
+    def _heard(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
+        watchlist, ambience = self._watchlist, self._ambience[window.source]
+        logits = scoring.logits(scoring.margins(embedding, watchlist), self._response)
+        alone = scoring.logits(scoring.nearness(embedding, watchlist), self._response)
+        scores = replace(
+            self._unheard(window, None),
+            values=scoring.scores(logits, ambience.level),
+            alone=scoring.scores(alone, ambience.level),
+            nearer=scoring.nearer(embedding, watchlist),
+            speech=scoring.is_speech(embedding, watchlist),
+        )
+        ambience.update(logits, np.array([label in active for label in watchlist.labels]))
+        return scores
 
-    def _scores(self, window: Window, values: NDArray[np.float32]) -> Scores:
+    def _unheard(self, window: Window, reason: str | None) -> Scores:
         return Scores(
             source=window.source,
             start=window.start,
             stop=window.stop,
             ended_at=window.ended_at,
             labels=self._watchlist.labels,
-            values=values,
+            values=np.zeros(len(self._watchlist.labels), dtype=np.float32),
             level_dbfs=level.rms_dbfs(np.nan_to_num(window.samples[-self._hop :])),
+            gated=reason,
         )
 
     def _initial(self, known: Mapping[str, float]) -> scoring.Values:

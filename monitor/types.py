@@ -103,7 +103,7 @@ class Scores:
     level_dbfs: float
     """RMS of the newest hop in dB of full scale; silence is ``-inf``."""
     gated: str | None = None
-    """Why it was not scored: silent, digital_silence, non_finite; None if it was."""
+    """Why it was not scored: silent, digital_silence, non_finite, disarmed; None if it was."""
     alone: NDArray[np.float32] | None = None
     """What ``values`` would be without what speaks against each label, shape (labels,); None if unknown."""
     nearer: tuple[str | None, ...] = ()

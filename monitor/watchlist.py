@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,17 @@ class Watchlist:
     """Shape (labels,) or (1,): its deviation."""
     fingerprints: tuple[str, ...]
     """For each label, a hash of all its sentences: what is remembered of a label holds while this does."""
+    rival_names: tuple[str, ...] = ()
+    """The sentences of ``rival_vectors``."""
+    rival_usual: NDArray[np.float32] = field(default_factory=lambda: _ALIKE[0])
+    """Shape (rivals,) or (1,): as ``usual``."""
+    rival_spread: NDArray[np.float32] = field(default_factory=lambda: _ALIKE[1])
+    """Shape (rivals,) or (1,): as ``spread``."""
+    speech: NDArray[np.float32] | None = None
+    """Shape (d,): the direction of people speaking; None if nobody asks for it."""
+    speech_usual: float = 0.0
+    speech_spread: float | None = None
+    """Mean and deviation of the cosine with ``speech``; None if they are not known."""
 
 
 def watch(
@@ -51,6 +63,8 @@ def watch(
     background: Sequence[str],
     embed: Callable[[Sequence[str]], Embeddings],
     repertoire: Repertoire | None = None,
+    *,
+    speech: Sequence[str] = (),
 ) -> Watchlist:
     """Turn the enabled labels into a watchlist.
 
@@ -64,12 +78,14 @@ def watch(
         Sentences to unit vectors, shape (n, d).
     repertoire : Repertoire or None
         The checkpoint's; without one every label is taken to move as much as every other.
+    speech : sequence of str
+        Sentences for people speaking, if that is to be told.
     """
     enabled = [label for label in labels if label.enabled]
     against = list(dict.fromkeys([*background, *(text for label in enabled for text in label.against)]))
     prompts = [text for label in enabled for text in label.prompts]
-    vectors = embed([*prompts, *against])
-    rival_vectors = vectors[len(prompts) :]
+    vectors = embed([*prompts, *against, *speech])
+    rival_vectors = vectors[len(prompts) : len(prompts) + len(against)]
     limit = _too_close(rival_vectors[: len(set(background))])
     prototypes, rows, first = [], [], 0
     for label in enabled:
@@ -80,6 +96,7 @@ def watch(
         rows.append(_rivals(label, background, against, near))
     stacked = np.stack(prototypes).astype(np.float32)
     usual, spread = repertoire.of(stacked) if repertoire else _ALIKE
+    rival_usual, rival_spread = repertoire.of(rival_vectors) if repertoire and against else _ALIKE
     return Watchlist(
         labels=tuple(label.id for label in enabled),
         prototypes=stacked,
@@ -88,7 +105,23 @@ def watch(
         usual=usual,
         spread=spread,
         fingerprints=tuple(_fingerprint(label, background) for label in enabled),
+        rival_names=tuple(against),
+        rival_usual=rival_usual,
+        rival_spread=rival_spread,
+        **_speech(vectors[len(prompts) + len(against) :], repertoire),
     )
+
+
+def _speech(vectors: Embeddings, repertoire: Repertoire | None) -> dict[str, Any]:
+    """What a watchlist knows of people speaking."""
+    if not len(vectors):
+        return {}
+    mean = vectors.mean(axis=0)
+    direction = (mean / np.linalg.norm(mean)).astype(np.float32)
+    if repertoire is None:
+        return {"speech": direction}
+    (usual,), (spread,) = repertoire.of(direction[None])
+    return {"speech": direction, "speech_usual": float(usual), "speech_spread": float(spread)}
 
 
 def _too_close(background: Embeddings) -> float:

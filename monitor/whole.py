@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write beside the file, then put that in its place: nobody ever reads half of it.
+
+    Parameters
+    ----------
+    path : Path
+    content : bytes
+    durable : bool
+        Wait until the disk has it, so that not even a power cut leaves an empty file of this name.
 
     Raises
     ------
@@ -15,7 +23,11 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     unfinished = path.with_suffix(".part")
     try:
-        unfinished.write_bytes(content)
+        with unfinished.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError:
         unfinished.unlink(missing_ok=True)

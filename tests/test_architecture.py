@@ -55,7 +55,7 @@ LAYERS = [
     {"outputs.alerts"},
     {"outputs.web"},
     {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
-    {"install", "liveness", "logs", "snapshot"},
+    {"install", "liveness", "logs", "snapshot", "keeping"},
     {"daemon", "doctor", "evaluation"},
     {"console"},
     {"cli"},

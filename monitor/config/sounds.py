@@ -24,6 +24,15 @@ SOUNDS: dict[str, tuple[str, ...]] = {
     "coughing": ("a person coughing", "a dry hacking cough", "someone coughing and clearing their throat"),
 }
 
+SPEECH: tuple[str, ...] = (
+    "people talking",
+    "a person speaking",
+    "a man talking",
+    "a woman talking",
+    "a child speaking",
+)
+"""What the speech guard of the clips listens for."""
+
 BACKGROUND: tuple[str, ...] = (
     "people talking",
     "music playing",

@@ -127,7 +127,7 @@ def event_payload(
         "windows": event.windows,
         "level_dbfs": _level(event.level_dbfs),
         "model": model,
-        "clip": None,
+        "clip": event.clip,
         "late": None,
     }
     return stamped(payload, happened_at=newest_moment(event), published_at=published_at, late=late)

@@ -133,6 +133,29 @@ class ClipDecided:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipsFound:
+    """All clips that are there: path, event, and what their sidecar tells of the event."""
+
+    found: Sequence[tuple[str, str, Event | None]]
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Bring the events up to date; one that was never written, or is in a file that broke, comes back."""
+        paths = {path for path, _, _ in self.found}
+        for event_id, path in connection.execute(
+            "SELECT id, clip FROM events WHERE clip IS NOT NULL"
+        ).fetchall():
+            if path not in paths:
+                connection.execute("UPDATE events SET clip = NULL, fate = 'gone' WHERE id = ?", [event_id])
+        for path, event_id, event in self.found:
+            known = connection.execute("SELECT 1 FROM events WHERE id = ?", [event_id]).fetchone()
+            if known is None and event is not None and event.id == event_id:
+                EventHappened(event, lambda: True)(connection)
+            query = "UPDATE events SET clip = ?, fate = 'kept' WHERE id = ? AND clip IS NOT ?"
+            connection.execute(query, [path, event_id, path])
+        connection.execute("UPDATE events SET reason = 'restart' WHERE ended_at IS NULL AND reason IS NULL")
+
+
+@dataclass(frozen=True, slots=True)
 class Titled:
     """The names of the labels, for searching."""
 

@@ -85,7 +85,8 @@ class Minutes:
     """
 
     def __init__(self, votes: Mapping[str, tuple[int, int]] | None = None) -> None:
-        self._votes = votes or {}
+        self.votes = votes or {}
+        """Taken for the next minute that begins with other labels."""
         self._running: dict[str, _Running] = {}
 
     def add(self, scores: Scores) -> Minute | None:
@@ -113,7 +114,7 @@ class Minutes:
         return [over for name in list(self._running) if (over := self._finished(name)) is not None]
 
     def _begin(self, labels: tuple[str, ...]) -> _Running:
-        votes = [self._votes.get(label, USUAL) for label in labels]
+        votes = [self.votes.get(label, USUAL) for label in labels]
         needed = np.array([hits for hits, _ in votes], dtype=np.intp)
         return _Running(labels, needed, max((of for _, of in votes), default=1))
 

@@ -23,6 +23,7 @@ from monitor.outputs.store.changes import (
     BrokenOff,
     Change,
     ClipDecided,
+    ClipsFound,
     Deleted,
     EventHappened,
     MinuteOver,
@@ -59,10 +60,6 @@ class Store:
     config : StoreConfig
     rate : int
         Samples per second of the indices in near misses.
-    labels : sequence of LabelConfig
-        For their names.
-    votes : mapping of str to (int, int)
-        Label to the windows that must agree, and among how many.
     remove_clip : callable
         Deletes the clip with a path; called in the store's thread.
     retry_seconds : float
@@ -75,8 +72,6 @@ class Store:
         config: StoreConfig,
         *,
         rate: int,
-        labels: Sequence[LabelConfig] = (),
-        votes: Mapping[str, tuple[int, int]] | None = None,
         remove_clip: Callable[[str], object] = lambda _: None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
@@ -90,7 +85,7 @@ class Store:
         self._rate = rate
         self._retry_seconds = retry_seconds
         self._remove_clip = remove_clip
-        self._minutes = Minutes(votes)
+        self._minutes = Minutes()
         self._new: list[Change] = [BrokenOff()]
         self._outbox: Outbox[Change] = Outbox(self._new.append, IN_MEMORY)
         self._asks: list[Reviewed | Deleted] = []
@@ -100,7 +95,6 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._retention = Retention(config)
         self._try_at = 0.0
-        self.rename(labels)
 
     @property
     def waiting(self) -> int:
@@ -131,8 +125,16 @@ class Store:
         """Note what became of the clip of an event: kept, with its path, or why it was not."""
         self._put(ClipDecided(event_id, path, fate, self._remove_clip))
 
-    def rename(self, labels: Sequence[LabelConfig]) -> None:
-        """Take the names of labels, now and whenever they change."""
+    def clips(self, found: Sequence[tuple[str, str, Event | None]]) -> None:
+        """Take all clips that are there at the beginning: path, event, and what is known of the event."""
+        self._put(ClipsFound(found))
+
+    def watch(self, labels: Sequence[LabelConfig], votes: Mapping[str, tuple[int, int]]) -> None:
+        """Take the labels, and how many windows must agree among how many; whenever they change.
+
+        By the thread that gives the scores, or before there is one.
+        """
+        self._minutes.votes = votes
         self._put(Titled([(label.id, label.title) for label in labels]))
 
     def review(self, event_id: str, mark: Mark | None) -> Future[bool]:

@@ -70,9 +70,10 @@ def window(at, *values, source="mic", labels=("dog", "cat"), level_dbfs=-30.0):
 
 
 @contextmanager
-def storing(path, config=None, **settings):
+def storing(path, config=None, *, labels=(), votes=None, **settings):
     """Lend a store whose thread runs."""
     store = Store(path, config or StoreConfig(), rate=RATE, **settings)
+    store.watch(labels, votes or {})
     thread = threading.Thread(target=store.run)
     thread.start()
     try:

@@ -1,0 +1,12 @@
+"""Events -> sound files in the recordings directory, each with a picture and what is known of it.
+
+Nothing is kept but a few seconds around an event, and only if ``clips.enabled`` is set, the label does not
+say ``clips: false``, and nobody is heard speaking (``clips.speech_guard``).
+"""
+
+from monitor.outputs.clips.cutting import Clips
+from monitor.outputs.clips.naming import clip_path
+from monitor.outputs.clips.room import make_writable
+from monitor.outputs.clips.shelf import Shelf
+
+__all__ = ["Clips", "Shelf", "clip_path", "make_writable"]

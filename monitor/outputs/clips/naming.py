@@ -1,0 +1,52 @@
+"""Names of clips: they sort by time, are safe on every file system, and say when, where and what."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from monitor.types import Event
+
+SUFFIXES = {"flac": ".flac", "wav": ".wav", "opus": ".opus"}
+
+_PLACE = re.compile(
+    r"\d{4}-\d{2}-\d{2}/(?P<at>\d{8}T\d{6})Z_[a-z0-9_-]{3,65}_(?P<id>[0-9A-HJKMNP-TV-Z]{26})"
+    r"(?P<suffix>\.flac|\.wav|\.opus|\.json|\.png|\.part)"
+)
+"""Only files with such a path are ever read, served or deleted.  Sources and labels
+may both hold an underscore, so which is which is read from what is kept beside the clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What the path of one of our files says."""
+
+    at: float
+    """Unix seconds of the onset, whole."""
+    event_id: str
+    suffix: str
+
+
+def clip_path(event: Event, suffix: str = ".flac") -> str:
+    """Path of an event's clip below the recordings: ``2026-11-23/20261123T120003Z_mic_dog_ID.flac``."""
+    at = time.gmtime(event.started_at)
+    source, label = (
+        re.sub(r"[^a-z0-9_-]", "-", word.lower())[:32] or "-" for word in (event.source, event.label)
+    )
+    name = f"{time.strftime('%Y%m%dT%H%M%SZ', at)}_{source}_{label}_{event.id}{suffix}"
+    return f"{time.strftime('%Y-%m-%d', at)}/{name}"
+
+
+def read_name(path: str | PurePosixPath) -> Name | None:
+    """Return what a path below the recordings says, None if it is not one of ours."""
+    found = _PLACE.fullmatch(str(path))
+    if found is None:
+        return None
+    try:
+        at = calendar.timegm(time.strptime(found["at"], "%Y%m%dT%H%M%S"))
+    except ValueError:  # the 31st of February
+        return None
+    return Name(float(at), found["id"], found["suffix"])
