@@ -75,7 +75,7 @@ class Health:
     """Audio since the start that was lost on the way or left out."""
 
 
-_STRETCH_SECONDS = 60.0
+_STRETCH_SECONDS = 30.0
 """Windows left out within this time of each other are one stretch of lateness."""
 
 

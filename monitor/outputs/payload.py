@@ -21,6 +21,7 @@ SCHEMA = 1
 TRIGGER = "detected"
 """All that a trigger says."""
 
+_OVERLOADED = "windows are left out: the model is slower than the hop"
 _OF_ONE_MESSAGE = ("published_ts", "latency_s", "late")
 
 
@@ -62,6 +63,10 @@ class Topics:
     def source_health(self, source: str) -> str:
         """JSON of what is wrong with a source; retained."""
         return f"{self.base}/{self.node}/{source}/health"
+
+    def warning(self, source: str) -> str:
+        """JSON when something begins to be wrong with a source, and when it is over; never retained."""
+        return f"{self.base}/{self.node}/{source}/warning"
 
     def health(self) -> str:
         """JSON of what is wrong with the way to the broker; retained."""
@@ -192,6 +197,38 @@ def health_payload(health: Health) -> dict[str, object]:
         "overloaded": health.overloaded,
         "dropped_seconds": round(health.dropped_seconds, 1),
     }
+
+
+def warning_payloads(
+    before: Health, after: Health, *, node: str, source: str, at: float
+) -> list[dict[str, object]]:
+    """What began to be wrong with a source (``phase`` start), and what is over (``phase`` end).
+
+    Parameters
+    ----------
+    before, after : Health
+    node, source : str
+    at : float
+        Unix seconds.
+    """
+    wrong = {
+        "deaf": (before.deaf is not None, after.deaf is not None, after.deaf),
+        "overloaded": (before.overloaded, after.overloaded, _OVERLOADED),
+    }
+    return [
+        {
+            "schema": SCHEMA,
+            "warning": name,
+            "phase": "start" if is_wrong else "end",
+            "node": node,
+            "source": source,
+            "at": iso(at),
+            "reason": reason if is_wrong else None,
+            "dropped_seconds": round(after.dropped_seconds, 1),
+        }
+        for name, (was_wrong, is_wrong, reason) in wrong.items()
+        if was_wrong != is_wrong
+    ]
 
 
 def as_json(payload: Mapping[str, object]) -> str:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from monitor.outputs.journal import Letter
-from monitor.outputs.payload import Topics, as_json, attributes_payload, health_payload, level_payload
+from monitor.outputs.payload import (
+    Topics,
+    as_json,
+    attributes_payload,
+    health_payload,
+    level_payload,
+    warning_payloads,
+)
 from monitor.status import Health
 
 LATENESS_SECONDS = 60.0
 """For so long after the last event that came late the broker counts as late."""
+
+WARNINGS = 100
+"""So many may wait for the broker; the oldest make room."""
 
 
 class States:
@@ -34,6 +45,7 @@ class States:
         self._online = dict.fromkeys(sources, False)
         self._said_online: dict[str, bool] = {}
         self._healths = dict.fromkeys(self._online, Health())
+        self._warnings: deque[tuple[str, str]] = deque(maxlen=WARNINGS)
         self._late_until = -math.inf
         self._said_healths: dict[str, str] = {}
         self._newest: dict[tuple[str, str], Letter | None] = {}
@@ -65,9 +77,12 @@ class States:
 
     def health(self, source: str, health: Health) -> bool:
         """Note what is wrong with a source; True if this is news."""
-        news = self._healths[source] != health
-        self._healths[source] = health
-        return news
+        before, self._healths[source] = self._healths[source], health
+        for payload in warning_payloads(
+            before, health, node=self._topics.node, source=source, at=time.time()
+        ):
+            self._warnings.append((self._topics.warning(source), as_json(payload)))
+        return before != health
 
     def level(self, source: str, dbfs: float) -> None:
         """Note the newest level of a source, in dB of full scale."""
@@ -140,6 +155,8 @@ class States:
             if self._said_healths.get(topic) != text:
                 self._said_healths[topic] = text
                 self._say(topic, text)
+        while self._warnings:
+            self._publish(*self._warnings.popleft(), qos=1)
 
     def say_levels(self) -> None:
         """Say the newest level of each source, at most once a second."""

@@ -2,6 +2,7 @@ import json
 
 from monitor.outputs.payload import Topics
 from monitor.outputs.states import States
+from monitor.status import Health
 from tests.outputs.letters import letter
 
 TOPICS = Topics("home", "attic")
@@ -65,3 +66,26 @@ def test_only_levels_are_not_retained():
     states.say_over()
     assert {topic for topic, _, retained in said if not retained} == {"level"}
     assert [text for _, text, retained in said if retained] == ["OFF", "offline", "offline"]
+
+
+def test_what_goes_wrong_and_what_is_over_is_told_once_and_not_retained():
+    states, said = made()
+    for health in (
+        Health(),
+        Health(deaf="unplugged"),
+        Health(deaf="busy"),
+        Health(overloaded=True, dropped_seconds=0.5),
+        Health(overloaded=True, dropped_seconds=1.0),
+        Health(dropped_seconds=1.0),
+    ):
+        states.health("mic0", health)
+    states.say_healths()
+    states.say_healths()
+    told = [json.loads(text) for topic, text, retained in said if topic == "warning" and not retained]
+    assert [(each["warning"], each["phase"], each["reason"]) for each in told] == [
+        ("deaf", "start", "unplugged"),
+        ("deaf", "end", None),
+        ("overloaded", "start", "windows are left out: the model is slower than the hop"),
+        ("overloaded", "end", None),
+    ]
+    assert (told[2]["node"], told[2]["source"], told[3]["dropped_seconds"]) == ("attic", "mic0", 1.0)
