@@ -23,6 +23,7 @@ from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
 from monitor.events import Detector, Rule, rule_of
 from monitor.hearing import prepare
+from monitor.hours import parse_hours
 from monitor.keeping import Keeping
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
 from monitor.outputs.alerts import Alerts
@@ -110,6 +111,7 @@ class Daemon:
         reread: Callable[[], Config] | None = None,
         keeps: bool = True,
     ) -> None:
+        config = config.model_copy(update={"sources": config.enabled_sources})
         state = config.state if keeps else None
         self.control = Control(config, state=state, reread=reread, check=check_reload)
         self._listening = self.control.listening
@@ -304,8 +306,11 @@ class Daemon:
     def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
         rate, hop = self.hearing.rate, self.hearing.hop
         return {
-            source: [rule_of(label, rate=rate, hop=hop) for label in listening.at(source)]
-            for source in listening.sources
+            source.name: [
+                rule_of(label, rate=rate, hop=hop, quiet=tuple(map(parse_hours, source.quiet_hours)))
+                for label in listening.at(source.name)
+            ]
+            for source in self._config.sources
         }
 
     def _votes(self, listening: Listening) -> dict[str, tuple[int, int]]:

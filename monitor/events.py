@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from monitor.config import LabelConfig, confirmations
+from monitor.hours import Hours
 from monitor.misses import NearMisses
 from monitor.types import Break, Event, MissReason, NearMiss, Scores
 
@@ -44,9 +45,11 @@ class Rule:
     max_duration: int
     merge_gap: int
     cooldown: int
+    quiet: tuple[Hours, ...] = ()
+    """Hours of the day in which no event starts."""
 
 
-def rule_of(label: LabelConfig, *, rate: int, hop: int) -> Rule:
+def rule_of(label: LabelConfig, *, rate: int, hop: int, quiet: tuple[Hours, ...] = ()) -> Rule:
     """Turn the configured seconds into samples and window counts."""
     hits, of = confirmations(label.confirm_seconds, hop / rate)
 
@@ -65,6 +68,7 @@ def rule_of(label: LabelConfig, *, rate: int, hop: int) -> Rule:
         max_duration=samples(label.max_duration_seconds),
         merge_gap=samples(label.merge_gap_seconds),
         cooldown=samples(label.cooldown_seconds),
+        quiet=quiet,
     )
 
 
@@ -101,8 +105,15 @@ class _Track:
         if self.event is not None or self.spent:
             self.misses.event()
             return None
-        blocked = MissReason.COOLDOWN if scores.stop <= self.not_before else None
-        return self.misses.see(scores, place, hits=self._hits, blocked=blocked)
+        return self.misses.see(scores, place, hits=self._hits, blocked=self._blocked(scores))
+
+    def _blocked(self, scores: Scores) -> MissReason | None:
+        """Why no event may start with this window."""
+        if scores.stop <= self.not_before:
+            return MissReason.COOLDOWN
+        if any(hours.contains(scores.ended_at) for hours in self.rule.quiet):
+            return MissReason.QUIET_HOURS
+        return None
 
     def _hits(self) -> int:
         return sum(score >= self.rule.threshold for _, score in self.recent)
@@ -113,7 +124,9 @@ class _Track:
         if self.spent:
             self.spent = value >= self.rule.release
             return []
-        if scores.stop <= self.not_before:
+        if self._blocked(scores) is not None:
+            self.recent.clear()  # what was heard before counts for nothing after
+            self.candidate = None
             return []
         return self._watch(scores, value)
 
@@ -220,6 +233,10 @@ class Detector:
                 else:
                     tracks[label] = _Track(rule)
         return events
+
+    def labels(self, source: str) -> tuple[str, ...]:
+        """What is listened for at a source."""
+        return tuple(self._of(source))
 
     def update(self, scores: Scores) -> list[Event]:
         """Take the scores of the next window of a source; return what starts or ends with it."""

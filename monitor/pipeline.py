@@ -9,7 +9,7 @@ the source, and everything behind it drains and finishes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -56,7 +56,8 @@ def analyse(
     for step in steps:
         between()
         events = [event for at in step if isinstance(at, Break) for event in detector.interrupt(at)]
-        for scores in scorer.score([at for at in step if isinstance(at, Window)], detector.active):
+        for every in scorer.score([at for at in step if isinstance(at, Window)], detector.active):
+            scores = only(every, detector.labels(every.source))
             on_scores(scores)
             events += detector.update(scores)
         for event in events:
@@ -67,6 +68,20 @@ def analyse(
         on_event(event)
     for miss in detector.missed():
         on_miss(miss)
+
+
+def only(scores: Scores, labels: Collection[str]) -> Scores:
+    """Return the scores of some labels: those that are listened for at this source."""
+    places = [place for place, label in enumerate(scores.labels) if label in labels]
+    if len(places) == len(scores.labels):
+        return scores
+    return replace(
+        scores,
+        labels=tuple(scores.labels[place] for place in places),
+        values=scores.values[places],
+        alone=None if scores.alone is None else scores.alone[places],
+        nearer=tuple(scores.nearer[place] for place in places) if scores.nearer else (),
+    )
 
 
 class Scorer:

@@ -30,8 +30,8 @@ def check(config: Config, *, required: bool = False) -> None:
     Raises
     ------
     ConfigError
-        No label is enabled, a secret is not where it should be, a hook or a target cannot do its work, or the
-        page cannot be served.
+        No label or no source is enabled, a secret is not where it should be, a hook or a target cannot do
+        its work, or the page cannot be served.
     OutputError
         A directory cannot be written.
     SourceError, NotAudioError
@@ -41,7 +41,9 @@ def check(config: Config, *, required: bool = False) -> None:
         raise ConfigError("labels: none is enabled, there is nothing to listen for")
     read_password(config.mqtt)
     check_alerts(config)
-    for source in config.sources:
+    if not config.enabled_sources:
+        raise ConfigError("sources: none is enabled, there is nothing to listen to")
+    for source in config.enabled_sources:
         if source.kind == "stream":
             read_address(source)
     if config.web.enabled:
@@ -50,7 +52,7 @@ def check(config: Config, *, required: bool = False) -> None:
     make_writable(config.state, "state")
     if config.clips.enabled:
         make_writable(config.recordings, "recordings")
-    for source in config.sources:
+    for source in config.enabled_sources:
         if source.kind == "file" or (source.kind == "stream" and required):
             check_media(source)
         elif source.kind == "microphone" and required:

@@ -4,6 +4,8 @@ Windows of 8 samples every 4, at 4 Hz: a hop is a second, a window two.
 """
 
 import re
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,16 +14,17 @@ from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
 from monitor.events import Detector, rule_of, ulid
-from monitor.types import Break
+from monitor.hours import parse_hours
+from monitor.types import Break, MissReason
 from tests.audio import RATE, scores_of
 
 SECOND = RATE
 
 
-def detector(**settings):
+def detector(*, quiet=(), **settings):
     defaults = {"confirm_seconds": 0, "merge_gap_seconds": 0, "cooldown_seconds": 0}
     label = LabelConfig(id="dog", prompts=("a dog barking",), **(defaults | settings))
-    return Detector([rule_of(label, rate=RATE, hop=SECOND)])
+    return Detector([rule_of(label, rate=RATE, hop=SECOND, quiet=quiet)])
 
 
 def phases(*values, **settings):
@@ -170,3 +173,46 @@ def test_a_ulid_sorts_by_time_and_has_the_form_of_one():
     assert re.fullmatch(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", ulid(1_795_435_203.412))
     assert ulid(1.0) < ulid(2.0)
     assert ulid(1.0) != ulid(1.0)
+
+
+NOON = 43_200.0
+"""Unix seconds, of the first day."""
+
+
+@pytest.fixture
+def _in_greenwich(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def rest(listening, *values, at):
+    """What starts and ends with windows that end a second apart from a moment on."""
+    heard = [replace(each, ended_at=at + i) for i, each in enumerate(scores_of(*values))]
+    return [event for scores in heard for event in listening.update(scores)]
+
+
+def resting(**settings):
+    return detector(quiet=(parse_hours("12:00-13:00"),), **settings)
+
+
+@pytest.mark.usefixtures("_in_greenwich")
+def test_no_event_starts_in_quiet_hours_and_it_is_told_why():
+    listening = resting()
+    assert rest(listening, 0.9, 0.9, 0.9, 0, 0, 0, 0, at=NOON) == []
+    (miss,) = listening.missed()
+    assert (miss.label, miss.reason) == ("dog", MissReason.QUIET_HOURS)
+
+
+@pytest.mark.usefixtures("_in_greenwich")
+def test_an_event_that_lasts_into_quiet_hours_ends_by_itself_and_none_follows():
+    events = rest(resting(), *[0.9] * 10, 0, 0, 0, *[0.9] * 10, at=NOON - 5)
+    assert [event.reason for event in events] == [None, "quiet"]
+
+
+@pytest.mark.usefixtures("_in_greenwich")
+def test_what_is_heard_in_quiet_hours_confirms_nothing_after_them():
+    assert rest(resting(confirm_seconds=2), 0.9, 0.9, 0.9, at=NOON + 3598) == []
+    assert len(rest(resting(confirm_seconds=2), 0.9, 0.9, 0.9, 0.9, at=NOON + 3598)) == 1

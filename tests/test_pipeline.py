@@ -1,6 +1,7 @@
 """The flow: what listen and analyse hand on, and that each closes what it feeds."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,13 @@ import pytest
 from monitor.buffer import RingBuffer
 from monitor.config import LabelConfig
 from monitor.events import Detector, rule_of
-from monitor.pipeline import Scorer, analyse, listen
+from monitor.pipeline import Scorer, analyse, listen, only
 from monitor.scoring import Response
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Window
 from monitor.watchlist import Watchlist
 from monitor.windows import Windows
+from tests.audio import scores_of
 
 RATE = 100
 LENGTH, HOP = 200, 100
@@ -160,3 +162,20 @@ def test_the_level_is_that_of_the_newest_hop():
     (scores,) = scorer.score([Window("mic", 0, samples, 2.0)], lambda _: frozenset())
     assert scores.level_dbfs == pytest.approx(-20.0, abs=0.01)
     assert status.level_dbfs == scores.level_dbfs
+
+
+def test_only_the_scores_of_what_a_source_listens_for_are_handed_on():
+    scores = replace(
+        scores_of(0.5)[0],
+        labels=("dog", "cat", "owl"),
+        values=np.array([0.1, 0.2, 0.3], np.float32),
+        alone=np.array([0.4, 0.5, 0.6], np.float32),
+        nearer=("a wolf", None, "a dove"),
+    )
+    some = only(scores, ("owl", "dog"))
+    assert some.labels == ("dog", "owl")
+    assert some.values.tolist() == pytest.approx([0.1, 0.3])
+    assert some.alone.tolist() == pytest.approx([0.4, 0.6])
+    assert some.nearer == ("a wolf", "a dove")
+    assert only(scores, ("dog", "cat", "owl")) is scores
+    assert only(scores, ()).values.shape == (0,)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from monitor.status import SourceStatus
@@ -51,6 +52,25 @@ def open_source(
     ConfigError
         If the password of a stream is not where it should be.
     """
+    blocks = _open(config, rate=rate, status=status, stop=stop, required=required)
+    yield from blocks if config.gain_db == 0 else amplified(blocks, config.gain_db)
+
+
+def amplified(blocks: Iterable[AudioBlock], gain_db: float) -> Iterator[AudioBlock]:
+    """Blocks, louder by so many dB; what would exceed full scale is cut off there."""
+    import numpy as np  # noqa: PLC0415 - not for `clap-monitor check`
+
+    factor = np.float32(10 ** (gain_db / 20))
+    for block in blocks:
+        samples = block.samples * factor
+        # What is no number stays what it is, and is seen.
+        np.clip(samples, -1, 1, out=samples, where=np.isfinite(samples))
+        yield replace(block, samples=samples)
+
+
+def _open(
+    config: SourceConfig, *, rate: int, status: SourceStatus, stop: threading.Event, required: bool
+) -> Iterator[AudioBlock]:
     # Imported here: a file needs no PortAudio, a microphone no FFmpeg.
     if config.kind == "file":
         from monitor.capture.media import media  # noqa: PLC0415

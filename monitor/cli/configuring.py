@@ -40,7 +40,7 @@ def check(
     for note in notes:
         print(f"{target}: warning: {note}", file=sys.stderr)
     enabled = sum(label.enabled for label in settings.labels)
-    print(f"{target}: good: {enabled} labels, {len(settings.sources)} sources, {len(notes)} warnings")
+    print(f"{target}: good: {enabled} labels, {len(settings.enabled_sources)} sources, {len(notes)} warnings")
 
 
 @app.command()

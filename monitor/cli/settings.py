@@ -37,4 +37,5 @@ def settings_from(
     if fast:
         hurried = (s if s.live else s.model_copy(update={"pace": "fast"}) for s in config.sources)
         config = config.model_copy(update={"sources": tuple(hurried)})
+    config = config.model_copy(update={"sources": config.enabled_sources})
     return config if web is None else serve_at(config, web)

@@ -91,6 +91,10 @@ def _mqtt(mqtt: MqttConfig) -> Iterator[str]:
 def _sources(config: Config) -> Iterator[str]:
     for index, source in enumerate(config.sources):
         key = f"sources[{index}]"
+        if source.labels is not None and not any(
+            label.enabled for label in config.labels if label.id in source.labels
+        ):
+            yield f"{key}.labels: none of them is enabled; nothing will be listened for there"
         yield from _login(key, source)
         if source.url is not None and re.search(
             r"(pass|token|secret|key)\w*=[^{&]", source.url, re.IGNORECASE

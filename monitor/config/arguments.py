@@ -38,7 +38,8 @@ def replace_labels(config: Config, sentences: Sequence[str]) -> Config:
     labels = tuple(
         LabelConfig(id=id_, name=text, prompts=(text,)) for id_, text in zip(ids, texts, strict=True)
     )
-    return config.model_copy(update={"labels": labels})
+    sources = tuple(source.model_copy(update={"labels": None}) for source in config.sources)
+    return config.model_copy(update={"labels": labels, "sources": sources})
 
 
 def replace_sources(config: Config, sources: Sequence[SourceConfig]) -> Config:

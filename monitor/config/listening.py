@@ -21,7 +21,7 @@ from pydantic import (
 from monitor.config import rules
 from monitor.config.address import ENCRYPTED, check_url
 from monitor.config.rules import fault
-from monitor.config.section import FilePath, Identifier, Prompt, Section, Title
+from monitor.config.section import FilePath, HoursOfDay, Identifier, Prompt, Section, Title
 
 KEYS_OF_KIND = {
     "microphone": ("device", "rate", "channel"),
@@ -134,6 +134,19 @@ class SourceConfig(Section):
         default=None, ge=1, le=64, description="Channel to listen to, from 1; unset: the mean of all."
     )
 
+    gain_db: float = Field(
+        default=0.0, ge=-60, le=60, description="Amplification, in dB; scores do not depend on it."
+    )
+    labels: Annotated[tuple[Identifier, ...], Field(strict=False)] | None = Field(
+        default=None, min_length=1, max_length=200, description="Ids of the labels to listen for; unset: all."
+    )
+    quiet_hours: Annotated[tuple[HoursOfDay, ...], Field(strict=False)] = Field(
+        default=(),
+        max_length=10,
+        description="Hours of the day, such as 22:00-07:00, in which no event starts.",
+    )
+    enabled: bool = Field(default=True, description="Whether to listen to it.")
+
     @property
     def live(self) -> bool:
         """Whether it is heard as it happens, waited for when it is away, and never ends."""
@@ -151,7 +164,7 @@ class SourceConfig(Section):
         if value is None and others.field_name == REQUIRED.get(kind):
             raise fault(f"is missing; a source of kind {kind} needs it")
         if value is not None and others.field_name not in keys:
-            raise fault(f"does not belong to kind {kind}, whose keys are name, kind, {', '.join(keys)}")
+            raise fault(f"does not belong to kind {kind}, whose own keys are {', '.join(keys)}")
         return value
 
     @field_validator("password_file", "password_env")

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationInfo,
     WrapValidator,
     field_validator,
+    model_validator,
 )
 
 from monitor.config import rules
@@ -309,3 +310,14 @@ class Config(Section):
     )
     recordings: FilePath = Field(default=Path("recordings"), description="Directory of the clips.")
     state: FilePath = Field(default=Path("state"), description="Directory of what is kept across restarts.")
+
+    @property
+    def enabled_sources(self) -> tuple[SourceConfig, ...]:
+        """What is listened to."""
+        return tuple(source for source in self.sources if source.enabled)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _knows_its_labels(cls, value: object, validate: Callable[[Any], Config]) -> Config:
+        validated: Config = rules.with_faults(value, validate, rules.unknown_labels(value, SOUNDS))
+        return validated

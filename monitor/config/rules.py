@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 import unicodedata
@@ -139,8 +140,8 @@ def check_secret(value: Any, others: ValidationInfo) -> Any:
 def repeated(items: object, key: str, what: str) -> Iterable[tuple[Place, str]]:
     """Faults of the items whose ``key`` an earlier one has, also among items that are not valid."""
     first: dict[str, int] = {}
-    for index, item in enumerate(items if isinstance(items, list | tuple) else ()):
-        value = item.get(key) if isinstance(item, dict) else getattr(item, key, None)
+    for index, item in enumerate(_items(items)):
+        value = _part(item, key)
         if isinstance(value, str) and first.setdefault(value, index) != index:
             yield (
                 (index, key),
@@ -151,12 +152,33 @@ def repeated(items: object, key: str, what: str) -> Iterable[tuple[Place, str]]:
 def readers_of_standard_input(sources: object) -> Iterable[tuple[Place, str]]:
     """Faults of the sources that would read what an earlier one reads."""
     first: int | None = None
-    for index, source in enumerate(sources if isinstance(sources, list | tuple) else ()):
-        kind = source.get("kind") if isinstance(source, dict) else getattr(source, "kind", None)
+    for index, source in enumerate(_items(sources)):
+        kind = _part(source, "kind")
         if kind == "pcm" and first is None:
             first = index
         elif kind == "pcm":
             yield (index, "kind"), f"sources[{first}] reads standard input already; only one source can"
+
+
+def unknown_labels(config: object, usual: Iterable[str]) -> Iterable[tuple[Place, str]]:
+    """Faults of sources that listen for labels that there are not; ``usual`` are those of the defaults."""
+    keys = config if isinstance(config, dict) else {}
+    labels = keys.get("labels")
+    known = [_part(label, "id") for label in _items(labels)] if labels is not None else list(usual)
+    for index, source in enumerate(_items(keys.get("sources"))):
+        for place, label in enumerate(_items(_part(source, "labels"))):
+            if isinstance(label, str) and label not in known:
+                close = difflib.get_close_matches(label, [each for each in known if isinstance(each, str)], 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                yield ("sources", index, "labels", place), f'"{label[:60]}" is the id of no label{hint}'
+
+
+def _items(value: object) -> Iterable[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _part(item: object, key: str) -> object:
+    return item.get(key) if isinstance(item, dict) else getattr(item, key, None)
 
 
 def with_faults(value: object, validate: Callable[[Any], Any], found: Iterable[tuple[Place, str]]) -> Any:

@@ -24,6 +24,8 @@ class Listening:
     silence_dbfs: float = -70.0
     armed: bool = True
     """Off: audio is captured, but nothing is scored."""
+    some: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Sources that listen for some labels only: their identifiers."""
     own: Mapping[tuple[str, str], LabelConfig] = field(default_factory=dict)
     """Labels as they are at a source where that differs, by source and identifier."""
 
@@ -59,7 +61,10 @@ class Listening:
 
     def at(self, source: str) -> tuple[LabelConfig, ...]:
         """Labels that are listened for at a source, each with the threshold that holds there."""
-        return tuple(self.label(source, label.id) for label in self.enabled)
+        wanted = self.some.get(source)
+        return tuple(
+            self.label(source, label.id) for label in self.enabled if wanted is None or label.id in wanted
+        )
 
 
 def listening_of(config: Config, overrides: Overrides) -> tuple[Listening, list[str]]:
@@ -90,6 +95,7 @@ def listening_of(config: Config, overrides: Overrides) -> tuple[Listening, list[
         background=config.background,
         silence_dbfs=config.silence_dbfs,
         armed=overrides.armed,
+        some={source.name: source.labels for source in config.sources if source.labels is not None},
         own=own,
     )
     return listening, unfit

@@ -28,7 +28,7 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
         config = Config() if path is None else load(path)
         read_password(config.mqtt)
         check_alerts(config)
-        for source in config.sources:
+        for source in config.enabled_sources:
             if source.kind == "stream":
                 read_address(source)
     except ConfigError as error:
@@ -39,11 +39,11 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
         yield warning("the rest", "was not looked at", "mend the configuration first")
         return
     yield from configuration(path, config)
-    if any(source.kind == "microphone" for source in config.sources):
+    if any(source.kind == "microphone" for source in config.enabled_sources):
         yield machine.permissions()
     from monitor.doctor import listening  # noqa: PLC0415
 
-    for source in config.sources:
+    for source in config.enabled_sources:
         yield from listening.source(source, seconds=listen_seconds, silence_dbfs=config.silence_dbfs)
     from monitor.doctor import hearing  # noqa: PLC0415
 
@@ -63,6 +63,9 @@ def configuration(path: Path | None, config: Config) -> Iterator[Finding]:
 
     name = "the defaults, for no file was given" if path is None else f"{path.absolute()}"
     enabled = sum(label.enabled for label in config.labels)
+    if not config.enabled_sources:
+        yield failure("configuration", f"{name}: no source is enabled", Code.CONFIGURATION, "enable one")
+        return
     if not enabled:
         yield failure("configuration", f"{name}: no label is enabled", Code.CONFIGURATION, "enable one")
         return
@@ -71,6 +74,6 @@ def configuration(path: Path | None, config: Config) -> Iterator[Finding]:
         notes = warnings(config, window_seconds=window)
     except (ModelError, ConfigError):  # the model has a line of its own
         notes = []
-    yield good("configuration", f"{name}: {enabled} labels, {len(config.sources)} sources")
+    yield good("configuration", f"{name}: {enabled} labels, {len(config.enabled_sources)} sources")
     for note in notes:
         yield warning("configuration", note)

@@ -38,7 +38,7 @@ def model(config: Config) -> Iterator[Finding]:
     rate = clap.geometry.rate
     window = sounds(length, rate)[1:2]
     seconds = _time_of(lambda: clap.embed_audio(window))
-    yield speed(seconds, hop_seconds=hop / rate, sources=len(config.sources))
+    yield speed(seconds, hop_seconds=hop / rate, sources=len(config.enabled_sources))
 
 
 def speed(window_seconds: float, *, hop_seconds: float, sources: int) -> Finding:

@@ -29,6 +29,14 @@ def test_a_file_is_opened(tmp_path):
     assert (block.samples * 32768).tolist() == audio[:, 1].tolist()
 
 
+def test_a_gain_makes_louder_up_to_full_scale_and_leaves_what_is_no_number(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([0.01, -0.01, 0.5, np.nan, np.inf]), RATE, subtype="FLOAT")
+    (block,) = opened(kind="file", path=tmp_path / "a.wav", pace="fast", gain_db=20)
+    assert block.samples[:3].tolist() == pytest.approx([0.1, -0.1, 1.0])
+    assert np.isnan(block.samples[3])
+    assert np.isinf(block.samples[4])
+
+
 def test_standard_input_is_opened(monkeypatch, tmp_path):
     path = tmp_path / "raw"
     path.write_bytes(np.array([1, 2, 3, 4], "<i2").tobytes())

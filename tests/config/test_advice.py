@@ -32,6 +32,14 @@ def test_a_secret_in_an_address_and_a_user_without_a_password_are_mentioned_and_
     assert advice(sources=(camera,)) == []
 
 
+def test_a_source_for_whose_labels_nobody_listens_is_mentioned():
+    labels = (label("dog", "a dog barking"), label("cat", "a cat", enabled=False))
+    source = SourceConfig(name="a", kind="microphone", labels=("cat",))
+    assert advice(*labels, sources=(source,)) == [
+        "sources[0].labels: none of them is enabled; nothing will be listened for there"
+    ]
+
+
 def test_the_defaults_need_no_advice():
     assert warnings(Config(), window_seconds=5.0) == []
 

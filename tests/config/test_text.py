@@ -84,9 +84,8 @@ mqtt:
         "monitor.yaml:8: sources[1].rate: is missing; a source of kind pcm needs it",
         "monitor.yaml:9: sources[2].kind: sources[1] reads standard input already; only one source can",
         (
-            "monitor.yaml:9: sources[2].device: does not belong to kind pcm, whose keys are name, "
-            "kind, rate, format, "
-            "channels, channel"
+            "monitor.yaml:9: sources[2].device: does not belong to kind pcm, whose own keys are "
+            "rate, format, channels, channel"
         ),
         "monitor.yaml:12: labels[0].prompts: is empty; give at least one",
         'monitor.yaml:13: labels[1].id: "dog" is the id of labels[0] already; choose another',
@@ -248,6 +247,14 @@ mqtt:
             ("2: sources[0].channel: 2 is more than channels (1)"),
         ),
         (
+            "sources:\n- name: a\n  kind: microphone\n  labels:\n  - baby_cry\n  - dog_barks",
+            '6: sources[0].labels[1]: "dog_barks" is the id of no label; did you mean dog_bark?',
+        ),
+        (
+            "sources:\n- {name: a, kind: microphone, labels: [dog]}\nlabels: [{id: cat, prompts: [a cat]}]",
+            '2: sources[0].labels[0]: "dog" is the id of no label',
+        ),
+        (
             "sources:\n- {name: a, kind: stream}",
             "2: sources[0].url: is missing; a source of kind stream needs it",
         ),
@@ -279,7 +286,7 @@ mqtt:
         ),
         (
             "sources:\n- {name: a, kind: file, path: a.wav, url: 'http://camera/1'}",
-            "2: sources[0].url: does not belong to kind file, whose keys are name, kind, path, pace, channel",
+            "2: sources[0].url: does not belong to kind file, whose own keys are path, pace, channel",
         ),
         (
             "sources:\n- {name: a}",
