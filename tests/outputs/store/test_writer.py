@@ -1,0 +1,229 @@
+"""Writing: nobody waits for the disk, nothing is lost while it is full, and limits hold."""
+
+import contextlib
+import math
+import sqlite3
+import subprocess
+import time
+from concurrent.futures import wait
+from contextlib import closing, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from monitor.config import StoreConfig
+from monitor.outputs.store import EventFilter, History, StoreError, writer
+from monitor.outputs.store.retention import Retention
+from monitor.outputs.store.schema import open_for_writing
+from tests.broker import eventually
+from tests.outputs.store.happenings import NOON, event, kept, miss, storing, window
+
+DAY = 86_400
+
+
+@contextmanager
+def small_disk(place, size="2m"):
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def fill(place):
+    """Leave not a byte."""
+    filler = place / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tmp_path, caplog):
+    with small_disk(tmp_path / "small") as place:
+        path = place / "history.sqlite"
+        history = History(path)
+        with storing(path, retry_seconds=0.05) as store:
+            store.event(event(NOON, ident="BEFORE"))
+            eventually(lambda: store.waiting == 0)
+            filler = fill(place)
+            ids = [f"FULL{i:04d}" for i in range(2000)]
+            for i, ident in enumerate(ids):
+                store.event(event(NOON + 1 + i, ident=ident))
+            eventually(lambda: store.trouble is not None)
+            assert "full" in store.trouble
+            assert store.waiting > 0
+            with pytest.raises(StoreError, match="full"):
+                raise store.review("BEFORE", "right").exception(30)
+            assert [e.id for e in history.events(EventFilter(until=NOON + 1)).rows] == ["BEFORE"]
+            filler.unlink()
+            eventually(lambda: store.trouble is None and store.waiting == 0)
+            assert store.dropped == 0
+            assert store.review("BEFORE", "right").result(30)
+        assert {history.event(ident).id for ident in ids} == set(ids)
+        history.close()
+    assert caplog.text.count("what happens is kept in memory only") == 1
+    assert caplog.text.count("can be used again") == 1
+
+
+def test_a_disk_that_is_full_from_the_beginning_stops_nothing(full_disk):
+    with storing(full_disk / "state" / "history.sqlite", retry_seconds=0.05) as store:
+        store.event(event(ident="ONE"))
+        eventually(lambda: store.trouble is not None)
+        (full_disk / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,size=2m", full_disk], check=True)
+        eventually(lambda: store.waiting == 0)
+    history = History(full_disk / "state" / "history.sqlite")
+    assert history.event("ONE").reason == "quiet"
+    history.close()
+
+
+def test_what_had_to_wait_for_the_disk_is_late(path, monkeypatch):
+    monkeypatch.setattr(writer, "LATE_SECONDS", -1.0)
+    assert kept(path, event(ident="ONE")).event("ONE").late
+    monkeypatch.undo()
+    assert not kept(path, event(ident="TWO")).event("TWO").late
+
+
+def test_when_too_much_waits_the_oldest_makes_room_and_is_counted(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = writer.Store(tmp_path / "file" / "history.sqlite", StoreConfig(), rate=4)
+    for i in range(writer.IN_MEMORY + 10):
+        store.event(event(NOON + i))
+    assert store.dropped == 10
+    store.close()
+    store.run()
+    assert store.trouble == "cannot be used: File exists"
+    assert store.waiting == writer.IN_MEMORY + 1  # and that events of an earlier run are over
+
+
+def test_another_process_that_writes_is_waited_for(path):
+    kept(path, event(ident="ONE"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, storing(path) as store:
+        other.execute("BEGIN IMMEDIATE")
+        store.event(event(ident="TWO"))
+        other.execute("COMMIT")
+        eventually(lambda: store.waiting == 0)
+    assert store.trouble is None
+    assert History(path).event("TWO") is not None
+
+
+def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
+    with storing(path) as store:
+        store.event(replace(event(ident="BAD"), peak=math.nan))
+        store.event(event(ident="GOOD"))
+    assert store.refused == 1
+    assert [each.id for each in History(path).events().rows] == ["GOOD"]
+    assert "store: refused: NOT NULL" in caplog.text
+
+
+def test_who_asks_after_the_end_is_told(path):
+    with storing(path) as store:
+        pass
+    assert isinstance(store.review("ONE", "right").exception(30), StoreError)
+
+
+def test_who_goes_away_while_waiting_disturbs_nobody(path):
+    kept(path, event(ident="ONE"))
+    with storing(path) as store:
+        asks = [store.review("ONE", "right") for _ in range(50)]
+        for ask in asks:
+            ask.cancel()
+        wait(asks, 30)
+        assert store.review("ONE", "wrong").result(30)
+    assert History(path).event("ONE").review == "wrong"
+
+
+def test_too_many_who_wait_are_sent_away(path):
+    store = writer.Store(path, StoreConfig(), rate=4)
+    asks = [store.review("ONE", "right") for _ in range(writer.ASKS + 1)]
+    assert str(asks[-1].exception(1)) == "too many wait"
+    store.close()
+    store.run()
+    assert [ask.result(1) for ask in asks[:-1]] == [False] * writer.ASKS
+
+
+def test_a_minute_that_two_runs_share_is_one(path):
+    kept(path, window(NOON + 1, 0.9, 0.1, level_dbfs=-50.0))
+    history = kept(path, window(NOON + 30, 0.2, 0.4, level_dbfs=-20.0))
+    day = history.day(NOON, NOON + 60)
+    assert [lane.peaks for lane in day.lanes] == [(0.4,), (0.9,)]
+    assert day.levels == {"mic": (-20.0,)}
+
+
+class TestClipsFound:
+    """What is on the shelf at the beginning, and what the events say, are brought together."""
+
+    def events_with(self, path, *found):
+        with storing(path) as store:
+            store.clips(found)
+        return {each.id: (each.clip, each.fate) for each in History(path).events().rows}
+
+    def test_a_clip_whose_event_does_not_know_of_it_is_linked(self, path):
+        kept(path, event(ident="ONE"))
+        assert self.events_with(path, ("a.flac", "ONE", event(ident="ONE"))) == {"ONE": ("a.flac", "kept")}
+
+    def test_a_clip_that_is_gone_is_no_longer_linked(self, path):
+        with storing(path) as store:
+            store.event(event(ident="ONE"))
+            store.clip("ONE", "a.flac", "kept")
+        assert self.events_with(path) == {"ONE": (None, "gone")}
+
+    def test_an_event_that_was_never_written_comes_back_from_beside_its_clip(self, path):
+        assert self.events_with(path, ("a.flac", "ONE", event(ident="ONE"))) == {"ONE": ("a.flac", "kept")}
+        assert History(path).event("ONE").late
+
+    def test_a_clip_of_which_nothing_is_known_stops_nothing(self, path):
+        assert self.events_with(path, ("a.flac", "ONE", None), ("b.flac", "TWO", event(ident="OTHER"))) == {}
+
+
+class TestRetention:
+    def kept_after(self, path, **limits):
+        retention = Retention(StoreConfig(**limits), now=lambda: NOON)
+        with closing(open_for_writing(path)) as connection:
+            retention.apply(connection)
+        return History(path)
+
+    def test_what_is_too_old_goes_each_kind_by_its_own_age(self, path):
+        for days in (1, 5, 20):
+            at = NOON - days * DAY
+            kept(path, event(at, ident=f"E{days}"), miss(at), window(at, 0.5))
+        history = self.kept_after(path, keep_days=10, keep_misses_days=2, keep_minutes_days=6)
+        assert [each.id for each in history.events().rows] == ["E1", "E5"]
+        assert [each.at for each in history.misses().rows] == [NOON - DAY]
+        with closing(sqlite3.connect(path)) as connection:
+            minutes = connection.execute("SELECT minute FROM minutes ORDER BY 1").fetchall()
+        assert minutes == [((NOON - 5 * DAY) // 60,), ((NOON - DAY) // 60,)]
+
+    def test_an_event_stays_as_long_as_its_clip(self, path):
+        old = NOON - 99 * DAY
+        with storing(path) as store:
+            store.event(event(old, ident="WITH"))
+            store.event(event(old, ident="WITHOUT"))
+            store.clip("WITH", "a.flac", "kept")
+        assert [e.id for e in self.kept_after(path, keep_days=1).events().rows] == ["WITH"]
+
+    def test_beyond_its_size_near_misses_go_first_and_events_last(self, path, caplog):
+        kept(
+            path,
+            *(event(NOON - i, ident=f"E{i}") for i in range(6000)),
+            *(miss(NOON - 1 - i) for i in range(2000)),
+        )
+        before = path.stat().st_size
+        history = self.kept_after(path, max_megabytes=1)
+        assert history.misses().rows == ()
+        assert history.event("E0") is not None
+        assert history.event("E5999") is None
+        assert path.stat().st_size < before
+        assert "oldest near misses deleted: more than 1 MB" in caplog.text
+
+    def test_counts_forget_what_was_deleted(self, path):
+        kept(path, event(NOON - 9 * DAY), event(NOON))
+        history = self.kept_after(path, keep_days=1)
+        assert [each.events for each in history.counts(0, NOON + DAY)] == [1]
+
+    def test_it_is_applied_by_the_writer_at_its_start(self, path):
+        kept(path, event(time.time() - 9 * DAY, ident="OLD"), event(time.time(), ident="NEW"))
+        history = kept(path, config=StoreConfig(keep_days=1))
+        assert [each.id for each in history.events().rows] == ["NEW"]
