@@ -1,6 +1,7 @@
 """Writing: nobody waits for the disk, nothing is lost while it is full, and limits hold."""
 
 import contextlib
+import logging
 import math
 import sqlite3
 import subprocess
@@ -41,6 +42,7 @@ def fill(place):
 
 
 def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     with small_disk(tmp_path / "small") as place:
         path = place / "history.sqlite"
         history = History(path)

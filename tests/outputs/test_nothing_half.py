@@ -1,0 +1,109 @@
+"""A process killed fifty times while it writes clips and the store: nothing is ever half there."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+
+import pytest
+import soundfile
+
+from monitor.config import ClipsConfig
+from monitor.outputs.clips import Shelf
+from monitor.outputs.store import FILE, History
+from tests.outputs.clips.sounds import RATE
+from tests.outputs.clips.test_picture import read as read_png
+from tests.outputs.keeper import SECONDS
+from tests.outputs.store.happenings import storing
+
+KILLS = 50
+
+
+class Keeper:
+    """The process of `keeper`, and what its lives say."""
+
+    def __init__(self, directory):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.outputs.keeper", str(directory)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def live_and_die(self, seconds):
+        """Let one live, kill it some time after it has kept something; return what it surely kept."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        _, pid = self._process.stdout.readline().split()
+        kept, killer = [], None
+        for line in self._process.stdout:
+            if line == "over\n":
+                break
+            kept.append(line.split()[1])
+            if killer is None:
+                killer = threading.Timer(seconds, os.kill, (int(pid), signal.SIGKILL))
+                killer.start()
+        assert killer is not None, self._process.stderr.read()
+        killer.join()
+        return kept
+
+    def end(self):
+        """Return what went wrong in any life."""
+        return self._process.communicate()[1]
+
+
+def whole(directory, path):
+    """Read everything of a clip; what cannot be read raises."""
+    samples, rate = soundfile.read(directory / path)
+    assert (rate, len(samples)) == (RATE, SECONDS * RATE)
+    read_png((directory / path).with_suffix(".png").read_bytes())
+    return json.loads((directory / path).with_suffix(".json").read_text())["event"]["id"]
+
+
+@pytest.fixture
+def keeper(tmp_path):
+    keeper = Keeper(tmp_path)
+    yield keeper
+    keeper.end()
+
+
+def test_after_every_kill_the_file_is_sound_and_every_clip_is_whole_and_belongs_to_its_event(
+    tmp_path, keeper
+):
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    history = History(tmp_path / FILE)
+    shelf = Shelf(recordings, ClipsConfig(max_megabytes=20, free_megabytes=1, keep_per_label=1))
+    chance, looked_at = random.Random(7), set()
+    half = 0
+    for _ in range(KILLS):
+        kept = keeper.live_and_die(chance.uniform(0, 0.15))
+        with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert [ident for ident in kept if history.event(ident) is None] == []
+
+        left = {file.with_suffix("").name for file in recordings.glob("*/*")}
+        half += len(left - {file.with_suffix("").name for file in recordings.glob("*/*.flac")})
+        shelf.look_through()
+        clips = {clip.path: clip.event_id for clip in shelf.clips}
+        stems = {file.with_suffix("").name for file in recordings.glob("*/*")}
+        assert stems == {path.split("/")[1].removesuffix(".flac") for path in clips}
+        for path in clips.keys() - looked_at:
+            assert whole(recordings, path) == clips[path]
+        looked_at |= clips.keys()
+
+        with storing(tmp_path / FILE) as store:
+            store.clips(list(shelf.told()))
+        with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+            told = dict(connection.execute("SELECT clip, id FROM events WHERE clip IS NOT NULL").fetchall())
+            open_ones = connection.execute("SELECT id FROM events WHERE ended_at IS NULL AND reason IS NULL")
+            assert open_ones.fetchall() == []
+        assert told == clips
+    assert keeper.end() == ""
+    history.close()
+    assert len(looked_at) >= KILLS
+    assert half > 0, "no kill came while a clip was being written: it was not tried"
+    assert not list(tmp_path.glob("*.broken.*"))
