@@ -106,7 +106,8 @@ def _wrong_kind(each: ErrorDetails, shown: str, model: type[BaseModel], node: No
     if wished == "text" and isinstance(value, dict):
         return "is a mapping, not text; put text that holds a colon in quotes"
     if wished == "text" and not isinstance(value, list) and node is not None:
-        return f'{shown} is {_kind_of(value)}, not text; put it in quotes: "{node.text}"'
+        written = "" if each["loc"][-1] in _NOT_REPEATED else f': "{_shortened(node.text or "")}"'
+        return f"{shown} is {_kind_of(value)}, not text; put it in quotes{written}"
     if wished == "a list" and isinstance(value, str):
         again = "" if each["loc"][-1] in _NOT_REPEATED else f"[{shown}], or "
         return f"{shown} is text, not a list; write {again}one per line after a dash (-)"

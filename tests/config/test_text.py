@@ -514,3 +514,10 @@ def is_loaded_or_refused_plainly(path):
 def test_a_place_is_written_as_people_write_it():
     assert key_path(("labels", 2, "threshold")) == "labels[2].threshold"
     assert key_path(("a\nb",)) == "a?b"
+
+
+@pytest.mark.parametrize("key", ["password_env", "password_file", "username"])
+def test_a_secret_that_is_a_number_is_not_repeated_either(tmp_path, key):
+    (found,) = [line for line in faults(tmp_path, f"mqtt:\n  {key}: 271828") if key in line]
+    assert "put it in quotes" in found
+    assert "271828" not in found

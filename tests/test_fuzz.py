@@ -1,0 +1,202 @@
+"""Whatever comes in - samples, configurations - nothing crashes, nothing hangs, and the reason is clear."""
+
+import io
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.buffer import RingBuffer
+from monitor.capture.pcm import WIDTH, pcm
+from monitor.config import Config, LabelConfig, example, load
+from monitor.events import Detector, rule_of
+from monitor.hearing import prepare
+from monitor.pipeline import Scorer, analyse, listen
+from monitor.status import SourceStatus
+from monitor.types import ConfigError
+from monitor.windows import Windows
+from tests.commands import ROOT, clap_monitor
+
+SLOW = settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
+)
+FAST = settings(SLOW, max_examples=200)
+
+LABEL = LabelConfig(id="dog", prompts=("a dog barking",))
+
+
+@pytest.fixture(scope="module")
+def hearing(tmp_path_factory):
+    place = tmp_path_factory.mktemp("fuzz")
+    return prepare(Config(labels=(LABEL,), state=place / "state", recordings=place / "recordings"))
+
+
+def hear(hearing, data, format_, rate):
+    """Send raw bytes through the whole flow; return the status, scores and events."""
+    status, scores, events = SourceStatus("in"), [], []
+    buffer = RingBuffer(60 * hearing.rate, hearing.rate, lossless=True)
+    stop = threading.Event()
+    blocks = pcm(
+        "in", io.BytesIO(data), input_rate=rate, format=format_, channels=1, channel=None,
+        rate=hearing.rate, status=status, stop=stop,
+    )  # fmt: skip
+    thread = threading.Thread(target=listen, args=(blocks, buffer, status))
+    thread.start()
+    scorer = Scorer(
+        hearing.model.embed_audio, hearing.watchlist, hearing.response, status={"in": status},
+        rate=hearing.rate, hop=hearing.hop, silence_dbfs=-70.0,
+    )  # fmt: skip
+    windows = Windows({"in": buffer}, {"in": status}, length=hearing.length, hop=hearing.hop, stop=stop)
+    rules = [rule_of(LABEL, rate=hearing.rate, hop=hearing.hop)]
+    analyse(windows, scorer, Detector(rules), on_scores=scores.append, on_event=events.append)
+    thread.join()
+    return status, scores, events
+
+
+def in_order(hearing, status, scores, events):
+    assert status.captured == 0 or len(scores) == max(
+        0, (status.captured - hearing.length) // hearing.hop + 1
+    )
+    assert status.scored + sum(status.gated.values()) == len(scores)
+    for each in scores:
+        assert np.isfinite(each.values).all()
+        assert ((each.values >= 0) & (each.values <= 1)).all()
+        assert not np.isnan(each.level_dbfs)
+    assert sum(event.stop is None for event in events) == sum(event.stop is not None for event in events)
+
+
+WORDS = st.one_of(
+    st.binary(min_size=1, max_size=64),
+    st.sampled_from(
+        [
+            np.float32(value).tobytes()
+            for value in (np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e19, 1e-45, 0.0, 1.0, -1.0, 2.0)
+        ]
+    ),
+)
+
+
+@SLOW
+@given(
+    parts=st.lists(st.tuples(WORDS, st.integers(1, 60_000)), min_size=1, max_size=6),
+    format_=st.sampled_from(sorted(WIDTH)),
+)
+def test_any_bytes_as_samples_are_scored_or_gated_and_always_accounted_for(hearing, parts, format_):
+    data = b"".join(word * count for word, count in parts)[:1_000_000] + bytes(WIDTH[format_])
+    in_order(hearing, *hear(hearing, data, format_, 32_000))
+
+
+@pytest.mark.parametrize("format_", sorted(WIDTH))
+def test_noise_out_of_random_bytes_is_heard_in_every_format(hearing, format_):
+    data = np.random.default_rng(1).bytes(WIDTH[format_] * 32_000 * 5)
+    status, scores, events = hear(hearing, data, format_, 32_000)
+    in_order(hearing, status, scores, events)
+    assert len(scores) > 1
+
+
+def test_random_bytes_through_the_whole_program_end_well(tmp_path):
+    data = np.random.default_rng(2).bytes(4 * 48_000 * 4)
+    done = clap_monitor(
+        "run", "--source", "-", "--rate", "48000", "--format", "f32le", "--label", "a dog barking", "--fast",
+        cwd=tmp_path, stdin=data,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+
+
+TEXTS = [example(), (ROOT / "config/demo.yaml").read_text()]
+LINES = [line for text in TEXTS for line in text.splitlines(keepends=True)]
+BITS = st.one_of(
+    st.sampled_from(LINES),
+    st.sampled_from(
+        [*"[]{}'\"|>%#~\t\\\0\ufeff\u2028", "&a ", "*a", "<<: *a", "- ", ": ", "---\n", "...\n", "9" * 400,
+         "-1e999", ".nan", "0x1F", "!!python/object/apply:os.system [id]"]
+    ),
+    st.text(max_size=8),
+)  # fmt: skip
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 20_000), st.integers(0, 60), BITS), min_size=1, max_size=5
+)  # where, how much is cut out there, and what is put in its place
+
+
+def plainly(path):
+    """Load it, or be told in one line for each fault where it is; and nothing else."""
+    try:
+        load(path)
+    except ConfigError as error:
+        for line in str(error).split("\n"):
+            assert line.startswith(f"{path}:")
+            assert line.isprintable()
+
+
+@FAST
+@given(text=st.sampled_from(TEXTS), changes=CHANGES)
+def test_a_configuration_that_is_changed_anywhere_is_good_or_refused_in_plain_lines(
+    tmp_path_factory, text, changes
+):
+    for where, cut, bit in changes:
+        at = where % (len(text) + 1)
+        text = text[:at] + bit + text[at + cut :]
+    path = tmp_path_factory.getbasetemp() / "changed.yaml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    plainly(path)
+
+
+@FAST
+@given(
+    text=st.sampled_from(TEXTS),
+    changes=st.lists(st.tuples(st.integers(0, 20_000), st.binary(max_size=4)), max_size=5),
+)
+def test_a_configuration_with_stray_bytes_is_good_or_refused_in_plain_lines(tmp_path_factory, text, changes):
+    content = text.encode()
+    for where, stray in changes:
+        at = where % (len(content) + 1)
+        content = content[:at] + stray + content[at + len(stray) :]
+    path = tmp_path_factory.getbasetemp() / "stray.yaml"
+    path.write_bytes(content)
+    plainly(path)
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (BOMB.encode(), "more than"),
+        (b"labels: " + b"[" * 100_000, "deep"),
+        (b"labels: " + b"{a: " * 50_000, "deep"),
+        (b"- " * 100_000, "deep"),
+        (b"a: &a [*a]\n", "the alias (*) has no anchor"),
+        (b"node: home\n" * 30_000, "larger than 256 KiB"),
+        (b"x" * 10_000_000, "larger than 256 KiB"),
+        (b"\x7fELF\x02\x01\x01" + bytes(200), ""),
+        (b"\xff\xfe" + "node: home\n".encode("utf-16-le"), "not UTF-8"),
+        ("node: k\u00fcche\n".encode("latin-1"), "0xfc is not UTF-8"),
+        (b"node: !!python/object/apply:os.system ['touch /tmp/owned']\n", "tag"),
+        (b"".join(b"k%d: 1\n" % i for i in range(3000)), "unknown key"),
+        (b"node: " + b"9" * 200_000, "is a number, not text"),
+    ],
+    ids=[
+        "bomb", "lists", "maps", "dashes", "itself", "repeated", "huge", "binary", "utf-16", "latin-1",
+        "python", "keys", "digits",
+    ],
+)  # fmt: skip
+def test_a_malicious_configuration_is_refused_by_the_program_with_exit_code_78(tmp_path, content, words):
+    (tmp_path / "evil.yaml").write_bytes(content)
+    done = clap_monitor("check", "evil.yaml", cwd=tmp_path)
+    assert done.returncode == 78
+    assert "Traceback" not in done.stderr
+    assert words in done.stdout + done.stderr
+    assert max(map(len, (done.stdout + done.stderr).splitlines())) < 1000
