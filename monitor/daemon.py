@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor import systemd
 from monitor.ambience import read_ambiences, write_ambiences
@@ -31,15 +32,19 @@ from monitor.outputs.live import Live
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import health_payload
+from monitor.outputs.watching import Watching
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.preflight import check_reload
-from monitor.snapshot import snapshot
+from monitor.snapshot import outputs_of, snapshot
 from monitor.status import Health, SourceStatus, one_line
+from monitor.tally import Tally
 from monitor.threads import ThreadGroup
 from monitor.types import Event, MonitorError, NearMiss, Scores, UndeliveredError
 from monitor.windows import Windows
 
 if TYPE_CHECKING:  # the extra `web` is needed only by whoever serves the page
+    from monitor.outputs.exporter import Exporter
+    from monitor.outputs.metrics import Metrics
     from monitor.outputs.web import Web
 
 log = logging.getLogger(__name__)
@@ -123,9 +128,13 @@ class Daemon:
         self._reload_wanted = False
         self._events = 0
         self._requests: Outbox[Callable[[], None]] = Outbox(lambda request: request(), REQUESTS)
-        self._socket = ControlSocket(config.state, {"status": self._say_status, "reload": self._say_reload})
+        self._socket = ControlSocket(
+            config.state,
+            {"status": self._say_status, "reload": self._say_reload, "watch": self._say_watch},
+        )
         password = read_password(config.mqtt)
         self.web = self._make_web() if config.web.enabled else None
+        self.exporter = self._make_exporter() if config.metrics.enabled else None
         with loading("the model"):
             self.hearing = hearing = prepare(config)
         self.control.begin(hearing.watch, hearing.watchlist)
@@ -151,15 +160,19 @@ class Daemon:
         self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
         self.keeping = self._make_keeping()
         self._alerts = Alerts(config, hearing.model.name)
-        self._live = Live(self._buffers, hearing.model.geometry) if self.web is not None else None
+        self._live = Live(self._buffers, hearing.model.geometry)
+        self._watching = Watching(self._live, self.snapshot)
         self._healths: dict[str, Health] = {}
-        if self.web is not None and self._live is not None:
+        self._tally = Tally()
+        self._metrics = self._make_metrics() if self.web is not None or self.exporter is not None else None
+        if self.web is not None:
             self.web.show(
                 node=config.node,
                 model=hearing.model.name,
                 live=self._live,
                 status=self._status_now,
                 hello=self._hello,
+                metrics=self._metrics_text,
             )
 
     def run(
@@ -237,9 +250,11 @@ class Daemon:
             threads.start("mqtt", self._mqtt.run)
         for name, run in self._alerts.threads():
             threads.start(name, run)
-        if self._live is not None and self.web is not None:
-            threads.start("live", self._live.run)
+        threads.start("live", self._live.run)
+        if self.web is not None:
             threads.start("web", self.web.run)
+        if self.exporter is not None:
+            threads.start("metrics", self.exporter.run)
         for source in self._config.sources:
             blocks = open_source(
                 source,
@@ -280,9 +295,11 @@ class Daemon:
         if self._mqtt is not None:
             self._mqtt.close()
         self._alerts.close()
-        if self._live is not None and self.web is not None:
-            self._live.close()
+        self._live.close()
+        if self.web is not None:
             self.web.close()
+        if self.exporter is not None:
+            self.exporter.close()
 
     def _take_change(self) -> None:
         """Listen for something else, if that is wanted; between two windows, so no window is lost."""
@@ -327,21 +344,21 @@ class Daemon:
         if self._mqtt is not None:
             self._mqtt.put(event)
         self._alerts.put(event, label)
-        if self._live is not None:
-            self._live.event(event)
+        self._tally.event(event)
+        self._live.event(event)
 
     def _hand_on_scores(self, scores: Scores) -> None:
         self._on_scores(scores)
         if self._mqtt is not None:
             self._mqtt.level(scores.source, scores.level_dbfs)
         self.keeping.scores(scores)
-        if self._live is not None:
-            self._live.scores(scores)
+        self._tally.scores(scores)
+        self._live.scores(scores)
 
     def _hand_on_miss(self, miss: NearMiss) -> None:
         self.keeping.miss(miss)
-        if self._live is not None:
-            self._live.miss(miss)
+        self._tally.miss(miss)
+        self._live.miss(miss)
 
     def _watch(self, dead_man: DeadMan) -> HangError | None:
         """Sleep on `stop`; once a second tell systemd and the broker how it goes; return what hangs."""
@@ -366,9 +383,9 @@ class Daemon:
                 for name, health in healths.items():
                     self._mqtt.source(name, online=liveness.hears(name))
                     self._mqtt.health(name, health)
-            self._alerts.problems(self._problems(healths))
-            if self._live is not None:
-                self._live.health(self._status_now())
+            if self._alerts.notifiers:
+                self._alerts.problems(self.snapshot()["problems"])
+            self._live.health(self._status_now())
             factor = self.summary().real_time_factor
             line = one_line(list(self.status.values()), len(self._listening.enabled), factor)
             if not self._listening.armed:
@@ -381,14 +398,7 @@ class Daemon:
         dead_man.is_well()
         return hung
 
-    def _problems(self, healths: Mapping[str, Health]) -> dict[str, str]:
-        """Return what keeps the monitor from its work, for people."""
-        wrong = {name: f"hears nothing: {health.deaf}" for name, health in healths.items() if health.deaf}
-        if self._mqtt is not None and not self._mqtt.connected:
-            wrong["broker"] = f"is not told: {self._mqtt.trouble or 'not reached yet'}"
-        return wrong
-
-    def snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> dict[str, Any]:
         """Everything that is known of this run, ready for JSON; from any thread."""
         done = self.summary()
         return snapshot(
@@ -398,15 +408,25 @@ class Daemon:
             sources=self.status,
             healths=self._healths,
             mqtt=self._mqtt,
-            totals={
+            tally=self._tally,
+            others={
                 "real_time_factor": round(done.real_time_factor, 4),
                 "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
                 "events": done.events,
+                **outputs_of(self.keeping, alerts=self._alerts, directories=self._directories()),
             },
         )
 
+    def _directories(self) -> dict[str, Path]:
+        """Return where something is kept."""
+        clips = {"recordings": self._config.recordings} if self._config.clips.enabled else {}
+        return {"state": self._config.state, **clips}
+
     def _say_status(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield self.snapshot()
+
+    def _say_watch(self, request: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+        return self._watching.answer(request)
 
     def _say_reload(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield asdict(self.control.reload())
@@ -470,6 +490,24 @@ class Daemon:
         from monitor.outputs.web import Web  # noqa: PLC0415 - the extra `web`
 
         return Web(self._config.web, read_token(self._config.web))
+
+    def _make_exporter(self) -> Exporter:
+        """Bind the port first, as for the page."""
+        from monitor.outputs.exporter import Exporter  # noqa: PLC0415
+        from monitor.outputs.metrics import CONTENT_TYPE  # noqa: PLC0415 - the extra `metrics`
+
+        host, port = self._config.metrics.host, self._config.metrics.port
+        return Exporter(host, port, self._metrics_text, CONTENT_TYPE)
+
+    def _make_metrics(self) -> Metrics:
+        from monitor.outputs.metrics import Metrics  # noqa: PLC0415 - the extras `metrics` and `web`
+
+        latency = None if self._mqtt is None else self._mqtt.latency
+        return Metrics(self.snapshot, self._tally, stages=self._scorer.stages, latency=latency)
+
+    def _metrics_text(self) -> bytes:
+        assert self._metrics is not None  # noqa: S101 - it is made before anything is served
+        return self._metrics.text()
 
     def _make_buffers(self) -> dict[str, RingBuffer]:
         changed = threading.Condition()

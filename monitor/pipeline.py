@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from monitor import level, scoring
 from monitor.buffer import RingBuffer
 from monitor.events import Detector
+from monitor.histogram import Histogram
 from monitor.scoring import Ambience, Response
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Break, Embeddings, Event, NearMiss, Scores, Window
@@ -84,6 +85,9 @@ def only(scores: Scores, labels: Collection[str]) -> Scores:
     )
 
 
+STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
 class Scorer:
     """Windows in, scores out; remembers each source's ambience.
 
@@ -118,6 +122,8 @@ class Scorer:
         known: Callable[[str], Mapping[str, float]] = lambda _: {},
     ) -> None:
         self.busy_seconds = 0.0
+        self.stages = {name: Histogram(STAGE_SECONDS) for name in ("gate", "embed", "score")}
+        """Seconds that each stage took for the windows that were due together."""
         self._armed = True
         self._embed = embed
         self._watchlist = watchlist
@@ -153,9 +159,11 @@ class Scorer:
         started = time.perf_counter()
         reasons = [self._gate(window) for window in windows]
         heard = [window for window, reason in zip(windows, reasons, strict=True) if reason is None]
+        gated = time.perf_counter()
         embeddings = iter(
             self._embed(np.stack([level.to_reference(w.samples) for w in heard])) if heard else ()
         )
+        embedded = time.perf_counter()
         scores = []
         for window, reason in zip(windows, reasons, strict=True):
             status = self._status[window.source]
@@ -167,7 +175,12 @@ class Scorer:
                 status.gate(reason)
             status.level_dbfs = scores[-1].level_dbfs
             status.scored_until = window.stop
-        self.busy_seconds += time.perf_counter() - started
+        done = time.perf_counter()
+        self.busy_seconds += done - started
+        self.stages["gate"].observe(gated - started)
+        if heard:
+            self.stages["embed"].observe(embedded - gated)
+            self.stages["score"].observe(done - embedded)
         return scores
 
     def ambience(self, source: str) -> dict[str, float]:

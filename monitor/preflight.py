@@ -46,9 +46,7 @@ def check(config: Config, *, required: bool = False) -> None:
     for source in config.enabled_sources:
         if source.kind == "stream":
             read_address(source)
-    if config.web.enabled:
-        read_token(config.web)
-        check_web()
+    check_served(config)
     make_writable(config.state, "state")
     if config.clips.enabled:
         make_writable(config.recordings, "recordings")
@@ -79,15 +77,23 @@ def check_reload(config: Config) -> None:
         make_writable(config.recordings, "recordings")
 
 
-def check_web() -> None:
-    """See that what serves the page is installed, without importing it.
+def check_served(config: Config) -> None:
+    """See that what serves the page and the metrics is installed, without importing it.
 
     Raises
     ------
     ConfigError
-        Something of the extra `web` is not.
+        Something of the extras `web` or `metrics` is not, or the token is not where it should be.
     """
-    missing = [name for name in ("fastapi", "uvicorn", "websockets") if find_spec(name) is None]
+    if config.metrics.enabled and find_spec("prometheus_client") is None:
+        raise ConfigError(
+            "metrics.enabled: prometheus_client is not installed here: pip install 'clap-monitor[metrics]'"
+        )
+    if not config.web.enabled:
+        return
+    read_token(config.web)
+    needed = ("fastapi", "uvicorn", "websockets", "prometheus_client")
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"web.enabled: the page needs {', '.join(missing)}, not installed here: "

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from monitor import __version__
 from monitor.control import Control, Listening
 from monitor.hearing import Hearing
+from monitor.keeping import Keeping
+from monitor.outputs.alerts import Alerts
+from monitor.outputs.clips import Clips
+from monitor.outputs.hooks import Hook
 from monitor.outputs.mqtt import Mqtt
+from monitor.outputs.notify import Notifier
+from monitor.outputs.store import Store
 from monitor.status import Health, SourceStatus
+from monitor.tally import Tally
+from monitor.types import Event
 
 SCHEMA = 1
 
@@ -25,8 +36,9 @@ def snapshot(
     sources: Mapping[str, SourceStatus],
     healths: Mapping[str, Health],
     mqtt: Mqtt | None,
-    totals: Mapping[str, object],
-) -> dict[str, object]:
+    tally: Tally,
+    others: Mapping[str, object],
+) -> dict[str, Any]:
     """Put together what every part counts.
 
     Parameters
@@ -38,16 +50,18 @@ def snapshot(
     sources, healths : mapping
         By the name of a source; what is not known yet is missing in the last.
     mqtt : Mqtt or None
-    totals : mapping
-        Of all sources together.
+    tally : Tally
+    others : mapping
+        What else is to stand in it: of all sources together, of outputs.
 
     Returns
     -------
     dict
         No number in it is infinite or none.  A key may be added to it, none changes its meaning.
     """
-    config, listening = control.config, control.listening
-    return {
+    config, listening, reloaded = control.config, control.listening, control.reloaded
+    refused = reloaded is not None and bool(reloaded.faults)
+    told: dict[str, Any] = {
         "schema": SCHEMA,
         "node": config.node,
         "version": __version__,
@@ -65,16 +79,88 @@ def snapshot(
         "armed": listening.armed,
         "changed_at_run_time": control.overridden,
         "changes_kept": control.kept,
-        **totals,
+        "configured_at": round(reloaded.at if reloaded is not None and not refused else started_at, 3),
+        **others,
         "lag_seconds": round(max(_lag(status, hearing.rate) for status in sources.values()), 3),
         "sources": {
             name: _source(status, hearing.rate, healths.get(name, Health()))
             for name, status in sources.items()
         },
-        "labels": [_label(listening, id_) for id_ in (label.id for label in listening.labels)],
+        "labels": [_label(listening, label.id, tally.last.get(label.id)) for label in listening.labels],
         "mqtt": None if mqtt is None else _mqtt(mqtt),
-        "reload": None if control.reloaded is None else asdict(control.reloaded),
+        "reload": None if reloaded is None else asdict(reloaded),
     }
+    return {**told, "problems": problems(told)}
+
+
+def outputs_of(keeping: Keeping, *, alerts: Alerts, directories: Mapping[str, Path]) -> dict[str, object]:
+    """Return what the outputs count, but the broker's.
+
+    Parameters
+    ----------
+    keeping : Keeping
+    alerts : Alerts
+    directories : mapping of str to Path
+        Where something is kept, by the key that names it.
+    """
+    return {
+        "store": None if keeping.store is None else _store(keeping.store),
+        "clips": None if keeping.clips is None else _clips(keeping.clips),
+        "notify": [_counts(each, "sent", "failed", "held", "dropped") for each in alerts.notifiers],
+        "hooks": [_counts(each, "done", "failed", "killed", "dropped") for each in alerts.hooks],
+        "disk_free_bytes": {name: _free(path) for name, path in directories.items()},
+    }
+
+
+def _store(store: Store) -> dict[str, object]:
+    names = ("written", "waiting", "dropped", "trouble")
+    return {name: getattr(store, name) for name in names}
+
+
+def _clips(clips: Clips) -> dict[str, object]:
+    return {
+        "decided": dict(clips.decided),
+        "bytes": clips.shelf.size,
+        "deleted": sum(clips.shelf.deleted.copy().values()),
+        "trouble": clips.trouble,
+    }
+
+
+def _counts(output: Notifier | Hook, *names: str) -> dict[str, object]:
+    return {name: getattr(output, name) for name in ("name", *names, "trouble")}
+
+
+def _free(path: Path) -> int:
+    """Bytes left where a directory is, or will be."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what keeps a monitor from its work: what, and why, for people; empty if it is healthy.
+
+    Parameters
+    ----------
+    snapshot : mapping
+        Of `snapshot`, this list itself aside.
+    """
+    found = [(name, why) for name, source in snapshot["sources"].items() if (why := _ails(source))]
+    mqtt, reload = snapshot["mqtt"], snapshot["reload"]
+    if mqtt is not None and not mqtt["connected"]:
+        found.append(("broker", f"is not told: {mqtt['trouble'] or 'not reached yet'}"))
+    kept = [(what, snapshot[what]["trouble"]) for what in ("store", "clips") if snapshot[what] is not None]
+    found += [(what, f"nothing can be kept: {trouble}") for what, trouble in kept if trouble]
+    for what, outputs in (("notify", snapshot["notify"]), ("hook", snapshot["hooks"])):
+        found += [(f"{what} {each['name']}", each["trouble"]) for each in outputs if each["trouble"]]
+    if reload is not None and reload["faults"]:
+        found.append(("reload", f"refused: {reload['faults'][0]}"))
+    return [{"what": what, "why": why} for what, why in found]
+
+
+def _ails(source: Mapping[str, Any]) -> str | None:
+    if source["deaf_since"] is not None:
+        return f"hears nothing: {source['deaf'] or 'no audio arrives'}"
+    return "windows are left out: the model is slower than the hop" if source["overloaded"] else None
 
 
 def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, object]:
@@ -105,7 +191,7 @@ def _lag(status: SourceStatus, rate: int) -> float:
     return max(0, status.captured - status.scored_until) / rate
 
 
-def _label(listening: Listening, label: str) -> dict[str, object]:
+def _label(listening: Listening, label: str, last: Event | None) -> dict[str, object]:
     found = listening.everywhere(label)
     return {
         "id": found.id,
@@ -114,6 +200,16 @@ def _label(listening: Listening, label: str) -> dict[str, object]:
         "prompts": list(found.prompts),
         "threshold": found.threshold,
         "thresholds": {source: listening.label(source, label).threshold for source in listening.sources},
+        "last_event": None if last is None else _last(last),
+    }
+
+
+def _last(event: Event) -> dict[str, object]:
+    return {
+        "source": event.source,
+        "started_at": round(event.started_at, 3),
+        "ended_at": None if event.ended_at is None else round(event.ended_at, 3),
+        "score": round(event.peak, 3),
     }
 
 

@@ -1,83 +1,182 @@
-"""Status: alive means progress."""
+"""How a monitor that runs is, and what it hears: asked on its socket and scraped, as a user does."""
 
-from monitor.status import Progress, SourceStatus, one_line
+import contextlib
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+import urllib.request
 
+import numpy as np
+import pytest
+import soundfile
+from prometheus_client.parser import text_string_to_metric_families
 
-def test_a_source_whose_windows_are_not_looked_at_has_stalled():
-    status = SourceStatus("mic")
-    progress = Progress(status, patience_seconds=10, now=0)
-    status.scored_until = 4
-    assert not progress.stalled(now=9)
-    status.captured = 100
-    assert not progress.stalled(now=19)
-    assert not progress.stalled(now=29)
-    assert progress.stalled(now=30)
-    status.scored_until = 8
-    assert not progress.stalled(now=31)
+from tests.broker import Broker, eventually, free_port
+from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor, start
 
-
-def test_a_source_that_is_known_to_be_deaf_or_at_its_end_has_not():
-    status = SourceStatus("mic")
-    progress = Progress(status, patience_seconds=10, now=0)
-    status.deaf("unplugged")
-    assert not progress.stalled(now=8)
-    status.looked += 1
-    assert not progress.stalled(now=100)
-    status.hears()
-    assert not progress.stalled(now=101)
-    assert progress.stalled(now=200)
-    status.ended = True
-    assert not progress.stalled(now=300)
+DEMO = ROOT / "recordings/demo.flac"
+PATIENCE = 120
 
 
-def test_a_deaf_source_that_nothing_looks_for_any_more_has_stalled():
-    status = SourceStatus("mic")
-    progress = Progress(status, patience_seconds=10, now=0)
-    status.deaf("unplugged")
-    assert not progress.stalled(now=1)
-    assert progress.stalled(now=12)
-    status.looked += 1
-    assert not progress.stalled(now=13)
-
-
-def test_a_source_is_no_excuse_for_an_analysis_that_leaves_its_audio_lying():
-    status = SourceStatus("mic", captured=9, looked=1)
-    progress = Progress(status, patience_seconds=10, now=0, length=4)
-    status.deaf("nothing but digital silence")
-    assert not progress.stalled(now=1)
-    status.looked += 1
-    assert progress.due
-    assert progress.stalled(now=12)
-
-
-def test_windows_that_are_not_whole_are_looked_at_all_the_same():
-    status = SourceStatus("mic")
-    progress = Progress(status, patience_seconds=10, now=0)
-    for now in range(0, 100, 9):
-        status.gate("gap")
-        assert not progress.stalled(now)
-
-
-def test_falling_behind_is_told_once_for_each_stretch():
-    status = SourceStatus("mic")
-    progress = Progress(status, patience_seconds=10, now=0)
-    told = []
-    for now, skipped in [(0, 0), (1, 1), (2, 2), (30, 3), (200, 3), (201, 4)]:
-        status.skipped = skipped
-        told.append(progress.fell_behind(now))
-    assert told == [False, True, False, False, False, True]
-
-
-def test_going_deaf_and_hearing_again_are_news_once():
-    status = SourceStatus("mic")
-    assert [status.deaf("unplugged"), status.deaf("unplugged")] == [True, False]
-    assert [status.hears(), status.hears()] == [True, False]
-    assert status.trouble is None
-
-
-def test_one_line_names_who_is_deaf_and_why():
-    heard, lost = SourceStatus("porch"), SourceStatus("nursery", skipped=3)
-    lost.deaf("unplugged")
-    assert one_line([heard, lost], 4, 0.213) == (
-        "4 labels; porch ok, nursery deaf: unplugged; real-time factor 0.21; 3 windows skipped"
+@contextlib.contextmanager
+def monitor(directory):
+    """Run on ten minutes of the demo, as fast as they last; return the broker and the port of the metrics."""
+    samples, rate = soundfile.read(DEMO, dtype="int16", start=13 * 32_000, stop=37 * 32_000)
+    soundfile.write(directory / "long.flac", np.tile(samples, 25), rate)
+    labels = (
+        "[{id: rooster, prompts: [a rooster crowing]}, {id: glass, name: Glass, prompts: [glass breaking]}]"
     )
+    with Broker(directory) as broker:
+        port = free_port()
+        (directory / "monitor.yaml").write_text(
+            f"""
+node: nursery
+mqtt: {{host: 127.0.0.1, port: {broker.port}}}
+metrics: {{enabled: true, port: {port}}}
+sources: [{{name: crib, kind: file, path: long.flac}}]
+labels: {labels}
+"""
+        )
+        with (directory / "log").open("w") as log:
+            process = subprocess.Popen(
+                [*COMMAND, "run", "--config", "monitor.yaml"],
+                cwd=directory, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=log,
+            )  # fmt: skip
+        try:
+            eventually(
+                lambda: ask(directory) and ask(directory)["sources"]["crib"]["windows"]["scored"], PATIENCE
+            )
+            yield broker, port, process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("house")
+    with monitor(directory) as (broker, port, _):
+        yield directory, broker, port
+
+
+def ask(directory):
+    """Return what the status says; None while nobody answers."""
+    done = clap_monitor("status", "--config", "monitor.yaml", "--json", cwd=directory)
+    return json.loads(done.stdout) if done.returncode != 69 else None
+
+
+def test_the_status_of_a_healthy_monitor_is_a_page_and_exit_code_0(house):
+    directory, *_ = house
+    eventually(lambda: not ask(directory)["problems"], PATIENCE)
+    done = clap_monitor("status", "--config", "monitor.yaml", cwd=directory)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith(" as nursery: healthy")
+    assert [line for line in lines if line.startswith("crib") and "hears" in line]
+    assert [line for line in lines if line.startswith("Glass")]
+    assert [line for line in lines if line.startswith("broker") and "connected" in line]
+    assert [line for line in lines if line.startswith("state") and "free" in line]
+
+
+def test_metrics_are_what_prometheus_reads_and_agree_with_the_status(house):
+    directory, _, port = house
+    eventually(lambda: ask(directory)["mqtt"]["published"], PATIENCE)
+    before = ask(directory)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+        text = answer.read().decode()
+    after = ask(directory)
+    found = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    scored = [each["sources"]["crib"]["windows"]["scored"] for each in (before, after)]
+    assert scored[0] <= found["clap_monitor_windows_scored_total", "crib"] <= scored[1]
+    assert found["clap_monitor_inference_seconds_count",] > 0
+    assert found["clap_monitor_events_total", "crib", "rooster"] >= 1
+    assert found["clap_monitor_alert_latency_seconds_count",] >= 1
+    assert 0 < found["clap_monitor_alert_latency_seconds_sum",] < 1000
+    assert found["clap_monitor_mqtt_connected",] == 1
+    assert ("clap_monitor_score", "crib", "glass") in found
+
+
+def test_a_watcher_in_a_pipe_sees_scores_and_events_as_they_come(house):
+    directory, *_ = house
+    watcher = start("watch", "--config", "monitor.yaml", "--json", cwd=directory)
+    try:
+        kinds = set()
+        for line in watcher.stdout:
+            told = json.loads(line)
+            kinds.add(told["kind"])
+            if {"status", "scores", "event"} <= kinds:
+                break
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(PATIENCE) == 0
+        assert watcher.stderr.read() == ""
+    finally:
+        watcher.kill()
+        watcher.communicate()
+
+
+def test_a_pipe_that_is_closed_ends_the_watcher_well(house):
+    directory, *_ = house
+    script = f"{' '.join(COMMAND)} watch --config monitor.yaml | head -n 2; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2
+    assert "dBFS" in done.stdout
+
+
+def test_without_a_monitor_the_exit_code_is_69(tmp_path):
+    for command in ("status", "watch"):
+        done = clap_monitor(command, "--state", tmp_path / "none", cwd=tmp_path)
+        assert done.returncode == 69
+        assert "no clap-monitor runs with this state directory" in done.stderr
+
+
+def read_terminal(descriptor, until, seconds=PATIENCE):
+    """Read a terminal until a text has come, or it is closed; return all of it."""
+    text = ""
+    deadline = time.monotonic() + seconds
+    while until not in text and time.monotonic() < deadline:
+        if select.select([descriptor], [], [], 0.5)[0]:
+            try:
+                text += os.read(descriptor, 65_536).decode(errors="replace")
+            except OSError:  # closed on the other side
+                break
+    return text
+
+
+def test_a_watcher_on_a_terminal_draws_and_ends_with_the_monitor_which_says_what_is_wrong(tmp_path):
+    with monitor(tmp_path) as (broker, _, process):
+        ours, theirs = pty.openpty()
+        watcher = subprocess.Popen(
+            [*COMMAND, "watch", "--config", "monitor.yaml"],
+            cwd=tmp_path, env=ENVIRONMENT | {"TERM": "xterm", "LINES": "30"},
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        try:
+            assert "nursery" in read_terminal(ours, "nursery")
+            assert "Glass" in read_terminal(ours, "Glass")
+            broker.kill()
+            eventually(lambda: ask(tmp_path)["problems"], PATIENCE)
+            done = clap_monitor("status", "--config", "monitor.yaml", cwd=tmp_path)
+            assert done.returncode == 1
+            assert "! broker: is not told: 127.0.0.1" in done.stdout
+            assert "is not told" in read_terminal(ours, "is not told")
+            process.send_signal(signal.SIGTERM)
+            rest = read_terminal(ours, "the monitor has ended")
+            assert "the monitor has ended" in rest
+            assert watcher.wait(PATIENCE) == 0
+        finally:
+            watcher.kill()
+            watcher.wait()
+            os.close(ours)

@@ -11,7 +11,7 @@ from monitor.config.password import find_secret, read_address, read_password, re
 from monitor.config.sounds import SPEECH
 from monitor.config.text import example, json_schema, load, state_of
 from monitor.config.token import read_token
-from monitor.config.web import WebConfig
+from monitor.config.web import MetricsConfig, WebConfig
 
 __all__ = [
     "SPEECH",
@@ -21,6 +21,7 @@ __all__ = [
     "HookConfig",
     "LabelConfig",
     "Login",
+    "MetricsConfig",
     "ModelConfig",
     "MqttConfig",
     "NotifyConfig",

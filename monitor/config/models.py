@@ -26,7 +26,7 @@ from monitor.config.listening import LabelConfig, SourceConfig
 from monitor.config.rules import fault
 from monitor.config.section import FilePath, Identifier, Prompt, Section
 from monitor.config.sounds import BACKGROUND, SOUNDS
-from monitor.config.web import WebConfig
+from monitor.config.web import MetricsConfig, WebConfig
 
 
 class ModelConfig(Section):
@@ -307,6 +307,10 @@ class Config(Section):
     )
     web: WebConfig = Field(
         default=WebConfig(), description="The web page and its API; the token is never written here."
+    )
+    metrics: MetricsConfig = Field(
+        default=MetricsConfig(),
+        description="Metrics for Prometheus at a port of their own; the page has them as well.",
     )
     recordings: FilePath = Field(default=Path("recordings"), description="Directory of the clips.")
     state: FilePath = Field(default=Path("state"), description="Directory of what is kept across restarts.")

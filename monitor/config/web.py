@@ -19,7 +19,7 @@ from monitor.config.section import FilePath, Section
 MAX_HOST = 253
 
 
-def _check_bind(host: str) -> str:
+def check_bind(host: str) -> str:
     """Refuse what is no address to listen on."""
     if host != "localhost":
         try:
@@ -70,11 +70,28 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_HOST), Afte
 Origin = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_check_origin)]
 
 
+Bind = Annotated[str, StringConstraints(max_length=MAX_HOST), AfterValidator(check_bind)]
+"""IP address to listen on."""
+
+
+class MetricsConfig(Section):
+    """Metrics for Prometheus at a port of their own; the page has them as well."""
+
+    enabled: bool = Field(
+        default=False, description="Whether to serve them without the page; needs the extra `metrics`."
+    )
+    host: Bind = Field(
+        default="127.0.0.1",
+        description="IP address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 everyone.",
+    )
+    port: int = Field(default=9095, ge=0, le=65_535, description="Port to listen on; 0 is any free one.")
+
+
 class WebConfig(Section):
     """The web page and its API; the token is never written here."""
 
     enabled: bool = Field(default=False, description="Whether to serve the page; needs the extra `web`.")
-    host: Annotated[str, StringConstraints(max_length=MAX_HOST), AfterValidator(_check_bind)] = Field(
+    host: Annotated[str, StringConstraints(max_length=MAX_HOST), AfterValidator(check_bind)] = Field(
         default="127.0.0.1",
         description="IP address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 everyone.",
     )

@@ -2,7 +2,7 @@
 
 from monitor.control.control import Change, Control, Reload
 from monitor.control.listening import MOST_LABELS, Listening
-from monitor.control.socket import THREADS, Answer, ControlSocket, ask, ask_once
+from monitor.control.socket import THREADS, Answer, ControlSocket, answers, ask, ask_once
 
 __all__ = [
     "MOST_LABELS",
@@ -13,6 +13,7 @@ __all__ = [
     "ControlSocket",
     "Listening",
     "Reload",
+    "answers",
     "ask",
     "ask_once",
 ]

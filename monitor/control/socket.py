@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 FILE = "control.sock"
 
-THREADS = 4
+THREADS = 6
 """So many can ask at once; who comes next waits."""
 
 MOST_BYTES = 65_536
@@ -173,12 +173,28 @@ def ask_once(state: Path, request: Mapping[str, object], *, seconds: float = 60.
     RefusedError
         What was asked for is refused.
     """
-    answer = next(iter(ask(state, request, seconds=seconds)), None)
+    answer = next(answers(state, request, seconds=seconds), None)
     if answer is None:
         raise NotRunningError(f"{state}: the clap-monitor that runs does not answer: it is ending")
-    if "error" in answer:
-        raise RefusedError(str(answer["error"]), int(answer["exit_code"]))
     return answer
+
+
+def answers(
+    state: Path, request: Mapping[str, object], *, seconds: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """Ask for an answer of many lines; as `ask`, but a refusal is raised.
+
+    Raises
+    ------
+    NotRunningError
+        As for `ask`.
+    RefusedError
+        What was asked for is refused.
+    """
+    for answer in ask(state, request, seconds=seconds):
+        if "error" in answer:
+            raise RefusedError(str(answer["error"]), int(answer["exit_code"]))
+        yield answer
 
 
 @contextmanager

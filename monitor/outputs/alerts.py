@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from monitor.config import Config, LabelConfig, NotifyConfig, read_secret
-from monitor.outputs.clips import clip_path
+from monitor.outputs.clips import SUFFIXES, clip_path
 from monitor.outputs.hooks import Hook, find_program
 from monitor.outputs.notify import LIMIT_SECONDS, Notifier
 from monitor.outputs.payload import event_payload
 from monitor.outputs.post import NOT_UNDERSTOOD, post
 from monitor.types import ConfigError, Event
+
+_NO_NEWS = ("notify", "hook", "reload")
+"""Troubles of which it would not help to be told this way, or that somebody sees who made them."""
 
 
 class Alerts:
@@ -39,7 +42,7 @@ class Alerts:
                 target,
                 read_url(target),
                 find_clip=self._find_clip,
-                clip_seconds=config.clips.after_seconds if config.clips.enabled else 0.0,
+                clip_seconds=config.clips.max_seconds if config.clips.enabled else 0.0,
             )
             for target in config.notify
         ]
@@ -57,8 +60,15 @@ class Alerts:
             for hook in self.hooks:
                 hook.put(payload)
 
-    def problems(self, wrong: Mapping[str, str]) -> None:
-        """Tell whoever wants to know everything that is wrong now: what to why."""
+    def problems(self, problems: Sequence[Mapping[str, str]]) -> None:
+        """Tell whoever wants to know everything that is wrong now.
+
+        Parameters
+        ----------
+        problems : sequence of mapping
+            ``what`` and ``why``; who is told and what is run has no part in it.
+        """
+        wrong = {each["what"]: each["why"] for each in problems if each["what"].split()[0] not in _NO_NEWS}
         for notifier in self.notifiers:
             notifier.problems(wrong)
 
@@ -78,7 +88,7 @@ class Alerts:
             hook.close()
 
     def _find_clip(self, event: Event) -> Path | None:
-        path = self._config.recordings / clip_path(event)
+        path = self._config.recordings / clip_path(event, SUFFIXES[self._config.clips.format])
         return path if path.exists() else None
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.control import MOST_LABELS, Listening
+from monitor.histogram import Histogram
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
 from monitor.outputs.broker import Connection, address, tls_context
@@ -40,6 +41,8 @@ LATE_SECONDS = 3.0
 
 IN_MEMORY = 1000
 """Starts and ends that wait in memory, for the disk or in place of it; then the oldest make room."""
+
+LATENCY_SECONDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0)
 
 FAREWELL = 0.2
 """Share of the time to drain that is kept for taking leave."""
@@ -84,6 +87,8 @@ class Mqtt:
         journal: Path | None = None,
         drain_seconds: float = 5.0,
     ) -> None:
+        self.latency = Histogram(LATENCY_SECONDS)
+        """Seconds from the onset of an event until the broker had acknowledged its start."""
         self._qos, self._node, self._model = config.qos, node, model
         self._listening = Listening(tuple(labels), tuple(sources))
         self._changes: deque[Listening] = deque(maxlen=1)
@@ -125,6 +130,8 @@ class Mqtt:
             now=self._now,
         )
         self._drain_seconds = drain_seconds
+        self._onsets: dict[int, float] = {}
+        """Unix seconds of the onsets of events whose start is on its way, by the number of the letter."""
         self._closed_at = math.inf
         self._last_try = 0
         self._published = self._numbered = 0
@@ -242,6 +249,10 @@ class Mqtt:
         self._backlog.add(self._new)
         self._new.clear()
         self._published += len(self._link.arrived)
+        for number in self._link.arrived:
+            latency = time.time() - self._onsets.pop(number, math.inf)
+            if latency >= 0:  # a recording that is replayed fast is told before it was heard
+                self.latency.observe(latency)
         self._backlog.remove(self._link.arrived)
         self._link.arrived.clear()
 
@@ -275,6 +286,7 @@ class Mqtt:
         self._overflowing = False
         self._say_anew()
         self._backlog.take_back()
+        self._onsets.clear()
 
     def _say_anew(self) -> None:
         self._link.heard = None
@@ -303,6 +315,8 @@ class Mqtt:
         late = letter.number <= 0 or self._now() - letter.put_at > LATE_SECONDS
         payload = stamped(letter.payload, happened_at=letter.happened_at, published_at=time.time(), late=late)
         self._link.publish(letter.topic, as_json(payload), qos=self._qos, letter=letter.number)
+        if letter.lasts and letter.happened_at is not None:
+            self._onsets[letter.number] = letter.happened_at
         if late:
             self._states.late()
         elif letter.lasts:  # what is switched on by it should not be switched on an hour later

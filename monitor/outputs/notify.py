@@ -75,7 +75,7 @@ class Notifier:
     find_clip : callable
         Event to the file with its clip; None while there is none.
     clip_seconds : float
-        How long after its onset the clip of an event ends; 0 if there are no clips.
+        How long after its onset the clip of an event ends at the latest; 0 if there are no clips.
     post : callable
         As the function of this name.
     """

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from monitor import __version__
+from monitor.outputs.metrics import CONTENT_TYPE
 from monitor.outputs.web import now, session
 from monitor.outputs.web.guard import App, Guard
-from monitor.outputs.web.house import House
+from monitor.outputs.web.house import House, TheHouse
 
 STATIC = Path(__file__).parent / "static"
 
@@ -44,8 +45,15 @@ def application(house: House, prefix: str = "") -> App:
         app.include_router(routes, prefix="/api")
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)
+    if house.metrics is not None:
+        app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return Guard(app, house.access, prefix)
+
+
+def _metrics(house: TheHouse) -> Response:
+    assert house.metrics is not None  # noqa: S101 - else there is no such route
+    return Response(house.metrics(), media_type=CONTENT_TYPE)
 
 
 def _page() -> FileResponse:

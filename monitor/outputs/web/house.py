@@ -28,6 +28,8 @@ class House:
     """Labels and sources, which the news refer to."""
     abort: Abort
     prefix: str = ""
+    metrics: Callable[[], bytes] | None = None
+    """Everything that is counted, for Prometheus."""
 
     def greeting(self) -> dict[str, object]:
         """Return the first news of a stream: what the others refer to."""

@@ -91,6 +91,7 @@ class Web:
         live: Live,
         status: Callable[[], Mapping[str, object]],
         hello: Callable[[], Mapping[str, object]],
+        metrics: Callable[[], bytes] | None = None,
     ) -> None:
         """Say what there is to be seen; before `run`.  See `House`."""
         house = House(
@@ -102,6 +103,7 @@ class Web:
             hello=hello,
             abort=self._abort,
             prefix=self._config.prefix,
+            metrics=metrics,
         )
         self._server = uvicorn.Server(
             uvicorn.Config(

@@ -1,0 +1,91 @@
+import contextlib
+import socket
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from monitor.outputs import exporter
+from monitor.outputs.exporter import Exporter
+from monitor.types import OutputError
+from tests.broker import PATIENCE, eventually
+
+
+@contextlib.contextmanager
+def served(text=lambda: b"clap_monitor_up 1.0\n"):
+    """Serve, and end with the exporter."""
+    one = Exporter("127.0.0.1", 0, text, "text/plain")
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    try:
+        yield one
+    finally:
+        one.close()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def get(port, path="/metrics"):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
+        return answer.status, answer.headers["Content-Type"], answer.read()
+
+
+def test_metrics_are_served_as_text():
+    with served() as one:
+        assert get(one.port) == (200, "text/plain", b"clap_monitor_up 1.0\n")
+        assert get(one.port, "/metrics?x=1")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/..", "/../etc/passwd"])
+def test_nothing_else_is_served(path):
+    with served() as one, pytest.raises(urllib.error.HTTPError, match="404"):
+        get(one.port, path)
+
+
+def test_nothing_can_be_sent_to_it():
+    with served() as one, pytest.raises(urllib.error.HTTPError, match="501"):
+        urllib.request.urlopen(f"http://127.0.0.1:{one.port}/metrics", data=b"x", timeout=PATIENCE)
+
+
+def test_whoever_says_nothing_is_let_go_and_others_have_their_turn(monkeypatch):
+    monkeypatch.setattr(exporter, "PATIENCE_SECONDS", 0.2)
+    with served() as one, socket.create_connection(("127.0.0.1", one.port)) as silent:
+        assert get(one.port)[0] == 200
+        silent.settimeout(PATIENCE)
+        assert silent.recv(1) == b""
+
+
+def test_whoever_hangs_up_early_ends_nothing():
+    with served(lambda: bytes(10_000_000)) as one:
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", one.port)) as rude:
+                rude.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        assert len(get(one.port)[2]) == 10_000_000
+
+
+def test_a_port_that_is_taken_is_said_at_once():
+    with served() as one, pytest.raises(OutputError, match="cannot be served: Address already in use"):
+        Exporter("127.0.0.1", one.port, bytes, "text/plain")
+
+
+def test_a_fault_of_ours_ends_the_thread_and_is_not_hidden():
+    def fails():
+        raise KeyError("no such number")
+
+    one = Exporter("127.0.0.1", 0, fails, "text/plain")
+    errors = []
+
+    def run():
+        try:
+            one.run()
+        except KeyError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    with contextlib.suppress(OSError):
+        get(one.port)
+    eventually(lambda: errors)
+    thread.join(PATIENCE)

@@ -1,0 +1,109 @@
+"""What `clap-monitor status` is told, to test with."""
+
+import copy
+
+NOW = 1_795_435_203.0
+
+HEALTHY = {
+    "schema": 1,
+    "node": "home",
+    "version": "0.1.0",
+    "pid": 4711,
+    "started_at": NOW - 11_520.0,
+    "configured_at": NOW - 11_520.0,
+    "uptime_seconds": 11_520.0,
+    "model": {
+        "name": "starter",
+        "device": "cpu",
+        "dtype": "float32",
+        "window_seconds": 1.0,
+        "hop_seconds": 0.5,
+        "rate": 32_000,
+    },
+    "armed": True,
+    "changed_at_run_time": False,
+    "changes_kept": True,
+    "real_time_factor": 0.021,
+    "windows": {"scored": 23_000, "gated": 40, "skipped": 3},
+    "events": 12,
+    "lag_seconds": 0.4,
+    "problems": [],
+    "sources": {
+        "porch": {
+            "online": True,
+            "ended": False,
+            "deaf": None,
+            "deaf_since": None,
+            "overloaded": False,
+            "level_dbfs": -41.2,
+            "captured_seconds": 11_500.5,
+            "lost_seconds": 0.25,
+            "dropped_seconds": 1.75,
+            "lag_seconds": 0.4,
+            "overflows": 1,
+            "gaps": 1,
+            "reopened": 2,
+            "windows": {"scored": 23_000, "skipped": 3, "gated": {"silent": 30, "gap": 10}},
+        },
+        "crib": {
+            "online": True,
+            "ended": False,
+            "deaf": None,
+            "deaf_since": None,
+            "overloaded": False,
+            "level_dbfs": None,
+            "captured_seconds": 0.0,
+            "lost_seconds": 0.0,
+            "dropped_seconds": 0.0,
+            "lag_seconds": 0.0,
+            "overflows": 0,
+            "gaps": 0,
+            "reopened": 0,
+            "windows": {"scored": 0, "skipped": 0, "gated": {}},
+        },
+    },
+    "labels": [
+        {
+            "id": "dog",
+            "name": "Dog bark",
+            "enabled": True,
+            "prompts": ["a dog barking"],
+            "threshold": 0.5,
+            "thresholds": {"porch": 0.5, "crib": 0.7},
+            "last_event": {
+                "source": "porch",
+                "started_at": NOW - 72.0,
+                "ended_at": NOW - 70.0,
+                "score": 0.83,
+            },
+        },
+        {
+            "id": "cat",
+            "name": "Cat",
+            "enabled": False,
+            "prompts": ["a cat meowing"],
+            "threshold": 0.5,
+            "thresholds": {"porch": 0.5, "crib": 0.5},
+            "last_event": None,
+        },
+    ],
+    "mqtt": {"connected": True, "published": 24, "waiting": 0, "dropped": 0, "trouble": None},
+    "store": {"written": 240, "waiting": 1, "dropped": 0, "trouble": None},
+    "clips": {"bytes": 34_500_000, "deleted": 7, "decided": {"kept": 12, "speech": 2}, "trouble": None},
+    "notify": [{"name": "phone", "sent": 3, "failed": 1, "held": 5, "dropped": 0, "trouble": None}],
+    "hooks": [{"name": "siren", "done": 2, "failed": 0, "killed": 1, "dropped": 0, "trouble": None}],
+    "disk_free_bytes": {"state": 12_300_000_000, "recordings": 12_300_000_000},
+    "reload": None,
+}
+
+
+def snapshot(**changes):
+    """Return the one of a healthy monitor, with changes."""
+    return copy.deepcopy(HEALTHY) | changes
+
+
+def deaf():
+    """Return one of a monitor whose source at the crib is lost."""
+    told = snapshot(problems=[{"what": "crib", "why": "hears nothing: device lost"}])
+    told["sources"]["crib"] |= {"online": False, "deaf": "device lost", "deaf_since": NOW - 754.0}
+    return told

@@ -1,0 +1,53 @@
+import pytest
+
+from monitor.snapshot import problems
+from tests.snapshots import deaf, snapshot
+
+
+def found(told):
+    return [(each["what"], each["why"]) for each in problems(told)]
+
+
+def test_a_monitor_that_works_has_no_problems():
+    assert problems(snapshot()) == []
+
+
+def test_outputs_that_are_not_configured_are_no_problems():
+    assert problems(snapshot(mqtt=None, store=None, clips=None, notify=[], hooks=[])) == []
+
+
+def test_a_source_that_hears_nothing_is_one():
+    assert found(deaf()) == [("crib", "hears nothing: device lost")]
+
+
+def test_a_source_that_has_ended_is_none():
+    told = snapshot()
+    told["sources"]["crib"] |= {"online": False, "ended": True}
+    assert problems(told) == []
+
+
+def test_windows_that_are_left_out_are_one():
+    told = snapshot()
+    told["sources"]["porch"]["overloaded"] = True
+    assert found(told) == [("porch", "windows are left out: the model is slower than the hop")]
+
+
+@pytest.mark.parametrize(("trouble", "why"), [(None, "not reached yet"), ("h:1 refused", "h:1 refused")])
+def test_a_broker_that_is_away_is_one(trouble, why):
+    told = snapshot()
+    told["mqtt"] |= {"connected": False, "trouble": trouble}
+    assert found(told) == [("broker", f"is not told: {why}")]
+
+
+def test_what_cannot_be_kept_told_or_run_is_one_each():
+    told = snapshot(reload={"at": 0.0, "faults": ["monitor.yaml:3: node: x"]})
+    told["store"]["trouble"] = told["clips"]["trouble"] = "the disk is full"
+    told["notify"][0]["trouble"] = "no answer in time"
+    told["hooks"][0]["trouble"] = "failed: exit code 3"
+    assert found(told) == [
+        ("store", "nothing can be kept: the disk is full"),
+        ("clips", "nothing can be kept: the disk is full"),
+        ("notify phone", "no answer in time"),
+        ("hook siren", "failed: exit code 3"),
+        ("reload", "refused: monitor.yaml:3: node: x"),
+    ]
