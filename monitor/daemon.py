@@ -28,6 +28,7 @@ from monitor.hours import parse_hours
 from monitor.keeping import Keeping
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
 from monitor.outputs.alerts import Alerts
+from monitor.outputs.commands import Command, obey
 from monitor.outputs.live import Live
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
@@ -39,7 +40,7 @@ from monitor.snapshot import outputs_of, snapshot
 from monitor.status import Health, SourceStatus, one_line
 from monitor.tally import Tally
 from monitor.threads import ThreadGroup
-from monitor.types import Event, MonitorError, NearMiss, Scores, UndeliveredError
+from monitor.types import ConfigError, Event, MonitorError, NearMiss, Scores, UndeliveredError
 from monitor.windows import Windows
 
 if TYPE_CHECKING:  # the extra `web` is needed only by whoever serves the page
@@ -58,6 +59,9 @@ TICK_SECONDS = 1.0
 PATIENCE_SECONDS = 15.0
 DEAD_SECONDS = 60.0
 """A main thread that has not moved for so long will not move again."""
+
+REFUSALS_SECONDS = 1.0
+"""From one line in the log about a refused command to the next."""
 
 REQUESTS = 64
 """Changes that may wait for an earlier one; the oldest make room."""
@@ -116,9 +120,13 @@ class Daemon:
         reread: Callable[[], Config] | None = None,
         keeps: bool = True,
     ) -> None:
-        config = config.model_copy(update={"sources": config.enabled_sources})
-        state = config.state if keeps else None
-        self.control = Control(config, state=state, reread=reread, check=check_reload)
+        config = _awake(config)
+        self.control = Control(
+            config,
+            state=config.state if keeps else None,
+            reread=None if reread is None else lambda: _awake(reread()),
+            check=check_reload,
+        )
         self._listening = self.control.listening
         self._config = config = config.model_copy(update={"labels": self._listening.labels})
         self._required = required
@@ -126,6 +134,7 @@ class Daemon:
         self._stop = threading.Event()
         self._signalled = False
         self._reload_wanted = False
+        self._refusals, self._refused_at = 0, -math.inf
         self._events = 0
         self._requests: Outbox[Callable[[], None]] = Outbox(lambda request: request(), REQUESTS)
         self._socket = ControlSocket(
@@ -319,6 +328,8 @@ class Daemon:
         if self._mqtt is not None:
             self._mqtt.listen(change.listening)
         self.keeping.watch(change.listening.enabled, self._votes(change.listening))
+        if self._live is not None:
+            self._live.labels(self._hello())
 
     def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
         rate, hop = self.hearing.rate, self.hearing.hop
@@ -351,6 +362,7 @@ class Daemon:
         self._on_scores(scores)
         if self._mqtt is not None:
             self._mqtt.level(scores.source, scores.level_dbfs)
+            self._mqtt.scores(scores)
         self.keeping.scores(scores)
         self._tally.scores(scores)
         self._live.scores(scores)
@@ -414,6 +426,10 @@ class Daemon:
                 "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
                 "events": done.events,
                 **outputs_of(self.keeping, alerts=self._alerts, directories=self._directories()),
+                "commands": {
+                    "refused": self._refusals,
+                    "lost": self._requests.dropped + (self._mqtt.unheard if self._mqtt is not None else 0),
+                },
             },
         )
 
@@ -430,6 +446,29 @@ class Daemon:
 
     def _say_reload(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield asdict(self.control.reload())
+
+    def _on_command(self, topic: str, command: Command | str) -> None:
+        """Take what was said over the broker; the thread that keeps the connection must not wait."""
+        self._requests.put(partial(self._obey, topic, command))
+
+    def _obey(self, topic: str, command: Command | str) -> None:
+        try:
+            if isinstance(command, str):
+                raise ConfigError(command)
+            obey(command, self.control)
+            log.info("mqtt: %s: done", topic)
+        except MonitorError as error:
+            self._refused(topic, str(error))
+
+    def _refused(self, topic: str, why: str) -> None:
+        """Tell it, but not without end: whoever says nonsense may do so a thousand times a second."""
+        self._refusals += 1
+        now = time.monotonic()
+        if now - self._refused_at >= REFUSALS_SECONDS:
+            self._refused_at = now
+            log.warning("mqtt: %s: refused, %s in all: %s", topic, self._refusals, why)
+        if self._mqtt is not None:
+            self._mqtt.refuse(topic, why)
 
     def _reload(self) -> None:
         with suppress(MonitorError):  # it has been logged, and stands in the status
@@ -529,11 +568,11 @@ class Daemon:
         return Mqtt(
             self._config.mqtt,
             node=self._config.node,
-            labels=self._listening.enabled,
-            sources=[source.name for source in self._config.sources],
+            listening=self._listening,
             model=self.hearing.model.name,
             password=password,
             journal=self._config.state / "outbox.sqlite",
+            on_command=self._on_command,
         )
 
     def _make_keeping(self) -> Keeping:
@@ -593,6 +632,11 @@ class Daemon:
 
     def _levels(self, source: str) -> dict[str, float]:
         return dict(zip(self._fingerprints(), self._scorer.ambience(source).values(), strict=True))
+
+
+def _awake(config: Config) -> Config:
+    """Return the configuration without the sources that are not listened to."""
+    return config.model_copy(update={"sources": config.enabled_sources})
 
 
 def _is_replay(source: SourceConfig) -> bool:

@@ -216,3 +216,48 @@ def test_an_event_that_lasts_into_quiet_hours_ends_by_itself_and_none_follows():
 def test_what_is_heard_in_quiet_hours_confirms_nothing_after_them():
     assert rest(resting(confirm_seconds=2), 0.9, 0.9, 0.9, at=NOON + 3598) == []
     assert len(rest(resting(confirm_seconds=2), 0.9, 0.9, 0.9, 0.9, at=NOON + 3598)) == 1
+
+
+def rules(**thresholds):
+    labels = (
+        LabelConfig(
+            id=id_,
+            prompts=("a",),
+            threshold=value,
+            confirm_seconds=0,
+            merge_gap_seconds=9,
+            cooldown_seconds=0,
+        )
+        for id_, value in thresholds.items()
+    )
+    return [rule_of(label, rate=RATE, hop=SECOND) for label in labels]
+
+
+def test_a_threshold_of_one_source_holds_there_alone():
+    listening = Detector(at={"mic": rules(dog=0.9), "hall": rules(dog=0.5)})
+    (scores,) = scores_of(0.7)
+    assert listening.update(scores) == []
+    (event,) = listening.update(replace(scores, source="hall"))
+    assert (event.source, event.label) == ("hall", "dog")
+
+
+def test_a_changed_threshold_holds_from_the_next_window_on_and_an_open_event_goes_on():
+    listening = Detector(at={"mic": rules(dog=0.5)})
+    first, second, third = scores_of(0.7, 0.7, 0.7)
+    (event,) = listening.update(first)
+    assert listening.listen({"mic": rules(dog=0.9)}) == []
+    assert listening.update(second) == []
+    assert [ended.id for ended in listening.listen({"mic": []})] == [event.id]
+    assert listening.listen({"mic": rules(dog=0.6)}) == []
+    assert len(listening.update(third)) == 1
+
+
+def test_an_event_of_a_label_that_goes_ends_as_disabled_and_others_go_on():
+    listening = Detector(at={"mic": rules(dog=0.5, cat=0.5)})
+    (scores,) = scores_of(0.7)
+    both = replace(scores, labels=("dog", "cat"), values=np.array([0.7, 0.8], np.float32))
+    assert len(listening.update(both)) == 2
+    (ended,) = listening.listen({"mic": rules(cat=0.5)})
+    assert (ended.label, ended.reason) == ("dog", "disabled")
+    assert ended.stop > ended.start
+    assert listening.active("mic") == {"cat"}

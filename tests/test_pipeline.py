@@ -179,3 +179,45 @@ def test_only_the_scores_of_what_a_source_listens_for_are_handed_on():
     assert some.nearer == ("a wolf", "a dove")
     assert only(scores, ("dog", "cat", "owl")) is scores
     assert only(scores, ()).values.shape == (0,)
+
+
+def watching(*labels):
+    """Return a watchlist of labels that all sound alike, each of sentences of its own."""
+    return Watchlist(
+        labels=labels,
+        prototypes=np.stack([LOUD] * len(labels)),
+        rival_vectors=np.zeros((0, 2), np.float32),
+        rivals=np.zeros((len(labels), 0), bool),
+        usual=np.zeros(len(labels), np.float32),
+        spread=np.ones(len(labels), np.float32),
+        fingerprints=labels,
+    )
+
+
+def test_what_is_listened_for_changes_between_two_windows_and_none_is_lost_by_it():
+    status = SourceStatus("mic")
+    buffer = RingBuffer(100_000, RATE, lossless=True)
+    options = {"status": {"mic": status}, "rate": RATE, "hop": HOP, "silence_dbfs": -70.0}
+    scorer = Scorer(embed, watching("dog"), RESPONSE, **options)
+    detector = Detector(at={"mic": []})
+    turns, scores, events = iter(range(1000)), [], []
+
+    def between():
+        turn = next(turns)
+        labels = ("dog", "cat", "hen")[: 1 + turn % 3][:: 1 if turn % 2 else -1]
+        made = (LabelConfig(id=label, prompts=(label,), merge_gap_seconds=99) for label in labels)
+        rules = [rule_of(label, rate=RATE, hop=HOP) for label in made]
+        scorer.listen(watching(*labels), armed=turn % 7 != 6, silence_dbfs=-70.0)
+        events.extend(detector.listen({"mic": rules}))
+
+    listen(Flow.blocks(scene("/" * 61), 37, None), buffer, status)
+    windows = Windows({"mic": buffer}, {"mic": status}, length=LENGTH, hop=HOP, stop=threading.Event())
+    analyse(
+        windows, scorer, detector, on_scores=scores.append, on_event=events.append, between=between
+    )  # fmt: skip
+    assert status.scored + sum(status.gated.values()) == len(scores) == 60
+    assert status.gated == {"disarmed": 8}
+    assert [len(each.labels) for each in scores] == [1 + turn % 3 for turn in range(60)]
+    starts, ends = ([e.id for e in events if (e.stop is None) == lasts] for lasts in (True, False))
+    assert sorted(starts) == sorted(ends)
+    assert "dog" in {event.label for event in events}

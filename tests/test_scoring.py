@@ -128,3 +128,14 @@ def test_a_broken_response_names_its_file(tmp_path, content):
     (tmp_path / "detection.json").write_text(content)
     with pytest.raises(ModelError, match=r"detection\.json: not a detection response"):
         scoring.read_response(tmp_path)
+
+
+def test_labels_that_stay_keep_their_ambience_wherever_they_stand_and_others_begin_anew():
+    ambience = Ambience(np.array([0.0, 0.0, 0.0], np.float32), memory=4)
+    for value in (1.0, 2.0, 3.0):
+        ambience.update(np.array([value, -value, 9.0], np.float32), np.array([False, False, True]))
+    other = ambience.carried_over(np.array([7.0, 7.0, 7.0], np.float32), [1, None, 0])
+    assert other.level == pytest.approx([ambience.level[1], 7.0, ambience.level[0]])
+    for both, logit in ((ambience, [4.0, -4.0, 0.0]), (other, [-4.0, 0.0, 4.0])):
+        both.update(np.array(logit, np.float32), np.array([False, False, False]))
+    assert other.level[[2, 0]] == pytest.approx(ambience.level[:2])

@@ -118,6 +118,11 @@ class MqttConfig(Section):
     base_topic: Annotated[str, StringConstraints(max_length=200), AfterValidator(rules.check_base_topic)] = (
         Field(default="clap-monitor", description="First part of every topic.")
     )
+    commands: bool = Field(
+        default=True,
+        description="Whether those who may publish to the broker may switch listening, and change thresholds "
+        "and labels.",
+    )
     discovery: bool = Field(
         default=True, description="Whether to tell Home Assistant which entities there are."
     )

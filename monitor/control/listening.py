@@ -40,11 +40,14 @@ class Listening:
         Raises
         ------
         ConfigError
-            There is no such label, or no such source.
+            There is no such label or source, or the source does not listen for it.
         """
         if source not in self.sources:
             raise ConfigError(f"there is no source {source[:32]!r}; there is {', '.join(self.sources)}")
-        return self.own.get((source, label)) or self.everywhere(label)
+        everywhere = self.everywhere(label)
+        if label not in self.some.get(source, (label,)):
+            raise ConfigError(f"source {source} does not listen for {label}")
+        return self.own.get((source, label)) or everywhere
 
     def everywhere(self, label: str) -> LabelConfig:
         """Return a label as it is where no source has it otherwise.

@@ -55,6 +55,7 @@ class Announcement:
     ) -> None:
         self._topic = discovery_topic(config.discovery_prefix, topics.node)
         self._topics, self._sources, self._model = topics, sources, model
+        self._commands = config.commands
         self.birth = birth_topic(config.discovery_prefix) if config.discovery else None
         """Where Home Assistant says that it has started; None if it is not told anything."""
         self._path = path
@@ -81,7 +82,11 @@ class Announcement:
         self._now: dict[str, dict[str, str]] = {}
         if self.birth is not None:
             self._payload = discovery_payload(
-                self._topics, labels=labels, sources=self._sources, model=self._model
+                self._topics,
+                labels=labels,
+                sources=self._sources,
+                model=self._model,
+                commands=self._commands,
             )
             self._now = {self._topic: platforms(self._payload)}
         self._retained = self._topics.retained(self._sources, [label.id for label in labels])

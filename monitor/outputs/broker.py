@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from monitor.types import ConfigError
 
 CONNECT_SECONDS = 5.0
 """Given to TCP, and again to TLS."""
+
+MOST_BYTES = 65_536
+"""Of a message to us; what is longer is cut."""
 
 NOT_MQTT = "does not speak MQTT ({}): check mqtt.host, mqtt.port and mqtt.tls"
 NO_WORD = (
@@ -53,10 +56,13 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Somebody said something under a topic that is listened to; what is retained is left out."""
+    """Somebody said something under a topic that is listened to."""
 
     topic: str
     text: str
+    """At most `MOST_BYTES` of it; what is no UTF-8 is replaced."""
+    retained: bool
+    """It was said some time before we listened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +96,8 @@ class Connection:
         Topic under which the broker says ``offline`` if the connection breaks, retained; None leaves none.
     queue : int
         At most so many messages wait for the broker; more are never acknowledged.
-    listen : str or None
-        Topic under which others are listened to.
+    listen : sequence of str
+        Filters of topics under which others are listened to.
     """
 
     def __init__(
@@ -104,7 +110,7 @@ class Connection:
         tls: ssl.SSLContext | None,
         will: str | None,
         queue: int,
-        listen: str | None = None,
+        listen: Sequence[str] = (),
     ) -> None:
         self._notify = notify
         self._tls = tls is not None
@@ -156,8 +162,8 @@ class Connection:
             self._notify(self, Ended(_explain_refusal(reason)))
         else:
             self._accepted = True
-            if self._listen is not None:
-                client.subscribe(self._listen, qos=1)
+            if self._listen:
+                client.subscribe([(topic, 1) for topic in self._listen])
             self._notify(self, Accepted())
 
     def _on_connect_fail(self, client: Client, _data: Any) -> None:
@@ -171,9 +177,8 @@ class Connection:
         self._notify(self, Acknowledged(message))
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        if not message.retain:
-            text = message.payload.decode(errors="replace")  # it may be anything, from anyone
-            self._notify(self, Received(message.topic, text))
+        text = message.payload[:MOST_BYTES].decode(errors="replace")  # it may be anything, from anyone
+        self._notify(self, Received(message.topic, text, message.retain))
 
     def _on_disconnect(
         self,

@@ -17,6 +17,9 @@ from monitor.outputs.payload import TRIGGER, Topics
 LEVEL_EXPIRES_SECONDS = 120
 """A level that is not followed by another for so long is not known any more; the longest hop is 60 s."""
 
+LONGEST_STATE = 255
+"""Characters that Home Assistant takes as a state."""
+
 Component = dict[str, object]
 
 
@@ -31,7 +34,12 @@ def birth_topic(prefix: str) -> str:
 
 
 def discovery_payload(
-    topics: Topics, *, labels: Sequence[LabelConfig], sources: Sequence[str], model: str
+    topics: Topics,
+    *,
+    labels: Sequence[LabelConfig],
+    sources: Sequence[str],
+    model: str,
+    commands: bool = True,
 ) -> dict[str, object]:
     """Describe a node and everything it publishes.
 
@@ -44,6 +52,8 @@ def discovery_payload(
         Their names; if there is more than one, the names of entities end in them.
     model : str
         Name of the checkpoint.
+    commands : bool
+        Whether it can be told what to do; else there is nothing to switch or set.
 
     Returns
     -------
@@ -51,11 +61,15 @@ def discovery_payload(
         Ready for JSON; ``cmps`` holds the components by their identifier.
     """
     components: dict[str, Component] = {"LATE": _late(topics)}
+    if commands:
+        components["ARMED"] = _armed(topics)
     for source in sources:
         suffix = f" ({source})" if len(sources) > 1 else ""
         components |= _of_source(topics, source, suffix, [label.id for label in labels])
         for label in labels:
             components |= _of_label(topics, source, suffix, label)
+            if commands:
+                components[f"{source}_THRESHOLD_{label.id}"] = _threshold(topics, source, suffix, label)
     for key, component in components.items():
         if component["p"] != "device_automation":
             component["unique_id"] = f"{_device(topics.node)}_NODE_{key}"
@@ -125,6 +139,15 @@ def _of_source(topics: Topics, source: str, suffix: str, labels: list[str]) -> d
             **heard,
         },
         # These must be there just when the source is not: the node's availability is enough for them.
+        f"{source}_LAST": {
+            "p": "sensor",
+            "name": f"Last sound{suffix}",
+            "default_entity_id": _entity("sensor", topics.node, source, "last_sound"),
+            "stat_t": topics.last(source),
+            "val_tpl": f"{{{{ value_json.label[:{LONGEST_STATE}] }}}}",
+            "json_attr_t": topics.last(source),
+            "ic": "mdi:ear-hearing",
+        },
         f"{source}_DEAF": {
             **_problem("deaf"),
             "name": f"Deaf{suffix}",
@@ -163,6 +186,18 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
             "json_attr_t": topics.attributes(source, label.id),
             **_heard(topics, source),
         },
+        f"{source}_SCORE_{label.id}": {
+            "p": "sensor",
+            "name": f"{label.title} score{suffix}",
+            "default_entity_id": _entity("sensor", topics.node, source, label.id, "score"),
+            "stat_t": topics.score(source, label.id),
+            "stat_cla": "measurement",
+            "sug_dsp_prc": 2,
+            "ent_cat": "diagnostic",
+            "en": False,  # for who wants to look closely: it changes every second
+            "exp_aft": LEVEL_EXPIRES_SECONDS,
+            **_heard(topics, source),
+        },
         f"{source}_TRIGGER_{label.id}": {
             "p": "device_automation",
             "atype": "trigger",
@@ -171,6 +206,32 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
             "stype": f"{source} {label.id}",  # Home Assistant tells triggers of a device apart by it
             "pl": TRIGGER,
         },
+    }
+
+
+def _threshold(topics: Topics, source: str, suffix: str, label: LabelConfig) -> Component:
+    return {
+        "p": "number",
+        "name": f"{label.title} threshold{suffix}",
+        "default_entity_id": _entity("number", topics.node, source, label.id, "threshold"),
+        "stat_t": topics.threshold(source, label.id),
+        "cmd_t": topics.set_threshold(source, label.id),
+        "min": 0,
+        "max": 1,
+        "step": 0.01,
+        "ent_cat": "config",
+    }
+
+
+def _armed(topics: Topics) -> Component:
+    return {
+        "p": "switch",
+        "name": "Listening",
+        "default_entity_id": _entity("switch", topics.node, "listening"),
+        "stat_t": topics.armed(),
+        "cmd_t": topics.arm(),
+        "ent_cat": "config",
+        "ic": "mdi:ear-hearing",
     }
 
 

@@ -36,6 +36,10 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
 """Seconds between two attempts; each failure doubles them."""
 
 
+HEARD = 100
+"""Messages to us that wait; the oldest make room."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent(Generic[T]):
     at: float
@@ -71,8 +75,10 @@ class Link(Generic[T]):
         """Why there is no connection, for people; None while there is one, and before the first attempt."""
         self.arrived: list[T] = []
         """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
-        self.heard: str | None = None
-        """The newest that was said under the topic listened to; whoever publishes takes it out."""
+        self.heard: deque[Received] = deque(maxlen=HEARD)
+        """What was said under the topics listened to, oldest first; whoever publishes takes it out."""
+        self.overheard = 0
+        """Of it, what had to make room because more came than was taken out."""
         self.ended = 0
         """Attempts that failed and connections that broke; a letter not acknowledged by then is forgotten."""
         self._connect = connect
@@ -147,7 +153,11 @@ class Link(Generic[T]):
             self._connection.close()
 
     def _notify(self, connection: Connection, notice: Notice) -> None:
-        self._notices.append((connection, notice))
+        if isinstance(notice, Received):  # others say it, as often as they like: it has a box of its own
+            self.overheard += len(self.heard) == HEARD
+            self.heard.append(notice)
+        else:
+            self._notices.append((connection, notice))
         self._wake.set()
 
     def _hear(self, notice: Notice) -> None:
@@ -162,8 +172,6 @@ class Link(Generic[T]):
                 sent = self._sent.pop(number, None)
                 if sent is not None and sent.letter is not None:
                     self.arrived.append(sent.letter)
-            case Received(_, text):
-                self.heard = text
             case Ended(why):
                 self._end(why)
 

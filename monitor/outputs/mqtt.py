@@ -13,23 +13,34 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from monitor.config import LabelConfig, MqttConfig
+from monitor.config import MqttConfig
 from monitor.control import MOST_LABELS, Listening
 from monitor.histogram import Histogram
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
-from monitor.outputs.broker import Connection, address, tls_context
+from monitor.outputs.broker import Connection, Received, address, tls_context
+from monitor.outputs.commands import Command, command_of
 from monitor.outputs.journal import Letter
 from monitor.outputs.link import Link
 from monitor.outputs.outbox import Outbox
-from monitor.outputs.payload import TRIGGER, Topics, as_json, event_payload, newest_moment, stamped
+from monitor.outputs.payload import (
+    TRIGGER,
+    Topics,
+    as_json,
+    event_payload,
+    newest_moment,
+    refused_payload,
+    stamped,
+)
+from monitor.outputs.scores import ScoreBoard
+from monitor.outputs.settings import Settings
 from monitor.outputs.states import States
 from monitor.status import Health
-from monitor.types import Event
+from monitor.types import ConfigError, Event, Scores
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +55,14 @@ IN_MEMORY = 1000
 
 LATENCY_SECONDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0)
 
+REFUSALS = 100
+"""Refused commands that wait to be told; the oldest make room."""
+
+RETAINED = (
+    "mqtt: %s: a retained command is ignored, as any that was said before we listened: "
+    "publish commands without the retain flag"
+)
+
 FAREWELL = 0.2
 """Share of the time to drain that is kept for taking leave."""
 
@@ -57,9 +76,8 @@ class Mqtt:
         With a host.
     node : str
         Name of this monitor.
-    labels : sequence of LabelConfig
-    sources : sequence of str
-        Their names; each counts as offline until `source` says otherwise.
+    listening : Listening
+        Each of its sources counts as offline until `source` says otherwise.
     model : str
         Name of the checkpoint.
     password : str or None
@@ -68,6 +86,8 @@ class Mqtt:
         Beside it is ``announced.json``, what the broker keeps of us.
     drain_seconds : float
         From `close` on, `run` takes at most so long.
+    on_command : callable
+        Takes what others say to us, a topic and a command or why it is none; it must not block.
 
     Raises
     ------
@@ -80,24 +100,26 @@ class Mqtt:
         config: MqttConfig,
         *,
         node: str,
-        labels: Sequence[LabelConfig],
-        sources: Sequence[str],
+        listening: Listening,
         model: str,
         password: str | None = None,
         journal: Path | None = None,
         drain_seconds: float = 5.0,
+        on_command: Callable[[str, Command | str], None] = lambda _topic, _command: None,
     ) -> None:
         self.latency = Histogram(LATENCY_SECONDS)
         """Seconds from the onset of an event until the broker had acknowledged its start."""
         self._qos, self._node, self._model = config.qos, node, model
-        self._listening = Listening(tuple(labels), tuple(sources))
+        self._commands = config.commands
+        self._listening = listening
+        sources = listening.sources
         self._changes: deque[Listening] = deque(maxlen=1)
         self._topics = Topics(config.base_topic, node)
         self._address = address(config)
         self._announcement = Announcement(
             config,
             self._topics,
-            labels=labels,
+            labels=listening.enabled,
             sources=sources,
             model=model,
             path=None if journal is None else journal.with_name("announced.json"),
@@ -110,7 +132,7 @@ class Mqtt:
             tls=tls_context(config),
             will=self._topics.status(),
             queue=4 * WINDOW + 8 * (len(sources) + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
-            listen=self._announcement.birth,
+            listen=self._listened_to(),
         )
         self._link: Link[int] = Link(connect, address=self._address, silence_seconds=config.keepalive_seconds)
         self._states = States(
@@ -119,6 +141,11 @@ class Mqtt:
             labels=[label.id for label in self._listening.enabled],
             publish=self._link.publish,
         )
+        self._scores = ScoreBoard(self._topics, self._link.publish)
+        self._settings = Settings(self._topics, self._listening, self._link.publish)
+        self._on_command = on_command
+        self._refusals: deque[tuple[str, str]] = deque(maxlen=REFUSALS)
+        self._born = self._told_of_retained = False
         self._new: list[Letter] = []
         self._outbox: Outbox[Letter] = Outbox(self._new.append, IN_MEMORY)
         self._ahead = time.time() - time.monotonic()
@@ -179,6 +206,15 @@ class Mqtt:
         self._states.level(source, dbfs)
         self._link.wake()
 
+    def scores(self, scores: Scores) -> None:
+        """Send the newest scores of a source, when they move, at most once a second."""
+        self._scores.note(scores)
+
+    def refuse(self, topic: str, why: str) -> None:
+        """Say that a command was refused; from any thread."""
+        self._refusals.append((topic, why))
+        self._link.wake()
+
     def close(self) -> None:
         """No more events will come; `run` delivers what is left, takes leave and returns."""
         self._closed_at = min(self._closed_at, time.monotonic())
@@ -206,6 +242,11 @@ class Mqtt:
         return self._outbox.waiting + len(self._new) + self._backlog.waiting
 
     @property
+    def unheard(self) -> int:
+        """Commands lost because more came than could be taken."""
+        return self._link.overheard
+
+    @property
     def trouble(self) -> str | None:
         """Why events wait, for people; begins with host and port."""
         if self.waiting and not self.connected:
@@ -224,6 +265,7 @@ class Mqtt:
                 connected_anew = self._link.wait(self._due())
                 self._note()
                 self._note_change()
+                self._hear()
                 if connected_anew:
                     self._welcome()
                 self._note_drops()
@@ -233,7 +275,11 @@ class Mqtt:
                         self._send(letter)
                     self._answer()
                     self._states.say_healths()
+                    self._states.say_last()
                     self._states.say_levels()
+                    self._settings.say()
+                    self._scores.say()
+                    self._say_refusals()
                     if not self._link.unacknowledged:
                         self._announcement.confirm()
             self._take_leave()
@@ -259,10 +305,41 @@ class Mqtt:
     def _note_change(self) -> None:
         """Describe what is listened for now, and take back what is not."""
         while self._changes:
-            news = self._announcement.change(self._changes.popleft().enabled)
+            listening = self._changes.popleft()
+            self._settings.listen(listening)
+            news = self._announcement.change(listening.enabled)
             if news and self._link.connected:
                 self._announcement.say(self._link.publish)
                 self._states.say_new_labels()
+
+    def _listened_to(self) -> list[str]:
+        birth = self._announcement.birth
+        commands = self._topics.commands() if self._commands else ()
+        return [*commands, *([birth] if birth is not None else [])]
+
+    def _hear(self) -> None:
+        """Hand on what others say to us; what is retained was said to somebody else, some time ago."""
+        while self._link.heard:
+            said = self._link.heard.popleft()
+            if said.topic == self._announcement.birth:
+                self._born = said.text == "online" and not said.retained
+            elif said.retained:
+                if not self._told_of_retained:
+                    log.warning(RETAINED, said.topic)
+                self._told_of_retained = True
+            else:
+                self._on_command(said.topic, self._understood(said))
+
+    def _understood(self, said: Received) -> Command | str:
+        try:
+            return command_of(self._topics, said.topic, said.text)
+        except ConfigError as error:
+            return str(error)
+
+    def _say_refusals(self) -> None:
+        while self._refusals:
+            topic, why = self._refusals.popleft()
+            self._link.publish(self._topics.refused(), as_json(refused_payload(topic, why)), qos=1)
 
     def _finished(self) -> bool:
         if not self._outbox.closed:
@@ -277,7 +354,8 @@ class Mqtt:
 
     def _due(self) -> float:
         """Return the next moment, on the monotonic clock, at which something is to be done unasked."""
-        return min(self._drained_by(), self._states.due() if self.connected else math.inf)
+        said_next = min(self._states.due(), self._scores.due()) if self.connected else math.inf
+        return min(self._drained_by(), said_next)
 
     def _welcome(self) -> None:
         """Say everything anew; what the last connection did not deliver will follow."""
@@ -289,13 +367,15 @@ class Mqtt:
         self._onsets.clear()
 
     def _say_anew(self) -> None:
-        self._link.heard = None
+        self._born = False
         self._announcement.say(self._link.publish)
+        self._settings.say_anew()
+        self._scores.say_anew()
         self._states.say_anew()
 
     def _answer(self) -> None:
         """Say everything again to a Home Assistant that started, once the last answer has arrived."""
-        if self._link.heard == "online" and self._link.unacknowledged < WINDOW:
+        if self._born and self._link.unacknowledged < WINDOW:
             self._say_anew()
 
     def _note_drops(self) -> None:

@@ -72,14 +72,55 @@ class Topics:
         """JSON of what is wrong with the way to the broker; retained."""
         return f"{self.base}/{self.node}/health"
 
+    def armed(self) -> str:
+        """ON while it listens at all, else OFF; retained."""
+        return f"{self.base}/{self.node}/armed/state"
+
+    def arm(self) -> str:
+        """Where ON and OFF are said to it."""
+        return f"{self.base}/{self.node}/armed/set"
+
+    def threshold(self, source: str, label: str) -> str:
+        """Score from which a label counts as heard at a source; retained."""
+        return f"{self.base}/{self.node}/{source}/threshold/{label}"
+
+    def set_threshold(self, source: str, label: str) -> str:
+        """Where another one is said to it."""
+        return f"{self.threshold(source, label)}/set"
+
+    def labels(self) -> str:
+        """JSON list of all labels; retained."""
+        return f"{self.base}/{self.node}/labels"
+
+    def put_label(self) -> str:
+        """Where a label is said to it, to be added, changed or removed."""
+        return f"{self.labels()}/set"
+
+    def refused(self) -> str:
+        """JSON of a command that was refused: its topic and why; never retained."""
+        return f"{self.base}/{self.node}/refused"
+
+    def score(self, source: str, label: str) -> str:
+        """Newest score of a label, when it moves; not retained."""
+        return f"{self.base}/{self.node}/{source}/score/{label}"
+
+    def last(self, source: str) -> str:
+        """JSON of the event of a source that started last; retained."""
+        return f"{self.base}/{self.node}/{source}/last"
+
+    def commands(self) -> tuple[str, ...]:
+        """Filters of everything that may be said to it."""
+        return self.arm(), self.set_threshold("+", "+"), self.put_label()
+
     def retained(self, sources: Iterable[str], labels: Iterable[str]) -> set[str]:
         """Everything of a node that the broker keeps."""
-        kept = {self.status(), self.health()}
+        kept = {self.status(), self.health(), self.armed(), self.labels()}
         labels = tuple(labels)
         for source in sources:
-            kept |= {self.source_status(source), self.source_health(source)}
+            kept |= {self.source_status(source), self.source_health(source), self.last(source)}
             for label in labels:
                 kept |= {self.state(source, label), self.attributes(source, label)}
+                kept.add(self.threshold(source, label))
         return kept
 
 
@@ -182,6 +223,11 @@ def seconds_in_source(event: Event, rate: int) -> dict[str, float | None]:
         "onset_seconds": round(event.start / rate, 3),
         "offset_seconds": None if event.stop is None else round(event.stop / rate, 3),
     }
+
+
+def refused_payload(topic: str, why: str) -> dict[str, object]:
+    """Say which command was refused, and why."""
+    return {"topic": topic, "reason": why}
 
 
 def level_payload(dbfs: float) -> dict[str, float | None]:

@@ -46,6 +46,8 @@ class States:
         self._said_online: dict[str, bool] = {}
         self._healths = dict.fromkeys(self._online, Health())
         self._warnings: deque[tuple[str, str]] = deque(maxlen=WARNINGS)
+        self._last: dict[str, Letter] = {}
+        self._said_last: dict[str, Letter] = {}
         self._late_until = -math.inf
         self._said_healths: dict[str, str] = {}
         self._newest: dict[tuple[str, str], Letter | None] = {}
@@ -68,6 +70,9 @@ class States:
         if (letter.source, letter.label) in self._newest:
             self._newest[letter.source, letter.label] = letter  # before it is counted: see `say_labels`
         self._noted = letter.number
+        last = self._last.get(letter.source)
+        if letter.lasts or (last is not None and last.event_id == letter.event_id):
+            self._last[letter.source] = letter
 
     def source(self, name: str, *, online: bool) -> bool:
         """Note whether a source hears anything; True if this is news."""
@@ -100,6 +105,8 @@ class States:
         self.say_sources()
         self._said_healths.clear()
         self.say_healths()
+        self._said_last.clear()
+        self.say_last()
         # Last: before it, what is retained may be from another time.
         self._say(self._topics.status(), "online")
 
@@ -157,6 +164,13 @@ class States:
                 self._say(topic, text)
         while self._warnings:
             self._publish(*self._warnings.popleft(), qos=1)
+
+    def say_last(self) -> None:
+        """Say which event of each source started last, if this is news to the broker."""
+        for source, letter in tuple(self._last.items()):
+            if self._said_last.get(source) is not letter:
+                self._said_last[source] = letter
+                self._say(self._topics.last(source), as_json(attributes_payload(letter.payload)))
 
     def say_levels(self) -> None:
         """Say the newest level of each source, at most once a second."""

@@ -201,3 +201,30 @@ def test_torch_uses_as_many_threads_as_it_is_told():
     assert torch.get_num_threads() == 2
     Clap.load("starter")
     assert torch.get_num_threads() == 1
+
+
+def test_sentences_may_be_embedded_in_another_thread_than_audio(tmp_path):
+    clap = Clap.load("starter", cache=tmp_path / "one")
+    window = sounds(clap.geometry.usual_window, clap.geometry.rate)[1:2]
+    alone = clap.embed_audio(window)
+    sentences = [f"{what} {where}" for what in ("a dog", "rain", "glass") for where in ("near", "far")]
+    texts = Clap.load("starter", cache=tmp_path / "two").embed_text(sentences)
+    over, differing = threading.Event(), []
+
+    def listen():
+        while not over.is_set():
+            differing.append(not np.array_equal(clap.embed_audio(window), alone))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        rows = []
+        for sentence in sentences:
+            rows.append(clap.embed_text([sentence])[0])
+            clap.forget_text()
+    finally:
+        over.set()
+        thread.join(60)
+    assert differing
+    assert not any(differing)
+    assert np.allclose(rows, texts, atol=1e-5)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
+from monitor.control import Listening
 from monitor.outputs.mqtt import Mqtt
 from monitor.types import Event
 
@@ -76,8 +77,7 @@ def main(port, journal, life):
     mqtt = Mqtt(
         MqttConfig(host="127.0.0.1", port=port),
         node="home",
-        labels=[LabelConfig(id=label, prompts=(label,)) for label in LABELS],
-        sources=["mic0"],
+        listening=Listening(tuple(LabelConfig(id=label, prompts=(label,)) for label in LABELS), ("mic0",)),
         model="none",
         journal=journal,
     )

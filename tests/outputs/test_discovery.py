@@ -14,8 +14,8 @@ LABELS = (
 )
 
 
-def described(*sources, labels=LABELS, topics=TOPICS):
-    return discovery_payload(topics, labels=labels, sources=sources or ("mic0",), model="starter")
+def described(*sources, labels=LABELS, topics=TOPICS, **options):
+    return discovery_payload(topics, labels=labels, sources=sources or ("mic0",), model="starter", **options)
 
 
 def test_a_node_is_one_device_with_an_origin():
@@ -54,22 +54,44 @@ def test_a_label_is_a_binary_sensor_of_its_class_and_a_trigger():
     assert components["mic0_EVENTS"]["evt_typ"] == ["glass", "alarm"]
 
 
+def test_listening_is_a_switch_and_each_threshold_a_number_that_say_what_they_are_and_take_another():
+    components = described()["cmps"]
+    assert components["ARMED"]["p"] == "switch"
+    assert components["ARMED"]["cmd_t"] == "clap-monitor/livingroom/armed/set"
+    assert components["ARMED"]["stat_t"] == "clap-monitor/livingroom/armed/state"
+    number = components["mic0_THRESHOLD_glass"]
+    assert (number["p"], number["min"], number["max"], number["step"]) == ("number", 0, 1, 0.01)
+    assert number["stat_t"] == "clap-monitor/livingroom/mic0/threshold/glass"
+    assert number["cmd_t"] == "clap-monitor/livingroom/mic0/threshold/glass/set"
+    assert "ARMED" not in described(commands=False)["cmps"]
+    assert not any("cmd_t" in component for component in described(commands=False)["cmps"].values())
+
+
+def test_scores_are_there_for_who_wants_them_and_the_last_sound_for_everybody():
+    components = described()["cmps"]
+    score = components["mic0_SCORE_glass"]
+    assert (score["p"], score["en"], score["ent_cat"]) == ("sensor", False, "diagnostic")
+    assert score["stat_t"] == "clap-monitor/livingroom/mic0/score/glass"
+    assert components["mic0_LAST"]["stat_t"] == "clap-monitor/livingroom/mic0/last"
+
+
 def test_a_deaf_source_can_be_seen_though_its_other_entities_are_unavailable():
     components = described()["cmps"]
     with_source = {key for key, component in components.items() if "avty" in component}
-    assert with_source == {"mic0_SOUND_glass", "mic0_SOUND_alarm", "mic0_EVENTS", "mic0_LEVEL"}
+    of_labels = {f"mic0_{what}_{label}" for what in ("SOUND", "SCORE") for label in ("glass", "alarm")}
+    assert with_source == {"mic0_EVENTS", "mic0_LEVEL", *of_labels}
     assert components["mic0_DEAF"]["dev_cla"] == "problem"
 
 
 def test_only_what_is_sent_again_and_again_expires():
     expiring = {key for key, component in described()["cmps"].items() if "exp_aft" in component}
-    assert expiring == {"mic0_LEVEL"}
+    assert expiring == {"mic0_LEVEL", "mic0_SCORE_glass", "mic0_SCORE_alarm"}
 
 
 def test_whatever_sources_and_labels_are_called_no_two_components_are_one():
     labels = [LabelConfig(id=name, prompts=("a",)) for name in ("c", "b_c", "level", "events", "late")]
     nodes = [described("a", "a_b", "late", labels=labels, topics=Topics("x", node)) for node in ("n", "n_a")]
-    assert {len(node["cmps"]) for node in nodes} == {1 + 3 * (5 + 2 * 5)}
+    assert {len(node["cmps"]) for node in nodes} == {2 + 3 * (6 + 4 * 5)}
     ids = [c["unique_id"] for node in nodes for c in node["cmps"].values() if "unique_id" in c]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch("[a-zA-Z0-9_-]+", key) for key in nodes[0]["cmps"])
@@ -87,7 +109,12 @@ def test_entities_keep_their_identifiers_when_something_is_added():
 def test_what_is_gone_is_taken_back_by_its_platform_alone():
     before, after = described(), described(labels=LABELS[:1])
     gone = {key: platforms(before)[key] for key in before["cmps"] if key not in after["cmps"]}
-    assert gone == {"mic0_SOUND_alarm": "binary_sensor", "mic0_TRIGGER_alarm": "device_automation"}
+    assert gone == {
+        "mic0_SOUND_alarm": "binary_sensor",
+        "mic0_SCORE_alarm": "sensor",
+        "mic0_TRIGGER_alarm": "device_automation",
+        "mic0_THRESHOLD_alarm": "number",
+    }
     reduced = taking_back(after, gone)
     assert reduced["cmps"]["mic0_SOUND_alarm"] == {"p": "binary_sensor"}
     assert {**reduced, "cmps": after["cmps"]} == after

@@ -8,6 +8,9 @@ from contextlib import ExitStack
 import jinja2
 import pytest
 
+from monitor.config import LabelConfig
+from monitor.control import Listening
+from monitor.outputs.commands import Arm
 from monitor.status import Health
 from tests.broker import Broker, Subscriber, eventually, free_port
 from tests.outputs.test_mqtt import (
@@ -18,6 +21,7 @@ from tests.outputs.test_mqtt import (
     NODE,
     STATUS,
     connected,
+    ended,
     make,
     running,
     started,
@@ -140,7 +144,8 @@ def test_a_removed_label_and_source_leave_no_ghost_and_nothing_retained(tmp_path
             left = broker.retained()
             assert set(left) == {
                 CONFIG, STATUS, f"{NODE}/health", f"{MIC}/status", f"{MIC}/health",
-                f"{GLASS}/state", f"{GLASS}/attributes",
+                f"{GLASS}/state", f"{GLASS}/attributes", f"{MIC}/threshold/glass",
+                f"{NODE}/armed/state", f"{NODE}/labels",
             }  # fmt: skip
             assert "dog" not in left[CONFIG]
 
@@ -212,4 +217,99 @@ def test_what_stays_the_same_keeps_the_file_as_it_is(tmp_path, broker):
             eventually(lambda: CONFIG in broker.retained())
     content = json.loads(journal(tmp_path).with_name("announced.json").read_text())
     assert set(content["announced"]) == {CONFIG}
-    assert set(content["retained"]) == set(broker.retained()) - {CONFIG}
+    assert set(content["retained"]) - {f"{MIC}/last"} == set(broker.retained()) - {CONFIG}
+
+
+def test_labels_come_and_go_while_it_runs_and_leave_nothing_behind(tmp_path, broker):
+    glass, dog = LABELS
+    kettle = LabelConfig(id="kettle", prompts=("a kettle",), threshold=0.7)
+    with HomeAssistant(broker) as home, connected(make(broker.port, journal=journal(tmp_path))) as mqtt:
+        mqtt.source("mic0", online=True)
+        mqtt.put(started(label="dog"))
+        eventually(lambda: home.state("mic0_SOUND_dog") == "on")
+        mqtt.put(ended(started(label="dog")))
+        mqtt.listen(Listening((glass, kettle), ("mic0",)))
+        eventually(lambda: home.state("mic0_SOUND_kettle") == "off")
+        eventually(lambda: home.state("mic0_THRESHOLD_kettle") is not None)
+        eventually(lambda: "mic0_SOUND_dog" not in home.components)
+        eventually(lambda: not [topic for topic in broker.retained() if "dog" in topic])
+        assert broker.retained()[f"{MIC}/threshold/kettle"] == "0.7"
+        mqtt.listen(Listening((glass, dog), ("mic0",)))
+        eventually(lambda: home.state("mic0_SOUND_dog") == "off")
+        eventually(lambda: not [topic for topic in broker.retained() if "kettle" in topic])
+    kept = broker.retained()
+    assert "kettle" not in kept[CONFIG]
+    assert json.loads(kept[f"{MIC}/last"])["event_type"] == "dog"
+
+
+def test_labels_that_go_while_the_broker_is_away_leave_nothing_behind_either(tmp_path, broker):
+    with HomeAssistant(broker) as home, connected(make(broker.port, journal=journal(tmp_path))) as mqtt:
+        eventually(lambda: home.state("mic0_SOUND_dog") is not None)
+        with broker.frozen():
+            mqtt.put(started(label="dog"))
+            mqtt.put(ended(started(label="dog")))
+            mqtt.listen(Listening(LABELS[:1], ("mic0",)))
+        eventually(lambda: "mic0_SOUND_dog" not in home.components)
+        eventually(lambda: mqtt.published == 2)
+        eventually(lambda: not [topic for topic in broker.retained() if "/dog" in topic])
+
+
+def test_what_is_set_is_echoed_and_a_new_broker_is_told_of_it(broker):
+    with connected(make(broker.port)) as mqtt:
+        eventually(lambda: broker.retained().get(f"{NODE}/armed/state") == "ON")
+        quiet = LABELS[0].model_copy(update={"threshold": 0.9})
+        mqtt.listen(Listening(LABELS, ("mic0",), armed=False, own={("mic0", "glass"): quiet}))
+        eventually(lambda: broker.retained()[f"{NODE}/armed/state"] == "OFF")
+        eventually(lambda: broker.retained()[f"{MIC}/threshold/glass"] == "0.9")
+        broker.kill()
+        broker.start()
+        eventually(lambda: broker.retained().get(f"{MIC}/threshold/glass") == "0.9")
+        assert broker.retained()[f"{NODE}/armed/state"] == "OFF"
+
+
+def test_commands_are_handed_on_and_what_is_retained_is_not(broker, caplog):
+    said = []
+    with Subscriber(broker) as subscriber:
+        publish = subscriber._client.publish
+        for _ in range(2):
+            publish(f"{NODE}/armed/set", "OFF", qos=1, retain=True)
+        publish(f"{NODE}/labels/set", "{}", qos=1, retain=True)
+        subscriber.wait_for(f"{NODE}/labels/set")
+        with connected(make(broker.port, on_command=lambda *words: said.append(words))) as mqtt:
+            subscriber.wait_for(STATUS, "online")
+            publish(f"{NODE}/armed/set", "ON", qos=1)
+            publish(f"{MIC}/threshold/glass/set", "high", qos=1)
+            publish(f"{NODE}/other/set", "ON", qos=1)
+            eventually(lambda: len(said) == 2)
+            mqtt.refuse(f"{NODE}/armed/set", "not today")
+            refusal = json.loads(subscriber.wait_for(f"{NODE}/refused")[0])
+            assert refusal == {"topic": f"{NODE}/armed/set", "reason": "not today"}
+    assert said[0] == (f"{NODE}/armed/set", Arm(True))
+    assert said[1] == (f"{MIC}/threshold/glass/set", '"high" is not a number')
+    assert sum("a retained command is ignored" in record.getMessage() for record in caplog.records) == 1
+    assert f"{NODE}/refused" not in broker.retained()
+
+
+def test_without_commands_nothing_is_listened_to(broker):
+    said = []
+    with Subscriber(broker) as subscriber:
+        options = {"commands": False, "on_command": lambda *words: said.append(words)}
+        with connected(make(broker.port, **options)):
+            subscriber.wait_for(STATUS, "online")
+            subscriber._client.publish(f"{NODE}/armed/set", "OFF", qos=1)
+            subscriber._client.publish("homeassistant/status", "online", qos=1)
+            subscriber.wait_for(STATUS, "online", "online")
+    assert said == []
+    assert "cmd_t" not in broker.retained()[CONFIG]
+
+
+def test_a_flood_of_commands_is_lost_in_part_and_counted_and_all_else_goes_on(broker):
+    said = []
+    mqtt = make(broker.port, on_command=lambda *words: said.append(words))
+    with Subscriber(broker, f"{MIC}/event") as subscriber, connected(mqtt):
+        for _ in range(3000):
+            subscriber._client.publish(f"{NODE}/armed/set", "ON", qos=0)
+        mqtt.put(started())
+        subscriber.wait_for(f"{MIC}/event")
+        eventually(lambda: len(said) + mqtt.unheard == 3000)
+        assert mqtt.connected

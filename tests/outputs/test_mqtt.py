@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from monitor.config import LabelConfig, MqttConfig
+from monitor.control import Listening
 from monitor.outputs.mqtt import IN_MEMORY, Mqtt
 from monitor.types import Event
 from tests.broker import PATIENCE, Broker, Subscriber, eventually, free_port
@@ -62,16 +63,26 @@ def ended(event, seconds=5.0):
     return replace(event, stop=event.start + 24_000, ended_at=event.started_at + seconds, reason="quiet")
 
 
-def make(port, *, password=None, journal=None, drain_seconds=5.0, labels=LABELS, sources=("mic0",), **config):
+def make(
+    port,
+    *,
+    password=None,
+    journal=None,
+    drain_seconds=5.0,
+    labels=LABELS,
+    sources=("mic0",),
+    on_command=lambda *_: None,
+    **config,
+):
     return Mqtt(
         MqttConfig(host="127.0.0.1", port=port, **config),
         node="livingroom",
-        labels=labels,
-        sources=sources,
+        listening=Listening(tuple(labels), tuple(sources)),
         model="starter",
         password=password,
         journal=journal,
         drain_seconds=drain_seconds,
+        on_command=on_command,
     )
 
 
@@ -110,6 +121,7 @@ def test_at_start_everything_is_said_and_kept_by_the_broker(broker, subscriber):
         assert subscriber.wait_for(STATUS) == ["online"]
         retained = broker.retained()
         assert retained.pop(CONFIG)
+        assert [label["id"] for label in json.loads(retained.pop(f"{NODE}/labels"))] == ["glass", "dog"]
         assert retained == {
             f"{NODE}/health": '{"late":false}',
             f"{MIC}/health": '{"deaf":false,"reason":null,"overloaded":false,"dropped_seconds":0.0}',
@@ -119,6 +131,9 @@ def test_at_start_everything_is_said_and_kept_by_the_broker(broker, subscriber):
             f"{GLASS}/attributes": "{}",
             f"{MIC}/event/dog/state": "OFF",
             f"{MIC}/event/dog/attributes": "{}",
+            f"{NODE}/armed/state": "ON",
+            f"{MIC}/threshold/glass": "0.6",
+            f"{MIC}/threshold/dog": "0.5",
         }
         assert {message.qos for message in subscriber.messages()} == {1}
 
@@ -403,8 +418,7 @@ def test_two_monitors_with_other_nodes_share_a_broker(broker, subscriber):
     second = Mqtt(
         MqttConfig(host="127.0.0.1", port=broker.port, base_topic="home/sounds"),
         node="kitchen",
-        labels=LABELS,
-        sources=["mic0"],
+        listening=Listening(LABELS, ("mic0",)),
         model="starter",
     )
     with connected(make(broker.port)), connected(second):
