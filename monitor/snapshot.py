@@ -199,7 +199,11 @@ def _label(listening: Listening, label: str, last: Event | None) -> dict[str, ob
         "enabled": found.enabled,
         "prompts": list(found.prompts),
         "threshold": found.threshold,
-        "thresholds": {source: listening.label(source, label).threshold for source in listening.sources},
+        "thresholds": {
+            source: listening.label(source, label).threshold
+            for source in listening.sources
+            if listening.listens(source, label)
+        },
         "last_event": None if last is None else _last(last),
     }
 

@@ -45,7 +45,7 @@ class Listening:
         if source not in self.sources:
             raise ConfigError(f"there is no source {source[:32]!r}; there is {', '.join(self.sources)}")
         everywhere = self.everywhere(label)
-        if label not in self.some.get(source, (label,)):
+        if not self.listens(source, label):
             raise ConfigError(f"source {source} does not listen for {label}")
         return self.own.get((source, label)) or everywhere
 
@@ -64,10 +64,21 @@ class Listening:
 
     def at(self, source: str) -> tuple[LabelConfig, ...]:
         """Labels that are listened for at a source, each with the threshold that holds there."""
-        wanted = self.some.get(source)
-        return tuple(
-            self.label(source, label.id) for label in self.enabled if wanted is None or label.id in wanted
-        )
+        return tuple(self.label(source, label.id) for label in self.enabled if self.listens(source, label.id))
+
+    def listens(self, source: str, label: str) -> bool:
+        """Tell whether a source may listen for a label."""
+        return label in self.some.get(source, (label,))
+
+    @property
+    def by_source(self) -> dict[str, tuple[LabelConfig, ...]]:
+        """Labels that are listened for, by the name of the source."""
+        return {source: self.at(source) for source in self.sources}
+
+    @property
+    def ids_by_source(self) -> dict[str, tuple[str, ...]]:
+        """Identifiers of the labels that are listened for, by the name of the source."""
+        return {source: tuple(label.id for label in self.at(source)) for source in self.sources}
 
 
 def listening_of(config: Config, overrides: Overrides) -> tuple[Listening, list[str]]:

@@ -34,9 +34,8 @@ class Announcement:
         Without discovery, what an earlier run announced is taken back.
     topics : Topics
         Of the node.
-    labels : sequence of LabelConfig
-    sources : sequence of str
-        Their names.
+    labels : mapping of str to sequence of LabelConfig
+        Those of each source, by its name.
     model : str
         Name of the checkpoint.
     path : Path or None
@@ -48,13 +47,12 @@ class Announcement:
         config: MqttConfig,
         topics: Topics,
         *,
-        labels: Sequence[LabelConfig],
-        sources: Sequence[str],
+        labels: Mapping[str, Sequence[LabelConfig]],
         model: str,
         path: Path | None,
     ) -> None:
         self._topic = discovery_topic(config.discovery_prefix, topics.node)
-        self._topics, self._sources, self._model = topics, sources, model
+        self._topics, self._model = topics, model
         self._commands = config.commands
         self.birth = birth_topic(config.discovery_prefix) if config.discovery else None
         """Where Home Assistant says that it has started; None if it is not told anything."""
@@ -66,7 +64,7 @@ class Announcement:
         self._unconfirmed = False
         self._describe(labels)
 
-    def change(self, labels: Sequence[LabelConfig]) -> bool:
+    def change(self, labels: Mapping[str, Sequence[LabelConfig]]) -> bool:
         """Describe other labels from now on; True if that is news, to be said."""
         before = (self._payload, self._retained)
         gone, retained = self._now, self._retained
@@ -77,19 +75,20 @@ class Announcement:
         self._begun = False
         return True
 
-    def _describe(self, labels: Sequence[LabelConfig]) -> None:
+    def _describe(self, labels: Mapping[str, Sequence[LabelConfig]]) -> None:
         self._payload: dict[str, object] | None = None
         self._now: dict[str, dict[str, str]] = {}
         if self.birth is not None:
             self._payload = discovery_payload(
                 self._topics,
                 labels=labels,
-                sources=self._sources,
                 model=self._model,
                 commands=self._commands,
             )
             self._now = {self._topic: platforms(self._payload)}
-        self._retained = self._topics.retained(self._sources, [label.id for label in labels])
+        self._retained = self._topics.retained(
+            {source: [label.id for label in labels[source]] for source in labels}
+        )
 
     def say(self, publish: Callable[..., None]) -> None:
         """Say what there is and, until it is confirmed, what is gone.

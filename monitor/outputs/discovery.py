@@ -36,8 +36,7 @@ def birth_topic(prefix: str) -> str:
 def discovery_payload(
     topics: Topics,
     *,
-    labels: Sequence[LabelConfig],
-    sources: Sequence[str],
+    labels: Mapping[str, Sequence[LabelConfig]],
     model: str,
     commands: bool = True,
 ) -> dict[str, object]:
@@ -47,9 +46,8 @@ def discovery_payload(
     ----------
     topics : Topics
         Of the node.
-    labels : sequence of LabelConfig
-    sources : sequence of str
-        Their names; if there is more than one, the names of entities end in them.
+    labels : mapping of str to sequence of LabelConfig
+        Those of each source, by its name; if there is more than one, the names of entities end in it.
     model : str
         Name of the checkpoint.
     commands : bool
@@ -63,10 +61,10 @@ def discovery_payload(
     components: dict[str, Component] = {"LATE": _late(topics)}
     if commands:
         components["ARMED"] = _armed(topics)
-    for source in sources:
-        suffix = f" ({source})" if len(sources) > 1 else ""
-        components |= _of_source(topics, source, suffix, [label.id for label in labels])
-        for label in labels:
+    for source in labels:
+        suffix = f" ({source})" if len(labels) > 1 else ""
+        components |= _of_source(topics, source, suffix, [label.id for label in labels[source]])
+        for label in labels[source]:
             components |= _of_label(topics, source, suffix, label)
             if commands:
                 components[f"{source}_THRESHOLD_{label.id}"] = _threshold(topics, source, suffix, label)

@@ -112,15 +112,13 @@ class Mqtt:
         self._qos, self._node, self._model = config.qos, node, model
         self._commands = config.commands
         self._listening = listening
-        sources = listening.sources
         self._changes: deque[Listening] = deque(maxlen=1)
         self._topics = Topics(config.base_topic, node)
         self._address = address(config)
         self._announcement = Announcement(
             config,
             self._topics,
-            labels=listening.enabled,
-            sources=sources,
+            labels=listening.by_source,
             model=model,
             path=None if journal is None else journal.with_name("announced.json"),
         )
@@ -131,14 +129,15 @@ class Mqtt:
             password=password,
             tls=tls_context(config),
             will=self._topics.status(),
-            queue=4 * WINDOW + 8 * (len(sources) + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
+            queue=4 * WINDOW
+            + 8 * (len(listening.sources) + 1) * (MOST_LABELS + 1)
+            + 2 * self._announcement.most,
             listen=self._listened_to(),
         )
         self._link: Link[int] = Link(connect, address=self._address, silence_seconds=config.keepalive_seconds)
         self._states = States(
             self._topics,
-            sources=sources,
-            labels=[label.id for label in self._listening.enabled],
+            labels=listening.ids_by_source,
             publish=self._link.publish,
         )
         self._scores = ScoreBoard(self._topics, self._link.publish)
@@ -188,7 +187,7 @@ class Mqtt:
         """Say what is listened for from now on; from the thread that puts events, after those of before."""
         self._listening = listening
         self._changes.append(listening)
-        self._states.listen([label.id for label in listening.enabled])
+        self._states.listen(listening.ids_by_source)
         self._link.wake()
 
     def source(self, name: str, *, online: bool) -> None:
@@ -307,7 +306,7 @@ class Mqtt:
         while self._changes:
             listening = self._changes.popleft()
             self._settings.listen(listening)
-            news = self._announcement.change(listening.enabled)
+            news = self._announcement.change(listening.by_source)
             if news and self._link.connected:
                 self._announcement.say(self._link.publish)
                 self._states.say_new_labels()

@@ -112,13 +112,12 @@ class Topics:
         """Filters of everything that may be said to it."""
         return self.arm(), self.set_threshold("+", "+"), self.put_label()
 
-    def retained(self, sources: Iterable[str], labels: Iterable[str]) -> set[str]:
-        """Everything of a node that the broker keeps."""
+    def retained(self, labels: Mapping[str, Iterable[str]]) -> set[str]:
+        """Everything of a node that the broker keeps, given the labels of each source."""
         kept = {self.status(), self.health(), self.armed(), self.labels()}
-        labels = tuple(labels)
-        for source in sources:
+        for source in labels:
             kept |= {self.source_status(source), self.source_health(source), self.last(source)}
-            for label in labels:
+            for label in labels[source]:
                 kept |= {self.state(source, label), self.attributes(source, label)}
                 kept.add(self.threshold(source, label))
         return kept

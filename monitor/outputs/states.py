@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from monitor.outputs.journal import Letter
 from monitor.outputs.payload import (
@@ -31,18 +31,18 @@ class States:
     Parameters
     ----------
     topics : Topics
-    sources, labels : iterable of str
-        Names and identifiers; every label of every source has a state.
+    labels : mapping of str to iterable of str
+        The labels of each source: each has a state there.
     publish : callable
         Sends one message: `Link.publish`.
     """
 
     def __init__(
-        self, topics: Topics, *, sources: Iterable[str], labels: Iterable[str], publish: Callable[..., None]
+        self, topics: Topics, *, labels: Mapping[str, Iterable[str]], publish: Callable[..., None]
     ) -> None:
         self._topics = topics
         self._publish = publish
-        self._online = dict.fromkeys(sources, False)
+        self._online = dict.fromkeys(labels, False)
         self._said_online: dict[str, bool] = {}
         self._healths = dict.fromkeys(self._online, Health())
         self._warnings: deque[tuple[str, str]] = deque(maxlen=WARNINGS)
@@ -58,11 +58,11 @@ class States:
         self._levels: dict[str, float] = {}
         self._level_due: dict[str, float] = {}
 
-    def listen(self, labels: Iterable[str]) -> None:
+    def listen(self, labels: Mapping[str, Iterable[str]]) -> None:
         """Have states of these labels from now on; from the thread that notes events."""
         # A new mapping, for the thread that publishes may be going through the old one.
         before = self._newest
-        keys = [(source, label) for label in labels for source in self._online]
+        keys = [(source, label) for source in labels for label in labels[source]]
         self._newest = {key: before.get(key) for key in keys}
 
     def event(self, letter: Letter) -> None:

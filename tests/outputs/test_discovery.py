@@ -15,7 +15,16 @@ LABELS = (
 
 
 def described(*sources, labels=LABELS, topics=TOPICS, **options):
-    return discovery_payload(topics, labels=labels, sources=sources or ("mic0",), model="starter", **options)
+    by_source = dict.fromkeys(sources or ("mic0",), labels)
+    return discovery_payload(topics, labels=by_source, model="starter", **options)
+
+
+def test_a_source_has_entities_of_the_labels_that_it_listens_for_alone():
+    labels = {"mic0": LABELS, "mic1": LABELS[1:]}
+    components = discovery_payload(TOPICS, labels=labels, model="starter")["cmps"]
+    assert {"mic0_SOUND_glass", "mic0_SOUND_alarm", "mic1_SOUND_alarm"} < components.keys()
+    assert not [key for key in components if key.startswith("mic1") and key.endswith("glass")]
+    assert components["mic1_EVENTS"]["evt_typ"] == ["alarm"]
 
 
 def test_a_node_is_one_device_with_an_origin():

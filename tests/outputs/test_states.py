@@ -16,7 +16,7 @@ def made():
         del qos
         said.append((topic.rpartition("/")[2], text, retain))
 
-    return States(TOPICS, sources=["mic0"], labels=["glass"], publish=publish), said
+    return States(TOPICS, labels={"mic0": ["glass"]}, publish=publish), said
 
 
 def on_off(said):
