@@ -8,12 +8,8 @@ export OMP_NUM_THREADS ?= 1
 
 RUN_PACKAGES := python3-venv libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
-<<<<<<< HEAD
 	libasound2-plugins openssl systemd python3-gi gir1.2-gst-rtsp-server-1.0 \
-	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav
-=======
-	libasound2-plugins openssl systemd chromium
->>>>>>> 13c661a (feat: the page and its API: live scores, level and spectrogram for any number of watchers)
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav chromium
 
 .PHONY: install demo test check format benchmark clean system system-test
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from monitor import systemd
+from monitor import scoring, systemd
 from monitor.ambience import read_ambiences, write_ambiences
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
@@ -27,12 +26,13 @@ from monitor.hearing import prepare
 from monitor.hours import parse_hours
 from monitor.keeping import Keeping
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
+from monitor.memory import Memory
 from monitor.outputs.alerts import Alerts
 from monitor.outputs.commands import Command, obey
 from monitor.outputs.live import Live
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
-from monitor.outputs.payload import health_payload
+from monitor.outputs.store import History
 from monitor.outputs.watching import Watching
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.preflight import check_reload
@@ -40,6 +40,7 @@ from monitor.snapshot import outputs_of, snapshot
 from monitor.status import Health, SourceStatus, one_line
 from monitor.tally import Tally
 from monitor.threads import ThreadGroup
+from monitor.tryout import Tryout
 from monitor.types import ConfigError, Event, MonitorError, NearMiss, Scores, UndeliveredError
 from monitor.windows import Windows
 
@@ -169,20 +170,15 @@ class Daemon:
         self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
         self.keeping = self._make_keeping()
         self._alerts = Alerts(config, hearing.model.name)
+        self._memory = Memory(self.status, hearing.windows_in(scoring.MEMORY_SECONDS))
+        self._tryout = Tryout(hearing, self._memory)
         self._live = Live(self._buffers, hearing.model.geometry)
         self._watching = Watching(self._live, self.snapshot)
         self._healths: dict[str, Health] = {}
         self._tally = Tally()
         self._metrics = self._make_metrics() if self.web is not None or self.exporter is not None else None
         if self.web is not None:
-            self.web.show(
-                node=config.node,
-                model=hearing.model.name,
-                live=self._live,
-                status=self._status_now,
-                hello=self._hello,
-                metrics=self._metrics_text,
-            )
+            self._furnish(self.web)
 
     def run(
         self,
@@ -328,8 +324,8 @@ class Daemon:
         if self._mqtt is not None:
             self._mqtt.listen(change.listening)
         self.keeping.watch(change.listening.enabled, self._votes(change.listening))
-        if self._live is not None:
-            self._live.labels(self._hello())
+        if self.web is not None:
+            self.web.tell(change.listening)
 
     def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
         rate, hop = self.hearing.rate, self.hearing.hop
@@ -365,6 +361,7 @@ class Daemon:
             self._mqtt.scores(scores)
         self.keeping.scores(scores)
         self._tally.scores(scores)
+        self._memory.add(scores)
         self._live.scores(scores)
 
     def _hand_on_miss(self, miss: NearMiss) -> None:
@@ -395,9 +392,11 @@ class Daemon:
                 for name, health in healths.items():
                     self._mqtt.source(name, online=liveness.hears(name))
                     self._mqtt.health(name, health)
-            if self._alerts.notifiers:
-                self._alerts.problems(self.snapshot()["problems"])
-            self._live.health(self._status_now())
+            if self._alerts.notifiers or self._live.watchers:
+                told = self.snapshot()
+                self._alerts.problems(told["problems"])
+                self._live.health(told)
+            self._tryout.rest()
             factor = self.summary().real_time_factor
             line = one_line(list(self.status.values()), len(self._listening.enabled), factor)
             if not self._listening.armed:
@@ -481,49 +480,6 @@ class Daemon:
         log.info("%s: ending", signal.Signals(number).name)
         self.stop()
 
-    def _status_now(self) -> dict[str, object]:
-        """What the page is told of how it goes."""
-        rate, hop = self.hearing.rate, self.hearing.hop
-        sources = {
-            name: {
-                **health_payload(self._healths.get(name, Health())),
-                "level_dbfs": status.level_dbfs if math.isfinite(status.level_dbfs) else None,
-                "heard_seconds": round(status.captured / rate, 1),
-                "lag_seconds": round(max(0, status.captured - status.scored_until - hop) / rate, 2),
-                "scored": status.scored,
-                "skipped": status.skipped,
-                "gated": dict(status.gated),
-                "gaps": status.gaps,
-                "overflows": status.overflows,
-                "reopened": status.reopened,
-                "ended": status.ended,
-            }
-            for name, status in self.status.items()
-        }
-        troubles = [name for name, each in sources.items() if each["deaf"] or each["overloaded"]]
-        return {
-            "healthy": not troubles,
-            "node": self._config.node,
-            "model": self.hearing.model.name,
-            "real_time_factor": round(self.summary().real_time_factor, 4),
-            "events": self._events,
-            "sources": sources,
-            "mqtt": self._mqtt and {"waiting": self._mqtt.waiting, "trouble": self._mqtt.trouble},
-        }
-
-    def _hello(self) -> dict[str, object]:
-        """What the page must know to show scores."""
-        return {
-            "node": self._config.node,
-            "model": self.hearing.model.name,
-            "hop_seconds": self.hearing.hop / self.hearing.rate,
-            "sources": list(self.status),
-            "labels": [
-                {"id": label.id, "name": label.title, "threshold": label.threshold}
-                for label in self._listening.enabled
-            ],
-        }
-
     def _make_web(self) -> Web:
         """Bind the port first: what is wrong with it shows before a model is loaded."""
         from monitor.outputs.web import Web  # noqa: PLC0415 - the extra `web`
@@ -547,6 +503,28 @@ class Daemon:
     def _metrics_text(self) -> bytes:
         assert self._metrics is not None  # noqa: S101 - it is made before anything is served
         return self._metrics.text()
+
+    def _furnish(self, web: Web) -> None:
+        """Give the page what it shows and changes."""
+        from monitor.outputs.web import House  # noqa: PLC0415 - the extra `web`
+
+        store = self.keeping.store
+        web.show(
+            House(
+                access=web.access,
+                abort=web.abort,
+                control=self.control,
+                live=self._live,
+                tryout=self._tryout,
+                snapshot=self.snapshot,
+                hop_seconds=self.hearing.hop / self.hearing.rate,
+                history=None if store is None else History(store.path),
+                store=store,
+                shelf=self.keeping.shelf,
+                prefix=web.prefix,
+                metrics=self._metrics_text,
+            )
+        )
 
     def _make_buffers(self) -> dict[str, RingBuffer]:
         changed = threading.Condition()

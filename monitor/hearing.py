@@ -51,6 +51,10 @@ class Hearing:
         finally:
             self.model.forget_text()
 
+    def windows_in(self, seconds: float) -> int:
+        """Windows that begin in so many seconds."""
+        return round(seconds * self.rate / self.hop)
+
     @property
     def rate(self) -> int:
         """Samples per second."""

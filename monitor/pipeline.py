@@ -203,6 +203,7 @@ class Scorer:
             alone=scoring.scores(alone, ambience.level),
             nearer=scoring.nearer(embedding, watchlist),
             speech=scoring.is_speech(embedding, watchlist),
+            embedding=embedding,
         )
         ambience.update(logits, np.array([label in active for label in watchlist.labels]))
         return scores

@@ -102,6 +102,8 @@ class Scores:
     """Shape (labels,), in [0, 1]."""
     level_dbfs: float
     """RMS of the newest hop in dB of full scale; silence is ``-inf``."""
+    embedding: NDArray[np.float32] | None = None
+    """What it sounded like to the model, shape (d,), L2 norm 1; None if it was not scored."""
     gated: str | None = None
     """Why it was not scored: silent, digital_silence, non_finite, disarmed; None if it was."""
     alone: NDArray[np.float32] | None = None

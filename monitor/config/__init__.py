@@ -8,6 +8,7 @@ from monitor.config.changes import changed_label, differences, with_threshold
 from monitor.config.listening import LabelConfig, SourceConfig, confirmations
 from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, StoreConfig, WindowConfig
 from monitor.config.password import find_secret, read_address, read_password, read_secret
+from monitor.config.rules import slug
 from monitor.config.sounds import SPEECH
 from monitor.config.text import example, json_schema, load, state_of
 from monitor.config.token import read_token
@@ -43,6 +44,7 @@ __all__ = [
     "replace_labels",
     "replace_sources",
     "serve_at",
+    "slug",
     "source_from_argument",
     "state_of",
     "warnings",

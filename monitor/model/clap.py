@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,7 @@ log = logging.getLogger(__name__)
 class Clap:
     """Audio and sentences to unit vectors; made by `load`.
 
-    Audio is for one thread at a time, and so are sentences, but it may be another one: the towers share
-    nothing that changes.
+    Audio is for one thread at a time; sentences may come from any: the towers share nothing that changes.
 
     Attributes
     ----------
@@ -67,6 +67,7 @@ class Clap:
         self._audio, shape, self.logit_scale = towers.audio_tower(files, place)
         self.dimension = shape.dimension
         self._text: tuple[Any, Any, Any] | None = None
+        self._reading = threading.Lock()
         self._cache = TextCache(cache, [files.identity, str(files.commit), self.dtype], self.dimension)
 
     @classmethod
@@ -139,10 +140,16 @@ class Clap:
         with towers.enough_memory(self._files, self._place):
             return _unit(self._audio(torch.from_numpy(log_mel(windows, self.geometry))))
 
-    def embed_text(self, sentences: Sequence[str]) -> Embeddings:
+    def embed_text(self, sentences: Sequence[str], *, keep: bool = True) -> Embeddings:
         """Embed sentences, each once: known ones come from the cache, without the text tower.
 
         Sentences longer than the text tower can read are cut, and that is logged.
+
+        Parameters
+        ----------
+        sentences : sequence of str
+        keep : bool
+            Whether new ones go into the cache.
 
         Returns
         -------
@@ -154,16 +161,19 @@ class Clap:
         ModelError
             The text tower cannot be loaded, does not go with its tokenizer, or gives no finite numbers.
         """
-        unknown = [text for text in dict.fromkeys(sentences) if self._cache.read(text) is None]
-        if unknown:
-            for text, vector in zip(unknown, self._read_sentences(unknown), strict=True):
-                self._cache.write(text, vector)
-        rows = [self._cache.read(text) for text in sentences]
+        with self._reading:
+            unknown = [text for text in dict.fromkeys(sentences) if self._cache.read(text) is None]
+            new = dict(zip(unknown, self._read_sentences(unknown), strict=True)) if unknown else {}
+            for text, vector in new.items():
+                if keep:
+                    self._cache.write(text, vector)
+            rows = [new[text] if text in new else self._cache.read(text) for text in sentences]
         return np.array(rows, dtype=np.float32).reshape(-1, self.dimension)
 
     def forget_text(self) -> None:
         """Free the text tower; `embed_text` loads it again if it must."""
-        self._text = None
+        with self._reading:
+            self._text = None
         gc.collect()
         # What is freed stays in glibc's heap otherwise.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -87,6 +87,7 @@ class Live:
         self._ring: deque[Message] = deque(maxlen=ring)
         self._number = 0
         self._watchers: set[Watcher] = set()
+        self._active: dict[str, Event] = {}
         self._closed = False
         self._outbox = Outbox(self._publish, WAITING)
 
@@ -100,6 +101,12 @@ class Live:
         """Messages that were never made, because the thread of `run` was late."""
         return self._outbox.dropped
 
+    @property
+    def active(self) -> tuple[Event, ...]:
+        """Events that last."""
+        with self._lock:
+            return tuple(self._active.values())
+
     def scores(self, scores: Scores) -> None:
         """Take the scores of a window; never waits."""
         if self._watchers:
@@ -107,6 +114,11 @@ class Live:
 
     def event(self, event: Event) -> None:
         """Take an event as it starts and as it ends; never waits."""
+        with self._lock:
+            if event.ended_at is None:
+                self._active[event.id] = event
+            else:
+                self._active.pop(event.id, None)
         if self._watchers:
             self._outbox.put(("event", asdict(event)))
 

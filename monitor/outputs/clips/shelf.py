@@ -78,6 +78,12 @@ class Shelf:
         with self._lock:
             return sum(clip.bytes for clip in self._clips.values())
 
+    @property
+    def locked(self) -> frozenset[str]:
+        """Paths of those that are kept for good."""
+        with self._lock:
+            return frozenset(clip.path for clip in self._clips.values() if clip.locked)
+
     def look_through(self) -> None:
         """Find the clips that are there, take away what was left half done, and keep the limits."""
         with self._lock:

@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 from monitor import __version__
 from monitor.outputs.metrics import CONTENT_TYPE
-from monitor.outputs.web import now, session
+from monitor.outputs.web import events, labels, now, session
 from monitor.outputs.web.guard import App, Guard
 from monitor.outputs.web.house import House, TheHouse
 
@@ -22,15 +22,13 @@ dB of full scale.  Whatever changes something needs the token: `Authorization: B
 """
 
 
-def application(house: House, prefix: str = "") -> App:
+def application(house: House) -> App:
     """Return the ASGI application, guarded.
 
     Parameters
     ----------
     house : House
         What it shows and changes.
-    prefix : str
-        Path below which a reverse proxy serves it.
     """
     app = FastAPI(
         title="clap-monitor",
@@ -38,17 +36,17 @@ def application(house: House, prefix: str = "") -> App:
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,
-        servers=[{"url": prefix or "/"}],
+        servers=[{"url": house.prefix or "/"}],
     )
     app.state.house = house
-    for routes in (session.routes, now.routes):
+    for routes in (now.routes, events.routes, labels.routes, session.routes):
         app.include_router(routes, prefix="/api")
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     if house.metrics is not None:
         app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    return Guard(app, house.access, prefix)
+    return Guard(app, house.access, house.prefix)
 
 
 def _metrics(house: TheHouse) -> Response:

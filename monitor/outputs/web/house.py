@@ -4,36 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Protocol
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from monitor.control import Control
 from monitor.outputs.live import Live
+from monitor.outputs.store import History, Store
 from monitor.outputs.web.access import Access
 from monitor.outputs.web.stream import Abort
+from monitor.tryout import Tryout
+
+
+class Shelf(Protocol):
+    """The clips, as far as the page needs them."""
+
+    @property
+    def locked(self) -> frozenset[str]:
+        """Paths of those that are kept for good."""
+
+    def find(self, path: str) -> Path | None:
+        """Return where a clip is, or what is beside it; None if there is none of this path."""
+
+    def lock(self, path: str, *, locked: bool) -> bool:
+        """Keep a clip for good, or no longer; False if there is no such clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class House:
     """Everything behind the routes; each part may be asked from any thread."""
 
-    node: str
-    model: str
-    live: Live
     access: Access
-    status: Callable[[], Mapping[str, object]]
-    """What every part counts, and what is wrong."""
-    hello: Callable[[], Mapping[str, object]]
-    """Labels and sources, which the news refer to."""
     abort: Abort
+    control: Control
+    live: Live
+    tryout: Tryout
+    snapshot: Callable[[], Mapping[str, object]]
+    """What every part counts."""
+    hop_seconds: float
+    history: History | None = None
+    store: Store | None = None
+    shelf: Shelf | None = None
     prefix: str = ""
     metrics: Callable[[], bytes] | None = None
     """Everything that is counted, for Prometheus."""
-
-    def greeting(self) -> dict[str, object]:
-        """Return the first news of a stream: what the others refer to."""
-        return {"spectrogram": self.live.picture, **self.hello()}
 
 
 def _house(request: HTTPConnection) -> House:

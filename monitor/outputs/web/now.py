@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Response, WebSocket
 from pydantic import BaseModel, Field
 
-from monitor.outputs.web.house import TheHouse
+from monitor.outputs.web.house import House, TheHouse
+from monitor.outputs.web.labels import labels_told
 from monitor.outputs.web.stream import EventStream, over_websocket
 
 routes = APIRouter(tags=["now"])
@@ -19,16 +21,35 @@ class Healthy(BaseModel):
     healthy: bool = Field(description="Every source is heard and scored, nothing is lost.")
 
 
+def told(house: House) -> dict[str, Any]:
+    """What every part counts, the page itself among them."""
+    live = house.live
+    web = {"watchers": live.watchers, "dropped": live.dropped, "skipped": live.skipped}
+    return {**house.snapshot(), "web": {**web, "refused": house.access.refused}}
+
+
+def greeting(house: House) -> dict[str, object]:
+    """First news of a stream: what the others refer to."""
+    return {
+        "node": house.control.config.node,
+        "sources": list(house.control.listening.sources),
+        "hop_seconds": house.hop_seconds,
+        "spectrogram": house.live.picture,
+        "active": [asdict(event) for event in house.live.active],
+        **labels_told(house.control.listening),
+    }
+
+
 @routes.get("/status")
 def status(house: TheHouse) -> dict[str, Any]:
     """Say what every part counts, and what is wrong."""
-    return dict(house.status())
+    return told(house)
 
 
 @routes.get("/health", responses={503: {"model": Healthy, "description": "Something is wrong"}})
 def health(house: TheHouse, response: Response) -> Healthy:
     """Answer 200 if all is well and 503 if not; why, `status` says."""
-    healthy = bool(house.status()["healthy"])
+    healthy = not house.snapshot()["problems"]
     response.status_code = 200 if healthy else 503
     return Healthy(healthy=healthy)
 
@@ -43,10 +64,10 @@ def health(house: TheHouse, response: Response) -> Healthy:
 )
 async def live(house: TheHouse) -> EventStream:
     """Send events: first `hello`, then `scores`, `event`, `near_miss`, `health`, `labels` as they come."""
-    return EventStream(house.live, house.greeting(), house.abort)
+    return EventStream(house.live, greeting(house), house.abort)
 
 
 @routes.websocket("/live/ws")
 async def live_ws(socket: WebSocket, house: TheHouse) -> None:
     """Send the same as JSON objects with `kind` and `data`."""
-    await over_websocket(socket, house.live, house.greeting(), house.abort)
+    await over_websocket(socket, house.live, greeting(house), house.abort)

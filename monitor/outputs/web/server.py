@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
 
 import anyio.to_thread
 import uvicorn
 
 from monitor.config import WebConfig
-from monitor.outputs.live import Live
+from monitor.control import Listening
 from monitor.outputs.web.access import Access
 from monitor.outputs.web.app import application
 from monitor.outputs.web.house import House
+from monitor.outputs.web.labels import labels_told
 from monitor.types import OutputError
 
 log = logging.getLogger(__name__)
@@ -76,38 +76,20 @@ class Web:
     """
 
     def __init__(self, config: WebConfig, token: str | None) -> None:
-        self._config = config
-        self._access = Access(config, token)
+        self.access = Access(config, token)
+        self.prefix = config.prefix
         self._listener = bind(config.host, config.port)
+        self._house: House | None = None
         self._server: uvicorn.Server | None = None
         host, port = self._listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
-    def show(
-        self,
-        *,
-        node: str,
-        model: str,
-        live: Live,
-        status: Callable[[], Mapping[str, object]],
-        hello: Callable[[], Mapping[str, object]],
-        metrics: Callable[[], bytes] | None = None,
-    ) -> None:
-        """Say what there is to be seen; before `run`.  See `House`."""
-        house = House(
-            node=node,
-            model=model,
-            live=live,
-            access=self._access,
-            status=status,
-            hello=hello,
-            abort=self._abort,
-            prefix=self._config.prefix,
-            metrics=metrics,
-        )
+    def show(self, house: House) -> None:
+        """Say what there is to be seen; before `run`."""
+        self._house = house
         self._server = uvicorn.Server(
             uvicorn.Config(
-                application(house, self._config.prefix),
+                application(house),
                 http="h11",
                 ws="websockets-sansio",
                 loop="asyncio",
@@ -124,6 +106,11 @@ class Web:
             )
         )
 
+    def tell(self, listening: Listening) -> None:
+        """Let those who watch know what is listened for from now on."""
+        if self._house is not None:
+            self._house.live.labels(labels_told(listening))
+
     def run(self) -> None:
         """Serve until `close`."""
         log.info("the page is at %s", self.url)
@@ -134,7 +121,7 @@ class Web:
         if self._server is not None:
             self._server.should_exit = True
 
-    def _abort(self, client: tuple[str, int]) -> None:
+    def abort(self, client: tuple[str, int]) -> None:
         """Cut the connections of a client at once, unsent bytes and all; only from the server's thread."""
         state = self._server.server_state if self._server is not None else None
         for connection in list(state.connections if state is not None else ()):

@@ -4,16 +4,22 @@ import contextlib
 import http.client
 import json
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.buffer import RingBuffer
-from monitor.config import WebConfig
+from monitor.config import Config, LabelConfig, SourceConfig, WebConfig
+from monitor.control import Control
 from monitor.geometry import geometry_of
+from monitor.memory import Memory
 from monitor.outputs.live import Live
-from monitor.outputs.web import Web
+from monitor.outputs.store import History, Store
+from monitor.outputs.web import House, Web
+from monitor.scoring import Response
+from monitor.tryout import Tryout
 from monitor.types import AudioBlock, Scores
+from monitor.watchlist import watch
 
 TOKEN = "0123456789abcdef-token"
 RATE = 8000
@@ -41,9 +47,17 @@ class Served:
 
     web: Web
     live: Live
-    healthy: bool = True
+    control: Control
+    memory: Memory
+    store: Store | None = None
+    shelf: object = None
+    deaf: str | None = None
     token: str = TOKEN
-    sent: dict = field(default_factory=dict)
+
+    def snapshot(self):
+        source = {"deaf": self.deaf, "overloaded": False}
+        problems = [{"what": "crib", "why": self.deaf}] if self.deaf else []
+        return {"armed": self.control.listening.armed, "problems": problems, "sources": {"crib": source}}
 
     @property
     def port(self):
@@ -75,30 +89,98 @@ class Served:
         return self.ask(method, path, body, **{"authorization": f"Bearer {self.token}"} | headers)
 
 
-def status_of(served):
-    return {"healthy": served.healthy, "node": "home", "sources": {"crib": {"deaf": False}}}
+class Hearing:
+    """What a sentence means, made up: as many directions as letters, the more of a letter the longer."""
+
+    repertoire = None
+    response = Response(scale=10.0, centre=0.3, ambience=-3.0)
+
+    def __init__(self):
+        self.model = self
+
+    def windows_in(self, seconds):
+        return round(2 * seconds)
+
+    def embed_text(self, sentences, *, keep=True):  # noqa: ARG002 - of the real one
+        rows = np.array([[text.count(letter) for letter in LETTERS] for text in sentences], np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def forget_text(self):
+        pass
+
+    def watch(self, labels, background):
+        return watch(labels, background, self.embed_text)
 
 
-def hello():
-    return {"node": "home", "sources": ["crib"], "labels": [{"id": "dog", "name": "Dog", "threshold": 0.5}]}
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
+
+LABELS = (
+    LabelConfig(id="dog", prompts=("a dog barking",)),
+    LabelConfig(id="cat", name="The cat", prompts=("a cat meowing", "a kitten mewing")),
+)
+
+
+class Shelf:
+    """Clips, some of them kept for good."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.locked = frozenset()
+
+    def find(self, path):
+        file = self.directory / path
+        return file if file.is_file() else None
+
+    def lock(self, path, *, locked):
+        if self.find(path) is None:
+            return False
+        self.locked = self.locked | {path} if locked else self.locked - {path}
+        return True
 
 
 @contextlib.contextmanager
-def serving(token=TOKEN, **keys):
-    """Serve a small house."""
+def serving(token=TOKEN, *, directory=None, **keys):
+    """Serve a small house; with a directory it keeps what happens, and changes."""
     ring = RingBuffer(10 * RATE, RATE)
     ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
+    config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone"),))
+    hearing, memory = Hearing(), Memory(["crib"], 120)
+    control = Control(config, state=directory)
+    control.begin(hearing.watch, hearing.watch(LABELS, config.background))
     live = Live({"crib": ring}, GEOMETRY)
-    served = Served(Web(WebConfig(enabled=True, port=0, **keys), token), live)
-    served.web.show(node="home", model="starter", live=live, status=lambda: status_of(served), hello=hello)
-    threads = [threading.Thread(target=live.run), threading.Thread(target=served.web.run)]
+    web = Web(WebConfig(enabled=True, port=0, **keys), token)
+    served = Served(web, live, control, memory)
+    runs = [live.run, web.run]
+    if directory is not None:
+        served.shelf = Shelf(directory)
+        served.store = Store(directory / "history.sqlite", config.store, rate=RATE)
+        served.store.watch(LABELS, {label.id: (2, 3) for label in LABELS})
+        runs.append(served.store.run)
+    web.show(
+        House(
+            access=web.access,
+            abort=web.abort,
+            control=control,
+            live=live,
+            tryout=Tryout(hearing, memory),
+            snapshot=served.snapshot,
+            hop_seconds=0.5,
+            history=None if directory is None else History(directory / "history.sqlite"),
+            store=served.store,
+            shelf=served.shelf,
+            prefix=web.prefix,
+        )
+    )
+    threads = [threading.Thread(target=run) for run in runs]
     for thread in threads:
         thread.start()
     try:
         yield served
     finally:
         live.close()
-        served.web.close()
+        web.close()
+        if served.store is not None:
+            served.store.close()
         for thread in threads:
             thread.join(20)
             assert not thread.is_alive()

@@ -4,9 +4,13 @@ import { h, icon, say, toast } from "./dom.js";
 import { follow, house, on } from "./house.js";
 import { leave, onSession, recall, session, unlock } from "./session.js";
 import { t } from "./strings.js";
+import * as events from "./events.js";
+import * as health from "./health.js";
+import * as labels from "./labels.js";
 import * as now from "./now.js";
+import * as timeline from "./timeline.js";
 
-const views = { now };
+const views = { now, timeline, events, labels, health };
 
 const SUN = "M12 3v2m0 14v2m9-9h-2M5 12H3m15.4 6.4-1.5-1.500M7 7 5.6 5.600m12.8 0L17 7M7 17l-1.4 1.400M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0z";
 const MOON = "M20 14.500A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.500z";
@@ -16,11 +20,11 @@ const OPEN = "M6 11h12v9H6zM8.5 11V7a3.5 3.5 0 0 1 6.8-1.2";
 let unmount = () => {};
 
 function show() {
-  const wanted = location.hash.slice(1).split("/")[0];
+  const [wanted, details] = location.hash.slice(1).split("/");
   const name = views[wanted] ? wanted : "now";
   unmount();
   const root = document.getElementById("main");
-  unmount = views[name].mount(root) ?? (() => {});
+  unmount = views[name].mount(root, new URLSearchParams(details)) ?? (() => {});
   for (const link of document.querySelectorAll("#nav a")) {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -50,7 +54,7 @@ function key() {
   const button = h("button", { class: "plain", id: "key" });
   button.addEventListener("click", async () => {
     if (session.write) return leave();
-    if (session.reason && !session.needsToken && session.reason.includes("web.token_file")) return toast(session.reason);
+    if (session.reason?.includes("web.token_file")) return toast(session.reason);
     return (await unlock()) && follow();
   });
   const refresh = () => {

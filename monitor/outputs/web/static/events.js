@@ -1,0 +1,206 @@
+// Events: find them, hear them, say whether they were right.
+
+import * as api from "./api.js";
+import { h, mark, say, toast } from "./dom.js";
+import * as format from "./format.js";
+import { house, nameOf, on } from "./house.js";
+import { change, onSession, session } from "./session.js";
+import { t } from "./strings.js";
+
+const PAGE = 40;
+
+/** @param {Map} wanted filters from the address: label, source, since, until */
+export function mount(root, wanted) {
+  const list = h("ul", { class: "card rows", "aria-label": t.events.title });
+  const more = h("button", { class: "more", hidden: true, onclick: () => load(next) }, t.events.more);
+  const state = h("p", { class: "quiet small", role: "status" });
+  const rows = new Map();
+  const filters = { text: "", label: wanted.get("label") ?? "", source: wanted.get("source") ?? "", review: "", since: wanted.get("since"), until: wanted.get("until") };
+  let next = null;
+  let asked = 0;
+  let playing = null;
+
+  async function load(after) {
+    const number = (asked += 1);
+    try {
+      const page = await api.get("events", { ...filters, after, limit: PAGE });
+      if (number !== asked) return;
+      if (!after) {
+        rows.clear();
+        list.replaceChildren();
+      }
+      for (const event of page.rows) append(event);
+      next = page.next;
+      more.hidden = !next;
+      say(state, "");
+      if (!rows.size) list.replaceChildren(h("li", { class: "empty" }, isFiltered() ? t.events.noneFound : t.events.none));
+    } catch (error) {
+      say(state, error.message);
+    }
+  }
+
+  const isFiltered = () => Object.values(filters).some(Boolean);
+  const fits = (event) => !filters.text && !filters.review && !filters.until && (!filters.label || filters.label === event.label)
+    && (!filters.source || filters.source === event.source);
+
+  function append(event, first) {
+    if (rows.has(event.id)) return;
+    const row = makeRow(event, { gone: () => rows.delete(event.id), opened: (player) => { playing?.(); playing = player; } });
+    rows.set(event.id, row);
+    list.querySelector(".empty")?.remove();
+    if (first) list.prepend(row.element);
+    else list.append(row.element);
+  }
+
+  function filter(name, value) {
+    filters[name] = value;
+    load();
+  }
+
+  let later = 0;
+  const bar = h("div", { class: "filters", role: "search", "aria-label": t.events.filters },
+    h("input", { type: "search", placeholder: t.events.search, "aria-label": t.events.search, oninput: (event) => {
+      clearTimeout(later);
+      later = setTimeout(() => filter("text", event.target.value), 250);
+    } }),
+    select(t.events.label, [["", t.events.allLabels], ...house.labels.map(({ id, name }) => [id, name])], filters.label, (value) => filter("label", value)),
+    house.sources.length > 1 ? select(t.events.source, [["", t.events.allSources], ...house.sources.map((name) => [name, name])], filters.source, (value) => filter("source", value)) : null,
+    select(t.events.review, Object.entries(t.events.reviews), "", (value) => filter("review", value)),
+    filters.since ? h("button", { onclick: () => { location.hash = "events"; } }, t.events.clear(format.when(Number(filters.since)))) : null);
+
+  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, t.events.title)), bar, state, list, h("p", { class: "foot" }, more));
+  load();
+
+  const stops = [
+    on("event", (event) => {
+      const known = rows.get(event.id);
+      if (known) known.update(event);
+      else if (fits(event)) append({ ...event, clip: null, review: null, locked: false }, true);
+    }),
+    onSession(() => rows.forEach((row) => row.refresh())),
+    () => playing?.(),
+  ];
+  return () => stops.forEach((stop) => stop());
+}
+
+function select(label, options, value, chosen) {
+  const element = h("select", { "aria-label": label, onchange: () => chosen(element.value) },
+    ...options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
+  return element;
+}
+
+function makeRow(event, { gone, opened }) {
+  const facts = h("span", { class: "facts quiet" });
+  const play = h("button", { class: "play", onclick: toggle });
+  const verdicts = ["right", "wrong"].map((value) => h("button", {
+    class: "plain", "aria-pressed": "false", onclick: () => review(value),
+  }, t.events.marks[value]));
+  const locked = h("button", { class: "plain", "aria-pressed": "false", onclick: lock });
+  const download = h("a", { class: "button plain", download: true }, t.events.download);
+  const remove = h("button", { class: "plain", onclick: ask }, t.events.delete);
+  const player = h("div", { class: "player", hidden: true });
+  const name = h("b", {});
+  const element = h("li", { class: "row", "data-id": event.id },
+    play,
+    h("div", { class: "what" }, name, facts),
+    h("time", {}, format.when(event.started_at)),
+    h("div", { class: "acts" }, ...verdicts, locked, download, remove),
+    player);
+
+  function show() {
+    say(name, nameOf(event.label));
+    const lasted = event.ended_at === null ? (event.reason === null ? t.now.lasting : null) : format.duration(event.ended_at - event.started_at);
+    say(facts, [event.source, t.events.score(format.score(event.peak)), lasted, t.events.fates[event.fate]].filter(Boolean).join(" · "));
+    mark(element, "data-on", event.ended_at === null && event.reason === null);
+    play.disabled = !event.clip;
+    play.setAttribute("aria-label", t.events.play(nameOf(event.label), format.when(event.started_at)));
+    say(play, player.hidden ? "▶" : "■");
+    verdicts.forEach((button, index) => button.setAttribute("aria-pressed", String(event.review === ["right", "wrong"][index])));
+    locked.hidden = download.hidden = !event.clip;
+    locked.setAttribute("aria-pressed", String(event.locked));
+    say(locked, event.locked ? t.events.locked : t.events.lock);
+    if (event.clip) download.href = `api/clips/${event.clip}?download=true`;
+  }
+
+  function close() {
+    player.querySelector("audio")?.pause();
+    player.replaceChildren();
+    player.hidden = true;
+    show();
+  }
+
+  function toggle() {
+    if (!player.hidden) return close();
+    const audio = h("audio", { controls: true, preload: "auto", src: `api/clips/${event.clip}` });
+    const line = h("i");
+    const picture = h("img", { alt: t.events.picture(nameOf(event.label)), src: `api/clips/${event.clip.replace(/\.\w+$/, ".png")}` });
+    picture.addEventListener("error", () => picture.remove());
+    const move = () => {
+      if (!audio.isConnected) return;
+      line.style.left = `${(100 * audio.currentTime) / (audio.duration || 1)}%`;
+      requestAnimationFrame(move);
+    };
+    const strip = h("div", { class: "strip" }, picture, line);
+    strip.addEventListener("click", (click) => {
+      audio.currentTime = (audio.duration || 0) * (click.offsetX / strip.clientWidth);
+    });
+    player.replaceChildren(strip, audio);
+    player.hidden = false;
+    show();
+    opened(close);
+    audio.play().then(move, () => move());
+    return undefined;
+  }
+
+  async function review(value) {
+    const said = event.review === value ? null : value;
+    if (await change(() => api.put(`events/${event.id}/review`, { mark: said }))) event = { ...event, review: said };
+    show();
+  }
+
+  async function lock() {
+    const wanted = !event.locked;
+    if (await change(() => api.put(`events/${event.id}/lock`, { locked: wanted }))) event = { ...event, locked: wanted };
+    show();
+  }
+
+  function ask() {
+    const dialog = h("dialog", { "aria-labelledby": "delete-title" },
+      h("form", { method: "dialog" },
+        h("h1", { id: "delete-title" }, t.events.deleteTitle),
+        h("p", { class: "quiet" }, t.events.deleteWhy(nameOf(event.label), format.when(event.started_at))),
+        h("div", { class: "row" },
+          h("button", { value: "no" }, t.cancel),
+          h("button", { class: "primary", value: "yes" }, t.events.delete))));
+    dialog.addEventListener("close", async () => {
+      dialog.remove();
+      if (dialog.returnValue !== "yes" || !(await change(() => api.remove(`events/${event.id}`)))) return;
+      close();
+      element.remove();
+      gone();
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
+  async function again() {
+    try {
+      event = await api.get(`events/${event.id}`);
+      show();
+    } catch (error) {
+      if (error.status !== 404 && error.status !== 503) toast(error.message);
+    }
+  }
+
+  show();
+  return {
+    element,
+    refresh: () => mark(element, "data-readonly", !session.write && !session.reason),
+    /** Take what the stream says; the clip is known only some seconds after the end. */
+    update(news) {
+      event = { ...event, ...news, clip: event.clip };
+      show();
+      if (news.ended_at !== null) [1500, 6000, 20000].forEach((delay) => setTimeout(() => element.isConnected && !event.clip && again(), delay));
+    },
+  };
+}

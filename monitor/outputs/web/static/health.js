@@ -1,0 +1,76 @@
+// Health: whether everything works, and how well.
+
+import * as api from "./api.js";
+import { h, say } from "./dom.js";
+import * as format from "./format.js";
+import { house, on } from "./house.js";
+import { t } from "./strings.js";
+
+export function mount(root) {
+  const verdict = h("p", { role: "status" });
+  const troubles = h("ul", { class: "troubles" });
+  const figures = h("dl", { class: "figures" });
+  const sources = h("div", { class: "sources" });
+  root.replaceChildren(
+    h("div", { class: "head" }, h("div", {}, h("h1", {}, t.health.title), verdict)), troubles, figures, sources);
+
+  function show(status) {
+    const wrong = status.problems;
+    say(verdict, wrong.length ? t.health.wrong(wrong.length) : t.health.well);
+    verdict.classList.toggle("alarm", wrong.length > 0);
+    troubles.replaceChildren(...wrong.map(({ what, why }) => h("li", { class: "card alarm" }, h("b", {}, what), ` ${why}`)));
+    figures.replaceChildren(...figuresOf(status).map(([name, value, note]) => h("div", { class: "card" }, h("dt", {}, name), h("dd", {}, value), h("dd", { class: "quiet small" }, note ?? ""))));
+    sources.replaceChildren(...Object.entries(status.sources).map(([name, source]) => sourceCard(name, source)));
+  }
+
+  async function load() {
+    try {
+      show(await api.get("status"));
+    } catch (error) {
+      say(verdict, error.message);
+      verdict.classList.add("alarm");
+    }
+  }
+
+  if (house.health) show(house.health);
+  load();
+  const timer = setInterval(load, 5000);
+  const stops = [() => clearInterval(timer), on("state", (state) => state === "live" && load())];
+  return () => stops.forEach((stop) => stop());
+}
+
+function figuresOf(status) {
+  const { mqtt, store, clips } = status;
+  const dropped = Object.values(status.sources).reduce((sum, source) => sum + source.dropped_seconds, 0);
+  return [
+    [t.health.lag, format.duration(status.lag_seconds), t.health.lagNote],
+    [t.health.factor, `${(100 * status.real_time_factor).toFixed(1)} %`, t.health.factorNote],
+    [t.health.skipped, String(status.windows.skipped), t.health.skippedNote],
+    [t.health.dropped, format.duration(dropped), t.health.droppedNote],
+    [t.health.broker, mqtt ? (mqtt.connected ? t.health.connected : t.health.away) : t.health.none, mqtt ? t.health.waiting(mqtt.waiting) : t.health.noBroker],
+    [t.health.store, store ? (store.trouble ? t.health.failing : t.health.works) : t.health.none, store ? t.health.waiting(store.waiting) : ""],
+    [t.health.disk, clips ? size(clips.bytes) : t.health.none, t.health.free(size(Math.min(...Object.values(status.disk_free_bytes))))],
+    [t.health.events, String(status.events), t.health.since(format.duration(status.uptime_seconds))],
+    [t.health.watchers, String(status.web?.watchers ?? 0), t.health.droppedWatchers(status.web?.dropped ?? 0)],
+    [t.health.model, status.model.name, t.health.window(status.model.window_seconds, status.model.hop_seconds)],
+  ].filter(Boolean);
+}
+
+function size(bytes) {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+function sourceCard(name, source) {
+  const rows = [
+    [t.health.state, source.deaf ?? (source.ended ? t.ended : t.now.hears)],
+    [t.now.level, source.level_dbfs === null ? t.now.silent : `${format.level(source.level_dbfs)} dB`],
+    [t.health.heard, format.duration(source.captured_seconds)],
+    [t.health.lag, format.duration(source.lag_seconds)],
+    [t.health.scored, String(source.windows.scored)],
+    [t.health.skipped, String(source.windows.skipped)],
+    ...Object.entries(source.windows.gated).map(([reason, count]) => [t.now.gated[reason] ?? reason, String(count)]),
+    [t.health.gaps, `${source.gaps} / ${source.overflows} / ${source.reopened}`],
+  ];
+  return h("section", { class: "card" }, h("header", {}, h("h2", {}, name)),
+    h("table", { class: "body" }, h("tbody", {}, ...rows.map(([key, value]) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, value))))));
+}

@@ -1,0 +1,227 @@
+// Labels: what is listened for, and sentences tried before they are.
+
+import * as api from "./api.js";
+import { h, mark, say } from "./dom.js";
+import * as format from "./format.js";
+import { house, nameOf, on } from "./house.js";
+import { change, onSession, session } from "./session.js";
+import { slider } from "./slider.js";
+import { setThreshold, whatIf } from "./thresholds.js";
+import { t } from "./strings.js";
+
+const AGAIN_MS = 2000;
+const PAUSE_MS = 350;
+
+export function mount(root) {
+  const armed = h("button", { class: "switch", role: "switch", "aria-checked": "true", onclick: arm }, t.labels.listening);
+  const tryout = makeTryout(() => load());
+  const list = h("ul", { class: "card rows", "aria-label": t.labels.title });
+  let rows = new Map();
+
+  root.replaceChildren(
+    h("div", { class: "head" }, h("h1", {}, t.labels.title), armed),
+    tryout.element, list);
+
+  async function load() {
+    try {
+      const found = await api.get("labels");
+      armed.setAttribute("aria-checked", String(found.armed));
+      const known = rows;
+      rows = new Map(found.rows.map((label) => [label.id, known.get(label.id) ?? makeRow(label, load)]));
+      for (const label of found.rows) rows.get(label.id).set(label);
+      const wanted = [...rows.values()].map((row) => row.element);
+      if (wanted.some((element, index) => list.children[index] !== element) || list.children.length !== wanted.length) list.replaceChildren(...wanted);
+      for (const data of house.newest.values()) showScores(data);
+    } catch (error) {
+      list.replaceChildren(h("li", { class: "empty" }, error.message));
+    }
+  }
+
+  async function arm() {
+    const wanted = armed.getAttribute("aria-checked") !== "true";
+    if (await change(() => api.put("armed", { armed: wanted }))) armed.setAttribute("aria-checked", String(wanted));
+  }
+
+  function showScores(data) {
+    for (const [id, score] of Object.entries(data.scores)) rows.get(id)?.show(score, data.source);
+  }
+
+  load();
+  const stops = [
+    on("labels", load),
+    on("hello", load),
+    on("scores", showScores),
+    onSession(() => rows.forEach((row) => row.refresh())),
+    () => tryout.close(),
+  ];
+  return () => stops.forEach((stop) => stop());
+}
+
+function makeTryout(added) {
+  const field = h("input", { type: "text", id: "sentence", maxlength: 300, placeholder: t.labels.placeholder, autocomplete: "off", oninput: later });
+  const number = h("b", {}, "–");
+  const words = h("p", { class: "quiet small" }, t.labels.tryHint);
+  const curve = h("canvas", { role: "img", "aria-label": t.labels.curve });
+  const near = h("ul", { class: "near" });
+  const add = h("button", { class: "primary", type: "submit", disabled: true }, t.labels.add);
+  const answer = h("div", { class: "answer", hidden: true });
+  const element = h("form", { class: "card tryout", onsubmit: listen },
+    h("label", { for: "sentence" }, t.labels.try),
+    h("div", { class: "ask" }, field, add),
+    answer,
+    words);
+  answer.append(
+      h("div", { class: "now-score" }, number, h("span", { class: "quiet small" }, t.labels.scoreNow)),
+      h("figure", {}, curve, h("figcaption", { class: "quiet small" }, t.labels.lastMinute)),
+      h("div", {}, h("h2", {}, t.labels.near), near));
+  let timer = 0;
+  let asked = 0;
+  let refused = false;
+
+  function later() {
+    refused = false;
+    clearTimeout(timer);
+    timer = setTimeout(ask, PAUSE_MS);
+    answer.hidden = add.disabled = !field.value.trim();
+  }
+
+  async function ask() {
+    const sentence = field.value.trim();
+    const number_ = (asked += 1);
+    clearTimeout(timer);
+    if (!sentence || refused) return show(null);
+    try {
+      const found = await api.post("try", { prompts: [sentence] });
+      if (number_ !== asked || !element.isConnected) return undefined;
+      show(found);
+      timer = setTimeout(ask, AGAIN_MS);
+    } catch (error) {
+      say(words, error.message);
+      refused = [401, 403].includes(error.status);
+    }
+    return undefined;
+  }
+
+  function show(found) {
+    const heard = Object.values(found?.heard ?? {});
+    const newest = heard.map((each) => each.scores.at(-1)).filter((score) => score !== undefined);
+    say(number, newest.length ? format.score(Math.max(...newest)) : "–");
+    say(words, found ? (newest.length ? "" : t.labels.nothingHeard) : t.labels.tryHint);
+    near.replaceChildren(...(found?.near ?? []).map((each) => h("li", {},
+      h("span", {}, each.text),
+      h("span", { class: "quiet" }, each.label ? nameOf(each.label) : t.labels.background),
+      h("meter", { min: 0, max: 1, value: each.likeness, "aria-label": t.labels.likeness(each.text) }))));
+    draw(curve, heard);
+  }
+
+  async function listen(event) {
+    event.preventDefault();
+    const sentence = field.value.trim();
+    if (!sentence || !(await change(() => api.post("labels", { prompts: [sentence], name: sentence })))) return;
+    field.value = "";
+    asked += 1;
+    clearTimeout(timer);
+    answer.hidden = add.disabled = true;
+    show(null);
+    say(words, t.labels.added(sentence));
+    added();
+  }
+
+  const stop = onSession(() => field.value && later());
+  return {
+    element,
+    close() {
+      stop();
+      clearTimeout(timer);
+      asked += 1;
+    },
+  };
+}
+
+/** Draw the scores of the last minute, one line for each source, and the usual threshold. */
+function draw(canvas, heard) {
+  const scale = devicePixelRatio || 1;
+  const [width, height] = [canvas.clientWidth * scale, canvas.clientHeight * scale];
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d");
+  const style = getComputedStyle(canvas);
+  context.strokeStyle = style.borderTopColor;
+  context.lineWidth = scale;
+  context.setLineDash([4 * scale, 4 * scale]);
+  context.beginPath();
+  context.moveTo(0, height / 2);
+  context.lineTo(width, height / 2);
+  context.stroke();
+  context.setLineDash([]);
+  context.strokeStyle = style.color;
+  context.lineWidth = 1.5 * scale;
+  const newest = Math.max(...heard.flatMap((each) => each.at));
+  for (const { at, scores } of heard) {
+    context.beginPath();
+    at.forEach((moment, index) => context.lineTo(width * (1 - (newest - moment) / 60), (height - 2) * (1 - scores[index]) + 1));
+    context.stroke();
+  }
+}
+
+function makeRow(label, changed) {
+  const name = h("b", {});
+  const sentences = h("span", { class: "facts quiet" });
+  const value = h("span", { class: "value" }, "–");
+  const enabled = h("button", { class: "switch", role: "switch", onclick: toggle });
+  const remove = h("button", { class: "plain", onclick: ask }, t.labels.remove);
+  const newest = new Map();
+  const control = slider({
+    name: label.name,
+    value: label.threshold,
+    enabled: () => session.write,
+    moving: (to) => whatIf(label.id, to),
+    async chosen(to) {
+      if (!(await setThreshold(label.id, to))) control.reset();
+    },
+  });
+  const element = h("li", { class: "row label", "data-label": label.id },
+    h("div", { class: "what" }, name, sentences), control.track, value, h("div", { class: "acts" }, enabled, remove));
+
+  async function toggle() {
+    if (await change(() => api.put(`labels/${label.id}/enabled`, { enabled: !label.enabled }))) changed();
+  }
+
+  function ask() {
+    const dialog = h("dialog", { "aria-labelledby": "remove-title" },
+      h("form", { method: "dialog" },
+        h("h1", { id: "remove-title" }, t.labels.removeTitle(label.name)),
+        h("p", { class: "quiet" }, t.labels.removeWhy),
+        h("div", { class: "row" }, h("button", { value: "no" }, t.cancel), h("button", { class: "primary", value: "yes" }, t.labels.remove))));
+    dialog.addEventListener("close", async () => {
+      dialog.remove();
+      if (dialog.returnValue === "yes" && (await change(() => api.remove(`labels/${label.id}`)))) changed();
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
+  return {
+    element,
+    set(to) {
+      label = to;
+      say(name, label.name);
+      const others = label.against.length ? ` · ${t.labels.against(label.against.join(", "))}` : "";
+      say(sentences, label.prompts.join(" · ") + others);
+      sentences.title = sentences.textContent;
+      say(enabled, label.enabled ? t.labels.on : t.labels.off);
+      enabled.setAttribute("aria-checked", String(label.enabled));
+      enabled.setAttribute("aria-label", t.labels.listenFor(label.name));
+      remove.setAttribute("aria-label", t.labels.removeTitle(label.name));
+      mark(element, "data-off", !label.enabled);
+      control.set(label.threshold);
+      control.refresh();
+    },
+    show(score, source) {
+      newest.set(source, score);
+      const highest = Math.max(...newest.values());
+      say(value, format.score(highest));
+      control.show(highest, highest);
+    },
+    refresh: () => control.refresh(),
+  };
+}
