@@ -1,8 +1,8 @@
 """PortAudio, and its streams that are open, each shared by all sources of its device.
 
 PortAudio freezes its list of devices when it is initialised, and initialising it again kills every
-stream of the process.  So the list is refreshed whenever this process has no stream open, and only
-then: while one microphone works, another that comes back under a new address is not found.
+stream of the process.  So its list is refreshed whenever it has no stream open, and only then; what is not
+in the list of one that has is looked for by another (`monitor.capture.instances`), with a list of now.
 
 Many drivers refuse a second stream on one device, so the channels of one that are sources of their
 own share a stream: it is closed when the last of them leaves.  What one of them finds to be lost is
@@ -15,9 +15,11 @@ import atexit
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from types import ModuleType
 
 from monitor.capture.device import Device, choose
+from monitor.capture.instances import another
 from monitor.capture.recovery import SILENCE_SECONDS
 from monitor.capture.stream import DeviceStream, Ear, in_one_line
 from monitor.types import SourceError
@@ -34,8 +36,10 @@ class _Library:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._streams: dict[int, DeviceStream] = {}
-        """By the index of the device; closed streams leave it."""
+        self._streams: dict[tuple[ModuleType, int], DeviceStream] = {}
+        """By the index of the device in the list of one PortAudio; closed streams leave it."""
+        self._others: list[ModuleType] = []
+        """Further ones, if the first had streams when something was looked for that it did not know."""
         self._most_channels: dict[str, int] = {}
         """That were wanted of a device at any time, by its name."""
 
@@ -48,7 +52,7 @@ class _Library:
             If there is no PortAudio.
         """
         with self._lock:
-            return list_devices(self._fresh())
+            return list_devices(self._fresh(self._first()))
 
     def join(self, wanted: str | int | None, channel: int | None, wish: int) -> Ear:
         """Listen to a device, which is opened if it is not.
@@ -68,20 +72,10 @@ class _Library:
             If it is not there, cannot be opened, or is to be closed.
         """
         with self._lock:
-            portaudio = self._fresh()
-            device = choose(list_devices(portaudio), wanted)
-            channels = max(channels_to_open(device, channel), self._most_channels.get(device.name, 0))
-            self._most_channels[device.name] = channels
-            stream = opened = self._streams.get(device.index)
-            if stream is None:
-                stream = self._streams[device.index] = _open(portaudio, device, channels, wish)
-            elif stream.channels < channels:
-                stream.trouble = stream.trouble or SourceError(
-                    f"{device.name!r} is opened again, with {channels} channels"
-                )
+            stream, opened = self._find(wanted, channel, wish)
             stream.check()
             ear = Ear(stream, channel)
-        if opened is None:
+        if opened:
             try:
                 stream.start()
             except SourceError as error:
@@ -112,23 +106,69 @@ class _Library:
         if last:
             self._close(stream)
 
-    def _fresh(self) -> ModuleType:
-        """PortAudio with a current list of devices if no stream is open."""
+    def _find(self, wanted: str | int | None, channel: int | None, wish: int) -> tuple[DeviceStream, bool]:
+        """Return the stream of a device, and whether it was opened just now."""
+        for portaudio in self._instances():
+            try:
+                return self._find_in(portaudio, wanted, channel, wish)
+            except SourceError as error:
+                # An index, or the default, has a meaning in the first list alone.
+                if not isinstance(wanted, str) or not self._has_streams(portaudio):
+                    raise
+                trouble = error
+        raise trouble
+
+    def _find_in(
+        self, portaudio: ModuleType, wanted: str | int | None, channel: int | None, wish: int
+    ) -> tuple[DeviceStream, bool]:
+        device = choose(list_devices(portaudio), wanted)
+        channels = max(channels_to_open(device, channel), self._most_channels.get(device.name, 0))
+        self._most_channels[device.name] = channels
+        stream = self._streams.get((portaudio, device.index))
+        if stream is None:
+            stream = self._streams[portaudio, device.index] = _open(portaudio, device, channels, wish)
+            return stream, True
+        if stream.channels < channels:
+            stream.trouble = stream.trouble or SourceError(
+                f"{device.name!r} is opened again, with {channels} channels"
+            )
+        return stream, False
+
+    def _instances(self) -> Iterator[ModuleType]:
+        """Every PortAudio, those without a stream with a list of now; at least one is such, if it can be."""
+        first = self._first()
+        yield self._fresh(first)
+        for other in self._others:
+            yield self._fresh(other)
+        if all(self._has_streams(each) for each in (first, *self._others)):
+            new = another()
+            if new is not None:
+                self._others.append(new)
+                yield self._fresh(new)
+
+    def _has_streams(self, portaudio: ModuleType) -> bool:
+        return any(owner is portaudio for owner, _ in self._streams)
+
+    def _first(self) -> ModuleType:
         try:
             import sounddevice  # noqa: PLC0415 - a machine without microphones needs no PortAudio
         except OSError as error:
             raise SourceError(
                 f"{error}: microphones need PortAudio (Debian: apt-get install libportaudio2)"
             ) from error
-        if not self._streams:
-            try:
-                if sounddevice._initialized:  # noqa: SLF001 - the documented way: sounddevice issue 493
-                    sounddevice._terminate()  # noqa: SLF001
-                sounddevice._initialize()  # noqa: SLF001
-            except sounddevice.PortAudioError as error:
-                raise SourceError(f"PortAudio does not start: {in_one_line(error)}") from error
         library_: ModuleType = sounddevice
         return library_
+
+    def _fresh(self, portaudio: ModuleType) -> ModuleType:
+        """Return it with a list of now if it has no stream."""
+        if not self._has_streams(portaudio):
+            try:
+                if portaudio._initialized:  # noqa: SLF001 - the documented way: sounddevice issue 493
+                    portaudio._terminate()  # noqa: SLF001
+                portaudio._initialize()  # noqa: SLF001
+            except portaudio.PortAudioError as error:
+                raise SourceError(f"PortAudio does not start: {in_one_line(error)}") from error
+        return portaudio
 
     def _close(self, stream: DeviceStream) -> None:
         """Close a stream, or leave it to itself: PortAudio waits for ever for a driver that hangs.
@@ -139,16 +179,15 @@ class _Library:
         closing.start()
         closing.join(_CLOSE_SECONDS)
         if closing.is_alive():
-            import sounddevice  # noqa: PLC0415 - it is there already
-
             log.error("the sound driver hangs while a microphone is being closed")
             stream.trouble = SourceError("its driver hangs while it is being closed")
-            atexit.unregister(sounddevice._exit_handler)  # noqa: SLF001 - it would hang as well
+            for portaudio in [owner for (owner, _), open_ in self._streams.items() if open_ is stream]:
+                atexit.unregister(portaudio._exit_handler)  # noqa: SLF001 - it would hang as well
 
     def _close_now(self, stream: DeviceStream) -> None:
         stream.close()
-        for index in [index for index, open_ in self._streams.items() if open_ is stream]:
-            del self._streams[index]
+        for key in [key for key, open_ in self._streams.items() if open_ is stream]:
+            del self._streams[key]
 
 
 library = _Library()

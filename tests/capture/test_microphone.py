@@ -270,6 +270,24 @@ def test_a_channel_more_than_is_open_opens_the_device_again_for_all():
             assert len(library._streams) == 1
 
 
+def test_a_microphone_that_nobody_knew_is_found_while_another_one_goes_on(sound_card):
+    sound_card.hum()
+    with Ear() as ear:
+        ear.wait_for(has_audio)
+        with Ear(device="a_new_one") as new:
+            new.wait_for(lambda new: new.status.deaf_since is not None)
+            assert "no microphone is called 'a_new_one'" in new.status.trouble
+            sound_card.list_devices("one_more", SoundCard.microphone, "a_new_one")
+            new.wait_for(has_audio)
+            with Ear(device="one_more") as third:
+                third.wait_for(has_audio)
+            before = ear.blocks[-1].stop
+            ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)
+    assert ear.status.reopened == 0
+    assert sum(block.gap for block in ear.blocks) <= ear.status.overflows  # none, if the machine keeps up
+    assert not library._streams
+
+
 def test_devices_are_listed(sound_card):
     found = {device.name: device for device in library.devices()}
     assert found[sound_card.microphone].host_api == "ALSA"
