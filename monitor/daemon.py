@@ -52,7 +52,10 @@ if TYPE_CHECKING:  # the extra `web` is needed only by whoever serves the page
 
 log = logging.getLogger(__name__)
 
-RING_SECONDS = 60
+RING_SECONDS = 15
+"""Audio of each source that is in memory; with a replay that is in no hurry, or clips, it is a minute."""
+
+LONG_RING_SECONDS = 60
 LOOKING_BACK_SECONDS = 50
 SHUTDOWN_SECONDS = 7.0
 """All threads together have this long to end, so that the process ends within 8 s."""
@@ -529,7 +532,9 @@ class Daemon:
 
     def _make_buffers(self) -> dict[str, RingBuffer]:
         changed = threading.Condition()
-        capacity = max(RING_SECONDS * self.hearing.rate, 2 * self.hearing.length)
+        long = self._config.clips.enabled or any(map(_is_replay, self._config.sources))
+        seconds = LONG_RING_SECONDS if long else RING_SECONDS
+        capacity = max(seconds * self.hearing.rate, 2 * self.hearing.length)
         # A clip looks back; what a replayed file has room for ahead of the analysis is the rest.
         behind = max(0, min(LOOKING_BACK_SECONDS * self.hearing.rate, capacity - 3 * self.hearing.length))
         return {

@@ -41,8 +41,12 @@ class Radio:
         ``ogg``, ``mp3`` or ``wav``.
     login : tuple of str
         User and password (basic); empty lets everyone in.
+    content : tuple of bytes and float, optional
+        A file of this kind, and how many seconds it lasts; a minute of a tone otherwise.
     burst : float
         Seconds that every listener gets at once.
+    apart : float
+        Seconds by which each listener gets everything later than the one before.
     speed : float
         How many times as fast as time it goes.
     tls : Path, optional
@@ -51,9 +55,11 @@ class Radio:
         Other paths: status, headers and content.
     """
 
-    def __init__(self, kind="ogg", *, login=(), burst=0.0, speed=1.0, tls=None, answers=None):
-        self.content = encoded(kind)
-        self.burst, self.speed = burst, speed
+    def __init__(
+        self, kind="ogg", *, content=None, login=(), burst=0.0, apart=0.0, speed=1.0, tls=None, answers=None
+    ):
+        self.content, self.seconds = content or (encoded(kind), SECONDS)
+        self.burst, self.apart, self.speed = burst, apart, speed
         self.path = f"/live.{kind}"
         self.answers = answers or {}
         self._tls = tls
@@ -116,7 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _play(self, radio):
-        per_second = len(radio.content) / SECONDS
+        per_second = len(radio.content) / radio.seconds
+        time.sleep(radio.apart * len(radio.requests))
         began, sent = time.monotonic(), 0
         rounds = ROUNDS if radio.path.endswith(".mp3") else 1  # no other kind may begin again
         while not radio.hung_up.is_set() and sent < rounds * len(radio.content):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import av
@@ -79,20 +79,30 @@ def frames(
 
 def pieces(parts: Iterable[Piece], seconds: float) -> Iterator[Piece]:
     """Make pieces of ``seconds`` of any parts; before a gap or a change of rate they are shorter."""
-    rate, lost, gap, held = 0, 0, False, np.zeros(0, dtype=np.float32)
+    held: list[Piece] = []
+    count = 0
     for part in parts:
-        if part.gap or part.rate != rate:
-            if len(held):
-                yield Piece(held, rate, lost, gap)
-            rate, lost, gap, held = part.rate, part.lost, part.gap, part.samples
-        else:
-            held = np.concatenate([held, part.samples])
-        length = max(1, round(rate * seconds))
-        while len(held) >= length:
-            yield Piece(held[:length].copy(), rate, lost, gap)
-            lost, gap, held = 0, False, held[length:]
-    if len(held):
-        yield Piece(held, rate, lost, gap)
+        if held and (part.gap or part.rate != held[0].rate):
+            yield _joined(held)
+            held, count = [], 0
+        held.append(part)
+        count += len(part.samples)
+        length = max(1, round(part.rate * seconds))
+        if count < length:
+            continue
+        whole = _joined(held)
+        for start in range(0, count - length + 1, length):
+            samples = whole.samples[start : start + length].copy()
+            yield replace(whole, samples=samples) if start == 0 else Piece(samples, part.rate)
+        rest = whole.samples[count - count % length :]
+        held, count = ([Piece(rest, part.rate)] if len(rest) else []), len(rest)
+    if held:
+        yield _joined(held)
+
+
+def _joined(parts: list[Piece]) -> Piece:
+    """One piece of parts of which only the first may follow a gap."""
+    return replace(parts[0], samples=np.concatenate([part.samples for part in parts]))
 
 
 def to_float(samples: NDArray[np.generic], channels: int) -> NDArray[np.float32]:

@@ -18,7 +18,8 @@ from monitor.capture.media.decoding import Piece, frames, pieces
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, NotAudioError, Samples, SourceError
 
-_BLOCK_SECONDS = 0.2
+_BLOCK_SECONDS = {"realtime": 0.1, "fast": 0.2}
+"""By pace: a window is not scored before its last block is there, and large blocks cost less."""
 
 _JUMP_SECONDS = 0.03
 """A larger step between time stamps is lost audio; containers round them, to 1 ms at worst a frame."""
@@ -65,7 +66,7 @@ def media(
         If it holds no audio.
     """
     opened_at, started = time.time(), time.monotonic()
-    for block in _blocks(name, path, rate, channel, status):
+    for block in _blocks(name, path, rate, channel, status, _BLOCK_SECONDS[pace]):
         due = started + block.stop / rate
         if stop.wait(max(0.0, due - time.monotonic())) if pace == "realtime" else stop.is_set():
             return
@@ -90,7 +91,7 @@ def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
     SourceError, NotAudioError
         As for `media`.
     """
-    blocks = _blocks(path.name, path, rate, channel, SourceStatus(path.name))
+    blocks = _blocks(path.name, path, rate, channel, SourceStatus(path.name), _BLOCK_SECONDS["fast"])
     samples = [block.samples for block in blocks]
     if not samples:
         raise NotAudioError(f"{path}: holds less than one sample at {rate} Hz")
@@ -98,11 +99,11 @@ def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
 
 
 def _blocks(
-    name: str, path: Path, rate: int, channel: int | None, status: SourceStatus
+    name: str, path: Path, rate: int, channel: int | None, status: SourceStatus, seconds: float
 ) -> Iterator[AudioBlock]:
     maker = BlockMaker(name, rate)
     input_rate = None
-    for piece in pieces(_parts(path, channel), _BLOCK_SECONDS):
+    for piece in pieces(_parts(path, channel), seconds):
         if piece.rate != input_rate:
             input_rate = piece.rate
             yield from maker.begin(input_rate, gap=False)

@@ -1,0 +1,214 @@
+"""How many live sources does one process carry?  Exit 1 if a window is left out or the news are late.
+
+A real daemon with the starter listens to recordings at the pace of time, one source each, and tells a real
+mosquitto::
+
+    python -m benchmarks.many_sources [--sources 25] [--hop 1] [--seconds 60] [--streams]
+
+All sources begin in the same moment, so all their windows are due together, which is the worst case.  With
+``--streams`` they are connections to an HTTP server, and begin one after the other within a hop, as cameras
+do.  Lateness depends on what else the machine does (``chrt --rr 10`` before the command takes that away);
+the processor time for each source, measured beside it, hardly does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from monitor.config import Config, LabelConfig, SourceConfig
+from monitor.daemon import Daemon
+from monitor.types import Event, Scores
+from tests.broker import Broker, Subscriber, eventually
+from tests.http_radio import Radio
+
+DEMO = Path("recordings/demo.flac")
+WARM_SECONDS = 10.0
+"""Not measured: the start, when all files are opened at once."""
+
+MOST_LATE_SECONDS = 0.3
+LABELS = ("a dog barking", "a rooster crowing", "a fire crackling", "a car horn", "people cheering")
+
+
+def main() -> int:
+    """Measure, print, and judge."""
+    arguments = _arguments()
+    if arguments.listen:
+        return listen(arguments)
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        with (
+            Broker(place) as broker,
+            Subscriber(broker, "clap-monitor/+/+/event") as subscriber,
+            radio(arguments) as address,
+        ):
+            command = [sys.executable, "-m", "benchmarks.many_sources", *sys.argv[1:], *address]
+            subprocess.run([*command, "--listen", str(broker.port), directory], check=True)
+            found = json.loads((place / "found.json").read_text())
+            news = subscriber.messages()
+    return report(found, [json.loads(message.text) for message in news], arguments)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sources", type=int, default=25)
+    parser.add_argument("--hop", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--streams", action="store_true")
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    parser.add_argument("--listen", nargs=2, metavar=("PORT", "DIRECTORY"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def configuration(arguments: argparse.Namespace, port: int, place: Path) -> Config:
+    """As many sources as are asked for, of recordings that all differ, and labels that are heard often."""
+    demo, rate = soundfile.read(DEMO, dtype="float32")
+    seconds = arguments.seconds + 5 * WARM_SECONDS
+    sources: list[dict[str, Any]] = []
+    for number in range(arguments.sources):
+        path = place / f"{number}.flac"
+        soundfile.write(path, np.resize(np.roll(demo, number * rate), round(seconds * rate)), rate)
+        sources.append({"name": f"s{number}", "kind": "file", "path": path})
+    if arguments.streams:
+        sources = [{"name": each["name"], "kind": "stream", "url": arguments.url} for each in sources]
+    keys: dict[str, Any] = {"threshold": 0.3, "cooldown_seconds": 0, "merge_gap_seconds": 0}
+    labels = tuple(
+        LabelConfig(id=text.replace(" ", "_"), prompts=(text,), max_duration_seconds=3, **keys)
+        for text in LABELS
+    )
+    return Config.model_validate(
+        {
+            "sources": [SourceConfig.model_validate(each) for each in sources],
+            "labels": labels,
+            "window": {"hop_seconds": arguments.hop},
+            "mqtt": {"host": "127.0.0.1", "port": port},
+            "state": place / "state",
+        }
+    )
+
+
+@contextmanager
+def radio(arguments: argparse.Namespace) -> Iterator[list[str]]:
+    """Serve what streams are to be heard; what the daemon's command is to be told of it."""
+    if not arguments.streams:
+        yield []
+        return
+    demo, rate = soundfile.read(DEMO, dtype="float32")
+    seconds = arguments.seconds + 5 * WARM_SECONDS
+    file = io.BytesIO()
+    soundfile.write(file, np.resize(demo, round(seconds * rate)), rate, format="WAV")
+    with Radio("wav", content=(file.getvalue(), seconds), apart=arguments.hop / arguments.sources) as server:
+        yield ["--url", server.url()]
+
+
+def listen(arguments: argparse.Namespace) -> int:
+    """Run the daemon, and write down what only it knows."""
+    port, place = int(arguments.listen[0]), Path(arguments.listen[1])
+    daemon = Daemon(configuration(arguments, port, place))
+    newest: dict[str, float] = {}
+    scored: list[float] = []
+    confirmed: dict[str, float] = {}
+    measures = threading.Event()
+
+    def on_scores(scores: Scores) -> None:
+        newest[scores.source] = scores.ended_at
+        if measures.is_set():
+            scored.append(time.time() - scores.ended_at)
+
+    def on_event(event: Event, _: LabelConfig) -> None:
+        if measures.is_set() and event.stop is None:
+            confirmed[event.id] = newest[event.source]
+
+    found: dict[str, Any] = {}
+
+    def watch() -> None:
+        eventually(lambda: len(newest) == arguments.sources, 300)
+        time.sleep(WARM_SECONDS)
+        before, skipped, at = _processor_seconds(), _skipped(daemon), time.monotonic()
+        measures.set()
+        time.sleep(arguments.seconds)
+        measures.clear()
+        took, after = time.monotonic() - at, _processor_seconds()
+        found.update(
+            seconds=took,
+            threads={name: after[name] - before.get(name, 0.0) for name in after},
+            skipped=_skipped(daemon) - skipped,
+            lost=sum(status.lost for status in daemon.status.values()),
+            memory=_memory_bytes(),
+        )
+        time.sleep(1)  # for the last of the events to be told
+        daemon.stop()
+
+    threading.Thread(target=watch, daemon=True).start()
+    daemon.run(on_event, on_scores)
+    (place / "found.json").write_text(json.dumps({**found, "scored": scored, "confirmed": confirmed}))
+    return 0
+
+
+def _skipped(daemon: Daemon) -> int:
+    return sum(status.skipped for status in daemon.status.values())
+
+
+def _processor_seconds() -> dict[str, float]:
+    """Processor time of each kind of thread so far; those of sources are counted together."""
+    used: dict[str, float] = defaultdict(float)
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    ticks = os.sysconf("SC_CLK_TCK")
+    for task in Path("/proc/self/task").iterdir():
+        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+        name = names.get(int(task.name), "other").split()[0]
+        used[name] += (int(fields[11]) + int(fields[12])) / ticks
+    return dict(used)
+
+
+def _memory_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def report(found: dict[str, Any], news: list[dict[str, Any]], arguments: argparse.Namespace) -> int:
+    """Print what was found; 1 if it is not good enough."""
+    sources, seconds = arguments.sources, found["seconds"]
+    # From the end of the window that decided to the moment at which it was handed to the broker's connection.
+    told = [
+        message["published_ts"] - found["confirmed"][message["event_id"]]
+        for message in news
+        if message["phase"] == "start" and message["event_id"] in found["confirmed"]
+    ]
+    windows = len(found["scored"])
+    print(f"{sources} sources, hop {arguments.hop:g} s, {seconds:.0f} s, {os.cpu_count()} processors")
+    print(f"windows: {windows} scored, {found['skipped']} left out; samples lost: {found['lost']}")
+    for what, late in (("scored", found["scored"]), ("told", told)):
+        median, high, worst = np.percentile(late, [50, 95, 100]) if late else (np.nan,) * 3
+        print(f"from the end of a window until it is {what}: median {1000 * median:.0f} ms, ", end="")
+        print(f"95 % within {1000 * high:.0f} ms, at most {1000 * worst:.0f} ms ({len(late)})")
+    total = sum(found["threads"].values())
+    print(
+        f"processor: {100 * total / seconds:.1f} % of one, {100 * total / seconds / sources:.2f} % a source"
+    )
+    for name, used in sorted(found["threads"].items(), key=lambda item: -item[1]):
+        if used / total >= 0.01:  # noqa: PLR2004 - what is not worth a line
+            print(f"    {name:<10} {100 * used / seconds / sources:6.2f} % a source")
+    print(f"memory: {found['memory'] / 1e6:.0f} MB")
+    good = not found["skipped"] and told and np.percentile(told, 95) <= MOST_LATE_SECONDS
+    print("good" if good else "not good enough")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
