@@ -327,6 +327,13 @@ class Daemon:
         )
         if self._mqtt is not None:
             self._mqtt.listen(change.listening)
+            if change.config.mqtt != self._config.mqtt:
+                self._mqtt.move(change.config.mqtt)
+        self.keeping.limit(change.config.clips)
+        logging.getLogger("monitor").setLevel(change.config.log_level.upper())
+        self._config = self._config.model_copy(
+            update={"mqtt": change.config.mqtt, "clips": change.config.clips}
+        )
         self.keeping.watch(change.listening.enabled, self._votes(change.listening))
         if self.web is not None:
             self.web.tell(change.listening)

@@ -68,6 +68,13 @@ class Keeping:
         if self.store is not None:
             self.store.watch(labels, votes)
 
+    def limit(self, clips: ClipsConfig) -> None:
+        """Cut and keep clips by other settings from now on; whether, how and without speech stays."""
+        self.shelf.limit(clips)
+        if self.clips is not None:
+            self.clips.limit(clips)
+        self._url = clips.public_url
+
     def start(self, threads: ThreadGroup) -> None:
         """Begin to write."""
         if self.store is not None:

@@ -161,3 +161,18 @@ def test_nonsense_under_every_topic_is_refused_with_a_reason_and_does_nothing(tm
         assert now["commands"]["refused"] + now["commands"]["lost"] == 102
         assert process.poll() is None
         assert not (tmp_path / "state/overrides.json").exists()
+
+
+def test_a_reload_moves_to_another_base_topic_and_commands_are_taken_there(tmp_path, broker):
+    with Subscriber(broker) as subscriber, monitor(tmp_path) as process:
+        subscriber.wait_for(f"{NODE}/status", "online")
+        text = (tmp_path / "monitor.yaml").read_text().replace("mqtt: {", "mqtt: {base_topic: ears, ")
+        (tmp_path / "monitor.yaml").write_text(text)
+        assert ask_once(tmp_path / "state", {"command": "reload"})["changed"] == ["mqtt.base_topic: changed"]
+        subscriber.wait_for("ears/attic/status", "online")
+        subscriber._client.publish("ears/attic/armed/set", "OFF", qos=1)
+        subscriber.wait_for("ears/attic/armed/state", "OFF")
+        eventually(lambda: not [topic for topic in broker.retained() if topic.startswith(NODE)])
+        feed(process, demo(14, 16))
+        process.communicate(timeout=60)
+        assert process.returncode == 0

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 SWAPPED = ("labels", "background", "silence_dbfs", "clips", "mqtt", "log_level")
 """Keys that take effect while the monitor runs; every other one needs a restart."""
 
+KEPT_OF_CLIPS = ("enabled", "format", "speech_guard")
+"""But these of the clips: one that has been begun is also ended by them."""
+
 Watch = Callable[[Sequence[LabelConfig], Sequence[str]], Watchlist]
 """Labels and background to a watchlist: `Hearing.watch`."""
 
@@ -265,13 +268,14 @@ def _fitting(config: Config, overrides: Overrides) -> tuple[Overrides, Listening
 
 def _swappable(now: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
     """Return as much of the wanted configuration as can be had now, and what is left."""
-    found = differences(now, wanted)
-    fixed = [key for key in found if key not in SWAPPED]
+    update = {key: getattr(wanted, key) for key in SWAPPED}
     if (now.mqtt.host is None) != (wanted.mqtt.host is None):
-        fixed.append("mqtt")
-    update = {key: getattr(wanted, key) for key in found if key not in fixed}
-    lines = [line for key in fixed for line in found[key]]
-    return now.model_copy(update=update), tuple(lines)
+        update["mqtt"] = now.mqtt
+    kept = {key: getattr(now.clips, key) for key in KEPT_OF_CLIPS}
+    update["clips"] = wanted.clips.model_copy(update=kept)
+    config = now.model_copy(update=update)
+    lines = [line for lines in differences(config, wanted).values() for line in lines]
+    return config, tuple(lines)
 
 
 def _sentences(listening: Listening) -> list[object]:

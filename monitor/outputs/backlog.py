@@ -80,6 +80,10 @@ class Backlog:
             self._journal.close()
             self._journal = None
 
+    def limit(self, *, most_bytes: int, most_seconds: float) -> None:
+        """Keep less or more from now on."""
+        self._most_bytes, self._most_seconds = most_bytes, most_seconds
+
     def add(self, letters: Sequence[Letter]) -> None:
         """Keep letters that are newer than all others."""
         if letters:

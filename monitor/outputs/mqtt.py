@@ -13,17 +13,15 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from monitor.config import MqttConfig
+from monitor.config import MqttConfig, read_password
 from monitor.control import MOST_LABELS, Listening
 from monitor.histogram import Histogram
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
-from monitor.outputs.broker import Connection, Received, address, tls_context
-from monitor.outputs.commands import Command, command_of
+from monitor.outputs.broker import Connection, address, tls_context
 from monitor.outputs.journal import Letter
 from monitor.outputs.link import Link
 from monitor.outputs.outbox import Outbox
@@ -33,9 +31,9 @@ from monitor.outputs.payload import (
     as_json,
     event_payload,
     newest_moment,
-    refused_payload,
     stamped,
 )
+from monitor.outputs.reception import OnCommand, Reception
 from monitor.outputs.scores import ScoreBoard
 from monitor.outputs.settings import Settings
 from monitor.outputs.states import States
@@ -55,16 +53,11 @@ IN_MEMORY = 1000
 
 LATENCY_SECONDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0)
 
-REFUSALS = 100
-"""Refused commands that wait to be told; the oldest make room."""
-
-RETAINED = (
-    "mqtt: %s: a retained command is ignored, as any that was said before we listened: "
-    "publish commands without the retain flag"
-)
-
 FAREWELL = 0.2
 """Share of the time to drain that is kept for taking leave."""
+
+MOVE_SECONDS = 2.0
+"""Given to take leave of a broker before another one is told."""
 
 
 class Mqtt:
@@ -105,46 +98,26 @@ class Mqtt:
         password: str | None = None,
         journal: Path | None = None,
         drain_seconds: float = 5.0,
-        on_command: Callable[[str, Command | str], None] = lambda _topic, _command: None,
+        on_command: OnCommand = lambda _topic, _command: None,
     ) -> None:
         self.latency = Histogram(LATENCY_SECONDS)
         """Seconds from the onset of an event until the broker had acknowledged its start."""
-        self._qos, self._node, self._model = config.qos, node, model
-        self._commands = config.commands
+        self._node, self._model, self._journal = node, model, journal
         self._listening = listening
         self._changes: deque[Listening] = deque(maxlen=1)
+        self._moves: deque[MqttConfig] = deque(maxlen=1)
+        self._qos = config.qos
         self._topics = Topics(config.base_topic, node)
-        self._address = address(config)
-        self._announcement = Announcement(
-            config,
-            self._topics,
-            labels=listening.by_source,
-            model=model,
-            path=None if journal is None else journal.with_name("announced.json"),
+        self._announcement = self._make_announcement(config, self._topics)
+        self._reception = Reception(
+            self._topics, birth=self._announcement.birth, commands=config.commands, on_command=on_command
         )
-        connect = partial(
-            Connection,
-            config,
-            client_id=config.client_id or f"clap-monitor-{node}",
-            password=password,
-            tls=tls_context(config),
-            will=self._topics.status(),
-            queue=4 * WINDOW
-            + 8 * (len(listening.sources) + 1) * (MOST_LABELS + 1)
-            + 2 * self._announcement.most,
-            listen=self._listened_to(),
-        )
-        self._link: Link[int] = Link(connect, address=self._address, silence_seconds=config.keepalive_seconds)
-        self._states = States(
-            self._topics,
-            labels=listening.ids_by_source,
-            publish=self._link.publish,
-        )
-        self._scores = ScoreBoard(self._topics, self._link.publish)
-        self._settings = Settings(self._topics, self._listening, self._link.publish)
-        self._on_command = on_command
-        self._refusals: deque[tuple[str, str]] = deque(maxlen=REFUSALS)
-        self._born = self._told_of_retained = False
+        self._link = self._make_link(config, password)
+        publish = self._publish
+        self._states = States(self._topics, labels=listening.ids_by_source, publish=publish)
+        self._scores = ScoreBoard(self._topics, publish)
+        self._settings = Settings(self._topics, listening, publish)
+        self._unheard = 0
         self._new: list[Letter] = []
         self._outbox: Outbox[Letter] = Outbox(self._new.append, IN_MEMORY)
         self._ahead = time.time() - time.monotonic()
@@ -211,7 +184,12 @@ class Mqtt:
 
     def refuse(self, topic: str, why: str) -> None:
         """Say that a command was refused; from any thread."""
-        self._refusals.append((topic, why))
+        self._reception.refuse(topic, why)
+        self._link.wake()
+
+    def move(self, config: MqttConfig) -> None:
+        """Take leave of the broker and go by other settings, which have a host; nothing is lost by it."""
+        self._moves.append(config)
         self._link.wake()
 
     def close(self) -> None:
@@ -243,7 +221,7 @@ class Mqtt:
     @property
     def unheard(self) -> int:
         """Commands lost because more came than could be taken."""
-        return self._link.overheard
+        return self._unheard + self._link.overheard
 
     @property
     def trouble(self) -> str | None:
@@ -264,7 +242,10 @@ class Mqtt:
                 connected_anew = self._link.wait(self._due())
                 self._note()
                 self._note_change()
-                self._hear()
+                if self._moves:
+                    self._move(self._moves.popleft())
+                    continue
+                self._reception.take(self._link.heard)
                 if connected_anew:
                     self._welcome()
                 self._note_drops()
@@ -278,7 +259,7 @@ class Mqtt:
                     self._states.say_levels()
                     self._settings.say()
                     self._scores.say()
-                    self._say_refusals()
+                    self._reception.say(self._link.publish)
                     if not self._link.unacknowledged:
                         self._announcement.confirm()
             self._take_leave()
@@ -311,34 +292,55 @@ class Mqtt:
                 self._announcement.say(self._link.publish)
                 self._states.say_new_labels()
 
-    def _listened_to(self) -> list[str]:
-        birth = self._announcement.birth
-        commands = self._topics.commands() if self._commands else ()
-        return [*commands, *([birth] if birth is not None else [])]
+    def _publish(self, topic: str, text: str, *, qos: int, retain: bool = False) -> None:
+        self._link.publish(topic, text, qos=qos, retain=retain)
 
-    def _hear(self) -> None:
-        """Hand on what others say to us; what is retained was said to somebody else, some time ago."""
-        while self._link.heard:
-            said = self._link.heard.popleft()
-            if said.topic == self._announcement.birth:
-                self._born = said.text == "online" and not said.retained
-            elif said.retained:
-                if not self._told_of_retained:
-                    log.warning(RETAINED, said.topic)
-                self._told_of_retained = True
-            else:
-                self._on_command(said.topic, self._understood(said))
+    def _make_announcement(self, config: MqttConfig, topics: Topics) -> Announcement:
+        return Announcement(
+            config,
+            topics,
+            labels=self._listening.by_source,
+            model=self._model,
+            path=None if self._journal is None else self._journal.with_name("announced.json"),
+        )
 
-    def _understood(self, said: Received) -> Command | str:
+    def _make_link(self, config: MqttConfig, password: str | None) -> Link[int]:
+        self._address = address(config)
+        sources = len(self._listening.sources)
+        connect = partial(
+            Connection,
+            config,
+            client_id=config.client_id or f"clap-monitor-{self._node}",
+            password=password,
+            tls=tls_context(config),
+            will=self._topics.status(),
+            queue=4 * WINDOW + 8 * (sources + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
+            listen=self._reception.filters(),
+        )
+        return Link(connect, address=self._address, silence_seconds=config.keepalive_seconds)
+
+    def _move(self, config: MqttConfig) -> None:
+        """Go by other settings; what the old connection did not deliver is delivered by the new one."""
         try:
-            return command_of(self._topics, said.topic, said.text)
-        except ConfigError as error:
-            return str(error)
-
-    def _say_refusals(self) -> None:
-        while self._refusals:
-            topic, why = self._refusals.popleft()
-            self._link.publish(self._topics.refused(), as_json(refused_payload(topic, why)), qos=1)
+            password = read_password(config)
+            tls_context(config)
+        except ConfigError as error:  # it was there a moment ago, when the settings were checked
+            log.error("mqtt: the new settings cannot be used, the old ones hold: %s", error)  # noqa: TRY400
+            return
+        self._leave(time.monotonic() + MOVE_SECONDS)
+        self._note()
+        self._unheard += self._link.overheard
+        self._qos = config.qos
+        self._topics = Topics(config.base_topic, self._node)
+        self._announcement = self._make_announcement(config, self._topics)
+        self._reception.move(self._topics, birth=self._announcement.birth, commands=config.commands)
+        self._states.move(self._topics)
+        self._scores.move(self._topics)
+        self._settings = Settings(self._topics, self._listening, self._publish)
+        self._backlog.limit(
+            most_bytes=config.keep_megabytes * 1_000_000, most_seconds=config.keep_days * 86_400
+        )
+        self._link = self._make_link(config, password)
 
     def _finished(self) -> bool:
         if not self._outbox.closed:
@@ -366,7 +368,7 @@ class Mqtt:
         self._onsets.clear()
 
     def _say_anew(self) -> None:
-        self._born = False
+        self._reception.born = False
         self._announcement.say(self._link.publish)
         self._settings.say_anew()
         self._scores.say_anew()
@@ -374,7 +376,7 @@ class Mqtt:
 
     def _answer(self) -> None:
         """Say everything again to a Home Assistant that started, once the last answer has arrived."""
-        if self._born and self._link.unacknowledged < WINDOW:
+        if self._reception.born and self._link.unacknowledged < WINDOW:
             self._say_anew()
 
     def _note_drops(self) -> None:
@@ -403,10 +405,12 @@ class Mqtt:
         self._states.say_label(letter)
 
     def _take_leave(self) -> None:
+        self._leave(self._closed_at + self._drain_seconds)
+
+    def _leave(self, end: float) -> None:
         """Say that nothing is heard any more, wait until that has arrived, and disconnect."""
         if self._link.connected:
             self._states.say_over()
-        end = self._closed_at + self._drain_seconds
         while self._link.connected and self._link.unacknowledged and time.monotonic() < end:
             self._link.wait(end)
         self._link.close()

@@ -30,6 +30,10 @@ class ScoreBoard:
         self._due: dict[str, float] = {}
         self._said: dict[str, tuple[str, float]] = {}
 
+    def move(self, topics: Topics) -> None:
+        """Say everything under other topics from now on."""
+        self._topics = topics
+
     def note(self, scores: Scores) -> None:
         """Take the scores of a window."""
         self._newest[scores.source] = scores

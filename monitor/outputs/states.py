@@ -65,6 +65,10 @@ class States:
         keys = [(source, label) for source in labels for label in labels[source]]
         self._newest = {key: before.get(key) for key in keys}
 
+    def move(self, topics: Topics) -> None:
+        """Say everything under other topics from now on."""
+        self._topics = topics
+
     def event(self, letter: Letter) -> None:
         """Note the newest start or end of an event; from one thread, in the order of their numbers."""
         if (letter.source, letter.label) in self._newest:

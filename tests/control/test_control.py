@@ -234,6 +234,24 @@ def test_what_cannot_be_swapped_is_named_and_stays():
     assert house.control.reload().needs_restart == done.needs_restart
 
 
+def test_of_clips_the_lengths_and_limits_are_swapped_and_what_began_with_one_format_stays():
+    house = House()
+    clips = house.config.clips.model_copy(update={"format": "wav", "keep_days": 3.0, "enabled": True})
+    house.config = house.config.model_copy(update={"clips": clips})
+    done = house.control.reload()
+    assert done.changed == ("clips.keep_days: 30 -> 3",)
+    assert done.needs_restart == ("clips.enabled: false -> true", "clips.format: changed")
+
+
+def test_mqtt_is_switched_on_and_off_by_a_restart_only():
+    house = House()
+    mqtt = house.config.mqtt.model_copy(update={"host": "broker", "port": 1884})
+    house.config = house.config.model_copy(update={"mqtt": mqtt})
+    done = house.control.reload()
+    assert done.needs_restart == ("mqtt.host: changed", "mqtt.port: 1883 -> 1884")
+    assert house.control.config.mqtt.host is None
+
+
 def test_a_file_that_is_refused_changes_nothing_and_every_fault_stands_in_the_status(caplog):
     house = House()
 

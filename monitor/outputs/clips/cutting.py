@@ -93,6 +93,10 @@ class Clips:
         self._changed = threading.Condition()
         self._closed = False
 
+    def limit(self, config: ClipsConfig) -> None:
+        """Go by other lengths and limits from now on."""
+        self._config = config
+
     @property
     def waiting(self) -> int:
         """Events whose clips are not decided."""

@@ -66,6 +66,10 @@ class Shelf:
         self._stuck: set[str] = set()
         self._lock = threading.Lock()
 
+    def limit(self, config: ClipsConfig) -> None:
+        """Go by other lengths and limits from now on."""
+        self._config = config
+
     @property
     def clips(self) -> tuple[Kept, ...]:
         """All of them, oldest first."""
