@@ -19,6 +19,7 @@ from monitor import scoring, systemd
 from monitor.ambience import read_ambiences, write_ambiences
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
+from monitor.changes import Changes
 from monitor.config import Config, LabelConfig, SourceConfig, read_password, read_token
 from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
@@ -38,6 +39,7 @@ from monitor.outputs.watching import Watching
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.preflight import check_reload
 from monitor.snapshot import outputs_of, snapshot
+from monitor.spectra import Spectra
 from monitor.status import Health, SourceStatus, one_line
 from monitor.tally import Tally
 from monitor.threads import ThreadGroup
@@ -158,7 +160,7 @@ class Daemon:
         self._buffers = self._make_buffers()
         self._ambiences = read_ambiences(config.state)
         self._scorer = Scorer(
-            around(hearing.model.embed_audio),
+            around(hearing.model.embed_log_mel),
             hearing.watchlist,
             hearing.response,
             status=self.status,
@@ -170,6 +172,10 @@ class Daemon:
         self._scorer.listen(
             self._watchlist, armed=self._listening.armed, silence_dbfs=self._listening.silence_dbfs
         )
+        spectra = Spectra(hearing.model.geometry)
+        self._scorer.share(spectra)
+        changes = Changes(spectra, hearing.model.geometry, hearing.hop)
+        self._scorer.spare(changes, round(config.window.reuse_seconds * hearing.rate))
         self._detector = Detector(at=self._rules(self._listening))
         self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
         self.keeping = self._make_keeping()

@@ -9,7 +9,9 @@ for 10 s at the geometry of ``laion/clap-htsat-unfused``, 2 ms for 5 s.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.fft
@@ -23,6 +25,9 @@ from monitor.types import ModelError, Samples
 # once [measured: 8 to 64 rows within 20 %].
 _ROWS = 32
 _FLOOR = np.float32(1e-10)  # -100 dB, where the extractor clips (mel_floor of its `spectrogram`)
+Power: TypeAlias = NDArray[np.float32]
+"""Power in each mel filter, shape (frames, mel_bins)."""
+
 _KNEE = 15.0  # mel at 1000 Hz, where the slaney scale turns from linear to logarithmic
 
 
@@ -68,18 +73,43 @@ def log_mel(samples: Samples, geometry: Geometry) -> NDArray[np.float32]:
     """
     if samples.ndim > 1:
         return np.stack([log_mel(window, geometry) for window in samples])
+    return decibels(mel_power(samples, geometry)[0])
+
+
+def decibels(power: Power, gain: float = 1.0) -> NDArray[np.float32]:
+    """Mel power, as it is with the samples multiplied by ``gain``, in dB; -100 dB and less are -100 dB."""
+    level: NDArray[np.float32] = np.float32(10.0) * np.log10(np.maximum(power * np.float32(gain**2), _FLOOR))
+    return level
+
+
+def mel_power(samples: Samples, geometry: Geometry, known: Power | None = None) -> tuple[Power, Power]:
+    """Mel power of one window, and the part of it that the next window can use.
+
+    Parameters
+    ----------
+    samples : NDArray[np.float32]
+        Shape (n,); as in `log_mel`.
+    known : array, shape (frames, mel_bins), optional
+        Of this window's inner frames, those that are computed already: the first ones, in order.
+
+    Returns
+    -------
+    power : array, shape (frames, mel_bins)
+    inner : array, shape (inner frames, mel_bins)
+        Of the frames that reach over no end and no seam, in order: nothing but these samples is in them.
+    """
     if not 0 < len(samples) <= geometry.length:
         raise ValueError(f"{len(samples)} samples: expected 1 to {geometry.length}")
-    centred = np.pad(_fill(samples, geometry), geometry.fft_length // 2, mode="reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(centred, geometry.fft_length)[:: geometry.hop]
-    period, edge = _repeat(len(samples), geometry)
-    if not period:
-        return _decibels(frames, geometry)
-    # The window is repeated whole, and so are its frames, but for those that reach over an end.
-    head = _decibels(frames[: edge + period], geometry)
-    tail = _decibels(frames[len(frames) - edge :], geometry)
-    inner = np.arange(edge + period, len(frames) - edge)
-    return np.concatenate([head, head[edge + (inner - edge) % period], tail])
+    form = _form(len(samples), geometry)
+    done = 0 if known is None else len(known)
+    if form.inner > done:
+        views = np.lib.stride_tricks.sliding_window_view(samples, geometry.fft_length)
+        fresh = _powers(views[form.offset + done * geometry.hop :: geometry.hop], geometry)
+    else:
+        fresh = np.empty((0, geometry.mel_bins), dtype=np.float32)
+    inner = fresh if known is None else np.concatenate([known, fresh])
+    edges = np.where(form.edges < 0, 0.0, samples[form.edges])  # (edge frames, fft_length)
+    return np.concatenate([inner, _powers(edges, geometry)])[form.frames], inner
 
 
 def mel_bank(geometry: Geometry) -> NDArray[np.float64]:
@@ -127,28 +157,61 @@ def _filters(geometry: Geometry) -> tuple[NDArray[np.float64], slice, csr_array]
     return hann, bins, csr_array(bank[bins].T.astype(np.float32))
 
 
-def _fill(samples: Samples, geometry: Geometry) -> NDArray[np.float64]:
-    window = samples.astype(np.float64)
-    if geometry.padding == "repeat":
-        return np.resize(window, geometry.length)
-    if geometry.padding == "repeatpad":
-        window = np.tile(window, geometry.length // len(window))
-    return np.pad(window, (0, geometry.length - len(window)))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Form:
+    """How the spectrogram of windows of one length is put together."""
+
+    inner: int
+    """Frames that lie inside the window."""
+    offset: int
+    """Sample at which the first of them begins."""
+    edges: NDArray[np.intp]
+    """Samples of every other frame that there is, shape (edge frames, fft_length); -1 is silence."""
+    frames: NDArray[np.intp]
+    """Of every frame of the spectrogram: which one it is of the inner and then the other ones."""
 
 
-def _repeat(length: int, geometry: Geometry) -> tuple[int, int]:
-    """Frames after which the spectrogram of a repeated window repeats, and frames that reach over an end.
+@lru_cache(maxsize=8)
+def _form(length: int, geometry: Geometry) -> _Form:
+    """Find the frames that lie inside the window, and of the others each only once."""
+    half, hop = geometry.fft_length // 2, geometry.hop
+    first = -(-half // hop)
+    count = max(0, 1 + (length - geometry.fft_length - (first * hop - half)) // hop)
+    period = length // hop if _repeats(length, geometry) else 0
+    numbers, frames = np.arange(geometry.frames), np.empty(geometry.frames, dtype=np.intp)
+    at_an_end = (numbers < first) | (numbers > geometry.frames - 1 - first)
+    place = np.where(at_an_end | (period == 0), numbers, numbers % period if period else 0)
+    is_inner = (place >= first) & (place < first + count)
+    frames[is_inner] = place[is_inner] - first
+    # Ends have frames of their own; seams between repeats have the same ones every time.
+    keys = np.where(at_an_end, -1 - numbers, place)[~is_inner]
+    _, chosen, which = np.unique(keys, return_index=True, return_inverse=True)
+    frames[~is_inner] = count + which
+    starts = numbers[~is_inner][chosen] * hop - half
+    samples = _mirror_and_fill(starts[:, None] + np.arange(geometry.fft_length), length, geometry)
+    return _Form(count, first * hop - half, samples, frames)
 
-    (0, 0) if it does not repeat.
-    """
-    repeats = geometry.padding != "pad" and length < geometry.length and geometry.length % length == 0
-    if not repeats or length % geometry.hop:
-        return 0, 0
-    return length // geometry.hop, -(-(geometry.fft_length // 2) // geometry.hop)
+
+def _mirror_and_fill(index: NDArray[np.intp], length: int, geometry: Geometry) -> NDArray[np.intp]:
+    """Sample of a window that stands at an index of the filled window, whose ends are mirrored; -1: none."""
+    index = np.where(index < 0, -index, index)
+    index = np.where(index >= geometry.length, 2 * (geometry.length - 1) - index, index)
+    filled = {
+        "repeat": geometry.length,
+        "repeatpad": geometry.length // length * length,
+        "pad": length,
+    }[geometry.padding]
+    return np.where(index < filled, index % length, -1)
 
 
-def _decibels(frames: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float32]:
-    """Log-mel of STFT frames, (n, fft_length) -> (n, mel_bins).
+def _repeats(length: int, geometry: Geometry) -> bool:
+    """Tell whether the window is repeated whole, and so are its frames."""
+    whole = length < geometry.length and geometry.length % length == 0 and length % geometry.hop == 0
+    return whole and geometry.padding != "pad"
+
+
+def _powers(frames: NDArray[Any], geometry: Geometry) -> Power:
+    """Mel power of STFT frames, (n, fft_length) -> (n, mel_bins).
 
     The transform is in float64 as in the extractor: in float32 its rounding, 90 dB below a loud
     tone, would show in quiet bins.
@@ -159,4 +222,4 @@ def _decibels(frames: NDArray[np.float64], geometry: Geometry) -> NDArray[np.flo
         rows = slice(start, start + _ROWS)
         spectrum = scipy.fft.rfft(frames[rows] * hann, axis=1)[:, bins]
         power[rows] = (filters @ (spectrum.real**2 + spectrum.imag**2).astype(np.float32).T).T
-    return np.float32(10.0) * np.log10(np.maximum(power, _FLOOR))
+    return power

@@ -52,5 +52,9 @@ def to_reference(samples: Samples) -> Samples:
 
     The samples must not be all zero.
     """
-    gain = 10.0 ** ((REFERENCE_DBFS - rms_dbfs(samples)) / 20.0)
-    return (samples * np.float32(gain)).astype(np.float32)
+    return (samples * np.float32(reference_gain(samples))).astype(np.float32)
+
+
+def reference_gain(samples: Samples) -> float:
+    """Factor that brings the window to an RMS of `REFERENCE_DBFS`."""
+    return float(10.0 ** ((REFERENCE_DBFS - rms_dbfs(samples)) / 20.0))

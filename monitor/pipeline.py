@@ -17,15 +17,23 @@ from numpy.typing import NDArray
 
 from monitor import level, scoring
 from monitor.buffer import RingBuffer
+from monitor.changes import Changes
 from monitor.events import Detector
 from monitor.histogram import Histogram
 from monitor.scoring import Ambience, Response
+from monitor.spectra import Spectra
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Break, Embeddings, Event, NearMiss, Scores, Window
 from monitor.watchlist import Watchlist
 
 AudioTower = Callable[[NDArray[np.float32]], Embeddings]
-"""Windows, shape (n, length), to unit vectors, shape (n, d)."""
+"""Windows, shape (n, length), to unit vectors, shape (n, d); of `Scorer.share` also their spectrograms."""
+
+UNCHANGED = "unchanged"
+"""Why a window is not scored, if nothing new is in it; its scores are those of the last one that was."""
+
+CALM = 0.1
+"""Scores are used again only if none of them is higher: what may become an event is listened to."""
 
 
 def listen(blocks: Iterable[AudioBlock], buffer: RingBuffer, status: SourceStatus) -> None:
@@ -94,7 +102,7 @@ class Scorer:
     Parameters
     ----------
     embed : callable
-        Windows, shape (n, length), to unit vectors, shape (n, d): the audio tower.
+        The audio tower.
     watchlist : Watchlist
         May be replaced between two windows (`listen`).
     response : Response
@@ -125,6 +133,10 @@ class Scorer:
         self.stages = {name: Histogram(STAGE_SECONDS) for name in ("gate", "embed", "score")}
         """Seconds that each stage took for the windows that were due together."""
         self._armed = True
+        self._spectra: Spectra | None = None
+        self._changes: Changes | None = None
+        self._reuse = 0
+        self._fresh: dict[str, tuple[Watchlist, Scores]] = {}
         self._embed = embed
         self._watchlist = watchlist
         self._response = response
@@ -154,15 +166,21 @@ class Scorer:
             for name, ambience in self._ambience.items():
                 self._ambience[name] = ambience.carried_over(self._initial(self._known(name)), columns)
 
+    def share(self, spectra: Spectra) -> None:
+        """Give the tower spectrograms, shape (n, frames, mel_bins), whose frames windows share."""
+        self._spectra = spectra
+
+    def spare(self, changes: Changes, reuse: int) -> None:
+        """Use the last scores again, for so many samples, while nothing new is heard and nothing goes on."""
+        self._changes, self._reuse = (changes, reuse) if reuse else (None, 0)
+
     def score(self, windows: Sequence[Window], active: Callable[[str], frozenset[str]]) -> list[Scores]:
         """Scores of each window; 0 for every label where there is nothing to score."""
         started = time.perf_counter()
-        reasons = [self._gate(window) for window in windows]
+        reasons = [self._gate(window, active(window.source)) for window in windows]
         heard = [window for window, reason in zip(windows, reasons, strict=True) if reason is None]
         gated = time.perf_counter()
-        embeddings = iter(
-            self._embed(np.stack([level.to_reference(w.samples) for w in heard])) if heard else ()
-        )
+        embeddings = iter(self._embed(np.stack([self._levelled(w) for w in heard])) if heard else ())
         embedded = time.perf_counter()
         scores = []
         for window, reason in zip(windows, reasons, strict=True):
@@ -170,6 +188,7 @@ class Scorer:
             if reason is None:
                 scores.append(self._heard(window, next(embeddings), active(window.source)))
                 status.scored += 1
+                self._fresh[window.source] = self._watchlist, scores[-1]
             else:
                 scores.append(self._unheard(window, reason))
                 status.gate(reason)
@@ -187,11 +206,27 @@ class Scorer:
         """What is known of a source's ambience, by label; to be given back as ``known``."""
         return dict(zip(self._watchlist.labels, self._ambience[source].level.tolist(), strict=True))
 
-    def _gate(self, window: Window) -> str | None:
-        """Why a window is not scored; None if it is."""
+    def _levelled(self, window: Window) -> NDArray[np.float32]:
+        return level.to_reference(window.samples) if self._spectra is None else self._spectra.log_mel(window)
+
+    def _gate(self, window: Window, active: frozenset[str]) -> str | None:
+        """Why a window is not sent through the model."""
         if not self._armed:
             return "disarmed"
-        return level.gate(window.samples, self._rate, self._silence_dbfs)
+        reason = level.gate(window.samples, self._rate, self._silence_dbfs)
+        if reason is not None or self._changes is None:
+            return reason
+        settled = self._changes.settled(window)  # asked every time: it remembers what it is shown
+        watchlist, last = self._fresh.get(window.source, (None, None))
+        again = (
+            settled
+            and last is not None
+            and watchlist is self._watchlist
+            and not active
+            and window.stop - last.stop <= self._reuse
+            and float(last.values.max(initial=0.0)) <= CALM
+        )
+        return UNCHANGED if again else None
 
     def _heard(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
         watchlist, ambience = self._watchlist, self._ambience[window.source]
@@ -209,7 +244,8 @@ class Scorer:
         return scores
 
     def _unheard(self, window: Window, reason: str | None) -> Scores:
-        return Scores(
+        """0 for every label, or the last scores once more."""
+        scores = Scores(
             source=window.source,
             start=window.start,
             stop=window.stop,
@@ -219,6 +255,10 @@ class Scorer:
             level_dbfs=level.rms_dbfs(np.nan_to_num(window.samples[-self._hop :])),
             gated=reason,
         )
+        if reason != UNCHANGED:
+            return scores
+        last = self._fresh[window.source][1]
+        return replace(scores, values=last.values, alone=last.alone, nearer=last.nearer, speech=last.speech)
 
     def _initial(self, known: Mapping[str, float]) -> scoring.Values:
         usual = self._response.ambience

@@ -39,9 +39,11 @@ LAYERS = [
         "outputs.child",
         "outputs.restraint",
         "outputs.problems",
+        "spectra",
     },
     {
         "model",
+        "changes",
         "windows",
         "outputs.clips",
         "outputs.store",

@@ -12,10 +12,12 @@ import numpy as np
 
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
+from monitor.changes import Changes
 from monitor.config import Config, SourceConfig
 from monitor.events import Detector, Rule
 from monitor.hearing import Hearing
 from monitor.pipeline import Scorer, analyse, listen
+from monitor.spectra import Spectra
 from monitor.status import SourceStatus
 from monitor.threads import ThreadGroup
 from monitor.types import AudioBlock, Event, Scores
@@ -57,7 +59,8 @@ def replay(
     ----------
     path : Path
     config : Config
-        Only ``silence_dbfs`` matters here; the rest of it is in ``hearing`` and ``rules``.
+        Only ``silence_dbfs`` and ``window.reuse_seconds`` matter here; the rest of it is in ``hearing`` and
+        ``rules``.
     hearing : Hearing
         From `monitor.hearing.prepare`.
     rules : sequence of Rule
@@ -87,6 +90,10 @@ def replay(
         hop=hearing.hop,
         silence_dbfs=config.silence_dbfs,
     )
+    if config.window.reuse_seconds:
+        geometry = hearing.model.geometry
+        changes = Changes(Spectra(geometry), geometry, hearing.hop)
+        scorer.spare(changes, round(config.window.reuse_seconds * hearing.rate))
     scores: list[Scores] = []
     events: list[tuple[Event, int]] = []
     threads = ThreadGroup(stop)

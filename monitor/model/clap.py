@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from monitor.checkpoint import Checkpoint, read
 from monitor.config import ModelConfig
@@ -137,8 +138,12 @@ class Clap:
         """
         if not len(windows):
             return np.empty((0, self.dimension), dtype=np.float32)
+        return self.embed_log_mel(log_mel(windows, self.geometry))
+
+    def embed_log_mel(self, spectrograms: NDArray[np.float32]) -> Embeddings:
+        """Embed spectrograms as `features.log_mel` makes them, shape (n, frames, mel_bins)."""
         with towers.enough_memory(self._files, self._place):
-            return _unit(self._audio(torch.from_numpy(log_mel(windows, self.geometry))))
+            return _unit(self._audio(torch.from_numpy(spectrograms)))
 
     def embed_text(self, sentences: Sequence[str], *, keep: bool = True) -> Embeddings:
         """Embed sentences, each once: known ones come from the cache, without the text tower.

@@ -26,7 +26,7 @@ LABELS = tuple(
     )
     for name in PITCH
 )
-CONFIG = Config(labels=LABELS, background=())
+CONFIG = Config(labels=LABELS, background=(), window={"reuse_seconds": 0})
 RULES = [rule_of(label, rate=RATE, hop=HOP) for label in LABELS]
 
 
