@@ -5,22 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from monitor import scoring
 from monitor.config import SPEECH, Config, LabelConfig
+from monitor.cores import free_cores
 from monitor.features import check_window
 from monitor.level import to_reference
-from monitor.model import Clap
+from monitor.model import WARM_UPS, Clap
 from monitor.repertoire import Repertoire, read_repertoire
 from monitor.scoring import Response
 from monitor.types import ConfigError, Embeddings, Samples
 from monitor.watchlist import Watchlist, watch
 
 log = logging.getLogger(__name__)
+
+_WORTH_IT = 0.8
+"""Another thread must take the time to this share of what it was."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,12 +81,53 @@ def prepare(config: Config) -> Hearing:
     length, hop = window_of(config, model)
     model.warm_up(length)
     model.self_test()
+    if config.model.threads is None:
+        budget = hop / model.geometry.rate / len(config.sources)
+        enough_threads(model, budget, free_cores, partial(_window_seconds, model, length))
     repertoire = read_repertoire(model.path, model.dimension)
     speech = SPEECH if config.clips.enabled and config.clips.speech_guard else ()
     watchlist = watch(config.labels, config.background, model.embed_text, repertoire, speech=speech)
     response = scoring.read_response(model.path) or _estimated(model, config, length, repertoire)
     model.forget_text()
     return Hearing(model, watchlist, response, length, hop, repertoire, speech)
+
+
+def enough_threads(
+    model: Clap, budget_seconds: float, cores: Callable[[], int], window_seconds: Callable[[], float]
+) -> int:
+    """Use the fewest threads with which windows take half of their time; as many as help if none suffice.
+
+    One is the cheapest.  Several are faster, but wait for each other, and lose much more than they gain
+    as soon as something else wants a core.
+
+    Parameters
+    ----------
+    model : Clap
+    budget_seconds : float
+        Time between two windows.
+    cores : callable
+        How many threads there may be.
+    window_seconds : callable
+        Time that a window takes now.
+    """
+    chosen, shortest = 1, float("inf")
+    for threads in range(1, cores() + 1):
+        model.use_threads(threads)
+        seconds = min(window_seconds() for _ in range(3))
+        if seconds < _WORTH_IT * shortest:
+            chosen, shortest = threads, seconds
+        if shortest <= budget_seconds / 2:
+            break
+    model.use_threads(chosen)
+    if chosen > 1:
+        log.info("%d threads: one takes more than half of the time between two windows", chosen)
+    return chosen
+
+
+def _window_seconds(model: Clap, length: int) -> float:
+    begin = time.perf_counter()
+    model.warm_up(length)
+    return (time.perf_counter() - begin) / WARM_UPS
 
 
 def window_of(config: Config, model: Clap) -> tuple[int, int]:

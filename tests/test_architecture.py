@@ -14,6 +14,7 @@ LAYERS = [
         "deadman",
         "config",
         "geometry",
+        "cores",
         "status",
         "systemd",
         "level",

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from monitor.config import Config, LabelConfig, ModelConfig, WindowConfig
-from monitor.hearing import prepare, window_of
+from monitor.hearing import enough_threads, prepare, window_of
 from monitor.model import Clap
 from monitor.types import ConfigError, ModelError
 from tests.commands import ROOT
@@ -65,3 +65,34 @@ def test_a_checkpoint_without_a_response_gets_one_and_keeps_it(tmp_path):
     }
     kept.write_text("broken")
     assert prepare(settings).response == first
+
+
+class Model:
+    """A model that takes so many seconds for a window with each number of threads."""
+
+    def __init__(self, *seconds):
+        self.seconds, self.threads = seconds, 1
+
+    def use_threads(self, threads):
+        self.threads = threads
+
+    def window_seconds(self):
+        return self.seconds[self.threads - 1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cores", "expected"),
+    [
+        ((0.4, 0.2), 2, 1),
+        ((0.8, 0.45), 2, 2),
+        ((0.8, 0.45), 1, 1),
+        ((0.8, 0.75, 0.3, 0.2), 4, 3),
+        ((2.0, 1.1, 0.8, 0.75), 4, 3),
+        ((0.8, 4.0), 2, 1),
+    ],
+    ids=["one is enough", "two are needed", "none is free", "two are no help", "none suffice", "collapse"],
+)
+def test_threads_are_as_few_as_keep_up_and_never_more_than_are_free(seconds, cores, expected):
+    model = Model(*seconds)
+    assert enough_threads(model, 1.0, lambda: cores, model.window_seconds) == expected
+    assert model.threads == expected

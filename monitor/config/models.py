@@ -47,10 +47,14 @@ class ModelConfig(Section):
         default="auto", description="auto, cpu, cuda, cuda:0, mps; auto takes a GPU if there is one."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="Number format of the weights; auto: float32 on a CPU."
+        default="auto", description="Number format of the weights; auto: what is measured to be faster."
     )
-    threads: int = Field(
-        default=1, ge=1, le=64, description="CPU threads of the model; more than are idle makes it slower."
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="CPU threads of the model; more than are idle makes it slower.  Unset: 1, or as many "
+        "of the free cores as are needed to keep up.",
     )
 
 

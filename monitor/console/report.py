@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def report(summary: Summary) -> None:
     """Say in one line what a run did; losses are named."""
     losses = [
-        f"{summary.gated} windows not scored (silence, gaps)" if summary.gated else "",
+        f"{summary.gated} windows not scored (silence, gaps, nothing new)" if summary.gated else "",
         f"{summary.skipped} windows left out (too slow)" if summary.skipped else "",
         f"{summary.lost_seconds:.1f} s of audio lost" if summary.lost_seconds else "",
     ]

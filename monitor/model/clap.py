@@ -23,11 +23,14 @@ from monitor.config import ModelConfig
 from monitor.features import log_mel
 from monitor.hub import resolve
 from monitor.model import towers
+from monitor.model.pace import bfloat16_pays
 from monitor.model.textcache import TextCache
 from monitor.model.trial import refuse_collapse, refuse_non_finite, sounds
 from monitor.types import Embeddings, ModelError, Samples
 
 log = logging.getLogger(__name__)
+
+WARM_UPS = 2
 
 
 class Clap:
@@ -55,33 +58,45 @@ class Clap:
         Where and in what precision it runs.
     """
 
-    def __init__(self, name: str, files: Checkpoint, place: towers.Place, cache: Path | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        files: Checkpoint,
+        place: towers.Place,
+        cache: Path | None,
+        text_place: towers.Place | None = None,
+    ) -> None:
         self.name = name
         self.path = files.path
         self.revision = files.commit
         self.identity = files.identity
         self.geometry = files.geometry
         self.device = str(place.device)
-        self.dtype = str(place.dtype).removeprefix("torch.")
+        self.dtype = towers.name_of(place.dtype)
         self._files = files
         self._place = place
+        self._text_place = text_place or place
         self._audio, shape, self.logit_scale = towers.audio_tower(files, place)
         self.dimension = shape.dimension
         self._text: tuple[Any, Any, Any] | None = None
         self._reading = threading.Lock()
-        self._cache = TextCache(cache, [files.identity, str(files.commit), self.dtype], self.dimension)
+        depends_on = [files.identity, str(files.commit), towers.name_of(self._text_place.dtype)]
+        self._cache = TextCache(cache, depends_on, self.dimension)
 
     @classmethod
     def configured(cls, settings: ModelConfig, cache: Path | None = None) -> Clap:
-        """Load what the configuration names; see `load`."""
-        return cls.load(
-            checkpoint=settings.checkpoint,
-            revision=settings.revision,
-            device=settings.device,
-            dtype=settings.dtype,
-            threads=settings.threads,
-            cache=cache,
-        )
+        """Load what the configuration names; ``dtype: auto`` is what is measured to be faster.
+
+        Sentences are then embedded in float32 all the same, so that what is kept of them stays good.
+        """
+        torch.set_num_threads(settings.threads or 1)
+        files = read(resolve(settings.checkpoint, settings.revision))
+        place = text = towers.place_of(settings.device, settings.dtype)
+        if settings.dtype == "auto" and place.device.type == "cpu" and bfloat16_pays(towers.shape(files)):
+            place = towers.place_of(settings.device, "bfloat16")
+        clap = cls(settings.checkpoint, files, place, cache, text)
+        clap._try()
+        return clap
 
     @classmethod
     def load(
@@ -185,10 +200,14 @@ class Clap:
         if trim is not None:
             trim(0)
 
+    def use_threads(self, threads: int) -> None:
+        """Let torch use so many threads: with more than there are free cores it is 5 to 20 times slower."""
+        torch.set_num_threads(threads)
+
     def warm_up(self, length: int | None = None) -> None:
-        """Embed noise of ``length`` samples twice, so that the first real window is not the slow one."""
+        """Embed noise of ``length`` samples `WARM_UPS` times, so that the first real one is not slow."""
         noise = sounds(length or self.geometry.length, self.geometry.rate)[1:2]
-        for _ in range(2):
+        for _ in range(WARM_UPS):
             self.embed_audio(noise)
 
     def self_test(self) -> None:
@@ -224,7 +243,7 @@ class Clap:
                 raise ModelError(
                     f"{self.path}: has changed since it was loaded: restart to use what is there"
                 )
-            self._text = towers.text_tower(self._files, self._place)
+            self._text = towers.text_tower(self._files, self._text_place)
         tokenizer, tower, config = self._text
         # RoBERTa counts positions from the padding id upwards.
         limit = min(tokenizer.model_max_length, config.max_position_embeddings - config.pad_token_id - 1)
@@ -240,9 +259,9 @@ class Clap:
                 f"{self.path}: the tokenizer makes token {highest}, but text_config.vocab_size is "
                 f"{config.vocab_size}: they do not belong together"
             )
-        with torch.inference_mode(), towers.enough_memory(self._files, self._place):
+        with torch.inference_mode(), towers.enough_memory(self._files, self._text_place):
             # Without the mask, padding would move the embedding of the shorter sentences (cosine 0.977).
-            ids, mask = (tokens[key].to(self._place.device) for key in ("input_ids", "attention_mask"))
+            ids, mask = (tokens[key].to(self._text_place.device) for key in ("input_ids", "attention_mask"))
             vectors = _unit(tower(input_ids=ids, attention_mask=mask).text_embeds)
         refuse_non_finite(vectors, self.name, self.dtype)
         return vectors

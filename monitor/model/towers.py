@@ -49,7 +49,12 @@ class Place:
     dtype: torch.dtype
 
     def __str__(self) -> str:
-        return f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
+        return f"{name_of(self.dtype)} on {self.device}"
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """What a number format is called in the configuration."""
+    return str(dtype).removeprefix("torch.")
 
 
 def place_of(device: str, dtype: str) -> Place:
@@ -79,10 +84,15 @@ def quiet() -> None:
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
+def shape(files: Checkpoint) -> Shape:
+    """What its configuration says of a checkpoint's audio tower."""
+    return shape_of(files.config, str(files.path / "config.json"))
+
+
 def audio_tower(files: Checkpoint, place: Place) -> tuple[AudioTower, Shape, float]:
     """Load the audio tower with its projection; its shape; the factor from cosine to logit."""
-    shape = shape_of(files.config, str(files.path / "config.json"))
-    needed = tensors_of(shape) | {"logit_scale_a": ()}
+    form = shape(files)
+    needed = tensors_of(form) | {"logit_scale_a": ()}
     with _readable(files, place), opened(files.weights) as weights:
         _check_names(files, sorted(set(needed) - set(weights.names)))
 
@@ -92,9 +102,9 @@ def audio_tower(files: Checkpoint, place: Place) -> tuple[AudioTower, Shape, flo
                     f"{files.path / 'config.json'}: audio_config: makes {name} {list(expected)}, but the "
                     f"weights have {list(weights.shape(name))}"
                 )
-        tower = AudioTower(shape, weights, place.device, place.dtype, frames=files.geometry.frames)
+        tower = AudioTower(form, weights, place.device, place.dtype, frames=files.geometry.frames)
         scale = weights.copy("logit_scale_a", torch.device("cpu"), torch.float32)
-        return tower, shape, math.exp(float(scale))
+        return tower, form, math.exp(float(scale))
 
 
 def text_tower(files: Checkpoint, place: Place) -> tuple[Any, Any, Any]:
