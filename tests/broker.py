@@ -247,7 +247,7 @@ class Subscriber:
             if message.topic == self._SENTINEL:
                 self._settled += 1
             else:
-                text = message.payload.decode()
+                text = message.payload.decode(errors="replace")
                 self._messages.append(Message(message.topic, text, message.retain, message.qos))
             self._changed.notify_all()
 

@@ -3,12 +3,19 @@
 import subprocess
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.rights import public
 from tests.sound_card import sound_card
 from tests.units import machine
 
 __all__ = ["full_disk", "machine", "public", "sound_card"]
+
+# Random tests are the same at every run, and a slow machine is no fault.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture

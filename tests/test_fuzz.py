@@ -1,23 +1,28 @@
 """Whatever comes in - samples, configurations - nothing crashes, nothing hangs, and the reason is clear."""
 
 import io
+import json
+import random
 import threading
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from paho.mqtt import publish
 
 from monitor.buffer import RingBuffer
 from monitor.capture.pcm import WIDTH, pcm
-from monitor.config import Config, LabelConfig, example, load
+from monitor.config import Config, LabelConfig, SourceConfig, example, load
 from monitor.events import Detector, rule_of
 from monitor.hearing import prepare
 from monitor.pipeline import Scorer, analyse, listen
 from monitor.status import SourceStatus
 from monitor.types import ConfigError
 from monitor.windows import Windows
+from tests.broker import Broker, eventually
 from tests.commands import ROOT, clap_monitor
+from tests.house import House
 
 SLOW = settings(
     max_examples=30,
@@ -200,3 +205,49 @@ def test_a_malicious_configuration_is_refused_by_the_program_with_exit_code_78(t
     assert "Traceback" not in done.stderr
     assert words in done.stdout + done.stderr
     assert max(map(len, (done.stdout + done.stderr).splitlines())) < 1000
+
+
+NASTY = (
+    b"", b"\x00", b"\xff\xfe\x00", b"ON\n", b"on", b"nan", b"inf", b"-1", b"1e309", b"0x1",
+    b"0." + b"9" * 10_000,
+    b"null", b"[]", b"{}", b"[" * 10_000, b'{"id": "' + b"a" * 10_000 + b'"}',
+    b'{"id": "dog", "threshold": NaN}',
+    b'{"id": "../../etc/passwd", "prompts": ["x"]}', b'{"id": "dog"',
+    b'{"id": "dog", "id": "dog", "prompts": 3}',
+    b'{"id": "dog", "prompts": []}', b'{"id": "dog", "threshold": 1e999}', b"{{ 7 * 7 }}",
+    b"'; DROP TABLE events",
+    "\u202e\U0001f415".encode(), b"x" * 1_000_000,
+)  # fmt: skip
+
+
+@pytest.mark.broker
+def test_random_bytes_on_every_command_topic_are_refused_with_a_reason_and_nothing_else_happens(tmp_path):
+    source = SourceConfig(name="demo", kind="file", path=ROOT / "recordings/demo.flac")
+    node = "clap-monitor/home"
+    topics = [
+        f"{node}/armed/set",
+        f"{node}/labels/set",
+        f"{node}/demo/threshold/dog/set",
+        f"{node}/demo/threshold/nothing/set",
+        f"{node}/nowhere/threshold/dog/set",
+    ]
+    chance = random.Random(6)
+    contents = [*NASTY, *(chance.randbytes(chance.randrange(300)) for _ in range(100))]
+    with Broker(tmp_path) as broker, House(broker, tmp_path, source) as house:
+        house.until("demo", "online")
+        house.until_scored("demo")
+        thresholds = house.subscriber.wait_for(f"{node}/demo/threshold/dog")
+        messages = [(topic, content, 1, False) for content in contents for topic in topics]
+        publish.multiple([*messages, (topics[0], b"\xff", 1, True)], hostname=broker.host, port=broker.port)
+        publish.single(topics[2], "0.25", qos=1, hostname=broker.host, port=broker.port)
+        # What is said after all of it is done: it was neither in the way of it nor is anything left over.
+        eventually(lambda: house.subscriber.texts(f"{node}/demo/threshold/dog")[-1] == "0.25")
+        house.until_scored("demo", windows=2)
+        assert house.subscriber.texts(f"{node}/demo/threshold/dog") == [*thresholds, "0.25"]
+        assert house.subscriber.texts(f"{node}/armed/state")[-1] == "ON"
+        refusals = [json.loads(text) for text in house.subscriber.texts(f"{node}/refused")]
+        assert {refusal["topic"] for refusal in refusals} == set(topics)
+        for refusal in refusals:
+            assert refusal["reason"]
+            assert len(refusal["reason"]) < 500
+            assert refusal["reason"].isprintable()
