@@ -196,7 +196,8 @@ class Scorer:
             status.scored_until = window.stop
         done = time.perf_counter()
         self.busy_seconds += done - started
-        self.stages["gate"].observe(gated - started)
+        if windows:
+            self.stages["gate"].observe(gated - started)
         if heard:
             self.stages["embed"].observe(embedded - gated)
             self.stages["score"].observe(done - embedded)

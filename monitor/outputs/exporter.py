@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import logging
-import sys
+import select
+import socket
+import threading
+import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from socketserver import TCPServer
-from typing import Any
+from contextlib import closing, suppress
 
 from monitor.types import OutputError
 
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 5.0
-"""Whoever connects and says nothing, or does not read, for so long is let go; others wait meanwhile."""
+"""Whoever does not ask, or does not read the answer, for so long is let go; others wait meanwhile."""
+
+MOST_BYTES = 8192
+"""Of a request."""
+
+_LOOK_SECONDS = 0.2
+
+_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
 
 
 class Exporter:
-    """Serve ``/metrics``; `run` is the body of its thread.
+    """Serve ``/metrics``: bound when made, served by `run` in a thread of its own.
 
     Parameters
     ----------
@@ -37,59 +45,69 @@ class Exporter:
     """
 
     def __init__(self, host: str, port: int, text: Callable[[], bytes], content_type: str) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._server = _Server((host, port), _handler(text, content_type))
+            self._listener = socket.create_server((host, port), family=family, backlog=16)
         except OSError as error:
             raise OutputError(
-                f"metrics: {host}:{port} cannot be served: {error.strerror}; choose another metrics.port"
+                f"metrics: {host}:{port} cannot be listened on: {error.strerror}; set metrics.port or "
+                "metrics.host to another, or end what has it"
             ) from error
-        self.port: int = self._server.server_port
-        log.info("metrics: http://%s:%d/metrics", host, self.port)
+        self.port: int = self._listener.getsockname()[1]
+        self._text = text
+        self._content_type = content_type
+        self._closed = threading.Event()
+        self._talking: socket.socket | None = None
 
     def run(self) -> None:
         """Answer one request after another until closed."""
-        try:
-            self._server.serve_forever(poll_interval=0.1)
-        finally:
-            self._server.server_close()
+        log.info("metrics are at port %d, path /metrics", self.port)
+        with closing(self._listener):
+            while not self._closed.is_set():
+                if select.select([self._listener], [], [], _LOOK_SECONDS)[0]:
+                    with suppress(OSError):  # whoever asked has gone, or is too slow
+                        self._talk(self._listener.accept()[0])
 
     def close(self) -> None:
-        """End `run`; waits until it has noticed, at most for the request it is at."""
-        self._server.shutdown()
+        """End soon; from any thread."""
+        self._closed.set()
+        talking = self._talking
+        if talking is not None:
+            with suppress(OSError):
+                talking.shutdown(socket.SHUT_RDWR)
+
+    def _talk(self, connection: socket.socket) -> None:
+        with closing(connection):
+            self._talking = connection
+            request = _request(connection)
+            status, content = self._answer(request)
+            head = (
+                f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {self._content_type}\r\n"
+                f"Content-Length: {len(content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+            )
+            connection.settimeout(PATIENCE_SECONDS)
+            connection.sendall(head.encode() + content)
+            self._talking = None
+
+    def _answer(self, request: bytes) -> tuple[int, bytes]:
+        match request.partition(b"\r\n")[0].split(b" "):
+            case [b"GET", path, _] if path.partition(b"?")[0] == b"/metrics":
+                return 200, self._text()
+            case [b"GET", _, _]:
+                return 404, b"there is only /metrics\n"
+            case [_, _, _]:
+                return 405, b"there is only GET\n"
+        return 400, b"that is no request\n"
 
 
-class _Server(HTTPServer):
-    request_queue_size = 16
-
-    def server_bind(self) -> None:
-        TCPServer.server_bind(self)  # HTTPServer's own asks the name service who we are, which may take long
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
-
-    def handle_error(self, request: Any, client_address: object) -> None:
-        if not isinstance(sys.exception(), OSError):
-            self.shutdown_request(request)
-            raise  # noqa: PLE0704 - it is called where an exception is handled; a fault of ours ends the monitor
-        log.debug("metrics: %s has gone", client_address)
-
-
-def _handler(text: Callable[[], bytes], content_type: str) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = PATIENCE_SECONDS
-        server_version, sys_version = "clap-monitor", ""
-
-        def do_GET(self) -> None:
-            if self.path.partition("?")[0] != "/metrics":
-                self.send_error(404)
-                return
-            content = text()
-            self.send_response(200)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing: a scrape every few seconds is no news."""
-
-    return Handler
+def _request(connection: socket.socket) -> bytes:
+    """Read the head of a request, within the time and the size that it may have."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    content = b""
+    while b"\r\n\r\n" not in content and len(content) < MOST_BYTES:
+        connection.settimeout(max(0.001, give_up_at - time.monotonic()))
+        part = connection.recv(MOST_BYTES)
+        if not part:
+            break
+        content += part
+    return content

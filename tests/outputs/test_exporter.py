@@ -1,6 +1,7 @@
 import contextlib
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -44,7 +45,7 @@ def test_nothing_else_is_served(path):
 
 
 def test_nothing_can_be_sent_to_it():
-    with served() as one, pytest.raises(urllib.error.HTTPError, match="501"):
+    with served() as one, pytest.raises(urllib.error.HTTPError, match="405"):
         urllib.request.urlopen(f"http://127.0.0.1:{one.port}/metrics", data=b"x", timeout=PATIENCE)
 
 
@@ -54,6 +55,39 @@ def test_whoever_says_nothing_is_let_go_and_others_have_their_turn(monkeypatch):
         assert get(one.port)[0] == 200
         silent.settimeout(PATIENCE)
         assert silent.recv(1) == b""
+
+
+def test_whoever_says_a_letter_now_and_then_is_let_go_as_well(monkeypatch):
+    monkeypatch.setattr(exporter, "PATIENCE_SECONDS", 0.5)
+    with served() as one, socket.create_connection(("127.0.0.1", one.port)) as slow:
+
+        def is_let_go():
+            time.sleep(0.05)
+            try:
+                slow.sendall(b"x")
+            except OSError:
+                return True
+            return False
+
+        eventually(is_let_go)
+        assert get(one.port)[0] == 200
+
+
+def test_who_is_being_talked_to_does_not_hold_up_the_end():
+    with served() as one, socket.create_connection(("127.0.0.1", one.port)) as silent:
+        eventually(lambda: one._talking is not None)
+        one.close()
+        silent.settimeout(PATIENCE)
+        assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "request_", [b"\r\n\r\n", b"GET\r\n\r\n", b"x" * 10_000, b"\xff \xff \xff \xff\r\n\r\n"]
+)
+def test_what_is_no_request_is_said_to_be_none(request_):
+    with served() as one, socket.create_connection(("127.0.0.1", one.port)) as rude:
+        rude.sendall(request_)
+        assert rude.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def test_whoever_hangs_up_early_ends_nothing():
@@ -66,7 +100,7 @@ def test_whoever_hangs_up_early_ends_nothing():
 
 
 def test_a_port_that_is_taken_is_said_at_once():
-    with served() as one, pytest.raises(OutputError, match="cannot be served: Address already in use"):
+    with served() as one, pytest.raises(OutputError, match="cannot be listened on: Address already in use"):
         Exporter("127.0.0.1", one.port, bytes, "text/plain")
 
 

@@ -166,6 +166,17 @@ def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
         assert (mqtt.waiting, mqtt.dropped, mqtt.trouble) == (0, 0, None)
 
 
+def test_the_time_from_the_onset_until_the_broker_has_it_is_known_once_for_each_event(broker):
+    with running(make(broker.port)) as mqtt:
+        event = started(1, at=time.time() - 1.0)
+        mqtt.put(event)
+        mqtt.put(ended(event))
+        mqtt.put(started(2, label="dog", at=time.time() + 3600))  # of a recording that is replayed fast
+        eventually(lambda: mqtt.published == 3)
+    assert mqtt.latency.count == 1
+    assert mqtt.latency.total >= 1.0
+
+
 def test_events_and_levels_are_not_retained_but_states_are(broker, subscriber):
     with connected(make(broker.port)) as mqtt:
         mqtt.put(started())

@@ -22,6 +22,7 @@ from monitor.types import AudioBlock, Scores
 from monitor.watchlist import watch
 
 TOKEN = "0123456789abcdef-token"
+METRICS = b"# HELP clap_monitor_up 1 while the monitor runs.\n"
 RATE = 8000
 GEOMETRY = geometry_of(
     {"sampling_rate": RATE, "max_length_s": 4, "fft_window_size": 256, "frequency_max": 4000}
@@ -169,6 +170,7 @@ def serving(token=TOKEN, *, directory=None, **keys):
             store=served.store,
             shelf=served.shelf,
             prefix=web.prefix,
+            metrics=lambda: METRICS,
         )
     )
     threads = [threading.Thread(target=run) for run in runs]
