@@ -66,7 +66,7 @@ class RtspServer:
                 stdout=log,
                 stderr=log,
             )
-        eventually(self._listens, 60)
+        eventually(self._listens)
 
     def kill(self):
         """End it without a word to who listens."""

@@ -48,7 +48,7 @@ class Monitor:
 
     def end(self):
         """Close its input; return events and the summary."""
-        out, err = self.process.communicate(timeout=120)
+        out, err = self.process.communicate(timeout=600)
         assert self.process.returncode == 0, err
         return [json.loads(line) for line in out.splitlines()], err
 
@@ -66,7 +66,7 @@ def monitor(tmp_path):
         cwd=tmp_path, stdin=subprocess.PIPE,
     )  # fmt: skip
     try:
-        eventually(lambda: is_up(tmp_path / "state"), 60)
+        eventually(lambda: is_up(tmp_path / "state"))
         yield Monitor(tmp_path, process)
     finally:
         process.kill()

@@ -15,7 +15,7 @@ from tests.rtsp import RtspServer
 
 RATE = 16000
 PASSWORD = "p#a@s:s/w%rd 2ü"
-PATIENCE = 60
+PATIENCE = 120
 
 
 class Listener:
@@ -50,7 +50,7 @@ class Listener:
 
     def __exit__(self, *_):
         self._stop.set()
-        self._thread.join(20)
+        self._thread.join(120)
         assert not self._thread.is_alive()
 
     @property

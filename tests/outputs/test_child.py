@@ -56,7 +56,7 @@ pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(child.pid))
 print("stuck", flush=True)
 time.sleep(1000)
 """
-    ended = run(script, seconds=3.0)
+    ended = run(script, seconds=15.0)
     assert (ended.code, ended.tail) == (None, b"stuck\n")
     grandchild = int((tmp_path / "pid").read_text())
     eventually(lambda: not lives(grandchild))

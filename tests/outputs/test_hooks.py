@@ -104,7 +104,7 @@ if first:
     print("waiting for the siren", flush=True)
     time.sleep(1000)
 """
-    hook = Hook(config(sys.executable, "-c", script, limit_seconds=2.0))
+    hook = Hook(config(sys.executable, "-c", script, limit_seconds=10.0))
     with caplog.at_level(logging.INFO), running(hook):
         hook.put(payload())
         hook.put(payload(number=2))
@@ -112,7 +112,7 @@ if first:
     assert (hook.killed, hook.failed) == (1, 0)
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "hook siren: was killed: not done within 2 s: waiting for the siren",
+        "hook siren: was killed: not done within 10 s: waiting for the siren",
         "hook siren: works again",
     ]
 

@@ -39,7 +39,7 @@ def live(buffer):
     thread.start()
     yield live
     live.close()
-    thread.join(10)
+    thread.join(120)
     assert not thread.is_alive()
 
 

@@ -65,7 +65,7 @@ class Courier:
 def test_an_event_is_told_with_what_where_and_when(web_hook):
     with running(Notifier(config(), web_hook.url("secret"))) as phone:
         phone.put(event("dog", at=1_795_435_203.4), "Dog bark")
-        eventually(lambda: web_hook.letters, 60)
+        eventually(lambda: web_hook.letters)
     when = time.strftime("%H:%M:%S", time.localtime(1_795_435_203.4))
     told = web_hook.letters[0]
     assert (told["title"], told["message"]) == ("Dog bark", f"porch, {when}, score 0.83")
@@ -132,9 +132,9 @@ def test_a_clip_that_comes_is_attached(tmp_path, web_hook):
     with running(Notifier(config(clip=True), web_hook.url(), find_clip=find, clip_seconds=60.0)) as phone:
         phone.put(event("dog"), "Dog", clip=True)
         phone.put(event("cat"), "Cat", clip=False)
-        eventually(lambda: web_hook.titles == ["Cat"], 60)
+        eventually(lambda: web_hook.titles == ["Cat"])
         clip.write_bytes(b"fLaC...")
-        eventually(lambda: web_hook.titles == ["Cat", "Dog"], 60)
+        eventually(lambda: web_hook.titles == ["Cat", "Dog"])
     (attached,) = web_hook.letters[1]["attachments"]
     assert (attached["filename"], base64.b64decode(attached["base64"])) == ("clip.flac", b"fLaC...")
 
@@ -222,7 +222,7 @@ def test_at_the_end_a_service_that_hangs_is_left_alone_and_the_loss_is_said(web_
     web_hook.behaviour = behaviour
     with running(Notifier(config(), web_hook.url())) as phone:
         phone.put(event("dog"), "Dog")
-        eventually(lambda: web_hook.tries == 1, 60)
+        eventually(lambda: web_hook.tries == 1)
     assert (phone.sent, phone.dropped) == (0, 1)
     assert "notify phone: at the end 1 messages were not told" in caplog.text
 

@@ -98,6 +98,6 @@ def test_several_threads_deliver_everything_once_and_all_of_them_end():
         outbox.put(number)
     outbox.close()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
         assert not thread.is_alive()
     assert sorted(delivered) == list(range(500))

@@ -38,7 +38,7 @@ class WebHook:
         self._released.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(20)
+        self._thread.join(120)
 
     def url(self, path="", user=""):
         return f"json://{user}127.0.0.1:{self.port}/{path}"

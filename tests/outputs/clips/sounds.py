@@ -114,5 +114,5 @@ def cutting(directory, buffer, *, speech_guard=False, **settings):
         yield cutter
     finally:
         cutter.clips.close()
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive()

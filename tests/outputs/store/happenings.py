@@ -80,7 +80,7 @@ def storing(path, config=None, *, labels=(), votes=None, **settings):
         yield store
     finally:
         store.close()
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive()
 
 

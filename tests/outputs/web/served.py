@@ -73,7 +73,7 @@ class Served:
             known.setdefault("content-type", "application/json")
         if body is not None:
             known.setdefault("content-length", str(len(body)))
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in known.items():
@@ -184,7 +184,7 @@ def serving(token=TOKEN, *, directory=None, **keys):
         if served.store is not None:
             served.store.close()
         for thread in threads:
-            thread.join(20)
+            thread.join(120)
             assert not thread.is_alive()
 
 

@@ -142,7 +142,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read(served):
 
 
 def test_a_body_that_does_not_say_how_large_it_is_is_cut_off(served):
-    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=120) as connection:
         head = f"POST /api/session HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
         connection.sendall(
             f"{head}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".encode()

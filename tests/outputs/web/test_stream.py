@@ -17,7 +17,7 @@ class Stream:
 
     def __init__(self, served, *, host="localhost", receive_bytes=None, token=None):
         self.socket = socket.socket()
-        self.socket.settimeout(20)
+        self.socket.settimeout(120)
         if receive_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.connect(("127.0.0.1", served.port))
