@@ -71,7 +71,7 @@ LAYERS = [
     {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
     {"install", "liveness", "logs", "keeping", "tryout"},
     {"snapshot", "outputs.web"},
-    {"daemon", "doctor", "evaluation"},
+    {"daemon", "doctor", "evaluation", "bench"},
     {"console"},
     {"cli"},
 ]
