@@ -156,10 +156,9 @@ def test_the_status_is_complete_and_true(monitor):
     assert 8 <= source["captured_seconds"] <= 10
     assert source["windows"] == {**status["windows"], "gated": {}}
     assert (source["deaf"], source["overloaded"], source["online"]) == (None, False, True)
-    assert status["labels"][0] == {
-        "id": "rooster", "name": "Rooster", "enabled": True, "prompts": ["a rooster crowing"],
-        "threshold": 0.5, "thresholds": {"stdin": 0.5},
-    }  # fmt: skip
+    (label,) = status["labels"]
+    assert label.items() >= {"id": "rooster", "name": "Rooster", "enabled": True, "threshold": 0.5}.items()
+    assert (label["prompts"], label["thresholds"]) == (["a rooster crowing"], {"stdin": 0.5})
     assert 0 <= status["lag_seconds"] <= 10
     assert status["pid"] == monitor.process.pid
 
