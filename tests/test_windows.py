@@ -145,3 +145,8 @@ def test_stop_ends_the_iteration_though_windows_are_due():
         bench.buffers["mic"].append(block)
     bench.stop.set()
     assert list(bench.steps) == []
+
+
+def test_while_nothing_is_due_an_empty_step_comes_now_and_then_so_that_changes_need_no_audio():
+    bench = Bench("mic")
+    assert next(iter(bench.steps)) == ()

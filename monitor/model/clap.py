@@ -194,6 +194,7 @@ class Clap:
         """Free the text tower; `embed_text` loads it again if it must."""
         with self._reading:
             self._text = None
+            self._cache.trim()
         gc.collect()
         # What is freed stays in glibc's heap otherwise.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 _VERSION = 1
 
 
+MOST = 20_000
+"""Sentences that are kept; more than any configuration has."""
+
+
 class TextCache:
     """One file of one embedding for each sentence; in memory only if there is no directory.
 
@@ -61,6 +65,19 @@ class TextCache:
                 self._directory,
                 error.strerror,
             )
+
+    def trim(self) -> None:
+        """Keep `MOST` sentences, the newest: whoever may change labels may try many."""
+        if len(self._known) > MOST:
+            self._known.clear()
+        if self._directory is None:
+            return
+        try:
+            files = [(path.stat().st_mtime, path) for path in self._directory.glob("*.npy")]
+            for _, path in sorted(files)[: max(0, len(files) - MOST)]:
+                path.unlink(missing_ok=True)
+        except OSError as error:  # another service may share the directory
+            log.debug("%s: %s", self._directory, error.strerror)
 
     def _path(self, directory: Path, sentence: str) -> Path:
         name = hashlib.sha256(self._model.encode() + b"\0" + sentence.encode()).hexdigest()

@@ -1,8 +1,10 @@
 import logging
+import os
 
 import numpy as np
 import pytest
 
+from monitor.model import textcache
 from monitor.model.textcache import TextCache
 
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
@@ -74,3 +76,15 @@ def test_nothing_but_whole_files_is_left_behind(tmp_path):
     for text in ("rain", "snow", "rain"):
         cache(tmp_path).write(text, VECTOR)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".npy", ".npy"]
+
+
+def test_of_too_many_sentences_the_newest_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(textcache, "MOST", 3)
+    memory = cache(tmp_path)
+    for age, text in enumerate(["rain", "snow", "hail", "fog", "sleet"]):
+        memory.write(text, VECTOR)
+        os.utime(memory._path(tmp_path, text), (1000 + age, 1000 + age))
+    memory.trim()
+    assert memory._known == {}
+    kept = [text for text in ("rain", "snow", "hail", "fog", "sleet") if memory.read(text) is not None]
+    assert kept == ["hail", "fog", "sleet"]
