@@ -30,7 +30,8 @@ def post(letter: Mapping[str, str | None], give_up_at: Callable[[], float]) -> s
     give_up_at : callable
         Returns the moment of the monotonic clock at which to give up; may come closer meanwhile.
     """
-    command = [sys.executable, "-W", "ignore", "-m", "monitor.outputs.courier"]
+    # Nothing is imported from the directory in which the monitor runs.
+    command = [sys.executable, "-P", "-W", "ignore", "-m", "monitor.outputs.courier"]
     try:
         ended = run_child(
             command, json.dumps(letter), environment=environment(also=_PASSED_ON), give_up_at=give_up_at

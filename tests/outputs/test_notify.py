@@ -12,6 +12,7 @@ from monitor.outputs.courier import redacted
 from monitor.outputs.notify import Notifier
 from monitor.outputs.post import NOT_UNDERSTOOD, post
 from tests.broker import PATIENCE, eventually
+from tests.commands import ROOT
 from tests.outputs.happenings import event
 from tests.outputs.web_hook import WebHook
 
@@ -253,6 +254,21 @@ def test_an_address_is_looked_at_without_telling_anybody(web_hook):
     assert post({"url": web_hook.url()}, soon()) is None
     assert post({"url": "nosuch://hunter2"}, soon()) == NOT_UNDERSTOOD
     assert web_hook.tries == 0
+
+
+def test_a_sandbox_that_lets_nobody_be_nice_stops_no_letter(tmp_path, monkeypatch, web_hook):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\ndef nice(_): raise PermissionError(1, 'Operation not permitted')\nos.nice = nice\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    assert post(letter(web_hook.url()), soon()) is None
+    assert web_hook.titles == ["Dog"]
+
+
+def test_nothing_is_imported_from_where_the_monitor_runs(tmp_path, monkeypatch, web_hook):
+    (tmp_path / "json.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    assert post(letter(web_hook.url()), soon()) is None
 
 
 def test_letters_of_every_language_arrive(web_hook):
