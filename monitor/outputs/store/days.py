@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,16 +21,18 @@ LONGEST_DAYS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One minute of one source."""
+class _Minutes:
+    """Minutes of one source with the same labels."""
 
     source: str
-    place: int
-    """Minutes since the beginning."""
     labels: tuple[str, ...]
-    level_dbfs: float | None
+    places: list[int]
+    """Minutes since the beginning."""
+    levels: list[float | None]
     peaks: NDArray[np.uint8]
+    """Shape (minutes, labels)."""
     agreed: NDArray[np.uint8]
+    """Shape (minutes, labels)."""
 
 
 def day(connection: sqlite3.Connection, since: float, until: float) -> Day:
@@ -44,13 +46,13 @@ def day(connection: sqlite3.Connection, since: float, until: float) -> Day:
     length = _length(since, until)
     peaks: dict[tuple[str, str], NDArray[np.uint8]] = {}
     levels: dict[str, list[float | None]] = {}
-    for row in _minutes(connection, since, until):
-        levels.setdefault(row.source, [None] * length)[row.place] = row.level_dbfs
-        for label, peak in zip(row.labels, row.peaks, strict=True):
-            key = row.source, label
-            if key not in peaks:
-                peaks[key] = np.zeros(length, np.uint8)
-            peaks[key][row.place] = peak
+    for some in _minutes(connection, since, until):
+        loudest = levels.setdefault(some.source, [None] * length)
+        for place, level in zip(some.places, some.levels, strict=True):
+            loudest[place] = level
+        for column, label in enumerate(some.labels):
+            lane = peaks.setdefault((some.source, label), np.zeros(length, np.uint8))
+            lane[some.places] = some.peaks[:, column]
     page = queries.find_events(connection, EventFilter(since=since, until=until), limit=MOST)
     counts = _events_of_pairs(connection, since, until)
     nothing = np.zeros(length, np.uint8)
@@ -78,11 +80,10 @@ def at_thresholds(
     """
     length = _length(since, until)
     heard: dict[str, NDArray[np.uint8]] = {}
-    for row in _minutes(connection, since, until):
-        if label in row.labels and source in {None, row.source}:
-            if row.source not in heard:
-                heard[row.source] = np.zeros(length, np.uint8)
-            heard[row.source][row.place] = row.agreed[row.labels.index(label)]
+    for some in _minutes(connection, since, until):
+        if label in some.labels and source in {None, some.source}:
+            lane = heard.setdefault(some.source, np.zeros(length, np.uint8))
+            lane[some.places] = some.agreed[:, some.labels.index(label)]
     steps = np.maximum(1, np.arange(THRESHOLDS) * STEPS // (THRESHOLDS - 1))[:, None]  # (thresholds, 1)
     totals = np.zeros(THRESHOLDS, dtype=np.intp)
     for agreed in heard.values():
@@ -98,7 +99,7 @@ def _length(since: float, until: float) -> int:
     return max(1, int(-(-until // SECONDS)) - int(since // SECONDS))
 
 
-def _minutes(connection: sqlite3.Connection, since: float, until: float) -> Iterator[_Row]:
+def _minutes(connection: sqlite3.Connection, since: float, until: float) -> Iterator[_Minutes]:
     first, after = int(since // SECONDS), int(-(-until // SECONDS))
     sets = {
         number: tuple(json.loads(labels))
@@ -111,19 +112,23 @@ def _minutes(connection: sqlite3.Connection, since: float, until: float) -> Iter
         " WHERE source IS NOT NULL) SELECT source FROM heard WHERE source IS NOT NULL"
     ).fetchall()
     query = (
-        "SELECT minute, labels, level_dbfs, peaks, agreed FROM minutes"
-        " WHERE source = ? AND minute >= ? AND minute < ? ORDER BY minute"
+        "SELECT labels, minute - ?, level_dbfs, peaks, agreed FROM minutes"
+        " WHERE source = ? AND minute >= ? AND minute < ?"
     )
     for (source,) in sources:
-        for minute, number, level, peaks, agreed in connection.execute(query, [source, first, after]):
-            yield _Row(
-                source,
-                minute - first,
-                sets[number],
-                level,
-                np.frombuffer(peaks, np.uint8),
-                np.frombuffer(agreed, np.uint8),
+        alike: dict[int, list[tuple[int, float | None, bytes, bytes]]] = {}
+        for number, *row in connection.execute(query, [first, source, first, after]):
+            alike.setdefault(number, []).append(tuple(row))
+        for number, rows in alike.items():
+            places, levels, peaks, agreed = zip(*rows, strict=True)
+            labels = sets[number]
+            yield _Minutes(
+                source, labels, list(places), list(levels), _table(peaks, labels), _table(agreed, labels)
             )
+
+
+def _table(rows: Sequence[bytes], labels: Sequence[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(labels))
 
 
 def _events_of_pairs(

@@ -18,6 +18,12 @@ from monitor.outputs.store.rows import MOST, Counts, EventFilter, KeptEvent, Kep
 PAIRS = 64
 """Pairs that are asked one by one; more of them are looked for in the index of all."""
 
+FEW = 2000
+"""Events with a high score that are looked at one by one; more of them lie close enough together in time."""
+
+WHOLE_DAYS = 8 * 86_400
+"""What is longer is counted in whole days."""
+
 _EVENT = (
     "id, source, label, started_at, ended_at, score, peak, windows, level_dbfs, uncertainty, reason, late,"
     " clip, fate, review"
@@ -54,8 +60,6 @@ def find_events(
         conditions.append("review IS NULL" if wanted.review == "none" else f"review = '{wanted.review}'")
     if wanted.with_clip:
         conditions.append("clip IS NOT NULL")
-    marked = wanted.review in {"right", "wrong"}
-    index = "events_by_review" if marked else "events_by_time"
     found = _newest(
         connection,
         "events",
@@ -63,7 +67,7 @@ def find_events(
         conditions,
         values,
         series=series,
-        indices=(index, index if marked else "events_by_series"),
+        indices=_indices(connection, wanted),
         limit=limit,
     )
     rows, following = _cut(found, limit)
@@ -108,18 +112,24 @@ def find_misses(
 
 
 def count(connection: sqlite3.Connection, since: float, until: float) -> list[Counts]:
-    """Count events, marks and near misses of each pair; ``since`` and ``until`` are taken as whole hours."""
-    hours = [int(since // 3600), int(-(-until // 3600))]
-    query = "SELECT series, sum(events) FROM hours WHERE hour >= ? AND hour < ? GROUP BY series"
-    events = dict(connection.execute(query, hours).fetchall())
+    """Count events, marks and near misses of each pair, in whole hours, or days if it is more than a week."""
+    long = until - since > WHOLE_DAYS
+    table, column, seconds = ("days", "day", 86_400) if long else ("hours", "hour", 3600)
+    query = f"SELECT series, sum(events) FROM {table} WHERE {column} >= ? AND {column} < ? GROUP BY series"  # noqa: S608
+    stretch = [int(since // seconds), int(-(-until // seconds))]
+    events = dict(connection.execute(query, stretch).fetchall())
     query = (
         "SELECT series, review, count(*) FROM events INDEXED BY events_by_review"
         " WHERE review IN ('right', 'wrong') AND started_at >= ? AND started_at < ? GROUP BY series, review"
     )
     marks = {(s, mark): n for s, mark, n in connection.execute(query, [since, until])}
     query = "SELECT series, reason, count(*) FROM misses WHERE at >= ? AND at < ? GROUP BY series, reason"
+    asked: list[float] = [since, until]
+    if long:
+        query = "SELECT series, reason, sum(misses) FROM missed_days WHERE day >= ? AND day < ? GROUP BY 1, 2"
+        asked = [*stretch]
     misses: dict[int, dict[str, int]] = {}
-    for series, reason, number in connection.execute(query, [since, until]):
+    for series, reason, number in connection.execute(query, asked):
         misses.setdefault(series, {})[reason] = number
     return [
         Counts(
@@ -133,6 +143,20 @@ def count(connection: sqlite3.Connection, since: float, until: float) -> list[Co
         for each in _all_series(connection)
         if each.number in events or each.number in misses
     ]
+
+
+def _indices(connection: sqlite3.Connection, wanted: EventFilter) -> tuple[str, str]:
+    """Where to look: among all events, and among those of one pair."""
+    if wanted.review in {"right", "wrong"}:
+        return "events_by_review", "events_by_review"
+    if wanted.min_score > 0:
+        query = (
+            "SELECT count(*) FROM (SELECT 1 FROM events INDEXED BY events_by_peak WHERE peak >= ? LIMIT ?)"
+        )
+        (some,) = connection.execute(query, [wanted.min_score, FEW + 1]).fetchone()
+        if some <= FEW:
+            return "events_by_peak", "events_by_peak"
+    return "events_by_time", "events_by_series"
 
 
 def _all_series(connection: sqlite3.Connection) -> list[_Series]:

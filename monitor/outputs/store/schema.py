@@ -101,12 +101,49 @@ CREATE TRIGGER event_deleted AFTER DELETE ON events BEGIN
 END;
 """
 
+_DAYS = """
+CREATE INDEX events_by_peak ON events (peak, started_at, series, review, clip);
+CREATE INDEX hours_by_hour ON hours (hour, series, events);
+CREATE TABLE days (
+    series INTEGER NOT NULL REFERENCES series, day INTEGER NOT NULL, events INTEGER NOT NULL,
+    PRIMARY KEY (series, day)
+) WITHOUT ROWID;
+INSERT INTO days SELECT series, hour / 24 AS day, sum(events) FROM hours GROUP BY 1, 2;
+CREATE TABLE missed_days (
+    series INTEGER NOT NULL REFERENCES series, day INTEGER NOT NULL, reason TEXT NOT NULL,
+    misses INTEGER NOT NULL, PRIMARY KEY (series, day, reason)
+) WITHOUT ROWID;
+INSERT INTO missed_days
+    SELECT series, CAST(at / 86400 AS INTEGER) AS day, reason, count(*) FROM misses GROUP BY 1, 2, 3;
+CREATE TRIGGER miss_kept AFTER INSERT ON misses BEGIN
+    INSERT INTO missed_days VALUES (new.series, CAST(new.at / 86400 AS INTEGER), new.reason, 1)
+    ON CONFLICT DO UPDATE SET misses = misses + 1;
+END;
+CREATE TRIGGER miss_deleted AFTER DELETE ON misses BEGIN
+    UPDATE missed_days SET misses = misses - 1
+    WHERE series = old.series AND day = CAST(old.at / 86400 AS INTEGER) AND reason = old.reason;
+    DELETE FROM missed_days WHERE series = old.series AND day = CAST(old.at / 86400 AS INTEGER)
+    AND reason = old.reason AND misses <= 0;
+END;
+CREATE TRIGGER event_kept_of_day AFTER INSERT ON events BEGIN
+    INSERT INTO days VALUES (new.series, CAST(new.started_at / 86400 AS INTEGER), 1)
+    ON CONFLICT DO UPDATE SET events = events + 1;
+END;
+CREATE TRIGGER event_deleted_of_day AFTER DELETE ON events BEGIN
+    UPDATE days SET events = events - 1
+    WHERE series = old.series AND day = CAST(old.started_at / 86400 AS INTEGER);
+    DELETE FROM days
+    WHERE series = old.series AND day = CAST(old.started_at / 86400 AS INTEGER) AND events <= 0;
+END;
+"""
+
 STEPS = (
     ("events", _EVENTS),
     ("misses", _MISSES),
     ("minutes", _MINUTES),
     ("reviews", _REVIEWS),
     ("hours", _HOURS),
+    ("days", _DAYS),
 )
 """Name and statements of each step; its number is its place, from 1."""
 

@@ -87,7 +87,7 @@ class Cutting:
     def __init__(self, directory, buffer, *, free=PLENTY, **settings):
         self.fates = {}
         self.found = None
-        config = ClipsConfig(enabled=True, **settings)
+        config = ClipsConfig(enabled=True, keep_days=36_500, **settings)
         self.shelf = Shelf(directory, config, free=lambda _: free)
         self.clips = Clips(
             config,

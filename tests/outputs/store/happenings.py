@@ -15,6 +15,9 @@ RATE = 4
 NOON = 1_795_435_200.0
 """Unix seconds of a whole hour."""
 
+FOR_EVER = StoreConfig(keep_days=36_500, keep_misses_days=36_500, keep_minutes_days=36_500)
+"""What happened at noon is kept whenever the tests run."""
+
 
 def event(at=NOON, *, source="mic", label="dog", peak=0.8, seconds=4.0, ident=None):
     """Return an event that is over."""
@@ -72,7 +75,7 @@ def window(at, *values, source="mic", labels=("dog", "cat"), level_dbfs=-30.0):
 @contextmanager
 def storing(path, config=None, *, labels=(), votes=None, **settings):
     """Lend a store whose thread runs."""
-    store = Store(path, config or StoreConfig(), rate=RATE, **settings)
+    store = Store(path, config or FOR_EVER, rate=RATE, **settings)
     store.watch(labels, votes or {})
     thread = threading.Thread(target=store.run)
     thread.start()

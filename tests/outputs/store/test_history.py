@@ -232,6 +232,15 @@ def test_counts_are_of_events_marks_and_near_misses(path):
     assert ("mic", "cat") not in {(c.source, c.label) for c in history.counts(NOON, NOON + 3600)}
 
 
+def test_counts_of_a_long_time_are_those_of_its_days(path):
+    times = [NOON - days * 86_400 for days in (0, 1, 9, 9.1, 40)]
+    history = kept(path, *map(event, times), *map(miss, times))
+    for since in (NOON - 7 * 86_400, NOON - 30 * 86_400, NOON - 99 * 86_400):
+        (counts,) = history.counts(since, NOON + 3600)
+        assert counts.events == sum(at >= since for at in times)
+        assert counts.misses == {"below_threshold": counts.events}
+
+
 def test_before_anything_was_kept_that_is_said(path):
     with pytest.raises(StoreError, match="nothing has been kept yet"):
         History(path).events()

@@ -72,11 +72,11 @@ def test_a_file_of_a_newer_version_is_neither_used_nor_touched(path, caplog):
     kept(path, event())
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO migrations VALUES (99, 'later', 0)")
-    with pytest.raises(DatabaseError, match="was made by a newer version: step 99, this one knows 5"):
+    with pytest.raises(DatabaseError, match="was made by a newer version: step 99, this one knows 6"):
         open_for_writing(path)
     with storing(path) as store:
         store.event(event())
-    assert store.trouble == "was made by a newer version: step 99, this one knows 5"
+    assert store.trouble == "was made by a newer version: step 99, this one knows 6"
     assert caplog.text.count("newer version") == 1
     assert not path.with_name("history.broken.sqlite").exists()
 
