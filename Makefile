@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 RUN_PACKAGES := python3-venv libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
 	libasound2-plugins openssl systemd python3-gi gir1.2-gst-rtsp-server-1.0 \
-	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav chromium
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav chromium saytime
 
 .PHONY: install demo test check format benchmark clean system system-test
 

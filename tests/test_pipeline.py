@@ -125,6 +125,12 @@ def test_samples_that_are_no_numbers_are_counted_and_reach_no_score():
     assert all(np.isfinite(scores.values).all() for scores in flow.scores)
 
 
+def test_scores_say_why_a_window_was_not_scored():
+    flow = Flow(scene("\\\\", "____"))
+    assert [scores.gated for scores in flow.scores] == [None, None, *["digital_silence"] * 3]
+    assert flow.scores[-1].nearer == ()
+
+
 @pytest.mark.parametrize("gain_db", [-20.0, 10.0])
 def test_a_quieter_or_louder_scene_gives_the_same_events(gain_db):
     samples = scene("\\\\", "//////", "\\\\\\\\")

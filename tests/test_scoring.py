@@ -139,3 +139,49 @@ def test_labels_that_stay_keep_their_ambience_wherever_they_stand_and_others_beg
     for both, logit in ((ambience, [4.0, -4.0, 0.0]), (other, [-4.0, 0.0, 4.0])):
         both.update(np.array(logit, np.float32), np.array([False, False, False]))
     assert other.level[[2, 0]] == pytest.approx(ambience.level[:2])
+
+
+def test_what_is_nearer_than_the_label_is_named_if_it_speaks_against_it():
+    known = replace(
+        watchlist([DOG, CAT], [RAIN, TALK], [[1, 1], [0, 1]]), rival_names=("rain falling", "people talking")
+    )
+    assert scoring.nearer(unit(3, 0, 4, 0), known) == ("rain falling", None)
+    assert scoring.nearer(unit(4, 0, 3, 0), known) == (None, None)
+    assert scoring.nearer(unit(0, 1, 3, 4), known) == ("people talking", "people talking")
+
+
+def test_without_anything_against_a_label_nothing_is_nearer():
+    assert scoring.nearer(unit(0, 0, 1, 0), watchlist([DOG, CAT], [], [])) == (None, None)
+
+
+def test_what_is_nearer_is_counted_in_deviations():
+    known = replace(
+        watchlist([DOG], [RAIN], [[1]]),
+        rival_names=("rain falling",),
+        rival_usual=np.array([0.5], np.float32),
+        rival_spread=np.array([0.5], np.float32),
+    )
+    assert scoring.nearer(unit(3, 0, 4, 0), known) == (None,)
+
+
+def test_nearness_is_the_margin_without_what_speaks_against_it():
+    audio = unit(3, 4, 5, 0)
+    with_rival, without = watchlist([DOG], [RAIN], [[1]]), watchlist([DOG], [], [])
+    assert scoring.nearness(audio, with_rival) == pytest.approx(scoring.margins(audio, without))
+    assert scoring.margins(audio, with_rival) < scoring.nearness(audio, with_rival)
+
+
+def test_speech_is_told_from_a_deviation_above_its_mean_on():
+    known = replace(watchlist([DOG], [], []), speech=TALK, speech_usual=0.2, speech_spread=0.4)
+    assert scoring.is_speech(unit(0.79, 0, 0, 0.62), known)
+    assert not scoring.is_speech(unit(0.82, 0, 0, 0.58), known)
+
+
+def test_where_no_deviations_are_known_speech_must_be_nearer_than_every_label():
+    known = replace(watchlist([DOG, CAT], [], []), speech=TALK)
+    assert scoring.is_speech(unit(0, 3, 0, 4), known)
+    assert not scoring.is_speech(unit(0, 4, 0, 3), known)
+
+
+def test_whoever_does_not_ask_is_not_told_of_speech():
+    assert not scoring.is_speech(TALK, watchlist([DOG], [], []))

@@ -63,3 +63,21 @@ def test_a_fingerprint_changes_with_every_sentence_and_with_nothing_else():
     assert fingerprint(one) != fingerprint(label("dog", "a dog yapping"))
     assert fingerprint(one) != fingerprint(label("dog", "a dog barking", against=("a wolf howling",)))
     assert fingerprint(one) != fingerprint(one, ["people talking"])
+
+
+def test_what_speaks_against_labels_has_names_in_the_order_of_its_directions():
+    labels = [label("dog", "a dog barking", against=("a wolf howling",))]
+    found = watch(labels, ["people talking"], embed)
+    assert found.rival_names == ("people talking", "a wolf howling")
+    assert found.rival_vectors == pytest.approx(embed(found.rival_names))
+
+
+def test_speech_is_a_direction_of_its_own_and_no_label_and_no_rival():
+    plain = watch([label("dog", "a dog barking")], ["people talking"], embed)
+    speech = ("people talking", "a person speaking")
+    guarded = watch([label("dog", "a dog barking")], ["people talking"], embed, speech=speech)
+    assert plain.speech is None
+    mean = np.array([0, 0.14, 0.98])
+    assert guarded.speech == pytest.approx(mean / np.linalg.norm(mean))
+    assert (guarded.labels, guarded.rival_names) == (plain.labels, plain.rival_names)
+    assert guarded.fingerprints == plain.fingerprints

@@ -91,6 +91,7 @@ class Shelf:
     def look_through(self) -> None:
         """Find the clips that are there, take away what was left half done, and keep the limits."""
         with self._lock:
+            self._directory.mkdir(parents=True, exist_ok=True)
             self._clips = {clip.path: clip for clip in self._found()}
             self._make_room(0)
 
