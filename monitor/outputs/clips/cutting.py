@@ -245,7 +245,9 @@ class Clips:
             self._say(error.strerror or str(error))
             self._decide(event.id, None, "disk")
             return
-        self._say(None if there_is_room else f"less than {self._config.free_megabytes} MB are free")
+        floor = self._config.free_megabytes
+        why = f"less than {floor} MB are free" if floor else "the disk is full"
+        self._say(None if there_is_room else why)
         self._decide(event.id, pending.path if there_is_room else None, "kept" if there_is_room else "room")
 
     def _decide(self, event_id: str, path: str | None, fate: str) -> None:
