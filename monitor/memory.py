@@ -38,6 +38,6 @@ class Memory:
     def recent(self, source: str) -> tuple[list[float], Embeddings]:
         """When the windows that are kept ended, oldest first, and their embeddings, shape (windows, d)."""
         with self._lock:
-            kept = list(self._kept[source])
+            kept = list(self._kept.get(source, ()))
         rows = [embedding for _, embedding in kept]
         return [at for at, _ in kept], np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)

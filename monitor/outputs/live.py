@@ -80,6 +80,7 @@ class Live:
         self.dropped = 0
         """Watchers dropped because they were too slow."""
         self._buffers = buffers
+        self._geometry = geometry
         self.picture = {"bins": geometry.mel_bins, "per_second": Painter.per_second(geometry)}
         """Of the spectrogram: rows, and columns in a second."""
         self._painters = {name: Painter(geometry, buffer.read) for name, buffer in buffers.items()}
@@ -90,6 +91,11 @@ class Live:
         self._active: dict[str, Event] = {}
         self._closed = False
         self._outbox = Outbox(self._publish, WAITING)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of those that are listened to."""
+        return tuple(self._buffers)
 
     @property
     def watchers(self) -> int:
@@ -187,6 +193,16 @@ class Live:
             watcher.seen = self._number
             return [self._ring[index] for index in range(len(self._ring) - new, len(self._ring))]
 
+    def past(self, source: str) -> dict[str, object]:
+        """The spectrogram of all audio of a source that is still there, as far as it has no gap."""
+        buffer = self._buffers[source]
+        painter = Painter(self._geometry, buffer.read)
+        stop = buffer.stop
+        oldest = buffer.last_gap(0, stop) or buffer.start
+        if oldest:  # a little later: more audio comes while it is painted
+            painter.restart(max(oldest, buffer.start + buffer.rate))
+        return _picture(painter, buffer, stop)
+
     def _publish(self, thing: Scores | tuple[str, Mapping[str, object]]) -> None:
         kind, payload = ("scores", self._payload(thing)) if isinstance(thing, Scores) else thing
         text = json.dumps(_finite(payload), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -221,15 +237,18 @@ class Live:
         elif painter.position < scores.start - window:  # nobody has watched for a while
             painter.restart(scores.start)
         try:
-            start, columns = painter.paint(scores.stop)
+            return _picture(painter, buffer, scores.stop)
         except OverrunError:
             return None
-        at = scores.ended_at - (scores.stop - start) / buffer.rate
-        return {
-            "at": round(at, 3),
-            "bins": columns.shape[1],
-            "columns": base64.b64encode(columns.tobytes()).decode(),
-        }
+
+
+def _picture(painter: Painter, buffer: RingBuffer, stop: int) -> dict[str, object]:
+    start, columns = painter.paint(stop)
+    return {
+        "at": round(buffer.time_of(start), 3) if len(columns) else 0.0,
+        "bins": columns.shape[1],
+        "columns": base64.b64encode(columns.tobytes()).decode(),
+    }
 
 
 def _finite(payload: Mapping[str, object]) -> dict[str, object]:

@@ -90,7 +90,7 @@ def test_scores_come_with_the_level_and_the_columns_of_their_audio(live):
     assert first["spectrogram"]["bins"] == 64
     columns = [len(each["spectrogram"]["columns"]) * 3 // 4 // 64 for each in (first, second)]
     assert sum(columns) == (2 * RATE - 128) // 400
-    assert second["spectrogram"]["at"] == pytest.approx(97.0 - (2 * RATE - 400 * columns[0]) / RATE, abs=1e-3)
+    assert second["spectrogram"]["at"] == pytest.approx(96.0 + 400 * columns[0] / RATE, abs=1e-3)
 
 
 def test_a_stalled_watcher_is_dropped_and_counted_and_the_others_miss_nothing(live):

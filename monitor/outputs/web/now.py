@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response, WebSocket
+from fastapi import APIRouter, HTTPException, Query, Response, WebSocket
 from pydantic import BaseModel, Field
 
+from monitor.buffer import OverrunError
 from monitor.outputs.web.house import House, TheHouse
 from monitor.outputs.web.labels import labels_told
 from monitor.outputs.web.stream import EventStream, over_websocket
@@ -32,7 +33,7 @@ def greeting(house: House) -> dict[str, object]:
     """First news of a stream: what the others refer to."""
     return {
         "node": house.control.config.node,
-        "sources": list(house.control.listening.sources),
+        "sources": list(house.live.sources),
         "hop_seconds": house.hop_seconds,
         "spectrogram": house.live.picture,
         "active": [asdict(event) for event in house.live.active],
@@ -52,6 +53,27 @@ def health(house: TheHouse, response: Response) -> Healthy:
     healthy = not house.snapshot()["problems"]
     response.status_code = 200 if healthy else 503
     return Healthy(healthy=healthy)
+
+
+class Picture(BaseModel):
+    """A piece of a spectrogram: the model's own log-mel."""
+
+    at: float = Field(description="When the first column starts.")
+    bins: int
+    columns: str = Field(description="Base64 of one byte a bin, lowest frequency first, column after column.")
+
+
+@routes.get(
+    "/spectrogram", responses={404: {"description": "No such source"}, 503: {"description": "Not there yet"}}
+)
+def spectrogram(house: TheHouse, source: Annotated[str, Query(max_length=32)]) -> Picture:
+    """Return the spectrogram of the last minute of a source."""
+    if source not in house.live.sources:
+        raise HTTPException(404, f"There is no source {source!r}")
+    try:
+        return Picture.model_validate(house.live.past(source))
+    except OverrunError as error:
+        raise HTTPException(503, str(error)) from error
 
 
 @routes.get(

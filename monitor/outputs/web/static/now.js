@@ -1,5 +1,6 @@
 // Now: how loud, the last minute as a picture, and how much it sounds like each label.
 
+import * as api from "./api.js";
 import { h, mark, say, announce } from "./dom.js";
 import * as format from "./format.js";
 import { house, nameOf, on } from "./house.js";
@@ -95,6 +96,8 @@ function makeStage() {
       canvas.setAttribute("aria-label", t.now.spectrogram(source));
       picture?.close();
       picture = house.spectrogram ? new Spectrogram(canvas, house.spectrogram) : null;
+      const mine = picture;
+      if (mine) api.get("spectrogram", { source }).then((past) => picture === mine && mine.add(past.at, bytesOf(past.columns)), () => {});
       for (const event of house.events) if (event.source === source) picture?.mark(event.started_at, nameOf(event.label));
     },
     show(data) {
@@ -132,12 +135,12 @@ function makeScores() {
     });
     const item = h("li", { class: "score", "data-label": label.id },
       h("span", { class: "name", title: label.name }, label.name), control.track, value, why);
-    return { item, value, why, control, history: [], said: 0 };
+    return { item, value, why, control, history: [], said: -Infinity };
   }
 
   function words(each, text) {
     say(each.why, text);
-    each.said = text ? performance.now() : 0;
+    each.said = performance.now();
   }
 
   return {
@@ -160,14 +163,15 @@ function makeScores() {
         if (!each) continue;
         each.history = [...each.history.filter((past) => past.at > data.at - PEAK_SECONDS), { at: data.at, score }];
         say(each.value, format.score(score));
-        each.control.show(score, Math.max(...each.history.map((past) => past.score)));
-        if (each.said && performance.now() - each.said > REASON_SECONDS * 1000) words(each, "");
+        const highest = Math.max(...each.history.map((past) => past.score));
+        each.control.show(score, highest);
+        if (each.item.hasAttribute("data-on")) say(each.why, t.now.lasting_);
+        else if (performance.now() - each.said > REASON_SECONDS * 1000) say(each.why, t.now.highest(format.score(highest)));
       }
     },
     event() {
       for (const [id, each] of rows) {
         const on_ = house.active.has(`${chosen} ${id}`);
-        if (on_ && !each.item.hasAttribute("data-on")) words(each, "");
         mark(each.item, "data-on", on_);
       }
     },

@@ -37,6 +37,8 @@ export const t = {
     events: "Heard",
     noEvents: "Nothing heard since the page was opened.",
     lasting: "now",
+    lasting_: "heard now",
+    highest: (score) => `${score} at most in the last 10 s`,
     source: "Source",
     threshold: (label) => `Threshold of ${label}`,
     thresholdValue: (value) => `counts from ${value}`,
