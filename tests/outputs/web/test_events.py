@@ -63,6 +63,7 @@ def test_events_come_newest_first_page_by_page(served):
         ("source=attic", []),
         ("review=right", []),
     ],
+    ids=["label", "labels and times", "text", "score", "clip", "source", "mark"],  # the same in every process
 )
 def test_filters_go_together(served, query, wanted):
     assert ids(served.ask("GET", f"/api/events?{query}")) == wanted
