@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import signal
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -141,6 +143,7 @@ class Daemon:
         self._stop = threading.Event()
         self._signalled = False
         self._reload_wanted = False
+        self._reread = reread
         self._refusals, self._refused_at = 0, -math.inf
         self._events = 0
         self._requests: Outbox[Callable[[], None]] = Outbox(lambda request: request(), REQUESTS)
@@ -219,7 +222,8 @@ class Daemon:
         )
         self._on_scores = on_scores
         handlers = dict.fromkeys((signal.SIGTERM, signal.SIGINT), self._on_signal)
-        with _signals({**handlers, signal.SIGHUP: self._on_hangup}):
+        on_hangup = self._on_signal if self._reread is None else self._on_hangup
+        with _signals({**handlers, signal.SIGHUP: on_hangup}):
             self._start(threads)
             hung = self._watch(dead_man)
             if hung is not None:
@@ -398,7 +402,11 @@ class Daemon:
             now = clock.now()
             if self._reload_wanted:
                 self._reload_wanted = False
-                self._requests.put(self._reload)
+                if _terminal_is_gone():
+                    log.info("SIGHUP: the terminal is gone: ending")
+                    self.stop()
+                else:
+                    self._requests.put(self._reload)
             for name in liveness.fell_behind(now):
                 log.warning("%s: windows are left out: the model is slower than the hop", name)
             self._healths = healths = {
@@ -634,6 +642,15 @@ class Daemon:
 def _awake(config: Config) -> Config:
     """Return the configuration without the sources that are not listened to."""
     return config.model_copy(update={"sources": config.enabled_sources})
+
+
+def _terminal_is_gone() -> bool:
+    """Tell whether a terminal was closed: that sends the same signal as somebody who wants a reload."""
+    try:
+        termios.tcgetattr(2)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False
 
 
 def _is_replay(source: SourceConfig) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 
@@ -9,8 +10,8 @@ import pytest
 import soundfile
 
 from monitor.control import ask_once
-from tests.broker import eventually
-from tests.commands import ROOT, clap_monitor, start, windows_in
+from tests.broker import PATIENCE, eventually
+from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor, start, windows_in
 
 DEMO = ROOT / "recordings/demo.flac"
 RATE = 32_000
@@ -181,3 +182,23 @@ def test_a_file_that_does_not_say_where_the_monitor_is_is_a_bad_file(tmp_path, c
     done = reload(tmp_path)
     assert done.returncode == 78
     assert fault in done.stderr
+
+
+def test_a_terminal_that_is_closed_ends_the_run_though_its_signal_is_that_of_a_reload(tmp_path):
+    ours, theirs = os.openpty()
+    (tmp_path / "monitor.yaml").write_text(CONFIG.format(threshold=0.5, more=""))
+    process = subprocess.Popen(
+        [*COMMAND, "run", "--config", "monitor.yaml", "--source", "-", "--rate", str(RATE)],
+        cwd=tmp_path, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=theirs,
+    )  # fmt: skip
+    try:
+        os.close(theirs)
+        eventually(lambda: is_up(tmp_path / "state"))
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: ask_once(tmp_path / "state", {"command": "status"})["reload"])
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(PATIENCE) is not None
+    finally:
+        process.kill()
+        process.communicate()

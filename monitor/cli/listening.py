@@ -53,6 +53,8 @@ def run(
 ) -> None:
     """Listen, and report events until the sources end or a signal comes."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon takes it over
+    if config is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it has just been read
     log_to_stderr("warning", as_json=log_json)
     raw = (rate, sample_format, channels)
     reread = partial(settings_from, config, source, model, label, fast=fast, raw=raw, web=web)
