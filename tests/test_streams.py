@@ -1,6 +1,7 @@
 """Cameras under the whole daemon: a real RTSP server that is killed and restarted, and one that hangs."""
 
 import json
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -36,8 +37,9 @@ class House:
         return self.subscriber.texts(topic("radio"))
 
 
-@pytest.fixture
-def house(tmp_path):
+@contextmanager
+def listening(tmp_path):
+    """Everything in its own process but the radio; `House` once both cameras are heard."""
     with (
         Broker(tmp_path) as broker,
         Subscriber(broker, "#") as subscriber,
@@ -60,6 +62,12 @@ def house(tmp_path):
         finally:
             process.kill()
             process.communicate()
+
+
+@pytest.fixture
+def house(tmp_path):
+    with listening(tmp_path) as house:
+        yield house
 
 
 def test_cameras_that_are_restarted_five_times_come_back_and_leave_nothing_behind(house):
