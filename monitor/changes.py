@@ -8,6 +8,7 @@ Measured on scenes in the README; `Scorer` says when an answer may be used again
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,31 +53,32 @@ class Changes:
     spectra : Spectra
         Of the same windows.
     geometry : Geometry
-    hop : int
-        Samples between two windows.
+    hop : int or mapping of str to int
+        Samples between two windows; by source name if they differ.
     """
 
     spectra: Spectra
     geometry: Geometry
-    hop: int
+    hop: int | Mapping[str, int]
     _heard: dict[str, _Heard] = field(default_factory=dict, init=False)
 
     def settled(self, window: Window) -> bool:
         """Take a window's newest hop; tell whether nothing in the window stands out."""
-        hops = max(1, round(_MEMORY_SECONDS * self.geometry.rate / self.hop))
+        hop = self.hop if isinstance(self.hop, int) else self.hop[window.source]
+        hops = max(1, round(_MEMORY_SECONDS * self.geometry.rate / hop))
         heard = self._heard.setdefault(window.source, _Heard(deque(maxlen=hops)))
-        newest = self._levels(window)
-        usual = self._usual(heard.levels)
-        if window.start > heard.stop - self.hop or usual is None or (newest > usual).any():
+        newest = self._levels(window, hop)
+        usual = self._usual(heard.levels, hop)
+        if window.start > heard.stop - hop or usual is None or (newest > usual).any():
             heard.stood_out = window.stop
         heard.levels.append(newest)
         heard.stop = window.stop
         return heard.stood_out <= window.start
 
-    def _levels(self, window: Window) -> Levels:
+    def _levels(self, window: Window, hop: int) -> Levels:
         """Of the frames that came with the newest hop."""
         power = self.spectra.inner(window)
-        fresh = power[-max(1, self.hop // self.geometry.hop) :]
+        fresh = power[-max(1, hop // self.geometry.hop) :]
         part = max(1, round(_PART_SECONDS * self.geometry.rate / self.geometry.hop))
         parts = np.add.reduceat(fresh, np.arange(0, len(fresh), part), axis=0)
         counts = np.diff([*range(0, len(fresh), part), len(fresh)])[:, None]
@@ -84,9 +86,9 @@ class Changes:
         bands = np.add.reduceat(parts / counts, edges, axis=1)
         return (10.0 * np.log10(bands + _FLOOR)).astype(np.float32)
 
-    def _usual(self, heard: deque[Levels]) -> Levels | None:
+    def _usual(self, heard: deque[Levels], hop: int) -> Levels | None:
         """Level that nothing usual exceeds, in each band; None as long as too little was heard."""
-        if len(heard) * self.hop < _KNOWN_SECONDS * self.geometry.rate:
+        if len(heard) * hop < _KNOWN_SECONDS * self.geometry.rate:
             return None
         levels = np.concatenate(heard)
         middle = np.median(levels, axis=0)

@@ -26,7 +26,7 @@ from monitor.config import Config, LabelConfig, SourceConfig, read_password, rea
 from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
 from monitor.events import Detector, Rule, rule_of
-from monitor.hearing import prepare
+from monitor.hearing import hops_of, prepare
 from monitor.hours import parse_hours
 from monitor.keeping import Keeping
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
@@ -156,6 +156,7 @@ class Daemon:
         self.exporter = self._make_exporter() if config.metrics.enabled else None
         with loading("the model"):
             self.hearing = hearing = prepare(config)
+        self._hops = hops_of(config, length=hearing.length, hop=hearing.hop, rate=hearing.rate)
         self.control.begin(hearing.watch, hearing.watchlist)
         self._watchlist = hearing.watchlist
         self._started_at = time.time()
@@ -168,7 +169,7 @@ class Daemon:
             hearing.response,
             status=self.status,
             rate=hearing.rate,
-            hop=hearing.hop,
+            hop=self._hops,
             silence_dbfs=config.silence_dbfs,
             known=self._known_ambience,
         )
@@ -177,7 +178,7 @@ class Daemon:
         )
         spectra = Spectra(hearing.model.geometry)
         self._scorer.share(spectra)
-        changes = Changes(spectra, hearing.model.geometry, hearing.hop)
+        changes = Changes(spectra, hearing.model.geometry, self._hops)
         self._scorer.spare(changes, round(config.window.reuse_seconds * hearing.rate))
         self._detector = Detector(at=self._rules(self._listening))
         self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
@@ -292,7 +293,7 @@ class Daemon:
 
     def _analyse(self) -> None:
         windows = Windows(
-            self._buffers, self.status, length=self.hearing.length, hop=self.hearing.hop, stop=self._stop
+            self._buffers, self.status, length=self.hearing.length, hop=self._hops, stop=self._stop
         )
         try:
             analyse(
@@ -349,10 +350,14 @@ class Daemon:
             self.web.tell(change.listening)
 
     def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
-        rate, hop = self.hearing.rate, self.hearing.hop
         return {
             source.name: [
-                rule_of(label, rate=rate, hop=hop, quiet=tuple(map(parse_hours, source.quiet_hours)))
+                rule_of(
+                    label,
+                    rate=self.hearing.rate,
+                    hop=self._hops[source.name],
+                    quiet=tuple(map(parse_hours, source.quiet_hours)),
+                )
                 for label in listening.at(source.name)
             ]
             for source in self._config.sources
@@ -410,7 +415,7 @@ class Daemon:
             for name in liveness.fell_behind(now):
                 log.warning("%s: windows are left out: the model is slower than the hop", name)
             self._healths = healths = {
-                name: liveness.health(name, now, rate=self.hearing.rate, hop=self.hearing.hop)
+                name: liveness.health(name, now, rate=self.hearing.rate, hop=self._hops[name])
                 for name in self.status
             }
             if self._mqtt is not None:

@@ -39,7 +39,7 @@ class Hearing:
     length: int
     """Samples in a window."""
     hop: int
-    """Samples between two windows."""
+    """Samples between two windows, of sources that have no hop of their own."""
     repertoire: Repertoire | None = None
     speech: tuple[str, ...] = ()
     """Sentences for people speaking, if that is to be told."""
@@ -128,6 +128,27 @@ def _window_seconds(model: Clap, length: int) -> float:
     begin = time.perf_counter()
     model.warm_up(length)
     return (time.perf_counter() - begin) / WARM_UPS
+
+
+def hops_of(config: Config, *, length: int, hop: int, rate: int) -> dict[str, int]:
+    """Return the hop of each source, in samples.
+
+    Raises
+    ------
+    ConfigError
+        If one is longer than the window.
+    """
+    hops = {
+        source.name: hop if source.hop_seconds is None else round(source.hop_seconds * rate)
+        for source in config.sources
+    }
+    for name, own in hops.items():
+        if not 0 < own <= length:
+            raise ConfigError(
+                f"source {name}: hop_seconds: {own / rate:g} leaves audio unheard between windows of "
+                f"{length / rate:g} s; choose at most that"
+            )
+    return hops
 
 
 def window_of(config: Config, model: Clap) -> tuple[int, int]:

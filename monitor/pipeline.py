@@ -109,8 +109,10 @@ class Scorer:
         The checkpoint's.
     status : mapping of str to SourceStatus
         By source name.
-    rate, hop : int
-        Hz; samples between two windows.
+    rate : int
+        Hz.
+    hop : int or mapping of str to int
+        Samples between two windows; by source name if they differ.
     silence_dbfs : float
         Windows without anything louder are not scored.
     known : callable
@@ -125,7 +127,7 @@ class Scorer:
         *,
         status: Mapping[str, SourceStatus],
         rate: int,
-        hop: int,
+        hop: int | Mapping[str, int],
         silence_dbfs: float,
         known: Callable[[str], Mapping[str, float]] = lambda _: {},
     ) -> None:
@@ -142,11 +144,11 @@ class Scorer:
         self._response = response
         self._status = status
         self._rate = rate
-        self._hop = hop
+        self._hops = dict.fromkeys(status, hop) if isinstance(hop, int) else hop
         self._silence_dbfs = silence_dbfs
         self._known = known
-        memory = round(scoring.MEMORY_SECONDS * rate / hop)
-        self._ambience = {name: Ambience(self._initial(known(name)), memory) for name in status}
+        memory = {name: round(scoring.MEMORY_SECONDS * rate / own) for name, own in self._hops.items()}
+        self._ambience = {name: Ambience(self._initial(known(name)), memory[name]) for name in status}
 
     def listen(self, watchlist: Watchlist, *, armed: bool, silence_dbfs: float) -> None:
         """Listen for something else from now on; the ambience of labels whose sentences stay is kept.
@@ -253,7 +255,7 @@ class Scorer:
             ended_at=window.ended_at,
             labels=self._watchlist.labels,
             values=np.zeros(len(self._watchlist.labels), dtype=np.float32),
-            level_dbfs=level.rms_dbfs(np.nan_to_num(window.samples[-self._hop :])),
+            level_dbfs=level.rms_dbfs(np.nan_to_num(window.samples[-self._hops[window.source] :])),
             gated=reason,
         )
         if reason != UNCHANGED:

@@ -43,8 +43,10 @@ class Windows:
         By source name; all share one condition.
     status : mapping of str to SourceStatus
         By source name; a source that has gone deaf is broken at once, not when its audio returns.
-    length, hop : int
+    length : int
         Samples.
+    hop : int or mapping of str to int
+        Samples; by source name if they differ.
     stop : threading.Event
         Ends the iteration before the next window is taken.
     """
@@ -55,13 +57,13 @@ class Windows:
         status: Mapping[str, SourceStatus],
         *,
         length: int,
-        hop: int,
+        hop: int | Mapping[str, int],
         stop: threading.Event,
     ) -> None:
         self._buffers = buffers
         self._status = status
         self._length = length
-        self._hop = hop
+        self._hops = dict.fromkeys(buffers, hop) if isinstance(hop, int) else hop
         self._stop = stop
         self._places = {name: _Place(due=length) for name in buffers}
         self._changed = next(iter(buffers.values())).changed
@@ -110,17 +112,17 @@ class Windows:
             window = Window(name, start, buffer.read(start, place.due), buffer.time_of(place.due))
         except OverrunError:  # overwritten since we looked: the next call catches up
             return None
-        place.due += self._hop
+        place.due += self._hops[name]
         if buffer.lossless:
             buffer.release(place.due - self._length)
         return window
 
     def _catch_up(self, place: _Place, status: SourceStatus, newest: int) -> None:
-        behind = newest - place.due
-        if behind >= max(2 * self._hop, _PATIENCE_SECONDS * self._buffers[status.name].rate):
-            late = behind // self._hop
+        behind, hop = newest - place.due, self._hops[status.name]
+        if behind >= max(2 * hop, _PATIENCE_SECONDS * self._buffers[status.name].rate):
+            late = behind // hop
             status.skipped += late
-            place.due += late * self._hop
+            place.due += late * hop
 
     def _break(self, name: str, index: int, reason: str) -> Break:
         self._places[name].broken_at = index

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from monitor.config import Config, LabelConfig, ModelConfig, WindowConfig
-from monitor.hearing import enough_threads, prepare, window_of
+from monitor.config import Config, LabelConfig, ModelConfig, SourceConfig, WindowConfig
+from monitor.hearing import enough_threads, hops_of, prepare, window_of
 from monitor.model import Clap
 from monitor.types import ConfigError, ModelError
 from tests.commands import ROOT
@@ -96,3 +96,15 @@ def test_threads_are_as_few_as_keep_up_and_never_more_than_are_free(seconds, cor
     model = Model(*seconds)
     assert enough_threads(model, 1.0, lambda: cores, model.window_seconds) == expected
     assert model.threads == expected
+
+
+def test_a_source_may_have_a_hop_of_its_own_which_is_at_most_a_window():
+    def sources(*hops):
+        named = enumerate(hops)
+        return Config(
+            sources=tuple(SourceConfig(name=f"s{i}", kind="microphone", hop_seconds=hop) for i, hop in named)
+        )
+
+    assert hops_of(sources(None, 2.0), length=40, hop=10, rate=10) == {"s0": 10, "s1": 20}
+    with pytest.raises(ConfigError, match=r"source s0: hop_seconds: 4\.1 leaves audio unheard"):
+        hops_of(sources(4.1), length=40, hop=10, rate=10)

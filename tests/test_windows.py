@@ -1,6 +1,7 @@
 """Windows: equal to slices of the whole recording, at the live edge, never across a gap."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -150,3 +151,20 @@ def test_stop_ends_the_iteration_though_windows_are_due():
 def test_while_nothing_is_due_an_empty_step_comes_now_and_then_so_that_changes_need_no_audio():
     bench = Bench("mic")
     assert next(iter(bench.steps)) == ()
+
+
+def test_each_source_may_have_a_hop_of_its_own():
+    changed = threading.Condition()
+    buffers = {name: RingBuffer(100, RATE, changed=changed, lossless=True) for name in ("slow", "quick")}
+    status = {name: SourceStatus(name) for name in buffers}
+    for name, buffer in buffers.items():
+        for block in blocks_of(ramp(20), 5):
+            buffer.append(replace(block, source=name))
+        buffer.close()
+    windows = Windows(buffers, status, length=8, hop={"slow": 6, "quick": 3}, stop=threading.Event())
+    starts = {"slow": [], "quick": []}
+    for step in windows:
+        for at in step:
+            if isinstance(at, Window):
+                starts[at.source].append(at.start)
+    assert starts == {"slow": [0, 6, 12], "quick": [0, 3, 6, 9, 12]}

@@ -140,6 +140,12 @@ class SourceConfig(Section):
     labels: Annotated[tuple[Identifier, ...], Field(strict=False)] | None = Field(
         default=None, min_length=1, max_length=200, description="Ids of the labels to listen for; unset: all."
     )
+    hop_seconds: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=60,
+        description="Time from one window to the next, at most a window; unset: window.hop_seconds.",
+    )
     quiet_hours: Annotated[tuple[HoursOfDay, ...], Field(strict=False)] = Field(
         default=(),
         max_length=10,

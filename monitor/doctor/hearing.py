@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from monitor.config import Config
 from monitor.doctor.finding import Code, Finding, failure, good, warning
-from monitor.hearing import window_of
+from monitor.hearing import hops_of, window_of
 from monitor.model import Clap
 from monitor.model.trial import sounds
 from monitor.types import ConfigError, ModelError
@@ -28,6 +28,8 @@ def model(config: Config) -> Iterator[Finding]:
     try:
         clap = Clap.configured(config.model)
         length, hop = window_of(config, clap)
+        listened = config.model_copy(update={"sources": config.enabled_sources})
+        hops = hops_of(listened, length=length, hop=hop, rate=clap.geometry.rate)
         clap.warm_up(length)
         clap.self_test()
         clap.embed_text([prompt for label in config.labels if label.enabled for prompt in label.prompts])
@@ -38,7 +40,7 @@ def model(config: Config) -> Iterator[Finding]:
     rate = clap.geometry.rate
     window = sounds(length, rate)[1:2]
     seconds = _time_of(lambda: clap.embed_audio(window))
-    yield speed(seconds, hop_seconds=hop / rate, sources=len(config.enabled_sources))
+    yield speed(seconds, hop_seconds=_mean_hop(hops.values()) / rate, sources=len(hops))
 
 
 def speed(window_seconds: float, *, hop_seconds: float, sources: int) -> Finding:
@@ -73,3 +75,8 @@ def _time_of(run: Callable[[], object]) -> float:
         run()
         times.append(time.perf_counter() - begin)
     return statistics.median(times)
+
+
+def _mean_hop(hops: Collection[int]) -> float:
+    """Return the hop that all sources might have to make the same number of windows."""
+    return len(hops) / sum(1 / hop for hop in hops)

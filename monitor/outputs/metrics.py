@@ -223,14 +223,14 @@ def _samples(snapshot: Snapshot, tally: Tally) -> Iterator[Sample]:
     yield "config_last_reload_successful", [], not (reload and reload["faults"])
     yield "config_last_reload_success_timestamp_seconds", [], snapshot["configured_at"]
     for name, source in snapshot["sources"].items():
-        yield from _source(name, source, model["rate"], model["hop_seconds"])
+        yield from _source(name, source, model["rate"])
     yield from _heard(snapshot, tally)
     yield from _outputs(snapshot)
     for directory, free in snapshot["disk_free_bytes"].items():
         yield "disk_free_bytes", [directory], free
 
 
-def _source(name: str, source: Mapping[str, Any], rate: int, hop_seconds: float) -> Iterator[Sample]:
+def _source(name: str, source: Mapping[str, Any], rate: int) -> Iterator[Sample]:
     windows = source["windows"]
     yield "source_up", [name], source["online"]
     yield "source_overloaded", [name], source["overloaded"]
@@ -239,7 +239,7 @@ def _source(name: str, source: Mapping[str, Any], rate: int, hop_seconds: float)
     yield "capture_overflows_total", [name], source["overflows"]
     yield "capture_gaps_total", [name], source["gaps"]
     yield "ring_dropped_seconds_total", [name, "lost"], source["lost_seconds"]
-    yield "ring_dropped_seconds_total", [name, "skipped"], windows["skipped"] * hop_seconds
+    yield "ring_dropped_seconds_total", [name, "skipped"], source["dropped_seconds"] - source["lost_seconds"]
     yield "windows_scored_total", [name], windows["scored"]
     yield "windows_skipped_total", [name, "overload"], windows["skipped"]
     for reason, count in windows["gated"].items():
