@@ -82,7 +82,8 @@ def prepare(config: Config) -> Hearing:
     model.warm_up(length)
     model.self_test()
     if config.model.threads is None:
-        budget = hop / model.geometry.rate / len(config.sources)
+        hops = hops_of(config, length=length, hop=hop, rate=model.geometry.rate)
+        budget = 1 / sum(model.geometry.rate / own for own in hops.values())
         enough_threads(model, budget, free_cores, partial(_window_seconds, model, length))
     repertoire = read_repertoire(model.path, model.dimension)
     speech = SPEECH if config.clips.enabled and config.clips.speech_guard else ()
