@@ -38,7 +38,7 @@ def warnings(config: Config, *, window_seconds: float) -> list[str]:
     window_seconds : float
         Length of the windows that will be used, in seconds.
     """
-    found = [*_windows(config, window_seconds), *_sources(config), *_mqtt(config.mqtt)]
+    found = [*_windows(config, window_seconds), *_sources(config, window_seconds), *_mqtt(config.mqtt)]
     if not any(label.enabled for label in config.labels):
         found.append("labels: none is enabled; nothing will be listened for")
     for index, label in enumerate(config.labels):
@@ -88,7 +88,7 @@ def _mqtt(mqtt: MqttConfig) -> Iterator[str]:
     yield from _login("mqtt", mqtt)
 
 
-def _sources(config: Config) -> Iterator[str]:
+def _sources(config: Config, seconds: float) -> Iterator[str]:
     for index, source in enumerate(config.sources):
         key = f"sources[{index}]"
         if source.labels is not None and not any(
@@ -96,6 +96,11 @@ def _sources(config: Config) -> Iterator[str]:
         ):
             yield f"{key}.labels: none of them is enabled; nothing will be listened for there"
         yield from _login(key, source)
+        if source.hop_seconds is not None and source.hop_seconds > seconds:
+            yield (
+                f"{key}.hop_seconds: {source.hop_seconds:g} is more than the window of {seconds:g} s; "
+                "it will be refused"
+            )
         if source.url is not None and re.search(
             r"(pass|token|secret|key)\w*=[^{&]", source.url, re.IGNORECASE
         ):

@@ -40,6 +40,13 @@ def test_a_source_for_whose_labels_nobody_listens_is_mentioned():
     ]
 
 
+def test_a_hop_of_a_source_that_is_longer_than_the_window_is_mentioned():
+    source = SourceConfig(name="a", kind="microphone", hop_seconds=6)
+    assert advice(sources=(source,)) == [
+        "sources[0].hop_seconds: 6 is more than the window of 5 s; it will be refused"
+    ]
+
+
 def test_the_defaults_need_no_advice():
     assert warnings(Config(), window_seconds=5.0) == []
 
