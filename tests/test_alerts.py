@@ -122,3 +122,22 @@ def test_the_doctor_sees_it_too(tmp_path):
     done = clap_monitor("doctor", "--config", "monitor.yaml", cwd=tmp_path)
     assert done.returncode == 78
     assert 'hooks: siren: command: "no-such-siren" is no program' in done.stdout
+
+
+def test_a_test_message_arrives_or_says_why_not(tmp_path, web_hook):
+    (tmp_path / "phone").write_text(web_hook.url(SECRET) + "\n")
+    quiet = "quiet_hours: [00:00-24:00]"
+    (tmp_path / "monitor.yaml").write_text(f"notify: [{{name: phone, url_file: phone, {quiet}}}]\n")
+    done = clap_monitor("notify", "--config", "monitor.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "phone: sent\n", "")
+    assert web_hook.titles == ["clap-monitor as home"]
+    web_hook.status = 403
+    done = clap_monitor("notify", "--config", "monitor.yaml", cwd=tmp_path)
+    assert done.returncode == 75
+    assert "403" in done.stdout
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_there_must_be_somebody_to_send_a_test_message_to(tmp_path):
+    done = clap_monitor("notify", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (78, "notify: there is nobody to notify\n")

@@ -1,4 +1,4 @@
-"""Commands about the configuration: check, schema, init."""
+"""Commands about the configuration: check, schema, init, notify."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.app import app
-from monitor.types import OutputError
+from monitor.cli.app import ConfigFile, app
+from monitor.logs import log_to_stderr
+from monitor.types import ConfigError, OutputError
 
 DEFAULT_CONFIG = Path("config/monitor.yaml")
 
@@ -71,6 +72,24 @@ def init(
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
     print(f"{path}: written; edit it, then `clap-monitor check {path}`")
+
+
+@app.command()
+def notify(config: ConfigFile = None) -> None:
+    """Send a test message to everyone who is to be notified; exit code 75 if one does not arrive."""
+    log_to_stderr("warning")
+    from monitor.config import Config, load
+    from monitor.outputs.alerts import check_alerts, try_targets
+
+    settings = Config() if config is None else load(config)
+    if not settings.notify:
+        raise ConfigError("notify: there is nobody to notify")
+    check_alerts(settings)
+    failed = False
+    for name, trouble in try_targets(settings):
+        failed = failed or trouble is not None
+        print(f"{name}: {trouble or 'sent'}", flush=True)
+    raise typer.Exit(75 if failed else 0)
 
 
 def _unwritable(path: Path, why: str) -> OutputError:

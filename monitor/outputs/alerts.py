@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -131,3 +132,23 @@ def is_understood(url: str) -> bool:
     """Tell whether Apprise can make something of an address; tells nobody anything."""
     give_up_at = time.monotonic() + LIMIT_SECONDS
     return post({"url": url}, lambda: give_up_at) != NOT_UNDERSTOOD
+
+
+def try_targets(config: Config) -> Iterator[tuple[str, str | None]]:
+    """Send a message to every target, whatever the hour; yield its name, and why that failed.
+
+    Raises
+    ------
+    ConfigError
+        As `check_alerts`.
+    """
+    for target in config.notify:
+        letter = {
+            "url": read_url(target),
+            "title": f"clap-monitor as {config.node}",
+            "body": "This is a test: what is heard will be told here.",
+            "kind": "info",
+            "clip": None,
+        }
+        give_up_at = time.monotonic() + LIMIT_SECONDS
+        yield target.name, post(letter, partial(float, give_up_at))
