@@ -36,6 +36,9 @@ def main() -> None:
         if name in ("text", "train"):
             step.add_argument("--minutes", type=float, required=True, help="stop after this long")
             step.add_argument("--start", type=Path, help="a checkpoint of ours to begin with, not nothing")
+        if name == "export":
+            step.add_argument("--start", type=Path, help="the checkpoint that the training began with")
+            step.add_argument("--share", type=float, default=1.0, help="of the way from it, 0 to 1")
         if name == "train":
             step.add_argument("--processes", type=int, default=2, help="one thread each")
     arguments = vars(parser.parse_args())

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor
+from torch import Tensor
+from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, PreTrainedTokenizerFast
 
 from monitor.repertoire import measure, write_repertoire
 from training import geometry as g
@@ -22,7 +23,7 @@ from training.sounds import find_sounds
 from training.store import load_soundscapes
 from training.teacher import SCALE
 from training.tokens import load_tokenizer
-from training.tower import student_config
+from training.tower import AudioTower, audio_half, student_config, text_half
 
 LOG = logging.getLogger(__name__)
 LARGEST = 16_000_000
@@ -38,17 +39,29 @@ TOKENIZER = {"tokenizer_class": "PreTrainedTokenizerFast"}
 """What transformers 5 calls TokenizersBackend, in the name every version knows."""
 
 
-def export(places: Places) -> None:
-    """Write ``places.export``, loadable by `ClapModel` and `ClapProcessor` alone."""
-    tokenizer = load_tokenizer(places.runs / "vocabulary.json")
+def export(places: Places, start: Path | None, share: float) -> None:
+    """Write ``places.export``, loadable by `ClapModel` and `ClapProcessor` alone.
+
+    With a checkpoint of ours to ``start`` from, the audio tower is on the way from that one's to the
+    trained one, at ``share`` of it; and the text tower is that one's, unless one was trained.
+    (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models".)
+    """
+    audio = averaged_tower(newest(places.runs, "audio"))
+    begun = ClapModel.from_pretrained(start, dtype=torch.float32) if start else None
+    if begun is not None:
+        audio.load_state_dict(between(audio_half(begun), audio.state_dict(), share))
+    if begun is None or finished(places.runs, "text"):
+        tokenizer = load_tokenizer(places.runs / "vocabulary.json")
+        text = torch.load(newest(places.runs, "text"), weights_only=True)["tower"]
+    else:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
+        text = text_half(begun)
     model = ClapModel(student_config(len(tokenizer)))
-    audio = averaged_tower(newest(places.runs, "audio")).state_dict()
-    text = torch.load(newest(places.runs, "text"), weights_only=True)["tower"]
     scales = dict.fromkeys(("logit_scale_a", "logit_scale_t"), torch.tensor(math.log(SCALE)))
-    model.load_state_dict(audio | text | scales)
+    model.load_state_dict(audio.state_dict() | text | scales)
     model.half().save_pretrained(places.export)
     ClapProcessor(feature_extractor=extractor(), tokenizer=tokenizer).save_pretrained(places.export)
-    write_repertoire(places.export, measure(heard(places)))
+    write_repertoire(places.export, measure(heard(places, audio)))
     amend(places.export / "config.json", COMPUTE)
     amend(places.export / "tokenizer_config.json", TOKENIZER)
     (places.export / "model.safetensors").chmod(0o644)
@@ -59,20 +72,31 @@ def export(places: Places) -> None:
         raise ValueError(f"{size} bytes, more than {LARGEST}")
 
 
+def between(first: dict[str, Tensor], last: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights on the straight way from the first to the last, at ``share`` of it."""
+    return {
+        name: torch.lerp(first[name].to(value.dtype), value, share) if value.is_floating_point() else value
+        for name, value in last.items()
+    }
+
+
 @torch.inference_mode()
-def heard(places: Places) -> npt.NDArray[np.float32]:
+def heard(places: Places, tower: AudioTower) -> npt.NDArray[np.float32]:
     """What the tower makes of windows of all kinds of sound, shape (n, DIM)."""
     _, labels = find_sounds(places.class_map)
-    tower = averaged_tower(newest(places.runs, "audio"))
     batches = Batches(load_soundscapes(places.soundscapes), Judge(labels), np.random.default_rng(0))
     several = [tower(batches.draw(BATCH, hardened=False).mel) for _ in range(HEARD // BATCH)]
     return np.asarray(torch.cat(several))
 
 
+def finished(runs: Path, part: str) -> list[Path]:
+    """States of a part that there are."""
+    return [path for path in (runs / f"{part}-final.pt", runs / f"{part}.pt") if path.exists()]
+
+
 def newest(runs: Path, part: str) -> Path:
     """The finished run's state if there is one and it is newer than the running one's."""
-    found = [path for path in (runs / f"{part}-final.pt", runs / f"{part}.pt") if path.exists()]
-    return max(found, key=lambda path: path.stat().st_mtime)
+    return max(finished(runs, part), key=lambda path: path.stat().st_mtime)
 
 
 def extractor() -> ClapFeatureExtractor:

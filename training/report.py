@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from training import geometry as g
 from training import runlog
-from training.export import newest
+from training.export import finished, newest
 from training.listen import Checkpoint, Listener, TeacherClap
 from training.metrics import auroc, average_precision, bootstrap, wilson
 from training.phrases import QUESTIONS
@@ -78,7 +78,8 @@ def report(places: Places) -> None:
     result = {name: asdict(value) for name, value in figures.items()}
     result["milliseconds"] = checkpoint.milliseconds()
     result["size"] = {f.name: f.stat().st_size for f in sorted(places.export.iterdir())}
-    result["state"] = {part: newest(places.runs, part).name for part in ("audio", "text")}
+    parts = [part for part in ("audio", "text") if finished(places.runs, part)]
+    result["state"] = {part: newest(places.runs, part).name for part in parts}
     folder = places.work / "report"
     folder.mkdir(exist_ok=True)
     (folder / "figures.json").write_text(json.dumps(result, indent=1) + "\n")

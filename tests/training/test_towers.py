@@ -13,7 +13,7 @@ from training import geometry as g
 from training.bank import Bank
 from training.batches import Batch
 from training.clips import averaged_tower, clip_windows
-from training.export import export, newest
+from training.export import between, export, newest
 from training.losses import compare
 from training.places import Places
 from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_map
@@ -208,7 +208,7 @@ def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer
     torch.save({"average": tower.state_dict()}, places.runs / "audio.pt")
     text = ClapTextModelWithProjection(student_config(len(WORDS)).text_config)
     torch.save({"tower": text.state_dict()}, places.runs / "text.pt")
-    export(places)
+    export(places, None, 1.0)
 
     model = ClapModel.from_pretrained(places.export).eval()
     processor = ClapProcessor.from_pretrained(places.export)
@@ -227,6 +227,44 @@ def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer
     assert auto("A Dog")["input_ids"] == processor.tokenizer("a dog")["input_ids"]
 
 
+def test_a_checkpoint_that_began_with_another_keeps_its_words_and_part_of_its_ears(
+    tmp_path, tower, tokenizer, monkeypatch
+):
+    places = Places(tmp_path, tmp_path / "work")
+    places.runs.mkdir(parents=True)
+    write_soundscapes(places)
+    monkeypatch.setattr("training.export.HEARD", 100)
+    save_vocabulary(places.runs / "vocabulary.json", tokenizer)
+    torch.save({"average": tower.state_dict()}, places.runs / "audio.pt")
+    text = ClapTextModelWithProjection(student_config(len(WORDS)).text_config)
+    torch.save({"tower": text.state_dict()}, places.runs / "text.pt")
+    export(places, None, 1.0)
+    begun = places.export.rename(tmp_path / "begun")
+
+    (places.runs / "text.pt").unlink()
+    other = {n: 2 * v if v.is_floating_point() else v for n, v in tower.state_dict().items()}
+    torch.save({"average": other}, places.runs / "audio.pt")
+    export(places, begun, 0.5)
+    first, second = (ClapModel.from_pretrained(folder).state_dict() for folder in (begun, places.export))
+    torch.testing.assert_close(text_of(first), text_of(second))
+    name = "audio_projection.linear1.weight"
+    torch.testing.assert_close(second[name], 1.5 * first[name], atol=1e-3, rtol=1e-2)
+    auto = AutoTokenizer.from_pretrained(places.export)
+    assert auto("a dog")["input_ids"] == tokenizer("a dog")["input_ids"]
+
+
+def text_of(state):
+    return {name: value for name, value in state.items() if name.startswith("text_")}
+
+
 def test_the_newest_state_is_exported(tmp_path):
     (tmp_path / "audio.pt").touch()
     assert newest(tmp_path, "audio").name == "audio.pt"
+
+
+def test_weights_between_two_towers_are_on_the_straight_way():
+    first = {"a": torch.tensor([1.0, 2.0]), "n": torch.tensor(3)}
+    last = {"a": torch.tensor([3.0, 0.0]), "n": torch.tensor(5)}
+    assert between(first, last, 0.25)["a"].tolist() == [1.5, 1.5]
+    assert between(first, last, 1.0)["a"].tolist() == [3.0, 0.0]
+    assert int(between(first, last, 0.25)["n"]) == 5
