@@ -41,6 +41,7 @@ def main() -> None:
             step.add_argument("--share", type=float, default=1.0, help="of the way from it, 0 to 1")
         if name == "train":
             step.add_argument("--processes", type=int, default=2, help="one thread each")
+            step.add_argument("--fall", type=float, default=0.4, help="share in which the rate falls")
     arguments = vars(parser.parse_args())
     name = arguments.pop("step")
     places = Places(arguments.pop("data").resolve(), arguments.pop("work").expanduser().resolve())

@@ -43,7 +43,7 @@ GENTLE_RATE = 6e-4
 
 WARM_STEPS = 200
 FALL = 0.4
-"""Share of a run in which the rate falls linearly to nothing."""
+"""Share of a run in which the rate falls linearly to nothing, unless it is told."""
 
 AVERAGE = 0.999
 """Decay of the averaged weights, which are what is tested and exported."""
@@ -53,16 +53,16 @@ STOPPED = 9.0
 """Part of a run that is over because somebody wished so."""
 
 
-def train(places: Places, minutes: float, processes: int, start: Path | None) -> None:
+def train(places: Places, minutes: float, processes: int, start: Path | None, fall: float = FALL) -> None:
     """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing."""
     if processes == 1:
-        _work(0, 1, places, minutes, start)
+        _work(0, 1, places, minutes, start, fall)
     else:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29411"}
-        spawn(_work, (processes, places, minutes, start), nprocs=processes)
+        spawn(_work, (processes, places, minutes, start, fall), nprocs=processes)
 
 
-def _work(rank: int, processes: int, places: Places, minutes: float, start: Path | None) -> None:
+def _work(rank: int, processes: int, places: Places, minutes: float, start: Path | None, fall: float) -> None:
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if processes > 1:
@@ -70,7 +70,7 @@ def _work(rank: int, processes: int, places: Places, minutes: float, start: Path
         dist.init_process_group("gloo", rank=rank, world_size=processes)
     run = Run(places, rank, processes)
     run.resume(start)
-    run.go(minutes)
+    run.go(minutes, fall)
     if processes > 1:
         dist.destroy_process_group()
 
@@ -122,14 +122,14 @@ class Run:
             self._top_rate = GENTLE_RATE
         self._seed(self._step)
 
-    def go(self, minutes: float) -> None:
+    def go(self, minutes: float, fall: float) -> None:
         """Train for ``minutes``; save and test now and then."""
         begun = said = saved = tested = time.monotonic()
         seconds, since, first = 60 * minutes, 0, self._passes
         sums = np.zeros(3)
         self._tower.train()
         while (part := self._agree(self._part(begun, seconds))) < 1:
-            losses = self._learn(self._top_rate * rate_at(part, self._step))
+            losses = self._learn(self._top_rate * rate_at(part, self._step, fall))
             sums += [float(v.detach()) for v in (losses.presence, losses.naming, losses.likeness)]
             since += 1
             now = time.monotonic()
@@ -140,7 +140,7 @@ class Run:
                 speed = (self._passes - first) / (now - begun)
                 self._say(part, speed, means)
                 said, since, sums = now, 0, np.zeros(3)
-            if part < 1 - FALL and now - saved > SAVE_S:
+            if part < 1 - fall and now - saved > SAVE_S:
                 self._save("audio.pt")
                 saved = now
             if now - tested > TEST_S:
@@ -219,10 +219,10 @@ class Run:
         part.replace(self._folder / name)
 
 
-def rate_at(part: float, step: int) -> float:
+def rate_at(part: float, step: int, fall: float = FALL) -> float:
     """Share of the highest learning rate at a part (0 to 1) of the run: constant, then falling linearly."""
-    fall = min(1.0, (1 - part) / FALL)
-    return max(fall, 0.01) * min(1.0, (step + 1) / WARM_STEPS)
+    high = min(1.0, (1 - part) / fall)
+    return max(high, 0.01) * min(1.0, (step + 1) / WARM_STEPS)
 
 
 def average_gradients(parameters: list[torch.nn.Parameter], processes: int) -> None:
