@@ -1,5 +1,6 @@
 """The news, over both roads, until somebody leaves or the monitor ends."""
 
+import contextlib
 import json
 import socket
 
@@ -121,3 +122,22 @@ def test_a_websocket_of_another_page_or_without_the_token_is_refused():
         good = {"X-Forwarded-For": "10.0.0.9", "Authorization": f"Bearer {TOKEN}"}
         with connect(f"ws://localhost:{served.port}/api/live/ws", additional_headers=good) as client:
             assert client.recv(20)
+
+
+def test_fifty_watch_ten_stall_and_forty_miss_nothing():
+    with serving() as served, contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(Stream(served)) for _ in range(40)]
+        for _ in range(10):
+            stack.enter_context(Stream(served, receive_bytes=2048))
+        for reader in readers:
+            reader.read("hello")
+        eventually(lambda: served.live.watchers == 50)
+        number = 0
+        while served.live.dropped < 10:
+            number += 1
+            served.live.health({"number": number, "filler": "x" * 4000})
+            for reader in readers:
+                reader.read(f'"number":{number},')
+                reader.text = b""
+        assert (served.live.watchers, served.live.dropped, served.live.skipped) == (40, 10, 0)
+        eventually(lambda: len(served.web._server.server_state.connections) == 40)

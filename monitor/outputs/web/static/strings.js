@@ -52,6 +52,7 @@ export const t = {
       gap: "audio was lost",
       disarmed: "not listening: switched off",
       quiet_hours: "quiet hours",
+      unchanged: "listening: nothing changes",
     },
     whatIf: (count) => (count === 1 ? "about 1 event in the last day" : `about ${count} events in the last day`),
     heard: (label, source) => `${label}, heard at ${source}`,
