@@ -40,6 +40,26 @@ def test_audio_that_was_overwritten_is_an_overrun_and_audio_to_come_an_error():
         buffer.read(18, 21)
 
 
+def test_a_lossless_buffer_can_hold_on_to_what_was_released():
+    buffer = RingBuffer(16, RATE, lossless=True, behind=6)
+    for block in blocks_of(ramp(16), 4):
+        buffer.append(block)
+    done = threading.Event()
+
+    def more():
+        buffer.append(AudioBlock("mic", 16, ramp(4), 1.0))
+        done.set()
+
+    thread = threading.Thread(target=more)
+    thread.start()
+    buffer.release(9)
+    assert buffer.start == 0
+    buffer.release(10)
+    assert done.wait(60)
+    thread.join()
+    assert buffer.read(4, 10).tolist() == [4, 5, 6, 7, 8, 9]
+
+
 def test_a_block_that_does_not_continue_is_refused():
     buffer = filled(ramp(4), 4)
     with pytest.raises(ValueError, match="expected sample 4, got 5"):

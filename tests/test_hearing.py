@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from monitor.config import Config, LabelConfig, ModelConfig, SourceConfig, WindowConfig
+from monitor.config import ClipsConfig, Config, LabelConfig, ModelConfig, SourceConfig, WindowConfig
 from monitor.hearing import enough_threads, hops_of, prepare, window_of
 from monitor.model import Clap
 from monitor.types import ConfigError, ModelError
@@ -108,3 +108,12 @@ def test_a_source_may_have_a_hop_of_its_own_which_is_at_most_a_window():
     assert hops_of(sources(None, 2.0), length=40, hop=10, rate=10) == {"s0": 10, "s1": 20}
     with pytest.raises(ConfigError, match=r"source s0: hop_seconds: 4\.1 leaves audio unheard"):
         hops_of(sources(4.1), length=40, hop=10, rate=10)
+
+
+def test_speech_is_listened_for_only_where_clips_must_not_hold_it_and_after_a_change_as_well(tmp_path):
+    guarded = prepare(config(tmp_path, clips=ClipsConfig(enabled=True)))
+    assert guarded.watchlist.speech is not None
+    other = (LabelConfig(id="cat", prompts=("a cat meowing",)),)
+    assert guarded.watch(other, ()).speech == pytest.approx(guarded.watchlist.speech)
+    for clips in (ClipsConfig(), ClipsConfig(enabled=True, speech_guard=False)):
+        assert prepare(config(tmp_path, clips=clips)).watchlist.speech is None

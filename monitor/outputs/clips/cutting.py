@@ -105,7 +105,9 @@ class Clips:
     def start(self, event: Event, about: Mapping[str, object]) -> None:
         """Begin the clip of an event that starts; ``about`` is to stand beside it."""
         buffer = self._buffers[event.source]
-        start = max(0, event.start - round(self._config.before_seconds * buffer.rate))
+        with self._changed:
+            off_until = self._guards[event.source].off_until
+        start = max(off_until, event.start - round(self._config.before_seconds * buffer.rate))
         stop = start + round(self._config.max_seconds * buffer.rate)
         patience = self._config.max_seconds + PATIENCE_SECONDS
         path = clip_path(event, SUFFIXES[self._config.format])
@@ -128,7 +130,7 @@ class Clips:
             if pending is None or event.stop is None:
                 return self._written.pop(event.id, None)
             buffer = self._buffers[event.source]
-            tail = round(self._config.after_seconds * buffer.rate)
+            tail = 0 if event.reason == "disarmed" else round(self._config.after_seconds * buffer.rate)
             pending.event = event
             pending.stop = min(pending.stop, event.stop + tail)
             pending.give_up_at = time.monotonic() + self._config.after_seconds + PATIENCE_SECONDS
@@ -139,9 +141,14 @@ class Clips:
             return None if silenced or self.trouble is not None else pending.path
 
     def hear(self, scores: Scores) -> None:
-        """Take the scores of a window: whether people were speaking."""
+        """Take the scores of a window: whether people were speaking, and whether anybody was to listen."""
         with self._changed:
-            self._guards[scores.source].hear(scores)
+            guard = self._guards[scores.source]
+            if scores.gated == "disarmed":  # of what follows nothing is kept, in no clip
+                for pending in self._pending.values():
+                    if pending.event.source == scores.source:
+                        pending.stop = min(pending.stop, guard.known_until)
+            guard.hear(scores)
             if self._pending:
                 self._changed.notify()
 

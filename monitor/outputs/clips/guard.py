@@ -1,4 +1,4 @@
-"""Where people were heard speaking, and up to where that is known."""
+"""Where people were heard speaking, up to where that is known, and where nobody was to listen."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ class SpeechGuard:
     def __init__(self) -> None:
         self.known_until = 0
         """Sample index up to which windows have been heard."""
+        self.off_until = 0
+        """Sample index up to which listening was switched off."""
         self._speech: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
 
     def hear(self, scores: Scores) -> None:
-        """Take the next window."""
+        """Take the next window; of one that could not be judged the worst is assumed."""
         self.known_until = max(self.known_until, scores.stop)
-        if scores.speech:
+        if scores.gated == "disarmed":
+            self.off_until = scores.stop
+        if scores.speech or scores.gated == "non_finite":
             self._speech.append((scores.start, scores.stop))
 
     def heard(self, start: int, stop: int) -> bool:

@@ -67,7 +67,7 @@ def ring(seconds=20, capacity=60):
     return buffer
 
 
-def window(start, *, speech=False):
+def window(start, *, speech=False, gated=None):
     """Return the scores of a second of audio from a second on."""
     return Scores(
         source="mic",
@@ -78,6 +78,7 @@ def window(start, *, speech=False):
         values=np.zeros(1, np.float32),
         level_dbfs=-30.0,
         speech=speech,
+        gated=gated,
     )
 
 

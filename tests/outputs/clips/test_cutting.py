@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -188,6 +189,48 @@ class TestSpeechGuard:
             cutter.clips.start(event(), ABOUT)
             cutter.clips.end(over(event()))
         assert cutter.fates[ID][1] == "kept"
+
+    def test_what_could_not_be_judged_counts_as_speech(self, tmp_path):
+        with cutting(tmp_path, ring(), **GUARDED) as cutter:
+            cutter.clips.start(event(), ABOUT)
+            for i in range(15):
+                cutter.clips.hear(window(i, gated="non_finite" if i == 9 else None))
+            cutter.clips.end(over(event()))
+        assert cutter.fates[ID] == (None, "speech")
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+class TestSwitchedOff:
+    """Of the time in which listening is switched off nothing is in any clip."""
+
+    SETTINGS = MappingProxyType({"before_seconds": 4, "after_seconds": 4})
+
+    def test_a_clip_ends_where_listening_was_switched_off(self, tmp_path, guarded):
+        with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
+            for i in range(10):
+                cutter.clips.hear(window(i))
+            cutter.clips.start(event(), ABOUT)
+            for i in range(10, 16):
+                cutter.clips.hear(window(i, gated="disarmed"))
+            cutter.clips.end(replace(over(event()), reason="quiet"))
+        assert soundfile.info(tmp_path / PATH).duration == 6.0
+
+    def test_an_event_that_ends_by_it_has_no_tail(self, tmp_path, guarded):
+        with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
+            for i in range(16):
+                cutter.clips.hear(window(i))
+            cutter.clips.start(event(), ABOUT)
+            cutter.clips.end(replace(over(event()), reason="disarmed"))
+        assert soundfile.info(tmp_path / PATH).duration == 6.0
+
+    def test_a_clip_does_not_reach_back_into_it(self, tmp_path, guarded):
+        with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
+            for i in range(16):
+                cutter.clips.hear(window(i, gated="disarmed" if i < 7 else None))
+            cutter.clips.start(event(), ABOUT)
+            cutter.clips.end(over(event()))
+        samples, _ = soundfile.read(tmp_path / PATH)
+        assert samples[0] == pytest.approx(0.07, abs=1e-4)
 
 
 def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
