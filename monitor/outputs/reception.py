@@ -13,6 +13,8 @@ from monitor.types import ConfigError
 
 log = logging.getLogger(__name__)
 
+LONGEST_TOPIC = 200
+
 REFUSALS = 100
 """Refused commands that wait to be told; the oldest make room."""
 
@@ -64,10 +66,10 @@ class Reception:
             if said.topic == self._birth:
                 self.born = said.text == "online" and not said.retained
             elif not said.retained:
-                self._on_command(said.topic, self._understood(said))
+                self._on_command(_shown(said.topic), self._understood(said))
             elif not self._told_of_retained:
                 self._told_of_retained = True
-                log.warning(_RETAINED, said.topic)
+                log.warning(_RETAINED, _shown(said.topic))
 
     def refuse(self, topic: str, why: str) -> None:
         """Say that a command was refused; from any thread."""
@@ -84,3 +86,8 @@ class Reception:
             return command_of(self._topics, said.topic, said.text)
         except ConfigError as error:
             return str(error)
+
+
+def _shown(topic: str) -> str:
+    """Topic as it may be logged and repeated: others choose some of its levels, line breaks included."""
+    return "".join(letter if letter.isprintable() else "?" for letter in topic[:LONGEST_TOPIC])
