@@ -11,7 +11,7 @@ from tests.commands import ENVIRONMENT, ROOT, clap_monitor
 HEAVY = ("torch", "transformers", "sounddevice", "av", "scipy", "paho")
 COMMANDS = (
     *("run", "doctor", "devices", "check", "schema", "init", "classify", "embed", "evaluate"),
-    *("install-service", "download", "bench"),
+    *("install-service", "download", "bench", "status", "watch", "reload", "notify"),
 )
 
 
