@@ -75,7 +75,7 @@ class WindowConfig(Section):
         description="Time from one window to the next.  Unset: 1, or half a window if that is shorter.",
     )
     reuse_seconds: float = Field(
-        default=30.0,
+        default=60.0,
         ge=0,
         le=3600,
         description="How long the last scores stand while nothing new is heard and nothing is going on; "

@@ -1,0 +1,191 @@
+"""The monitor against the model card's way: transformers' pipeline, called for the newest window every hop.
+
+    python -m benchmarks.naive [--rounds 7] [--checkpoint DIR] [--day DIR/test]
+
+Both hear the same busy audio, ten labels, 5 s every second, on one thread; without ``--checkpoint`` with
+random weights of the configuration of ``laion/larger_clap_general``.  Printed is processor time for a second
+of audio, the median of rounds in turn, and what part of this machine's own rate of matrix products (taken in
+the same rounds) the audio tower reaches.  With ``--day``, the scenes of `benchmarks.scenes`: an hour, nine
+minutes of room tone, hum or noise to each minute of events, through the change gate.  It decides by the
+sound alone there: random weights have nothing to say, so no score keeps it listening.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from transformers import pipeline
+
+from benchmarks.speed import machine
+from monitor.capture.media import decode
+from monitor.changes import Changes
+from monitor.config import LabelConfig, WindowConfig
+from monitor.events import Detector, rule_of
+from monitor.model import Clap, towers
+from monitor.model.pace import operations
+from monitor.pipeline import Scorer
+from monitor.scoring import Response
+from monitor.spectra import Spectra
+from monitor.status import SourceStatus
+from monitor.types import Samples, Window
+from monitor.watchlist import watch
+from tests.checkpoints import LARGER_CLAP_GENERAL, build
+
+LABELS = (
+    *("a dog barking", "a baby crying", "glass breaking", "a smoke alarm beeping", "a doorbell ringing"),
+    *("a car horn", "a person coughing", "footsteps", "water running", "a cat meowing"),
+)
+SECONDS, HOP_SECONDS = 5, 1
+PRODUCT = 1024
+"""Rows and columns of the product by which the machine is measured."""
+
+AMBIENCE = ("room", "hum", "white")
+
+
+class Ours:
+    """Everything behind the ring, for one source."""
+
+    def __init__(self, clap: Clap, *, gated: bool = False) -> None:
+        self.clap, self.rate = clap, clap.geometry.rate
+        self.hop = HOP_SECONDS * self.rate
+        labels = [LabelConfig(id=f"label{i}", prompts=(text,)) for i, text in enumerate(LABELS)]
+        self.detector = Detector([rule_of(label, rate=self.rate, hop=self.hop) for label in labels])
+        self.status = SourceStatus("mic")
+        self.scorer = Scorer(
+            clap.embed_log_mel,
+            watch(labels, (), clap.embed_text),
+            Response(scale=10.0, centre=2.0, ambience=-10.0),
+            status={"mic": self.status},
+            rate=self.rate,
+            hop=self.hop,
+            silence_dbfs=-70.0,
+        )
+        spectra = Spectra(clap.geometry)
+        self.scorer.share(spectra)
+        if gated:
+            changes = Changes(spectra, clap.geometry, self.hop)
+            self.scorer.spare(changes, round(WindowConfig().reuse_seconds * self.rate))
+
+    def hear(self, window: Window) -> None:
+        """One window."""
+        for scores in self.scorer.score([window], self.detector.active):
+            self.detector.update(scores)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--day", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(machine())
+    with tempfile.TemporaryDirectory() as directory:
+        checkpoint = arguments.checkpoint or Path(directory) / "larger_clap_general"
+        if arguments.checkpoint is None:
+            build(checkpoint, LARGER_CLAP_GENERAL)
+        naive = busy(checkpoint, arguments.rounds)
+        if arguments.day:
+            for dtype, seconds in naive.items():
+                day(checkpoint, dtype, seconds, arguments.day)
+
+
+def busy(checkpoint: Path, rounds: int) -> dict[str, tuple[float, float]]:
+    """Time both in turn; seconds of the pipeline and of our tower, by number format."""
+    towers.quiet()
+    pipe = pipeline("zero-shot-audio-classification", model=str(checkpoint), device="cpu")
+    ours = {dtype: Ours(Clap.load(str(checkpoint), dtype=dtype)) for dtype in ("float32", "bfloat16")}
+    audio = decode(Path("recordings/demo.flac"), ours["float32"].rate)
+    row = windows(audio, ours["float32"].rate)
+    steps: dict[str, Callable[[Window], object]] = {
+        "pipeline": lambda window: pipe(window.samples, candidate_labels=list(LABELS))
+    }
+    for dtype, one in ours.items():
+        steps[dtype] = one.hear
+        spectrogram = Spectra(one.clap.geometry).log_mel(next(windows(audio, one.rate)))[None]
+        steps[f"tower {dtype}"] = lambda _, one=one, x=spectrogram: one.clap.embed_log_mel(x)  # type: ignore[misc]
+        square = torch.rand(PRODUCT, PRODUCT).to(getattr(torch, dtype))
+        steps[f"product {dtype}"] = lambda _, square=square: square @ square  # type: ignore[misc]
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds + 1):
+        window = next(row)
+        for name, step in steps.items():
+            begin = time.process_time()
+            step(window)
+            if number:  # the first round warms up
+                times[name].append(time.process_time() - begin)
+    work = operations(towers.shape(ours["float32"].clap._files))  # noqa: SLF001 - as it was loaded
+    found = {}
+    for dtype in ours:
+        ratio = median(a / b for a, b in zip(times["pipeline"], times[dtype], strict=True))
+        rate = 2 * PRODUCT**3 / median(times[f"product {dtype}"]) / 1e9
+        reached = work / median(times[f"tower {dtype}"]) / 1e9
+        took = {name: 1000 * median(times[name]) for name in ("pipeline", dtype, f"tower {dtype}")}
+        print(
+            f"{dtype}: pipeline {took['pipeline']:.0f} ms, ours {took[dtype]:.0f} ms for a second of audio, "
+            f"1/{ratio:.1f}; tower {took[f'tower {dtype}']:.0f} ms, {reached:.0f} of {rate:.0f} GFLOP/s: "
+            f"{reached / rate:.0%}",
+            flush=True,
+        )
+        found[dtype] = median(times["pipeline"]), median(times[f"tower {dtype}"])
+    return found
+
+
+def day(checkpoint: Path, dtype: str, seconds: tuple[float, float], scenes: Path) -> None:
+    """An hour through the change gate; the tower's time is counted, not spent."""
+    ours = Ours(Clap.load(str(checkpoint), dtype=dtype), gated=True)
+    pipeline_seconds, tower_seconds = seconds
+    calm = np.eye(1, ours.clap.dimension, dtype=np.float32)
+    ours.scorer._embed = lambda batch: np.repeat(calm, len(batch), axis=0)  # noqa: SLF001
+    count = 0
+    begin = time.process_time()
+    for window in windows(hour(scenes, ours.rate), ours.rate):
+        ours.hear(window)
+        count += 1
+    spent = time.process_time() - begin + ours.status.scored * tower_seconds
+    print(
+        f"a day in {dtype}: {ours.status.scored} of {count} windows scored, {1000 * spent / count:.0f} ms for "
+        f"a second of audio, 1/{pipeline_seconds * count / spent:.0f} of the pipeline",
+        flush=True,
+    )
+
+
+def hour(scenes: Path, rate: int) -> Samples:
+    """Nine minutes of ambience, one of events, six times."""
+    calm = sorted(path for kind in AMBIENCE for path in (scenes / "negatives").glob(f"{kind}-*.flac"))
+    events = sorted((scenes / "scenes").glob("*.flac"))
+    parts = []
+    for number in range(6):
+        parts += [minutes(path, rate, 4.5) for path in calm[2 * number : 2 * number + 2]]
+        parts.append(minutes(events[number * len(events) // 6], rate, 1.0))
+    return np.concatenate(parts)
+
+
+def minutes(path: Path, rate: int, length: float) -> Samples:
+    """Beginning of a recording."""
+    samples, own = soundfile.read(path, dtype="float32")
+    resampled: Samples = soxr.resample(samples[: int(60 * length * own)], own, rate).astype(np.float32)
+    return resampled
+
+
+def windows(audio: Samples, rate: int) -> Iterator[Window]:
+    """Windows of a recording, one every hop."""
+    length, hop = SECONDS * rate, HOP_SECONDS * rate
+    for start in range(0, len(audio) - length + 1, hop):
+        yield Window("mic", start, audio[start : start + length], (start + length) / rate)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What the change gate leaves out, and whether that costs recall.
+
+    python -m benchmarks.unchanged --scenes DIR/test [--checkpoint starter] [--every 1] [--cache FILE.npz]
+
+Scenes and negatives of `benchmarks.scenes`, with every window scored and with `window.reuse_seconds` as it
+is by default: the share of windows that are not scored, and recall at 1 false alarm an hour and label, with
+one threshold for all labels and with the best for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.trial import COLLAR_SECONDS, Bench, replays_of, rules_of, set_up
+from monitor.config import WindowConfig
+from monitor.evaluation.detection import average_of, together
+from monitor.evaluation.replay import Replay
+from monitor.evaluation.report import Detection
+from monitor.evaluation.sweep import sweep
+from monitor.pipeline import UNCHANGED
+
+
+def main() -> None:
+    """Listen twice and compare."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scenes", type=Path, required=True)
+    parser.add_argument("--checkpoint", default="starter")
+    parser.add_argument("--every", type=int, default=1, help="take only every so many recordings")
+    parser.add_argument("--cache", type=Path, help="file that keeps the embeddings")
+    arguments = parser.parse_args()
+    bench = set_up(arguments.checkpoint, arguments.scenes, cache=arguments.cache)
+    bench = replace(bench, recordings=bench.recordings[:: arguments.every])
+    for reuse in (0.0, WindowConfig().reuse_seconds):
+        window = bench.config.window.model_copy(update={"reuse_seconds": reuse})
+        listening = replace(bench, config=bench.config.model_copy(update={"window": window}))
+        report(listening, f"reuse_seconds {reuse:g}")
+
+
+def report(bench: Bench, title: str) -> None:
+    """Print what is found and what was left out."""
+    rules = rules_of(bench)
+    replays = replays_of(bench, rules)
+    found = sweep(bench.recordings, replays, rules, collar=COLLAR_SECONDS, rate=bench.hearing.rate)
+    columns = list(range(len(rules)))
+    one = together(found, columns, rules[0], None, None)
+    each = average_of(found, [together(found, [column], rules[column], None, None) for column in columns])
+    print(f"{title}: {left_out(replays):.1%} of windows not scored", flush=True)
+    print(f"  one threshold: {line(one)}\n  each its own:  {line(each)}", flush=True)
+
+
+def left_out(replays: Sequence[Replay]) -> float:
+    """Share of windows whose scores are those of an earlier one."""
+    windows = [scores for replay in replays for scores in replay.scores]
+    return sum(scores.gated == UNCHANGED for scores in windows) / len(windows)
+
+
+def line(found: Detection) -> str:
+    """Recall at each SNR and at all."""
+    snrs = ", ".join(f"{snr} dB {value}" for snr, value in found.recall_at_snr.items())
+    return f"{snrs}; all {found.recall_at['1']}"
+
+
+if __name__ == "__main__":
+    main()
