@@ -156,8 +156,9 @@ def day(checkpoint: Path, dtype: str, seconds: tuple[float, float], scenes: Path
         count += 1
     spent = time.process_time() - begin + ours.status.scored * tower_seconds
     print(
-        f"a day in {dtype}: {ours.status.scored} of {count} windows scored, {1000 * spent / count:.0f} ms for "
-        f"a second of audio, 1/{pipeline_seconds * count / spent:.0f} of the pipeline",
+        f"a day in {dtype}: {ours.status.scored} of {count} windows scored, "
+        f"{1000 * spent / count:.0f} ms for a second of audio, "
+        f"1/{pipeline_seconds * count / spent:.0f} of the pipeline",
         flush=True,
     )
 

@@ -168,3 +168,15 @@ def test_each_source_may_have_a_hop_of_its_own():
             if isinstance(at, Window):
                 starts[at.source].append(at.start)
     assert starts == {"slow": [0, 6, 12], "quick": [0, 3, 6, 9, 12]}
+
+
+def test_when_all_are_late_every_source_gets_its_newest_window_in_turn_and_loses_alike():
+    names = [f"room{number}" for number in range(10)]
+    bench = Bench(*names)
+    for name in names:
+        for block in blocks_of(ramp(43), 1):
+            bench.buffers[name].append(AudioBlock(name, block.start, block.samples, block.ended_at))
+    first = next(bench.steps)
+    assert [window.source for window in first] == names
+    assert {window.stop for window in first} == {40}
+    assert {status.skipped for status in bench.status.values()} == {8}
