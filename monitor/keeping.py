@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -14,6 +15,8 @@ from monitor.outputs.clips import Clips, Shelf
 from monitor.outputs.store import FILE, Store
 from monitor.threads import ThreadGroup
 from monitor.types import Event, NearMiss, Scores
+
+log = logging.getLogger(__name__)
 
 _PACKAGES = ("clap-monitor", "numpy", "scipy", "soundfile", "torch", "transformers")
 
@@ -59,6 +62,7 @@ class Keeping:
                 on_decided=self._decided,
                 on_found=self._found,
             )
+        self._recordings = recordings
         self._url = clips.public_url
         self._model = model
         self._versions = {name: version(name) for name in _PACKAGES}
@@ -81,6 +85,8 @@ class Keeping:
             threads.start("store", self.store.run)
         if self.clips is not None:
             threads.start("clips", self._run_clips)
+        elif self._recordings.is_dir():
+            threads.start("clips", self._tidy)
 
     def event(self, event: Event, label: LabelConfig) -> Event:
         """Keep the start or the end of an event of a label; return it with the link to its clip."""
@@ -117,6 +123,13 @@ class Keeping:
         finally:
             if self.store is not None:  # not before: what became of the last clips is to be kept as well
                 self.store.close()
+
+    def _tidy(self) -> None:
+        """Keep the limits of clips from a time when they were wanted."""
+        try:
+            self.shelf.look_through()
+        except OSError as error:
+            log.warning("clips: %s: %s", self._recordings, error.strerror or error)
 
     def _clip(self, clips: Clips, event: Event, label: LabelConfig) -> str | None:
         if event.stop is not None:

@@ -98,6 +98,21 @@ def test_a_clip_that_had_to_go_is_no_longer_linked(tmp_path):
     assert not list(tmp_path.glob("recordings/*/*"))
 
 
+def test_old_clips_go_also_when_no_new_ones_are_wanted(tmp_path):
+    with House(tmp_path) as house:
+        house.happen()
+        eventually(lambda: house.keeping.clips.decided["kept"])
+    with House(tmp_path, enabled=False, keep_days=0.1, keep_per_label=0) as house:
+        eventually(lambda: house.keeping.shelf.deleted)
+    assert not list(tmp_path.glob("recordings/*/*"))
+
+
+def test_where_no_clips_are_wanted_no_directory_is_made_for_them(tmp_path):
+    with House(tmp_path, enabled=False) as house:
+        house.happen()
+    assert not (tmp_path / "recordings").exists()
+
+
 def test_deleting_an_event_deletes_its_clip(tmp_path):
     with House(tmp_path) as house:
         house.happen()
