@@ -259,7 +259,7 @@ with connected(make({broker.port})) as mqtt:
     child = subprocess.Popen([sys.executable, "-c", program])
     try:
         subscriber.wait_for(f"{GLASS}/state", "ON")
-        assert subscriber.texts(STATUS) == ["online"]
+        assert subscriber.wait_for(STATUS) == ["online"]
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait(PATIENCE)
