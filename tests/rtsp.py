@@ -7,7 +7,9 @@ gstreamer1.0-libav
 import contextlib
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +89,52 @@ class RtspServer:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
             return True
         return False
+
+
+class Encrypted:
+    """A context manager that passes on what comes to its port by TLS, with the certificate of a directory."""
+
+    def __init__(self, server, directory):
+        self._server = server
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(directory / "server.pem", directory / "server.key")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def url(self, mount):
+        return f"rtsps://127.0.0.1:{self._listener.getsockname()[1]}/{mount}"
+
+    def _accept(self):
+        with contextlib.suppress(OSError):  # the end
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        there = socket.create_connection(("127.0.0.1", self._server.port))
+        with (
+            contextlib.suppress(OSError),
+            client,
+            there,
+            self._tls.wrap_socket(client, server_side=True) as here,
+        ):
+            back = threading.Thread(target=_pass_on, args=(there, here), daemon=True)
+            back.start()
+            _pass_on(here, there)
+            there.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+
+def _pass_on(source, target):
+    with contextlib.suppress(OSError):
+        while received := source.recv(65536):
+            target.sendall(received)

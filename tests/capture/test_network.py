@@ -11,7 +11,7 @@ from monitor.status import SourceStatus
 from monitor.types import SourceError
 from tests.broker import certify, eventually, free_port
 from tests.http_radio import Radio, encoded
-from tests.rtsp import RtspServer
+from tests.rtsp import Encrypted, RtspServer
 
 RATE = 16000
 PASSWORD = "p#a@s:s/w%rd 2ü"
@@ -241,6 +241,15 @@ def test_a_certificate_must_be_trusted_unless_it_is_not_asked_for(tmp_path):
         assert "its certificate is not trusted" in reasons(radio.url())
         for options in ({"ca_file": tmp_path / "ca.pem"}, {"tls_verify": False}):
             with Listener(radio.url(), **options) as listener:
+                listener.wait_until_heard(0.5)
+
+
+def test_a_camera_may_be_encrypted(camera, tmp_path):
+    certify(tmp_path)
+    with Encrypted(camera, tmp_path) as encrypted:
+        assert "its certificate is not trusted" in reasons(encrypted.url("aac"))
+        for options in ({"ca_file": tmp_path / "ca.pem"}, {"tls_verify": False}):
+            with Listener(encrypted.url("aac"), **options) as listener:
                 listener.wait_until_heard(0.5)
 
 

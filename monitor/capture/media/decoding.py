@@ -59,13 +59,14 @@ def frames(
     SourceError
         If there is no such channel.
     """
-    undecoded = 0.0
+    undecoded, said = 0.0, False
     for packet in packets:
         try:
             decoded = packet.decode()
         except av.error.FFmpegError as error:
-            if not undecoded:
+            if not said:  # a camera may go on like this for days
                 log.warning("%s: a part cannot be decoded and is left out: %s", name, error.strerror)
+                said = True
             undecoded += float((packet.duration or 0) * packet.time_base) or _UNKNOWN_SECONDS
             continue
         for frame in decoded:
