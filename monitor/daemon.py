@@ -586,9 +586,12 @@ class Daemon:
         )
 
     def _make_keeping(self) -> Keeping:
+        clips, page = self._config.clips, self._config.web
+        if clips.public_url is None and page.enabled and page.public_url is not None:
+            clips = clips.model_copy(update={"public_url": f"{page.public_url}/api/clips"})
         keeping = Keeping(
             self._config.store,
-            self._config.clips,
+            clips,
             state=self._config.state,
             recordings=self._config.recordings,
             buffers=self._buffers,

@@ -25,6 +25,9 @@ from monitor.types import Event, NearMiss, Scores
 RING = 256
 """Messages kept; a watcher that is further behind is dropped.  Half a minute of four sources."""
 
+STALLED = 16
+"""A watcher that goes with more messages unread has stalled: the kernel gave it up before the ring did."""
+
 WAITING = 64
 """Things that may wait to be made a message."""
 
@@ -182,8 +185,10 @@ class Live:
             return watcher
 
     def leave(self, watcher: Watcher) -> None:
-        """Take back what `watch` gave."""
+        """Take back what `watch` gave; who was far behind has stalled, whoever noticed it first."""
         with self._lock:
+            stalled = watcher in self._watchers and self._number - watcher.seen > STALLED
+            self.dropped += stalled
             self._watchers.discard(watcher)
 
     def since(self, watcher: Watcher) -> list[Message]:

@@ -9,7 +9,7 @@ import pytest
 
 from monitor.buffer import RingBuffer
 from monitor.geometry import geometry_of
-from monitor.outputs.live import MOST_WATCHERS, Live, TooManyError
+from monitor.outputs.live import MOST_WATCHERS, STALLED, Live, TooManyError
 from monitor.types import AudioBlock, Event, Scores
 from tests.broker import eventually
 
@@ -112,6 +112,20 @@ def test_a_watcher_that_has_left_is_not_woken(live):
     live.event(event())
     messages(staying, 1)
     assert woken == []
+
+
+def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buffer):
+    live = Live({"crib": buffer}, GEOMETRY)
+    leaving, lost = live.watch(lambda: None), live.watch(lambda: None)
+    for _ in range(STALLED + 1):
+        live.event(event())
+    live.close()
+    live._outbox.run()
+    leaving.take()
+    live.leave(leaving)
+    assert live.dropped == 0
+    live.leave(lost)
+    assert live.dropped == 1
 
 
 def test_at_the_end_every_watcher_is_told(buffer):

@@ -55,7 +55,9 @@ function key() {
   button.addEventListener("click", async () => {
     if (session.write) return leave();
     if (session.reason?.includes("web.token_file")) return toast(session.reason);
-    return (await unlock()) && follow();
+    if (!(await unlock())) return undefined;
+    show();
+    return follow();
   });
   const refresh = () => {
     button.replaceChildren(icon(session.write ? OPEN : CLOSED));
@@ -97,7 +99,7 @@ async function begin() {
   show();
   try {
     await recall();
-    if (!session.read) await unlock();
+    if (!session.read && (await unlock())) show();
   } catch (error) {
     toast(error.message);
   }
