@@ -56,6 +56,8 @@ class Watcher:
     def __init__(self, live: Live, seen: int, wake: Callable[[], object]) -> None:
         self.seen = seen
         """Number of the newest message that was taken."""
+        self.behind = 0
+        """How many were taken together the last time."""
         self.gone: str | None = None
         """Why nothing more comes: ``slow``, or ``end`` of the monitor."""
         self.wake = wake
@@ -187,14 +189,15 @@ class Live:
     def leave(self, watcher: Watcher) -> None:
         """Take back what `watch` gave; who was far behind has stalled, whoever noticed it first."""
         with self._lock:
-            stalled = watcher in self._watchers and self._number - watcher.seen > STALLED
-            self.dropped += stalled
+            unread = max(self._number - watcher.seen, watcher.behind)
+            self.dropped += watcher in self._watchers and unread > STALLED
             self._watchers.discard(watcher)
 
     def since(self, watcher: Watcher) -> list[Message]:
         """Messages that a watcher has not taken yet; for `Watcher.take`."""
         with self._lock:
-            new = min(self._number - watcher.seen, len(self._ring))
+            watcher.behind = self._number - watcher.seen
+            new = min(watcher.behind, len(self._ring))
             watcher.seen = self._number
             return [self._ring[index] for index in range(len(self._ring) - new, len(self._ring))]
 

@@ -122,6 +122,7 @@ def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buff
     live.close()
     live._outbox.run()
     leaving.take()
+    leaving.take()
     live.leave(leaving)
     assert live.dropped == 0
     live.leave(lost)

@@ -55,8 +55,9 @@ function key() {
   button.addEventListener("click", async () => {
     if (session.write) return leave();
     if (session.reason?.includes("web.token_file")) return toast(session.reason);
+    const readable = session.read;
     if (!(await unlock())) return undefined;
-    show();
+    if (!readable) show();
     return follow();
   });
   const refresh = () => {
