@@ -27,6 +27,8 @@ from monitor.types import ConfigError, Window
 from monitor.watchlist import Watchlist
 
 _ROUNDS = 7
+_ROUND_TRIP = 20
+"""Hops after which the noise begins anew."""
 _SHARE = 0.8
 """Of a core that listening may take: the rest is for blocks that come late and for everything else."""
 _HOPS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -89,6 +91,7 @@ def measure(
     clap = Clap.configured(config.model)
     length, hop = window_of(config, clap)
     clap.warm_up(length)
+    clap.forget_text()
     run = _Run(clap, labels, sources, length, hop)
     whole, spectrogram = run.whole_ms(), run.spectrogram_ms()
     tower = run.tower_ms(clap)
@@ -129,7 +132,7 @@ class _Run:
         names = [f"source{number}" for number in range(sources)]
         self._names = names
         random = np.random.default_rng(0)
-        self._noise = 0.1 * random.standard_normal(length + 100 * hop).astype(np.float32)
+        self._noise = np.float32(0.1) * random.standard_normal(length + _ROUND_TRIP * hop, dtype=np.float32)
         wanted = [LabelConfig(id=f"label{number}", prompts=("-",)) for number in range(labels)]
         self._detector = Detector([rule_of(label, rate=clap.geometry.rate, hop=hop) for label in wanted])
         self._scorer = Scorer(
@@ -165,7 +168,7 @@ class _Run:
 
     def _windows(self) -> Sequence[Window]:
         self._start += self._hop
-        at = self._start % (100 * self._hop)
+        at = self._start % (_ROUND_TRIP * self._hop)
         samples = self._noise[at : at + self._length]
         stop = (self._start + self._length) / self._clap.geometry.rate
         return [Window(name, self._start, samples, stop) for name in self._names]
