@@ -28,7 +28,7 @@ from transformers import pipeline
 from benchmarks.speed import machine
 from monitor.capture.media import decode
 from monitor.changes import Changes
-from monitor.config import LabelConfig, WindowConfig
+from monitor.config import LabelConfig
 from monitor.events import Detector, rule_of
 from monitor.model import Clap, towers
 from monitor.model.pace import operations
@@ -45,6 +45,7 @@ LABELS = (
     *("a car horn", "a person coughing", "footsteps", "water running", "a cat meowing"),
 )
 SECONDS, HOP_SECONDS = 5, 1
+REUSE_SECONDS = 60.0
 PRODUCT = 1024
 """Rows and columns of the product by which the machine is measured."""
 
@@ -73,7 +74,7 @@ class Ours:
         self.scorer.share(spectra)
         if gated:
             changes = Changes(spectra, clap.geometry, self.hop)
-            self.scorer.spare(changes, round(WindowConfig().reuse_seconds * self.rate))
+            self.scorer.spare(changes, round(REUSE_SECONDS * self.rate))
 
     def hear(self, window: Window) -> None:
         """One window."""
