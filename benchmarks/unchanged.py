@@ -2,8 +2,9 @@
 
     python -m benchmarks.unchanged --scenes DIR/test [--checkpoint starter] [--every 1] [--cache FILE.npz]
 
-Scenes and negatives of `benchmarks.scenes`, with every window scored and with `window.reuse_seconds` of 60: the share of windows that are not scored, and recall at 1 false alarm an hour and label, with
-one threshold for all labels and with the best for each.
+Scenes and negatives of `benchmarks.scenes`, with every window scored and with ``window.reuse_seconds`` of 60:
+the share of windows that are not scored, and recall at 1 false alarm an hour and label, with one threshold
+for all labels and with the best for each.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from monitor.evaluation.replay import Replay
 from monitor.evaluation.report import Detection
 from monitor.evaluation.sweep import sweep
 from monitor.pipeline import UNCHANGED
-
 
 REUSE_SECONDS = 60.0
 
