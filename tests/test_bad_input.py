@@ -212,8 +212,8 @@ def test_a_full_disk_for_recordings_is_said_at_the_start_and_at_the_first_clip_a
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "start  a rooster crowing" in done.stdout
-    said = [line.partition("small: ")[2] for line in lines(done) if "No space left" in line]
+    said = [line.partition(": ")[2] for line in lines(done) if " ERROR " in line]
     assert said == [
-        "nothing can be kept: No space left on device",
-        "no clip can be written: No space left on device",
+        f"{full_disk}: nothing can be kept: No space left on device",
+        "clips: none can be written: less than 500 MB are free",
     ]
