@@ -1,0 +1,23 @@
+"""The demo in another number format: the same events."""
+
+from monitor.config import load
+from monitor.evaluation.replay import replay
+from monitor.events import rule_of
+from monitor.hearing import prepare
+from tests.commands import ROOT
+
+
+def heard(dtype, state):
+    config = load(ROOT / "config/demo.yaml")
+    model = config.model.model_copy(update={"dtype": dtype})
+    config = config.model_copy(update={"model": model, "state": state})
+    hearing = prepare(config)
+    assert hearing.model.dtype == dtype
+    rules = [rule_of(label, rate=hearing.rate, hop=hearing.hop) for label in config.labels]
+    return replay(ROOT / "recordings/demo.flac", config, hearing, rules).heard
+
+
+def test_the_demo_has_the_same_events_in_bfloat16(tmp_path):
+    exact, coarse = heard("float32", tmp_path), heard("bfloat16", tmp_path)
+    assert len(exact) == 5
+    assert coarse == exact
