@@ -7,11 +7,15 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.watchlist import Watchlist
 from monitor.whole import write_whole
 
 log = logging.getLogger(__name__)
 
 FILE = "ambience.json"
+
+MOST = 1000
+"""Labels of a source that are remembered, those that are not listened for any more included."""
 
 
 def read_ambiences(state: Path) -> dict[str, dict[str, float]]:
@@ -40,3 +44,46 @@ def write_ambiences(state: Path, ambiences: Mapping[str, Mapping[str, float]]) -
         write_whole(path, json.dumps(ambiences, indent=1).encode())
     except OSError as error:
         log.warning("%s: the ambience cannot be kept: %s", path, error.strerror)
+
+
+class Ambiences:
+    """What every room gives every label that was ever listened for in it.
+
+    Parameters
+    ----------
+    state : Path
+        The state directory, for the next run.
+    model : str
+        Identity of the checkpoint: what another one heard says nothing.
+    """
+
+    def __init__(self, state: Path, model: str) -> None:
+        self._state, self._model = state, model
+        self._known = read_ambiences(state)
+
+    def known(self, source: str, watchlist: Watchlist) -> dict[str, float]:
+        """What was noted of a source: label to logit."""
+        kept = self._known.get(source, {})
+        return {label: kept[key] for label, key in self._keys(watchlist).items() if key in kept}
+
+    def note(self, source: str, watchlist: Watchlist, levels: Mapping[str, float]) -> None:
+        """Take label to logit of labels that are about to go, should they come back."""
+        known = self._known.get(source, {})
+        self._known[source] = {**(known if len(known) < MOST else {}), **self._keyed(watchlist, levels)}
+
+    def keep(self, watchlist: Watchlist, rooms: Mapping[str, Mapping[str, float]]) -> None:
+        """Keep source to label to logit for the next run; a replayed file is no room."""
+        for source, levels in rooms.items():
+            self._known[source] = self._keyed(watchlist, levels)
+        if rooms:
+            write_ambiences(self._state, self._known)
+
+    def _keyed(self, watchlist: Watchlist, levels: Mapping[str, float]) -> dict[str, float]:
+        keys = self._keys(watchlist)
+        return {keys[label]: level for label, level in levels.items()}
+
+    def _keys(self, watchlist: Watchlist) -> dict[str, str]:
+        return {
+            label: f"{self._model} {fingerprint}"
+            for label, fingerprint in zip(watchlist.labels, watchlist.fingerprints, strict=True)
+        }

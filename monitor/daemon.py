@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import signal
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monitor import scoring, systemd
-from monitor.ambience import read_ambiences, write_ambiences
+from monitor.ambience import Ambiences
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
 from monitor.changes import Changes
-from monitor.config import Config, LabelConfig, SourceConfig, read_password, read_token
+from monitor.config import Config, LabelConfig, SourceConfig, read_password
 from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
 from monitor.events import Detector, Rule, rule_of
@@ -32,27 +30,23 @@ from monitor.keeping import Keeping
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
 from monitor.memory import Memory
 from monitor.outputs.alerts import Alerts
-from monitor.outputs.commands import Command, obey
 from monitor.outputs.live import Live
 from monitor.outputs.mqtt import Mqtt
 from monitor.outputs.outbox import Outbox
-from monitor.outputs.store import History
 from monitor.outputs.watching import Watching
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.preflight import check_reload
+from monitor.requests import Requests
+from monitor.serving import Serving
+from monitor.signals import handled
 from monitor.snapshot import outputs_of, snapshot
 from monitor.spectra import Spectra
 from monitor.status import Health, SourceStatus, one_line
 from monitor.tally import Tally
 from monitor.threads import ThreadGroup
 from monitor.tryout import Tryout
-from monitor.types import ConfigError, Event, MonitorError, NearMiss, Scores, UndeliveredError
+from monitor.types import Event, NearMiss, Scores, UndeliveredError
 from monitor.windows import Windows
-
-if TYPE_CHECKING:  # the extra `web` is needed only by whoever serves the page
-    from monitor.outputs.exporter import Exporter
-    from monitor.outputs.metrics import Metrics
-    from monitor.outputs.web import Web
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +62,6 @@ TICK_SECONDS = 1.0
 PATIENCE_SECONDS = 15.0
 DEAD_SECONDS = 60.0
 """A main thread that has not moved for so long will not move again."""
-
-REFUSALS_SECONDS = 1.0
-"""From one line in the log about a refused command to the next."""
-
-REQUESTS = 64
-"""Changes that may wait for an earlier one; the oldest make room."""
-
-AMBIENCES = 1000
-"""Labels of a source whose ambience is known, those that are not listened for any more included."""
 
 DAY_OF_EVENTS = 20_000
 """Boxes of outputs that should lose nothing hold one event every 4 s for a day."""
@@ -144,16 +129,14 @@ class Daemon:
         self._signalled = False
         self._reload_wanted = False
         self._reread = reread
-        self._refusals, self._refused_at = 0, -math.inf
         self._events = 0
-        self._requests: Outbox[Callable[[], None]] = Outbox(lambda request: request(), REQUESTS)
+        self._requests = Requests(self.control, self._refuse)
         self._socket = ControlSocket(
             config.state,
             {"status": self._say_status, "reload": self._say_reload, "watch": self._say_watch},
         )
         password = read_password(config.mqtt)
-        self.web = self._make_web() if config.web.enabled else None
-        self.exporter = self._make_exporter() if config.metrics.enabled else None
+        self._serving = Serving(config)
         with loading("the model"):
             self.hearing = hearing = prepare(config)
         self._hops = hops_of(config, length=hearing.length, hop=hearing.hop, rate=hearing.rate)
@@ -162,7 +145,7 @@ class Daemon:
         self._started_at = time.time()
         self.status = {source.name: SourceStatus(source.name) for source in config.sources}
         self._buffers = self._make_buffers()
-        self._ambiences = read_ambiences(config.state)
+        self._ambiences = Ambiences(config.state, hearing.model.identity)
         self._scorer = Scorer(
             around(hearing.model.embed_log_mel),
             hearing.watchlist,
@@ -171,7 +154,7 @@ class Daemon:
             rate=hearing.rate,
             hop=self._hops,
             silence_dbfs=config.silence_dbfs,
-            known=self._known_ambience,
+            known=lambda source: self._ambiences.known(source, self._watchlist),
         )
         self._scorer.listen(
             self._watchlist, armed=self._listening.armed, silence_dbfs=self._listening.silence_dbfs
@@ -190,9 +173,16 @@ class Daemon:
         self._watching = Watching(self._live, self.snapshot)
         self._healths: dict[str, Health] = {}
         self._tally = Tally()
-        self._metrics = self._make_metrics() if self.web is not None or self.exporter is not None else None
-        if self.web is not None:
-            self._furnish(self.web)
+        latency = None if self._mqtt is None else self._mqtt.latency
+        self._serving.count(self.snapshot, self._tally, self._scorer.stages, latency)
+        self._serving.furnish(
+            control=self.control,
+            live=self._live,
+            tryout=self._tryout,
+            keeping=self.keeping,
+            snapshot=self.snapshot,
+            hop_seconds=hearing.hop / hearing.rate,
+        )
 
     def run(
         self,
@@ -224,7 +214,7 @@ class Daemon:
         self._on_scores = on_scores
         handlers = dict.fromkeys((signal.SIGTERM, signal.SIGINT), self._on_signal)
         on_hangup = self._on_signal if self._reread is None else self._on_hangup
-        with _signals({**handlers, signal.SIGHUP: on_hangup}):
+        with handled({**handlers, signal.SIGHUP: on_hangup}):
             self._start(threads)
             hung = self._watch(dead_man)
             if hung is not None:
@@ -271,10 +261,7 @@ class Daemon:
         for name, run in self._alerts.threads():
             threads.start(name, run)
         threads.start("live", self._live.run)
-        if self.web is not None:
-            threads.start("web", self.web.run)
-        if self.exporter is not None:
-            threads.start("metrics", self.exporter.run)
+        self._serving.start(threads)
         for source in self._config.sources:
             blocks = open_source(
                 source,
@@ -316,10 +303,7 @@ class Daemon:
             self._mqtt.close()
         self._alerts.close()
         self._live.close()
-        if self.web is not None:
-            self.web.close()
-        if self.exporter is not None:
-            self.exporter.close()
+        self._serving.close()
 
     def _take_change(self) -> None:
         """Listen for something else, if that is wanted; between two windows, so no window is lost."""
@@ -331,7 +315,8 @@ class Daemon:
             ended += self._detector.finish("disarmed")
         for event in ended:
             self._hand_on(event)
-        self._note_ambiences()
+        for name in self.status:
+            self._ambiences.note(name, self._watchlist, self._scorer.ambience(name))
         self._listening, self._watchlist = change.listening, change.watchlist
         self._scorer.listen(
             change.watchlist, armed=change.listening.armed, silence_dbfs=change.listening.silence_dbfs
@@ -346,8 +331,7 @@ class Daemon:
             update={"mqtt": change.config.mqtt, "clips": change.config.clips}
         )
         self.keeping.watch(change.listening.enabled, self._votes(change.listening))
-        if self.web is not None:
-            self.web.tell(change.listening)
+        self._serving.tell(change.listening)
 
     def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
         return {
@@ -411,7 +395,7 @@ class Daemon:
                     log.info("SIGHUP: the terminal is gone: ending")
                     self.stop()
                 else:
-                    self._requests.put(self._reload)
+                    self._requests.reload()
             for name in liveness.fell_behind(now):
                 log.warning("%s: windows are left out: the model is slower than the hop", name)
             self._healths = healths = {
@@ -456,8 +440,8 @@ class Daemon:
                 "events": done.events,
                 **outputs_of(self.keeping, alerts=self._alerts, directories=self._directories()),
                 "commands": {
-                    "refused": self._refusals,
-                    "lost": self._requests.dropped + (self._mqtt.unheard if self._mqtt is not None else 0),
+                    "refused": self._requests.refused,
+                    "lost": self._requests.lost + (self._mqtt.unheard if self._mqtt is not None else 0),
                 },
             },
         )
@@ -476,32 +460,9 @@ class Daemon:
     def _say_reload(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield asdict(self.control.reload())
 
-    def _on_command(self, topic: str, command: Command | str) -> None:
-        """Take what was said over the broker; the thread that keeps the connection must not wait."""
-        self._requests.put(partial(self._obey, topic, command))
-
-    def _obey(self, topic: str, command: Command | str) -> None:
-        try:
-            if isinstance(command, str):
-                raise ConfigError(command)
-            obey(command, self.control)
-            log.info("mqtt: %s: done", topic)
-        except MonitorError as error:
-            self._refused(topic, str(error))
-
-    def _refused(self, topic: str, why: str) -> None:
-        """Tell it, but not without end: whoever says nonsense may do so a thousand times a second."""
-        self._refusals += 1
-        now = time.monotonic()
-        if now - self._refused_at >= REFUSALS_SECONDS:
-            self._refused_at = now
-            log.warning("mqtt: %s: refused, %s in all: %s", topic, self._refusals, why)
+    def _refuse(self, topic: str, why: str) -> None:
         if self._mqtt is not None:
             self._mqtt.refuse(topic, why)
-
-    def _reload(self) -> None:
-        with suppress(MonitorError):  # it has been logged, and stands in the status
-            self.control.reload()
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reload_wanted = True  # and nothing more: a signal may come in the middle of anything
@@ -509,52 +470,6 @@ class Daemon:
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         log.info("%s: ending", signal.Signals(number).name)
         self.stop()
-
-    def _make_web(self) -> Web:
-        """Bind the port first: what is wrong with it shows before a model is loaded."""
-        from monitor.outputs.web import Web  # noqa: PLC0415 - the extra `web`
-
-        return Web(self._config.web, read_token(self._config.web))
-
-    def _make_exporter(self) -> Exporter:
-        """Bind the port first, as for the page."""
-        from monitor.outputs.exporter import Exporter  # noqa: PLC0415
-        from monitor.outputs.metrics import CONTENT_TYPE  # noqa: PLC0415 - the extra `metrics`
-
-        host, port = self._config.metrics.host, self._config.metrics.port
-        return Exporter(host, port, self._metrics_text, CONTENT_TYPE)
-
-    def _make_metrics(self) -> Metrics:
-        from monitor.outputs.metrics import Metrics  # noqa: PLC0415 - the extras `metrics` and `web`
-
-        latency = None if self._mqtt is None else self._mqtt.latency
-        return Metrics(self.snapshot, self._tally, stages=self._scorer.stages, latency=latency)
-
-    def _metrics_text(self) -> bytes:
-        assert self._metrics is not None  # noqa: S101 - it is made before anything is served
-        return self._metrics.text()
-
-    def _furnish(self, web: Web) -> None:
-        """Give the page what it shows and changes."""
-        from monitor.outputs.web import House  # noqa: PLC0415 - the extra `web`
-
-        store = self.keeping.store
-        web.show(
-            House(
-                access=web.access,
-                abort=web.abort,
-                control=self.control,
-                live=self._live,
-                tryout=self._tryout,
-                snapshot=self.snapshot,
-                hop_seconds=self.hearing.hop / self.hearing.rate,
-                history=None if store is None else History(store.path),
-                store=store,
-                shelf=self.keeping.shelf,
-                prefix=web.prefix,
-                metrics=self._metrics_text,
-            )
-        )
 
     def _make_buffers(self) -> dict[str, RingBuffer]:
         changed = threading.Condition()
@@ -582,7 +497,7 @@ class Daemon:
             model=self.hearing.model.name,
             password=password,
             journal=self._config.state / "outbox.sqlite",
-            on_command=self._on_command,
+            on_command=self._requests.command,
         )
 
     def _make_keeping(self) -> Keeping:
@@ -621,30 +536,10 @@ class Daemon:
                 f"mqtt: {self._mqtt.waiting} messages were not delivered: {self._mqtt.trouble}"
             )
 
-    def _known_ambience(self, source: str) -> Mapping[str, float]:
-        kept = self._ambiences.get(source, {})
-        fingerprints = dict(zip(self._watchlist.labels, self._fingerprints(), strict=True))
-        return {label: kept[key] for label, key in fingerprints.items() if key in kept}
-
-    def _fingerprints(self) -> list[str]:
-        return [f"{self.hearing.model.identity} {print_}" for print_ in self._watchlist.fingerprints]
-
     def _keep_ambiences(self) -> None:
-        """Remember what the rooms of live sources sound like; a replayed file is no room."""
+        """Remember what the rooms of live sources sound like."""
         live = [source.name for source in self._config.sources if source.live]
-        for name in live:
-            self._ambiences[name] = self._levels(name)
-        if live:
-            write_ambiences(self._config.state, self._ambiences)
-
-    def _note_ambiences(self) -> None:
-        """Know what the rooms sound like to labels that are about to go, should they come back."""
-        for name in self.status:
-            known = self._ambiences.get(name, {})
-            self._ambiences[name] = {**(known if len(known) < AMBIENCES else {}), **self._levels(name)}
-
-    def _levels(self, source: str) -> dict[str, float]:
-        return dict(zip(self._fingerprints(), self._scorer.ambience(source).values(), strict=True))
+        self._ambiences.keep(self._watchlist, {name: self._scorer.ambience(name) for name in live})
 
 
 def _awake(config: Config) -> Config:
@@ -664,17 +559,3 @@ def _terminal_is_gone() -> bool:
 def _is_replay(source: SourceConfig) -> bool:
     """Tell whether a source waits for the analysis instead of being skipped by it."""
     return not source.live and source.pace == "fast"
-
-
-@contextmanager
-def _signals(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
-    """Handle signals for a while; only the main thread may."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    old = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

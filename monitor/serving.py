@@ -1,0 +1,129 @@
+"""What is served over HTTP: the page and the metrics, whichever are wanted.
+
+Their ports are bound when this is made, so that what is wrong with one shows before a model is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from monitor.config import Config, read_token
+from monitor.control import Control, Listening
+from monitor.histogram import Histogram
+from monitor.keeping import Keeping
+from monitor.outputs.live import Live
+from monitor.outputs.store import History
+from monitor.tally import Tally
+from monitor.threads import ThreadGroup
+from monitor.tryout import Tryout
+
+if TYPE_CHECKING:  # the extras `web` and `metrics` are needed only by whoever serves something
+    from monitor.outputs.exporter import Exporter
+    from monitor.outputs.metrics import Metrics
+    from monitor.outputs.web import Web
+
+
+class Serving:
+    """The servers; nothing is answered before `count`, `furnish` and `start`.
+
+    Parameters
+    ----------
+    config : Config
+
+    Raises
+    ------
+    MonitorError
+        A port cannot be bound, or an extra is not installed.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._web = _web(config) if config.web.enabled else None
+        self._exporter = self._make_exporter(config) if config.metrics.enabled else None
+        self._metrics: Metrics | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is served."""
+        return self._web is not None or self._exporter is not None
+
+    def count(
+        self,
+        snapshot: Callable[[], Mapping[str, Any]],
+        tally: Tally,
+        stages: Mapping[str, Histogram],
+        latency: Histogram | None,
+    ) -> None:
+        """Give the metrics what they are read from, if anything is served."""
+        if self.wanted:
+            from monitor.outputs.metrics import Metrics  # noqa: PLC0415 - the extras `metrics` and `web`
+
+            self._metrics = Metrics(snapshot, tally, stages=stages, latency=latency)
+
+    def furnish(
+        self,
+        *,
+        control: Control,
+        live: Live,
+        tryout: Tryout,
+        keeping: Keeping,
+        snapshot: Callable[[], Mapping[str, Any]],
+        hop_seconds: float,
+    ) -> None:
+        """Give the page what it shows and changes, if it is served."""
+        if self._web is None:
+            return
+        from monitor.outputs.web import House  # noqa: PLC0415 - the extra `web`
+
+        store = keeping.store
+        self._web.show(
+            House(
+                access=self._web.access,
+                abort=self._web.abort,
+                control=control,
+                live=live,
+                tryout=tryout,
+                snapshot=snapshot,
+                hop_seconds=hop_seconds,
+                history=None if store is None else History(store.path),
+                store=store,
+                shelf=keeping.shelf,
+                prefix=self._web.prefix,
+                metrics=self._text,
+            )
+        )
+
+    def start(self, threads: ThreadGroup) -> None:
+        """Begin to answer."""
+        if self._web is not None:
+            threads.start("web", self._web.run)
+        if self._exporter is not None:
+            threads.start("metrics", self._exporter.run)
+
+    def tell(self, listening: Listening) -> None:
+        """Tell whoever looks at the page that something else is listened for."""
+        if self._web is not None:
+            self._web.tell(listening)
+
+    def close(self) -> None:
+        """End every answer."""
+        if self._web is not None:
+            self._web.close()
+        if self._exporter is not None:
+            self._exporter.close()
+
+    def _make_exporter(self, config: Config) -> Exporter:
+        from monitor.outputs.exporter import Exporter  # noqa: PLC0415
+        from monitor.outputs.metrics import CONTENT_TYPE  # noqa: PLC0415 - the extra `metrics`
+
+        return Exporter(config.metrics.host, config.metrics.port, self._text, CONTENT_TYPE)
+
+    def _text(self) -> bytes:
+        assert self._metrics is not None  # noqa: S101 - it is made before anything is served
+        return self._metrics.text()
+
+
+def _web(config: Config) -> Web:
+    from monitor.outputs.web import Web  # noqa: PLC0415 - the extra `web`
+
+    return Web(config.web, read_token(config.web))
