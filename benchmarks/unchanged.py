@@ -1,10 +1,10 @@
 """What the change gate leaves out, and whether that costs recall.
 
-    python -m benchmarks.unchanged --scenes DIR/test [--checkpoint starter] [--every 1] [--cache FILE.npz]
+    python -m benchmarks.unchanged --scenes DIR/test [--reuse 60] [--every 1] [--cache FILE.npz]
 
-Scenes and negatives of `benchmarks.scenes`, with every window scored and with ``window.reuse_seconds`` of 60:
-the share of windows that are not scored, and recall at 1 false alarm an hour and label, with one threshold
-for all labels and with the best for each.
+Scenes and negatives of `benchmarks.scenes`, with every window scored and with ``window.reuse_seconds``: the
+share of windows that are not scored, and recall at 1 false alarm an hour and label, with one threshold for
+all labels and with the best for each.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, required=True)
     parser.add_argument("--checkpoint", default="starter")
     parser.add_argument("--every", type=int, default=1, help="take only every so many recordings")
+    parser.add_argument("--reuse", type=float, default=REUSE_SECONDS, help="window.reuse_seconds")
     parser.add_argument("--cache", type=Path, help="file that keeps the embeddings")
     arguments = parser.parse_args()
     bench = set_up(arguments.checkpoint, arguments.scenes, cache=arguments.cache)
     bench = replace(bench, recordings=bench.recordings[:: arguments.every])
-    for reuse in (0.0, REUSE_SECONDS):
+    for reuse in (0.0, arguments.reuse):
         window = bench.config.window.model_copy(update={"reuse_seconds": reuse})
         listening = replace(bench, config=bench.config.model_copy(update={"window": window}))
         report(listening, f"reuse_seconds {reuse:g}")

@@ -176,7 +176,7 @@ def test_a_server_that_never_answers_keeps_nobody_from_ending():
         with listener:
             eventually(lambda: radio.requests)
             began = time.monotonic()
-        assert time.monotonic() - began < 5  # of the ten that libav may take
+        assert time.monotonic() - began < 9  # of the ten that libav may take
         assert listener.blocks == []
 
 
