@@ -103,10 +103,10 @@ def test_losses_are_counted_and_marked():
     assert world.status.overflows == 2
 
 
-def test_waits_double_up_to_4_seconds_so_that_what_is_back_is_heard_within_5():
+def test_waits_double_up_to_2_seconds_so_that_the_house_knows_within_5_what_is_back():
     world = World(*[UNPLUGGED] * 8)
     assert heard(world.blocks()) == []
-    assert world.waits == [1, 2, 4, 4, 4, 4, 4, 4, 4]
+    assert world.waits == [1, 2, 2, 2, 2, 2, 2, 2, 2]
     assert world.status.reopened == 0
 
 
@@ -126,7 +126,7 @@ def test_a_device_that_somebody_else_has_is_heard_when_he_lets_go(caplog):
 def test_waits_start_again_after_a_stable_minute():
     world = World(UNPLUGGED, UNPLUGGED, loud(59), loud(60), UNPLUGGED)
     list(world.blocks())
-    assert world.waits == [1, 2, 4, 1, 2, 4]
+    assert world.waits == [1, 2, 2, 1, 2, 2]
 
 
 def test_a_device_that_delivers_nothing_for_5_seconds_is_lost():

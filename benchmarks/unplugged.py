@@ -1,0 +1,62 @@
+"""How long until the house knows that a microphone is gone, and until it is heard again?  Exit 1 if too long.
+
+A virtual sound card is taken away and brought back under a real daemon, while a subscriber of a real broker
+reads the status of the source::
+
+    python -m benchmarks.unplugged [--rounds 10]
+
+At most 10 s may pass from the loss to ``offline``, and 5 s from the return to ``online``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.broker import Broker
+from tests.house import House
+from tests.sound_card import plugged_in
+from tests.test_device_loss import listening
+
+GONE_SECONDS, BACK_SECONDS = 10.0, 5.0
+
+
+def main() -> int:
+    """Measure, print, and judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=10)
+    rounds = parser.parse_args().rounds
+    gone, back = [], []
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        plugged_in() as card,
+        Broker(Path(directory)) as broker,
+    ):
+        card.hum()
+        with listening(broker, Path(directory), card.microphone) as house:
+            house.until(card.microphone, "offline", "online")
+            for number in range(rounds):
+                house.until_scored(card.microphone)
+                gone.append(_seconds_until(house, card.microphone, "offline", card.unload))
+                card.load()
+                back.append(_seconds_until(house, card.microphone, "online", card.hum))
+                print(f"{number + 1}: offline after {gone[-1]:.1f} s, online after {back[-1]:.1f} s")
+    print(f"at most: offline after {max(gone):.1f} s, online after {max(back):.1f} s")
+    good = max(gone) <= GONE_SECONDS and max(back) <= BACK_SECONDS
+    print("good" if good else "not good enough")
+    return 0 if good else 1
+
+
+def _seconds_until(house: House, source: str, state: str, what: Callable[[], object]) -> float:
+    began = time.monotonic()
+    what()
+    house.until(source, state)
+    return time.monotonic() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())
