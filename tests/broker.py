@@ -21,6 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 PATIENCE = 120.0
 """Seconds after which a condition that should come true is a failure, however busy the machine is."""
 
+AGAIN_SECONDS = 5.0
+
 
 def eventually(condition, seconds=PATIENCE):
     """Wait until a condition holds, and return what it returned."""
@@ -173,7 +175,7 @@ class Subscriber:
         self._topic = topic
         self._qos = qos
         self._messages = []
-        self._settled = 0
+        self._asked = self._settled = 0
         self._subscribed = False
         self._changed = threading.Condition()
         self._client = Client(
@@ -220,10 +222,19 @@ class Subscriber:
         self._wait(lambda: self._subscribed)
 
     def settle(self):
-        """Wait until everything that the broker had when this was called has come."""
-        wanted = self._settled + 1
-        self._client.publish(self._SENTINEL, "", qos=1)
-        self._wait(lambda: self._settled >= wanted)
+        """Wait until everything that the broker had when this was called has come.
+
+        It asks again now and then: what is published in the moment of a reconnection may never be sent.
+        """
+        self._asked += 1
+        deadline = time.monotonic() + PATIENCE
+        while not self._came(self._asked):
+            assert time.monotonic() < deadline, f"not settled after {PATIENCE} s"
+
+    def _came(self, number):
+        self._client.publish(self._SENTINEL, str(number), qos=1)
+        with self._changed:
+            return self._changed.wait_for(lambda: self._settled >= number, AGAIN_SECONDS)
 
     def _wait(self, condition):
         with self._changed:
@@ -245,7 +256,7 @@ class Subscriber:
     def _on_message(self, _client, _data, message):
         with self._changed:
             if message.topic == self._SENTINEL:
-                self._settled += 1
+                self._settled = max(self._settled, int(message.payload))
             else:
                 text = message.payload.decode(errors="replace")
                 self._messages.append(Message(message.topic, text, message.retain, message.qos))
