@@ -113,13 +113,9 @@ class EventStream(Response):
 
         await say(f"retry: 2000\nevent: hello\ndata: {json.dumps(self._hello)}\n\n")
         while True:
-            news = asyncio.ensure_future(reader.next())
-            waiting: set[asyncio.Future[Any]] = {news, gone}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            messages = await _news(reader, gone)
             if gone.done():
-                news.cancel()
                 return
-            messages = news.result()
             if messages is None:
                 break
             await say("".join(map(_event, messages)) or ": still here\n\n")
@@ -141,13 +137,9 @@ async def over_websocket(socket: WebSocket, live: Live, hello: dict[str, object]
         try:
             await socket.send_text(_object("hello", json.dumps(hello)))
             while not gone.done():
-                news = asyncio.ensure_future(reader.next())
-                waiting: set[asyncio.Future[Any]] = {news, gone}
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                messages = await _news(reader, gone)
                 if gone.done():
-                    news.cancel()
                     return
-                messages = news.result()
                 if messages is None:
                     await socket.close(1001)
                     return
@@ -157,6 +149,17 @@ async def over_websocket(socket: WebSocket, live: Live, hello: dict[str, object]
             return
         finally:
             gone.cancel()
+
+
+async def _news(reader: Reader, gone: asyncio.Future[None]) -> list[Message] | None:
+    """Wait for news, but for no one who has gone: then, as at the end, there is None."""
+    news = asyncio.ensure_future(reader.next())
+    waiting: set[asyncio.Future[Any]] = {news, gone}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    if gone.done():
+        news.cancel()
+        return None
+    return news.result()
 
 
 def _event(message: Message) -> str:
