@@ -121,7 +121,8 @@ def test_what_a_killed_process_left_is_taken_away_and_nothing_else(tmp_path):
         file = tmp_path / os.fsencode(str(name)).decode("utf-8", "surrogateescape")
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"x")
-    (tmp_path / "2026-11-23" / f"{path.stem[:-1]}0.flac").mkdir()
+    other = "0" if path.stem[-1] == "1" else "1"
+    (tmp_path / "2026-11-23" / f"{path.stem[:-1]}{other}.flac").mkdir()
     again = shelf_of(tmp_path)
     again.look_through()
     assert set(strange) | {str(path.with_suffix(s)) for s in (".flac", ".json", ".png")} == set(
