@@ -138,7 +138,7 @@ class Daemon:
         password = read_password(config.mqtt)
         self._serving = Serving(config)
         with loading("the model"):
-            self.hearing = hearing = prepare(config)
+            self.hearing = hearing = prepare(config, apart=True)
         self._hops = hops_of(config, length=hearing.length, hop=hearing.hop, rate=hearing.rate)
         self.control.begin(hearing.watch, hearing.watchlist)
         self._watchlist = hearing.watchlist
@@ -304,6 +304,7 @@ class Daemon:
         self._alerts.close()
         self._live.close()
         self._serving.close()
+        self.hearing.model.forget_text()
 
     def _take_change(self) -> None:
         """Listen for something else, if that is wanted; between two windows, so no window is lost."""

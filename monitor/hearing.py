@@ -67,8 +67,14 @@ class Hearing:
         return self.model.geometry.rate
 
 
-def prepare(config: Config) -> Hearing:
+def prepare(config: Config, *, apart: bool = False) -> Hearing:
     """Load and try the model, embed every sentence, then free the text tower.
+
+    Parameters
+    ----------
+    config : Config
+    apart : bool
+        Whether sentences are read in a process of their own, now and later.
 
     Raises
     ------
@@ -77,7 +83,7 @@ def prepare(config: Config) -> Hearing:
     ModelError
         If the checkpoint cannot be loaded, collapses, or cannot take the configured window.
     """
-    model = Clap.configured(config.model, config.state / "prompts")
+    model = Clap.configured(config.model, config.state / "prompts", apart=apart)
     length, hop = window_of(config, model)
     model.warm_up(length)
     model.self_test()

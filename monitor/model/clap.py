@@ -1,7 +1,7 @@
 """One checkpoint, ready to embed.
 
 Its two towers are loaded one by one: the audio tower at once, the text tower - four fifths of
-``laion/clap-htsat-unfused`` - only while sentences are embedded that are not in the cache.
+``laion/clap-htsat-unfused`` - only while sentences are embedded that are not in the cache (`reader`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from monitor.features import log_mel
 from monitor.hub import resolve
 from monitor.model import towers
 from monitor.model.pace import bfloat16_pays
+from monitor.model.reader import FarReader, NearReader, Reader
 from monitor.model.textcache import TextCache
 from monitor.model.trial import refuse_collapse, refuse_non_finite, sounds
 from monitor.types import Embeddings, ModelError, Samples
@@ -65,6 +65,8 @@ class Clap:
         place: towers.Place,
         cache: Path | None,
         text_place: towers.Place | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         self.name = name
         self.path = files.path
@@ -75,26 +77,27 @@ class Clap:
         self.dtype = towers.name_of(place.dtype)
         self._files = files
         self._place = place
-        self._text_place = text_place or place
+        text_place = text_place or place
         self._audio, shape, self.logit_scale = towers.audio_tower(files, place)
         self.dimension = shape.dimension
-        self._text: tuple[Any, Any, Any] | None = None
+        self._reader: Reader = (FarReader if apart else NearReader)(files, text_place, name)
         self._reading = threading.Lock()
-        depends_on = [files.identity, str(files.commit), towers.name_of(self._text_place.dtype)]
+        depends_on = [files.identity, str(files.commit), towers.name_of(text_place.dtype)]
         self._cache = TextCache(cache, depends_on, self.dimension)
 
     @classmethod
-    def configured(cls, settings: ModelConfig, cache: Path | None = None) -> Clap:
+    def configured(cls, settings: ModelConfig, cache: Path | None = None, *, apart: bool = False) -> Clap:
         """Load what the configuration names; ``dtype: auto`` is what is measured to be faster.
 
-        Sentences are then embedded in float32 all the same, so that what is kept of them stays good.
+        Sentences are then embedded in float32 all the same, so that what is kept of them stays good; in a
+        process ``apart`` if wished.
         """
         torch.set_num_threads(settings.threads or 1)
         files = read(resolve(settings.checkpoint, settings.revision))
         place = text = towers.place_of(settings.device, settings.dtype)
         if settings.dtype == "auto" and place.device.type == "cpu" and bfloat16_pays(towers.shape(files)):
             place = towers.place_of(settings.device, "bfloat16")
-        clap = cls(settings.checkpoint, files, place, cache, text)
+        clap = cls(settings.checkpoint, files, place, cache, text, apart=apart)
         clap._try()
         return clap
 
@@ -158,7 +161,7 @@ class Clap:
     def embed_log_mel(self, spectrograms: NDArray[np.float32]) -> Embeddings:
         """Embed spectrograms as `features.log_mel` makes them, shape (n, frames, mel_bins)."""
         with towers.enough_memory(self._files, self._place):
-            return _unit(self._audio(torch.from_numpy(spectrograms)))
+            return towers.unit(self._audio(torch.from_numpy(spectrograms)))
 
     def embed_text(self, sentences: Sequence[str], *, keep: bool = True) -> Embeddings:
         """Embed sentences, each once: known ones come from the cache, without the text tower.
@@ -183,7 +186,7 @@ class Clap:
         """
         with self._reading:
             unknown = [text for text in dict.fromkeys(sentences) if self._cache.read(text) is None]
-            new = dict(zip(unknown, self._read_sentences(unknown), strict=True)) if unknown else {}
+            new = dict(zip(unknown, self._reader.embed(unknown), strict=True)) if unknown else {}
             for text, vector in new.items():
                 if keep:
                     self._cache.write(text, vector)
@@ -193,7 +196,7 @@ class Clap:
     def forget_text(self) -> None:
         """Free the text tower; `embed_text` loads it again if it must."""
         with self._reading:
-            self._text = None
+            self._reader.close()
             self._cache.trim()
         gc.collect()
         # What is freed stays in glibc's heap otherwise.
@@ -236,39 +239,3 @@ class Clap:
                 f"{self.path / 'config.json'}: audio_config: no window passes: {towers.first_line(error)}"
             ) from error
         refuse_non_finite(vectors, self.name, self.dtype)
-
-    def _read_sentences(self, sentences: Sequence[str]) -> Embeddings:
-        """Run the text tower; tokenizer and tower are loaded when first needed."""
-        if self._text is None:
-            if read(self.path).identity != self.identity:
-                raise ModelError(
-                    f"{self.path}: has changed since it was loaded: restart to use what is there"
-                )
-            self._text = towers.text_tower(self._files, self._text_place)
-        tokenizer, tower, config = self._text
-        # RoBERTa counts positions from the padding id upwards.
-        limit = min(tokenizer.model_max_length, config.max_position_embeddings - config.pad_token_id - 1)
-        for text, ids in zip(sentences, tokenizer(list(sentences))["input_ids"], strict=True):
-            if len(ids) > limit:
-                log.warning("cut after %d of %d tokens: %.60s...", limit, len(ids), text)
-        tokens = tokenizer(
-            list(sentences), padding=True, truncation=True, max_length=limit, return_tensors="pt"
-        )
-        highest = int(tokens["input_ids"].max())
-        if highest >= config.vocab_size:
-            raise ModelError(
-                f"{self.path}: the tokenizer makes token {highest}, but text_config.vocab_size is "
-                f"{config.vocab_size}: they do not belong together"
-            )
-        with torch.inference_mode(), towers.enough_memory(self._files, self._text_place):
-            # Without the mask, padding would move the embedding of the shorter sentences (cosine 0.977).
-            ids, mask = (tokens[key].to(self._text_place.device) for key in ("input_ids", "attention_mask"))
-            vectors = _unit(tower(input_ids=ids, attention_mask=mask).text_embeds)
-        refuse_non_finite(vectors, self.name, self.dtype)
-        return vectors
-
-
-def _unit(embeddings: torch.Tensor) -> Embeddings:
-    """Normalise in float32: in bfloat16 the norm comes out as 1.0016 [measured]."""
-    unit: Embeddings = torch.nn.functional.normalize(embeddings.float(), dim=-1).cpu().numpy()
-    return unit
