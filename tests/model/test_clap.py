@@ -145,7 +145,7 @@ def test_known_sentences_need_no_text_tower(tmp_path):
     assert np.array_equal(first.embed_text(SENTENCES), vectors)
     second = Clap.load("starter", cache=tmp_path)
     assert np.array_equal(second.embed_text(SENTENCES), vectors)
-    assert first._text is second._text is None
+    assert first._reader._tower is second._reader._tower is None
 
 
 def test_the_text_tower_comes_back_when_it_must(starter):
