@@ -5,9 +5,12 @@
 Both hear the same busy audio, ten labels, 5 s every second, on one thread; without ``--checkpoint`` with
 random weights of the configuration of ``laion/larger_clap_general``.  Printed is processor time for a second
 of audio, the median of rounds in turn, and what part of this machine's own rate of matrix products (taken in
-the same rounds) the audio tower reaches.  With ``--day``, the scenes of `benchmarks.scenes`: an hour, nine
-minutes of room tone, hum or noise to each minute of events, through the change gate.  It decides by the
-sound alone there: random weights have nothing to say, so no score keeps it listening.
+the same rounds) the audio tower reaches.  Then the events of the demo recording are compared: those of our
+features and tower, and those that the same decisions make of transformers' own.
+
+With ``--day``, the scenes of `benchmarks.scenes`: an hour, nine minutes of room tone, hum or noise to each
+minute of events, through the change gate.  It decides by the sound alone there: random weights have nothing
+to say, so no score keeps it listening.
 """
 
 from __future__ import annotations
@@ -18,27 +21,31 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
 import torch
-from transformers import pipeline
+from numpy.typing import NDArray
+from transformers import ClapFeatureExtractor, ClapModel, pipeline
 
+from benchmarks.full_size import RATE, build_full_size
 from benchmarks.speed import machine
+from monitor import scoring
 from monitor.capture.media import decode
 from monitor.changes import Changes
 from monitor.config import LabelConfig
 from monitor.events import Detector, rule_of
+from monitor.level import reference_gain
 from monitor.model import Clap, towers
 from monitor.model.pace import operations
 from monitor.pipeline import Scorer
 from monitor.scoring import Response
 from monitor.spectra import Spectra
 from monitor.status import SourceStatus
-from monitor.types import Samples, Window
+from monitor.types import Embeddings, Samples, Window
 from monitor.watchlist import watch
-from tests.checkpoints import LARGER_CLAP_GENERAL, build
 
 LABELS = (
     *("a dog barking", "a baby crying", "glass breaking", "a smoke alarm beeping", "a doorbell ringing"),
@@ -55,22 +62,30 @@ AMBIENCE = ("room", "hum", "white")
 class Ours:
     """Everything behind the ring, for one source."""
 
-    def __init__(self, clap: Clap, *, gated: bool = False) -> None:
+    def __init__(
+        self,
+        clap: Clap,
+        *,
+        gated: bool = False,
+        library: Library | None = None,
+        response: Response = Response(scale=10.0, centre=2.0, ambience=-10.0),  # noqa: B008 - it never changes
+    ) -> None:
         self.clap, self.rate = clap, clap.geometry.rate
+        self.events: list[tuple[str, int, int | None]] = []
         self.hop = HOP_SECONDS * self.rate
         labels = [LabelConfig(id=f"label{i}", prompts=(text,)) for i, text in enumerate(LABELS)]
         self.detector = Detector([rule_of(label, rate=self.rate, hop=self.hop) for label in labels])
         self.status = SourceStatus("mic")
         self.scorer = Scorer(
-            clap.embed_log_mel,
+            clap.embed_log_mel if library is None else library.embed,
             watch(labels, (), clap.embed_text),
-            Response(scale=10.0, centre=2.0, ambience=-10.0),
+            response,
             status={"mic": self.status},
             rate=self.rate,
             hop=self.hop,
             silence_dbfs=-70.0,
         )
-        spectra = Spectra(clap.geometry)
+        spectra: Any = Spectra(clap.geometry) if library is None else library
         self.scorer.share(spectra)
         if gated:
             changes = Changes(spectra, clap.geometry, self.hop)
@@ -79,7 +94,29 @@ class Ours:
     def hear(self, window: Window) -> None:
         """One window."""
         for scores in self.scorer.score([window], self.detector.active):
-            self.detector.update(scores)
+            self.events += [(event.label, event.start, event.stop) for event in self.detector.update(scores)]
+
+
+class Library:
+    """Transformers' features and audio tower."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._extractor: Any = ClapFeatureExtractor.from_pretrained(checkpoint)
+        self._model: Any = ClapModel.from_pretrained(checkpoint, dtype=torch.float32).eval()
+
+    def log_mel(self, window: Window) -> NDArray[np.float32]:
+        """Spectrogram of a window brought to the reference level, shape (frames, mel_bins)."""
+        heard = window.samples * np.float32(reference_gain(window.samples))
+        spectrogram = self._extractor(heard, sampling_rate=RATE, return_tensors="np")["input_features"]
+        return np.asarray(spectrogram[0, 0], dtype=np.float32)
+
+    @torch.inference_mode()
+    def embed(self, spectrograms: NDArray[np.float32]) -> Embeddings:
+        """Unit vectors, shape (n, dimension)."""
+        features = torch.from_numpy(spectrograms)[:, None]
+        pooled = self._model.get_audio_features(input_features=features).pooler_output
+        vectors: Embeddings = torch.nn.functional.normalize(pooled, dim=-1).numpy()
+        return vectors
 
 
 def main() -> None:
@@ -96,8 +133,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = arguments.checkpoint or Path(directory) / "larger_clap_general"
         if arguments.checkpoint is None:
-            build(checkpoint, LARGER_CLAP_GENERAL)
+            build_full_size(checkpoint)
         naive = busy(checkpoint, arguments.rounds)
+        for name in (str(checkpoint), "starter"):
+            same_events(name)
         if arguments.day:
             for dtype, seconds in naive.items():
                 day(checkpoint, dtype, seconds, arguments.day)
@@ -144,6 +183,32 @@ def busy(checkpoint: Path, rounds: int) -> dict[str, tuple[float, float]]:
     return found
 
 
+def same_events(checkpoint: str) -> None:
+    """Compare the events that come of transformers' numbers with those of ours, in both number formats."""
+    clap = Clap.load(checkpoint, dtype="float32")
+    library = Library(clap.path)
+    audio = np.tile(decode(Path("recordings/demo.flac"), clap.geometry.rate), 2)
+    seconds = min(SECONDS, clap.geometry.length // clap.geometry.rate)
+    row = list(windows(audio, clap.geometry.rate, seconds))
+    judges = Ours(clap).scorer._watchlist  # noqa: SLF001 - what it listens for
+    rows = np.concatenate([library.embed(library.log_mel(window)[None]) for window in row])
+    margins = np.stack([scoring.margins(each, judges) for each in rows])
+    # So that a few of a hundred windows are above the threshold, whatever the weights make of them.
+    response = Response(scale=1.5 / margins.std(), centre=np.quantile(margins, 0.9), ambience=-10.0)
+    theirs = Ours(clap, library=library, response=response)
+    found = {"transformers": theirs.events}
+    ours = {dtype: Clap.load(checkpoint, dtype=dtype) for dtype in ("float32", "bfloat16")}
+    ears = {dtype: Ours(one, response=response) for dtype, one in ours.items()}
+    for window in row:
+        for one in (theirs, *ears.values()):
+            one.hear(window)
+    found |= {dtype: one.events for dtype, one in ears.items()}
+    print(f"starts and ends of events in {len(row)} windows, {Path(checkpoint).name}:")
+    for name, events in found.items():
+        apart = len(set(events) ^ set(theirs.events))
+        print(f"    {name:<12} {len(events):3}, of these and transformers' {apart} only in one", flush=True)
+
+
 def day(checkpoint: Path, dtype: str, seconds: tuple[float, float], scenes: Path) -> None:
     """An hour through the change gate; the tower's time is counted, not spent."""
     ours = Ours(Clap.load(str(checkpoint), dtype=dtype), gated=True)
@@ -182,9 +247,9 @@ def minutes(path: Path, rate: int, length: float) -> Samples:
     return resampled
 
 
-def windows(audio: Samples, rate: int) -> Iterator[Window]:
+def windows(audio: Samples, rate: int, seconds: int = SECONDS) -> Iterator[Window]:
     """Windows of a recording, one every hop."""
-    length, hop = SECONDS * rate, HOP_SECONDS * rate
+    length, hop = seconds * rate, HOP_SECONDS * rate
     for start in range(0, len(audio) - length + 1, hop):
         yield Window("mic", start, audio[start : start + length], (start + length) / rate)
 
