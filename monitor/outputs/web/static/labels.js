@@ -4,9 +4,8 @@ import * as api from "./api.js";
 import { h, mark, say } from "./dom.js";
 import * as format from "./format.js";
 import { house, nameOf, on } from "./house.js";
-import { change, onSession, session } from "./session.js";
-import { slider } from "./slider.js";
-import { setThreshold, whatIf } from "./thresholds.js";
+import { change, onSession } from "./session.js";
+import { thresholdSlider } from "./thresholds.js";
 import { t } from "./strings.js";
 
 const AGAIN_MS = 2000;
@@ -170,15 +169,7 @@ function makeRow(label, changed) {
   const enabled = h("button", { class: "switch", role: "switch", onclick: toggle });
   const remove = h("button", { class: "plain", onclick: ask }, t.labels.remove);
   const newest = new Map();
-  const control = slider({
-    name: label.name,
-    value: label.threshold,
-    enabled: () => session.write,
-    moving: (to) => whatIf(label.id, to),
-    async chosen(to) {
-      if (!(await setThreshold(label.id, to))) control.reset();
-    },
-  });
+  const control = thresholdSlider(label);
   const element = h("li", { class: "row label", "data-label": label.id },
     h("div", { class: "what" }, name, sentences), control.track, value, h("div", { class: "acts" }, enabled, remove));
 

@@ -4,10 +4,9 @@ import * as api from "./api.js";
 import { h, mark, say, announce } from "./dom.js";
 import * as format from "./format.js";
 import { house, nameOf, on } from "./house.js";
-import { session, onSession } from "./session.js";
-import { slider } from "./slider.js";
+import { onSession } from "./session.js";
 import { Spectrogram, bytesOf } from "./spectrogram.js";
-import { setThreshold, whatIf } from "./thresholds.js";
+import { thresholdSlider } from "./thresholds.js";
 import { t } from "./strings.js";
 
 const PEAK_SECONDS = 10;
@@ -124,15 +123,7 @@ function makeScores() {
   function row(label) {
     const value = h("span", { class: "value" }, "–");
     const why = h("p", { class: "why" });
-    const control = slider({
-      name: label.name,
-      value: label.threshold,
-      enabled: () => session.write,
-      moving: (to) => whatIf(label.id, to),
-      async chosen(to) {
-        if (!(await setThreshold(label.id, to))) control.reset();
-      },
-    });
+    const control = thresholdSlider(label);
     const item = h("li", { class: "score", "data-label": label.id },
       h("span", { class: "name", title: label.name }, label.name), control.track, value, why);
     return { item, value, why, control, history: [], said: -Infinity };
@@ -180,7 +171,7 @@ function makeScores() {
       if (each) words(each, `${format.time(data.at)}  ${reason(data)}`);
     },
     refresh() {
-      say(hint, session.write ? t.now.scoresHint : t.now.scoresHint);
+      say(hint, t.now.scoresHint);
       for (const each of rows.values()) each.control.refresh();
     },
   };
