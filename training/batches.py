@@ -45,6 +45,9 @@ class Batch:
     """Sound that names the window, or -1."""
     features: Tensor
     """The teacher's, (batch, FEATURES)."""
+    middle: Tensor
+    last: Tensor
+    """The teacher's layers, (batch, *MIDDLE) and (batch, *LAST), bytes."""
 
 
 class Batches:
@@ -69,6 +72,8 @@ class Batches:
             torch.from_numpy(truth.weight),
             torch.from_numpy(truth.named),
             torch.from_numpy(part.features[rows].astype(np.float32)),
+            torch.from_numpy(part.middle[rows]),
+            torch.from_numpy(part.last[rows]),
         )
 
     def _rows(self, number: int, size: int) -> npt.NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""What the audio tower is asked for: every sound present, the right name, the teacher's place."""
+"""What the audio tower is asked for: every sound present, the right name, the teacher's place and layers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from training import geometry as g
 from training.batches import Batch
 from training.teacher import BIAS, SCALE, Teacher
 
-NAMING, LIKENESS = 1.0, 12.0
-"""Weights of naming labelled windows and of likeness to the teacher's embedding, beside
+NAMING, LIKENESS, HINTS = 1.0, 12.0, 5.0
+"""Weights of naming labelled windows, of likeness to the teacher's embedding and of each hint, beside
 the presence of every sound (a sum over about 620 of them)."""
 
 
@@ -23,15 +23,20 @@ class Losses:
     presence: Tensor
     naming: Tensor
     likeness: Tensor
+    middle: Tensor
+    last: Tensor
 
     @property
     def total(self) -> Tensor:
         """What is minimised."""
-        return self.presence + NAMING * self.naming + LIKENESS * self.likeness
+        seconds = self.presence + NAMING * self.naming + LIKENESS * self.likeness
+        return seconds + HINTS * (self.middle + self.last)
 
 
-def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Losses:
-    """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound."""
+def compare(
+    sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher, hints: tuple[Tensor, Tensor]
+) -> Losses:
+    """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound, and the hints'."""
     cosines = sounds @ words.T
     logits = SCALE * cosines + BIAS
     presence = binary_cross_entropy_with_logits(logits, batch.present, reduction="none")
@@ -46,4 +51,5 @@ def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Lo
         (batch.weight * presence).sum(1).mean(),
         naming if named.any() else presence.sum() * 0,
         likeness.mean(),
+        *hints,
     )

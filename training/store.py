@@ -54,6 +54,9 @@ class Soundscapes:
     """Shape (rows, FEATURES)."""
     labels: npt.NDArray[np.int16]
     """Label that stands out, as an index into the labels; -1 if none does.  Shape (rows,)."""
+    middle: npt.NDArray[np.uint8]
+    last: npt.NDArray[np.uint8]
+    """The teacher's layers, shapes (rows, *MIDDLE) and (rows, *LAST), 255 being 6."""
 
 
 def load_clips(folder: Path) -> list[Clip]:
@@ -83,7 +86,7 @@ def load_held_back(folder: Path) -> list[HeldBack]:
 
 def load_soundscapes(folder: Path) -> list[Soundscapes]:
     """All mixtures that are finished, part by part; read from disk when touched."""
-    names = ("mel", "starts", "scores", "features", "labels")
+    names = ("mel", "starts", "scores", "features", "labels", "middle", "last")
     parts = sorted(path.stem.removeprefix("labels") for path in folder.glob("labels*.npy"))
     return [
         Soundscapes(*(np.load(folder / f"{name}{part}.npy", mmap_mode="r") for name in names))

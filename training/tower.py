@@ -40,6 +40,7 @@ def student_config(vocabulary: int) -> ClapConfig:
         "num_mel_bins": g.MELS,
         "enable_fusion": False,
         "drop_path_rate": 0.0,
+        "hidden_dropout_prob": 0.0,
         "num_classes": 1,
         "aff_block_r": 4,
     }

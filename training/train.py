@@ -25,6 +25,7 @@ from training import runlog
 from training.bank import load_bank
 from training.batches import Batches
 from training.clips import test_tower
+from training.hints import Hints
 from training.judge import Judge
 from training.losses import Losses, compare
 from training.places import Places
@@ -49,6 +50,9 @@ AVERAGE = 0.999
 """Decay of the averaged weights, which are what is tested and exported."""
 
 SAVE_S, TEST_S, SAY_S = 240, 300, 30
+SAID = ("presence", "naming", "likeness", "middle", "last")
+"""Losses in the log."""
+
 STOPPED = 9.0
 """Part of a run that is over because somebody wished so."""
 
@@ -94,12 +98,20 @@ class Run:
         frames = torch.cat([self._batches.draw(BATCH).mel.flatten(0, 2) for _ in range(20)])
         self._tower.fix_normalisation(frames[frames.mean(1) > g.FLOOR_DB + 15])
         self._average = copy.deepcopy(self._tower).eval().requires_grad_(False)
+        self._hints = Hints(self._tower)
+        some = [self._batches.draw(BATCH) for _ in range(40)]
+        self._hints.fix_scales(torch.cat([b.middle for b in some]), torch.cat([b.last for b in some]))
         weights = [p for p in self._tower.parameters() if p.dim() > 1]
         others = [p for p in self._tower.parameters() if p.dim() <= 1]
         self._optimiser = torch.optim.AdamW(
-            [{"params": weights, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
+            [
+                {"params": weights, "weight_decay": 0.05},
+                {"params": others, "weight_decay": 0.0},
+                {"params": list(self._hints.parameters()), "weight_decay": 0.01},
+            ],
             lr=TOP_RATE,
             betas=(0.9, 0.98),
+            fused=True,
         )
         self._top_rate = TOP_RATE
         self._step = self._passes = 0
@@ -111,6 +123,7 @@ class Run:
             state = torch.load(path, weights_only=True)
             self._tower.load_state_dict(state["tower"])
             self._average.load_state_dict(state["average"])
+            self._hints.load_state_dict(state["hints"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._step, self._passes = state["step"], state["passes"]
             self._top_rate = state["top_rate"]
@@ -126,20 +139,20 @@ class Run:
         """Train for ``minutes``; save and test now and then."""
         begun = said = saved = tested = time.monotonic()
         seconds, since, first = 60 * minutes, 0, self._passes
-        sums = np.zeros(3)
+        sums = np.zeros(len(SAID))
         self._tower.train()
         while (part := self._agree(self._part(begun, seconds))) < 1:
             losses = self._learn(self._top_rate * rate_at(part, self._step, fall))
-            sums += [float(v.detach()) for v in (losses.presence, losses.naming, losses.likeness)]
+            sums += [float(getattr(losses, name).detach()) for name in SAID]
             since += 1
             now = time.monotonic()
             if self._rank:
                 continue
             if now - said > SAY_S:
-                means = dict(zip(("presence", "naming", "likeness"), sums / since, strict=True))
+                means = dict(zip(SAID, sums / since, strict=True))
                 speed = (self._passes - first) / (now - begun)
                 self._say(part, speed, means)
-                said, since, sums = now, 0, np.zeros(3)
+                said, since, sums = now, 0, np.zeros(len(SAID))
             if part < 1 - fall and now - saved > SAVE_S:
                 self._save("audio.pt")
                 saved = now
@@ -162,11 +175,13 @@ class Run:
         batch = self._batches.draw(BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             sounds = self._tower(batch.mel)
+            hints = self._hints(batch.middle, batch.last)
         words = self._sentences[torch.from_numpy(self._bank.draw(self._rng))]
-        losses = compare(sounds, words, batch, self._teacher)
+        losses = compare(sounds, words, batch, self._teacher, hints)
         self._optimiser.zero_grad()
         losses.total.backward()
-        parameters = [p for p in self._tower.parameters() if p.grad is not None]
+        everything = (*self._tower.parameters(), *self._hints.parameters())
+        parameters = [p for p in everything if p.grad is not None]
         if self._processes > 1:
             average_gradients(parameters, self._processes)
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
@@ -209,6 +224,7 @@ class Run:
         state = {
             "tower": self._tower.state_dict(),
             "average": self._average.state_dict(),
+            "hints": self._hints.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "step": self._step,
             "passes": self._passes,

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,10 @@ class Heard:
     """Probability of each class, shape (rows, CLASSES)."""
     features: npt.NDArray[np.float16]
     """The layer before the classes, shape (rows, FEATURES), never negative."""
+    middle: npt.NDArray[np.uint8]
+    """What it makes of the parts of a window half way, shape (rows, *MIDDLE), 255 being 6."""
+    last: npt.NDArray[np.uint8]
+    """The features before they are averaged, shape (rows, *LAST), 255 being 6."""
 
 
 class Yamnet:
@@ -38,6 +43,8 @@ class Yamnet:
         self._input = self._model.get_input_details()[0]["index"]
         self._output = self._model.get_output_details()[0]["index"]
         self._layer, self._scale, self._zero = self._find_layer()
+        self._middle = self._tensor("/layer17/conv/Conv2D")["index"]
+        self._last = self._tensor("/layer27/conv/Conv2D")["index"]
 
     def __call__(self, sound: Samples, *, leveled: bool = False) -> Heard:
         """Listen to ``sound``, shape (samples,), 16 kHz; each window at one level if wished.
@@ -47,23 +54,30 @@ class Yamnet:
         """
         frames = (to_one_level(frame) for frame in _frames(sound)) if leveled else _frames(sound)
         heard = [self._listen(frame) for frame in frames]
-        scores, features = zip(*heard, strict=True)
-        return Heard(np.stack(scores), np.stack(features))
+        return Heard(*(np.stack(each) for each in zip(*heard, strict=True)))
 
-    def _listen(self, frame: Samples) -> tuple[npt.NDArray[np.float16], ...]:
+    def _listen(
+        self, frame: Samples
+    ) -> tuple[
+        npt.NDArray[np.float16], npt.NDArray[np.float16], npt.NDArray[np.uint8], npt.NDArray[np.uint8]
+    ]:
         self._model.set_tensor(self._input, frame)
         self._model.invoke()
         layer = self._model.get_tensor(self._layer).reshape(-1).astype(np.float32)
         features = (layer - self._zero) * self._scale
         scores = self._model.get_tensor(self._output)[0]
-        return scores.astype(np.float16), features.astype(np.float16)
+        middle, last = (self._model.get_tensor(i)[0].view(np.uint8) ^ 128 for i in (self._middle, self._last))
+        return scores.astype(np.float16), features.astype(np.float16), middle, last
 
     def _find_layer(self) -> tuple[int, float, int]:
         """Index, scale and zero point of the 1024 averaged features."""
-        details = self._model.get_tensor_details()
-        layer = next(d for d in details if d["name"].endswith("reduce_mean"))
+        layer = self._tensor("reduce_mean")
         scale, zero = layer["quantization"]
         return layer["index"], scale, zero
+
+    def _tensor(self, ending: str) -> dict[str, Any]:
+        """The last tensor whose name ends so and that is no constant."""
+        return [d for d in self._model.get_tensor_details() if d["name"].endswith(ending)][-1]
 
 
 def to_one_level(frame: Samples) -> Samples:

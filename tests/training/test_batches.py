@@ -109,7 +109,12 @@ def soundscapes(labels):
         (frame[:, None] + grain).astype(np.uint8), starts,
         np.tile((table / 100)[:, None], (1, g.CLASSES)), np.tile(table[:, None], (1, g.FEATURES)),
         labels,
+        layer(rows, g.MIDDLE), layer(rows, g.LAST),
     )  # fmt: skip
+
+
+def layer(rows, shape):
+    return np.repeat(np.arange(rows, dtype=np.uint8), np.prod(shape)).reshape(rows, *shape)
 
 
 def test_a_batch_holds_what_was_heard_at_that_place():
@@ -118,6 +123,13 @@ def test_a_batch_holds_what_was_heard_at_that_place():
     assert batch.mel.shape == (16, 1, g.FRAMES, g.MELS)
     assert batch.present.shape == batch.weight.shape == (16, g.CLASSES + len(LABELS))
     np.testing.assert_allclose(batch.present[:, 0], batch.features[:, 0] / 100, atol=1e-3)
+    assert batch.middle.shape == (16, *g.MIDDLE)
+    assert batch.last.shape == (16, *g.LAST)
+    assert (
+        batch.middle[:, 5, 3, 511].tolist()
+        == batch.last[:, 0, 0, 0].tolist()
+        == batch.features[:, 0].tolist()
+    )
 
 
 def test_named_windows_are_drawn_more_often_and_rare_labels_more_evenly():
@@ -159,7 +171,7 @@ def test_clips_come_back_as_they_were_prepared(tmp_path):
 
 def test_parts_of_soundscapes_are_found(tmp_path):
     for part in (0, 1, 3):
-        for name in ("mel", "starts", "scores", "features", "labels"):
+        for name in ("mel", "starts", "scores", "features", "labels", "middle", "last"):
             np.save(tmp_path / f"{name}{part}.npy", np.full(3, part))
     np.save(tmp_path / "mel2.npy", np.zeros(3))  # not finished: its labels are written last
     assert [part.labels[0] for part in load_soundscapes(tmp_path)] == [0, 1, 3]
