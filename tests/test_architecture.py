@@ -95,7 +95,7 @@ ONLY_IN = {
     "sed_scores_eval": "evaluation.standard",
     "sounddevice": "capture.portaudio",
     "soundfile": "outputs.clips",
-    "soxr": "capture.resample",
+    "soxr": ("capture.resample", "outputs.clips.encoding"),
     "sqlite3": ("outputs.database", "outputs.journal", "outputs.store"),
     "starlette": "outputs.web",
     "torch": "model",

@@ -34,6 +34,9 @@ PATIENCE = 10
 """Lowered priority of the child: sentences can wait, windows cannot."""
 
 
+_CHILD = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
+
+
 class Reader(Protocol):
     """What turns sentences into vectors."""
 
@@ -157,7 +160,7 @@ class FarReader:
 
     def _start(self) -> subprocess.Popen[bytes]:
         refuse_changed(self._files)
-        command = [sys.executable, "-m", __name__, *self._setting]
+        command = [sys.executable, "-c", _CHILD, *self._setting]
         try:
             return subprocess.Popen(  # noqa: S603 - our own words
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -243,7 +246,3 @@ def main(path: str, device: str, dtype: str, name: str) -> None:
     torch.set_num_threads(1)
     place = towers.Place(torch.device(device), towers.dtype_of(dtype))
     serve(NearReader(read(Path(path)), place, name).embed, sys.stdin.buffer, answers)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

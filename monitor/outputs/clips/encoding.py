@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-from math import gcd
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
+import soxr
 
 from monitor.types import Samples
 
@@ -35,5 +34,5 @@ def _for_opus(samples: Samples, rate: int) -> tuple[Samples, int]:
     wished = next((known for known in _OPUS_RATES if known >= rate), _OPUS_RATES[-1])
     if wished == rate or not len(samples):
         return samples, wished
-    step = gcd(wished, rate)
-    return resample_poly(samples, wished // step, rate // step).astype(np.float32), wished
+    resampled: Samples = soxr.resample(samples, rate, wished, quality="HQ").astype(np.float32)
+    return resampled, wished
