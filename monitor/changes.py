@@ -22,13 +22,15 @@ Levels = NDArray[np.float32]
 """Level of each part of a hop in each band in dB, shape (parts, bands)."""
 
 _PART_SECONDS = 0.1
+"""Short sounds stand out of a part; long ones, which may be fainter, of the whole hop."""
 _BANDS = 16
 _MEMORY_SECONDS = 30.0
 _KNOWN_SECONDS = 10.0
 """Audio that must have been heard before anything counts as usual."""
 _DEVIATIONS = 4.0
-"""A part stands out if it is so many deviations above the median of its band."""
+"""A part, or a hop, stands out if it is so many deviations above the median of its band."""
 _SMALLEST_DEVIATION = 0.75
+_SMALLEST_DEVIATION_OF_HOPS = 0.25
 """In dB: less is no difference to the model either."""
 _FLOOR = 1e-12
 
@@ -37,7 +39,9 @@ _FLOOR = 1e-12
 class _Heard:
     """What one source sounded like."""
 
-    levels: deque[Levels]
+    parts: deque[Levels]
+    hops: deque[Levels]
+    """Of shape (1, bands)."""
     stop: int = -1
     """Sample index up to which it was looked at."""
     stood_out: int = -1
@@ -66,32 +70,42 @@ class Changes:
         """Take a window's newest hop; tell whether nothing in the window stands out."""
         hop = self.hop if isinstance(self.hop, int) else self.hop[window.source]
         hops = max(1, round(_MEMORY_SECONDS * self.geometry.rate / hop))
-        heard = self._heard.setdefault(window.source, _Heard(deque(maxlen=hops)))
-        newest = self._levels(window, hop)
-        usual = self._usual(heard.levels, hop)
-        if window.start > heard.stop - hop or usual is None or (newest > usual).any():
+        heard = self._heard.setdefault(window.source, _Heard(deque(maxlen=hops), deque(maxlen=hops)))
+        parts, whole = self._levels(window, hop)
+        known = len(heard.parts) * hop >= _KNOWN_SECONDS * self.geometry.rate
+        if (
+            window.start > heard.stop - hop
+            or not known
+            or (parts > _usual(heard.parts, _SMALLEST_DEVIATION)).any()
+            or (whole > _usual(heard.hops, _SMALLEST_DEVIATION_OF_HOPS)).any()
+        ):
             heard.stood_out = window.stop
-        heard.levels.append(newest)
+        heard.parts.append(parts)
+        heard.hops.append(whole)
         heard.stop = window.stop
         return heard.stood_out <= window.start
 
-    def _levels(self, window: Window, hop: int) -> Levels:
-        """Of the frames that came with the newest hop."""
+    def _levels(self, window: Window, hop: int) -> tuple[Levels, Levels]:
+        """Of the parts of the newest hop, and of all its frames together."""
         power = self.spectra.inner(window)
         fresh = power[-max(1, hop // self.geometry.hop) :]
         part = max(1, round(_PART_SECONDS * self.geometry.rate / self.geometry.hop))
         parts = np.add.reduceat(fresh, np.arange(0, len(fresh), part), axis=0)
         counts = np.diff([*range(0, len(fresh), part), len(fresh)])[:, None]
         edges = np.linspace(0, power.shape[1], min(_BANDS, power.shape[1]) + 1).astype(int)[:-1]
-        bands = np.add.reduceat(parts / counts, edges, axis=1)
-        return (10.0 * np.log10(bands + _FLOOR)).astype(np.float32)
+        bands = np.add.reduceat(parts, edges, axis=1)
+        return _decibels(bands / counts), _decibels(bands.sum(axis=0, keepdims=True) / len(fresh))
 
-    def _usual(self, heard: deque[Levels], hop: int) -> Levels | None:
-        """Level that nothing usual exceeds, in each band; None as long as too little was heard."""
-        if len(heard) * hop < _KNOWN_SECONDS * self.geometry.rate:
-            return None
-        levels = np.concatenate(heard)
-        middle = np.median(levels, axis=0)
-        deviation = 1.4826 * np.median(np.abs(levels - middle), axis=0)
-        usual: Levels = middle + _DEVIATIONS * np.maximum(deviation, _SMALLEST_DEVIATION)
-        return usual
+
+def _decibels(power: NDArray[np.floating]) -> Levels:
+    levels: Levels = (10.0 * np.log10(power + _FLOOR)).astype(np.float32)
+    return levels
+
+
+def _usual(heard: deque[Levels], smallest_deviation: float) -> Levels:
+    """Level that nothing usual exceeds, in each band."""
+    levels = np.concatenate(heard)
+    middle = np.median(levels, axis=0)
+    deviation = 1.4826 * np.median(np.abs(levels - middle), axis=0)
+    usual: Levels = middle + _DEVIATIONS * np.maximum(deviation, smallest_deviation)
+    return usual

@@ -64,6 +64,13 @@ def test_a_room_is_settled_once_it_is_known_and_a_soft_beep_is_news_for_as_long_
     assert sorted(set(quiet) - set(heard)) == [21, 22]
 
 
+def test_what_stands_out_of_no_tenth_of_a_second_may_stand_out_of_a_whole_one():
+    quiet = settled(room(30))
+    audio = room(30)
+    audio[20 * RATE : 21 * RATE] *= 1.15  # 1.2 dB
+    assert sorted(set(quiet) - set(settled(audio))) == [21, 22]
+
+
 def test_a_louder_room_is_news_until_it_is_usual():
     audio = room(60)
     audio[30 * RATE :] *= 4
