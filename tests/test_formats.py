@@ -19,5 +19,5 @@ def heard(dtype, state):
 
 def test_the_demo_has_the_same_events_in_bfloat16(tmp_path):
     exact, coarse = heard("float32", tmp_path), heard("bfloat16", tmp_path)
-    assert len(exact) == 5
+    assert len(exact) == 6
     assert coarse == exact
