@@ -66,7 +66,7 @@ def main() -> int:
             radio(arguments) as address,
         ):
             if arguments.model == FULL_SIZE:
-                in_another_process(_build, place / FULL_SIZE)
+                in_another_process(build_apart, place / FULL_SIZE)
             command = [sys.executable, "-m", "benchmarks.many_sources", *sys.argv[1:], *address]
             subprocess.run([*command, "--listen", str(broker.port), directory], check=True)
             found = json.loads((place / "found.json").read_text())
@@ -185,8 +185,8 @@ def listen(arguments: argparse.Namespace) -> int:
             tower=tower_seconds - tower,
             skipped=_skipped(daemon) - skipped,
             lost=sum(status.lost for status in daemon.status.values()),
-            memory=_memory_mb("VmRSS"),
-            peak=_memory_mb("VmHWM"),
+            memory=memory_mb("VmRSS"),
+            peak=memory_mb("VmHWM"),
         )
         if watcher is not None:
             watcher.kill()
@@ -216,8 +216,9 @@ def _processor_seconds() -> dict[str, float]:
     return dict(used)
 
 
-def _memory_mb(what: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
+def memory_mb(what: str, process: int | str = "self") -> float:
+    """What Linux says of a process: ``VmRSS``, resident now, or ``VmHWM``, the most that ever was."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) * 1024 / 1e6
 
 
@@ -230,7 +231,8 @@ def in_another_process(build: Callable[[Path], object], directory: Path) -> None
         raise RuntimeError(f"{directory}: not built, exit code {child.exitcode}")
 
 
-def _build(directory: Path) -> None:
+def build_apart(directory: Path) -> None:
+    """Write the checkpoint of full size; what that takes to import is imported only here."""
     from benchmarks.full_size import build_full_size
 
     build_full_size(directory)

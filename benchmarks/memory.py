@@ -25,10 +25,9 @@ import psutil
 import soundfile
 import yaml
 
-from benchmarks.many_sources import _build, in_another_process, watch_page
+from benchmarks.many_sources import DEMO, build_apart, in_another_process, memory_mb, watch_page
 from tests.broker import Broker, eventually, free_port
 
-DEMO = Path("recordings/demo.flac")
 RATE = 32_000
 """Of the demo recording."""
 
@@ -45,7 +44,7 @@ def main() -> None:
     print("model            on           sentences   MB   most   child")
     with tempfile.TemporaryDirectory() as directory, Broker(Path(directory)) as broker:
         place = Path(directory)
-        in_another_process(_build, place / "full-size")
+        in_another_process(build_apart, place / "full-size")
         for model, dtype in (("starter", "float32"), ("full-size", "float32"), ("full-size", "bfloat16")):
             checkpoint = model if model == "starter" else str(place / model)
             settings = {"checkpoint": checkpoint, "dtype": dtype}
@@ -86,11 +85,7 @@ def measure(
         if watcher is None and "web" in on and time.monotonic() - began > seconds / 2:
             watcher = watch_page(page)
         time.sleep(0.1)
-    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    resident, most = (
-        next(int(line.split()[1]) for line in status if line.startswith(key)) * 1024 / 1e6
-        for key in ("VmRSS", "VmHWM")
-    )
+    resident, most = (memory_mb(what, process.pid) for what in ("VmRSS", "VmHWM"))
     process.terminate()
     process.wait(30)
     if watcher is not None:

@@ -29,8 +29,8 @@ class Losses:
     @property
     def total(self) -> Tensor:
         """What is minimised."""
-        seconds = self.presence + NAMING * self.naming + LIKENESS * self.likeness
-        return seconds + HINTS * (self.middle + self.last)
+        whole = self.presence + NAMING * self.naming + LIKENESS * self.likeness
+        return whole + HINTS * (self.middle + self.last)
 
 
 def compare(

@@ -76,7 +76,7 @@ class Yamnet:
         return layer["index"], scale, zero
 
     def _tensor(self, ending: str) -> dict[str, Any]:
-        """The last tensor whose name ends so and that is no constant."""
+        """The last tensor whose name ends so: what the layer gives."""
         return [d for d in self._model.get_tensor_details() if d["name"].endswith(ending)][-1]
 
 
