@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
 from monitor.types import ModelError
 from monitor.watchlist import Watchlist
@@ -84,7 +83,8 @@ def margins(embedding: NDArray[np.float32], watchlist: Watchlist) -> Values:
     cosines = watchlist.rival_vectors @ embedding
     has_rival = np.any(watchlist.rivals, axis=1, keepdims=True)
     logits = np.where(watchlist.rivals | ~has_rival, cosines / RIVAL_TEMPERATURE, -np.inf)
-    far = softmax(logits, axis=1) @ cosines
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    far = (weights / weights.sum(axis=1, keepdims=True)) @ cosines
     taken = RIVAL_SHARE * np.where(has_rival[:, 0], far, 0.0).astype(np.float32)
     margin: Values = near - taken / watchlist.spread
     return margin
@@ -127,7 +127,8 @@ def logits(margin: Values, response: Response) -> Values:
 
 def scores(logit: Values, ambience: Values) -> Values:
     """Probability-like scores in [0, 1], shape (labels,), given what the ambience gives each label."""
-    score: Values = expit(logit - SHARE * ambience).astype(np.float32)
+    # The logistic function; this form overflows nowhere, and keeps what is next to nothing apart.
+    score: Values = np.exp(-np.logaddexp(0.0, SHARE * ambience - logit)).astype(np.float32)
     return score
 
 
