@@ -24,6 +24,7 @@ from monitor.config import Config, LabelConfig, SourceConfig, read_password
 from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
 from monitor.events import Detector, Rule, rule_of
+from monitor.heap import Tidy
 from monitor.hearing import hops_of, prepare
 from monitor.hours import parse_hours
 from monitor.keeping import Keeping
@@ -386,10 +387,12 @@ class Daemon:
         tick = min(TICK_SECONDS, (systemd.watchdog_seconds() or 2 * TICK_SECONDS) / 2)
         clock = AwakeClock(most_seconds=5 * tick)
         liveness = Liveness(self.status, patience, clock.now(), length=self.hearing.length)
+        tidy = Tidy(clock.now())
         hung = None
         while hung is None and not self._stop.wait(tick):
             dead_man.is_well()
             now = clock.now()
+            tidy(now)
             if self._reload_wanted:
                 self._reload_wanted = False
                 if _terminal_is_gone():

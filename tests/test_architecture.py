@@ -17,6 +17,7 @@ LAYERS = [
         "cores",
         "status",
         "systemd",
+        "heap",
         "level",
         "memory",
         "repertoire",

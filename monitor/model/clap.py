@@ -6,7 +6,6 @@ Its two towers are loaded one by one: the audio tower at once, the text tower - 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import threading
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from monitor import heap
 from monitor.checkpoint import Checkpoint, read
 from monitor.config import ModelConfig
 from monitor.features import log_mel
@@ -199,10 +199,7 @@ class Clap:
             self._reader.close()
             self._cache.trim()
         gc.collect()
-        # What is freed stays in glibc's heap otherwise.
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+        heap.give_back()
 
     def use_threads(self, threads: int) -> None:
         """Let torch use so many threads: with more than there are free cores it is 5 to 20 times slower."""

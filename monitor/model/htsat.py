@@ -22,7 +22,7 @@ from monitor.model.linear import Linear
 from monitor.model.shape import AUDIO, PROJECTION, Shape
 from monitor.model.weights import Weights
 
-_ROWS_AT_ONCE = 8192
+_ROWS_AT_ONCE = 4096
 """Tokens that go through the tower together: more need memory and are no faster [measured]."""
 
 

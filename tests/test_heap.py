@@ -1,0 +1,56 @@
+"""What is freed goes back to the system."""
+
+import subprocess
+import sys
+
+import pytest
+
+from monitor import heap
+from monitor.config import Config, LabelConfig, SourceConfig
+from monitor.daemon import Daemon
+from tests.commands import ROOT, windows_in
+
+DEMO_SECONDS = 68
+HOLES = """
+import numpy as np
+import psutil
+from monitor.heap import give_back
+
+resident = psutil.Process().memory_info
+blocks = [np.ones(10_000) for _ in range(2_000)]  # 160 MB, each too small for a mapping of its own
+kept = blocks[::100]
+full = resident().rss
+del blocks
+give_back()
+print(full - resident().rss, sum(block[0] for block in kept))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap")
+def test_what_is_freed_between_what_is_kept_goes_back():
+    out = subprocess.run([sys.executable, "-c", HOLES], check=True, capture_output=True, text=True).stdout
+    freed, kept = out.split()
+    assert int(freed) > 120e6
+    assert float(kept) == 20
+
+
+def test_the_monitor_gives_back_what_its_start_took_and_again_now_and_then(tmp_path, monkeypatch):
+    config = Config(
+        sources=(SourceConfig(name="demo", kind="file", path=ROOT / "recordings/demo.flac"),),
+        labels=(LabelConfig(id="dog", prompts=("a dog barking",)),),
+        state=tmp_path / "state",
+        recordings=tmp_path / "recordings",
+    )
+    daemon = Daemon(config)  # which itself has something to give back
+    scored, given = [], []
+
+    def note():
+        given.append(len(scored))
+        if len(given) == 2:
+            daemon.stop()
+
+    monkeypatch.setattr(heap, "give_back", note)
+    monkeypatch.setattr(heap, "SETTLED_SECONDS", 1.0)
+    monkeypatch.setattr(heap, "EVERY_SECONDS", 2.0)
+    daemon.run(on_scores=scored.append)
+    assert given[0] < given[1] < windows_in(DEMO_SECONDS)
