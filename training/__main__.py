@@ -42,7 +42,6 @@ def main() -> None:
         if name == "train":
             step.add_argument("--processes", type=int, default=2, help="one thread each")
             step.add_argument("--fall", type=float, default=0.4, help="share in which the rate falls")
-            step.add_argument("--no-hints", dest="hinted", action="store_false", help="once they are learnt")
     arguments = vars(parser.parse_args())
     name = arguments.pop("step")
     places = Places(arguments.pop("data").resolve(), arguments.pop("work").expanduser().resolve())

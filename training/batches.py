@@ -15,7 +15,7 @@ from training.augment import harden, leveled
 from training.judge import Judge
 from training.store import Soundscapes, to_decibels
 
-NAMED = 0.35
+NAMED = 0.45
 """Share of the windows in which a label stands out; of all there are it is about 0.2."""
 
 LIKENED = 0.3

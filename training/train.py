@@ -11,9 +11,8 @@ import copy
 import logging
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -54,42 +53,28 @@ SAVE_S, TEST_S, SAY_S = 240, 300, 30
 SAID = ("presence", "naming", "likeness", "middle", "last")
 """Losses in the log."""
 
-NO_HINTS = (torch.tensor(0.0), torch.tensor(0.0))
-
 STOPPED = 9.0
 """Part of a run that is over because somebody wished so."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run is told."""
-
-    minutes: float
-    start: Path | None = None
-    """The checkpoint to begin with, if there is no saved state."""
-    fall: float = FALL
-    hinted: bool = True
-
-
-def train(places: Places, processes: int, **told: Any) -> None:
-    """Train from the last saved state, else from a checkpoint, else from nothing; ``told`` as in `Plan`."""
-    plan = Plan(**told)
+def train(places: Places, minutes: float, processes: int, start: Path | None, fall: float = FALL) -> None:
+    """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing."""
     if processes == 1:
-        _work(0, 1, places, plan)
+        _work(0, 1, places, minutes, start, fall)
     else:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29411"}
-        spawn(_work, (processes, places, plan), nprocs=processes)
+        spawn(_work, (processes, places, minutes, start, fall), nprocs=processes)
 
 
-def _work(rank: int, processes: int, places: Places, plan: Plan) -> None:
+def _work(rank: int, processes: int, places: Places, minutes: float, start: Path | None, fall: float) -> None:
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if processes > 1:
         os.setsid()  # Linux shares the cores out by session: two of them, two shares
         dist.init_process_group("gloo", rank=rank, world_size=processes)
-    run = Run(places, rank, processes, hinted=plan.hinted)
-    run.resume(plan.start)
-    run.go(plan.minutes, plan.fall)
+    run = Run(places, rank, processes)
+    run.resume(start)
+    run.go(minutes, fall)
     if processes > 1:
         dist.destroy_process_group()
 
@@ -97,8 +82,8 @@ def _work(rank: int, processes: int, places: Places, plan: Plan) -> None:
 class Run:
     """The state of one process: weights, optimiser, counters."""
 
-    def __init__(self, places: Places, rank: int, processes: int, *, hinted: bool) -> None:
-        self._folder, self._hinted = places.runs, hinted
+    def __init__(self, places: Places, rank: int, processes: int) -> None:
+        self._folder = places.runs
         self._rank, self._processes = rank, processes
         self._bank = load_bank(places.phrases)
         _, self._labels = find_sounds(places.class_map)
@@ -190,7 +175,7 @@ class Run:
         batch = self._batches.draw(BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             sounds = self._tower(batch.mel)
-            hints = self._hints(batch.middle, batch.last) if self._hinted else NO_HINTS
+            hints = self._hints(batch.middle, batch.last)
         words = self._sentences[torch.from_numpy(self._bank.draw(self._rng))]
         losses = compare(sounds, words, batch, self._teacher, hints)
         self._optimiser.zero_grad()
