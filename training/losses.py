@@ -46,10 +46,14 @@ def compare(
         batch.named[named] - g.CLASSES,
         label_smoothing=0.05,
     )
-    likeness = 1 - (sounds * teacher.sound(batch.features)).sum(1)
     return Losses(
         (batch.weight * presence).sum(1).mean(),
         naming if named.any() else presence.sum() * 0,
-        likeness.mean(),
+        unlikeness(sounds, teacher.sound(batch.features)),
         *hints,
     )
+
+
+def unlikeness(sounds: Tensor, taught: Tensor) -> Tensor:
+    """One minus the mean cosine between embeddings and the teacher's, both (batch, DIM), of unit length."""
+    return 1 - (sounds * taught).sum(1).mean()

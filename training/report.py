@@ -198,7 +198,8 @@ def _eval_dev(places: Places) -> tuple[Clips, dict[str, str]]:
 def _curves(places: Places) -> None:
     folder = places.work / "report"
     audio: dict[str, tuple[str, ...]] = {
-        "losses": ("presence", "naming", "likeness"),
+        "losses": ("presence", "naming"),
+        "one minus the cosine to the teacher": ("likeness", "unheard"),
         "held-back clips": ("plain", "paraphrased", "ranking", "precision"),
     }
     words: dict[str, tuple[str, ...]] = {"cosine to the teacher": ("trained", "new", "questions")}

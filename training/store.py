@@ -85,9 +85,9 @@ def load_held_back(folder: Path) -> list[HeldBack]:
 
 
 def load_soundscapes(folder: Path) -> list[Soundscapes]:
-    """All mixtures that are finished, part by part; read from disk when touched."""
+    """All mixtures that are finished, part by part, in order; read from disk when touched."""
     names = ("mel", "starts", "scores", "features", "labels", "middle", "last")
-    parts = sorted(path.stem.removeprefix("labels") for path in folder.glob("labels*.npy"))
+    parts = sorted((path.stem.removeprefix("labels") for path in folder.glob("labels*.npy")), key=int)
     return [
         Soundscapes(*(np.load(folder / f"{name}{part}.npy", mmap_mode="r") for name in names))
         for part in parts

@@ -27,7 +27,7 @@ from training.batches import Batches
 from training.clips import test_tower
 from training.hints import Hints
 from training.judge import Judge
-from training.losses import Losses, compare
+from training.losses import Losses, compare, unlikeness
 from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
@@ -48,6 +48,9 @@ FALL = 0.4
 
 AVERAGE = 0.999
 """Decay of the averaged weights, which are what is tested and exported."""
+
+UNHEARD = 512
+"""Windows of the part that is kept back, the last one."""
 
 SAVE_S, TEST_S, SAY_S = 240, 300, 30
 SAID = ("presence", "naming", "likeness", "middle", "last")
@@ -91,7 +94,12 @@ class Run:
         vectors = torch.from_numpy(self._bank.vectors.astype(np.float32))
         self._sentences = self._teacher.text(vectors)
         self._tune = load_held_back(places.audio)
-        self._soundscapes = load_soundscapes(places.soundscapes)
+        parts = load_soundscapes(places.soundscapes)
+        if len(parts) < 2:  # noqa: PLR2004 - one is kept back
+            raise ValueError(f"{places.soundscapes}: {len(parts)} parts: mix 2 hours or more")
+        *self._soundscapes, unheard = parts
+        kept_back = Batches([unheard], Judge(self._labels), np.random.default_rng(0))
+        self._unheard = kept_back.draw(UNHEARD, hardened=False)
         torch.manual_seed(0)
         self._tower = AudioTower()
         self._seed(0)
@@ -217,8 +225,15 @@ class Run:
 
     def _test(self) -> None:
         light = test_tower(self._average, self._tune, self._sentences.numpy(), self._bank, self._labels)
-        LOG.info("after %d windows: %s", self._passes, light)
-        runlog.append(self._folder / "audio.jsonl", passes=self._passes, **asdict(light))
+        unheard = self._unlikeness()
+        LOG.info("after %d windows: %s, likeness in mixtures kept back %.3f", self._passes, light, unheard)
+        runlog.append(self._folder / "audio.jsonl", passes=self._passes, unheard=unheard, **asdict(light))
+
+    @torch.inference_mode()
+    def _unlikeness(self) -> float:
+        """The loss `likeness` in the soundscapes that are kept back: mixtures are learnt by heart, too."""
+        sounds = torch.cat([self._average(mel) for mel in self._unheard.mel.split(BATCH)])
+        return float(unlikeness(sounds, self._teacher.sound(self._unheard.features)))
 
     def _save(self, name: str) -> None:
         state = {
