@@ -79,6 +79,7 @@ class Clap:
         self._place = place
         text_place = text_place or place
         self._audio, shape, self.logit_scale = towers.audio_tower(files, place)
+        heap.give_back()  # the copies of weights before they were packed
         self.dimension = shape.dimension
         self._reader: Reader = (FarReader if apart else NearReader)(files, text_place, name)
         self._reading = threading.Lock()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -129,7 +130,8 @@ class AudioTower:
         self._patch = [self._exact(AUDIO + "patch_embed.proj." + part) for part in ("weight", "bias")]
         self._patch_norm = self._norm(AUDIO + "patch_embed.norm", 1e-5, torch.float32)
         self._order = swin.order(*shape.grid, shape.windows[0], 0).to(device)
-        self._steps = list(self._stages())
+        # The widest weights come last, and are copied to be packed: best while there is nothing else yet.
+        self._steps = [make() for make in reversed(self._plan())][::-1]
         self._last_norm = self._norm(AUDIO + "norm", 1e-5, dtype)
         self._projections = [self._linear(f"{PROJECTION}linear{i}", 1, torch.float32) for i in (1, 2)]
         del self._from
@@ -158,23 +160,23 @@ class AudioTower:
         patches = functional.conv2d(image, weight, bias, stride=shape.stride, padding=shape.padding)
         return self._patch_norm(patches.flatten(2).transpose(1, 2)).index_select(1, self._order)
 
-    def _stages(self) -> list[Callable[[Tensor], Tensor]]:
-        """Every layer, and the merging between two stages, each with the gather that leads to it."""
+    def _plan(self) -> list[Callable[[], _Layer | _Merging]]:
+        """How to make every layer, and the merging between two stages, with the gather that leads to it."""
         shape = self._shape
-        steps: list[Callable[[Tensor], Tensor]] = []
+        plan: list[Callable[[], _Layer | _Merging]] = []
         here = self._order.cpu()
         for stage, depth in enumerate(shape.depths):
             height, width, window = *shape.grid_of(stage), shape.windows[stage]
             if stage:
                 there = swin.order(height, width, window, 0)
-                steps.append(self._merging(stage - 1, swin.merged(here, there, width)))
+                plan.append(partial(self._merging, stage - 1, swin.merged(here, there, width)))
                 here = there
             for number in range(depth):
                 shift = shape.shift(stage, number)
                 there = swin.order(height, width, window, shift)
-                steps.append(self._layer(stage, number, swin.move(here, there), shift))
+                plan.append(partial(self._layer, stage, number, swin.move(here, there), shift))
                 here = there
-        return steps
+        return plan
 
     def _layer(self, stage: int, number: int, move: Tensor | None, shift: int) -> _Layer:
         shape, name = self._shape, f"{AUDIO}layers.{stage}.blocks.{number}."
