@@ -54,6 +54,19 @@ def test_log_mel_equals_the_extractor(preprocessor, seconds, sound):
     assert np.abs(expected - got).max() < 1e-3
 
 
+def test_a_filter_that_lies_between_two_bins_hears_nothing_and_its_neighbours_hear_what_they_did():
+    geometry = geometry_of(UNFUSED | {"feature_size": 160, "fft_window_size": 512, "max_length_s": 1})
+    bank = mel_bank(geometry)
+    deaf = ~bank.any(axis=0)
+    assert 0 < deaf.sum() < 80
+    assert not deaf[-1]
+    got, samples = log_mel(noise(48_000), geometry), noise(48_000)
+    frame = samples[480 * 10 - 256 : 480 * 10 + 256] * np.hanning(513)[:-1]
+    expected = 10 * np.log10(np.maximum(np.abs(np.fft.rfft(frame)) ** 2 @ bank, 1e-10))
+    assert got[:, deaf].max() < -99.999
+    assert np.abs(got[10] - expected).max() < 1e-3
+
+
 @pytest.mark.parametrize("padding", ["repeatpad", "repeat", "pad"])
 @pytest.mark.parametrize("n", [1, 441, 22_050, 22_051, 44_100, 66_150])
 def test_log_mel_fills_windows_of_any_length_as_the_extractor(n, padding):

@@ -78,6 +78,12 @@ def test_the_score_is_half_at_the_centre_where_the_room_has_nothing_of_the_label
     assert values.dtype == np.float32
 
 
+def test_scores_at_the_ends_are_0_and_1_and_what_is_next_to_nothing_stays_apart():
+    logits = np.array([-1e4, -40, -30, 30, 1e4], dtype=np.float32)
+    values = scoring.scores(logits, np.zeros(5, np.float32))
+    assert values == pytest.approx([0, np.exp(-40), np.exp(-30), 1, 1], rel=1e-4, abs=0)
+
+
 def test_half_of_what_the_room_gives_a_label_is_taken_off():
     logit = np.array([1.0], dtype=np.float32)
     assert scoring.scores(logit, np.array([2.0], np.float32)) == pytest.approx([0.5])
