@@ -81,8 +81,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tenso
     For 64 tokens in bfloat16 on a processor plain products take two thirds of the time of torch's own, which
     is made for long sequences; for 16, and in float32, they take up to three times as long [measured].
     """
-    tokens = query.shape[2]
-    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or tokens < _PLAIN_TOKENS:
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or query.shape[2] < _PLAIN_TOKENS:
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
     bias = bias.expand(len(query), -1, -1, -1).flatten(0, 1)
     first, second, third = (part.flatten(0, 1) for part in (query, key, value))
