@@ -12,11 +12,12 @@ from training import geometry as g
 from training.sound import Samples
 from training.store import Clip
 
-SHARES = {"esc10": 0.14, "donateacry": 0.01, "speech": 0.07, "music": 0.08, "": 0.25}
+SHARES = {"esc10": 0.1, "donateacry": 0.01, "speech": 0.05, "music": 0.05, "": 0.1, "further": 0.4}
 """Shares of the draws; all other labels together get the rest."""
 
 RARITY = 0.6
-"""Weight of a clip is (number of clips with its label) ** -RARITY."""
+"""Weight of a clip is (number of clips with its label, or that the teacher takes for the same)
+** -RARITY."""
 
 STEP = g.RATE // 20
 """Samples of a step of the envelope by which a loud place is found: 50 ms."""
@@ -57,12 +58,12 @@ def loud_steps(wave: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
 def weights(clips: Sequence[Clip]) -> npt.NDArray[np.float64]:
     """Probability of each clip, shape (clips,)."""
     groups = [_group(clip) for clip in clips]
-    count = Counter(clip.label for clip in clips)
+    count = Counter(_kind(clip) for clip in clips)
     raw = np.array(
         [
             min(len(clip.wave), 20 * g.RATE) ** 0.5
             if group in ("", "speech", "music")
-            else count[clip.label] ** -RARITY
+            else count[_kind(clip)] ** -RARITY
             for clip, group in zip(clips, groups, strict=True)
         ]
     )
@@ -74,6 +75,11 @@ def weights(clips: Sequence[Clip]) -> npt.NDArray[np.float64]:
             result[chosen] = share * raw[chosen] / raw[chosen].sum()
     result /= result.sum()
     return result
+
+
+def _kind(clip: Clip) -> tuple[str, int]:
+    """What a clip has in common with others: the label, or what the teacher takes it for."""
+    return clip.label, clip.heard
 
 
 def _group(clip: Clip) -> str:

@@ -1,4 +1,4 @@
-"""Step `fetch`: get the Debian packages of the manifest and unpack them.
+"""Step `fetch`: get the Debian packages of the manifest and of `packages.csv`, and unpack them.
 
 apt verifies the hash of each package against the signed index of the distribution.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from training.packages import packages, unpack_sounds
 from training.places import Places
 from training.rcc import read_resources
 
@@ -32,6 +33,12 @@ def fetch(places: Places) -> None:
         if not target.exists():
             _unpack(_download(package, places.downloads), target)
     unpack_gcompris(places.packages / "gcompris-qt-data")
+    for further in tqdm(packages(), desc="further packages"):
+        target = places.packages / further.name
+        if not target.exists():
+            archive = _download(further.name, places.downloads)
+            unpack_sounds(further, archive, target)
+            archive.unlink()  # all of them are nine gigabytes, a third of it sound
 
 
 def unpack_gcompris(package: Path) -> None:

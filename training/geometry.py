@@ -42,7 +42,3 @@ TEACHER_HOP = 3_840
 CLASSES = 521
 FEATURES = 1024
 """YAMNet's class scores and the layer before them."""
-
-MIDDLE = (6, 4, 512)
-LAST = (3, 2, 1024)
-"""What YAMNet has of a window in its ninth and its last convolution: time, pitch, channels."""

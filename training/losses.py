@@ -1,19 +1,19 @@
-"""What the audio tower is asked for: every sound present, the right name, the teacher's place and layers."""
+"""What the audio tower is asked for: every sound present, the right name, the teacher's place and order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, kl_div, log_softmax
 
 from training import geometry as g
 from training.batches import Batch
 from training.teacher import BIAS, SCALE, Teacher
 
-NAMING, LIKENESS, HINTS = 1.0, 12.0, 5.0
-"""Weights of naming labelled windows, of likeness to the teacher's embedding and of each hint, beside
-the presence of every sound (a sum over about 620 of them)."""
+NAMING, LIKENESS, ORDER = 1.0, 12.0, 12.0
+"""Weights of naming labelled windows, of likeness to the teacher's embedding and of the windows' order,
+beside the presence of every sound (a sum over about 620 of them)."""
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,18 @@ class Losses:
     presence: Tensor
     naming: Tensor
     likeness: Tensor
-    middle: Tensor
-    last: Tensor
+    order: Tensor
 
     @property
     def total(self) -> Tensor:
         """What is minimised."""
         whole = self.presence + NAMING * self.naming + LIKENESS * self.likeness
-        return whole + HINTS * (self.middle + self.last)
+        return whole + ORDER * self.order
 
 
-def compare(
-    sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher, hints: tuple[Tensor, Tensor]
-) -> Losses:
-    """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound, and the hints'."""
+def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Losses:
+    """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound."""
+    taught = teacher.sound(batch.features)
     cosines = sounds @ words.T
     logits = SCALE * cosines + BIAS
     presence = binary_cross_entropy_with_logits(logits, batch.present, reduction="none")
@@ -49,11 +47,22 @@ def compare(
     return Losses(
         (batch.weight * presence).sum(1).mean(),
         naming if named.any() else presence.sum() * 0,
-        unlikeness(sounds, teacher.sound(batch.features)),
-        *hints,
+        unlikeness(sounds, taught),
+        disorder(cosines, taught @ words.T),
     )
 
 
 def unlikeness(sounds: Tensor, taught: Tensor) -> Tensor:
     """One minus the mean cosine between embeddings and the teacher's, both (batch, DIM), of unit length."""
     return 1 - (sounds * taught).sum(1).mean()
+
+
+def disorder(cosines: Tensor, taught: Tensor) -> Tensor:
+    """How differently the windows of a batch come off for each sentence, both (batch, sentences).
+
+    Each sentence shares itself out among the windows (a softmax over the batch); this is the mean
+    Kullback-Leibler divergence of the tower's shares from the teacher's.  The likeness of embeddings asks
+    nothing of the order in which windows come for a sentence, and that order is what detection lives on.
+    """
+    mine, right = (log_softmax(SCALE * each, dim=0) for each in (cosines, taught))
+    return kl_div(mine, right, reduction="sum", log_target=True) / cosines.shape[1]

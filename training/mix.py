@@ -67,8 +67,6 @@ def _write_part(places: Places, part: int, count: int) -> None:
     mel = open_memmap(folder / f"mel{part}.npy", "w+", np.uint8, (count * FRAMES, g.MELS))
     scores = open_memmap(folder / f"scores{part}.npy", "w+", np.float16, (rows, g.CLASSES))
     features = open_memmap(folder / f"features{part}.npy", "w+", np.float16, (rows, g.FEATURES))
-    middle = open_memmap(folder / f"middle{part}.npy", "w+", np.uint8, (rows, *g.MIDDLE))
-    last = open_memmap(folder / f"last{part}.npy", "w+", np.uint8, (rows, *g.LAST))
     starts = np.empty(rows, dtype=np.int64)
     labels = np.empty(rows, dtype=np.int16)
     for i in trange(count, desc=f"part {part}", mininterval=10, disable=part > 0):
@@ -77,7 +75,6 @@ def _write_part(places: Places, part: int, count: int) -> None:
         own = slice(i * ROWS, (i + 1) * ROWS)
         mel[i * FRAMES : (i + 1) * FRAMES] = to_bytes(log_mel(scape.wave))
         scores[own], features[own] = heard.scores[:ROWS], heard.features[:ROWS]
-        middle[own], last[own] = heard.middle[:ROWS], heard.last[:ROWS]
         starts[own] = i * FRAMES + np.rint(np.arange(ROWS) * ROW / g.HOP).astype(np.int64)
         labels[own] = [index.get(label, -1) for label in scape.labels]
     np.save(folder / f"starts{part}.npy", starts)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from training.packages import packages, sounds_of
 from training.places import Places
 
 Split = Literal["train", "tune"]
@@ -36,16 +37,22 @@ class Recording:
     """One file of sound.  ``label`` is empty where nobody named it."""
 
     path: Path
-    source: Literal["esc10", "corpus", "donateacry"]
+    source: Literal["esc10", "corpus", "donateacry", "further"]
     label: str
     caption: str
     split: Split
-    duration_s: float
 
 
 def find_recordings(places: Places, seed: int = 0) -> list[Recording]:
     """List everything trained or tuned on, in a fixed order."""
     return [*_esc10(places.data), *_donateacry(places.data), *_corpus(places, seed)]
+
+
+def find_further(places: Places) -> Iterator[Recording]:
+    """List what is in the packages of `packages.csv`; all of it without a label, and trained on."""
+    for package in packages():
+        for path in sounds_of(places.packages / package.name):
+            yield Recording(path, "further", "", "", "train")
 
 
 def _esc10(data: Path) -> Iterator[Recording]:
@@ -54,12 +61,12 @@ def _esc10(data: Path) -> Iterator[Recording]:
         if int(fold) in TRAINING_FOLDS:
             label = ESC10_LABELS.get(path.parent.name, path.parent.name)
             tune = int(fold) == TUNING_FOLD and _one_in(2, original)
-            yield Recording(path, "esc10", label, "", "tune" if tune else "train", 5.0)
+            yield Recording(path, "esc10", label, "", "tune" if tune else "train")
 
 
 def _donateacry(data: Path) -> Iterator[Recording]:
     for path in sorted((data / "donateacry").glob("*.flac")):
-        yield Recording(path, "donateacry", "baby_cry", "a baby crying", "train", 7.0)
+        yield Recording(path, "donateacry", "baby_cry", "a baby crying", "train")
 
 
 def _corpus(places: Places, seed: int) -> Iterator[Recording]:
@@ -73,8 +80,7 @@ def _corpus(places: Places, seed: int) -> Iterator[Recording]:
             rare = label not in ("", "speech", "music")
             tune = rare and _one_in(6, row["dup_group"] or row["pcm_hash"])
             split: Split = "tune" if tune else "train"
-            duration = float(row["duration_s"])
-            yield Recording(path, "corpus", label, row["caption"], split, duration)
+            yield Recording(path, "corpus", label, row["caption"], split)
 
 
 def _evaluated(data: Path) -> set[str]:

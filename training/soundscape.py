@@ -27,7 +27,7 @@ LONGEST_EVENT_S = (0.8, 5.0)
 SNR_DB = (-6.0, 25.0)
 """Of an event against the bed."""
 
-STRANGE, MADE = 0.3, 0.2
+STRANGE, MADE = 0.2, 0.12
 """Shares of the events that are recordings made strange and sounds made from nothing.  They have no
 label; the teacher says what they are like."""
 

@@ -23,6 +23,8 @@ class Clip:
     source: str
     wave: npt.NDArray[np.int16]
     """Shape (samples,), 48 kHz, full scale at 32768."""
+    heard: int = -1
+    """What the teacher takes it for, on the whole; -1 where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,6 @@ class Soundscapes:
     """Shape (rows, FEATURES)."""
     labels: npt.NDArray[np.int16]
     """Label that stands out, as an index into the labels; -1 if none does.  Shape (rows,)."""
-    middle: npt.NDArray[np.uint8]
-    last: npt.NDArray[np.uint8]
-    """The teacher's layers, shapes (rows, *MIDDLE) and (rows, *LAST), 255 being 6."""
 
 
 def load_clips(folder: Path) -> list[Clip]:
@@ -67,7 +66,7 @@ def load_clips(folder: Path) -> list[Clip]:
         at = 0
         for entry in json.loads(part.read_text()):
             own = wave[at : (at := at + entry["samples"])]
-            clips.append(Clip(entry["label"], entry["source"], own))
+            clips.append(Clip(entry["label"], entry["source"], own, entry.get("heard", -1)))
     return clips
 
 
@@ -86,7 +85,7 @@ def load_held_back(folder: Path) -> list[HeldBack]:
 
 def load_soundscapes(folder: Path) -> list[Soundscapes]:
     """All mixtures that are finished, part by part, in order; read from disk when touched."""
-    names = ("mel", "starts", "scores", "features", "labels", "middle", "last")
+    names = ("mel", "starts", "scores", "features", "labels")
     parts = sorted((path.stem.removeprefix("labels") for path in folder.glob("labels*.npy")), key=int)
     return [
         Soundscapes(*(np.load(folder / f"{name}{part}.npy", mmap_mode="r") for name in names))

@@ -25,7 +25,6 @@ from training import runlog
 from training.bank import load_bank
 from training.batches import Batches
 from training.clips import test_tower
-from training.hints import Hints
 from training.judge import Judge
 from training.losses import Losses, compare, unlikeness
 from training.places import Places
@@ -53,7 +52,7 @@ UNHEARD = 512
 """Windows of the part that is kept back, the last one."""
 
 SAVE_S, TEST_S, SAY_S = 240, 300, 30
-SAID = ("presence", "naming", "likeness", "middle", "last")
+SAID = ("presence", "naming", "likeness", "order")
 """Losses in the log."""
 
 STOPPED = 9.0
@@ -106,16 +105,12 @@ class Run:
         frames = torch.cat([self._batches.draw(BATCH).mel.flatten(0, 2) for _ in range(20)])
         self._tower.fix_normalisation(frames[frames.mean(1) > g.FLOOR_DB + 15])
         self._average = copy.deepcopy(self._tower).eval().requires_grad_(False)
-        self._hints = Hints(self._tower)
-        some = [self._batches.draw(BATCH) for _ in range(40)]
-        self._hints.fix_scales(torch.cat([b.middle for b in some]), torch.cat([b.last for b in some]))
         weights = [p for p in self._tower.parameters() if p.dim() > 1]
         others = [p for p in self._tower.parameters() if p.dim() <= 1]
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": weights, "weight_decay": 0.05},
                 {"params": others, "weight_decay": 0.0},
-                {"params": list(self._hints.parameters()), "weight_decay": 0.01},
             ],
             lr=TOP_RATE,
             betas=(0.9, 0.98),
@@ -131,7 +126,6 @@ class Run:
             state = torch.load(path, weights_only=True)
             self._tower.load_state_dict(state["tower"])
             self._average.load_state_dict(state["average"])
-            self._hints.load_state_dict(state["hints"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._step, self._passes = state["step"], state["passes"]
             self._top_rate = state["top_rate"]
@@ -183,13 +177,11 @@ class Run:
         batch = self._batches.draw(BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             sounds = self._tower(batch.mel)
-            hints = self._hints(batch.middle, batch.last)
         words = self._sentences[torch.from_numpy(self._bank.draw(self._rng))]
-        losses = compare(sounds, words, batch, self._teacher, hints)
+        losses = compare(sounds, words, batch, self._teacher)
         self._optimiser.zero_grad()
         losses.total.backward()
-        everything = (*self._tower.parameters(), *self._hints.parameters())
-        parameters = [p for p in everything if p.grad is not None]
+        parameters = [p for p in self._tower.parameters() if p.grad is not None]
         if self._processes > 1:
             average_gradients(parameters, self._processes)
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
@@ -239,7 +231,6 @@ class Run:
         state = {
             "tower": self._tower.state_dict(),
             "average": self._average.state_dict(),
-            "hints": self._hints.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "step": self._step,
             "passes": self._passes,

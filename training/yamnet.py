@@ -26,10 +26,6 @@ class Heard:
     """Probability of each class, shape (rows, CLASSES)."""
     features: npt.NDArray[np.float16]
     """The layer before the classes, shape (rows, FEATURES), never negative."""
-    middle: npt.NDArray[np.uint8]
-    """What it makes of the parts of a window half way, shape (rows, *MIDDLE), 255 being 6."""
-    last: npt.NDArray[np.uint8]
-    """The features before they are averaged, shape (rows, *LAST), 255 being 6."""
 
 
 class Yamnet:
@@ -43,8 +39,6 @@ class Yamnet:
         self._input = self._model.get_input_details()[0]["index"]
         self._output = self._model.get_output_details()[0]["index"]
         self._layer, self._scale, self._zero = self._find_layer()
-        self._middle = self._tensor("/layer17/conv/Conv2D")["index"]
-        self._last = self._tensor("/layer27/conv/Conv2D")["index"]
 
     def __call__(self, sound: Samples, *, leveled: bool = False) -> Heard:
         """Listen to ``sound``, shape (samples,), 16 kHz; each window at one level if wished.
@@ -56,18 +50,13 @@ class Yamnet:
         heard = [self._listen(frame) for frame in frames]
         return Heard(*(np.stack(each) for each in zip(*heard, strict=True)))
 
-    def _listen(
-        self, frame: Samples
-    ) -> tuple[
-        npt.NDArray[np.float16], npt.NDArray[np.float16], npt.NDArray[np.uint8], npt.NDArray[np.uint8]
-    ]:
+    def _listen(self, frame: Samples) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]:
         self._model.set_tensor(self._input, frame)
         self._model.invoke()
         layer = self._model.get_tensor(self._layer).reshape(-1).astype(np.float32)
         features = (layer - self._zero) * self._scale
         scores = self._model.get_tensor(self._output)[0]
-        middle, last = (self._model.get_tensor(i)[0].view(np.uint8) ^ 128 for i in (self._middle, self._last))
-        return scores.astype(np.float16), features.astype(np.float16), middle, last
+        return scores.astype(np.float16), features.astype(np.float16)
 
     def _find_layer(self) -> tuple[int, float, int]:
         """Index, scale and zero point of the 1024 averaged features."""

@@ -109,12 +109,7 @@ def soundscapes(labels):
         (frame[:, None] + grain).astype(np.uint8), starts,
         np.tile((table / 100)[:, None], (1, g.CLASSES)), np.tile(table[:, None], (1, g.FEATURES)),
         labels,
-        layer(rows, g.MIDDLE), layer(rows, g.LAST),
     )  # fmt: skip
-
-
-def layer(rows, shape):
-    return np.repeat(np.arange(rows, dtype=np.uint8), np.prod(shape)).reshape(rows, *shape)
 
 
 def test_a_batch_holds_what_was_heard_at_that_place():
@@ -123,13 +118,6 @@ def test_a_batch_holds_what_was_heard_at_that_place():
     assert batch.mel.shape == (16, 1, g.FRAMES, g.MELS)
     assert batch.present.shape == batch.weight.shape == (16, g.CLASSES + len(LABELS))
     np.testing.assert_allclose(batch.present[:, 0], batch.features[:, 0] / 100, atol=1e-3)
-    assert batch.middle.shape == (16, *g.MIDDLE)
-    assert batch.last.shape == (16, *g.LAST)
-    assert (
-        batch.middle[:, 5, 3, 511].tolist()
-        == batch.last[:, 0, 0, 0].tolist()
-        == batch.features[:, 0].tolist()
-    )
 
 
 def test_named_windows_are_drawn_more_often_and_rare_labels_more_evenly():
@@ -163,15 +151,17 @@ def test_windows_that_are_not_hardened_are_at_one_level():
 def test_clips_come_back_as_they_were_prepared(tmp_path):
     np.save(tmp_path / "wave0.npy", np.arange(5, dtype=np.int16))
     entries = [{"label": name, "source": "corpus", "samples": n} for name, n in (("dog", 2), ("", 3))]
+    entries[1]["heard"] = 7
     (tmp_path / "0.json").write_text(json.dumps(entries))
     dog, other = load_clips(tmp_path)
     assert (dog.label, dog.wave.tolist()) == ("dog", [0, 1])
     assert (other.label, other.wave.tolist()) == ("", [2, 3, 4])
+    assert (dog.heard, other.heard) == (-1, 7)
 
 
 def test_parts_of_soundscapes_are_found_in_order(tmp_path):
     for part in (0, 10, 3):
-        for name in ("mel", "starts", "scores", "features", "labels", "middle", "last"):
+        for name in ("mel", "starts", "scores", "features", "labels"):
             np.save(tmp_path / f"{name}{part}.npy", np.full(3, part))
     np.save(tmp_path / "mel2.npy", np.zeros(3))  # not finished: its labels are written last
     assert [part.labels[0] for part in load_soundscapes(tmp_path)] == [0, 3, 10]

@@ -14,8 +14,7 @@ from training.bank import Bank
 from training.batches import Batch
 from training.clips import averaged_tower, clip_windows
 from training.export import between, export, newest
-from training.hints import Hints
-from training.losses import compare
+from training.losses import compare, disorder
 from training.places import Places
 from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_map
 from training.text import draw_weights
@@ -35,9 +34,6 @@ def tower():
 @pytest.fixture
 def tokenizer():
     return wrap(WORDS)
-
-
-NO_HINTS = (torch.tensor(0.0), torch.tensor(0.0))
 
 
 def windows(count=2):
@@ -124,11 +120,10 @@ def test_the_losses_vanish_for_a_perfect_student():
         weight=torch.zeros(2, sounds),
         named=torch.tensor([g.CLASSES, -1]),
         features=features,
-        middle=torch.zeros(2, *g.MIDDLE, dtype=torch.uint8),
-        last=torch.zeros(2, *g.LAST, dtype=torch.uint8),
     )
-    losses = compare(place, words, batch, teacher, NO_HINTS)
+    losses = compare(place, words, batch, teacher)
     assert losses.likeness == pytest.approx(0, abs=1e-6)
+    assert losses.order == pytest.approx(0, abs=1e-6)
     assert losses.presence == 0
     assert losses.naming < 0.5
 
@@ -136,57 +131,30 @@ def test_the_losses_vanish_for_a_perfect_student():
 def test_a_batch_without_names_has_no_naming_loss():
     teacher = teacher_of()
     many = torch.zeros(2, g.CLASSES + 2)
-    nothing = torch.zeros(2, 0)
-    batch = Batch(windows(), many, many, torch.tensor([-1, -1]), torch.rand(2, g.FEATURES), nothing, nothing)
+    batch = Batch(windows(), many, many, torch.tensor([-1, -1]), torch.rand(2, g.FEATURES))
     words = torch.zeros(g.CLASSES + 2, DIM)
-    losses = compare(torch.ones(2, DIM) / DIM**0.5, words, batch, teacher, NO_HINTS)
+    losses = compare(torch.ones(2, DIM) / DIM**0.5, words, batch, teacher)
     assert float(losses.naming) == 0
     assert float(losses.presence) == 0
 
 
-def layers(count=8):
-    drawn = np.random.default_rng(0).integers(0, 256, (count, *g.MIDDLE), dtype=np.uint8)
-    rarely = np.random.default_rng(1).binomial(1, 0.3, (count, *g.LAST)).astype(np.uint8) * 200
-    return torch.from_numpy(drawn), torch.from_numpy(rarely)
+def test_the_order_is_right_when_the_windows_come_as_the_teacher_has_them():
+    taught = torch.rand(8, 5)
+    for_each_sentence = torch.rand(1, 5)  # how near a sentence is on the whole is not asked here
+    assert float(disorder(taught + for_each_sentence, taught)) == pytest.approx(0, abs=1e-6)
 
 
-def test_who_says_nothing_of_the_teachers_layers_is_wrong_by_their_spread():
-    tower = AudioTower()
-    hints = Hints(tower)
-    middle, last = layers()
-    hints.fix_scales(middle, last)
-    for guess in hints.guess:
-        torch.nn.init.zeros_(guess[-1].weight)
-        torch.nn.init.zeros_(guess[-1].bias)
-    tower(windows(8))
-    errors = [float(error.detach()) for error in hints(middle, last)]
-    assert errors == pytest.approx([1, 1], abs=0.03)
+def test_the_order_is_wrong_when_another_window_comes_first():
+    taught = torch.tensor([[0.8], [0.2], [0.2]])
+    near, far = torch.tensor([[0.7], [0.3], [0.2]]), torch.tensor([[0.2], [0.8], [0.2]])
+    assert 0 < float(disorder(near, taught)) < 0.2 < float(disorder(far, taught))
 
 
-def test_what_is_heard_late_is_told_to_the_late_columns():
-    tower = AudioTower().eval()
-    hints = Hints(tower)
-    quiet = torch.full((1, 1, g.FRAMES, g.MELS), -40.0)
-    late = quiet.clone()
-    late[:, :, -8:] = 0
-    columns = []
-    for mel in (quiet, late):
-        tower(mel)
-        columns.append(hints._columns(1, 6))
-    apart = (columns[1] - columns[0]).norm(dim=-1)[0]
-    assert apart.argmax() == 5
-    assert apart[0] < 0.1 * apart[5]
-
-
-def test_the_tower_learns_from_the_hints():
-    tower = AudioTower()
-    hints = Hints(tower)
-    tower(windows(8))
-    sum(hints(*layers())).backward()
-    encoder = tower.audio_model.audio_encoder
-    assert all(
-        float(stage.blocks[0].layernorm_before.weight.grad.abs().sum()) > 0 for stage in encoder.layers
-    )
+def test_the_order_is_divergence_of_shares():
+    cosines, taught = torch.rand(4, 3), torch.rand(4, 3)
+    mine, right = (torch.softmax(SCALE * each, dim=0) for each in (cosines, taught))
+    by_hand = (right * (right / mine).log()).sum() / 3
+    assert float(disorder(cosines, taught)) == pytest.approx(float(by_hand), rel=1e-4)
 
 
 def test_sound_begins_with_that_of_a_checkpoint(tower):
@@ -244,8 +212,6 @@ def write_soundscapes(places, rows=40):
         "scores": rng.random((rows, g.CLASSES)).astype(np.float16),
         "features": rng.random((rows, g.FEATURES)).astype(np.float16),
         "labels": np.full(rows, -1, np.int16),
-        "middle": rng.integers(0, 256, (rows, *g.MIDDLE), dtype=np.uint8),
-        "last": rng.integers(0, 256, (rows, *g.LAST), dtype=np.uint8),
     }
     for name, array in arrays.items():
         np.save(places.soundscapes / f"{name}0.npy", array)
