@@ -1,5 +1,7 @@
 """The demo in another number format: the same events."""
 
+import pytest
+
 from monitor.config import load
 from monitor.evaluation.replay import replay
 from monitor.events import rule_of
@@ -17,7 +19,8 @@ def heard(dtype, state):
     return replay(ROOT / "recordings/demo.flac", config, hearing, rules).heard
 
 
-def test_the_demo_has_the_same_events_in_bfloat16(tmp_path):
-    exact, coarse = heard("float32", tmp_path), heard("bfloat16", tmp_path)
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_the_demo_has_the_same_events_in(dtype, tmp_path):
+    exact, coarse = heard("float32", tmp_path), heard(dtype, tmp_path)
     assert len(exact) == 6
     assert coarse == exact

@@ -46,8 +46,10 @@ class ModelConfig(Section):
     device: Annotated[str, StringConstraints(pattern=rules.DEVICE)] = Field(
         default="auto", description="auto, cpu, cuda, cuda:0, mps; auto takes a GPU if there is one."
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="Number format of the weights; auto: what is measured to be faster."
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        default="auto",
+        description="Number format of the weights; auto: float32, or bfloat16 if that is measured to be "
+        "faster; int8: the cheapest for large checkpoints on a CPU, less exact, so auto never chooses it.",
     )
     threads: int | None = Field(
         default=None,

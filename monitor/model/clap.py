@@ -74,7 +74,7 @@ class Clap:
         self.identity = files.identity
         self.geometry = files.geometry
         self.device = str(place.device)
-        self.dtype = towers.name_of(place.dtype)
+        self.dtype = place.precision
         self._files = files
         self._place = place
         text_place = text_place or place

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from monitor.model import swin
 from monitor.model.linear import Linear
+from monitor.model.quantised import QuantisedLinear
 from monitor.model.shape import AUDIO, PROJECTION, Shape
 from monitor.model.weights import Weights
 
@@ -28,6 +29,8 @@ _ROWS_AT_ONCE = 4096
 
 _PLAIN_TOKENS = 64
 """Of an attention window, from which on `_attention` may take plain products."""
+
+Product = Linear | QuantisedLinear
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,11 @@ class _Layer:
     bias: Tensor
     """Of position, and the mask where windows are shifted, shape (windows or 1, heads, tokens, tokens)."""
     before: _Norm
-    qkv: Linear
-    out: Linear
+    qkv: Product
+    out: Product
     after: _Norm
-    wide: Linear
-    narrow: Linear
+    wide: Product
+    narrow: Product
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.move is not None:
@@ -95,7 +98,7 @@ class _Merging:
 
     move: Tensor
     norm: _Norm
-    reduction: Linear
+    reduction: Product
 
     def __call__(self, x: Tensor) -> Tensor:
         four = x.index_select(1, self.move).view(len(x), -1, 4 * x.shape[2])
@@ -115,14 +118,23 @@ class AudioTower:
         Where and in what precision it runs; its first and its last step are in float32.
     frames : int
         Of a log-mel spectrogram.
+    product : callable
+        What makes the products of its layers, as `Linear` does.
     """
 
     def __init__(
-        self, shape: Shape, weights: Weights, device: torch.device, dtype: torch.dtype, *, frames: int
+        self,
+        shape: Shape,
+        weights: Weights,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        frames: int,
+        product: Callable[[Tensor, Tensor | None, int], Product] = Linear,
     ) -> None:
         self._shape = shape
         self._at_once = max(1, _ROWS_AT_ONCE // (shape.grid[0] * shape.grid[1]))
-        self._device, self._dtype = device, dtype
+        self._device, self._dtype, self._product = device, dtype, product
         self._from = weights
         self._taps, self._weights = (part.to(device) for part in swin.bicubic(frames, shape.width))
         self._scale, self._offset = self._batch_norm()
@@ -132,7 +144,7 @@ class AudioTower:
         # The widest weights come last, and are copied to be packed: best while there is nothing else yet.
         self._steps = [make() for make in reversed(self._plan())][::-1]
         self._last_norm = self._norm(AUDIO + "norm", 1e-5, dtype)
-        self._projections = [self._linear(f"{PROJECTION}linear{i}", 1, torch.float32) for i in (1, 2)]
+        self._projections = [Linear(*self._pair(f"{PROJECTION}linear{i}", torch.float32), 1) for i in (1, 2)]
         del self._from
 
     @torch.inference_mode()
@@ -190,17 +202,17 @@ class AudioTower:
             bias=bias.to(self._device, self._dtype),
             before=self._norm(name + "layernorm_before", shape.eps, self._dtype),
             qkv=self._joined([f"{name}attention.self.{part}" for part in ("query", "key", "value")], rows),
-            out=self._linear(name + "attention.output.dense", rows, self._dtype),
+            out=self._linear(name + "attention.output.dense", rows),
             after=self._norm(name + "layernorm_after", shape.eps, self._dtype),
-            wide=self._linear(name + "intermediate.dense", rows, self._dtype),
-            narrow=self._linear(name + "output.dense", rows, self._dtype),
+            wide=self._linear(name + "intermediate.dense", rows),
+            narrow=self._linear(name + "output.dense", rows),
         )
 
     def _merging(self, stage: int, move: Tensor) -> _Merging:
         name = f"{AUDIO}layers.{stage}.downsample."
         reduction = self._copy(name + "reduction.weight", self._dtype)
         norm = self._norm(name + "norm", 1e-5, self._dtype)
-        return _Merging(move.to(self._device), norm, Linear(reduction, None, len(move) // 4))
+        return _Merging(move.to(self._device), norm, self._product(reduction, None, len(move) // 4))
 
     def _batch_norm(self) -> tuple[Tensor, Tensor]:
         """Of each mel bin, as a factor and an offset."""
@@ -211,18 +223,21 @@ class AudioTower:
         scale = weight / torch.sqrt(variance + 1e-5)
         return scale, bias - mean * scale
 
-    def _joined(self, names: list[str], rows: int) -> Linear:
+    def _joined(self, names: list[str], rows: int) -> Product:
         weight = torch.cat([self._copy(f"{name}.weight", self._dtype) for name in names])
         if not self._shape.qkv_bias:
-            return Linear(weight, None, rows)
+            return self._product(weight, None, rows)
         bias = torch.cat([self._copy(f"{name}.bias", self._dtype) for name in names])
-        return Linear(weight, bias, rows)
+        return self._product(weight, bias, rows)
 
-    def _linear(self, name: str, rows: int, dtype: torch.dtype) -> Linear:
-        return Linear(self._copy(f"{name}.weight", dtype), self._copy(f"{name}.bias", dtype), rows)
+    def _linear(self, name: str, rows: int) -> Product:
+        return self._product(*self._pair(name, self._dtype), rows)
 
     def _norm(self, name: str, eps: float, dtype: torch.dtype) -> _Norm:
-        return _Norm(self._copy(f"{name}.weight", dtype), self._copy(f"{name}.bias", dtype), eps)
+        return _Norm(*self._pair(name, dtype), eps)
+
+    def _pair(self, name: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return self._copy(f"{name}.weight", dtype), self._copy(f"{name}.bias", dtype)
 
     def _exact(self, name: str) -> Tensor:
         return self._copy(name, torch.float32)

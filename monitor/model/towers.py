@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,9 @@ from safetensors import SafetensorError
 
 from monitor.checkpoint import Checkpoint
 from monitor.hub import configuration_errors
+from monitor.model import quantised
 from monitor.model.htsat import AudioTower
+from monitor.model.linear import Linear
 from monitor.model.shape import Shape, shape_of, tensors_of
 from monitor.model.weights import opened
 from monitor.types import Embeddings, ModelError
@@ -47,9 +50,16 @@ class Place:
 
     device: torch.device
     dtype: torch.dtype
+    int8: bool = False
+    """The audio tower's products are in int8; everything else, and all of the text tower, is in ``dtype``."""
+
+    @property
+    def precision(self) -> str:
+        """What it is called in the configuration."""
+        return "int8" if self.int8 else name_of(self.dtype)
 
     def __str__(self) -> str:
-        return f"{name_of(self.dtype)} on {self.device}"
+        return f"{self.precision} on {self.device}"
 
 
 def name_of(dtype: torch.dtype) -> str:
@@ -65,9 +75,23 @@ def place_of(device: str, dtype: str) -> Place:
     device : str
         ``auto`` (the first there is of CUDA, MPS, CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     dtype : str
-        ``auto`` (float16 on CUDA, else float32), ``float32``, ``bfloat16`` or ``float16``.
+        ``auto`` (float16 on CUDA, else float32), ``float32``, ``bfloat16``, ``float16`` or ``int8``.
     """
-    where = _device(device)
+    return place_on(_device(device), dtype)
+
+
+def place_on(where: torch.device, dtype: str, steps: Callable[[], int] = quantised.steps) -> Place:
+    """Choose the precision on a device that is there; ``steps`` says whether the CPU can do int8."""
+    if dtype == "int8":
+        if where.type != "cpu":
+            raise ModelError(
+                f"model.dtype: int8 runs on the CPU only, not on {where}: use auto, or `model.device: cpu`"
+            )
+        if not steps():
+            raise ModelError(
+                "model.dtype: int8 does not work with this processor and this torch: use auto or float32"
+            )
+        return Place(where, torch.float32, int8=True)
     if dtype == "auto":
         # Half the memory; float16 is nearer to float32 than bfloat16 (cosine 1.0 and 0.997).
         return Place(where, torch.float16 if where.type == "cuda" else torch.float32)
@@ -77,7 +101,7 @@ def place_of(device: str, dtype: str) -> Place:
 def dtype_of(name: str) -> torch.dtype:
     """The number format of a name; raises ModelError for one that cannot be used."""
     if name not in _DTYPES:
-        raise ModelError(f"model.dtype: {name!r} is none of auto, {', '.join(_DTYPES)}")
+        raise ModelError(f"model.dtype: {name!r} is none of auto, {', '.join(_DTYPES)}, int8")
     return _DTYPES[name]
 
 
@@ -113,7 +137,9 @@ def audio_tower(files: Checkpoint, place: Place) -> tuple[AudioTower, Shape, flo
                     f"{files.path / 'config.json'}: audio_config: makes {name} {list(expected)}, but the "
                     f"weights have {list(weights.shape(name))}"
                 )
-        tower = AudioTower(form, weights, place.device, place.dtype, frames=files.geometry.frames)
+        frames = files.geometry.frames
+        product = partial(quantised.QuantisedLinear, steps=quantised.steps()) if place.int8 else Linear
+        tower = AudioTower(form, weights, place.device, place.dtype, frames=frames, product=product)
         scale = weights.copy("logit_scale_a", torch.device("cpu"), torch.float32)
         return tower, form, math.exp(float(scale))
 

@@ -170,6 +170,10 @@ mqtt:
             ('1: log_level: "Warning" is not one of debug, info, warning, error; did you mean warning?'),
         ),
         ("model:\n  device: gpu", '2: model.device: "gpu" is not one of auto, cpu, cuda, cuda:0, mps'),
+        (
+            "model:\n  dtype: int4",
+            '2: model.dtype: "int4" is not one of auto, float32, bfloat16, float16, int8; did you mean int8?',
+        ),
         ("tls: true", "1: tls: unknown key; it belongs in mqtt"),
         ("threshold: 1", "1: threshold: unknown key; it belongs in labels"),
         ("model:\n  Checkpoint: a", "2: model.Checkpoint: unknown key; did you mean checkpoint?"),

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 from transformers.pipelines import ZeroShotAudioClassificationPipeline
 
+from monitor.config import ModelConfig
 from monitor.hub import STARTER
 from monitor.model import Clap, towers
 from monitor.model.trial import sounds
@@ -103,7 +104,9 @@ def test_a_fused_checkpoint_never_hears_a_window_as_longer(tiny_fused):
     assert distances(clap.embed_text(SENTENCES), reference.text).max() < 1e-5
 
 
-def test_a_window_is_embedded_the_same_in_any_batch(starter):
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_window_is_embedded_the_same_in_any_batch(dtype):
+    starter = Clap.load("starter", dtype=dtype)
     windows = sounds(starter.geometry.length, starter.geometry.rate)
     alone = np.concatenate([starter.embed_audio(window[None]) for window in windows])
     assert np.abs(starter.embed_audio(windows) - alone).max() < 1e-5
@@ -120,7 +123,9 @@ def test_a_sentence_is_embedded_the_same_beside_longer_ones():
     assert np.abs(alone - beside[:1]).max() < 1e-5
 
 
-def test_a_broken_sample_spoils_its_own_window_only(starter):
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_broken_sample_spoils_its_own_window_only(dtype):
+    starter = Clap.load("starter", dtype=dtype)
     windows = sounds(starter.geometry.length, starter.geometry.rate)
     clean = starter.embed_audio(windows)
     windows[1, 1000] = np.nan
@@ -168,8 +173,21 @@ def test_embeddings_of_one_dtype_are_not_taken_for_those_of_another(tmp_path):
     assert np.abs(np.linalg.norm(coarse, axis=1) - 1).max() < 1e-6
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_hears_nearly_the_same(starter, dtype):
+@pytest.mark.parametrize("apart", [False, True])
+def test_in_int8_sentences_are_those_of_float32(apart, tmp_path):
+    exact = Clap.load("starter", cache=tmp_path / "exact", dtype="float32").embed_text(SENTENCES)
+    settings = ModelConfig(device="cpu", dtype="int8")
+    clap = Clap.configured(settings, tmp_path / "int8", apart=apart)
+    assert clap.dtype == "int8"
+    assert clap.embed_text(SENTENCES).tolist() == exact.tolist()
+    clap.forget_text()
+    kept = [sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("exact", "int8")]
+    assert len(kept[0]) == len(SENTENCES)
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int8"])
+def test_less_precision_hears_nearly_the_same(starter, dtype):
     windows = sounds(starter.geometry.length, starter.geometry.rate)
     vectors = Clap.load("starter", dtype=dtype).embed_audio(windows)
     assert vectors.dtype == np.float32

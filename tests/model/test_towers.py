@@ -3,12 +3,14 @@ import pickle
 import shutil
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from monitor.checkpoint import FILES, WEIGHTS
+from monitor.config import ModelConfig
 from monitor.hub import STARTER
 from monitor.model import Clap, towers
 from monitor.types import ModelError
@@ -176,9 +178,39 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path):
 
 def test_a_dtype_that_is_none_is_refused():
     with pytest.raises(
-        ModelError, match=r"^model\.dtype: 'int8' is none of auto, float32, bfloat16, float16$"
+        ModelError, match=r"^model\.dtype: 'int4' is none of auto, float32, bfloat16, float16, int8$"
     ):
-        towers.place_of("cpu", "int8")
+        towers.place_of("cpu", "int4")
+
+
+def test_every_dtype_of_the_configuration_is_known_here():
+    choices = get_args(ModelConfig.model_fields["dtype"].annotation)
+    assert "int8" in choices
+    for dtype in choices:
+        place = towers.place_of("cpu", dtype)
+        assert place.precision == ("float32" if dtype == "auto" else dtype)
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "mps"])
+def test_int8_is_refused_where_it_does_not_run(device):
+    with pytest.raises(
+        ModelError, match=rf"^model\.dtype: int8 runs on the CPU only, not on {device}: use auto, or `model\."
+    ):
+        towers.place_on(torch.device(device), "int8", steps=lambda: 254)
+
+
+def test_int8_is_refused_where_nothing_computes_it():
+    cpu = torch.device("cpu")
+    assert towers.place_on(cpu, "int8", steps=lambda: 126).int8
+    with pytest.raises(
+        ModelError, match=r"^model\.dtype: int8 does not work with .* this torch: use auto or float32$"
+    ):
+        towers.place_on(cpu, "int8", steps=lambda: 0)
+
+
+def test_int8_is_called_so_though_the_rest_is_in_float32():
+    place = towers.place_of("cpu", "int8")
+    assert (str(place), place.dtype) == ("int8 on cpu", torch.float32)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "", "meta", "cuda:99", "cpu:1"])
