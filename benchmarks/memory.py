@@ -45,7 +45,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, Broker(Path(directory)) as broker:
         place = Path(directory)
         in_another_process(build_apart, place / "full-size")
-        for model, dtype in (("starter", "float32"), ("full-size", "float32"), ("full-size", "bfloat16")):
+        cases = [("starter", "float32"), *(("full-size", dtype) for dtype in ("float32", "bfloat16", "int8"))]
+        for model, dtype in cases:
             checkpoint = model if model == "starter" else str(place / model)
             settings = {"checkpoint": checkpoint, "dtype": dtype}
             for on, known in ((), "new"), ((), "known"), (EVERYTHING, "known"):

@@ -19,6 +19,7 @@ from monitor.cores import free_cores, has_bfloat16
 from monitor.events import Detector, rule_of
 from monitor.hearing import window_of
 from monitor.model import Clap
+from monitor.model.quantised import steps
 from monitor.pipeline import Scorer
 from monitor.scoring import Response
 from monitor.spectra import Spectra
@@ -32,6 +33,9 @@ _ROUND_TRIP = 20
 _SHARE = 0.8
 """Of a core that listening may take: the rest is for blocks that come late and for everything else."""
 _HOPS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+LESS_EXACT = "int8"
+"""Timed, but never recommended: what it costs in events is for whoever listens to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,9 @@ def measure(
     tower = run.tower_ms(clap)
     memory, peak = _memory("VmRSS"), _memory("VmHWM")  # before a second tower is loaded
     dtypes = {clap.dtype: tower}
-    if clap.device == "cpu" and has_bfloat16():
-        other = "float32" if clap.dtype == "bfloat16" else "bfloat16"
-        dtypes[other] = run.tower_ms(Clap.load(model, dtype=other))
+    for other in _formats(clap.device):
+        if other != clap.dtype:
+            dtypes[other] = run.tower_ms(Clap.load(model, dtype=other))
     budget = 1000 * hop / clap.geometry.rate * _SHARE
     return Bench(
         model=clap.name,
@@ -190,10 +194,17 @@ def _watchlist(labels: Sequence[str], dimension: int) -> Watchlist:
     )
 
 
+def _formats(device: str) -> list[str]:
+    """What there is to choose between."""
+    there = {"float32": True, "bfloat16": has_bfloat16(), LESS_EXACT: steps() > 0}
+    return [name for name, usable in there.items() if usable] if device == "cpu" else []
+
+
 def _dtype(times: dict[str, float]) -> str:
     """The exact one, unless another is faster by more than a fifth."""
-    best = min(times, key=lambda name: times[name])
-    return best if times[best] < 0.8 * times.get("float32", float("inf")) else "float32"
+    candidates = {name: took for name, took in times.items() if name != LESS_EXACT}
+    best = min(candidates, key=lambda name: candidates[name])
+    return best if candidates[best] < 0.8 * candidates.get("float32", float("inf")) else "float32"
 
 
 def _hop(total_ms: float, window_seconds: float) -> float:

@@ -18,18 +18,21 @@ def bench(
     labels: Annotated[int, typer.Option(min=1, max=200, help="How many labels.")] = 10,
     sources: Annotated[int, typer.Option(min=1, max=256, help="How many sources.")] = 1,
     hop: Annotated[float | None, typer.Option(min=0.01, help="Seconds between windows.")] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure what listening costs here: stages, memory, sources that this machine carries, advice."""
     log_to_stderr("warning")
-    from monitor.bench import measure
+    from monitor.bench import LESS_EXACT, measure
 
     found = measure(model, labels=labels, sources=sources, hop_seconds=hop, dtype=dtype)
     if as_json:
         print(json.dumps(asdict(found)))
         return
-    formats = ", ".join(f"{name} {took:.1f} ms" for name, took in found.dtypes_ms.items())
+    formats = ", ".join(
+        f"{name} {took:.1f} ms{' (less exact: never chosen by itself)' if name == LESS_EXACT else ''}"
+        for name, took in found.dtypes_ms.items()
+    )
     print(
         f"{found.model} on {found.device} in {found.dtype}, {found.labels} labels, {found.sources} sources, "
         f"windows of {found.window_seconds:g} s every {found.hop_seconds:g} s\n"
