@@ -15,8 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from monitor import scoring, systemd
+from monitor import systemd
 from monitor.ambience import Ambiences
+from monitor.audience import Audience
 from monitor.buffer import RingBuffer
 from monitor.capture import open_source
 from monitor.changes import Changes
@@ -27,13 +28,7 @@ from monitor.events import Detector, Rule, rule_of
 from monitor.heap import Tidy
 from monitor.hearing import hops_of, prepare
 from monitor.hours import parse_hours
-from monitor.keeping import Keeping
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
-from monitor.memory import Memory
-from monitor.outputs.alerts import Alerts
-from monitor.outputs.live import Live
-from monitor.outputs.mqtt import Mqtt
-from monitor.outputs.outbox import Outbox
 from monitor.outputs.watching import Watching
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.preflight import check_reload
@@ -43,10 +38,9 @@ from monitor.signals import handled
 from monitor.snapshot import outputs_of, snapshot
 from monitor.spectra import Spectra
 from monitor.status import Health, SourceStatus, one_line
-from monitor.tally import Tally
 from monitor.threads import ThreadGroup
 from monitor.tryout import Tryout
-from monitor.types import Event, NearMiss, Scores, UndeliveredError
+from monitor.types import Event, Scores
 from monitor.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -63,9 +57,6 @@ TICK_SECONDS = 1.0
 PATIENCE_SECONDS = 15.0
 DEAD_SECONDS = 60.0
 """A main thread that has not moved for so long will not move again."""
-
-DAY_OF_EVENTS = 20_000
-"""Boxes of outputs that should lose nothing hold one event every 4 s for a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +121,6 @@ class Daemon:
         self._signalled = False
         self._reload_wanted = False
         self._reread = reread
-        self._events = 0
         self._requests = Requests(self.control, self._refuse)
         self._socket = ControlSocket(
             config.state,
@@ -165,22 +155,25 @@ class Daemon:
         changes = Changes(spectra, hearing.model.geometry, self._hops)
         self._scorer.spare(changes, round(config.window.reuse_seconds * hearing.rate))
         self._detector = Detector(at=self._rules(self._listening))
-        self._mqtt = self._make_mqtt(password) if config.mqtt.host else None
-        self.keeping = self._make_keeping()
-        self._alerts = Alerts(config, hearing.model.name)
-        self._memory = Memory(self.status, hearing.windows_in(scoring.MEMORY_SECONDS))
-        self._tryout = Tryout(hearing, self._memory)
-        self._live = Live(self._buffers, hearing.model.geometry)
-        self._watching = Watching(self._live, self.snapshot)
+        self._audience = audience = Audience(
+            config,
+            hearing,
+            self._listening,
+            buffers=self._buffers,
+            password=password,
+            on_command=self._requests.command,
+        )
+        audience.keeping.watch(self._listening.enabled, self._votes(self._listening))
+        self._tryout = Tryout(hearing, audience.memory)
+        self._watching = Watching(audience.live, self.snapshot)
         self._healths: dict[str, Health] = {}
-        self._tally = Tally()
-        latency = None if self._mqtt is None else self._mqtt.latency
-        self._serving.count(self.snapshot, self._tally, self._scorer.stages, latency)
+        latency = None if audience.mqtt is None else audience.mqtt.latency
+        self._serving.count(self.snapshot, audience.tally, self._scorer.stages, latency)
         self._serving.furnish(
             control=self.control,
-            live=self._live,
+            live=audience.live,
             tryout=self._tryout,
-            keeping=self.keeping,
+            keeping=audience.keeping,
             snapshot=self.snapshot,
             hop_seconds=hearing.hop / hearing.rate,
         )
@@ -209,14 +202,11 @@ class Daemon:
         """
         threads = ThreadGroup(self._stop)
         dead_man = DeadMan(DEAD_SECONDS)
-        self._terminal: Outbox[tuple[Event, LabelConfig]] = Outbox(
-            lambda told: on_event(*told), DAY_OF_EVENTS
-        )
         self._on_scores = on_scores
         handlers = dict.fromkeys((signal.SIGTERM, signal.SIGINT), self._on_signal)
         on_hangup = self._on_signal if self._reread is None else self._on_hangup
         with handled({**handlers, signal.SIGHUP: on_hangup}):
-            self._start(threads)
+            self._start(threads, on_event)
             hung = self._watch(dead_man)
             if hung is not None:
                 threads.fail(hung)
@@ -232,7 +222,8 @@ class Daemon:
                     dead_man.rest()
         self._keep_ambiences()
         self._name_the_too_short()
-        self._check_delivered()
+        if not self._signalled:  # a finished job; a service that was told to stop may leave some
+            self._audience.check_delivered()
         return self.summary()
 
     def stop(self) -> None:
@@ -249,19 +240,13 @@ class Daemon:
             windows=sum(status.scored for status in every),
             gated=sum(sum(status.gated.values()) for status in every),
             skipped=sum(status.skipped for status in every),
-            events=self._events,
+            events=self._audience.events,
             lost_seconds=sum(status.lost for status in every) / self.hearing.rate,
             real_time_factor=self._scorer.busy_seconds / audio if audio else 0.0,
         )
 
-    def _start(self, threads: ThreadGroup) -> None:
-        threads.start("terminal", self._terminal.run)
-        self.keeping.start(threads)
-        if self._mqtt is not None:
-            threads.start("mqtt", self._mqtt.run)
-        for name, run in self._alerts.threads():
-            threads.start(name, run)
-        threads.start("live", self._live.run)
+    def _start(self, threads: ThreadGroup, on_event: Callable[[Event, LabelConfig], None]) -> None:
+        self._audience.start(threads, on_event)
         self._serving.start(threads)
         for source in self._config.sources:
             blocks = open_source(
@@ -290,7 +275,7 @@ class Daemon:
                 self._detector,
                 on_scores=self._hand_on_scores,
                 on_event=self._hand_on,
-                on_miss=self._hand_on_miss,
+                on_miss=self._audience.miss,
                 between=self._take_change,
             )
         finally:
@@ -298,12 +283,7 @@ class Daemon:
             self._stop.set()
 
     def _close_outputs(self) -> None:
-        self._terminal.close()
-        self.keeping.close()
-        if self._mqtt is not None:
-            self._mqtt.close()
-        self._alerts.close()
-        self._live.close()
+        self._audience.close()
         self._serving.close()
         self.hearing.model.forget_text()
 
@@ -323,16 +303,12 @@ class Daemon:
         self._scorer.listen(
             change.watchlist, armed=change.listening.armed, silence_dbfs=change.listening.silence_dbfs
         )
-        if self._mqtt is not None:
-            self._mqtt.listen(change.listening)
-            if change.config.mqtt != self._config.mqtt:
-                self._mqtt.move(change.config.mqtt)
-        self.keeping.limit(change.config.clips)
+        moved = change.config.mqtt != self._config.mqtt
+        self._audience.listen(change, self._votes(change.listening), moved=moved)
         logging.getLogger("monitor").setLevel(change.config.log_level.upper())
         self._config = self._config.model_copy(
             update={"mqtt": change.config.mqtt, "clips": change.config.clips}
         )
-        self.keeping.watch(change.listening.enabled, self._votes(change.listening))
         self._serving.tell(change.listening)
 
     def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
@@ -356,30 +332,11 @@ class Daemon:
         }
 
     def _hand_on(self, event: Event) -> None:
-        label = self._listening.label(event.source, event.label)
-        self._events += event.stop is None
-        event = self.keeping.event(event, label)
-        self._terminal.put((event, label))
-        if self._mqtt is not None:
-            self._mqtt.put(event)
-        self._alerts.put(event, label)
-        self._tally.event(event)
-        self._live.event(event)
+        self._audience.event(event, self._listening.label(event.source, event.label))
 
     def _hand_on_scores(self, scores: Scores) -> None:
         self._on_scores(scores)
-        if self._mqtt is not None:
-            self._mqtt.level(scores.source, scores.level_dbfs)
-            self._mqtt.scores(scores)
-        self.keeping.scores(scores)
-        self._tally.scores(scores)
-        self._memory.add(scores)
-        self._live.scores(scores)
-
-    def _hand_on_miss(self, miss: NearMiss) -> None:
-        self.keeping.miss(miss)
-        self._tally.miss(miss)
-        self._live.miss(miss)
+        self._audience.scores(scores)
 
     def _watch(self, dead_man: DeadMan) -> HangError | None:
         """Sleep on `stop`; once a second tell systemd and the broker how it goes; return what hangs."""
@@ -406,14 +363,7 @@ class Daemon:
                 name: liveness.health(name, now, rate=self.hearing.rate, hop=self._hops[name])
                 for name in self.status
             }
-            if self._mqtt is not None:
-                for name, health in healths.items():
-                    self._mqtt.source(name, online=liveness.hears(name))
-                    self._mqtt.health(name, health)
-            if self._alerts.notifiers or self._live.watchers:
-                told = self.snapshot()
-                self._alerts.problems(told["problems"])
-                self._live.health(told)
+            self._audience.health(healths, {name for name in healths if liveness.hears(name)}, self.snapshot)
             self._tryout.rest()
             factor = self.summary().real_time_factor
             line = one_line(list(self.status.values()), len(self._listening.enabled), factor)
@@ -429,23 +379,23 @@ class Daemon:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that is known of this run, ready for JSON; from any thread."""
-        done = self.summary()
+        done, told = self.summary(), self._audience
         return snapshot(
             self.control,
             started_at=self._started_at,
             hearing=self.hearing,
             sources=self.status,
             healths=self._healths,
-            mqtt=self._mqtt,
-            tally=self._tally,
+            mqtt=told.mqtt,
+            tally=told.tally,
             others={
                 "real_time_factor": round(done.real_time_factor, 4),
                 "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
                 "events": done.events,
-                **outputs_of(self.keeping, alerts=self._alerts, directories=self._directories()),
+                **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories()),
                 "commands": {
                     "refused": self._requests.refused,
-                    "lost": self._requests.lost + (self._mqtt.unheard if self._mqtt is not None else 0),
+                    "lost": self._requests.lost + (told.mqtt.unheard if told.mqtt is not None else 0),
                 },
             },
         )
@@ -465,8 +415,8 @@ class Daemon:
         yield asdict(self.control.reload())
 
     def _refuse(self, topic: str, why: str) -> None:
-        if self._mqtt is not None:
-            self._mqtt.refuse(topic, why)
+        if self._audience.mqtt is not None:
+            self._audience.mqtt.refuse(topic, why)
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reload_wanted = True  # and nothing more: a signal may come in the middle of anything
@@ -493,33 +443,6 @@ class Daemon:
             for source in self._config.sources
         }
 
-    def _make_mqtt(self, password: str | None) -> Mqtt:
-        return Mqtt(
-            self._config.mqtt,
-            node=self._config.node,
-            listening=self._listening,
-            model=self.hearing.model.name,
-            password=password,
-            journal=self._config.state / "outbox.sqlite",
-            on_command=self._requests.command,
-        )
-
-    def _make_keeping(self) -> Keeping:
-        clips, page = self._config.clips, self._config.web
-        if clips.public_url is None and page.enabled and page.public_url is not None:
-            clips = clips.model_copy(update={"public_url": f"{page.public_url}/api/clips"})
-        keeping = Keeping(
-            self._config.store,
-            clips,
-            state=self._config.state,
-            recordings=self._config.recordings,
-            buffers=self._buffers,
-            geometry=self.hearing.model.geometry,
-            model=self.hearing.model.name,
-        )
-        keeping.watch(self._listening.enabled, self._votes(self._listening))
-        return keeping
-
     def _name_the_too_short(self) -> None:
         """Say of which recordings nothing was scored, and why; nobody should take it for silence."""
         window = self.hearing.length / self.hearing.rate
@@ -532,13 +455,6 @@ class Daemon:
                     seconds,
                     window,
                 )
-
-    def _check_delivered(self) -> None:
-        """Complain of what a finished job could not deliver; a service that was told to stop may leave it."""
-        if self._mqtt is not None and self._mqtt.waiting and not self._signalled:
-            raise UndeliveredError(
-                f"mqtt: {self._mqtt.waiting} messages were not delivered: {self._mqtt.trouble}"
-            )
 
     def _keep_ambiences(self) -> None:
         """Remember what the rooms of live sources sound like."""

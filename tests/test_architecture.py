@@ -73,7 +73,7 @@ LAYERS = [
     {"outputs.alerts", "outputs.metrics", "outputs.exporter", "outputs.watching"},
     {"hearing", "lint", "preflight", "zeroshot", "pipeline", "outputs.mqtt"},
     {"install", "liveness", "logs", "keeping", "tryout", "requests"},
-    {"snapshot", "outputs.web"},
+    {"audience", "snapshot", "outputs.web"},
     {"serving", "doctor", "evaluation", "bench"},
     {"daemon"},
     {"console"},
