@@ -1,4 +1,7 @@
-"""Matrix products in int8, for a quarter of the memory and less than half of the time of those in float32.
+"""Matrix products in int8, for a quarter of the memory of those in float32.
+
+On one core the tower of the largest published checkpoint takes 0.45 of its time in float32, 0.65 as on
+processors without VNNI (bfloat16: 0.57) [measured].  Small products, as the starter's, gain nothing.
 
 A weight has one scale for each output.  An activation has a scale and a zero of its own in every window, from
 its least to its greatest number.  With one scale for a batch, as torch's own ``quantized.linear_dynamic`` has
