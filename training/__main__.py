@@ -32,7 +32,7 @@ def main() -> None:
         step.add_argument("--data", type=Path, required=True, help="the given data, read only")
         step.add_argument("--work", type=Path, default=DEFAULT_WORK, help="our own folder")
         if name == "mix":
-            step.add_argument("--hours", type=float, default=28.0, help="of soundscapes, 0.3 GB each")
+            step.add_argument("--hours", type=float, default=28.0, help="of soundscapes, 0.1 GB each")
         if name in ("text", "train"):
             step.add_argument("--minutes", type=float, required=True, help="stop after this long")
             step.add_argument("--start", type=Path, help="a checkpoint of ours to begin with, not nothing")
