@@ -255,6 +255,8 @@ import sys, threading
 from monitor.model import Clap
 clap = Clap.load("someone/clap")
 clap.embed_text(["rain"])
+for thread in threading.enumerate()[1:]:
+    thread.join(10)  # transformers leaves the threads that read the weights to end by themselves
 print(clap.revision, clap.name, len(threading.enumerate()))
 """
 
