@@ -13,12 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from training.packages import packages, unpack_sounds
+from training.packages import SOUNDS, packages, unpack_sounds
 from training.places import Places
 from training.rcc import read_resources
 
 LOG = logging.getLogger(__name__)
-AUDIO_ENDINGS = (".wav", ".ogg", ".oga", ".mp3", ".flac", ".opus")
 WORDNET = "wordnet-base"
 
 
@@ -48,7 +47,7 @@ def unpack_gcompris(package: Path) -> None:
         return
     for archive in tqdm(sorted(package.rglob("*.rcc")), desc="resource files"):
         for name, content in read_resources(archive):
-            if name.endswith(AUDIO_ENDINGS):
+            if name.endswith(SOUNDS):
                 file = target / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)

@@ -52,7 +52,9 @@ def packages() -> list[Package]:
 
 def unpack_sounds(package: Package, archive: Path, target: Path) -> None:
     """Write the sounds of ``archive``, a `.deb`, and its copyright files to ``target``."""
-    if hashlib.sha256(archive.read_bytes()).hexdigest() != package.sha256:
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != package.sha256:
         LOG.warning("%s: not the version trained with, %s", archive.name, package.version)
     part = target.with_name(target.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
@@ -61,9 +63,9 @@ def unpack_sounds(package: Package, archive: Path, target: Path) -> None:
         tarfile.open(fileobj=unpacking.stdout, mode="r|") as tar,
     ):
         for name, content in _wanted(tar):
-            file = part / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+            sound = part / name
+            sound.parent.mkdir(parents=True, exist_ok=True)
+            sound.write_bytes(content)
     if unpacking.returncode:
         raise RuntimeError(f"{archive}: dpkg-deb failed with exit code {unpacking.returncode}")
     part.rename(target)
@@ -92,9 +94,10 @@ def _wanted(tar: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 
 def _zipped(archive: PurePosixPath, content: bytes) -> Iterator[tuple[PurePosixPath, bytes]]:
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    archived = io.BytesIO(content)
+    if not zipfile.is_zipfile(archived):
         return
-    with zipfile.ZipFile(io.BytesIO(content)) as entries:
+    with zipfile.ZipFile(archived) as entries:
         for entry in entries.infolist():
             name = PurePosixPath(entry.filename)
             if name.suffix.lower() in SOUNDS and _inside(name) and entry.file_size <= LARGEST:

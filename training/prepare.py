@@ -29,7 +29,6 @@ SHORTEST_S = 0.1
 QUIETEST = 1e-4
 """Peak below which a file counts as silent."""
 
-
 FURTHER_S = 20.0
 """Seconds kept of one recording of a further package, a third of which are music."""
 
@@ -40,18 +39,21 @@ def prepare(places: Places, processes: int = 2) -> None:
     train = [recording for recording in recordings if recording.split == "train"]
     places.audio.mkdir(parents=True, exist_ok=True)
     LOG.info("%d recordings, %d of them held back", len(recordings), len(recordings) - len(train))
-    further = list(find_further(places))
-    known = _hear_evaluated(places, recordings)
     workers = [
         multiprocessing.Process(target=_write_part, args=(places, part, train[part::processes]))
         for part in range(processes)
         if not _table(places, part).exists()
     ]
-    workers += [
-        multiprocessing.Process(target=_write_further, args=(places, processes + part, own, known))
-        for part in range(processes)
-        if not _table(places, processes + part).exists() and (own := further[part::processes])
-    ]
+    missing = [part for part in range(processes) if not _table(places, processes + part).exists()]
+    further = list(find_further(places)) if missing else []
+    if further:
+        known = _hear_evaluated(places, recordings)
+        workers += [
+            multiprocessing.Process(
+                target=_write_further, args=(places, processes + part, further[part::processes], known)
+            )
+            for part in missing
+        ]
     for worker in workers:
         worker.start()
     if not (places.audio / "held_back.json").exists():

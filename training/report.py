@@ -200,6 +200,7 @@ def _curves(places: Places) -> None:
     audio: dict[str, tuple[str, ...]] = {
         "losses": ("presence", "naming"),
         "one minus the cosine to the teacher": ("likeness", "unheard"),
+        "divergence of the order": ("order",),
         "held-back clips": ("plain", "paraphrased", "ranking", "precision"),
     }
     words: dict[str, tuple[str, ...]] = {"cosine to the teacher": ("trained", "new", "questions")}

@@ -6,7 +6,6 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,13 +59,9 @@ class Yamnet:
 
     def _find_layer(self) -> tuple[int, float, int]:
         """Index, scale and zero point of the 1024 averaged features."""
-        layer = self._tensor("reduce_mean")
+        layer = [d for d in self._model.get_tensor_details() if d["name"].endswith("reduce_mean")][-1]
         scale, zero = layer["quantization"]
         return layer["index"], scale, zero
-
-    def _tensor(self, ending: str) -> dict[str, Any]:
-        """The last tensor whose name ends so: what the layer gives."""
-        return [d for d in self._model.get_tensor_details() if d["name"].endswith(ending)][-1]
 
 
 def to_one_level(frame: Samples) -> Samples:
