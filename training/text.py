@@ -89,7 +89,7 @@ class TextRun:
         self._targets = teacher.text(torch.from_numpy(bank.vectors.astype(np.float32)))
         self._weights, self._kept_back = draw_weights(bank)
         self._optimiser = torch.optim.AdamW(
-            tower.parameters(), lr=TOP_RATE, weight_decay=0.02, betas=(0.9, 0.98)
+            tower.parameters(), lr=TOP_RATE, weight_decay=0.02, betas=(0.9, 0.98), fused=True
         )
         self._step = 0
 

@@ -22,6 +22,12 @@ DOINGS = {"29", "30", "32", "33", "34", "35", "36", "38", "39", "43"}
 """Verbs of body, change, communication, competition, consumption, contact, creation,
 motion, perception, weather."""
 
+QUALITIES = {"00", "01"}
+"""Adjectives: only words of the tagged corpus."""
+
+TOLD = 2
+"""Scenes told with -s forms and adjectives for each that has a thing and a doing only."""
+
 NOUN_TEMPLATES = (
     "{}",
     "a {}",
@@ -60,21 +66,40 @@ SCENE_TEMPLATES = (
     "sound of a {} {}",
     "a {} is {} in the house",
 )
+TOLD_TEMPLATES = (
+    "a {noun} {tells}",
+    "the {noun} {tells}",
+    "{nouns} {verb}",
+    "{adjective} {nouns} {verb}",
+    "a {adjective} {noun}",
+    "a {adjective} {noun} {tells}",
+    "the {adjective} {noun} is {verbing}",
+    "a {noun} {tells} in the {place}",
+    "a {noun} {verbing} on a {place}",
+    "the {noun} of a {place}",
+    "a {noun} {tells} a {place}",
+    "{nouns} {verbing} at the {place}",
+    "someone {tells} the {adjective} {noun}",
+    "{verbing} a {noun} with a {place}",
+    "the {place} and its {adjective} {noun}",
+)
+"""As people tell what they hear: with gerunds alone, "a newborn yells" stayed strange to the tower."""
+
 LONGEST_GLOSS = 12
 """Words of a definition or an example that are kept."""
 
 
 @dataclass(frozen=True)
 class Synset:
-    """A meaning: its words, whether any is common, and what the dictionary says."""
+    """A meaning: its words, those of them that are common, and what the dictionary says."""
 
     words: tuple[str, ...]
-    common: bool
+    common: tuple[str, ...]
     sayings: tuple[str, ...]
 
 
 def read_synsets(folder: Path, kind: str, files: set[str]) -> list[Synset]:
-    """Meanings of ``kind`` (noun or verb) out of some lexicographer files."""
+    """Meanings of ``kind`` (noun, verb or adj) out of some lexicographer files."""
     common = _common_words(folder / f"index.{kind}")
     synsets = []
     for line in (folder / f"data.{kind}").read_text().splitlines():
@@ -84,7 +109,7 @@ def read_synsets(folder: Path, kind: str, files: set[str]) -> list[Synset]:
         count = int(fields[3], 16)
         words = tuple(word.replace("_", " ").lower() for word in fields[4 : 4 + 2 * count : 2])
         words = tuple(word for word in words if re.fullmatch("[a-z ]+", word))
-        known = not common.isdisjoint(words)
+        known = tuple(word for word in words if word in common)
         synsets.append(Synset(words, known, tuple(_sayings(line.partition("|")[2]))))
     return synsets
 
@@ -107,6 +132,29 @@ def english(folder: Path, draw: random.Random, scenes: int) -> Iterator[str]:
     verbs = [word for synset in doings if synset.common for word in synset.words if " " not in word]
     for _ in range(scenes):
         yield draw.choice(SCENE_TEMPLATES).format(draw.choice(nouns), gerund(draw.choice(verbs)))
+    qualities = [s for s in read_synsets(folder, "adj", QUALITIES) if s.common]
+    for synset in qualities:
+        yield from synset.sayings
+    nouns, verbs, adjectives = (
+        [word for synset in kind for word in synset.common if kind is things or " " not in word]
+        for kind in (things, doings, qualities)
+    )
+    for _ in range(TOLD * scenes):
+        yield _told(draw, nouns, verbs, adjectives)
+
+
+def _told(draw: random.Random, nouns: list[str], verbs: list[str], adjectives: list[str]) -> str:
+    noun, place, verb = draw.choice(nouns), draw.choice(nouns), draw.choice(verbs)
+    told = draw.choice(TOLD_TEMPLATES).format(
+        noun=noun,
+        nouns=third(noun),  # plurals go by the same rule
+        place=place,
+        verb=verb,
+        tells=third(verb),
+        verbing=gerund(verb),
+        adjective=draw.choice(adjectives),
+    )
+    return re.sub(r"\ba (?=[aeiou])", "an ", told)
 
 
 def everyday_words(folder: Path) -> set[str]:
@@ -134,6 +182,19 @@ def gerund(verb: str) -> str:
     else:
         form = verb + "ing"
     return form + space + rest
+
+
+def third(word: str) -> str:
+    """The -s form of a verb or a noun, right for the usual patterns.
+
+    >>> [third(word) for word in ("bark", "pass", "cry", "play", "church bell")]
+    ['barks', 'passes', 'cries', 'plays', 'church bells']
+    """
+    if re.search(r"(s|x|z|ch|sh)$", word):
+        return word + "es"
+    if re.search(r"[^aeiou]y$", word):
+        return word[:-1] + "ies"
+    return word + "s"
 
 
 def _common_words(path: Path) -> set[str]:
