@@ -240,11 +240,16 @@ class Scorer:
             values=scoring.scores(logits, ambience.level),
             alone=scoring.scores(alone, ambience.level),
             nearer=scoring.nearer(embedding, watchlist),
-            speech=scoring.is_speech(embedding, watchlist),
+            speech=scoring.is_speech(embedding, watchlist, self._before(window)),
             embedding=embedding,
         )
         ambience.update(logits, np.array([label in active for label in watchlist.labels]))
         return scores
+
+    def _before(self, window: Window) -> NDArray[np.float32] | None:
+        """What was made of the last window of this source, if this one overlaps it."""
+        last = self._fresh.get(window.source)
+        return last[1].embedding if last is not None and last[1].stop > window.start else None
 
     def _unheard(self, window: Window, reason: str | None) -> Scores:
         """0 for every label, or the last scores once more."""

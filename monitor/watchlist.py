@@ -6,12 +6,11 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.config import LabelConfig
+from monitor.config import VOICES, LabelConfig
 from monitor.repertoire import Repertoire
 from monitor.types import Embeddings
 
@@ -26,6 +25,20 @@ Relative, because text towers differ in how alike they find any two sentences.""
 
 _ALIKE = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
 """Mean and deviation where nothing is known of them: a margin is then a difference of cosines."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Speech:
+    """People speaking, and what must not be taken for it; a value."""
+
+    direction: NDArray[np.float32]
+    """Shape (d,)."""
+    voices: Embeddings
+    """Shape (voices, d): sentences for other voices, of people and of animals."""
+    usual: NDArray[np.float32] | None = None
+    spread: NDArray[np.float32] | None = None
+    """Shape (1 + voices,): mean and deviation of the cosines with ``direction`` and then with each voice;
+    None if they are not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,11 +64,8 @@ class Watchlist:
     """Shape (rivals,) or (1,): as ``usual``."""
     rival_spread: NDArray[np.float32] = field(default_factory=lambda: _ALIKE[1])
     """Shape (rivals,) or (1,): as ``spread``."""
-    speech: NDArray[np.float32] | None = None
-    """Shape (d,): the direction of people speaking; None if nobody asks for it."""
-    speech_usual: float = 0.0
-    speech_spread: float | None = None
-    """Mean and deviation of the cosine with ``speech``; None if they are not known."""
+    speech: Speech | None = None
+    """None if nobody asks for it."""
 
 
 def watch(
@@ -84,7 +94,8 @@ def watch(
     enabled = [label for label in labels if label.enabled]
     against = list(dict.fromkeys([*background, *(text for label in enabled for text in label.against)]))
     prompts = [text for label in enabled for text in label.prompts]
-    vectors = embed([*prompts, *against, *speech])
+    voices = VOICES if speech else ()
+    vectors = embed([*prompts, *against, *speech, *voices])
     rival_vectors = vectors[len(prompts) : len(prompts) + len(against)]
     limit = _too_close(rival_vectors[: len(set(background))])
     prototypes, rows, first = [], [], 0
@@ -108,20 +119,16 @@ def watch(
         rival_names=tuple(against),
         rival_usual=rival_usual,
         rival_spread=rival_spread,
-        **_speech(vectors[len(prompts) + len(against) :], repertoire),
+        speech=_speech(vectors[len(prompts) + len(against) :], len(speech), repertoire) if speech else None,
     )
 
 
-def _speech(vectors: Embeddings, repertoire: Repertoire | None) -> dict[str, Any]:
-    """What a watchlist knows of people speaking."""
-    if not len(vectors):
-        return {}
-    mean = vectors.mean(axis=0)
+def _speech(vectors: Embeddings, own: int, repertoire: Repertoire | None) -> Speech:
+    """What is known of people speaking, of whom the first ``own`` vectors tell, and of the other voices."""
+    mean, voices = vectors[:own].mean(axis=0), vectors[own:]
     direction = (mean / np.linalg.norm(mean)).astype(np.float32)
-    if repertoire is None:
-        return {"speech": direction}
-    (usual,), (spread,) = repertoire.of(direction[None])
-    return {"speech": direction, "speech_usual": float(usual), "speech_spread": float(spread)}
+    known = repertoire.of(np.stack([direction, *voices])) if repertoire else (None, None)
+    return Speech(direction, voices, *known)
 
 
 def _too_close(background: Embeddings) -> float:

@@ -9,7 +9,7 @@ import pytest
 from monitor import scoring
 from monitor.scoring import Ambience, Response
 from monitor.types import ModelError
-from monitor.watchlist import Watchlist
+from monitor.watchlist import Speech, Watchlist
 
 
 def unit(*values):
@@ -177,14 +177,35 @@ def test_nearness_is_the_margin_without_what_speaks_against_it():
     assert scoring.margins(audio, with_rival) < scoring.nearness(audio, with_rival)
 
 
-def test_speech_is_told_from_a_deviation_above_its_mean_on():
-    known = replace(watchlist([DOG], [], []), speech=TALK, speech_usual=0.2, speech_spread=0.4)
-    assert scoring.is_speech(unit(0.79, 0, 0, 0.62), known)
-    assert not scoring.is_speech(unit(0.82, 0, 0, 0.58), known)
+def speech(usual=None, spread=None):
+    """People speaking, and cats, which are not meant."""
+    known = (None, None) if usual is None else (np.array(usual), np.array(spread))
+    return Speech(TALK, np.stack([CAT]), *known)
+
+
+def test_speech_is_told_from_a_quarter_of_a_deviation_above_its_mean_on():
+    known = replace(watchlist([DOG], [], []), speech=speech(usual=[0.3, 0], spread=[0.4, 1]))
+    assert scoring.is_speech(unit(0.91, 0, 0, 0.41), known)
+    assert not scoring.is_speech(unit(0.93, 0, 0, 0.37), known)
+
+
+def test_what_is_more_like_another_voice_is_no_speech():
+    known = replace(watchlist([DOG], [], []), speech=speech(usual=[0, 0], spread=[0.2, 0.1]))
+    assert scoring.is_speech(unit(0, 0.38, 0, 0.7), known)  # 4.4 deviations of speech, 4.8 of the cat
+    assert not scoring.is_speech(unit(0, 0.45, 0, 0.7), known)  # 4.2 and 5.4
+    assert scoring.is_speech(unit(0.6, 0, 0, 0.7), known)  # a dog, of which nobody asks here
+
+
+def test_the_end_of_another_voice_is_no_speech():
+    known = replace(watchlist([DOG], [], []), speech=speech(usual=[0, 0], spread=[0.2, 0.1]))
+    end, cat = unit(0, 0.2, 0, 0.7), unit(0, 0.7, 0, 0.2)
+    assert scoring.is_speech(end, known, before=end)
+    assert not scoring.is_speech(end, known, before=cat)
+    assert not scoring.is_speech(cat, known, before=end)
 
 
 def test_where_no_deviations_are_known_speech_must_be_nearer_than_every_label():
-    known = replace(watchlist([DOG, CAT], [], []), speech=TALK)
+    known = replace(watchlist([DOG, CAT], [], []), speech=speech())
     assert scoring.is_speech(unit(0, 3, 0, 4), known)
     assert not scoring.is_speech(unit(0, 4, 0, 3), known)
 

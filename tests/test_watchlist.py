@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from monitor.config import LabelConfig
+from monitor.config import VOICES, LabelConfig
 from monitor.watchlist import watch
 
 VECTORS = {
@@ -18,7 +18,7 @@ VECTORS = {
 
 
 def embed(sentences):
-    return np.array([VECTORS[text] for text in sentences], dtype=np.float32)
+    return np.array([VECTORS.get(text, (0, 1, 0)) for text in sentences], dtype=np.float32)
 
 
 def label(name, *prompts, **settings):
@@ -78,6 +78,8 @@ def test_speech_is_a_direction_of_its_own_and_no_label_and_no_rival():
     guarded = watch([label("dog", "a dog barking")], ["people talking"], embed, speech=speech)
     assert plain.speech is None
     mean = np.array([0, 0.14, 0.98])
-    assert guarded.speech == pytest.approx(mean / np.linalg.norm(mean))
+    assert guarded.speech.direction == pytest.approx(mean / np.linalg.norm(mean))
+    assert guarded.speech.voices == pytest.approx(embed(VOICES))
+    assert guarded.speech.usual is guarded.speech.spread is None
     assert (guarded.labels, guarded.rival_names) == (plain.labels, plain.rival_names)
     assert guarded.fingerprints == plain.fingerprints

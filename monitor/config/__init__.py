@@ -9,13 +9,14 @@ from monitor.config.listening import LabelConfig, SourceConfig, confirmations
 from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, StoreConfig, WindowConfig
 from monitor.config.password import find_secret, read_address, read_password, read_secret
 from monitor.config.rules import slug
-from monitor.config.sounds import SPEECH
+from monitor.config.sounds import SPEECH, VOICES
 from monitor.config.text import example, json_schema, load, state_of
 from monitor.config.token import read_token
 from monitor.config.web import MetricsConfig, WebConfig
 
 __all__ = [
     "SPEECH",
+    "VOICES",
     "Address",
     "ClipsConfig",
     "Config",

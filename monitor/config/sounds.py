@@ -33,6 +33,19 @@ SPEECH: tuple[str, ...] = (
 )
 """What the speech guard of the clips listens for."""
 
+VOICES: tuple[str, ...] = (
+    "a baby crying",
+    "a rooster crowing",
+    "a dog barking",
+    "a cat meowing",
+    "an animal calling",
+    "a person sneezing",
+    "somebody coughing",
+    "people laughing",
+    "a bird singing",
+)
+"""What sounds a little like people speaking, and is not: the speech guard lets pass what is clearly this."""
+
 BACKGROUND: tuple[str, ...] = (
     "people talking",
     "music playing",
