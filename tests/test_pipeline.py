@@ -13,7 +13,7 @@ from monitor.pipeline import Scorer, analyse, listen, only
 from monitor.scoring import Response
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Window
-from monitor.watchlist import Watchlist
+from monitor.watchlist import Speech, Watchlist
 from monitor.windows import Windows
 from tests.audio import scores_of
 
@@ -227,3 +227,22 @@ def test_what_is_listened_for_changes_between_two_windows_and_none_is_lost_by_it
     starts, ends = ([e.id for e in events if (e.stop is None) == lasts] for lasts in (True, False))
     assert sorted(starts) == sorted(ends)
     assert "dog" in {event.label for event in events}
+
+
+@pytest.mark.parametrize(("later", "told"), [(HOP, False), (LENGTH, True)])
+def test_a_voice_that_reaches_into_a_window_keeps_its_end_from_being_speech(later, told):
+    voice = Speech(QUIET, LOUD[None], np.zeros(2, np.float32), np.array([1.0, 0.4], np.float32))
+    status = {"mic": SourceStatus("mic")}
+    scorer = Scorer(
+        embed,
+        replace(WATCHLIST, speech=voice),
+        RESPONSE,
+        status=status,
+        rate=RATE,
+        hop=HOP,
+        silence_dbfs=-70.0,
+    )
+    cries = Window("mic", 0, scene("/", "/"), 0.0)
+    falls = Window("mic", later, scene("\\", "\\"), 0.0)
+    cry, end = (scorer.score([window], lambda _: frozenset())[0] for window in (cries, falls))
+    assert (cry.speech, end.speech) == (False, told)
