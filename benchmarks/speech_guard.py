@@ -53,7 +53,7 @@ def main() -> None:
             spoken.append(load(clip))
         elif not clip.label.startswith("bed_"):
             others[clip.label].append(load(clip))
-    print("speech: " + found(spoken, model, watchlist))
+    print("speech: " + counted(heard(spoken, model, watchlist)))
     longer = [sound for several in others.values() for sound in several if len(sound) >= SHORTEST]
     for below in BELOW_DB:
         rng = np.random.default_rng(0)
@@ -61,19 +61,16 @@ def main() -> None:
             sound + np.resize(spoken[rng.integers(len(spoken))], len(sound)) * np.float32(10 ** (-below / 20))
             for sound in longer
         ]
-        print(f"{below:.0f} dB below another sound: " + found(mixed, model, watchlist))
-    print(
-        "other sounds: "
-        + found([sound for several in others.values() for sound in several], model, watchlist)
-    )
-    for label, several in others.items():
-        if any(told.any() for told in heard(several, model, watchlist)):
-            print(f"  {label}: " + found(several, model, watchlist))
+        print(f"{below:.0f} dB below another sound: " + counted(heard(mixed, model, watchlist)))
+    told = {label: heard(several, model, watchlist) for label, several in others.items()}
+    print("other sounds: " + counted([each for several in told.values() for each in several]))
+    for label, several in told.items():
+        if any(each.any() for each in several):
+            print(f"  {label}: " + counted(several))
 
 
-def found(sounds: Sequence[Samples], model: Clap, watchlist: Watchlist) -> str:
-    """In how many of ``sounds``, and of their windows, the guard hears speech."""
-    told = heard(sounds, model, watchlist)
+def counted(told: Sequence[npt.NDArray[np.bool_]]) -> str:
+    """In how many sounds, and in how many of their windows, the guard hears speech."""
     clips, windows = sum(each.any() for each in told), np.concatenate(told)
     return f"{clips} of {len(told)} clips, {windows.mean():.3f} of {len(windows)} windows"
 

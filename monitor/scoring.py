@@ -132,10 +132,9 @@ def is_speech(
     if speech is None:
         return False
     if speech.usual is None or speech.spread is None:
-        return bool(speech.direction @ embedding > (watchlist.prototypes @ embedding).max(initial=-1.0))
-    directions = np.stack([speech.direction, *speech.voices])
+        return bool(speech.directions[0] @ embedding > (watchlist.prototypes @ embedding).max(initial=-1.0))
     heard = np.stack([embedding] if before is None else [embedding, before])
-    deviations = (heard @ directions.T - speech.usual) / speech.spread  # (windows, 1 + voices)
+    deviations = (heard @ speech.directions.T - speech.usual) / speech.spread  # (windows, 1 + voices)
     own, other = deviations[0, 0], deviations[:, 1:].max()
     return bool(own >= SPEECH_DEVIATIONS and own > other - VOICE_DEVIATIONS)
 

@@ -31,14 +31,11 @@ _ALIKE = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
 class Speech:
     """People speaking, and what must not be taken for it; a value."""
 
-    direction: NDArray[np.float32]
-    """Shape (d,)."""
-    voices: Embeddings
-    """Shape (voices, d): sentences for other voices, of people and of animals."""
+    directions: Embeddings
+    """Shape (1 + voices, d): people speaking, then sentences for other voices, of people and of animals."""
     usual: NDArray[np.float32] | None = None
     spread: NDArray[np.float32] | None = None
-    """Shape (1 + voices,): mean and deviation of the cosines with ``direction`` and then with each voice;
-    None if they are not known."""
+    """Shape (1 + voices,): mean and deviation of the cosine with each of them; None if not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,10 +122,9 @@ def watch(
 
 def _speech(vectors: Embeddings, own: int, repertoire: Repertoire | None) -> Speech:
     """What is known of people speaking, of whom the first ``own`` vectors tell, and of the other voices."""
-    mean, voices = vectors[:own].mean(axis=0), vectors[own:]
-    direction = (mean / np.linalg.norm(mean)).astype(np.float32)
-    known = repertoire.of(np.stack([direction, *voices])) if repertoire else (None, None)
-    return Speech(direction, voices, *known)
+    mean = vectors[:own].mean(axis=0)
+    directions = np.stack([mean / np.linalg.norm(mean), *vectors[own:]]).astype(np.float32)
+    return Speech(directions, *(repertoire.of(directions) if repertoire else (None, None)))
 
 
 def _too_close(background: Embeddings) -> float:

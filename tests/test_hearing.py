@@ -114,6 +114,8 @@ def test_speech_is_listened_for_only_where_clips_must_not_hold_it_and_after_a_ch
     guarded = prepare(config(tmp_path, clips=ClipsConfig(enabled=True)))
     assert guarded.watchlist.speech is not None
     other = (LabelConfig(id="cat", prompts=("a cat meowing",)),)
-    assert guarded.watch(other, ()).speech.direction == pytest.approx(guarded.watchlist.speech.direction)
+    assert guarded.watch(other, ()).speech.directions[0] == pytest.approx(
+        guarded.watchlist.speech.directions[0]
+    )
     for clips in (ClipsConfig(), ClipsConfig(enabled=True, speech_guard=False)):
         assert prepare(config(tmp_path, clips=clips)).watchlist.speech is None

@@ -231,7 +231,7 @@ def test_what_is_listened_for_changes_between_two_windows_and_none_is_lost_by_it
 
 @pytest.mark.parametrize(("later", "told"), [(HOP, False), (LENGTH, True)])
 def test_a_voice_that_reaches_into_a_window_keeps_its_end_from_being_speech(later, told):
-    voice = Speech(QUIET, LOUD[None], np.zeros(2, np.float32), np.array([1.0, 0.4], np.float32))
+    voice = Speech(np.stack([QUIET, LOUD]), np.zeros(2, np.float32), np.array([1.0, 0.4], np.float32))
     status = {"mic": SourceStatus("mic")}
     scorer = Scorer(
         embed,

@@ -180,7 +180,7 @@ def test_nearness_is_the_margin_without_what_speaks_against_it():
 def speech(usual=None, spread=None):
     """People speaking, and cats, which are not meant."""
     known = (None, None) if usual is None else (np.array(usual), np.array(spread))
-    return Speech(TALK, np.stack([CAT]), *known)
+    return Speech(np.stack([TALK, CAT]), *known)
 
 
 def test_speech_is_told_from_a_quarter_of_a_deviation_above_its_mean_on():

@@ -78,8 +78,8 @@ def test_speech_is_a_direction_of_its_own_and_no_label_and_no_rival():
     guarded = watch([label("dog", "a dog barking")], ["people talking"], embed, speech=speech)
     assert plain.speech is None
     mean = np.array([0, 0.14, 0.98])
-    assert guarded.speech.direction == pytest.approx(mean / np.linalg.norm(mean))
-    assert guarded.speech.voices == pytest.approx(embed(VOICES))
+    assert guarded.speech.directions[0] == pytest.approx(mean / np.linalg.norm(mean))
+    assert guarded.speech.directions[1:] == pytest.approx(embed(VOICES))
     assert guarded.speech.usual is guarded.speech.spread is None
     assert (guarded.labels, guarded.rival_names) == (plain.labels, plain.rival_names)
     assert guarded.fingerprints == plain.fingerprints
