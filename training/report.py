@@ -203,7 +203,10 @@ def _curves(places: Places) -> None:
         "divergence of the order": ("order",),
         "held-back clips": ("plain", "paraphrased", "ranking", "precision"),
     }
-    words: dict[str, tuple[str, ...]] = {"cosine to the teacher": ("trained", "new", "questions")}
+    words: dict[str, tuple[str, ...]] = {
+        "cosine to the teacher": ("trained", "new", "questions"),
+        "confusion of sounds": ("confusion new", "confusion questions"),
+    }
     for name, x, curves in (("audio", "passes", audio), ("text", "step", words)):
         if (places.runs / f"{name}.jsonl").exists():
             runlog.plot(places.runs / f"{name}.jsonl", folder / f"{name}.png", x, curves)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,11 @@ from transformers import ClapModel, ClapTextConfig, ClapTextModelWithProjection,
 
 from training import runlog
 from training.bank import Bank, load_bank
+from training.batches import Choice, likened
+from training.losses import disorder
 from training.minilm import embed
 from training.places import Places
+from training.store import Soundscapes, load_soundscapes
 from training.teacher import Teacher, load_teacher
 from training.tokens import load_tokenizer, make_tokenizer, save_vocabulary
 from training.tower import student_config, text_half
@@ -36,8 +39,12 @@ FALL = 0.5
 SOUND_WEIGHT = 3.0
 """How much likelier a sentence about a listed sound is drawn than general English."""
 
-LIKENESS, RELATION, NAMING = 5.0, 5.0, 0.3
-"""Weights: cosine to the target, cosines among the batch, finding one's own target."""
+LIKENESS, RELATION, NAMING, ORDER = 2.0, 2.0, 0.1, 10.0
+"""Weights: cosine to the target, cosines among the batch, finding one's own target, and the order in
+which windows come for each sentence and sentences for each window."""
+
+WINDOWS, ASKED = 20_000, 256
+"""Windows that are embedded at the start, and how many of them each step asks about."""
 
 KEPT_BACK = 50
 """One of so many general phrases is never trained on, to see what new words do."""
@@ -67,23 +74,25 @@ def text(places: Places, minutes: float, start: Path | None) -> None:
         tower.load_state_dict(text_half(ClapModel.from_pretrained(start, dtype=torch.float32)))
     else:
         start_embeddings(tower, tokenizer, teacher)
-    run = TextRun(places.runs, bank, teacher, tokenizer, tower)
+    sounds = heard(load_soundscapes(places.soundscapes), teacher, np.random.default_rng(0))
+    run = TextRun(places.runs, bank, teacher, sounds, tokenizer, tower)
     run.resume()
     run.go(minutes)
 
 
 class TextRun:
-    """Weights, optimiser and the phrases as tokens."""
+    """Weights, optimiser, the phrases as tokens and what they are to tell apart."""
 
     def __init__(
         self,
         folder: Path,
         bank: Bank,
         teacher: Teacher,
+        sounds: Tensor,
         tokenizer: PreTrainedTokenizerFast,
         tower: ClapTextModelWithProjection,
     ) -> None:
-        self._folder, self._bank, self._tower = folder, bank, tower
+        self._folder, self._bank, self._sounds, self._tower = folder, bank, sounds, tower
         self._tokens = [torch.tensor(ids) for ids in tokenizer(bank.phrases)["input_ids"]]
         self._lengths = np.array([len(ids) for ids in self._tokens])
         self._targets = teacher.text(torch.from_numpy(bank.vectors.astype(np.float32)))
@@ -112,7 +121,8 @@ class TextRun:
             if part >= 1:
                 break
             rate = TOP_RATE * max(min(1, (1 - part) / FALL), 0.01)
-            likeness = self._learn(rows, rate * min(1, (self._step + 1) / WARM_STEPS))
+            asked = self._sounds[torch.from_numpy(rng.integers(0, len(self._sounds), ASKED))]
+            likeness = self._learn(rows, asked, rate * min(1, (self._step + 1) / WARM_STEPS))
             now = time.monotonic()
             if now - said > SAY_S:
                 self._say(likeness)
@@ -123,15 +133,17 @@ class TextRun:
         self._say(likeness)
         self._save("text-final.pt")
 
-    def _learn(self, rows: np.ndarray, rate: float) -> float:
+    def _learn(self, rows: np.ndarray, asked: Tensor, rate: float) -> float:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         ours, wanted = self._embed(rows), self._targets[torch.from_numpy(rows)]
         likeness = (ours * wanted).sum(1).mean()
         relation = (ours @ ours.T - wanted @ wanted.T).square().mean()
         naming = cross_entropy(20 * ours @ wanted.T, torch.arange(len(rows)))
+        order = confusion(asked, ours, wanted)
         self._optimiser.zero_grad()
-        (LIKENESS * (1 - likeness) + RELATION * relation + NAMING * naming).backward()
+        whole = LIKENESS * (1 - likeness) + RELATION * relation + NAMING * naming + ORDER * order
+        whole.backward()
         torch.nn.utils.clip_grad_norm_(self._tower.parameters(), 1.0)
         self._optimiser.step()
         self._step += 1
@@ -153,18 +165,20 @@ class TextRun:
             yield from pool[rng.permutation(POOL)]
 
     @torch.inference_mode()
-    def _likeness(self, rows: np.ndarray) -> float:
+    def _test(self, rows: np.ndarray) -> tuple[float, float]:
+        """Cosine to the teacher and `confusion`, of phrases that are not trained on."""
         ours = torch.cat([self._embed(part) for part in np.array_split(rows, 16)])
-        return float((ours * self._targets[torch.from_numpy(rows)]).sum(1).mean())
+        wanted = self._targets[torch.from_numpy(rows)]
+        likeness = (ours * wanted).sum(1).mean()
+        return float(likeness), float(confusion(self._sounds[:: WINDOWS // 1000], ours, wanted))
 
     def _say(self, trained: float) -> None:
-        values = {
-            "trained": trained,
-            "new": self._likeness(self._kept_back),
-            "questions": self._likeness(self._bank.held_out),
-        }
+        new, questions = self._test(self._kept_back), self._test(self._bank.held_out)
+        values = {"trained": trained, "new": new[0], "questions": questions[0]}
         shown = " ".join(f"{name} {value:.3f}" for name, value in values.items())
         LOG.info("step %d, cosine to the teacher: %s", self._step, shown)
+        LOG.info("confusion: new %.4f questions %.4f", new[1], questions[1])
+        values |= {"confusion new": new[1], "confusion questions": questions[1]}
         runlog.append(self._folder / "text.jsonl", step=self._step, **values)
 
     def _save(self, name: str) -> None:
@@ -174,6 +188,23 @@ class TextRun:
             "step": self._step,
         }
         torch.save(state, self._folder / name)
+
+
+def heard(parts: Sequence[Soundscapes], teacher: Teacher, rng: np.random.Generator) -> Tensor:
+    """Embeddings that the teacher gives about `WINDOWS` windows, rare classes more often than they come."""
+    rows = [np.sort(Choice(likened(part.scores)).draw(WINDOWS // len(parts), rng)) for part in parts]
+    features = np.concatenate([part.features[own] for part, own in zip(parts, rows, strict=True)])
+    return teacher.sound(torch.from_numpy(features.astype(np.float32)))
+
+
+def confusion(sounds: Tensor, ours: Tensor, wanted: Tensor) -> Tensor:
+    """How differently embedded sentences, both (sentences, DIM), tell sounds, (windows, DIM), apart.
+
+    Sounds fill few directions of the space (half of their variance lies in 6 of 256, 95 % in 51), sentences
+    nearly all of them: the cosine alone has a small tower learn mostly what no sound will ever ask for.
+    """
+    mine, right = sounds @ ours.T, sounds @ wanted.T
+    return disorder(mine, right) + disorder(mine.T, right.T)
 
 
 def draw_weights(bank: Bank) -> tuple[np.ndarray, np.ndarray]:

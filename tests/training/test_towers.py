@@ -16,8 +16,9 @@ from training.clips import averaged_tower, clip_windows
 from training.export import between, export, newest
 from training.losses import compare, disorder
 from training.places import Places
+from training.store import Soundscapes
 from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_map
-from training.text import draw_weights
+from training.text import WINDOWS, confusion, draw_weights, heard
 from training.tokens import choose, save_vocabulary, wrap
 from training.tower import AudioTower, audio_half, student_config, text_half
 from training.train import FALL, WARM_STEPS, follow, rate_at
@@ -155,6 +156,44 @@ def test_the_order_is_divergence_of_shares():
     mine, right = (torch.softmax(SCALE * each, dim=0) for each in (cosines, taught))
     by_hand = (right * (right / mine).log()).sum() / 3
     assert float(disorder(cosines, taught)) == pytest.approx(float(by_hand), rel=1e-4)
+
+
+def sentences(directions):
+    return torch.nn.functional.normalize(torch.tensor(directions), dim=1)
+
+
+def test_sentences_may_differ_where_no_sound_is():
+    sounds = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+    wanted, ours = sentences([[3.0, 1, 2], [1, 2, 1]]), sentences([[3.0, 1, -2], [1, 2, -1]])
+    assert float(confusion(sounds, ours, wanted)) == pytest.approx(0, abs=1e-6)
+
+
+def test_sentences_are_confused_that_put_another_sound_first():
+    sounds = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+    wanted = sentences([[3.0, 1, 2], [1, 2, 1]])
+    near, far = sentences([[3.0, 1.5, 2], [1, 2, 1]]), sentences([[1.0, 3, 2], [1, 2, 1]])
+    assert 0 < float(confusion(sounds, near, wanted)) < 0.2 < float(confusion(sounds, far, wanted))
+
+
+def test_a_sentence_that_is_near_every_sound_is_confused_with_the_right_one():
+    sounds = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+    wanted, too_near = sentences([[3.0, 1, 9], [1, 2, 9]]), sentences([[3.0, 1, 9], [1.5, 2.5, 1]])
+    assert float(confusion(sounds, too_near, wanted)) > 0.1
+
+
+def test_sounds_are_heard_from_every_part_and_rare_ones_more_often():
+    scores = np.zeros((100, g.CLASSES), np.float16)
+    scores[:90, 1] = scores[90:99, 2] = 1  # the last window is nothing in particular
+    features = np.tile(np.repeat([0.0, 1.0, 2.0], [90, 9, 1])[:, None], g.FEATURES).astype(np.float16)
+    nothing = np.empty(0)
+    part = Soundscapes(nothing, nothing, scores, features, nothing)
+    teacher = teacher_of()
+    sounds = heard([part, part], teacher, np.random.default_rng(0))
+    common, rare = teacher.sound(torch.tensor([[0.0], [1.0]]).expand(2, g.FEATURES))
+    assert sounds.shape == (WINDOWS, DIM)
+    is_rare = (sounds - rare).norm(dim=1) < 1e-4
+    assert ((sounds - common).norm(dim=1) < 1e-4).sum() + is_rare.sum() == WINDOWS
+    assert 0.2 < is_rare.float().mean() < 0.3  # sqrt(9) of sqrt(90) + sqrt(9) windows
 
 
 def test_sound_begins_with_that_of_a_checkpoint(tower):
