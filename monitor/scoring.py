@@ -57,8 +57,8 @@ SPEECH_DEVIATIONS = 0.25
 VOICE_DEVIATIONS = 0.5
 """... unless another voice is so many more above its own, in it or in the window before.
 
-With the starter all of 8 dev clips of people speaking are found, 77 of 81 in which they speak beneath
-another sound as loud, 63 of 81 where they are 6 dB below it, and 11 of 123 other clips are taken for speech
+With the starter all of 8 dev clips of people speaking are found, 76 of 81 in which they speak beneath
+another sound as loud, 64 of 81 where they are 6 dB below it, and 9 of 123 other clips are taken for speech
 (benchmarks/speech_guard.py)."""
 
 RIVAL_TEMPERATURE = 0.05

@@ -39,6 +39,7 @@ def main() -> None:
         if name == "export":
             step.add_argument("--start", type=Path, help="the checkpoint that the training began with")
             step.add_argument("--share", type=float, default=1.0, help="of the way from it, 0 to 1")
+            step.add_argument("--text-share", type=float, default=1.0, help="the same for the text tower")
         if name == "train":
             step.add_argument("--processes", type=int, default=2, help="one thread each")
             step.add_argument("--fall", type=float, default=0.4, help="share in which the rate falls")

@@ -39,12 +39,17 @@ TOKENIZER = {"tokenizer_class": "PreTrainedTokenizerFast"}
 """What transformers 5 calls TokenizersBackend, in the name every version knows."""
 
 
-def export(places: Places, start: Path | None, share: float) -> None:
+def export(places: Places, start: Path | None, share: float, text_share: float = 1.0) -> None:
     """Write ``places.export``, loadable by `ClapModel` and `ClapProcessor` alone.
 
     With a checkpoint of ours to ``start`` from, the audio tower is on the way from that one's to the
-    trained one, at ``share`` of it; and the text tower is that one's, unless one was trained.
-    (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models".)
+    trained one, at ``share`` of it, and the text tower at ``text_share`` (it is that one's if none was
+    trained).  (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models".)
+
+    Raises
+    ------
+    ValueError
+        The checkpoint is too large, or the words of the two text towers between which to go are not the same.
     """
     audio = averaged_tower(newest(places.runs, "audio"))
     begun = ClapModel.from_pretrained(start, dtype=torch.float32) if start else None
@@ -53,6 +58,10 @@ def export(places: Places, start: Path | None, share: float) -> None:
     if begun is None or finished(places.runs, "text"):
         tokenizer = load_tokenizer(places.runs / "vocabulary.json")
         text = torch.load(newest(places.runs, "text"), weights_only=True)["tower"]
+        if begun is not None and text_share < 1:
+            if PreTrainedTokenizerFast.from_pretrained(start).get_vocab() != tokenizer.get_vocab():
+                raise ValueError(f"{start}: other words than {places.runs / 'vocabulary.json'}")
+            text = between(text_half(begun), text, text_share)
     else:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
         text = text_half(begun)

@@ -313,6 +313,32 @@ def test_a_checkpoint_that_began_with_another_keeps_its_words_and_part_of_its_ea
     assert auto("a dog")["input_ids"] == tokenizer("a dog")["input_ids"]
 
 
+def test_words_may_stay_on_the_way_to_the_trained_ones(tmp_path, tower, tokenizer, monkeypatch):
+    places = Places(tmp_path, tmp_path / "work")
+    places.runs.mkdir(parents=True)
+    write_soundscapes(places)
+    monkeypatch.setattr("training.export.HEARD", 100)
+    save_vocabulary(places.runs / "vocabulary.json", tokenizer)
+    torch.save({"average": tower.state_dict()}, places.runs / "audio.pt")
+    text = ClapTextModelWithProjection(student_config(len(WORDS)).text_config).state_dict()
+    torch.save({"tower": text}, places.runs / "text.pt")
+    export(places, None, 1.0)
+    begun = places.export.rename(tmp_path / "begun")
+
+    trained = {n: 2 * v if v.is_floating_point() else v for n, v in text.items()}
+    torch.save({"tower": trained}, places.runs / "text.pt")
+    export(places, begun, 0.0, 0.5)
+    first, second = (ClapModel.from_pretrained(folder).state_dict() for folder in (begun, places.export))
+    name = "text_projection.linear1.weight"
+    torch.testing.assert_close(second[name], 1.5 * first[name], atol=1e-3, rtol=1e-2)
+    name = "audio_projection.linear1.weight"
+    torch.testing.assert_close(second[name], first[name])
+
+    save_vocabulary(places.runs / "vocabulary.json", wrap([*WORDS[:-2], "bark", "dog"]))
+    with pytest.raises(ValueError, match="other words than"):
+        export(places, begun, 0.0, 0.5)
+
+
 def text_of(state):
     return {name: value for name, value in state.items() if name.startswith("text_")}
 
