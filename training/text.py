@@ -74,7 +74,7 @@ def text(places: Places, minutes: float, start: Path | None) -> None:
         tower.load_state_dict(text_half(ClapModel.from_pretrained(start, dtype=torch.float32)))
     else:
         start_embeddings(tower, tokenizer, teacher)
-    sounds = heard(load_soundscapes(places.soundscapes), teacher, np.random.default_rng(0))
+    sounds = taught(load_soundscapes(places.soundscapes), teacher, np.random.default_rng(0))
     run = TextRun(places.runs, bank, teacher, sounds, tokenizer, tower)
     run.resume()
     run.go(minutes)
@@ -190,7 +190,7 @@ class TextRun:
         torch.save(state, self._folder / name)
 
 
-def heard(parts: Sequence[Soundscapes], teacher: Teacher, rng: np.random.Generator) -> Tensor:
+def taught(parts: Sequence[Soundscapes], teacher: Teacher, rng: np.random.Generator) -> Tensor:
     """Embeddings that the teacher gives about `WINDOWS` windows, rare classes more often than they come."""
     rows = [np.sort(Choice(likened(part.scores)).draw(WINDOWS // len(parts), rng)) for part in parts]
     features = np.concatenate([part.features[own] for part, own in zip(parts, rows, strict=True)])

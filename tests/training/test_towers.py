@@ -18,7 +18,7 @@ from training.losses import compare, disorder
 from training.places import Places
 from training.store import Soundscapes
 from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_map
-from training.text import WINDOWS, confusion, draw_weights, heard
+from training.text import WINDOWS, confusion, draw_weights, taught
 from training.tokens import choose, save_vocabulary, wrap
 from training.tower import AudioTower, audio_half, student_config, text_half
 from training.train import FALL, WARM_STEPS, follow, rate_at
@@ -188,7 +188,7 @@ def test_sounds_are_heard_from_every_part_and_rare_ones_more_often():
     nothing = np.empty(0)
     part = Soundscapes(nothing, nothing, scores, features, nothing)
     teacher = teacher_of()
-    sounds = heard([part, part], teacher, np.random.default_rng(0))
+    sounds = taught([part, part], teacher, np.random.default_rng(0))
     common, rare = teacher.sound(torch.tensor([[0.0], [1.0]]).expand(2, g.FEATURES))
     assert sounds.shape == (WINDOWS, DIM)
     is_rare = (sounds - rare).norm(dim=1) < 1e-4
@@ -259,7 +259,9 @@ def write_soundscapes(places, rows=40):
     places.class_map.write_text("\n".join(lines))
 
 
-def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer, monkeypatch):
+@pytest.fixture
+def places(tmp_path, tower, tokenizer, monkeypatch):
+    """Folders in which both towers have been trained."""
     places = Places(tmp_path, tmp_path / "work")
     places.runs.mkdir(parents=True)
     write_soundscapes(places)
@@ -268,6 +270,14 @@ def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer
     torch.save({"average": tower.state_dict()}, places.runs / "audio.pt")
     text = ClapTextModelWithProjection(student_config(len(WORDS)).text_config)
     torch.save({"tower": text.state_dict()}, places.runs / "text.pt")
+    return places
+
+
+def doubled(state):
+    return {name: 2 * value if value.is_floating_point() else value for name, value in state.items()}
+
+
+def test_export_is_a_checkpoint_for_the_library_alone(places):
     export(places, None, 1.0)
 
     model = ClapModel.from_pretrained(places.export).eval()
@@ -288,22 +298,13 @@ def test_export_is_a_checkpoint_for_the_library_alone(tmp_path, tower, tokenizer
 
 
 def test_a_checkpoint_that_began_with_another_keeps_its_words_and_part_of_its_ears(
-    tmp_path, tower, tokenizer, monkeypatch
+    places, tmp_path, tower, tokenizer
 ):
-    places = Places(tmp_path, tmp_path / "work")
-    places.runs.mkdir(parents=True)
-    write_soundscapes(places)
-    monkeypatch.setattr("training.export.HEARD", 100)
-    save_vocabulary(places.runs / "vocabulary.json", tokenizer)
-    torch.save({"average": tower.state_dict()}, places.runs / "audio.pt")
-    text = ClapTextModelWithProjection(student_config(len(WORDS)).text_config)
-    torch.save({"tower": text.state_dict()}, places.runs / "text.pt")
     export(places, None, 1.0)
     begun = places.export.rename(tmp_path / "begun")
 
     (places.runs / "text.pt").unlink()
-    other = {n: 2 * v if v.is_floating_point() else v for n, v in tower.state_dict().items()}
-    torch.save({"average": other}, places.runs / "audio.pt")
+    torch.save({"average": doubled(tower.state_dict())}, places.runs / "audio.pt")
     export(places, begun, 0.5)
     first, second = (ClapModel.from_pretrained(folder).state_dict() for folder in (begun, places.export))
     torch.testing.assert_close(text_of(first), text_of(second))
@@ -313,20 +314,12 @@ def test_a_checkpoint_that_began_with_another_keeps_its_words_and_part_of_its_ea
     assert auto("a dog")["input_ids"] == tokenizer("a dog")["input_ids"]
 
 
-def test_words_may_stay_on_the_way_to_the_trained_ones(tmp_path, tower, tokenizer, monkeypatch):
-    places = Places(tmp_path, tmp_path / "work")
-    places.runs.mkdir(parents=True)
-    write_soundscapes(places)
-    monkeypatch.setattr("training.export.HEARD", 100)
-    save_vocabulary(places.runs / "vocabulary.json", tokenizer)
-    torch.save({"average": tower.state_dict()}, places.runs / "audio.pt")
-    text = ClapTextModelWithProjection(student_config(len(WORDS)).text_config).state_dict()
-    torch.save({"tower": text}, places.runs / "text.pt")
+def test_words_may_stay_on_the_way_to_the_trained_ones(places, tmp_path):
     export(places, None, 1.0)
     begun = places.export.rename(tmp_path / "begun")
 
-    trained = {n: 2 * v if v.is_floating_point() else v for n, v in text.items()}
-    torch.save({"tower": trained}, places.runs / "text.pt")
+    text = torch.load(places.runs / "text.pt", weights_only=True)["tower"]
+    torch.save({"tower": doubled(text)}, places.runs / "text.pt")
     export(places, begun, 0.0, 0.5)
     first, second = (ClapModel.from_pretrained(folder).state_dict() for folder in (begun, places.export))
     name = "text_projection.linear1.weight"
