@@ -51,14 +51,14 @@ nothing 0.88; benchmarks/decisions.py).  A tenth finds as much of the tuning sce
 quarter (0.17 of all events with one threshold), and leaves more of what lies near the background, as a
 helicopter near traffic; large checkpoints are reported to need some, which could not be measured."""
 
-SPEECH_DEVIATIONS = 0.25
+SPEECH_DEVIATIONS = 0.75
 """A window sounds like speech from so many deviations of the cosine above its mean ..."""
 
 VOICE_DEVIATIONS = 0.5
 """... unless another voice is so many more above its own, in it or in the window before.
 
 With the starter all of 8 dev clips of people speaking are found, 76 of 81 in which they speak beneath
-another sound as loud, 64 of 81 where they are 6 dB below it, and 9 of 123 other clips are taken for speech
+another sound as loud, 65 of 81 where they are 6 dB below it, and 9 of 123 other clips are taken for speech
 (benchmarks/speech_guard.py)."""
 
 RIVAL_TEMPERATURE = 0.05

@@ -23,7 +23,7 @@ from training.sounds import find_sounds
 from training.store import load_soundscapes
 from training.teacher import SCALE
 from training.tokens import load_tokenizer
-from training.tower import AudioTower, audio_half, student_config, text_half
+from training.tower import AudioTower, audio_half, grown, student_config, text_half
 
 LOG = logging.getLogger(__name__)
 LARGEST = 16_000_000
@@ -33,7 +33,13 @@ HEARD, BATCH = 8_000, 50
 """Windows by which the repertoire is measured, and how many at a time."""
 
 COMPUTE = {"dtype": "float32"}
-"""Half precision on disk only: on a CPU the normalisation layer refuses it."""
+"""The coarse numbers are for the disk only: `ClapModel` computes in these."""
+
+LARGE = 60_000
+"""Size from which on a matrix of the audio tower has numbers of 8 bits on disk (float8_e4m3fn: 4 of exponent,
+3 of fraction), as the table of word pieces has; the rest has 16.  An embedding then differs by a cosine of
+.0003, that of a sentence, too; with 8 bits in the text tower's other matrices it would be .004.
+"""
 
 TOKENIZER = {"tokenizer_class": "PreTrainedTokenizerFast"}
 """What transformers 5 calls TokenizersBackend, in the name every version knows."""
@@ -54,7 +60,7 @@ def export(places: Places, start: Path | None, share: float, text_share: float =
     audio = averaged_tower(newest(places.runs, "audio"))
     begun = ClapModel.from_pretrained(start, dtype=torch.float32) if start else None
     if begun is not None:
-        audio.load_state_dict(between(audio_half(begun), audio.state_dict(), share))
+        audio.load_state_dict(between(grown(audio_half(begun)), audio.state_dict(), share))
     if begun is None or finished(places.runs, "text"):
         tokenizer = load_tokenizer(places.runs / "vocabulary.json")
         text = torch.load(newest(places.runs, "text"), weights_only=True)["tower"]
@@ -68,8 +74,11 @@ def export(places: Places, start: Path | None, share: float, text_share: float =
     model = ClapModel(student_config(len(tokenizer)))
     scales = dict.fromkeys(("logit_scale_a", "logit_scale_t"), torch.tensor(math.log(SCALE)))
     model.load_state_dict(audio.state_dict() | text | scales)
-    model.half().save_pretrained(places.export)
+    pack(model)
+    model.save_pretrained(places.export)
     ClapProcessor(feature_extractor=extractor(), tokenizer=tokenizer).save_pretrained(places.export)
+    packed = ClapModel.from_pretrained(places.export, dtype=torch.float32)
+    audio.load_state_dict(audio_half(packed))
     write_repertoire(places.export, measure(heard(places, audio)))
     amend(places.export / "config.json", COMPUTE)
     amend(places.export / "tokenizer_config.json", TOKENIZER)
@@ -79,6 +88,14 @@ def export(places: Places, start: Path | None, share: float, text_share: float =
     LOG.info("%s: %.2f MB, %.2f M parameters", places.export, size / 1e6, count / 1e6)
     if size > LARGEST:
         raise ValueError(f"{size} bytes, more than {LARGEST}")
+
+
+def pack(model: ClapModel) -> None:
+    """Round the weights to what is kept of them on disk, see `LARGE`."""
+    for name, weight in model.half().named_parameters():
+        large = name.startswith("audio_model.") and weight.dim() > 1 and weight.numel() > LARGE
+        if large or name.endswith("word_embeddings.weight"):
+            weight.data = weight.data.to(torch.float8_e4m3fn)
 
 
 def between(first: dict[str, Tensor], last: dict[str, Tensor], share: float) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,6 +24,14 @@ The library's tower has no position embedding, so a patch cannot tell its pitch;
 the input normalisation, one number for each mel band, is the only place for one."""
 
 
+DEPTHS = (2, 4, 8)
+"""Blocks of each stage; (2, 2, 4) until the seventh sitting, see `grown`."""
+
+BLOCK = re.compile(r"(.*layers\.(\d+)\.blocks\.)(\d+)\.(.*)")
+PAIR = 2
+"""Blocks come in pairs, one with windows as they lie and one with shifted windows."""
+
+
 def student_config(vocabulary: int) -> ClapConfig:
     """Geometry: 96 x 96 picture, patches every 6 (256 tokens), grids 16, 8 and 4 wide.
 
@@ -34,7 +44,7 @@ def student_config(vocabulary: int) -> ClapConfig:
         "patch_size": 12,
         "patch_stride": [6, 6],
         "patch_embeds_hidden_size": 64,
-        "depths": [2, 2, 4],
+        "depths": list(DEPTHS),
         "num_attention_heads": [2, 4, 8],
         "hidden_size": 256,
         "num_mel_bins": g.MELS,
@@ -74,6 +84,28 @@ def audio_half(model: ClapModel) -> dict[str, Tensor]:
 def text_half(model: ClapModel) -> dict[str, Tensor]:
     """Weights of the text tower of a checkpoint."""
     return _of(model, ("text_model.", "text_projection."))
+
+
+def grown(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tower with `DEPTHS` blocks, of weights that have as many in each stage, or half as many.
+
+    After each pair of blocks comes a copy of it whose outputs are zero: what it adds to its input is
+    nothing until it learns (Wu et al. 2024, "LLaMA Pro: Progressive LLaMA with Block Expansion").
+    """
+    blocks = [match for name in weights if (match := BLOCK.fullmatch(name))]
+    depths = [1 + max(int(m[3]) for m in blocks if int(m[2]) == stage) for stage in range(len(DEPTHS))]
+    taller: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        match = BLOCK.fullmatch(name)
+        if match is None or depths[int(match[2])] == DEPTHS[int(match[2])]:
+            taller[name] = value
+            continue
+        stage, number, part = match[1], int(match[3]), match[4]
+        place = number + number // PAIR * PAIR
+        taller[f"{stage}{place}.{part}"] = value
+        silent = part.startswith(("output.dense", "attention.output.dense"))
+        taller[f"{stage}{place + PAIR}.{part}"] = torch.zeros_like(value) if silent else value.clone()
+    return taller
 
 
 def _of(model: ClapModel, names: tuple[str, ...]) -> dict[str, Tensor]:

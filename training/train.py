@@ -31,7 +31,7 @@ from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
 from training.teacher import load_teacher
-from training.tower import AudioTower, audio_half
+from training.tower import AudioTower, audio_half, grown
 
 LOG = logging.getLogger(__name__)
 BATCH = 32
@@ -131,7 +131,7 @@ class Run:
             self._top_rate = state["top_rate"]
             LOG.info("resumed after %d windows", self._passes)
         elif start is not None:
-            weights = audio_half(ClapModel.from_pretrained(start, dtype=torch.float32))
+            weights = grown(audio_half(ClapModel.from_pretrained(start, dtype=torch.float32)))
             self._tower.load_state_dict(weights)
             self._average.load_state_dict(weights)
             self._top_rate = GENTLE_RATE

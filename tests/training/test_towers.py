@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, ClapModel, ClapProcessor, ClapTextModelWithProjection
 
 from monitor.repertoire import read_repertoire
@@ -20,7 +21,7 @@ from training.store import Soundscapes
 from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_map
 from training.text import WINDOWS, confusion, draw_weights, taught
 from training.tokens import choose, save_vocabulary, wrap
-from training.tower import AudioTower, audio_half, student_config, text_half
+from training.tower import DEPTHS, AudioTower, audio_half, grown, student_config, text_half
 from training.train import FALL, WARM_STEPS, follow, rate_at
 
 WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
@@ -28,8 +29,12 @@ WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
 
 @pytest.fixture(scope="module")
 def tower():
+    """Weights as they fall, but such that 8 bits are enough: rounding them has its own test."""
     torch.manual_seed(0)
-    return AudioTower()
+    tower = AudioTower()
+    for weight in tower.audio_model.audio_encoder.layers.parameters():
+        weight.data = weight.data.to(torch.float8_e4m3fn).float()
+    return tower
 
 
 @pytest.fixture
@@ -205,6 +210,33 @@ def test_sound_begins_with_that_of_a_checkpoint(tower):
         torch.testing.assert_close(begun.eval()(windows()), theirs, atol=1e-5, rtol=0)
 
 
+def lower(depths):
+    """A tower with other numbers of blocks, its weights as they fall."""
+    config = student_config(len(WORDS))
+    config.audio_config.depths = list(depths)
+    torch.manual_seed(2)
+    return ClapModel(config).eval()
+
+
+@pytest.mark.parametrize("depths", [(2, 2, 4), DEPTHS])
+def test_a_tower_that_has_grown_hears_what_it_heard(depths):
+    begun = lower(depths)
+    taller = AudioTower()
+    taller.load_state_dict(grown(audio_half(begun)))
+    with torch.inference_mode():
+        theirs = begun.get_audio_features(windows()).pooler_output
+        torch.testing.assert_close(taller.eval()(windows()), theirs, atol=1e-5, rtol=0)
+
+
+def test_what_a_tower_has_grown_can_learn():
+    tower = AudioTower()
+    tower.load_state_dict(grown(audio_half(lower((2, 2, 4)))))
+    tower(windows())[:, 0].sum().backward()
+    last = tower.audio_model.audio_encoder.layers[2].blocks[DEPTHS[2] - 1]
+    assert last.output.dense.weight.count_nonzero() == 0
+    assert last.output.dense.weight.grad.abs().max() > 0
+
+
 def test_words_begin_with_those_of_a_checkpoint():
     whole = ClapModel(student_config(len(WORDS)))
     tower = ClapTextModelWithProjection(student_config(len(WORDS)).text_config)
@@ -295,6 +327,25 @@ def test_export_is_a_checkpoint_for_the_library_alone(places):
     assert read_repertoire(places.export, DIM).directions.shape == (32, DIM)
     auto = AutoTokenizer.from_pretrained(places.export)
     assert auto("A Dog")["input_ids"] == processor.tokenizer("a dog")["input_ids"]
+
+
+def test_what_is_large_has_8_bits_on_disk_and_is_measured_so(places, monkeypatch):
+    begun = lower(DEPTHS)
+    torch.save({"average": audio_half(begun)}, places.runs / "audio.pt")
+    measured = []
+    monkeypatch.setattr("training.export.heard", lambda _, tower: measured.append(tower) or np.eye(100, DIM))
+    export(places, None, 1.0)
+
+    written = load_file(places.export / "model.safetensors")
+    sort = {name: value.dtype for name, value in written.items()}
+    matrix = "audio_model.audio_encoder.layers.2.blocks.7.output.dense.weight"
+    assert sort[matrix] == sort["text_model.embeddings.word_embeddings.weight"] == torch.float8_e4m3fn
+    assert sort["text_model.encoder.layer.1.output.dense.weight"] == torch.float16
+    assert sort["audio_projection.linear1.weight"] == sort["text_projection.linear1.weight"] == torch.float16
+    exact = begun.state_dict()[matrix]
+    torch.testing.assert_close(written[matrix].float(), exact, rtol=1 / 16, atol=2**-10)
+    kept = audio_half(ClapModel.from_pretrained(places.export))
+    torch.testing.assert_close(measured[0].state_dict(), kept, atol=0, rtol=0)
 
 
 def test_a_checkpoint_that_began_with_another_keeps_its_words_and_part_of_its_ears(
