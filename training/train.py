@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from transformers import ClapModel
 
@@ -124,6 +125,7 @@ class Run:
         path = self._folder / "audio.pt"
         if path.exists():
             state = torch.load(path, weights_only=True)
+            refuse_other(path, state["tower"], self._tower)
             self._tower.load_state_dict(state["tower"])
             self._average.load_state_dict(state["average"])
             self._optimiser.load_state_dict(state["optimiser"])
@@ -239,6 +241,12 @@ class Run:
         part = self._folder / (name + ".part")
         torch.save(state, part)
         part.replace(self._folder / name)
+
+
+def refuse_other(path: Path, weights: dict[str, Tensor], tower: AudioTower) -> None:
+    """Raise `ValueError` for a state whose tower has other blocks: its optimiser is of no use here."""
+    if weights.keys() != tower.state_dict().keys():
+        raise ValueError(f"{path}: of a tower with other blocks: move it away, begin with --start CHECKPOINT")
 
 
 def rate_at(part: float, step: int, fall: float = FALL) -> float:

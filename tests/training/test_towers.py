@@ -2,6 +2,7 @@ import copy
 import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_
 from training.text import WINDOWS, confusion, draw_weights, taught
 from training.tokens import choose, save_vocabulary, wrap
 from training.tower import DEPTHS, AudioTower, audio_half, grown, student_config, text_half
-from training.train import FALL, WARM_STEPS, follow, rate_at
+from training.train import FALL, WARM_STEPS, follow, rate_at, refuse_other
 
 WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
 
@@ -226,6 +227,12 @@ def test_a_tower_that_has_grown_hears_what_it_heard(depths):
     with torch.inference_mode():
         theirs = begun.get_audio_features(windows()).pooler_output
         torch.testing.assert_close(taller.eval()(windows()), theirs, atol=1e-5, rtol=0)
+
+
+def test_a_state_of_a_tower_that_has_not_grown_is_refused(tower):
+    with pytest.raises(ValueError, match=r"^audio\.pt: of a tower with other blocks: move it away"):
+        refuse_other(Path("audio.pt"), audio_half(lower((2, 2, 4))), tower)
+    refuse_other(Path("audio.pt"), audio_half(lower(DEPTHS)), tower)
 
 
 def test_what_a_tower_has_grown_can_learn():
