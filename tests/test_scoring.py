@@ -183,10 +183,10 @@ def speech(usual=None, spread=None):
     return Speech(np.stack([TALK, CAT]), *known)
 
 
-def test_speech_is_told_from_a_quarter_of_a_deviation_above_its_mean_on():
+def test_speech_is_told_from_three_quarters_of_a_deviation_above_its_mean_on():
     known = replace(watchlist([DOG], [], []), speech=speech(usual=[0.3, 0], spread=[0.4, 1]))
-    assert scoring.is_speech(unit(0.91, 0, 0, 0.41), known)
-    assert not scoring.is_speech(unit(0.93, 0, 0, 0.37), known)
+    assert scoring.is_speech(unit(0.79, 0, 0, 0.61), known)
+    assert not scoring.is_speech(unit(0.81, 0, 0, 0.58), known)
 
 
 def test_what_is_more_like_another_voice_is_no_speech():
