@@ -77,8 +77,7 @@ def export(places: Places, start: Path | None, share: float, text_share: float =
     pack(model)
     model.save_pretrained(places.export)
     ClapProcessor(feature_extractor=extractor(), tokenizer=tokenizer).save_pretrained(places.export)
-    packed = ClapModel.from_pretrained(places.export, dtype=torch.float32)
-    audio.load_state_dict(audio_half(packed))
+    audio.load_state_dict(audio_half(model))  # as rounded
     write_repertoire(places.export, measure(heard(places, audio)))
     amend(places.export / "config.json", COMPUTE)
     amend(places.export / "tokenizer_config.json", TOKENIZER)
