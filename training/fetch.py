@@ -1,6 +1,7 @@
 """Step `fetch`: get the Debian packages of the manifest and of `packages.csv`, and unpack them.
 
-apt verifies the hash of each package against the signed index of the distribution.
+apt verifies the hash of each package against the signed index of the distribution; of what other
+releases have, `packages.csv` has the hash.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from training.packages import SOUNDS, packages, unpack_sounds
+from training.packages import SOUNDS, Package, packages, unpack_sounds
 from training.places import Places
 from training.rcc import read_resources
 
 LOG = logging.getLogger(__name__)
+ARCHIVES = ("http://deb.debian.org/debian/", "http://snapshot.debian.org/archive/debian/20261127T000000Z/")
+"""Where files of other releases are: today's archive, and as it was when they were chosen."""
+
+APT_HELPER = "/usr/lib/apt/apt-helper"
+
 WORDNET = "wordnet-base"
 
 
@@ -35,7 +41,7 @@ def fetch(places: Places) -> None:
     for further in tqdm(packages(), desc="further packages"):
         target = places.packages / further.name
         if not target.exists():
-            archive = _download(further.name, places.downloads)
+            archive = _download_further(further, places.downloads)
             unpack_sounds(further, archive, target)
             archive.unlink()  # all of them are nine gigabytes, a third of it sound
 
@@ -66,3 +72,21 @@ def _unpack(archive: Path, target: Path) -> None:
     subprocess.run(["dpkg", "-x", str(archive), str(part)], check=True)
     part.rename(target)
     LOG.info("unpacked %s", archive.name)
+
+
+def _download_further(package: Package, folder: Path) -> Path:
+    """Get a package from apt, or its file, which apt knows nothing of; then its hash is checked."""
+    if not package.file:
+        return _download(package.name, folder)
+    target = folder / package.file.rpartition("/")[2]
+    for archive in ARCHIVES:
+        if target.exists():
+            break
+        address = archive + package.file
+        LOG.info("%s", address)
+        subprocess.run(
+            [APT_HELPER, "download-file", address, target, f"SHA256:{package.sha256}"], check=False
+        )
+    if not target.exists():
+        raise RuntimeError(f"{package.file}: neither at {ARCHIVES[0]} nor at {ARCHIVES[1]} with its hash")
+    return target

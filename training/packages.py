@@ -1,8 +1,9 @@
 """Sounds of further Debian packages: nobody named them, the teacher says what they are like.
 
 `packages.csv` lists every package of Debian 12 with at least four files of sound that the manifest
-does not have, but for speech and music alone, and some whose sounds are in archives.  The licence of
-each file is in the package's copyright file, which `fetch` keeps.
+does not have, but for speech and music alone, some whose sounds are in archives, and what other
+releases and a few source packages have beyond that.  The licence of each file is in the package's
+copyright file, which `fetch` keeps.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +26,9 @@ TABLE = Path(__file__).with_name("packages.csv")
 SOUNDS = (".wav", ".ogg", ".oga", ".mp3", ".flac", ".opus", ".aif", ".aiff", ".au")
 ARCHIVES = (".zip", ".wz", ".pk3")
 """Zip files under the names that games give them."""
+
+LICENCES = ("copyright", "copying", "license", "licence", "credits", "authors")
+"""Files that tell where the sounds come from; in source packages not one but several."""
 
 LARGEST = 60_000_000
 """Bytes of one sound; what is larger is an hour of music."""
@@ -42,6 +47,8 @@ class Package:
     """Of the archive that the starter was trained with."""
     licences: str
     """Names in its copyright file, of sounds and of everything else in it."""
+    file: str = ""
+    """Its place in Debian's archive, where apt does not know it: another release, or a source package."""
 
 
 def packages() -> list[Package]:
@@ -51,23 +58,18 @@ def packages() -> list[Package]:
 
 
 def unpack_sounds(package: Package, archive: Path, target: Path) -> None:
-    """Write the sounds of ``archive``, a `.deb`, and its copyright files to ``target``."""
+    """Write the sounds of ``archive``, a `.deb` or the `.tar` of a source, and its licences to ``target``."""
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != package.sha256:
         LOG.warning("%s: not the version trained with, %s", archive.name, package.version)
     part = target.with_name(target.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
-    with (
-        subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as unpacking,
-        tarfile.open(fileobj=unpacking.stdout, mode="r|") as tar,
-    ):
+    with _opened(archive) as tar:
         for name, content in _wanted(tar):
             sound = part / name
             sound.parent.mkdir(parents=True, exist_ok=True)
             sound.write_bytes(content)
-    if unpacking.returncode:
-        raise RuntimeError(f"{archive}: dpkg-deb failed with exit code {unpacking.returncode}")
     part.rename(target)
 
 
@@ -80,10 +82,25 @@ def sounds_of(folder: Path) -> list[Path]:
     return list(found.values())
 
 
+@contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    if archive.suffix != ".deb":
+        with tarfile.open(archive) as tar:
+            yield tar
+        return
+    with (
+        subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as unpacking,
+        tarfile.open(fileobj=unpacking.stdout, mode="r|") as tar,
+    ):
+        yield tar
+    if unpacking.returncode:
+        raise RuntimeError(f"{archive}: dpkg-deb failed with exit code {unpacking.returncode}")
+
+
 def _wanted(tar: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
     for member in tar:
         name = PurePosixPath(member.name)
-        kept = name.suffix.lower() in (*SOUNDS, *ARCHIVES) or name.name == "copyright"
+        kept = name.suffix.lower() in (*SOUNDS, *ARCHIVES) or name.stem.lower() in LICENCES
         content = tar.extractfile(member) if member.isreg() and kept else None
         if content is None or not _inside(name):
             continue

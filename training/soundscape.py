@@ -27,7 +27,7 @@ LONGEST_EVENT_S = (0.8, 5.0)
 SNR_DB = (-6.0, 25.0)
 """Of an event against the bed."""
 
-STRANGE, MADE = 0.2, 0.12
+STRANGE, MADE = 0.4, 0.15
 """Shares of the events that are recordings made strange and sounds made from nothing.  They have no
 label; the teacher says what they are like."""
 
@@ -38,7 +38,7 @@ CHANGES = {
     "high_pass": 0.15,
     "bed": 0.8,
     "noise_bed": 0.25,
-    "strange_bed": 0.3,
+    "strange_bed": 0.4,
     "hum": 0.25,
 }
 """How often each of these is done."""

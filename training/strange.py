@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import hilbert, lfilter
+from scipy.signal import fftconvolve, hilbert, lfilter
 
 from training import geometry as g
 from training.sound import Samples, resample
@@ -134,16 +134,18 @@ def repeat(wave: Samples, rng: Random) -> Samples:
     return out
 
 
-def loudness_of(other: Samples, wave: Samples) -> Samples:
+def loudness_of(other: Samples, wave: Samples, rng: Random) -> Samples:
     """One recording with another's rise and fall."""
+    del rng
     size = g.RATE // 100
     own, wanted = (np.sqrt(uniform_filter1d(np.square(x), size)) for x in (wave, other))
     wanted = np.interp(np.linspace(0, 1, len(wave)), np.linspace(0, 1, len(wanted)), wanted)
     return (wave / np.maximum(own, 0.05 * own.max() + TINY) * wanted).astype(np.float32)
 
 
-def spectrum_of(other: Samples, wave: Samples) -> Samples:
+def spectrum_of(other: Samples, wave: Samples, rng: Random) -> Samples:
     """One recording with another's colour from moment to moment, as a vocoder does."""
+    del rng
     size, bands = 2048, 48
     length = max(2 * size, min(len(wave), len(other)))
     ours, theirs = (_frames(np.resize(x, length), size) for x in (wave, other))
@@ -158,22 +160,47 @@ def spectrum_of(other: Samples, wave: Samples) -> Samples:
     return out[:length]
 
 
+def body_of(other: Samples, wave: Samples, rng: Random) -> Samples:
+    """One recording in another's body: a short piece of that, dying away, answers to every sample of this."""
+    seconds = np.exp(rng.uniform(np.log(0.02), np.log(0.4)))
+    start = max(0, int(np.abs(other).argmax()) - g.RATE // 500)
+    piece = other[start : start + int(seconds * g.RATE)]
+    piece = piece * np.exp(-3 * np.linspace(0, 1, len(piece), dtype=np.float32))
+    return fftconvolve(wave, piece).astype(np.float32)[:LONGEST]
+
+
+def turns(other: Samples, wave: Samples, rng: Random) -> Samples:
+    """Short pieces of the two by turns, as a latch, a creak and a thud make a door."""
+    pieces, length = [], 0
+    while length < max(len(wave), len(other)):
+        source = (wave, other)[len(pieces) % 2]
+        size = min(len(source), int(np.exp(rng.uniform(np.log(0.03), np.log(0.6))) * g.RATE))
+        at = int(rng.integers(0, len(source) - size + 1))
+        ramp = np.minimum(1, np.minimum(np.arange(size), np.arange(size)[::-1]) / (g.RATE / 200))
+        pieces.append(source[at : at + size] * ramp.astype(np.float32))
+        length += size
+    return np.concatenate(pieces)[:LONGEST]
+
+
 Change = Callable[[Samples, Random], Samples]
 
 ALONE: tuple[Change, ...] = (
     faster_or_slower, backwards, glide, ring, shift, beating, grains, distort,
     resonate, colour, texture, repeat,
 )  # fmt: skip
-TOGETHER: tuple[Callable[[Samples, Samples], Samples], ...] = (loudness_of, spectrum_of)
-MIXED = 0.3
+TOGETHER: tuple[Callable[[Samples, Samples, Random], Samples], ...] = (
+    loudness_of, spectrum_of, body_of, turns,
+)  # fmt: skip
+MIXED = 0.5
 """How often two recordings become one."""
 
 
 def strange(wave: Samples, other: Samples, rng: Random) -> Samples:
-    """One to three changes of ``wave``, sometimes with something of ``other``."""
-    if rng.random() < MIXED:
-        wave = TOGETHER[int(rng.integers(len(TOGETHER)))](other, wave)
-    for number in rng.permutation(len(ALONE))[: rng.integers(1, 4)]:
+    """One to three changes of ``wave``, or something of it and ``other`` with at most three."""
+    mixed = rng.random() < MIXED
+    if mixed:
+        wave = TOGETHER[int(rng.integers(len(TOGETHER)))](other, wave, rng)
+    for number in rng.permutation(len(ALONE))[: rng.integers(0 if mixed else 1, 4)]:
         wave = ALONE[number](wave, rng)[:LONGEST]
     return wave if float(np.abs(wave).max(initial=0)) > TINY else other
 

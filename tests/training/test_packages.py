@@ -3,11 +3,13 @@
 import hashlib
 import io
 import subprocess
+import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 
+from training import fetch
 from training import geometry as g
 from training.crops import weights
 from training.packages import Package, packages, sounds_of, unpack_sounds
@@ -70,6 +72,23 @@ def test_sounds_and_licences_are_unpacked_and_nothing_else(archive, tmp_path):
     assert (target / "usr/share/games/pond/frog.WAV").read_bytes() == SOUND
 
 
+def test_sounds_of_a_source_package_come_with_its_licences(tmp_path):
+    path = tmp_path / "pond_1.orig.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for name in (
+            "pond-1/snd/frog.wav",
+            "pond-1/COPYING",
+            "pond-1/LICENSE.txt",
+            "pond-1/main.c",
+            "../up.wav",
+        ):
+            (entry := tarfile.TarInfo(name)).size = len(SOUND)
+            tar.addfile(entry, io.BytesIO(SOUND))
+    unpack_sounds(pond(path), path, target := tmp_path / "to" / "pond")
+    found = sorted(str(each.relative_to(target)) for each in target.rglob("*") if each.is_file())
+    assert found == ["pond-1/COPYING", "pond-1/LICENSE.txt", "pond-1/snd/frog.wav"]
+
+
 def test_another_version_is_told(archive, tmp_path, caplog):
     unpack_sounds(Package("pond", "2", "0" * 64, ""), archive, tmp_path / "pond")
     assert "not the version trained with, 2" in caplog.text
@@ -93,6 +112,25 @@ def test_the_table_has_no_package_of_the_manifest_twice():
     assert len(names) == len(set(names)) > 200
     assert all(len(package.sha256) == 64 and package.licences for package in packages())
     assert names == sorted(names)
+
+
+def test_files_of_other_releases_lie_in_the_archive_of_debian():
+    files = [package.file for package in packages() if package.file]
+    assert len(files) > 20
+    assert all(file.startswith("pool/main/") and ".." not in file for file in files)
+
+
+def test_a_file_with_another_hash_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "archive" / "pool").mkdir(parents=True)
+    (tmp_path / "archive" / "pool" / "pond_1_all.deb").write_bytes(b"another pond")
+    (folder := tmp_path / "debs").mkdir()
+    monkeypatch.setattr(fetch, "ARCHIVES", (f"file://{tmp_path}/archive/", f"file://{tmp_path}/none/"))
+    wanted = Package("pond", "1", hashlib.sha256(b"a pond").hexdigest(), "CC0-1.0", "pool/pond_1_all.deb")
+    with pytest.raises(RuntimeError, match=r"pool/pond_1_all\.deb: neither at .* with its hash"):
+        fetch._download_further(wanted, folder)
+    assert not list(folder.glob("*.deb"))
+    (tmp_path / "archive" / "pool" / "pond_1_all.deb").write_bytes(b"a pond")
+    assert fetch._download_further(wanted, folder).read_bytes() == b"a pond"
 
 
 def test_further_recordings_are_trained_on_without_a_label(tmp_path):

@@ -53,7 +53,7 @@ def test_a_texture_has_the_spectrum_but_not_the_moments():
 
 def test_one_sound_takes_the_loudness_of_another():
     other = np.concatenate([np.zeros(g.RATE, np.float32), tone(300)])
-    changed = st.loudness_of(other, tone(2_000))
+    changed = st.loudness_of(other, tone(2_000), np.random.default_rng(0))
     first, last = np.array_split(changed, 2)
     assert np.abs(first[: -g.RATE // 50]).max() < 0.01 * np.abs(last).max()
     assert loudest_hertz(last) == pytest.approx(2_000, rel=0.01)
@@ -61,10 +61,38 @@ def test_one_sound_takes_the_loudness_of_another():
 
 def test_one_sound_takes_the_colour_of_another(rng):
     noise = rng.standard_normal(g.RATE).astype(np.float32)
-    changed = st.spectrum_of(tone(3_000), noise)
+    changed = st.spectrum_of(tone(3_000), noise, rng)
     spectrum = np.abs(np.fft.rfft(changed)) ** 2
     near = slice(2_500, 3_600)
     assert spectrum[near].sum() > 0.8 * spectrum.sum()
+
+
+def test_one_sound_rings_in_the_body_of_another(rng):
+    click = np.zeros(g.RATE, np.float32)
+    click[100] = 1
+    changed = st.body_of(tone(3_000), click, rng)
+    assert loudest_hertz(changed) == pytest.approx(3_000, rel=0.05)
+    assert np.abs(changed[:100]).max() < 1e-4
+    early, late = (np.abs(changed[at : at + g.RATE // 200]).max() for at in (100, 100 + g.RATE // 50))
+    assert early > late
+
+
+def test_two_sounds_come_by_turns(rng):
+    changed = st.turns(tone(500), tone(5_000, 2.0), rng)
+    spectrum = np.abs(np.fft.rfft(changed)) ** 2
+    hertz = np.fft.rfftfreq(len(changed), 1 / g.RATE)
+    for own in (500, 5_000):
+        assert spectrum[np.abs(hertz - own) < 200].sum() > 0.1 * spectrum.sum()
+    assert len(changed) >= 2 * g.RATE
+
+
+@pytest.mark.parametrize("together", st.TOGETHER)
+def test_two_of_any_length_give_finite_sound_of_single_precision(together, rng):
+    for one, other in ((0.1, 3.0), (3.0, 0.1), (0.5, 0.5)):
+        changed = together(tone(440, one), tone(90, other), rng)
+        assert changed.dtype == np.float32
+        assert 0 < len(changed) <= st.LONGEST
+        assert np.isfinite(changed).all()
 
 
 def test_strange_sounds_are_never_silent_nor_longer_than_a_soundscape(rng):
