@@ -27,6 +27,9 @@ SURE = 0.2
 RARITY = 0.5
 """Such a window's weight is (number of windows with its label or class) ** -RARITY."""
 
+AUDIBLE_DB = (-12.0, -6.0)
+"""An event as far as the first beneath everything else is not asked for, from the second on in full."""
+
 JITTER = 3
 """A window begins up to so many frames (less one) after the teacher's, which is 25 ms shorter."""
 
@@ -45,6 +48,10 @@ class Batch:
     """Sound that names the window, or -1."""
     features: Tensor
     """The teacher's, (batch, FEATURES)."""
+    alone: Tensor
+    """The teacher's of the loudest event by itself, (batch, FEATURES)."""
+    audible: Tensor
+    """From 0 (no event, or one too faint) to 1, (batch,)."""
 
 
 class Batches:
@@ -62,13 +69,17 @@ class Batches:
         steps = np.stack([part.mel[start : start + g.FRAMES] for start in starts])
         mel = torch.from_numpy(to_decibels(steps))
         mel = harden(mel, self._rng) if hardened else leveled(mel)
-        truth = self._judge(part.labels[rows], part.scores[rows])
+        heard = audible(part.leads[rows])
+        alone = part.alone_scores[rows] * heard[:, None]
+        truth = self._judge(part.labels[rows], np.maximum(part.scores[rows], alone.astype(np.float16)))
         return Batch(
             mel[:, None],
             torch.from_numpy(truth.present),
             torch.from_numpy(truth.weight),
             torch.from_numpy(truth.named),
             torch.from_numpy(part.features[rows].astype(np.float32)),
+            torch.from_numpy(part.alone_features[rows].astype(np.float32)),
+            torch.from_numpy(heard),
         )
 
     def _rows(self, number: int, size: int) -> npt.NDArray[np.intp]:
@@ -100,6 +111,12 @@ class Choice:
             return np.full(size, -1)
         drawn = np.searchsorted(self._cumulated, rng.random(size))
         return self._rows[np.minimum(drawn, len(self._rows) - 1)]
+
+
+def audible(decibels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """How far an event is asked for, 0 to 1, by its power over everything else; see `AUDIBLE_DB`."""
+    faint, clear = AUDIBLE_DB
+    return np.clip((decibels - faint) / (clear - faint), 0, 1).astype(np.float32)
 
 
 def likened(scores: npt.NDArray[np.float16]) -> npt.NDArray[np.int16]:

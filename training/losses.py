@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, kl_div, log_softmax
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    kl_div,
+    log_softmax,
+    normalize,
+)
 
 from training import geometry as g
 from training.batches import Batch
@@ -34,7 +40,7 @@ class Losses:
 
 def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Losses:
     """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound."""
-    taught = teacher.sound(batch.features)
+    taught = lesson(batch, teacher)
     cosines = sounds @ words.T
     logits = SCALE * cosines + BIAS
     presence = binary_cross_entropy_with_logits(logits, batch.present, reduction="none")
@@ -50,6 +56,17 @@ def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Lo
         unlikeness(sounds, taught),
         disorder(cosines, taught @ words.T),
     )
+
+
+def lesson(batch: Batch, teacher: Teacher) -> Tensor:
+    """Where each window is to lie, unit vectors (batch, DIM).
+
+    Half-way between what the teacher makes of the mixture and what it makes of its loudest event without
+    the rest, as far as that one is audible: the student hears more noise than its teacher, so that it
+    learns to hear through it (as in Xie et al. 2020, "Self-training with Noisy Student").
+    """
+    mixture, alone = teacher.sound(batch.features), teacher.sound(batch.alone)
+    return normalize(mixture + batch.audible[:, None] * alone, dim=-1)
 
 
 def unlikeness(sounds: Tensor, taught: Tensor) -> Tensor:

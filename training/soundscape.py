@@ -49,15 +49,30 @@ LEADING_DB = 3.0
 FADED_DB = 20.0
 """... unless it is this much below its own loudest second."""
 
+NO_LEAD = -99.0
+
+
+@dataclass(frozen=True)
+class Leads:
+    """Which event is the loudest in each of the seconds."""
+
+    events: npt.NDArray[np.intp]
+    """Its index, -1 where there is none, or only the faded end of one.  Shape (ROWS,)."""
+    decibels: npt.NDArray[np.float32]
+    """Its power over that of everything else in that second, in dB; `NO_LEAD` where there is none."""
+
 
 @dataclass(frozen=True)
 class Soundscape:
-    """Ten seconds, and the label that stands out in each of its seconds (empty: none)."""
+    """Ten seconds, and what is known of each of its seconds."""
 
     wave: Samples
     """Shape (LENGTH,), 48 kHz."""
     labels: list[str]
-    """One for each of the `ROWS`."""
+    """The label that stands out, one for each of the `ROWS`; empty: none."""
+    events: list[Samples]
+    """Each event by itself, as it is in the mixture, shape (LENGTH,)."""
+    leads: Leads
 
 
 class Composer:
@@ -73,8 +88,9 @@ class Composer:
         events = [self._event() for _ in range(rng.integers(*EVENTS))]
         total = bed + sum(wave for _, wave in events)
         labels = name_rows(total, events)
+        waves = [wave for _, wave in events]
         loud = level(total, g.RATE) * np.float32(10 ** (rng.uniform(-10, 0) / 20))
-        return Soundscape(loud.astype(np.float32), labels)
+        return Soundscape(loud.astype(np.float32), labels, waves, lead(total, waves))
 
     def _sometimes(self, change: str) -> bool:
         return bool(self._rng.random() < CHANGES[change])
@@ -141,6 +157,19 @@ def name_rows(total: Samples, events: list[tuple[str, Samples]]) -> list[str]:
         for row in np.flatnonzero(stands_out):
             labels[row] = label
     return labels
+
+
+def lead(total: Samples, events: list[Samples]) -> Leads:
+    """The loudest event of each second, and how far it is above the rest; see `FADED_DB`."""
+    everything = row_powers(total)
+    own = np.stack([row_powers(wave) for wave in events])
+    own[own <= own.max(axis=1, keepdims=True) * 10 ** (-FADED_DB / 10)] = 0
+    first = own.argmax(axis=0)
+    power = own[first, np.arange(ROWS)]
+    ratio = np.maximum(power, 1e-12) / np.maximum(everything - power, 1e-12)
+    there = power > 0
+    decibels = np.where(there, 10 * np.log10(ratio), NO_LEAD)
+    return Leads(np.where(there, first, -1), decibels.astype(np.float32))
 
 
 def row_powers(wave: Samples) -> npt.NDArray[np.float64]:

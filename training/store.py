@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,11 @@ class Soundscapes:
     """Shape (rows, FEATURES)."""
     labels: npt.NDArray[np.int16]
     """Label that stands out, as an index into the labels; -1 if none does.  Shape (rows,)."""
+    leads: npt.NDArray[np.float32]
+    """Decibels of the loudest event above the rest, `soundscape.NO_LEAD` without one.  Shape (rows,)."""
+    alone_scores: npt.NDArray[np.float16]
+    alone_features: npt.NDArray[np.float16]
+    """As ``scores`` and ``features``, of the loudest event without the rest; zeros without one."""
 
 
 def load_clips(folder: Path) -> list[Clip]:
@@ -85,7 +90,7 @@ def load_held_back(folder: Path) -> list[HeldBack]:
 
 def load_soundscapes(folder: Path) -> list[Soundscapes]:
     """All mixtures that are finished, part by part, in order; read from disk when touched."""
-    names = ("mel", "starts", "scores", "features", "labels")
+    names = [field.name for field in fields(Soundscapes)]
     parts = sorted((path.stem.removeprefix("labels") for path in folder.glob("labels*.npy")), key=int)
     return [
         Soundscapes(*(np.load(folder / f"{name}{part}.npy", mmap_mode="r") for name in names))

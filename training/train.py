@@ -27,7 +27,7 @@ from training.bank import load_bank
 from training.batches import Batches
 from training.clips import test_tower
 from training.judge import Judge
-from training.losses import Losses, compare, unlikeness
+from training.losses import Losses, compare, lesson, unlikeness
 from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
@@ -227,7 +227,7 @@ class Run:
     def _unlikeness(self) -> float:
         """The loss `likeness` in the soundscapes that are kept back: mixtures are learnt by heart, too."""
         sounds = torch.cat([self._average(mel) for mel in self._unheard.mel.split(BATCH)])
-        return float(unlikeness(sounds, self._teacher.sound(self._unheard.features)))
+        return float(unlikeness(sounds, lesson(self._unheard, self._teacher)))
 
     def _save(self, name: str) -> None:
         state = {

@@ -46,10 +46,11 @@ class Yamnet:
         of a quiet second as it is was silence, and the tower cannot know that it was quiet.
         """
         frames = (to_one_level(frame) for frame in _frames(sound)) if leveled else _frames(sound)
-        heard = [self._listen(frame) for frame in frames]
+        heard = [self.listen(frame) for frame in frames]
         return Heard(*(np.stack(each) for each in zip(*heard, strict=True)))
 
-    def _listen(self, frame: Samples) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]:
+    def listen(self, frame: Samples) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]:
+        """Scores (CLASSES,) and features (FEATURES,) of one window, shape (TEACHER_WINDOW,)."""
         self._model.set_tensor(self._input, frame)
         self._model.invoke()
         layer = self._model.get_tensor(self._layer).reshape(-1).astype(np.float32)

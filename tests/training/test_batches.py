@@ -1,4 +1,5 @@
 import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -6,11 +7,12 @@ import torch
 
 from training import geometry as g
 from training.augment import leveled
-from training.batches import JITTER, NAMED, SURE, Batches, Choice, likened
+from training.batches import AUDIBLE_DB, JITTER, NAMED, SURE, Batches, Choice, audible, likened
 from training.batches import weights as drawing
 from training.crops import STEP, Drawer, loud_steps, weights
 from training.judge import Judge
 from training.sounds import Sound
+from training.soundscape import NO_LEAD
 from training.store import Clip, Soundscapes, load_clips, load_soundscapes, to_bytes, to_decibels
 
 LABELS = [
@@ -108,7 +110,8 @@ def soundscapes(labels):
     return Soundscapes(
         (frame[:, None] + grain).astype(np.uint8), starts,
         np.tile((table / 100)[:, None], (1, g.CLASSES)), np.tile(table[:, None], (1, g.FEATURES)),
-        labels,
+        labels, np.full(rows, NO_LEAD, np.float32),
+        np.full((rows, g.CLASSES), 0.5, np.float16), np.ones((rows, g.FEATURES), np.float16),
     )  # fmt: skip
 
 
@@ -118,6 +121,20 @@ def test_a_batch_holds_what_was_heard_at_that_place():
     assert batch.mel.shape == (16, 1, g.FRAMES, g.MELS)
     assert batch.present.shape == batch.weight.shape == (16, g.CLASSES + len(LABELS))
     np.testing.assert_allclose(batch.present[:, 0], batch.features[:, 0] / 100, atol=1e-3)
+
+
+def test_an_event_is_asked_for_as_far_as_it_can_be_heard():
+    faint, clear = AUDIBLE_DB
+    levels = np.array([NO_LEAD, faint, (faint + clear) / 2, clear, 20.0], np.float32)
+    assert audible(levels).tolist() == [0, 0, 0.5, 1, 1]
+
+
+def test_what_was_heard_of_an_event_alone_is_asked_for_beside_the_mixture():
+    part = replace(soundscapes(np.full(30, -1, np.int16)), leads=np.zeros(30, np.float32))
+    batch = Batches([part], Judge(LABELS), np.random.default_rng(0)).draw(16)
+    assert batch.audible.tolist() == [1] * 16
+    assert (batch.alone == 1).all()
+    np.testing.assert_allclose(batch.present[:, 0], (batch.features[:, 0] / 100).clamp_min(0.5), atol=1e-3)
 
 
 def test_named_windows_are_drawn_more_often_and_rare_labels_more_evenly():
@@ -161,7 +178,7 @@ def test_clips_come_back_as_they_were_prepared(tmp_path):
 
 def test_parts_of_soundscapes_are_found_in_order(tmp_path):
     for part in (0, 10, 3):
-        for name in ("mel", "starts", "scores", "features", "labels"):
-            np.save(tmp_path / f"{name}{part}.npy", np.full(3, part))
+        for field in fields(Soundscapes):
+            np.save(tmp_path / f"{field.name}{part}.npy", np.full(3, part))
     np.save(tmp_path / "mel2.npy", np.zeros(3))  # not finished: its labels are written last
     assert [part.labels[0] for part in load_soundscapes(tmp_path)] == [0, 3, 10]

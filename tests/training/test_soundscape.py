@@ -42,6 +42,25 @@ def test_the_faded_end_of_an_event_has_no_name():
     assert labels[round(4.0 * g.RATE / s.ROW)] == ""
 
 
+def test_the_loudest_event_of_a_second_leads_by_its_power_over_the_rest():
+    dog, bell = placed(2, 2, 0.1), placed(3, 3, 0.2)
+    leads = s.lead(dog + bell + np.full(s.LENGTH, 0.01, np.float32), [dog, bell])
+    at = np.arange(s.ROWS) * s.ROW / g.RATE
+    assert set(leads.events[at < 1]) == {-1}
+    assert set(leads.events[(at >= 1.2) & (at < 2)]) == {0}
+    assert set(leads.events[(at >= 3) & (at < 5)]) == {1}
+    np.testing.assert_array_equal(leads.decibels == s.NO_LEAD, leads.events < 0)
+    only_dog = round(2 * g.RATE / s.ROW)
+    assert leads.decibels[only_dog] == pytest.approx(20 * np.log10(0.1 / 0.0458), abs=1)
+
+
+def test_the_faded_end_of_an_event_does_not_lead():
+    event = placed(1, 1, 0.5) + placed(4, 1, 0.01)
+    leads = s.lead(event, [event])
+    assert leads.events[round(1.0 * g.RATE / s.ROW)] == 0
+    assert leads.events[round(4.0 * g.RATE / s.ROW)] == -1
+
+
 def test_rows_are_powers_of_their_second(rng):
     wave = rng.standard_normal(s.LENGTH).astype(np.float32)
     powers = s.row_powers(wave)
@@ -81,6 +100,8 @@ def test_soundscapes_are_whole_named_and_repeatable():
         assert one.wave.shape == (s.LENGTH,)
         assert one.wave.dtype == np.float32
         assert len(one.labels) == s.ROWS
+        assert all(wave.shape == (s.LENGTH,) for wave in one.events)
+        assert one.leads.events.max() < len(one.events)
         assert np.abs(one.wave).max() <= 1
     assert {label for one in several for label in one.labels} == {"", "dog"}
     for one, again in zip(several, composed(), strict=True):

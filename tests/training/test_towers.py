@@ -16,8 +16,9 @@ from training.bank import Bank
 from training.batches import Batch
 from training.clips import averaged_tower, clip_windows
 from training.export import between, export, newest
-from training.losses import compare, disorder
+from training.losses import compare, disorder, lesson
 from training.places import Places
+from training.soundscape import NO_LEAD
 from training.store import Soundscapes
 from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_map
 from training.text import WINDOWS, confusion, draw_weights, taught
@@ -127,6 +128,8 @@ def test_the_losses_vanish_for_a_perfect_student():
         weight=torch.zeros(2, sounds),
         named=torch.tensor([g.CLASSES, -1]),
         features=features,
+        alone=torch.rand(2, g.FEATURES),
+        audible=torch.zeros(2),
     )
     losses = compare(place, words, batch, teacher)
     assert losses.likeness == pytest.approx(0, abs=1e-6)
@@ -138,11 +141,24 @@ def test_the_losses_vanish_for_a_perfect_student():
 def test_a_batch_without_names_has_no_naming_loss():
     teacher = teacher_of()
     many = torch.zeros(2, g.CLASSES + 2)
-    batch = Batch(windows(), many, many, torch.tensor([-1, -1]), torch.rand(2, g.FEATURES))
+    heard = torch.rand(2, g.FEATURES)
+    batch = Batch(windows(), many, many, torch.tensor([-1, -1]), heard, heard, torch.ones(2))
     words = torch.zeros(g.CLASSES + 2, DIM)
     losses = compare(torch.ones(2, DIM) / DIM**0.5, words, batch, teacher)
     assert float(losses.naming) == 0
     assert float(losses.presence) == 0
+
+
+def test_an_event_that_can_be_heard_counts_as_much_as_the_mixture():
+    teacher = teacher_of()
+    mixture, alone = torch.rand(2, 3, g.FEATURES)
+    nothing = torch.zeros(3, g.CLASSES + 2)
+    batch = Batch(windows(), nothing, nothing, torch.zeros(3), mixture, alone, torch.tensor([0.0, 0.5, 1.0]))
+    taught, whole, single = lesson(batch, teacher), teacher.sound(mixture), teacher.sound(alone)
+    torch.testing.assert_close(taught.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(taught[0], whole[0])
+    torch.testing.assert_close(taught[2] @ whole[2], taught[2] @ single[2])
+    assert taught[1] @ single[1] < taught[1] @ whole[1]
 
 
 def test_the_order_is_right_when_the_windows_come_as_the_teacher_has_them():
@@ -192,7 +208,7 @@ def test_sounds_are_heard_from_every_part_and_rare_ones_more_often():
     scores[:90, 1] = scores[90:99, 2] = 1  # the last window is nothing in particular
     features = np.tile(np.repeat([0.0, 1.0, 2.0], [90, 9, 1])[:, None], g.FEATURES).astype(np.float16)
     nothing = np.empty(0)
-    part = Soundscapes(nothing, nothing, scores, features, nothing)
+    part = Soundscapes(nothing, nothing, scores, features, nothing, nothing, nothing, nothing)
     teacher = teacher_of()
     sounds = taught([part, part], teacher, np.random.default_rng(0))
     common, rare = teacher.sound(torch.tensor([[0.0], [1.0]]).expand(2, g.FEATURES))
@@ -290,6 +306,9 @@ def write_soundscapes(places, rows=40):
         "scores": rng.random((rows, g.CLASSES)).astype(np.float16),
         "features": rng.random((rows, g.FEATURES)).astype(np.float16),
         "labels": np.full(rows, -1, np.int16),
+        "leads": np.full(rows, NO_LEAD, np.float32),
+        "alone_scores": np.zeros((rows, g.CLASSES), np.float16),
+        "alone_features": np.zeros((rows, g.FEATURES), np.float16),
     }
     for name, array in arrays.items():
         np.save(places.soundscapes / f"{name}0.npy", array)
