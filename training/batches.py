@@ -59,12 +59,13 @@ class Batches:
 
     def __init__(self, parts: Sequence[Soundscapes], judge: Judge, rng: np.random.Generator) -> None:
         self._parts, self._judge, self._rng = parts, judge, rng
-        self._choices = [(Choice(part.labels), Choice(likened(part.scores))) for part in parts]
+        self._choices = [choices(part) for part in parts]
 
     def draw(self, size: int, *, hardened: bool = True) -> Batch:
         """One batch of ``size`` windows, as they are for training, or just at one level."""
         number = int(self._rng.integers(len(self._parts)))
-        part, rows = self._parts[number], self._rows(number, size)
+        part = self._parts[number]
+        rows = draw_rows(part, size, self._rng, self._choices[number])
         starts = part.starts[rows] + self._rng.integers(0, JITTER, size)
         steps = np.stack([part.mel[start : start + g.FRAMES] for start in starts])
         mel = torch.from_numpy(to_decibels(steps))
@@ -81,15 +82,6 @@ class Batches:
             torch.from_numpy(part.alone_features[rows].astype(np.float32)),
             torch.from_numpy(heard),
         )
-
-    def _rows(self, number: int, size: int) -> npt.NDArray[np.intp]:
-        """Rows of a part, in order, which is how they are read fastest."""
-        named, like = (choice.draw(size, self._rng) for choice in self._choices[number])
-        rows = self._rng.integers(0, len(self._parts[number].starts), size)
-        share = self._rng.random(size)
-        rows = np.where((share < NAMED) & (named >= 0), named, rows)
-        rows = np.where((share > 1 - LIKENED) & (like >= 0), like, rows)
-        return np.sort(rows)
 
 
 class Choice:
@@ -117,6 +109,23 @@ def audible(decibels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """How far an event is asked for, 0 to 1, by its power over everything else; see `AUDIBLE_DB`."""
     faint, clear = AUDIBLE_DB
     return np.clip((decibels - faint) / (clear - faint), 0, 1).astype(np.float32)
+
+
+def choices(part: Soundscapes) -> tuple[Choice, Choice]:
+    """By label, and by what the teacher takes a window for."""
+    return Choice(part.labels), Choice(likened(part.scores))
+
+
+def draw_rows(
+    part: Soundscapes, size: int, rng: np.random.Generator, ways: tuple[Choice, Choice]
+) -> npt.NDArray[np.intp]:
+    """Rows of a part, drawn in three ways (`NAMED`, `LIKENED`); sorted, for so they are read fastest."""
+    named, like = (way.draw(size, rng) for way in ways)
+    rows = rng.integers(0, len(part.starts), size)
+    share = rng.random(size)
+    rows = np.where((share < NAMED) & (named >= 0), named, rows)
+    rows = np.where((share > 1 - LIKENED) & (like >= 0), like, rows)
+    return np.sort(rows)
 
 
 def likened(scores: npt.NDArray[np.float16]) -> npt.NDArray[np.int16]:

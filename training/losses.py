@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import (
     binary_cross_entropy_with_logits,
@@ -17,9 +19,26 @@ from training import geometry as g
 from training.batches import Batch
 from training.teacher import BIAS, SCALE, Teacher
 
-NAMING, LIKENESS, ORDER = 1.0, 12.0, 12.0
+NAMING, LIKENESS, ORDER = 0.3, 12.0, 12.0
 """Weights of naming labelled windows, of likeness to the teacher's embedding and of the windows' order,
 beside the presence of every sound (a sum over about 620 of them)."""
+
+REMEMBERED = 480
+"""Earlier windows beside which a batch's have their order: a share of 512 windows is less of an accident."""
+
+
+class Memory:
+    """Windows of earlier steps, the tower's embeddings and the teacher's (He et al. 2020, "MoCo")."""
+
+    def __init__(self, batch: int) -> None:
+        self._kept: deque[tuple[Tensor, Tensor]] = deque(maxlen=REMEMBERED // batch)
+
+    def beside(self, sounds: Tensor, taught: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch and what is remembered, both (windows, DIM); then remember the batch."""
+        every = [(sounds, taught), *self._kept]
+        self._kept.append((sounds.detach(), taught))
+        several, theirs = zip(*every, strict=True)
+        return torch.cat(several), torch.cat(theirs)
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,7 @@ class Losses:
         return whole + ORDER * self.order
 
 
-def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Losses:
+def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher, memory: Memory) -> Losses:
     """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound."""
     taught = lesson(batch, teacher)
     cosines = sounds @ words.T
@@ -50,11 +69,12 @@ def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher) -> Lo
         batch.named[named] - g.CLASSES,
         label_smoothing=0.05,
     )
+    every, theirs = memory.beside(sounds, taught)
     return Losses(
         (batch.weight * presence).sum(1).mean(),
         naming if named.any() else presence.sum() * 0,
         unlikeness(sounds, taught),
-        disorder(cosines, taught @ words.T),
+        disorder(every @ words.T, theirs @ words.T) * len(every) / len(sounds),
     )
 
 
@@ -75,9 +95,9 @@ def unlikeness(sounds: Tensor, taught: Tensor) -> Tensor:
 
 
 def disorder(cosines: Tensor, taught: Tensor) -> Tensor:
-    """How differently the windows of a batch come off for each sentence, both (batch, sentences).
+    """How differently several windows come off for each sentence, both (windows, sentences).
 
-    Each sentence shares itself out among the windows (a softmax over the batch); this is the mean
+    Each sentence shares itself out among the windows (a softmax over them); this is the mean
     Kullback-Leibler divergence of the tower's shares from the teacher's.  The likeness of embeddings asks
     nothing of the order in which windows come for a sentence, and that order is what detection lives on.
     """

@@ -27,7 +27,7 @@ from training.bank import load_bank
 from training.batches import Batches
 from training.clips import test_tower
 from training.judge import Judge
-from training.losses import Losses, compare, lesson, unlikeness
+from training.losses import Losses, Memory, compare, disorder, lesson, unlikeness
 from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
@@ -35,16 +35,19 @@ from training.teacher import load_teacher
 from training.tower import AudioTower, audio_half, grown
 
 LOG = logging.getLogger(__name__)
-BATCH = 32
+BATCH = 64
 """Windows of each process and step."""
 
 TOP_RATE = 1.2e-3
-GENTLE_RATE = 6e-4
+GENTLE_RATE = 8e-4
 """Where a finished tower goes on: the first rate would undo what was learnt while it fell."""
 
 WARM_STEPS = 200
 FALL = 0.4
 """Share of a run in which the rate falls linearly to nothing, unless it is told."""
+
+MATRIX = 2
+"""Dimensions of one."""
 
 AVERAGE = 0.999
 """Decay of the averaged weights, which are what is tested and exported."""
@@ -106,17 +109,7 @@ class Run:
         frames = torch.cat([self._batches.draw(BATCH).mel.flatten(0, 2) for _ in range(20)])
         self._tower.fix_normalisation(frames[frames.mean(1) > g.FLOOR_DB + 15])
         self._average = copy.deepcopy(self._tower).eval().requires_grad_(False)
-        weights = [p for p in self._tower.parameters() if p.dim() > 1]
-        others = [p for p in self._tower.parameters() if p.dim() <= 1]
-        self._optimiser = torch.optim.AdamW(
-            [
-                {"params": weights, "weight_decay": 0.05},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=TOP_RATE,
-            betas=(0.9, 0.98),
-            fused=True,
-        )
+        self._optimisers = optimisers(self._tower)
         self._top_rate = TOP_RATE
         self._step = self._passes = 0
 
@@ -128,7 +121,8 @@ class Run:
             refuse_other(path, state["tower"], self._tower)
             self._tower.load_state_dict(state["tower"])
             self._average.load_state_dict(state["average"])
-            self._optimiser.load_state_dict(state["optimiser"])
+            for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(kept)
             self._step, self._passes = state["step"], state["passes"]
             self._top_rate = state["top_rate"]
             LOG.info("resumed after %d windows", self._passes)
@@ -172,22 +166,25 @@ class Run:
         self._rng = np.random.default_rng(seed)
         torch.manual_seed(seed)
         self._batches = Batches(self._soundscapes, Judge(self._labels), self._rng)
+        self._memory = Memory(BATCH)
 
     def _learn(self, rate: float) -> Losses:
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         batch = self._batches.draw(BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             sounds = self._tower(batch.mel)
         words = self._sentences[torch.from_numpy(self._bank.draw(self._rng))]
-        losses = compare(sounds, words, batch, self._teacher)
-        self._optimiser.zero_grad()
+        losses = compare(sounds, words, batch, self._teacher, self._memory)
+        self._tower.zero_grad()
         losses.total.backward()
         parameters = [p for p in self._tower.parameters() if p.grad is not None]
         if self._processes > 1:
             average_gradients(parameters, self._processes)
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
-        self._optimiser.step()
+        for optimiser in self._optimisers:
+            optimiser.step()
         self._step += 1
         self._passes += BATCH * self._processes
         follow(self._average, self._tower, min(AVERAGE, 1 - 1 / (self._step + 1) ** 0.8))
@@ -219,21 +216,29 @@ class Run:
 
     def _test(self) -> None:
         light = test_tower(self._average, self._tune, self._sentences.numpy(), self._bank, self._labels)
-        unheard = self._unlikeness()
-        LOG.info("after %d windows: %s, likeness in mixtures kept back %.3f", self._passes, light, unheard)
-        runlog.append(self._folder / "audio.jsonl", passes=self._passes, unheard=unheard, **asdict(light))
+        unheard, order = self._kept_back()
+        LOG.info(
+            "after %d windows: %s, in mixtures kept back likeness %.4f, order %.4f",
+            self._passes, light, unheard, order,
+        )  # fmt: skip
+        runlog.append(
+            self._folder / "audio.jsonl",
+            passes=self._passes, unheard=unheard, unheard_order=order, **asdict(light),
+        )  # fmt: skip
 
     @torch.inference_mode()
-    def _unlikeness(self) -> float:
-        """The loss `likeness` in the soundscapes that are kept back: mixtures are learnt by heart, too."""
+    def _kept_back(self) -> tuple[float, float]:
+        """The losses `likeness` and `order` in soundscapes kept back: mixtures are learnt by heart, too."""
         sounds = torch.cat([self._average(mel) for mel in self._unheard.mel.split(BATCH)])
-        return float(unlikeness(sounds, lesson(self._unheard, self._teacher)))
+        taught = lesson(self._unheard, self._teacher)
+        words = self._sentences[torch.from_numpy(np.array([group[0] for group in self._bank.groups]))]
+        return float(unlikeness(sounds, taught)), float(disorder(sounds @ words.T, taught @ words.T))
 
     def _save(self, name: str) -> None:
         state = {
             "tower": self._tower.state_dict(),
             "average": self._average.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "step": self._step,
             "passes": self._passes,
             "top_rate": self._top_rate,
@@ -241,6 +246,26 @@ class Run:
         part = self._folder / (name + ".part")
         torch.save(state, part)
         part.replace(self._folder / name)
+
+
+def optimisers(tower: AudioTower) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, AdamW for the rest (Jordan et al. 2024; one rate, as in Liu et al. 2025)."""
+    named = dict(tower.named_parameters())
+    matrices = {name for name, p in named.items() if p.dim() == MATRIX and not name.endswith("bias_table")}
+    return [
+        torch.optim.Muon(
+            [p for name, p in named.items() if name in matrices],
+            weight_decay=0.05,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(
+            [p for name, p in named.items() if name not in matrices],
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+            fused=True,
+        ),
+    ]
 
 
 def refuse_other(path: Path, weights: dict[str, Tensor], tower: AudioTower) -> None:

@@ -16,7 +16,7 @@ from training.bank import Bank
 from training.batches import Batch
 from training.clips import averaged_tower, clip_windows
 from training.export import between, export, newest
-from training.losses import compare, disorder, lesson
+from training.losses import REMEMBERED, Memory, compare, disorder, lesson
 from training.places import Places
 from training.soundscape import NO_LEAD
 from training.store import Soundscapes
@@ -24,7 +24,7 @@ from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_
 from training.text import WINDOWS, confusion, draw_weights, taught
 from training.tokens import choose, save_vocabulary, wrap
 from training.tower import DEPTHS, AudioTower, audio_half, grown, student_config, text_half
-from training.train import FALL, WARM_STEPS, follow, rate_at, refuse_other
+from training.train import FALL, WARM_STEPS, follow, optimisers, rate_at, refuse_other
 
 WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
 
@@ -131,7 +131,7 @@ def test_the_losses_vanish_for_a_perfect_student():
         alone=torch.rand(2, g.FEATURES),
         audible=torch.zeros(2),
     )
-    losses = compare(place, words, batch, teacher)
+    losses = compare(place, words, batch, teacher, Memory(2))
     assert losses.likeness == pytest.approx(0, abs=1e-6)
     assert losses.order == pytest.approx(0, abs=1e-6)
     assert losses.presence == 0
@@ -144,7 +144,7 @@ def test_a_batch_without_names_has_no_naming_loss():
     heard = torch.rand(2, g.FEATURES)
     batch = Batch(windows(), many, many, torch.tensor([-1, -1]), heard, heard, torch.ones(2))
     words = torch.zeros(g.CLASSES + 2, DIM)
-    losses = compare(torch.ones(2, DIM) / DIM**0.5, words, batch, teacher)
+    losses = compare(torch.ones(2, DIM) / DIM**0.5, words, batch, teacher, Memory(2))
     assert float(losses.naming) == 0
     assert float(losses.presence) == 0
 
@@ -159,6 +159,29 @@ def test_an_event_that_can_be_heard_counts_as_much_as_the_mixture():
     torch.testing.assert_close(taught[0], whole[0])
     torch.testing.assert_close(taught[2] @ whole[2], taught[2] @ single[2])
     assert taught[1] @ single[1] < taught[1] @ whole[1]
+
+
+def test_windows_are_remembered_without_their_gradient_and_the_oldest_forgotten():
+    memory, batch = Memory(32), torch.rand(32, DIM, requires_grad=True)
+    for step in range(20):
+        sounds, taught = memory.beside(batch + step, batch.detach() + step)
+        torch.testing.assert_close(sounds, taught)
+        assert len(sounds) == min(32 * (step + 1), 32 + REMEMBERED)
+    assert sounds[0, 0] == batch[0, 0] + 19
+    assert sounds[-1, 0] == batch[0, 0] + 19 - REMEMBERED // 32
+    assert sounds[:32].requires_grad
+    (gradient,) = torch.autograd.grad(sounds[:, 0].sum(), batch)
+    assert gradient[:, 0].tolist() == [1] * 32
+
+
+def test_every_number_of_the_tower_has_one_optimiser_and_every_matrix_muon():
+    tower = AudioTower()
+    muon, adam = optimisers(tower)
+    own = [[id(p) for group in each.param_groups for p in group["params"]] for each in (muon, adam)]
+    assert sorted(own[0] + own[1]) == sorted(id(p) for p in tower.parameters())
+    names = {id(p): name for name, p in tower.named_parameters()}
+    assert {names[i].rpartition(".")[2] for i in own[0]} == {"weight"}
+    assert any("relative_position_bias_table" in names[i] for i in own[1])
 
 
 def test_the_order_is_right_when_the_windows_come_as_the_teacher_has_them():
