@@ -50,7 +50,7 @@ def test_logits_are_deviations_from_the_mean_of_their_class(part):
 def test_the_teacher_is_asked_for_the_order_of_the_logits():
     torch.manual_seed(0)
     sounds = g.CLASSES + 1  # one label, so that its name is no question
-    teacher = Teacher(torch.zeros(384), torch.randn(DIM, 384)).eval()
+    teacher = Teacher(torch.zeros(384), torch.randn(DIM, 384)).eval().requires_grad_(False)
     features, words = torch.rand(6, g.FEATURES), torch.nn.functional.normalize(torch.randn(sounds, DIM))
     own = (SCALE * teacher.sound(features).detach() @ words.T)[:, : g.CLASSES]
     nothing = torch.zeros(6, sounds)
