@@ -201,6 +201,7 @@ def _curves(places: Places) -> None:
         "losses": ("presence", "naming"),
         "one minus the cosine to the teacher": ("likeness", "unheard"),
         "divergence of the order": ("order",),
+        "the same in mixtures kept back": ("unheard_order",),
         "held-back clips": ("plain", "paraphrased", "ranking", "precision"),
     }
     words: dict[str, tuple[str, ...]] = {
