@@ -101,5 +101,10 @@ def disorder(cosines: Tensor, taught: Tensor) -> Tensor:
     Kullback-Leibler divergence of the tower's shares from the teacher's.  The likeness of embeddings asks
     nothing of the order in which windows come for a sentence, and that order is what detection lives on.
     """
-    mine, right = (log_softmax(SCALE * each, dim=0) for each in (cosines, taught))
-    return kl_div(mine, right, reduction="sum", log_target=True) / cosines.shape[1]
+    return divergence(SCALE * cosines, SCALE * taught)
+
+
+def divergence(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Mean over the columns of the divergence between the rows' shares, both (rows, columns)."""
+    mine, right = (log_softmax(each, dim=0) for each in (logits, wanted))
+    return kl_div(mine, right, reduction="sum", log_target=True) / logits.shape[1]

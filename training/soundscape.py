@@ -86,11 +86,11 @@ class Composer:
         rng = self._rng
         bed = self._bed()
         events = [self._event() for _ in range(rng.integers(*EVENTS))]
-        total = bed + sum(wave for _, wave in events)
-        labels = name_rows(total, events)
-        waves = [wave for _, wave in events]
+        names, waves = [name for name, _ in events], [wave for _, wave in events]
+        total = bed + sum(waves)
+        leads = lead(total, waves)
         loud = level(total, g.RATE) * np.float32(10 ** (rng.uniform(-10, 0) / 20))
-        return Soundscape(loud.astype(np.float32), labels, waves, lead(total, waves))
+        return Soundscape(loud.astype(np.float32), name_rows(names, leads), waves, leads)
 
     def _sometimes(self, change: str) -> bool:
         return bool(self._rng.random() < CHANGES[change])
@@ -146,17 +146,12 @@ class Composer:
         return wave
 
 
-def name_rows(total: Samples, events: list[tuple[str, Samples]]) -> list[str]:
-    """The event that stands out in each second, by its power; see `LEADING_DB`, `FADED_DB`."""
-    everything = row_powers(total)
-    labels = [""] * ROWS
-    for label, wave in events:
-        own = row_powers(wave)
-        rest = np.maximum(everything - own, 1e-12)
-        stands_out = (own > rest * 10 ** (LEADING_DB / 10)) & (own > own.max() * 10 ** (-FADED_DB / 10))
-        for row in np.flatnonzero(stands_out):
-            labels[row] = label
-    return labels
+def name_rows(names: list[str], leads: Leads) -> list[str]:
+    """The label of the event that stands out in each second, empty if none does; see `LEADING_DB`."""
+    return [
+        names[event] if decibels > LEADING_DB else ""
+        for event, decibels in zip(leads.events, leads.decibels, strict=True)
+    ]
 
 
 def lead(total: Samples, events: list[Samples]) -> Leads:

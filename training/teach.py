@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, kl_div, log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from tqdm import trange
 
 from training import geometry as g
 from training.bank import Bank, load_bank
 from training.batches import choices, draw_rows
 from training.judge import Judge
+from training.losses import divergence
 from training.places import Places
 from training.sounds import Sound, find_sounds
 from training.store import HeldBack, Soundscapes, load_held_back, load_soundscapes
@@ -164,8 +165,7 @@ def objective(teacher: Teacher, words: Tensor, windows: Windows) -> Tensor:
     naming = cross_entropy(
         SCALE * cosines[named][:, g.CLASSES :], windows.named[named] - g.CLASSES, label_smoothing=0.05
     )
-    mine, right = log_softmax(SCALE * cosines[:, : g.CLASSES], dim=0), log_softmax(windows.logits, dim=0)
-    order = kl_div(mine, right, reduction="sum", log_target=True) / g.CLASSES
+    order = divergence(SCALE * cosines[:, : g.CLASSES], windows.logits)
     return (windows.weight * presence).sum(1).mean() + NAMING * naming + ORDER * order
 
 

@@ -22,7 +22,7 @@ def placed(start_s, seconds, size):
 def test_a_second_is_named_by_what_leads_in_it():
     dog, bell = placed(2, 3, 0.1), placed(6, 1, 0.1)
     total = dog + bell + np.full(s.LENGTH, 0.01, np.float32)
-    labels = s.name_rows(total, [("dog", dog), ("bell", bell)])
+    labels = s.name_rows(["dog", "bell"], s.lead(total, [dog, bell]))
     at = [row * s.ROW / g.RATE for row in range(s.ROWS)]
     assert {label for second, label in zip(at, labels, strict=True) if 2 <= second <= 4} == {"dog"}
     assert {label for second, label in zip(at, labels, strict=True) if 5.3 <= second <= 6.7} == {"bell"}
@@ -31,13 +31,13 @@ def test_a_second_is_named_by_what_leads_in_it():
 
 def test_equals_have_no_name():
     rng = np.random.default_rng(0)
-    both = [(name, rng.standard_normal(s.LENGTH).astype(np.float32)) for name in ("dog", "bell")]
-    assert set(s.name_rows(both[0][1] + both[1][1], both)) == {""}
+    both = [rng.standard_normal(s.LENGTH).astype(np.float32) for _ in range(2)]
+    assert set(s.name_rows(["dog", "bell"], s.lead(sum(both), both))) == {""}
 
 
 def test_the_faded_end_of_an_event_has_no_name():
     event = placed(1, 1, 0.5) + placed(4, 1, 0.01)
-    labels = s.name_rows(event, [("dog", event)])
+    labels = s.name_rows(["dog"], s.lead(event, [event]))
     assert labels[round(1.0 * g.RATE / s.ROW)] == "dog"
     assert labels[round(4.0 * g.RATE / s.ROW)] == ""
 
