@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,14 @@ from training.sounds import find_sounds
 from training.store import load_soundscapes
 from training.teacher import SCALE
 from training.tokens import load_tokenizer
-from training.tower import AudioTower, audio_half, grown, student_config, text_half
+from training.tower import (
+    AudioTower,
+    audio_half,
+    grown,
+    refuse_other_words,
+    student_config,
+    text_half,
+)
 
 LOG = logging.getLogger(__name__)
 LARGEST = 16_000_000
@@ -36,13 +44,16 @@ COMPUTE = {"dtype": "float32"}
 """The coarse numbers are for the disk only: `ClapModel` computes in these."""
 
 LARGE = 60_000
-"""Size from which on a matrix of the audio tower has numbers of 8 bits on disk (float8_e4m3fn: 4 of exponent,
-3 of fraction), as the table of word pieces has; the rest has 16.  An embedding then differs by a cosine of
-.0003, that of a sentence, too; with 8 bits in the text tower's other matrices it would be .004.
+"""Size from which on a matrix has numbers of 8 bits on disk (float8_e4m3fn: 4 of exponent, 3 of fraction);
+the rest, and the projection of sound, have 16.  A sound's embedding then differs by a cosine of .0003, a
+sentence's by SENTENCE.
 """
 
 TOKENIZER = {"tokenizer_class": "PreTrainedTokenizerFast"}
 """What transformers 5 calls TokenizersBackend, in the name every version knows."""
+
+LOADING = ("is_local", "local_files_only")
+"""How the tokenizer of a checkpoint to start from was loaded, which says nothing about this one."""
 
 
 def export(places: Places, start: Path | None, share: float, text_share: float = 1.0) -> None:
@@ -55,7 +66,8 @@ def export(places: Places, start: Path | None, share: float, text_share: float =
     Raises
     ------
     ValueError
-        The checkpoint is too large, or the words of the two text towers between which to go are not the same.
+        The checkpoint is too large, the words of the two text towers between which to go are not the same,
+        or the one to start from has a text tower of another shape.
     """
     audio = averaged_tower(newest(places.runs, "audio"))
     begun = ClapModel.from_pretrained(start, dtype=torch.float32) if start else None
@@ -67,10 +79,12 @@ def export(places: Places, start: Path | None, share: float, text_share: float =
         if begun is not None and text_share < 1:
             if PreTrainedTokenizerFast.from_pretrained(start).get_vocab() != tokenizer.get_vocab():
                 raise ValueError(f"{start}: other words than {places.runs / 'vocabulary.json'}")
-            text = between(text_half(begun), text, text_share)
+            refuse_other_words(start, first := text_half(begun), len(tokenizer))
+            text = between(first, text, text_share)
     else:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
         text = text_half(begun)
+        refuse_other_words(start, text, len(tokenizer))
     model = ClapModel(student_config(len(tokenizer)))
     scales = dict.fromkeys(("logit_scale_a", "logit_scale_t"), torch.tensor(math.log(SCALE)))
     model.load_state_dict(audio.state_dict() | text | scales)
@@ -80,7 +94,7 @@ def export(places: Places, start: Path | None, share: float, text_share: float =
     audio.load_state_dict(audio_half(model))  # as rounded
     write_repertoire(places.export, measure(heard(places, audio)))
     amend(places.export / "config.json", COMPUTE)
-    amend(places.export / "tokenizer_config.json", TOKENIZER)
+    amend(places.export / "tokenizer_config.json", TOKENIZER, without=LOADING)
     (places.export / "model.safetensors").chmod(0o644)
     size = sum(file.stat().st_size for file in places.export.iterdir())
     count = sum(p.numel() for p in model.parameters())
@@ -92,8 +106,7 @@ def export(places: Places, start: Path | None, share: float, text_share: float =
 def pack(model: ClapModel) -> None:
     """Round the weights to what is kept of them on disk, see `LARGE`."""
     for name, weight in model.half().named_parameters():
-        large = name.startswith("audio_model.") and weight.dim() > 1 and weight.numel() > LARGE
-        if large or name.endswith("word_embeddings.weight"):
+        if weight.dim() > 1 and weight.numel() > LARGE and not name.startswith("audio_projection."):
             weight.data = weight.data.to(torch.float8_e4m3fn)
 
 
@@ -140,7 +153,8 @@ def extractor() -> ClapFeatureExtractor:
     )
 
 
-def amend(config: Path, changes: dict[str, str]) -> None:
-    """Change entries of a JSON file."""
-    values = json.loads(config.read_text())
-    config.write_text(json.dumps(values | changes, indent=2) + "\n")
+def amend(config: Path, changes: dict[str, str], without: Sequence[str] = ()) -> None:
+    """Change entries of a JSON file, and leave some out."""
+    values = json.loads(config.read_text()) | changes
+    kept = {name: value for name, value in values.items() if name not in without}
+    config.write_text(json.dumps(kept, indent=2) + "\n")

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from tokenizers import Tokenizer
+from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
@@ -52,3 +54,15 @@ def embed(phrases: Sequence[str]) -> npt.NDArray[np.float16]:
         mean = (hidden * mask).sum(1) / mask.sum(1)
         result[rows] = normalize(mean, dim=-1).half().numpy()
     return result
+
+
+def weights() -> dict[str, Tensor]:
+    """All its weights, by the names of a BERT."""
+    state: dict[str, Tensor] = AutoModel.from_pretrained(model_folder()).state_dict()
+    return state
+
+
+def word_pieces() -> dict[str, int]:
+    """Its word pieces and their rows in the table of word embeddings."""
+    pieces: dict[str, int] = Tokenizer.from_file(str(model_folder() / "tokenizer.json")).get_vocab()
+    return pieces

@@ -1,6 +1,7 @@
 """Step `text`: train the small text tower to give the teacher's text embeddings.
 
-Targets are fixed (the teacher's linear map of MiniLM), so this runs beside the audio tower.
+It starts as the first layers of MiniLM, whose sentences the teacher's linear map takes (Sanh et al. 2019,
+"DistilBERT").  Targets are fixed, so this runs beside the audio tower.
 """
 
 from __future__ import annotations
@@ -16,16 +17,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from transformers import ClapModel, ClapTextConfig, ClapTextModelWithProjection, PreTrainedTokenizerFast
 
-from training import runlog
+from training import minilm, runlog
 from training.bank import Bank, load_bank
 from training.batches import Choice, likened
 from training.losses import disorder
-from training.minilm import embed
 from training.places import Places
 from training.store import Soundscapes, load_soundscapes
 from training.teacher import Teacher, load_teacher
 from training.tokens import load_tokenizer, make_tokenizer, save_vocabulary
-from training.tower import student_config, text_half
+from training.tower import refuse_other_words, student_config, text_half
 from training.wordnet import everyday_words
 
 LOG = logging.getLogger(__name__)
@@ -33,13 +33,13 @@ BATCH = 256
 POOL = 16
 """Batches that are drawn at once and sorted by length, so that padding is rare."""
 
-TOP_RATE = 1.5e-3
+TOP_RATE = 1e-3
 WARM_STEPS = 100
 FALL = 0.5
 SOUND_WEIGHT = 3.0
 """How much likelier a sentence about a listed sound is drawn than general English."""
 
-LIKENESS, RELATION, NAMING, ORDER = 2.0, 2.0, 0.1, 10.0
+LIKENESS, RELATION, NAMING, ORDER = 10.0, 2.0, 0.1, 3.0
 """Weights: cosine to the target, cosines among the batch, finding one's own target, and the order in
 which windows come for each sentence and sentences for each window."""
 
@@ -48,6 +48,15 @@ WINDOWS, ASKED = 20_000, 256
 
 KEPT_BACK = 50
 """One of so many general phrases is never trained on, to see what new words do."""
+
+MATRIX = 2
+"""Dimensions of one."""
+
+THEIR_NAMES = {"<s>": "[CLS]", "</s>": "[SEP]", "<unk>": "[UNK]", "<pad>": "[PAD]"}
+"""What MiniLM calls the special tokens."""
+
+RIDGE = 10.0
+"""Of the map from the meaning of a word to its row in the table, among some 7,500 words."""
 
 SAY_S, SAVE_S = 60, 180
 
@@ -71,9 +80,11 @@ def text(places: Places, minutes: float, start: Path | None) -> None:
         raise TypeError(type(config))
     tower = ClapTextModelWithProjection(config)
     if start:
-        tower.load_state_dict(text_half(ClapModel.from_pretrained(start, dtype=torch.float32)))
+        begun = text_half(ClapModel.from_pretrained(start, dtype=torch.float32))
+        refuse_other_words(start, begun, len(tokenizer))
+        tower.load_state_dict(begun)
     else:
-        start_embeddings(tower, tokenizer, teacher)
+        begin_as_minilm(tower, tokenizer)
     sounds = taught(load_soundscapes(places.soundscapes), teacher, np.random.default_rng(0))
     run = TextRun(places.runs, bank, teacher, sounds, tokenizer, tower)
     run.resume()
@@ -97,9 +108,7 @@ class TextRun:
         self._lengths = np.array([len(ids) for ids in self._tokens])
         self._targets = teacher.text(torch.from_numpy(bank.vectors.astype(np.float32)))
         self._weights, self._kept_back = draw_weights(bank)
-        self._optimiser = torch.optim.AdamW(
-            tower.parameters(), lr=TOP_RATE, weight_decay=0.02, betas=(0.9, 0.98), fused=True
-        )
+        self._optimisers = optimisers(tower)
         self._step = 0
 
     def resume(self) -> None:
@@ -108,7 +117,8 @@ class TextRun:
         if path.exists():
             state = torch.load(path, weights_only=True)
             self._tower.load_state_dict(state["tower"])
-            self._optimiser.load_state_dict(state["optimiser"])
+            for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(kept)
             self._step = state["step"]
             LOG.info("resumed after step %d", self._step)
 
@@ -134,18 +144,20 @@ class TextRun:
         self._save("text-final.pt")
 
     def _learn(self, rows: np.ndarray, asked: Tensor, rate: float) -> float:
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         ours, wanted = self._embed(rows), self._targets[torch.from_numpy(rows)]
         likeness = (ours * wanted).sum(1).mean()
         relation = (ours @ ours.T - wanted @ wanted.T).square().mean()
         naming = cross_entropy(20 * ours @ wanted.T, torch.arange(len(rows)))
         order = confusion(asked, ours, wanted)
-        self._optimiser.zero_grad()
+        self._tower.zero_grad()
         whole = LIKENESS * (1 - likeness) + RELATION * relation + NAMING * naming + ORDER * order
         whole.backward()
         torch.nn.utils.clip_grad_norm_(self._tower.parameters(), 1.0)
-        self._optimiser.step()
+        for optimiser in self._optimisers:
+            optimiser.step()
         self._step += 1
         return float(likeness.detach())
 
@@ -184,10 +196,30 @@ class TextRun:
     def _save(self, name: str) -> None:
         state = {
             "tower": self._tower.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "step": self._step,
         }
         torch.save(state, self._folder / name)
+
+
+def optimisers(tower: ClapTextModelWithProjection) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, AdamW for the embeddings and the rest, as `train.optimisers`."""
+    named = dict(tower.named_parameters())
+    matrices = {name for name, p in named.items() if p.dim() == MATRIX and "embeddings" not in name}
+    return [
+        torch.optim.Muon(
+            [p for name, p in named.items() if name in matrices],
+            weight_decay=0.02,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(
+            [p for name, p in named.items() if name not in matrices],
+            betas=(0.9, 0.98),
+            weight_decay=0.02,
+            fused=True,
+        ),
+    ]
 
 
 def taught(parts: Sequence[Soundscapes], teacher: Teacher, rng: np.random.Generator) -> Tensor:
@@ -219,16 +251,42 @@ def draw_weights(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
 
 
 @torch.no_grad()
-def start_embeddings(
-    tower: ClapTextModelWithProjection, tokenizer: PreTrainedTokenizerFast, teacher: Teacher
-) -> None:
-    """Start every word piece at the teacher's embedding of it as a sentence.
+def begin_as_minilm(tower: ClapTextModelWithProjection, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Start as MiniLM's word embeddings and its first layers; pooler and projection as they are.
 
-    So a word that is rare in our phrases begins near its meaning.
+    A RoBERTa, which CLAP's text tower is, counts places from the one after the padding token; else the
+    layers are the same.
     """
-    index = tokenizer.get_vocab()
+    theirs, ours = minilm.weights(), tower.state_dict()
+    for name in ours:
+        if name.startswith("text_model.encoder.") or "embeddings.LayerNorm" in name:
+            ours[name] = theirs[name.removeprefix("text_model.")]
+    words = "text_model.embeddings.word_embeddings.weight"
+    places = "text_model.embeddings.position_embeddings.weight"
+    kinds = "text_model.embeddings.token_type_embeddings.weight"
+    first = tokenizer.pad_token_id + 1
+    ours[words] = word_table(tokenizer, theirs["embeddings.word_embeddings.weight"])
+    ours[places][first:] = theirs["embeddings.position_embeddings.weight"][: len(ours[places]) - first]
+    ours[kinds] = theirs["embeddings.token_type_embeddings.weight"][:1]
+    tower.load_state_dict(ours)
+
+
+def word_table(tokenizer: PreTrainedTokenizerFast, theirs: Tensor) -> Tensor:
+    """MiniLM's embeddings of our word pieces, shape (pieces, WIDTH).
+
+    A word it has only in pieces starts where a word of that meaning would be: at the linear map that leads
+    best from its sentence embeddings of the words it has to their rows in the table.
+    """
+    index, known = tokenizer.get_vocab(), minilm.word_pieces()
     pieces = sorted(index, key=index.__getitem__)
-    vectors = embed([piece.removeprefix("##") for piece in pieces])
-    table = tower.text_model.embeddings.word_embeddings.weight
-    table.copy_(teacher.text(torch.from_numpy(vectors.astype(np.float32))))
+    rows = np.array([known.get(THEIR_NAMES.get(piece, piece), -1) for piece in pieces])
+    there = torch.from_numpy(rows >= 0)
+    table = theirs[torch.from_numpy(rows).clamp_min(0)].clone()
+    alone = minilm.embed([piece.removeprefix("##") for piece in pieces])
+    meanings = torch.from_numpy(alone.astype(np.float32))
+    mean = table[there].mean(0)
+    gram = meanings[there].T @ meanings[there] + RIDGE * torch.eye(minilm.WIDTH)
+    leads = torch.linalg.solve(gram, meanings[there].T @ (table[there] - mean))
+    table[~there] = mean + meanings[~there] @ leads
     table[tokenizer.pad_token_id] = 0
+    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from transformers import ClapConfig, ClapModel
 from training import geometry as g
 from training.teacher import DIM, SCALE
 
-TEXT_WIDTH = 256
-TEXT_LAYERS = 2
+TEXT_WIDTH, TEXT_HEADS, TEXT_LAYERS = 384, 12, 2
+"""As the first two of MiniLM's six layers, with which the text tower starts; 256 wide before that."""
+
 LONGEST_TOKENS = 77
 """As CLAP's own tokenizer is cut."""
 
@@ -58,8 +60,9 @@ def student_config(vocabulary: int) -> ClapConfig:
         "vocab_size": vocabulary,
         "hidden_size": TEXT_WIDTH,
         "num_hidden_layers": TEXT_LAYERS,
-        "num_attention_heads": 4,
-        "intermediate_size": 3 * TEXT_WIDTH,
+        "num_attention_heads": TEXT_HEADS,
+        "intermediate_size": 4 * TEXT_WIDTH,
+        "layer_norm_eps": 1e-12,
         "max_position_embeddings": LONGEST_TOKENS + 3,
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
@@ -84,6 +87,14 @@ def audio_half(model: ClapModel) -> dict[str, Tensor]:
 def text_half(model: ClapModel) -> dict[str, Tensor]:
     """Weights of the text tower of a checkpoint."""
     return _of(model, ("text_model.", "text_projection."))
+
+
+def refuse_other_words(path: Path, text: dict[str, Tensor], vocabulary: int) -> None:
+    """Raise `ValueError` for a text tower of another width or depth, as those before the eleventh sitting."""
+    with torch.device("meta"):
+        ours = text_half(ClapModel(student_config(vocabulary)))
+    if {name: value.shape for name, value in text.items()} != {name: v.shape for name, v in ours.items()}:
+        raise ValueError(f"{path}: its text tower has another shape: train `text` without --start")
 
 
 def grown(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 import copy
 import json
 import math
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -8,22 +9,38 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, ClapModel, ClapProcessor, ClapTextModelWithProjection
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    ClapModel,
+    ClapProcessor,
+    ClapTextModelWithProjection,
+)
 
 from monitor.repertoire import read_repertoire
 from training import geometry as g
 from training.bank import Bank
-from training.batches import Batch
+from training.batches import RARITY, Batch
 from training.clips import averaged_tower, clip_windows
-from training.export import between, export, newest
+from training.export import LOADING, between, export, newest
 from training.losses import REMEMBERED, Memory, compare, disorder, lesson
 from training.places import Places
 from training.soundscape import NO_LEAD
 from training.store import Soundscapes
 from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_map
-from training.text import WINDOWS, confusion, draw_weights, taught
+from training.text import WINDOWS, begin_as_minilm, confusion, draw_weights, taught, word_table
 from training.tokens import choose, save_vocabulary, wrap
-from training.tower import DEPTHS, AudioTower, audio_half, grown, student_config, text_half
+from training.tower import (
+    DEPTHS,
+    TEXT_LAYERS,
+    AudioTower,
+    audio_half,
+    grown,
+    refuse_other_words,
+    student_config,
+    text_half,
+)
 from training.train import FALL, WARM_STEPS, follow, optimisers, rate_at, refuse_other
 
 WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
@@ -238,7 +255,8 @@ def test_sounds_are_heard_from_every_part_and_rare_ones_more_often():
     assert sounds.shape == (WINDOWS, DIM)
     is_rare = (sounds - rare).norm(dim=1) < 1e-4
     assert ((sounds - common).norm(dim=1) < 1e-4).sum() + is_rare.sum() == WINDOWS
-    assert 0.2 < is_rare.float().mean() < 0.3  # sqrt(9) of sqrt(90) + sqrt(9) windows
+    rare_share, common_share = 9 ** (1 - RARITY), 90 ** (1 - RARITY)  # of 9 and 90 windows
+    assert is_rare.float().mean() == pytest.approx(rare_share / (rare_share + common_share), abs=0.03)
 
 
 def test_sound_begins_with_that_of_a_checkpoint(tower):
@@ -292,6 +310,71 @@ def test_words_begin_with_those_of_a_checkpoint():
         theirs = whole.eval().get_text_features(ids).pooler_output
         ours = torch.nn.functional.normalize(tower.eval()(ids).text_embeds, dim=-1)
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.fixture
+def bert(monkeypatch):
+    """A BERT of MiniLM's shape with weights as they fall, and word pieces that lack "bark"."""
+    torch.manual_seed(3)
+    names = {"[CLS]": 0, "[PAD]": 1, "[SEP]": 2, "[UNK]": 3}
+    pieces = {name: i for i, name in enumerate([*names, *(word for word in WORDS[4:] if word != "bark")])}
+    bert = BertModel(
+        BertConfig(
+            vocab_size=len(pieces), hidden_size=384, intermediate_size=1536,
+            num_hidden_layers=6, num_attention_heads=12, pad_token_id=1,
+        ),
+        add_pooling_layer=False,
+    ).eval()  # fmt: skip
+    leads = torch.randn(384, 384)
+
+    def meanings(words):
+        seeds = [torch.Generator().manual_seed(zlib.crc32(word.encode())) for word in words]
+        rows = torch.stack([torch.randn(384, generator=seed) for seed in seeds])
+        return torch.nn.functional.normalize(rows, dim=-1).numpy()
+
+    monkeypatch.setattr("training.minilm.weights", bert.state_dict)
+    monkeypatch.setattr("training.minilm.word_pieces", lambda: pieces)
+    monkeypatch.setattr("training.minilm.embed", meanings)
+    return bert, pieces, meanings, leads
+
+
+def test_words_begin_as_the_first_layers_of_minilm(bert, tokenizer):
+    theirs, pieces, *_ = bert
+    tower = ClapTextModelWithProjection(student_config(len(WORDS)).text_config).eval()
+    begin_as_minilm(tower, tokenizer)
+    ids = torch.tensor(tokenizer("a dog ed")["input_ids"])[None]
+    same = torch.tensor([[{0: 0, 2: 2}.get(i, pieces.get(WORDS[i])) for i in ids[0].tolist()]])
+    with torch.inference_mode():
+        ours = tower.text_model(input_ids=ids).last_hidden_state
+        layers = theirs(input_ids=same, output_hidden_states=True).hidden_states
+    torch.testing.assert_close(ours, layers[TEXT_LAYERS], atol=1e-4, rtol=1e-4)
+
+
+def test_a_word_in_pieces_begins_where_its_meaning_leads(bert, tokenizer, monkeypatch):
+    _, pieces, meanings, leads = bert
+    monkeypatch.setattr("training.text.RIDGE", 1e-4)
+    low = leads[:20]  # few directions, so that the words that are known settle where they lead
+
+    def narrow(words):
+        return np.pad(meanings(words)[:, :20], ((0, 0), (0, 364)))
+
+    monkeypatch.setattr("training.minilm.embed", narrow)
+    own = torch.zeros(len(pieces), 384)
+    for word, row in pieces.items():
+        own[row] = 1 + torch.from_numpy(narrow([word.removeprefix("##")])[0, :20]) @ low
+    table = word_table(tokenizer, own)
+    expected = 1 + torch.from_numpy(narrow(["bark"])[0, :20]) @ low
+    torch.testing.assert_close(table[WORDS.index("bark")], expected, atol=0.3, rtol=0)
+    torch.testing.assert_close(table[WORDS.index("dog")], own[pieces["dog"]])
+    assert not table[tokenizer.pad_token_id].any()
+
+
+def test_a_text_tower_of_another_shape_is_refused():
+    config = student_config(len(WORDS))
+    refuse_other_words(Path("starter"), text_half(ClapModel(config)), len(WORDS))
+    config.text_config.num_hidden_layers += 1
+    with pytest.raises(ValueError, match=r"^starter: its text tower has another shape: train `text` without"):
+        refuse_other_words(Path("starter"), text_half(ClapModel(config)), len(WORDS))
 
 
 def test_the_tokenizer_lowers_case(tokenizer):
@@ -388,9 +471,8 @@ def test_what_is_large_has_8_bits_on_disk_and_is_measured_so(places, monkeypatch
     written = load_file(places.export / "model.safetensors")
     sort = {name: value.dtype for name, value in written.items()}
     matrix = "audio_model.audio_encoder.layers.2.blocks.7.output.dense.weight"
-    assert sort[matrix] == sort["text_model.embeddings.word_embeddings.weight"] == torch.float8_e4m3fn
-    assert sort["text_model.encoder.layer.1.output.dense.weight"] == torch.float16
-    assert sort["audio_projection.linear1.weight"] == sort["text_projection.linear1.weight"] == torch.float16
+    assert sort[matrix] == sort["text_model.encoder.layer.1.output.dense.weight"] == torch.float8_e4m3fn
+    assert sort["audio_projection.linear1.weight"] == sort["text_projection.linear1.bias"] == torch.float16
     exact = begun.state_dict()[matrix]
     torch.testing.assert_close(written[matrix].float(), exact, rtol=1 / 16, atol=2**-10)
     kept = audio_half(ClapModel.from_pretrained(places.export))
@@ -412,6 +494,7 @@ def test_a_checkpoint_that_began_with_another_keeps_its_words_and_part_of_its_ea
     torch.testing.assert_close(second[name], 1.5 * first[name], atol=1e-3, rtol=1e-2)
     auto = AutoTokenizer.from_pretrained(places.export)
     assert auto("a dog")["input_ids"] == tokenizer("a dog")["input_ids"]
+    assert not set(LOADING) & json.loads((places.export / "tokenizer_config.json").read_text()).keys()
 
 
 def test_words_may_stay_on_the_way_to_the_trained_ones(places, tmp_path):
