@@ -36,13 +36,13 @@ def main() -> None:
         if name in ("text", "train"):
             step.add_argument("--minutes", type=float, required=True, help="stop after this long")
             step.add_argument("--start", type=Path, help="a checkpoint of ours to begin with, not nothing")
+            default = 0.4 if name == "train" else 0.5
+            step.add_argument("--fall", type=float, default=default, help="share in which the rate falls")
         if name == "export":
             step.add_argument("--start", type=Path, help="the checkpoint that the training began with")
             step.add_argument("--share", type=float, default=1.0, help="of the way from it, 0 to 1")
-            step.add_argument("--text-share", type=float, default=1.0, help="the same for the text tower")
         if name == "train":
             step.add_argument("--processes", type=int, default=2, help="one thread each")
-            step.add_argument("--fall", type=float, default=0.4, help="share in which the rate falls")
     arguments = vars(parser.parse_args())
     name = arguments.pop("step")
     places = Places(arguments.pop("data").resolve(), arguments.pop("work").expanduser().resolve())

@@ -24,7 +24,7 @@ LIKENED = 0.45
 SURE = 0.2
 """Score from which on the teacher takes a window for something."""
 
-RARITY = 0.75
+RARITY = 0.5
 """Such a window's weight is (number of windows with its label or class) ** -RARITY."""
 
 AUDIBLE_DB = (-12.0, -6.0)

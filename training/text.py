@@ -25,7 +25,7 @@ from training.places import Places
 from training.store import Soundscapes, load_soundscapes
 from training.teacher import Teacher, load_teacher
 from training.tokens import load_tokenizer, make_tokenizer, save_vocabulary
-from training.tower import refuse_other_words, student_config, text_half
+from training.tower import coarse, refuse_other_words, student_config, text_half
 from training.wordnet import everyday_words
 
 LOG = logging.getLogger(__name__)
@@ -34,12 +34,15 @@ POOL = 16
 """Batches that are drawn at once and sorted by length, so that padding is rare."""
 
 TOP_RATE = 1e-3
+GENTLE_RATE = 3e-4
+"""Where a finished tower goes on."""
+
 WARM_STEPS = 100
 FALL = 0.5
 SOUND_WEIGHT = 3.0
 """How much likelier a sentence about a listed sound is drawn than general English."""
 
-LIKENESS, RELATION, NAMING, ORDER = 10.0, 2.0, 0.1, 3.0
+LIKENESS, RELATION, NAMING, ORDER = 10.0, 2.0, 0.1, 10.0
 """Weights: cosine to the target, cosines among the batch, finding one's own target, and the order in
 which windows come for each sentence and sentences for each window."""
 
@@ -61,7 +64,7 @@ RIDGE = 10.0
 SAY_S, SAVE_S = 60, 180
 
 
-def text(places: Places, minutes: float, start: Path | None) -> None:
+def text(places: Places, minutes: float, start: Path | None, fall: float = FALL) -> None:
     """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing."""
     torch.set_num_threads(1)
     bank, teacher = load_bank(places.phrases), load_teacher(places.runs / "teacher.pt")
@@ -87,8 +90,8 @@ def text(places: Places, minutes: float, start: Path | None) -> None:
         begin_as_minilm(tower, tokenizer)
     sounds = taught(load_soundscapes(places.soundscapes), teacher, np.random.default_rng(0))
     run = TextRun(places.runs, bank, teacher, sounds, tokenizer, tower)
-    run.resume()
-    run.go(minutes)
+    run.resume(GENTLE_RATE if start else TOP_RATE)
+    run.go(minutes, fall)
 
 
 class TextRun:
@@ -111,18 +114,19 @@ class TextRun:
         self._optimisers = optimisers(tower)
         self._step = 0
 
-    def resume(self) -> None:
-        """Load the state before the rate last fell."""
+    def resume(self, top_rate: float) -> None:
+        """Load the state before the rate last fell; else begin at ``top_rate``."""
+        self._top_rate = top_rate
         path = self._folder / "text.pt"
         if path.exists():
             state = torch.load(path, weights_only=True)
             self._tower.load_state_dict(state["tower"])
             for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(kept)
-            self._step = state["step"]
+            self._step, self._top_rate = state["step"], state["top_rate"]
             LOG.info("resumed after step %d", self._step)
 
-    def go(self, minutes: float) -> None:
+    def go(self, minutes: float, fall: float) -> None:
         """Train for ``minutes``; save and test now and then."""
         begun = said = saved = time.monotonic()
         rng = np.random.default_rng(self._step)
@@ -130,14 +134,14 @@ class TextRun:
             part = (time.monotonic() - begun) / (60 * minutes)
             if part >= 1:
                 break
-            rate = TOP_RATE * max(min(1, (1 - part) / FALL), 0.01)
+            rate = self._top_rate * max(min(1, (1 - part) / fall), 0.01)
             asked = self._sounds[torch.from_numpy(rng.integers(0, len(self._sounds), ASKED))]
             likeness = self._learn(rows, asked, rate * min(1, (self._step + 1) / WARM_STEPS))
             now = time.monotonic()
             if now - said > SAY_S:
                 self._say(likeness)
                 said = now
-            if part < 1 - FALL and now - saved > SAVE_S:
+            if part < 1 - fall and now - saved > SAVE_S:
                 self._save("text.pt")
                 saved = now
         self._say(likeness)
@@ -147,14 +151,16 @@ class TextRun:
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        ours, wanted = self._embed(rows), self._targets[torch.from_numpy(rows)]
-        likeness = (ours * wanted).sum(1).mean()
-        relation = (ours @ ours.T - wanted @ wanted.T).square().mean()
-        naming = cross_entropy(20 * ours @ wanted.T, torch.arange(len(rows)))
-        order = confusion(asked, ours, wanted)
+        wanted = self._targets[torch.from_numpy(rows)]
         self._tower.zero_grad()
-        whole = LIKENESS * (1 - likeness) + RELATION * relation + NAMING * naming + ORDER * order
-        whole.backward()
+        with coarse(self._tower):
+            ours = self._embed(rows)
+            likeness = (ours * wanted).sum(1).mean()
+            relation = (ours @ ours.T - wanted @ wanted.T).square().mean()
+            naming = cross_entropy(20 * ours @ wanted.T, torch.arange(len(rows)))
+            order = confusion(asked, ours, wanted)
+            whole = LIKENESS * (1 - likeness) + RELATION * relation + NAMING * naming + ORDER * order
+            whole.backward()
         torch.nn.utils.clip_grad_norm_(self._tower.parameters(), 1.0)
         for optimiser in self._optimisers:
             optimiser.step()
@@ -179,7 +185,8 @@ class TextRun:
     @torch.inference_mode()
     def _test(self, rows: np.ndarray) -> tuple[float, float]:
         """Cosine to the teacher and `confusion`, of phrases that are not trained on."""
-        ours = torch.cat([self._embed(part) for part in np.array_split(rows, 16)])
+        with coarse(self._tower):
+            ours = torch.cat([self._embed(part) for part in np.array_split(rows, 16)])
         wanted = self._targets[torch.from_numpy(rows)]
         likeness = (ours * wanted).sum(1).mean()
         return float(likeness), float(confusion(self._sounds[:: WINDOWS // 1000], ours, wanted))
@@ -198,6 +205,7 @@ class TextRun:
             "tower": self._tower.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "step": self._step,
+            "top_rate": self._top_rate,
         }
         torch.save(state, self._folder / name)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,15 @@ the input normalisation, one number for each mel band, is the only place for one
 
 DEPTHS = (2, 4, 8)
 """Blocks of each stage; (2, 2, 4) until the seventh sitting, see `grown`."""
+
+LARGE = 60_000
+"""Size from which on a matrix has numbers of 8 bits on disk; the rest, and the last ones, have 16.
+A sound's embedding then differs by a cosine of .0003; a sentence's by .009, unless it is trained so."""
+
+LAST = ("audio_projection.", "text_projection.linear2.")
+
+COARSE = torch.float8_e4m3fn
+"""8 bits: 4 of exponent, 3 of fraction."""
 
 BLOCK = re.compile(r"(.*layers\.(\d+)\.blocks\.)(\d+)\.(.*)")
 PAIR = 2
@@ -87,6 +98,27 @@ def audio_half(model: ClapModel) -> dict[str, Tensor]:
 def text_half(model: ClapModel) -> dict[str, Tensor]:
     """Weights of the text tower of a checkpoint."""
     return _of(model, ("text_model.", "text_projection."))
+
+
+def is_coarse(name: str, weight: Tensor) -> bool:
+    """Whether a weight of the checkpoint has 8 bits on disk, see `LARGE`."""
+    return weight.dim() > 1 and weight.numel() > LARGE and not name.startswith(LAST)
+
+
+@contextmanager
+def coarse(tower: torch.nn.Module) -> Iterator[None]:
+    """Have the weights as they will be on disk for a while; gradients are then of the exact ones.
+
+    (Bengio et al. 2013, "Estimating or propagating gradients": the straight-through estimator.)
+    """
+    exact = {p: p.data for name, p in tower.named_parameters() if is_coarse(name, p)}
+    for weight, value in exact.items():
+        weight.data = value.to(COARSE).to(value.dtype)
+    try:
+        yield
+    finally:
+        for weight, value in exact.items():
+            weight.data = value
 
 
 def refuse_other_words(path: Path, text: dict[str, Tensor], vocabulary: int) -> None:
