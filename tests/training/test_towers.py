@@ -32,10 +32,12 @@ from training.teacher import BIAS, DIM, SCALE, Teacher, load_teacher, principal_
 from training.text import WINDOWS, begin_as_minilm, confusion, draw_weights, taught, word_table
 from training.tokens import choose, save_vocabulary, wrap
 from training.tower import (
+    COARSE,
     DEPTHS,
     TEXT_LAYERS,
     AudioTower,
     audio_half,
+    coarse,
     grown,
     refuse_other_words,
     student_config,
@@ -367,6 +369,21 @@ def test_a_word_in_pieces_begins_where_its_meaning_leads(bert, tokenizer, monkey
     torch.testing.assert_close(table[WORDS.index("bark")], expected, atol=0.3, rtol=0)
     torch.testing.assert_close(table[WORDS.index("dog")], own[pieces["dog"]])
     assert not table[tokenizer.pad_token_id].any()
+
+
+def test_words_are_learnt_with_the_weights_of_the_disk():
+    torch.manual_seed(5)
+    tower = ClapTextModelWithProjection(student_config(len(WORDS)).text_config)
+    matrix = tower.text_model.encoder.layer[0].output.dense.weight
+    last, exact = tower.text_projection.linear2.weight, matrix.detach().clone()
+    with coarse(tower):
+        assert torch.equal(matrix.data, exact.to(COARSE).float())
+        assert not torch.equal(matrix.data, exact)
+        kept = last.detach().clone()
+        tower(torch.tensor([[0, 5, 6, 2]])).text_embeds.square().sum().backward()
+    assert torch.equal(matrix.data, exact)
+    assert torch.equal(last.data, kept)
+    assert matrix.grad.abs().max() > 0
 
 
 def test_a_text_tower_of_another_shape_is_refused():
