@@ -26,11 +26,11 @@ SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 """In RoBERTa's order: the text tower takes 1 for padding."""
 
 VOCABULARY = 9_000
-"""Entries; with 256 numbers each a third of the checkpoint."""
+"""Entries; with 384 numbers each a fifth of the checkpoint."""
 
 WORDS = 7_200
-"""How many of them are whole words.  A whole word starts at its meaning
-(`text.start_embeddings`); MiniLM itself has "blender" and "faucet" in pieces."""
+"""How many of them are whole words.  MiniLM itself has "blender" and
+"faucet" in pieces: such a word starts where its meaning leads (`text.word_table`)."""
 
 KNOWN = 8
 """Occurrences that it is worth to be one of MiniLM's whole words: a sign of common use."""
