@@ -21,6 +21,7 @@ from training import minilm, runlog
 from training.bank import Bank, load_bank
 from training.batches import Choice, likened
 from training.losses import disorder
+from training.optimisers import optimisers, set_rate
 from training.places import Places
 from training.store import Soundscapes, load_soundscapes
 from training.teacher import Teacher, load_teacher
@@ -51,9 +52,6 @@ WINDOWS, ASKED = 20_000, 256
 
 KEPT_BACK = 50
 """One of so many general phrases is never trained on, to see what new words do."""
-
-MATRIX = 2
-"""Dimensions of one."""
 
 THEIR_NAMES = {"<s>": "[CLS]", "</s>": "[SEP]", "<unk>": "[UNK]", "<pad>": "[PAD]"}
 """What MiniLM calls the special tokens."""
@@ -111,7 +109,7 @@ class TextRun:
         self._lengths = np.array([len(ids) for ids in self._tokens])
         self._targets = teacher.text(torch.from_numpy(bank.vectors.astype(np.float32)))
         self._weights, self._kept_back = draw_weights(bank)
-        self._optimisers = optimisers(tower)
+        self._optimisers = optimisers(tower, "embeddings", matrix_decay=0.02, rest_decay=0.02)
         self._step = 0
 
     def resume(self, top_rate: float) -> None:
@@ -148,9 +146,7 @@ class TextRun:
         self._save("text-final.pt")
 
     def _learn(self, rows: np.ndarray, asked: Tensor, rate: float) -> float:
-        for optimiser in self._optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+        set_rate(self._optimisers, rate)
         wanted = self._targets[torch.from_numpy(rows)]
         self._tower.zero_grad()
         with coarse(self._tower):
@@ -208,26 +204,6 @@ class TextRun:
             "top_rate": self._top_rate,
         }
         torch.save(state, self._folder / name)
-
-
-def optimisers(tower: ClapTextModelWithProjection) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices, AdamW for the embeddings and the rest, as `train.optimisers`."""
-    named = dict(tower.named_parameters())
-    matrices = {name for name, p in named.items() if p.dim() == MATRIX and "embeddings" not in name}
-    return [
-        torch.optim.Muon(
-            [p for name, p in named.items() if name in matrices],
-            weight_decay=0.02,
-            momentum=0.95,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-        torch.optim.AdamW(
-            [p for name, p in named.items() if name not in matrices],
-            betas=(0.9, 0.98),
-            weight_decay=0.02,
-            fused=True,
-        ),
-    ]
 
 
 def taught(parts: Sequence[Soundscapes], teacher: Teacher, rng: np.random.Generator) -> Tensor:

@@ -28,6 +28,7 @@ from training.batches import Batches
 from training.clips import test_tower
 from training.judge import Judge
 from training.losses import Losses, Memory, compare, disorder, lesson, unlikeness
+from training.optimisers import optimisers, set_rate
 from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
@@ -45,9 +46,6 @@ GENTLE_RATE = 8e-4
 WARM_STEPS = 200
 FALL = 0.4
 """Share of a run in which the rate falls linearly to nothing, unless it is told."""
-
-MATRIX = 2
-"""Dimensions of one."""
 
 AVERAGE = 0.999
 """Decay of the averaged weights, which are what is tested and exported."""
@@ -109,7 +107,7 @@ class Run:
         frames = torch.cat([self._batches.draw(BATCH).mel.flatten(0, 2) for _ in range(20)])
         self._tower.fix_normalisation(frames[frames.mean(1) > g.FLOOR_DB + 15])
         self._average = copy.deepcopy(self._tower).eval().requires_grad_(False)
-        self._optimisers = optimisers(self._tower)
+        self._optimisers = optimisers(self._tower, "bias_table", matrix_decay=0.05, rest_decay=0.0)
         self._top_rate = TOP_RATE
         self._step = self._passes = 0
 
@@ -169,9 +167,7 @@ class Run:
         self._memory = Memory(BATCH)
 
     def _learn(self, rate: float) -> Losses:
-        for optimiser in self._optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+        set_rate(self._optimisers, rate)
         batch = self._batches.draw(BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             sounds = self._tower(batch.mel)
@@ -246,26 +242,6 @@ class Run:
         part = self._folder / (name + ".part")
         torch.save(state, part)
         part.replace(self._folder / name)
-
-
-def optimisers(tower: AudioTower) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices, AdamW for the rest (Jordan et al. 2024; one rate, as in Liu et al. 2025)."""
-    named = dict(tower.named_parameters())
-    matrices = {name for name, p in named.items() if p.dim() == MATRIX and not name.endswith("bias_table")}
-    return [
-        torch.optim.Muon(
-            [p for name, p in named.items() if name in matrices],
-            weight_decay=0.05,
-            momentum=0.95,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-        torch.optim.AdamW(
-            [p for name, p in named.items() if name not in matrices],
-            betas=(0.9, 0.98),
-            weight_decay=0.0,
-            fused=True,
-        ),
-    ]
 
 
 def refuse_other(path: Path, weights: dict[str, Tensor], tower: AudioTower) -> None:

@@ -25,6 +25,7 @@ from training.batches import RARITY, Batch
 from training.clips import averaged_tower, clip_windows
 from training.export import EVENNESS, LEAST_POWER, LOADING, between, even_out, export, newest
 from training.losses import REMEMBERED, Memory, compare, disorder, lesson
+from training.optimisers import optimisers
 from training.places import Places
 from training.soundscape import NO_LEAD
 from training.store import Soundscapes
@@ -43,7 +44,7 @@ from training.tower import (
     student_config,
     text_half,
 )
-from training.train import FALL, WARM_STEPS, follow, optimisers, rate_at, refuse_other
+from training.train import FALL, WARM_STEPS, follow, rate_at, refuse_other
 
 WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
 
@@ -195,7 +196,7 @@ def test_windows_are_remembered_without_their_gradient_and_the_oldest_forgotten(
 
 def test_every_number_of_the_tower_has_one_optimiser_and_every_matrix_muon():
     tower = AudioTower()
-    muon, adam = optimisers(tower)
+    muon, adam = optimisers(tower, "bias_table", matrix_decay=0.05, rest_decay=0.0)
     own = [[id(p) for group in each.param_groups for p in group["params"]] for each in (muon, adam)]
     assert sorted(own[0] + own[1]) == sorted(id(p) for p in tower.parameters())
     names = {id(p): name for name, p in tower.named_parameters()}
