@@ -13,6 +13,7 @@ from training.places import DEFAULT_WORK, Places
 STEPS = {
     "fetch": "download and unpack the Debian packages",
     "prepare": "decode every recording",
+    "mine": "look for sounds of rare kinds among those that nobody recorded",
     "mix": "compose soundscapes and listen to them with the audio teacher",
     "phrases": "collect phrases and their sentence embeddings",
     "teach": "train the teacher CLAP on cached vectors",
@@ -33,6 +34,8 @@ def main() -> None:
         step.add_argument("--work", type=Path, default=DEFAULT_WORK, help="our own folder")
         if name == "mix":
             step.add_argument("--hours", type=float, default=28.0, help="of soundscapes, 0.1 GB each")
+        if name == "mine":
+            step.add_argument("--minutes", type=float, default=15.0, help="look for so long")
         if name in ("text", "train"):
             step.add_argument("--minutes", type=float, required=True, help="stop after this long")
             step.add_argument("--start", type=Path, help="a checkpoint of ours to begin with, not nothing")

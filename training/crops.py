@@ -83,6 +83,8 @@ def _kind(clip: Clip) -> tuple[str, int]:
 
 
 def _group(clip: Clip) -> str:
+    if clip.source == "mined":
+        return "further"
     if clip.source != "corpus":
         return clip.source
     return clip.label if clip.label in SHARES else "named"

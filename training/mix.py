@@ -37,7 +37,16 @@ PART_HOURS = 1.0
 
 
 def mix(places: Places, hours: float, processes: int = 2) -> None:
-    """Write ``hours`` of soundscapes in parts; those that are there stay."""
+    """Write ``hours`` of soundscapes in parts; those that are there stay.
+
+    Raises
+    ------
+    ValueError
+        There are no recordings, or nothing was mined.
+    """
+    for folder, step in ((places.audio, "prepare"), (places.mined, "mine")):
+        if not load_clips(folder):
+            raise ValueError(f"{folder}: no sounds: run the step `{step}` first")
     places.soundscapes.mkdir(parents=True, exist_ok=True)
     parts = range(math.ceil(hours / PART_HOURS))
     workers = [
@@ -61,7 +70,8 @@ def _write_parts(places: Places, parts: Sequence[int]) -> None:
 
 def _write_part(places: Places, part: int, count: int) -> None:
     rng = np.random.default_rng(part)
-    composer = Composer(Drawer(load_clips(places.audio), rng), rng)
+    recordings, mined = (Drawer(load_clips(folder), rng) for folder in (places.audio, places.mined))
+    composer = Composer(recordings, mined, rng)
     yamnet = Yamnet(places.yamnet)
     _, sounds = find_sounds(places.class_map)
     index = {sound.name: i for i, sound in enumerate(sounds)}

@@ -51,6 +51,11 @@ class Places:
         return self.work / "audio"
 
     @property
+    def mined(self) -> Path:
+        """Sounds of rare kinds that nobody recorded."""
+        return self.work / "mined"
+
+    @property
     def soundscapes(self) -> Path:
         """Mixtures as log-mel, and what the teacher heard in them."""
         return self.work / "soundscapes"

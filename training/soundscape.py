@@ -27,9 +27,9 @@ LONGEST_EVENT_S = (0.8, 5.0)
 SNR_DB = (-6.0, 25.0)
 """Of an event against the bed."""
 
-STRANGE, MADE = 0.4, 0.15
-"""Shares of the events that are recordings made strange and sounds made from nothing.  They have no
-label; the teacher says what they are like."""
+MADE, MINED, STRANGE = 0.1, 0.35, 0.25
+"""Shares of the events that are made from nothing, what `mine` found, and recordings made strange.  They
+have no label; the teacher says what they are like."""
 
 CHANGES = {
     "speed": 0.5,
@@ -76,10 +76,10 @@ class Soundscape:
 
 
 class Composer:
-    """Compose soundscapes for ever."""
+    """Compose soundscapes for ever, of recordings and of what `mine` found."""
 
-    def __init__(self, drawer: Drawer, rng: np.random.Generator) -> None:
-        self._drawer, self._rng = drawer, rng
+    def __init__(self, drawer: Drawer, mined: Drawer, rng: np.random.Generator) -> None:
+        self._drawer, self._mined, self._rng = drawer, mined, rng
 
     def compose(self) -> Soundscape:
         """Compose the next one."""
@@ -126,8 +126,11 @@ class Composer:
         kind = self._rng.random()
         if kind < MADE:
             return "", synthesise(self._rng, seconds)
-        clip, wave = self._drawer.draw(int(seconds * g.RATE))
-        return ("", self._strange(wave)) if kind < MADE + STRANGE else (clip.label, wave)
+        length = int(seconds * g.RATE)
+        if kind < MADE + MINED:
+            return "", self._mined.draw(length)[1]
+        clip, wave = self._drawer.draw(length)
+        return ("", self._strange(wave)) if kind < MADE + MINED + STRANGE else (clip.label, wave)
 
     def _strange(self, wave: Samples) -> Samples:
         _, other = self._drawer.draw(len(wave))

@@ -199,10 +199,21 @@ def strange(wave: Samples, other: Samples, rng: Random) -> Samples:
     """One to three changes of ``wave``, or something of it and ``other`` with at most three."""
     mixed = rng.random() < MIXED
     if mixed:
-        wave = TOGETHER[int(rng.integers(len(TOGETHER)))](other, wave, rng)
+        wave = cross(other, wave, rng)
     for number in rng.permutation(len(ALONE))[: rng.integers(0 if mixed else 1, 4)]:
         wave = ALONE[number](wave, rng)[:LONGEST]
     return wave if float(np.abs(wave).max(initial=0)) > TINY else other
+
+
+def change(wave: Samples, rng: Random) -> Samples:
+    """One change of ``wave``; as it was if nothing would be left."""
+    changed = ALONE[int(rng.integers(len(ALONE)))](wave, rng)[:LONGEST]
+    return changed if float(np.abs(changed).max(initial=0)) > TINY else wave
+
+
+def cross(other: Samples, wave: Samples, rng: Random) -> Samples:
+    """Something of ``wave`` and ``other``."""
+    return TOGETHER[int(rng.integers(len(TOGETHER)))](other, wave, rng)
 
 
 def _tone(length: int, hertz: float, rng: Random) -> Samples:

@@ -39,13 +39,15 @@ class Yamnet:
         self._output = self._model.get_output_details()[0]["index"]
         self._layer, self._scale, self._zero = self._find_layer()
 
-    def __call__(self, sound: Samples, *, leveled: bool = False) -> Heard:
+    def __call__(self, sound: Samples, *, leveled: bool = False, hop: int = g.TEACHER_HOP) -> Heard:
         """Listen to ``sound``, shape (samples,), 16 kHz; each window at one level if wished.
 
         The tower hears every window at one level, so that is what its teacher must judge: what it heard
         of a quiet second as it is was silence, and the tower cannot know that it was quiet.
         """
-        frames = (to_one_level(frame) for frame in _frames(sound)) if leveled else _frames(sound)
+        frames = _frames(sound, hop)
+        if leveled:
+            frames = map(to_one_level, frames)
         heard = [self.listen(frame) for frame in frames]
         return Heard(*(np.stack(each) for each in zip(*heard, strict=True)))
 
@@ -77,8 +79,8 @@ def class_names(path: Path) -> list[str]:
         return [row["display_name"] for row in csv.DictReader(file)]
 
 
-def _frames(sound: Samples) -> Iterator[Samples]:
-    count = 1 + max(0, len(sound) - g.TEACHER_WINDOW + g.TEACHER_HOP // 2) // g.TEACHER_HOP
-    for start in np.arange(count) * g.TEACHER_HOP:
+def _frames(sound: Samples, hop: int) -> Iterator[Samples]:
+    count = 1 + max(0, len(sound) - g.TEACHER_WINDOW + hop // 2) // hop
+    for start in np.arange(count) * hop:
         frame = sound[start : start + g.TEACHER_WINDOW]
         yield np.pad(frame, (0, g.TEACHER_WINDOW - len(frame)))

@@ -89,10 +89,11 @@ def test_soundscapes_are_whole_named_and_repeatable():
     rng = np.random.default_rng(5)
     bark = (rng.standard_normal(g.RATE) * 3_000).astype(np.int16)
     clips = [Clip("dog", "corpus", bark), Clip("", "corpus", np.tile(bark // 4, 12))]
+    mined = [Clip("", "mined", bark[::-1], heard=7)]
 
     def composed():
         rng = np.random.default_rng(3)
-        composer = s.Composer(Drawer(clips, rng), rng)
+        composer = s.Composer(Drawer(clips, rng), Drawer(mined, rng), rng)
         return [composer.compose() for _ in range(6)]
 
     several = composed()
@@ -106,3 +107,31 @@ def test_soundscapes_are_whole_named_and_repeatable():
     assert {label for one in several for label in one.labels} == {"", "dog"}
     for one, again in zip(several, composed(), strict=True):
         np.testing.assert_array_equal(one.wave, again.wave)
+
+
+class Always:
+    """Draws the same clip, with samples of one size."""
+
+    def __init__(self, label, size):
+        self._label, self._size = label, size
+
+    def draw(self, length):
+        wave = np.full(length, self._size, np.float32)
+        return Clip(self._label, "corpus", wave.astype(np.int16)), wave
+
+
+def test_events_are_made_mined_or_recordings_strange_or_with_their_name(monkeypatch, rng):
+    composer = s.Composer(Always("dog", 0.1), Always("", 0.2), rng)
+    monkeypatch.setattr(s, "synthesise", lambda _rng, _seconds: np.full(9, 0.3, np.float32))
+    monkeypatch.setattr(s, "strange", lambda _wave, _other, _rng: np.full(9, 0.4, np.float32))
+    drawn = [composer._draw(0.01) for _ in range(1_000)]
+    kinds = [(label, round(float(wave[0]), 1)) for label, wave in drawn]
+    expected = {
+        ("", 0.3): s.MADE,
+        ("", 0.2): s.MINED,
+        ("", 0.4): s.STRANGE,
+        ("dog", 0.1): 1 - s.MADE - s.MINED - s.STRANGE,
+    }
+    assert set(kinds) == set(expected)
+    for kind, share in expected.items():
+        assert kinds.count(kind) / len(kinds) == pytest.approx(share, abs=0.05)
