@@ -19,7 +19,7 @@ from training import geometry as g
 from training.batches import Batch
 from training.teacher import BIAS, SCALE, Teacher
 
-NAMING, LIKENESS, ORDER = 0.3, 12.0, 12.0
+NAMING, LIKENESS, ORDER = 2.0, 12.0, 12.0
 """Weights of naming labelled windows, of likeness to the teacher's embedding and of the windows' order,
 beside the presence of every sound (a sum over about 620 of them)."""
 

@@ -3,6 +3,7 @@ import pytest
 
 from training import geometry as g
 from training import mine as m
+from training import yamnet
 from training.crops import Drawer
 from training.places import Places
 from training.store import Clip, load_clips
@@ -101,3 +102,12 @@ def test_what_was_found_can_be_drawn_from(tmp_path, monkeypatch):
     clip, wave = Drawer(mined, rng).draw(g.RATE // 10)
     assert clip.heard == COUGH
     assert len(wave) == g.RATE // 10
+
+
+def test_the_teacher_hears_a_sound_at_every_hop_and_its_end():
+    sound = np.arange(3 * g.TEACHER_RATE, dtype=np.float32)
+    for hop in (g.TEACHER_HOP, 2 * g.TEACHER_HOP):
+        frames = list(yamnet._frames(sound, hop))
+        assert [frame[0] for frame in frames] == list(range(0, hop * len(frames), hop))
+        assert {len(frame) for frame in frames} == {g.TEACHER_WINDOW}
+        assert len(sound) - hop / 2 <= hop * (len(frames) - 1) + g.TEACHER_WINDOW + hop
