@@ -36,6 +36,7 @@ def main() -> None:
             step.add_argument("--hours", type=float, default=28.0, help="of soundscapes, 0.1 GB each")
         if name == "mine":
             step.add_argument("--minutes", type=float, default=10.0, help="look for so long")
+            step.add_argument("--start", type=Path, help="a checkpoint: keep only what it gets wrong")
         if name in ("text", "train"):
             step.add_argument("--minutes", type=float, required=True, help="stop after this long")
             step.add_argument("--start", type=Path, help="a checkpoint of ours to begin with, not nothing")

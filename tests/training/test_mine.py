@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from training import geometry as g
 from training import mine as m
@@ -12,11 +13,13 @@ from training.yamnet import Heard
 COUGH, BELL, SPEECH = 42, 195, 0
 
 
-def scores(**others):
-    every = np.zeros(g.CLASSES, np.float32)
-    for name, value in others.items():
-        every[globals()[name]] = value
-    return every
+def heard(*rows):
+    """What the teacher makes of seconds, each with the score of some classes."""
+    scores = np.zeros((len(rows), g.CLASSES), np.float16)
+    for row, others in zip(scores, rows, strict=True):
+        for kind, value in others.items():
+            row[kind] = value
+    return Heard(scores, np.zeros((len(rows), g.FEATURES), np.float16))
 
 
 def found(generation=0, size=1_000):
@@ -29,28 +32,70 @@ def pool():
 
 
 def test_a_sound_is_kept_as_the_rarest_kind_that_it_is(pool):
-    assert pool.offer(found(), scores(COUGH=0.9))
-    assert pool.offer(found(), scores(COUGH=0.9, BELL=0.4))
+    assert pool.offer(found(), heard({COUGH: 0.9}))
+    assert pool.offer(found(), heard({COUGH: 0.9}, {BELL: 0.4}))
     assert {kind: len(own) for kind, own in pool.kept.items()} == {COUGH: 1, BELL: 1}
 
 
 def test_what_nobody_asked_for_or_is_sure_of_is_not_kept(pool):
-    assert not pool.offer(found(), scores(SPEECH=1.0))
-    assert not pool.offer(found(), scores(COUGH=0.2, BELL=0.2))
+    assert not pool.offer(found(), heard({SPEECH: 1.0}))
+    assert not pool.offer(found(), heard({COUGH: 0.2, BELL: 0.2}))
     assert not pool.kept
 
 
 def test_of_a_kind_there_are_enough_some_time(pool):
-    kept = [pool.offer(found(), scores(COUGH=0.9)) for _ in range(m.MOST + 5)]
+    kept = [pool.offer(found(), heard({COUGH: 0.9})) for _ in range(m.MOST + 5)]
     assert kept == [True] * m.MOST + [False] * 5
     assert pool.parents(np.random.default_rng(0)) is None
+
+
+class Pupil:
+    """Errs in one second."""
+
+    def __init__(self, row):
+        self._row = row
+
+    def errs(self, wave, heard, row):
+        assert len(wave) == g.RATE
+        assert len(heard.scores) == 2
+        return row == self._row
+
+
+def test_what_the_pupil_hears_rightly_is_not_kept(pool):
+    seconds = heard({COUGH: 0.4}, {COUGH: 0.9})
+    assert not pool.offer(found(), seconds, Pupil(0))
+    assert pool.offer(found(), seconds, Pupil(1))
+    assert len(pool.kept[COUGH]) == 1
+
+
+class Tower:
+    """Hears one thing in noise, another in silence."""
+
+    def __call__(self, mel):
+        assert mel.shape == (1, 1, g.FRAMES, g.MELS)
+        return torch.tensor([[1.0, 0.0]]) if mel.std() > 0.1 else torch.tensor([[0.0, 1.0]])
+
+
+class Teacher:
+    def sound(self, features):
+        assert features.shape == (1, g.FEATURES)
+        return torch.tensor([[1.0, 0.0]])
+
+
+def test_a_pupil_errs_where_it_hears_another_thing_than_the_teacher():
+    noise = np.random.default_rng(0).standard_normal(g.RATE).astype(np.float32) / 10
+    wave = np.concatenate([noise, np.zeros(g.RATE, np.float32)])
+    pupil = m.Pupil(Tower(), Teacher())
+    seconds = heard(*[{COUGH: 0.9}] * 4)
+    assert not pupil.errs(wave, seconds, 0)
+    assert pupil.errs(wave, seconds, 3)
 
 
 def test_parents_are_of_one_kind_and_not_changed_too_often(pool):
     rng = np.random.default_rng(0)
     for size in (1, 2):
-        pool.offer(found(size=size), scores(COUGH=0.9))
-        pool.offer(found(size=10 * size), scores(BELL=0.9))
+        pool.offer(found(size=size), heard({COUGH: 0.9}))
+        pool.offer(found(size=10 * size), heard({BELL: 0.9}))
     pairs = [pool.parents(rng) for _ in range(40)]
     assert all((first.wave[0] >= 10) == (other.wave[0] >= 10) for first, other in pairs)
     assert len({first.wave[0] for first, _ in pairs}) == 4
@@ -82,8 +127,7 @@ class Listener:
         assert leveled
         assert len(wave) > 0
         assert hop > 0
-        rows = np.stack([scores(COUGH=0.5), scores(COUGH=0.1, BELL=0.2)])
-        return Heard(rows.astype(np.float16), np.zeros((2, g.FEATURES), np.float16))
+        return heard({COUGH: 0.5}, {COUGH: 0.1, BELL: 0.2})
 
 
 def test_what_was_found_can_be_drawn_from(tmp_path, monkeypatch):
