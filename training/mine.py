@@ -99,17 +99,16 @@ class Pool:
         if not kinds:
             return False
         rarest = min(kinds, key=lambda kind: len(self.kept.get(kind, ())))
-        own = self.kept.setdefault(rarest, [])
-        if len(own) >= MOST:
+        if len(self.kept.get(rarest, ())) >= MOST:
             return False
         if pupil is not None and not pupil.errs(found.samples, heard, int(heard.scores[:, rarest].argmax())):
             return False
-        own.append(found)
+        self.kept.setdefault(rarest, []).append(found)
         return True
 
     def parents(self, rng: np.random.Generator) -> tuple[Found, Found] | None:
         """Two sounds of one kind, rare kinds more often; None before there is any to be changed."""
-        kinds = [kind for kind, own in self.kept.items() if 0 < len(own) < MOST]
+        kinds = [kind for kind, own in self.kept.items() if len(own) < MOST]
         if not kinds:
             return None
         weights = np.array([len(self.kept[kind]) ** -0.5 for kind in kinds])
@@ -136,14 +135,15 @@ class Pupil:
 
 
 def mine(places: Places, minutes: float, start: Path | None = None, processes: int = 2) -> None:
-    """Look for ``minutes``, and write a part for each process.
+    """Look for ``minutes``, and add a part for each process to what is there.
 
     With a checkpoint to ``start`` from only such sounds are kept as it hears otherwise than the teacher.
     """
     places.mined.mkdir(parents=True, exist_ok=True)
+    there = len(list(places.mined.glob("[0-9]*.json")))
     workers = [
         multiprocessing.Process(target=write_part, args=(places, part, minutes, start))
-        for part in range(processes)
+        for part in range(there, there + processes)
     ]
     for worker in workers:
         worker.start()
@@ -161,7 +161,7 @@ def write_part(places: Places, part: int, minutes: float, start: Path | None = N
     pupil = load_pupil(places, start) if start else None
     drawer, yamnet = Drawer(load_clips(places.audio), rng), Yamnet(places.yamnet)
     end, asked = time.monotonic() + 60 * minutes, 0
-    with tqdm(desc=f"part {part}", mininterval=10, disable=part > 0) as bar:
+    with tqdm(desc=f"part {part}", mininterval=10, disable=part % 2 > 0) as bar:
         while time.monotonic() < end:
             found = candidate(pool, drawer, rng)
             asked += 1
@@ -207,7 +207,7 @@ def load_pupil(places: Places, start: Path) -> Pupil:
 
 
 def _write(places: Places, part: int, kept: dict[int, list[Found]]) -> None:
-    waves, entries = [], []
+    waves, entries = [np.zeros(0, np.int16)], []
     for kind, own in sorted(kept.items()):
         for found in own:
             waves.append(found.wave)

@@ -66,7 +66,7 @@ class Soundscapes:
 def load_clips(folder: Path) -> list[Clip]:
     """Recordings to train on; the samples are read from disk when touched."""
     clips = []
-    for part in sorted(folder.glob("?.json")):
+    for part in sorted(folder.glob("[0-9]*.json")):
         wave = np.load(folder / f"wave{part.stem}.npy", mmap_mode="r")
         at = 0
         for entry in json.loads(part.read_text()):

@@ -64,6 +64,7 @@ class Pupil:
 def test_what_the_pupil_hears_rightly_is_not_kept(pool):
     seconds = heard({COUGH: 0.4}, {COUGH: 0.9})
     assert not pool.offer(found(), seconds, Pupil(0))
+    assert not pool.kept
     assert pool.offer(found(), seconds, Pupil(1))
     assert len(pool.kept[COUGH]) == 1
 
@@ -143,6 +144,8 @@ def test_what_was_found_can_be_drawn_from(tmp_path, monkeypatch):
     m.write_part(places, 0, minutes=0.02)
     mined = load_clips(places.mined)
     assert [(clip.label, clip.source, clip.heard) for clip in mined] == [("", "mined", COUGH)] * 3
+    m.write_part(places, 12, minutes=0.02)
+    assert len(load_clips(places.mined)) == 6
     clip, wave = Drawer(mined, rng).draw(g.RATE // 10)
     assert clip.heard == COUGH
     assert len(wave) == g.RATE // 10
