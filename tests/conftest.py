@@ -1,5 +1,6 @@
 """Fixtures for every folder of tests."""
 
+import signal
 import subprocess
 
 import pytest
@@ -16,6 +17,10 @@ settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("steady")
+
+# A shell starts what is to run in the background with Ctrl-C ignored; processes of the tests would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
