@@ -18,7 +18,7 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
-# A shell starts what is to run in the background with Ctrl-C ignored; processes of the tests would inherit that.
+# A shell starts what runs in the background with Ctrl-C ignored; processes of the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
