@@ -9,7 +9,6 @@ if it still is one.  Nothing gets a label: the teacher judges the mixture, as ev
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -21,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tqdm import tqdm
-from transformers import ClapModel
 
 from training import geometry as g
 from training.augment import leveled
@@ -29,11 +27,12 @@ from training.crops import Drawer
 from training.places import Places
 from training.sound import Samples, level, log_mel, resample
 from training.sounds import find_sounds
-from training.store import load_clips
+from training.store import load_clips, to_int16, write_clips
 from training.strange import change, cross, strange
 from training.synth import synthesise
 from training.teacher import Teacher, load_teacher
-from training.tower import AudioTower, audio_half
+from training.tower import AudioTower, ears_of
+from training.workers import run
 from training.yamnet import Heard, Yamnet
 
 LOG = logging.getLogger(__name__)
@@ -145,12 +144,7 @@ def mine(places: Places, minutes: float, start: Path | None = None, processes: i
         multiprocessing.Process(target=write_part, args=(places, part, minutes, start))
         for part in range(there, there + processes)
     ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-        if worker.exitcode:
-            raise RuntimeError(f"a part failed with exit code {worker.exitcode}")
+    run(workers)
 
 
 def write_part(places: Places, part: int, minutes: float, start: Path | None = None) -> None:
@@ -195,22 +189,21 @@ def candidate(pool: Pool, drawer: Drawer, rng: np.random.Generator) -> Found:
         (_, wave), (_, other_wave) = drawer.draw(length), drawer.draw(length)
         wave = strange(wave, other_wave, rng)
     loud = level(wave[: int(SECONDS[1] * g.RATE)], g.RATE)
-    return Found(np.rint(loud * 32767).astype(np.int16), generation)
+    return Found(to_int16(loud), generation)
 
 
 def load_pupil(places: Places, start: Path) -> Pupil:
     """The audio tower of a checkpoint, beside the teacher."""
     torch.set_num_threads(1)
     tower = AudioTower()
-    tower.load_state_dict(audio_half(ClapModel.from_pretrained(start, dtype=torch.float32)))
+    tower.load_state_dict(ears_of(start))
     return Pupil(tower.eval(), load_teacher(places.runs / "teacher.pt"))
 
 
 def _write(places: Places, part: int, kept: dict[int, list[Found]]) -> None:
-    waves, entries = [np.zeros(0, np.int16)], []
+    waves, entries = [], []
     for kind, own in sorted(kept.items()):
         for found in own:
             waves.append(found.wave)
             entries.append({"label": "", "source": "mined", "heard": kind, "samples": len(found.wave)})
-    np.save(places.mined / f"wave{part}.npy", np.concatenate(waves))
-    (places.mined / f"{part}.json").write_text(json.dumps(entries))
+    write_clips(places.mined, part, waves, entries)

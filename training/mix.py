@@ -26,6 +26,7 @@ from training.sound import log_mel, resample
 from training.sounds import find_sounds
 from training.soundscape import LENGTH, ROW, ROWS, SECONDS, Composer, Soundscape
 from training.store import load_clips, to_bytes
+from training.workers import run
 from training.yamnet import Heard, Yamnet, to_one_level
 
 LOG = logging.getLogger(__name__)
@@ -53,12 +54,7 @@ def mix(places: Places, hours: float, processes: int = 2) -> None:
         multiprocessing.Process(target=_write_parts, args=(places, parts[first::processes]))
         for first in range(processes)
     ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-        if worker.exitcode:
-            raise RuntimeError(f"a part failed with exit code {worker.exitcode}")
+    run(workers)
 
 
 def _write_parts(places: Places, parts: Sequence[int]) -> None:

@@ -12,14 +12,15 @@ import multiprocessing
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from training import geometry as g
 from training.places import Places
 from training.recordings import LONGEST_S, Recording, find_further, find_recordings
 from training.sound import Samples, level, log_mel, read_sound, resample
+from training.store import to_int16, write_clips
 from training.twins import ALIKE, Directions, directions, evaluated, likeness
+from training.workers import finish
 from training.yamnet import Yamnet
 
 LOG = logging.getLogger(__name__)
@@ -58,10 +59,7 @@ def prepare(places: Places, processes: int = 2) -> None:
         worker.start()
     if not (places.audio / "held_back.json").exists():
         _write_held_back(places, [recording for recording in recordings if recording.split == "tune"])
-    for worker in workers:
-        worker.join()
-        if worker.exitcode:
-            raise RuntimeError(f"a part failed with exit code {worker.exitcode}")
+    finish(workers)
 
 
 def _write_part(places: Places, part: int, recordings: list[Recording]) -> None:
@@ -69,9 +67,9 @@ def _write_part(places: Places, part: int, recordings: list[Recording]) -> None:
     for recording in tqdm(recordings, desc=f"part {part}", mininterval=10, disable=part > 0):
         wave = _load(recording.path)
         if wave is not None:
-            waves.append(_steps(wave))
+            waves.append(to_int16(wave))
             entries.append(_entry(recording, samples=len(wave)))
-    _write(places, part, waves, entries)
+    write_clips(places.audio, part, waves, entries)
 
 
 def _write_further(places: Places, part: int, recordings: list[Recording], known: Directions) -> None:
@@ -86,10 +84,10 @@ def _write_further(places: Places, part: int, recordings: list[Recording], known
         if alike >= ALIKE:
             LOG.info("left out, %.2f like something evaluated: %s", alike, recording.path)
             continue
-        waves.append(_steps(wave))
+        waves.append(to_int16(wave))
         kind = int(heard.scores.astype(np.float32).mean(axis=0).argmax())
         entries.append(_entry(recording, samples=len(wave), heard=kind))
-    _write(places, part, waves, entries)
+    write_clips(places.audio, part, waves, entries)
 
 
 def _hear_evaluated(places: Places, recordings: list[Recording]) -> Directions:
@@ -117,19 +115,8 @@ def _write_held_back(places: Places, recordings: list[Recording]) -> None:
     (places.audio / "held_back.json").write_text(json.dumps(entries))
 
 
-def _steps(wave: Samples) -> npt.NDArray[np.int16]:
-    return np.rint(wave * 32767).astype(np.int16)
-
-
 def _table(places: Places, part: int) -> Path:
     return places.audio / f"{part}.json"
-
-
-def _write(
-    places: Places, part: int, waves: list[npt.NDArray[np.int16]], entries: list[dict[str, str | int]]
-) -> None:
-    np.save(places.audio / f"wave{part}.npy", np.concatenate(waves))
-    _table(places, part).write_text(json.dumps(entries))
 
 
 def _entry(recording: Recording, **lengths: int) -> dict[str, str | int]:

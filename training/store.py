@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -73,6 +74,22 @@ def load_clips(folder: Path) -> list[Clip]:
             own = wave[at : (at := at + entry["samples"])]
             clips.append(Clip(entry["label"], entry["source"], own, entry.get("heard", -1)))
     return clips
+
+
+def write_clips(
+    folder: Path,
+    part: int,
+    waves: Sequence[npt.NDArray[np.int16]],
+    entries: Sequence[Mapping[str, str | int]],
+) -> None:
+    """Write a part of what `load_clips` reads, the table last: it tells that the part is whole."""
+    np.save(folder / f"wave{part}.npy", np.concatenate([np.zeros(0, np.int16), *waves]))
+    (folder / f"{part}.json").write_text(json.dumps(entries))
+
+
+def to_int16(wave: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
+    """Samples as they are kept."""
+    return np.rint(wave * 32767).astype(np.int16)
 
 
 def load_held_back(folder: Path) -> list[HeldBack]:

@@ -95,6 +95,11 @@ def audio_half(model: ClapModel) -> dict[str, Tensor]:
     return _of(model, ("audio_model.", "audio_projection."))
 
 
+def ears_of(checkpoint: Path) -> dict[str, Tensor]:
+    """Weights of the audio tower of a checkpoint on disk, with the blocks of today's."""
+    return grown(audio_half(ClapModel.from_pretrained(checkpoint, dtype=torch.float32)))
+
+
 def text_half(model: ClapModel) -> dict[str, Tensor]:
     """Weights of the text tower of a checkpoint."""
     return _of(model, ("text_model.", "text_projection."))

@@ -19,7 +19,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
-from transformers import ClapModel
 
 from training import geometry as g
 from training import runlog
@@ -33,7 +32,7 @@ from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
 from training.teacher import load_teacher
-from training.tower import AudioTower, audio_half, grown
+from training.tower import AudioTower, ears_of
 
 LOG = logging.getLogger(__name__)
 BATCH = 64
@@ -125,7 +124,7 @@ class Run:
             self._top_rate = state["top_rate"]
             LOG.info("resumed after %d windows", self._passes)
         elif start is not None:
-            weights = grown(audio_half(ClapModel.from_pretrained(start, dtype=torch.float32)))
+            weights = ears_of(start)
             self._tower.load_state_dict(weights)
             self._average.load_state_dict(weights)
             self._top_rate = GENTLE_RATE
