@@ -47,6 +47,9 @@ def main() -> None:
             step.add_argument("--share", type=float, default=1.0, help="of the way from it, 0 to 1")
         if name == "train":
             step.add_argument("--processes", type=int, default=2, help="one thread each")
+            step.add_argument(
+                "--beside", type=Path, nargs="+", default=(), help="checkpoints that teach beside the teacher"
+            )
     arguments = vars(parser.parse_args())
     name = arguments.pop("step")
     places = Places(arguments.pop("data").resolve(), arguments.pop("work").expanduser().resolve())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,10 +57,14 @@ class Losses:
         whole = self.presence + NAMING * self.naming + LIKENESS * self.likeness
         return whole + ORDER * self.order
 
+    @property
+    def agreement(self) -> Tensor:
+        """What is minimised where other towers have their say: there the lesson is all the truth."""
+        return LIKENESS * self.likeness + ORDER * self.order
 
-def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher, memory: Memory) -> Losses:
-    """Losses of embeddings ``sounds`` (batch, DIM) against one sentence for every sound."""
-    taught = lesson(batch, teacher)
+
+def compare(sounds: Tensor, words: Tensor, batch: Batch, taught: Tensor, memory: Memory) -> Losses:
+    """Losses of embeddings ``sounds`` against a `lesson`, both (batch, DIM); ``words`` name each sound."""
     cosines = sounds @ words.T
     logits = SCALE * cosines + BIAS
     presence = binary_cross_entropy_with_logits(logits, batch.present, reduction="none")
@@ -78,15 +83,19 @@ def compare(sounds: Tensor, words: Tensor, batch: Batch, teacher: Teacher, memor
     )
 
 
-def lesson(batch: Batch, teacher: Teacher) -> Tensor:
+def lesson(batch: Batch, teacher: Teacher, others: Sequence[Tensor] = ()) -> Tensor:
     """Where each window is to lie, unit vectors (batch, DIM).
 
-    Half-way between what the teacher makes of the mixture and what it makes of its loudest event without
-    the rest, as far as that one is audible: the student hears more noise than its teacher, so that it
-    learns to hear through it (as in Xie et al. 2020, "Self-training with Noisy Student").
+    Between what the teacher makes of the mixture and what it makes of its loudest event without the rest,
+    as far as that one is audible; if it is, that counts twice as much.  The student hears more noise than its
+    teacher, so that it learns to hear through it (as in Xie et al. 2020, "Self-training with Noisy Student").
+    The embeddings of ``others``, towers that were taught already, count as much as that, each of them: the
+    mean of several finds more than any (Hinton et al. 2015, "Distilling the knowledge in a neural network").
     """
     mixture, alone = teacher.sound(batch.features), teacher.sound(batch.alone)
-    return normalize(mixture + batch.audible[:, None] * alone, dim=-1)
+    heard = batch.audible[:, None]
+    taught = normalize((1 - heard / 2) * mixture + heard * alone, dim=-1)
+    return normalize(torch.stack([taught, *others]).sum(0), dim=-1)
 
 
 def unlikeness(sounds: Tensor, taught: Tensor) -> Tensor:

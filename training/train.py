@@ -11,6 +11,7 @@ import copy
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -60,22 +61,40 @@ STOPPED = 9.0
 """Part of a run that is over because somebody wished so."""
 
 
-def train(places: Places, minutes: float, processes: int, start: Path | None, fall: float = FALL) -> None:
-    """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing."""
+def train(
+    places: Places,
+    minutes: float,
+    processes: int,
+    start: Path | None,
+    fall: float = FALL,
+    beside: Sequence[Path] = (),
+) -> None:
+    """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing.
+
+    The towers of the checkpoints ``beside`` have their say in what is taught, see `losses.lesson`.
+    """
     if processes == 1:
-        _work(0, 1, places, minutes, start, fall)
+        _work(0, 1, places, minutes, start, fall, beside)
     else:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29411"}
-        spawn(_work, (processes, places, minutes, start, fall), nprocs=processes)
+        spawn(_work, (processes, places, minutes, start, fall, beside), nprocs=processes)
 
 
-def _work(rank: int, processes: int, places: Places, minutes: float, start: Path | None, fall: float) -> None:
+def _work(
+    rank: int,
+    processes: int,
+    places: Places,
+    minutes: float,
+    start: Path | None,
+    fall: float,
+    beside: Sequence[Path],
+) -> None:
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if processes > 1:
         os.setsid()  # Linux shares the cores out by session: two of them, two shares
         dist.init_process_group("gloo", rank=rank, world_size=processes)
-    run = Run(places, rank, processes)
+    run = Run(places, rank, processes, beside)
     run.resume(start)
     run.go(minutes, fall)
     if processes > 1:
@@ -85,7 +104,7 @@ def _work(rank: int, processes: int, places: Places, minutes: float, start: Path
 class Run:
     """The state of one process: weights, optimiser, counters."""
 
-    def __init__(self, places: Places, rank: int, processes: int) -> None:
+    def __init__(self, places: Places, rank: int, processes: int, beside: Sequence[Path] = ()) -> None:
         self._folder = places.runs
         self._rank, self._processes = rank, processes
         self._bank = load_bank(places.phrases)
@@ -102,6 +121,7 @@ class Run:
         self._unheard = kept_back.draw(UNHEARD, hardened=False)
         torch.manual_seed(0)
         self._tower = AudioTower()
+        self._beside = [frozen(path) for path in beside]
         self._seed(0)
         frames = torch.cat([self._batches.draw(BATCH).mel.flatten(0, 2) for _ in range(20)])
         self._tower.fix_normalisation(frames[frames.mean(1) > g.FLOOR_DB + 15])
@@ -170,10 +190,13 @@ class Run:
         batch = self._batches.draw(BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             sounds = self._tower(batch.mel)
+            with torch.no_grad():
+                others = [tower(batch.mel) for tower in self._beside]
         words = self._sentences[torch.from_numpy(self._bank.draw(self._rng))]
-        losses = compare(sounds, words, batch, self._teacher, self._memory)
+        taught = lesson(batch, self._teacher, others)
+        losses = compare(sounds, words, batch, taught, self._memory)
         self._tower.zero_grad()
-        losses.total.backward()
+        (losses.agreement if others else losses.total).backward()
         parameters = [p for p in self._tower.parameters() if p.grad is not None]
         if self._processes > 1:
             average_gradients(parameters, self._processes)
@@ -241,6 +264,13 @@ class Run:
         part = self._folder / (name + ".part")
         torch.save(state, part)
         part.replace(self._folder / name)
+
+
+def frozen(checkpoint: Path) -> AudioTower:
+    """The audio tower of a checkpoint, to be listened to."""
+    tower = AudioTower()
+    tower.load_state_dict(ears_of(checkpoint))
+    return tower.eval().requires_grad_(False)
 
 
 def refuse_other(path: Path, weights: dict[str, Tensor], tower: AudioTower) -> None:

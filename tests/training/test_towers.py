@@ -24,7 +24,7 @@ from training.bank import Bank
 from training.batches import RARITY, Batch
 from training.clips import averaged_tower, clip_windows
 from training.export import EVENNESS, LEAST_POWER, LOADING, between, even_out, export, newest
-from training.losses import REMEMBERED, Memory, compare, disorder, lesson
+from training.losses import REMEMBERED, Losses, Memory, compare, disorder, lesson
 from training.optimisers import optimisers
 from training.places import Places
 from training.soundscape import NO_LEAD
@@ -151,7 +151,7 @@ def test_the_losses_vanish_for_a_perfect_student():
         alone=torch.rand(2, g.FEATURES),
         audible=torch.zeros(2),
     )
-    losses = compare(place, words, batch, teacher, Memory(2))
+    losses = compare(place, words, batch, lesson(batch, teacher), Memory(2))
     assert losses.likeness == pytest.approx(0, abs=1e-6)
     assert losses.order == pytest.approx(0, abs=1e-6)
     assert losses.presence == 0
@@ -164,12 +164,13 @@ def test_a_batch_without_names_has_no_naming_loss():
     heard = torch.rand(2, g.FEATURES)
     batch = Batch(windows(), many, many, torch.tensor([-1, -1]), heard, heard, torch.ones(2))
     words = torch.zeros(g.CLASSES + 2, DIM)
-    losses = compare(torch.ones(2, DIM) / DIM**0.5, words, batch, teacher, Memory(2))
+    sounds = torch.ones(2, DIM) / DIM**0.5
+    losses = compare(sounds, words, batch, lesson(batch, teacher), Memory(2))
     assert float(losses.naming) == 0
     assert float(losses.presence) == 0
 
 
-def test_an_event_that_can_be_heard_counts_as_much_as_the_mixture():
+def test_an_event_that_can_be_heard_counts_twice_as_much_as_the_mixture():
     teacher = teacher_of()
     mixture, alone = torch.rand(2, 3, g.FEATURES)
     nothing = torch.zeros(3, g.CLASSES + 2)
@@ -177,8 +178,27 @@ def test_an_event_that_can_be_heard_counts_as_much_as_the_mixture():
     taught, whole, single = lesson(batch, teacher), teacher.sound(mixture), teacher.sound(alone)
     torch.testing.assert_close(taught.norm(dim=1), torch.ones(3))
     torch.testing.assert_close(taught[0], whole[0])
-    torch.testing.assert_close(taught[2] @ whole[2], taught[2] @ single[2])
+    torch.testing.assert_close(taught[2], torch.nn.functional.normalize(whole[2] + 2 * single[2], dim=0))
     assert taught[1] @ single[1] < taught[1] @ whole[1]
+
+
+def test_other_towers_count_as_much_as_the_teacher():
+    teacher, nothing = teacher_of(), torch.zeros(3, g.CLASSES + 2)
+    heard = torch.rand(3, g.FEATURES)
+    batch = Batch(windows(), nothing, nothing, torch.zeros(3), heard, heard, torch.zeros(3))
+    first, second = torch.nn.functional.normalize(torch.randn(2, 3, DIM), dim=-1)
+    taught = lesson(batch, teacher, [first, second])
+    expected = torch.nn.functional.normalize(teacher.sound(heard) + first + second, dim=-1)
+    torch.testing.assert_close(taught, expected)
+
+
+def test_where_towers_agree_presence_and_names_are_not_asked():
+    each = [torch.tensor(float(i), requires_grad=True) for i in range(1, 5)]
+    losses = Losses(*each)
+    found = torch.autograd.grad(losses.agreement, each, allow_unused=True)
+    assert [value is None for value in found] == [True, True, False, False]
+    whole = torch.autograd.grad(losses.total, each)
+    assert [float(a) for a in found[2:]] == [float(a) for a in whole[2:]]
 
 
 def test_windows_are_remembered_without_their_gradient_and_the_oldest_forgotten():
