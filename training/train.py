@@ -190,8 +190,7 @@ class Run:
         batch = self._batches.draw(BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             sounds = self._tower(batch.mel)
-            with torch.no_grad():
-                others = [tower(batch.mel) for tower in self._beside]
+            others = [tower(batch.mel) for tower in self._beside]
         words = self._sentences[torch.from_numpy(self._bank.draw(self._rng))]
         taught = lesson(batch, self._teacher, others)
         losses = compare(sounds, words, batch, taught, self._memory)
