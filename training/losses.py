@@ -54,8 +54,7 @@ class Losses:
     @property
     def total(self) -> Tensor:
         """What is minimised."""
-        whole = self.presence + NAMING * self.naming + LIKENESS * self.likeness
-        return whole + ORDER * self.order
+        return self.presence + NAMING * self.naming + self.agreement
 
     @property
     def agreement(self) -> Tensor:

@@ -100,6 +100,13 @@ def ears_of(checkpoint: Path) -> dict[str, Tensor]:
     return grown(audio_half(ClapModel.from_pretrained(checkpoint, dtype=torch.float32)))
 
 
+def frozen(checkpoint: Path) -> AudioTower:
+    """The audio tower of a checkpoint, to be listened to."""
+    tower = AudioTower()
+    tower.load_state_dict(ears_of(checkpoint))
+    return tower.eval().requires_grad_(False)
+
+
 def text_half(model: ClapModel) -> dict[str, Tensor]:
     """Weights of the text tower of a checkpoint."""
     return _of(model, ("text_model.", "text_projection."))

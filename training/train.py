@@ -33,7 +33,7 @@ from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
 from training.teacher import load_teacher
-from training.tower import AudioTower, ears_of
+from training.tower import AudioTower, ears_of, frozen
 
 LOG = logging.getLogger(__name__)
 BATCH = 64
@@ -263,13 +263,6 @@ class Run:
         part = self._folder / (name + ".part")
         torch.save(state, part)
         part.replace(self._folder / name)
-
-
-def frozen(checkpoint: Path) -> AudioTower:
-    """The audio tower of a checkpoint, to be listened to."""
-    tower = AudioTower()
-    tower.load_state_dict(ears_of(checkpoint))
-    return tower.eval().requires_grad_(False)
 
 
 def refuse_other(path: Path, weights: dict[str, Tensor], tower: AudioTower) -> None:
