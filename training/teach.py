@@ -42,11 +42,11 @@ STAY = 0.3
 """Size of the text map's start (principal components) and weight of its squared distance
 from there: it must hold for sentences nobody listed, so it moves little."""
 
-ORDER = 5.0
-"""Weight of the order of the windows; 40 was much worse (training/README, "A tenth sitting")."""
+ORDER = 10.0
+"""Weight of the order of the windows."""
 
-LEAST = 1e-6
-"""Class scores are at least this, and this much below one, when their logits are taken."""
+LOUDEST, LEAST_SPREAD = 8.0, 1e-3
+"""Deviations that count, and the least that one is: a class that hardly comes must not be all there is."""
 
 WORD_NOISE = 0.01
 """Deviation of each MiniLM coordinate (unit vectors of 384: 0.2 in all)."""
@@ -63,8 +63,8 @@ class Windows:
     present: Tensor
     weight: Tensor
     named: Tensor
-    logits: Tensor
-    """Of YAMNet's classes, each in deviations from its mean over all windows, shape (windows, CLASSES)."""
+    order: Tensor
+    """How much of each of YAMNet's classes they have, see `deviations`, shape (windows, CLASSES)."""
 
 
 def teach(places: Places) -> None:
@@ -87,32 +87,26 @@ def judged_windows(
     parts: Sequence[Soundscapes], judge: Judge, rng: np.random.Generator, count: int = WINDOWS
 ) -> Windows:
     """Draw as `batches` does, and judge, ``count`` windows, as many from each part."""
-    features, truths = [], []
+    features, scores, truths = [], [], []
     for part in parts:
         rows = draw_rows(part, count // len(parts), rng, choices(part))
         features.append(torch.from_numpy(part.features[rows].astype(np.float32)))
+        scores.append(torch.from_numpy(part.scores[rows].astype(np.float32)))
         truths.append(judge(part.labels[rows], part.scores[rows]))
-    heard = torch.cat(features)
-    logits = heard @ last_layer(parts[0])
     return Windows(
-        heard,
+        torch.cat(features),
         torch.from_numpy(np.concatenate([truth.present for truth in truths])),
         torch.from_numpy(np.concatenate([truth.weight for truth in truths])),
         torch.from_numpy(np.concatenate([truth.named for truth in truths])),
-        (logits - logits.mean(0)) / logits.std(0),
+        deviations(torch.cat(scores)),
     )
 
 
-def last_layer(part: Soundscapes) -> Tensor:
-    """YAMNet's map from features to logits but for its offsets, (FEATURES, CLASSES), by least squares.
-
-    Half precision keeps what is faint less well in the scores than in the features.
-    """
-    features = part.features.astype(np.float32)
-    scores = np.clip(part.scores.astype(np.float32), LEAST, 1 - LEAST)
-    with_offset = np.column_stack([features, np.ones(len(features), np.float32)])
-    found, *_ = np.linalg.lstsq(with_offset, np.log(scores / (1 - scores)), rcond=None)
-    return torch.from_numpy(found[:-1].astype(np.float32))
+def deviations(scores: Tensor) -> Tensor:
+    """Square roots of class scores in deviations of their class, at most `LOUDEST`, (windows, CLASSES)."""
+    roots = scores.sqrt()
+    spread = roots.std(0).clamp_min(LEAST_SPREAD)
+    return ((roots - roots.mean(0)) / spread).clamp_max(LOUDEST)
 
 
 def fit(
@@ -152,7 +146,7 @@ def draw(windows: Windows, rng: np.random.Generator) -> Windows:
         windows.present[rows],
         windows.weight[rows],
         windows.named[rows],
-        windows.logits[rows],
+        windows.order[rows],
     )
 
 
@@ -165,7 +159,7 @@ def objective(teacher: Teacher, words: Tensor, windows: Windows) -> Tensor:
     naming = cross_entropy(
         SCALE * cosines[named][:, g.CLASSES :], windows.named[named] - g.CLASSES, label_smoothing=0.05
     )
-    order = divergence(SCALE * cosines[:, : g.CLASSES], windows.logits)
+    order = divergence(SCALE * cosines[:, : g.CLASSES], windows.order)
     return (windows.weight * presence).sum(1).mean() + NAMING * naming + ORDER * order
 
 

@@ -39,7 +39,7 @@ LOG = logging.getLogger(__name__)
 BATCH = 64
 """Windows of each process and step."""
 
-TOP_RATE = 1.2e-3
+TOP_RATE = 2.4e-3
 GENTLE_RATE = 8e-4
 """Where a finished tower goes on: the first rate would undo what was learnt while it fell."""
 
