@@ -14,7 +14,7 @@ from training.augment import leveled
 from training.bank import Bank
 from training.sounds import Sound
 from training.store import HeldBack
-from training.tower import AudioTower
+from training.tower import AudioTower, frozen
 from training.tuning import Light, light_test
 
 SILENT_DB = 50.0
@@ -50,6 +50,4 @@ def clip_windows(mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def averaged_tower(path: Path) -> AudioTower:
     """The averaged weights of a saved state."""
-    tower = AudioTower()
-    tower.load_state_dict(torch.load(path, weights_only=True)["average"])
-    return tower.eval().requires_grad_(False)
+    return frozen(torch.load(path, weights_only=True)["average"])

@@ -31,7 +31,7 @@ from training.store import load_clips, to_int16, write_clips
 from training.strange import change, cross, strange
 from training.synth import synthesise
 from training.teacher import Teacher, load_teacher
-from training.tower import AudioTower, frozen
+from training.tower import AudioTower, ears_of, frozen
 from training.workers import run
 from training.yamnet import Heard, Yamnet
 
@@ -195,7 +195,7 @@ def candidate(pool: Pool, drawer: Drawer, rng: np.random.Generator) -> Found:
 def load_pupil(places: Places, start: Path) -> Pupil:
     """The audio tower of a checkpoint, beside the teacher."""
     torch.set_num_threads(1)
-    return Pupil(frozen(start), load_teacher(places.runs / "teacher.pt"))
+    return Pupil(frozen(ears_of(start)), load_teacher(places.runs / "teacher.pt"))
 
 
 def _write(places: Places, part: int, kept: dict[int, list[Found]]) -> None:

@@ -100,10 +100,10 @@ def ears_of(checkpoint: Path) -> dict[str, Tensor]:
     return grown(audio_half(ClapModel.from_pretrained(checkpoint, dtype=torch.float32)))
 
 
-def frozen(checkpoint: Path) -> AudioTower:
-    """The audio tower of a checkpoint, to be listened to."""
+def frozen(weights: dict[str, Tensor]) -> AudioTower:
+    """A tower of these weights, to be listened to."""
     tower = AudioTower()
-    tower.load_state_dict(ears_of(checkpoint))
+    tower.load_state_dict(weights)
     return tower.eval().requires_grad_(False)
 
 

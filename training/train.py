@@ -121,7 +121,7 @@ class Run:
         self._unheard = kept_back.draw(UNHEARD, hardened=False)
         torch.manual_seed(0)
         self._tower = AudioTower()
-        self._beside = [frozen(path) for path in beside]
+        self._beside = [frozen(ears_of(path)) for path in beside]
         self._seed(0)
         frames = torch.cat([self._batches.draw(BATCH).mel.flatten(0, 2) for _ in range(20)])
         self._tower.fix_normalisation(frames[frames.mean(1) > g.FLOOR_DB + 15])

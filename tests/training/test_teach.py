@@ -34,8 +34,8 @@ def test_common_and_rare_classes_are_both_counted_in_their_own_deviations(part):
         [part, part], Judge([Sound("dog", ("a dog",), (1,))]), np.random.default_rng(0), 400
     )
     assert windows.order.shape == (400, g.CLASSES)
-    torch.testing.assert_close(windows.order.mean(0), torch.zeros(g.CLASSES), atol=1e-3, rtol=0)
-    torch.testing.assert_close(windows.order.std(0), torch.ones(g.CLASSES), atol=1e-2, rtol=0)
+    torch.testing.assert_close(windows.order.mean(0), torch.zeros(g.CLASSES), atol=1e-4, rtol=0)
+    torch.testing.assert_close(windows.order.std(0), torch.ones(g.CLASSES))
 
 
 def test_deviations_keep_the_order_and_have_an_end():
