@@ -49,7 +49,7 @@ EVENNESS, LEAST_POWER = 0.25, 1e-3
 """Power of the variance by which a direction of sounds becomes shorter for sentences, and what is added to
 each variance before.  Of the paraphrases of the tuning .886 are then right, .842 without it and .754 if the
 mean stays, too; and the whole monitor finds .34 of the tuning half of the scenes, not .31
-(training/README, "An eleventh sitting")."""
+(training/history.md, "An eleventh sitting")."""
 
 TOKENIZER = {"tokenizer_class": "PreTrainedTokenizerFast"}
 """What transformers 5 calls TokenizersBackend, in the name every version knows."""

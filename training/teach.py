@@ -43,7 +43,7 @@ STAY = 0.3
 from there: it must hold for sentences nobody listed, so it moves little."""
 
 ORDER = 10.0
-"""Weight of the order of the windows; 5 was a little worse (training/README, "A thirteenth sitting")."""
+"""Weight of the order of the windows; 5 was a little worse (training/history.md, "A thirteenth sitting")."""
 
 LOUDEST, LEAST_SPREAD = 8.0, 1e-3
 """Deviations that count, and the least that one is: a class that hardly comes must not be all there is."""

@@ -43,9 +43,10 @@ FALL = 0.5
 SOUND_WEIGHT = 3.0
 """How much likelier a sentence about a listed sound is drawn than general English."""
 
-LIKENESS, RELATION, NAMING, ORDER = 10.0, 2.0, 0.1, 10.0
+LIKENESS, RELATION, NAMING, ORDER = 10.0, 2.0, 0.1, 3.0
 """Weights: cosine to the target, cosines among the batch, finding one's own target, and the order in
-which windows come for each sentence and sentences for each window."""
+which windows come for each sentence and sentences for each window.  With 10 for that one, both are learnt
+slower (training/history.md, "A fifteenth sitting")."""
 
 WINDOWS, ASKED = 20_000, 256
 """Windows that are embedded at the start, and how many of them each step asks about."""
