@@ -40,8 +40,9 @@ def main() -> None:
         if name in ("text", "train"):
             step.add_argument("--minutes", type=float, required=True, help="stop after this long")
             step.add_argument("--start", type=Path, help="a checkpoint of ours to begin with, not nothing")
-            default = 0.4 if name == "train" else 0.5
-            step.add_argument("--fall", type=float, default=default, help="share in which the rate falls")
+            step.add_argument(
+                "--fall", type=float, default=argparse.SUPPRESS, help="share in which the rate falls, 0 to 1"
+            )
         if name == "export":
             step.add_argument("--start", type=Path, help="the checkpoint that the training began with")
             step.add_argument("--share", type=float, default=1.0, help="of the way from it, 0 to 1")

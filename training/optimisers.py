@@ -40,3 +40,12 @@ def set_rate(several: Sequence[torch.optim.Optimizer], rate: float) -> None:
     for optimiser in several:
         for group in optimiser.param_groups:
             group["lr"] = rate
+
+
+def rate_at(part: float, fall: float, step: int, warm_steps: int) -> float:
+    """Share of the highest learning rate at a part (0 to 1) of a run: rising, constant, falling linearly.
+
+    ``fall`` is the share of the run in which it falls; with 0 it stays to the end.
+    """
+    high = min(1.0, (1 - part) / fall) if fall else 1.0
+    return max(high, 0.01) * min(1.0, (step + 1) / warm_steps)

@@ -21,7 +21,7 @@ from training import minilm, runlog
 from training.bank import Bank, load_bank
 from training.batches import Choice, likened
 from training.losses import disorder
-from training.optimisers import optimisers, set_rate
+from training.optimisers import optimisers, rate_at, set_rate
 from training.places import Places
 from training.store import Soundscapes, load_soundscapes
 from training.teacher import Teacher, load_teacher
@@ -133,9 +133,9 @@ class TextRun:
             part = (time.monotonic() - begun) / (60 * minutes)
             if part >= 1:
                 break
-            rate = self._top_rate * max(min(1, (1 - part) / fall), 0.01)
+            rate = self._top_rate * rate_at(part, fall, self._step, WARM_STEPS)
             asked = self._sounds[torch.from_numpy(rng.integers(0, len(self._sounds), ASKED))]
-            likeness = self._learn(rows, asked, rate * min(1, (self._step + 1) / WARM_STEPS))
+            likeness = self._learn(rows, asked, rate)
             now = time.monotonic()
             if now - said > SAY_S:
                 self._say(likeness)
@@ -144,7 +144,7 @@ class TextRun:
                 self._save("text.pt")
                 saved = now
         self._say(likeness)
-        self._save("text-final.pt")
+        self._save("text-final.pt" if fall else "text.pt")
 
     def _learn(self, rows: np.ndarray, asked: Tensor, rate: float) -> float:
         set_rate(self._optimisers, rate)

@@ -28,7 +28,7 @@ from training.batches import Batches
 from training.clips import test_tower
 from training.judge import Judge
 from training.losses import Losses, Memory, compare, disorder, lesson, unlikeness
-from training.optimisers import optimisers, set_rate
+from training.optimisers import optimisers, rate_at, set_rate
 from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_held_back, load_soundscapes
@@ -70,6 +70,8 @@ def train(
     beside: Sequence[Path] = (),
 ) -> None:
     """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing.
+
+    A run whose rate does not ``fall``, or that is stopped before, leaves a state to go on from.
 
     The towers of the checkpoints ``beside`` have their say in what is taught, see `losses.lesson`.
     """
@@ -157,7 +159,7 @@ class Run:
         sums = np.zeros(len(SAID))
         self._tower.train()
         while (part := self._agree(self._part(begun, seconds))) < 1:
-            losses = self._learn(self._top_rate * rate_at(part, self._step, fall))
+            losses = self._learn(self._top_rate * rate_at(part, fall, self._step, WARM_STEPS))
             sums += [float(getattr(losses, name).detach()) for name in SAID]
             since += 1
             now = time.monotonic()
@@ -176,7 +178,7 @@ class Run:
                 tested = time.monotonic()
         if not self._rank:
             self._test()
-            self._save("audio.pt" if part == STOPPED else "audio-final.pt")
+            self._save("audio.pt" if part == STOPPED or not fall else "audio-final.pt")
 
     def _seed(self, extra: int) -> None:
         seed = 1 + self._rank + 1000 * extra
@@ -269,12 +271,6 @@ def refuse_other(path: Path, weights: dict[str, Tensor], tower: AudioTower) -> N
     """Raise `ValueError` for a state whose tower has other blocks: its optimiser is of no use here."""
     if weights.keys() != tower.state_dict().keys():
         raise ValueError(f"{path}: of a tower with other blocks: move it away, begin with --start CHECKPOINT")
-
-
-def rate_at(part: float, step: int, fall: float = FALL) -> float:
-    """Share of the highest learning rate at a part (0 to 1) of the run: constant, then falling linearly."""
-    high = min(1.0, (1 - part) / fall)
-    return max(high, 0.01) * min(1.0, (step + 1) / WARM_STEPS)
 
 
 def average_gradients(parameters: list[torch.nn.Parameter], processes: int) -> None:

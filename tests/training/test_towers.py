@@ -25,7 +25,7 @@ from training.batches import RARITY, Batch
 from training.clips import averaged_tower, clip_windows
 from training.export import EVENNESS, LEAST_POWER, LOADING, between, even_out, export, newest
 from training.losses import REMEMBERED, Losses, Memory, compare, disorder, lesson
-from training.optimisers import optimisers
+from training.optimisers import optimisers, rate_at
 from training.places import Places
 from training.soundscape import NO_LEAD
 from training.store import Soundscapes
@@ -44,7 +44,7 @@ from training.tower import (
     student_config,
     text_half,
 )
-from training.train import FALL, WARM_STEPS, follow, rate_at, refuse_other
+from training.train import follow, refuse_other
 
 WORDS = choose(["dog", "bark"], Counter({"##ing": 2, "##ed": 1}), 141)
 
@@ -94,11 +94,15 @@ def test_the_tower_is_the_audio_half_of_a_clap_model(tower):
 
 
 def test_the_rate_warms_up_stays_and_falls():
-    late = 10 * WARM_STEPS
-    assert rate_at(0.0, 0) == pytest.approx(1 / WARM_STEPS)
-    assert rate_at(0.0, late) == rate_at(1 - FALL, late) == pytest.approx(1)
-    assert rate_at(1 - FALL / 2, late) == pytest.approx(1 / 2)
-    assert rate_at(1.0, late) < 1 / 50
+    assert rate_at(0.0, fall=0.4, step=0, warm_steps=200) == pytest.approx(1 / 200)
+    assert rate_at(0.0, fall=0.4, step=2000, warm_steps=200) == pytest.approx(1)
+    assert rate_at(0.6, fall=0.4, step=2000, warm_steps=200) == pytest.approx(1)
+    assert rate_at(0.8, fall=0.4, step=2000, warm_steps=200) == pytest.approx(1 / 2)
+    assert rate_at(1.0, fall=0.4, step=2000, warm_steps=200) < 1 / 50
+
+
+def test_a_rate_that_does_not_fall_stays_to_the_end():
+    assert rate_at(1.0, fall=0, step=2000, warm_steps=200) == 1
 
 
 def test_averaged_weights_follow(tower):
