@@ -64,7 +64,10 @@ SAY_S, SAVE_S = 60, 180
 
 
 def text(places: Places, minutes: float, start: Path | None, fall: float = FALL) -> None:
-    """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing."""
+    """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing.
+
+    A run whose rate does not ``fall`` leaves a state to go on from.
+    """
     torch.set_num_threads(1)
     bank, teacher = load_bank(places.phrases), load_teacher(places.runs / "teacher.pt")
     vocabulary = places.runs / "vocabulary.json"

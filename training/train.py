@@ -72,7 +72,6 @@ def train(
     """Train for ``minutes``, from the last saved state, else from a checkpoint, else from nothing.
 
     A run whose rate does not ``fall``, or that is stopped before, leaves a state to go on from.
-
     The towers of the checkpoints ``beside`` have their say in what is taught, see `losses.lesson`.
     """
     if processes == 1:
