@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -75,7 +76,7 @@ def main() -> None:
     print(f"{seconds} s, {len(rows)} events, {(HERE / 'demo.flac').stat().st_size / 1e6:.1f} MB")
 
 
-def sources(recipe: dict[str, object]) -> str:
+def sources(recipe: dict[str, Any]) -> str:
     """Return the table of sources and licences."""
     parts = [recipe["bed"], *recipe["clip"]]
     lines = [

@@ -25,7 +25,7 @@ def build_full_size(directory: Path) -> Path:
     extractor = ClapFeatureExtractor.from_pretrained(directory)
     features = extractor(list(sounds(5 * RATE, RATE)), sampling_rate=RATE, return_tensors="pt")
     pooled = model.audio_model(input_features=features["input_features"]).pooler_output
-    model.audio_projection.linear2.bias -= model.audio_projection(pooled).mean(0)
+    model.audio_projection.linear2.bias.sub_(model.audio_projection(pooled).mean(0))
     config = (directory / "config.json").read_bytes()
     model.half().save_pretrained(directory)
     (directory / "config.json").write_bytes(config)

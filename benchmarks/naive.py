@@ -199,7 +199,8 @@ def same_events(checkpoint: str) -> None:
     rows = np.concatenate([library.embed(library.log_mel(window)[None]) for window in row])
     margins = np.stack([scoring.margins(each, judges) for each in rows])
     # So that a few of a hundred windows are above the threshold, whatever the weights make of them.
-    response = Response(scale=1.5 / margins.std(), centre=np.quantile(margins, 0.9), ambience=-10.0)
+    spread, high = float(margins.std()), float(np.quantile(margins, 0.9))
+    response = Response(scale=1.5 / spread, centre=high, ambience=-10.0)
     theirs = Ours(clap, library=library, response=response)
     found = {"transformers": theirs.events}
     ours = {dtype: Clap.load(checkpoint, dtype=dtype) for dtype in FORMATS}

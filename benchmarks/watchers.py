@@ -50,7 +50,7 @@ def measure(port: int, process: psutil.Process, given: argparse.Namespace) -> No
     quiet = process.memory_info().rss
     readers = [watcher(port, None) for _ in range(given.readers)]
     stalled = [watcher(port, 2048) for _ in range(given.stalled)]
-    began, sizes, lags = time.monotonic(), [], []
+    began, sizes, lags = time.monotonic(), list[int](), list[float]()
     received = dict.fromkeys(readers, 0)
     with selectors.DefaultSelector() as selector:
         for reader in readers:
@@ -107,7 +107,7 @@ def watcher(port: int, receive_bytes: int | None) -> socket.socket:
 def status(port: int) -> dict:  # type: ignore[type-arg]
     """What the monitor says of itself."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=20) as answer:
-        return json.load(answer)  # type: ignore[no-any-return]
+        return json.load(answer)
 
 
 def free_port() -> int:

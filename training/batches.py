@@ -138,5 +138,5 @@ def likened(scores: npt.NDArray[np.float16]) -> npt.NDArray[np.int16]:
 def weights(groups: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
     """Probability of each window by its label or class, shape (windows,)."""
     _, own, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    raw: npt.NDArray[np.float64] = counts[own] ** -RARITY
+    raw: npt.NDArray[np.float64] = counts[own].astype(np.float64) ** -RARITY
     return raw / raw.sum()

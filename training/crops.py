@@ -43,7 +43,7 @@ class Drawer:
         low = max(0, loud + STEP - length)
         high = max(low, min(loud, len(wave) - length))
         start = min(int(self._rng.integers(low, high + 1)), len(wave) - length)
-        return clip, wave[start : start + length].astype(np.float32) / 32768
+        return clip, wave[start : start + length].astype(np.float32) / np.float32(32768)
 
 
 def loud_steps(wave: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:

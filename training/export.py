@@ -75,7 +75,7 @@ def export(places: Places, start: Path | None, share: float) -> None:
     if begun is not None:
         audio.load_state_dict(between(grown(audio_half(begun)), audio.state_dict(), share))
     trained = begun is None or bool(finished(places.runs, "text"))
-    if begun is None or trained:
+    if start is None or begun is None or trained:
         tokenizer = load_tokenizer(places.runs / "vocabulary.json")
         text = torch.load(newest(places.runs, "text"), weights_only=True)["tower"]
     else:

@@ -72,7 +72,7 @@ class Found:
     @property
     def samples(self) -> Samples:
         """The same at full scale 1."""
-        return self.wave.astype(np.float32) / 32768
+        return self.wave.astype(np.float32) / np.float32(32768)
 
 
 @dataclass
@@ -199,7 +199,8 @@ def load_pupil(places: Places, start: Path) -> Pupil:
 
 
 def _write(places: Places, part: int, kept: dict[int, list[Found]]) -> None:
-    waves, entries = [], []
+    waves: list[npt.NDArray[np.int16]] = []
+    entries: list[dict[str, str | int]] = []
     for kind, own in sorted(kept.items()):
         for found in own:
             waves.append(found.wave)

@@ -67,7 +67,7 @@ def band_widths() -> Samples:
     from transformers.audio_utils import hertz_to_mel, mel_to_hertz
 
     low, high = (hertz_to_mel(edge, mel_scale="slaney") for edge in (g.LOWEST_HZ, g.HIGHEST_HZ))
-    edges = mel_to_hertz(np.linspace(low, high, g.MELS + 2), mel_scale="slaney")
+    edges = np.asarray(mel_to_hertz(np.linspace(low, high, g.MELS + 2), mel_scale="slaney"))
     return ((edges[2:] - edges[:-2]) / 2).astype(np.float32)
 
 

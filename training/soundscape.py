@@ -177,7 +177,7 @@ def row_powers(wave: Samples) -> npt.NDArray[np.float64]:
     return (summed[starts + g.WINDOW] - summed[starts]) / g.WINDOW
 
 
-def rms(wave: Samples) -> float:
+def rms(wave: npt.NDArray[np.floating]) -> float:
     """Root of the mean power."""
     return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
 

@@ -171,7 +171,8 @@ def body_of(other: Samples, wave: Samples, rng: Random) -> Samples:
 
 def turns(other: Samples, wave: Samples, rng: Random) -> Samples:
     """Short pieces of the two by turns, as a latch, a creak and a thud make a door."""
-    pieces, length = [], 0
+    pieces: list[Samples] = []
+    length = 0
     while length < max(len(wave), len(other)):
         source = (wave, other)[len(pieces) % 2]
         size = min(len(source), int(np.exp(rng.uniform(np.log(0.03), np.log(0.6))) * g.RATE))
