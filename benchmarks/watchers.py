@@ -17,10 +17,13 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import soundfile
+
+from tests.broker import free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,16 +107,10 @@ def watcher(port: int, receive_bytes: int | None) -> socket.socket:
     return connection
 
 
-def status(port: int) -> dict:  # type: ignore[type-arg]
+def status(port: int) -> dict[str, Any]:
     """What the monitor says of itself."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=20) as answer:
         return json.load(answer)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from training import geometry as g
 from training.sound import Samples
-from training.store import Clip
+from training.store import Clip, to_float32
 
 SHARES = {"esc10": 0.1, "donateacry": 0.01, "speech": 0.05, "music": 0.05, "": 0.1, "further": 0.4}
 """Shares of the draws; all other labels together get the rest."""
@@ -43,7 +43,7 @@ class Drawer:
         low = max(0, loud + STEP - length)
         high = max(low, min(loud, len(wave) - length))
         start = min(int(self._rng.integers(low, high + 1)), len(wave) - length)
-        return clip, wave[start : start + length].astype(np.float32) / np.float32(32768)
+        return clip, to_float32(wave[start : start + length])
 
 
 def loud_steps(wave: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:

@@ -27,7 +27,7 @@ from training.crops import Drawer
 from training.places import Places
 from training.sound import Samples, level, log_mel, resample
 from training.sounds import find_sounds
-from training.store import load_clips, to_int16, write_clips
+from training.store import load_clips, to_float32, to_int16, write_clips
 from training.strange import change, cross, strange
 from training.synth import synthesise
 from training.teacher import Teacher, load_teacher
@@ -72,7 +72,7 @@ class Found:
     @property
     def samples(self) -> Samples:
         """The same at full scale 1."""
-        return self.wave.astype(np.float32) / np.float32(32768)
+        return to_float32(self.wave)
 
 
 @dataclass

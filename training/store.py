@@ -92,6 +92,11 @@ def to_int16(wave: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     return np.rint(wave * 32767).astype(np.int16)
 
 
+def to_float32(wave: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    """Samples of those kept, full scale at 1."""
+    return wave.astype(np.float32) / np.float32(32768)
+
+
 def load_held_back(folder: Path) -> list[HeldBack]:
     """The tuning set."""
     with np.load(folder / "held_back.npz") as arrays:
