@@ -25,7 +25,7 @@ from monitor.config import Config, LabelConfig, SourceConfig, read_password
 from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
 from monitor.events import Detector, Rule, rule_of
-from monitor.heap import Tidy
+from monitor.heap import Tidy, limit_arenas
 from monitor.hearing import hops_of, prepare
 from monitor.hours import parse_hours
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
@@ -106,6 +106,7 @@ class Daemon:
         reread: Callable[[], Config] | None = None,
         keeps: bool = True,
     ) -> None:
+        limit_arenas()
         config = _awake(config)
         self.control = Control(
             config,

@@ -1,7 +1,9 @@
 """What is freed goes back to the system."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 from monitor import heap
 from monitor.config import Config, LabelConfig, SourceConfig
@@ -9,6 +11,13 @@ from monitor.daemon import Daemon
 from tests.commands import ROOT, windows_in
 
 DEMO_SECONDS = 68
+
+
+class Cycle:
+    def __init__(self):
+        self.me = self
+
+
 HOLES = """
 import numpy as np
 import psutil
@@ -22,6 +31,51 @@ del blocks
 give_back()
 print(full - resident().rss, sum(block[0] for block in kept))
 """
+
+ARENAS = """
+import ctypes
+import threading
+from monitor.heap import limit_arenas
+
+limit_arenas()
+together = threading.Barrier(20)
+kept = []
+
+def allocate():
+    together.wait()  # all at once, so that each would be given an arena of its own
+    kept.append(ctypes.CDLL(None).malloc(1000))
+    together.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(20)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+stream = ctypes.CDLL(None)
+stream.malloc_info.argtypes = ctypes.c_int, ctypes.c_void_p
+stream.fdopen.restype = ctypes.c_void_p
+stream.malloc_info(0, stream.fdopen(1, b"w"))
+stream.fflush(None)
+"""
+
+
+def test_many_threads_share_two_arenas():
+    out = subprocess.run([sys.executable, "-c", ARENAS], check=True, capture_output=True, text=True).stdout
+    assert out.count("<heap nr=") == 2
+
+
+def test_garbage_in_cycles_is_found_soon_however_much_is_old(monkeypatch):
+    monkeypatch.setattr(heap, "give_back", lambda: None)
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(gc.get_count()[2]))
+    frozen, tidy = [], heap.Tidy(0.0)
+    gone = weakref.ref(Cycle())
+    tidy(heap.SETTLED_SECONDS - 1)
+    assert frozen == []
+    tidy(heap.SETTLED_SECONDS)
+    assert gone() is None
+    assert len(frozen) == 1
+    tidy(heap.SETTLED_SECONDS + heap.EVERY_SECONDS)
+    assert len(frozen) == 1
 
 
 def test_what_is_freed_between_what_is_kept_goes_back():
