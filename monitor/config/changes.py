@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import BaseModel, ValidationError
 
+from monitor.boundary import boundary
 from monitor.config.faults import explain, key_path
 from monitor.config.listening import LabelConfig
 from monitor.config.models import Config
@@ -13,6 +14,9 @@ from monitor.config.yaml_lines import Node
 from monitor.types import ConfigError
 
 _Section = BaseModel
+
+MOST_FAULTS = 8
+"""Of a label; more are counted, not told."""
 
 
 def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> LabelConfig:
@@ -32,11 +36,21 @@ def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> Labe
     content = {} if label is None else label.model_dump(exclude_unset=True)
     content |= keys
     content = {key: value for key, value in content.items() if value is not None}
-    try:
-        return LabelConfig.model_validate(content)
-    except ValidationError as error:
-        faults = [f"{key_path(place)}: {words}" for _, place, words in explain(error, LabelConfig, Node(1))]
-        raise ConfigError("; ".join(faults)) from error
+    with boundary(ConfigError, "label"):
+        try:
+            return LabelConfig.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_faults(error))) from error
+
+
+def _faults(error: ValidationError) -> list[str]:
+    """One part of a line for each fault; of very many the first."""
+    found = [
+        f"{key_path(place) or 'label'}: {words}" for _, place, words in explain(error, LabelConfig, Node(1))
+    ]
+    return (
+        found if len(found) <= MOST_FAULTS else [*found[:MOST_FAULTS], f"and {len(found) - MOST_FAULTS} more"]
+    )
 
 
 def with_threshold(label: LabelConfig, threshold: object) -> LabelConfig:

@@ -66,6 +66,12 @@ def _message(each: ErrorDetails, model: type[BaseModel], node: Node | None) -> s
         return f"is missing: {_description(model, place)}"
     if kind == "extra_forbidden":
         return _unknown(model, place)
+    if (
+        kind == "string_unicode"
+    ):  # pydantic names no place for a key: it may be at the root, or one level deeper
+        return "holds text, or a key, that is not valid Unicode; write the characters themselves"
+    if kind == "invalid_key":
+        return "is a key that is not text; put it in quotes"
     if each["input"] is None:
         return "has no value; write one, or remove the key"
     shown = _shown(node, each["input"], place)
@@ -74,12 +80,12 @@ def _message(each: ErrorDetails, model: type[BaseModel], node: Node | None) -> s
     return _wrong_value(each, shown, _field(model, place))
 
 
-def _wrong_value(each: ErrorDetails, shown: str, field: FieldInfo) -> str:
+def _wrong_value(each: ErrorDetails, shown: str, field: FieldInfo | None) -> str:
     limits, value = each.get("ctx", {}), each["input"]
     match each["type"]:
-        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal" if field is not None:
             return f"{shown} is not in {_range(field)}"
-        case "literal_error":
+        case "literal_error" if field is not None:
             return _not_a_choice(value, shown, field)
         case "string_pattern_mismatch":
             return f"{shown} is not {PATTERNS[limits['pattern']]}{_wished_id(each)}"
@@ -106,10 +112,10 @@ def _wrong_kind(each: ErrorDetails, shown: str, model: type[BaseModel], node: No
     if wished == "text" and isinstance(value, dict):
         return "is a mapping, not text; put text that holds a colon in quotes"
     if wished == "text" and not isinstance(value, list) and node is not None:
-        written = "" if each["loc"][-1] in _NOT_REPEATED else f': "{_shortened(node.text or "")}"'
+        written = "" if _is_secret(each["loc"]) else f': "{_shortened(node.text or "")}"'
         return f"{shown} is {_kind_of(value)}, not text; put it in quotes{written}"
     if wished == "a list" and isinstance(value, str):
-        again = "" if each["loc"][-1] in _NOT_REPEATED else f"[{shown}], or "
+        again = "" if _is_secret(each["loc"]) else f"[{shown}], or "
         return f"{shown} is text, not a list; write {again}one per line after a dash (-)"
     if node is not None and node.quoted and not isinstance(scalar(node.text or ""), str):
         return f"{shown} is text, not {wished}; remove the quotes"
@@ -117,13 +123,17 @@ def _wrong_kind(each: ErrorDetails, shown: str, model: type[BaseModel], node: No
 
 
 def _shown(node: Node | None, value: object, place: Place) -> str:
-    if place and place[-1] in _NOT_REPEATED:
+    if _is_secret(place):
         return "the value"
     if isinstance(value, str):
         return f'"{_shortened(value)}"'
     if isinstance(value, list | tuple | dict):
         return _kind_of(value)
     return _shortened(str(value) if node is None or node.text is None else node.text)
+
+
+def _is_secret(place: Place) -> bool:
+    return bool(place) and place[-1] in _NOT_REPEATED
 
 
 def _shortened(text: str) -> str:
@@ -174,7 +184,7 @@ def _wished_id(each: ErrorDetails) -> str:
 
 def _unknown(model: type[BaseModel], place: Place) -> str:
     """Message for a key that is not known, with the one that was probably meant."""
-    key = str(place[-1])
+    key = str(place[-1]) if place else ""
     siblings = _fields(model, place[:-1])
     if key.lower().startswith("pass") or "password" in key.lower():
         section = key_path(place[:-1]) if "password_file" in siblings else "mqtt"
@@ -194,27 +204,34 @@ def _unknown(model: type[BaseModel], place: Place) -> str:
 
 
 def _description(model: type[BaseModel], place: Place) -> str:
-    description = _field(model, place).description or "it must be given"
+    field = _field(model, place)
+    description = (field.description if field is not None else None) or "it must be given"
     return (description[0].lower() + description[1:]).rstrip(".")
 
 
-def _field(model: type[BaseModel], place: Place) -> FieldInfo:
-    """Definition of the key at ``place``, or of the list that holds it."""
+def _field(model: type[BaseModel], place: Place) -> FieldInfo | None:
+    """Definition of the key at ``place``, or of the list that holds it; None at the root and below no key."""
     names = [step for step in place if isinstance(step, str)]
-    for name in names[:-1]:
-        model = _model_in(model.model_fields[name].annotation) or model
-    return model.model_fields[names[-1]]
+    if not names:
+        return None
+    section = _section(model, names[:-1])
+    return None if section is None else section.model_fields.get(names[-1])
 
 
 def _fields(model: type[BaseModel], place: Place) -> list[str]:
     """Keys of the mapping at ``place``; none if there is no mapping."""
-    for name in place:
-        if isinstance(name, str):
-            inner = _model_in(model.model_fields[name].annotation)
-            if inner is None:
-                return []
-            model = inner
-    return list(model.model_fields)
+    section = _section(model, [step for step in place if isinstance(step, str)])
+    return [] if section is None else list(section.model_fields)
+
+
+def _section(model: type[BaseModel], names: list[str]) -> type[BaseModel] | None:
+    """Model of the mapping below these keys; None if there is none."""
+    for name in names:
+        inner = _model_in(model.model_fields[name].annotation) if name in model.model_fields else None
+        if inner is None:
+            return None
+        model = inner
+    return model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -8,11 +8,15 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from monitor.boundary import boundary
 from monitor.config.faults import explain, key_path
 from monitor.config.models import Config
 from monitor.config.rules import check_path
-from monitor.config.yaml_lines import MAX_BYTES, YamlError, parse
+from monitor.config.yaml_lines import MAX_BYTES, Document, YamlError, parse
 from monitor.types import ConfigError
+
+MOST_FAULTS = 100
+"""Of a file; more are counted, not told: a file of another kind may have one on every line."""
 
 _EXAMPLE = Path(__file__).parents[1] / "example.yaml"
 
@@ -31,20 +35,19 @@ def load(path: Path | str) -> Config:
         With one line for each fault: ``path:LINE: labels[2].threshold: 1.4 is not in [0, 1]``.
     """
     text = _read(Path(path))
-    try:
-        document = parse(text)
-    except YamlError as error:
-        raise ConfigError(f"{path}:{error.line}: {error.message}") from error
+    document = _parsed(path, text)
     faults = document.duplicates
     config = None
-    try:
-        config = Config.model_validate(document.data)
-    except ValidationError as error:
-        faults = [*faults, *explain(error, Config, document.root)]
+    with boundary(ConfigError, f"{path}:1"):
+        try:
+            config = Config.model_validate(document.data)
+        except ValidationError as error:
+            faults = [*faults, *explain(error, Config, document.root)]
     if config is None or faults:
-        raise ConfigError(
-            "\n".join(_line(path, *fault) for fault in sorted(faults, key=lambda each: each[0]))
-        )
+        lines = [_line(path, *fault) for fault in sorted(faults, key=lambda each: each[0])[:MOST_FAULTS]]
+        if len(faults) > MOST_FAULTS:
+            lines.append(f"{path}:{faults[-1][0]}: and {len(faults) - MOST_FAULTS} faults more")
+        raise ConfigError("\n".join(lines))
     return config
 
 
@@ -59,15 +62,21 @@ def state_of(path: Path | str | None) -> Path:
     default = Config().state
     if path is None:
         return default
-    try:
-        content = parse(_read(Path(path))).data
-    except YamlError as error:
-        raise ConfigError(f"{path}:{error.line}: {error.message}") from error
+    content = _parsed(path, _read(Path(path))).data
     state = content.get("state") if isinstance(content, dict) else None
-    try:
-        return check_path(Path(state)) if isinstance(state, str) and state else default
-    except PydanticCustomError as error:
-        raise ConfigError(f"{path}: state: {error}") from error
+    with boundary(ConfigError, f"{path}: state"):
+        try:
+            return check_path(Path(state)) if isinstance(state, str) and state else default
+        except PydanticCustomError as error:
+            raise ConfigError(f"{path}: state: {error}") from error
+
+
+def _parsed(path: Path | str, text: str) -> Document:
+    with boundary(ConfigError, f"{path}:1"):
+        try:
+            return parse(text)
+        except YamlError as error:
+            raise ConfigError(f"{path}:{error.line}: {error.message}") from error
 
 
 def example() -> str:
