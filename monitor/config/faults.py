@@ -30,6 +30,12 @@ _KINDS = {
     "model_type": "a mapping",
 }
 
+_WORDS = {
+    # pydantic names no place for a key: it may be at the root, or one level deeper.
+    "string_unicode": "holds text, or a key, that is not valid Unicode; write the characters themselves",
+    "invalid_key": "is a key that is not text; put it in quotes",
+}
+
 
 def explain(error: ValidationError, model: type[BaseModel], root: Node) -> Iterator[tuple[int, Place, str]]:
     """Line, place and message of everything that is wrong with a document.
@@ -66,14 +72,8 @@ def _message(each: ErrorDetails, model: type[BaseModel], node: Node | None) -> s
         return f"is missing: {_description(model, place)}"
     if kind == "extra_forbidden":
         return _unknown(model, place)
-    if (
-        kind == "string_unicode"
-    ):  # pydantic names no place for a key: it may be at the root, or one level deeper
-        return "holds text, or a key, that is not valid Unicode; write the characters themselves"
-    if kind == "invalid_key":
-        return "is a key that is not text; put it in quotes"
-    if each["input"] is None:
-        return "has no value; write one, or remove the key"
+    if kind in _WORDS or each["input"] is None:
+        return _WORDS.get(kind, "has no value; write one, or remove the key")
     shown = _shown(node, each["input"], place)
     if kind in _KINDS:
         return _wrong_kind(each, shown, model, node)

@@ -1,7 +1,8 @@
 """What is listened for now, and how that is changed while the monitor runs."""
 
 from monitor.control.control import Change, Control, Reload
-from monitor.control.listening import MOST_LABELS, Listening
+from monitor.control.listening import Listening
+from monitor.control.overrides import MOST_LABELS
 from monitor.control.socket import THREADS, Answer, ControlSocket, answers, ask, ask_once
 
 __all__ = [

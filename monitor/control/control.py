@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monitor.boundary import boundary
 from monitor.config import Config, LabelConfig, changed_label, differences, with_threshold
-from monitor.control.listening import Listening, listening_of
+from monitor.control.listening import Listening, fitting, listening_of
 from monitor.control.overrides import FILE, Overrides, read_overrides, write_overrides
-from monitor.types import ConfigError, MonitorError
+from monitor.types import ConfigError, ModelError, MonitorError
 from monitor.watchlist import Watchlist
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,9 @@ SWAPPED = ("labels", "background", "silence_dbfs", "clips", "mqtt", "log_level")
 
 KEPT_OF_CLIPS = ("enabled", "format", "speech_guard")
 """But these of the clips: one that has been begun is also ended by them."""
+
+MOST_FAULTS = 20
+"""Lines about a file that was refused; `clap-monitor check` shows more."""
 
 Watch = Callable[[Sequence[LabelConfig], Sequence[str]], Watchlist]
 """Labels and background to a watchlist: `Hearing.watch`."""
@@ -89,7 +93,7 @@ class Control:
         self._check = check
         self._config = config
         overrides = Overrides() if self._path is None else read_overrides(self._path)
-        self._overrides, self._listening, left_out = _fitting(config, overrides)
+        self._overrides, self._listening, left_out = fitting(config, overrides)
         for line in left_out:
             log.warning("%s: %s; left out", self._path, line)
         if not self._listening.armed:
@@ -202,9 +206,10 @@ class Control:
         """
         with self._lock:
             try:
-                self.reloaded = self._take_over(self._read_again())
+                with boundary(ConfigError, "reload"):
+                    self.reloaded = self._take_over(self._read_again())
             except MonitorError as error:
-                self.reloaded = Reload(time.time(), faults=tuple(str(error).splitlines()))
+                self.reloaded = Reload(time.time(), faults=_first(str(error).splitlines()))
                 for line in self.reloaded.faults:
                     log.error("reload refused: %s", line)  # noqa: TRY400 - no traceback: the file is at fault
                 raise
@@ -220,11 +225,12 @@ class Control:
         self._check(wanted)
         config, needs_restart = _swappable(self._config, wanted)
         changed = [line for lines in differences(self._config, config).values() for line in lines]
-        overrides, listening, left_out = _fitting(config, self._overrides)
+        overrides, listening, left_out = fitting(config, self._overrides)
         self._hand_over(config, overrides, listening)
         return Reload(time.time(), tuple(changed), needs_restart, tuple(left_out))
 
     def _change(self, overrides: Overrides) -> None:
+        overrides = overrides.without_gone({label.id for label in self._config.labels})
         listening, unfit = listening_of(self._config, overrides)
         if unfit:
             raise ConfigError(unfit[0])
@@ -234,7 +240,8 @@ class Control:
         """Make it so; only embedding new sentences can still fail, and comes first."""
         watchlist = self._watchlist
         if _sentences(listening) != _sentences(self._listening):
-            watchlist = self._watch(listening.labels, listening.background)
+            with boundary(ModelError, "the sentences cannot be embedded"):
+                watchlist = self._watch(listening.labels, listening.background)
         self._keep(overrides)
         self._config, self._overrides = config, overrides
         self._listening, self._watchlist = listening, watchlist
@@ -253,19 +260,6 @@ class Control:
             self.kept = False
 
 
-def _fitting(config: Config, overrides: Overrides) -> tuple[Overrides, Listening, list[str]]:
-    """Return as much of the overrides as fits the configuration, what follows, and what does not fit."""
-    listening, unfit = listening_of(config, overrides)
-    if not unfit:
-        return overrides, listening, []
-    labels: dict[str, Mapping[str, object] | None] = {}
-    for id_, keys in overrides.labels.items():
-        if not listening_of(config, replace(overrides, labels={**labels, id_: keys}))[1]:
-            labels[id_] = keys
-    fitting = replace(overrides, labels=labels)
-    return fitting, listening_of(config, fitting)[0], unfit
-
-
 def _swappable(now: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
     """Return as much of the wanted configuration as can be had now, and what is left."""
     update = {key: getattr(wanted, key) for key in SWAPPED}
@@ -282,6 +276,12 @@ def _sentences(listening: Listening) -> list[object]:
     """All that a watchlist depends on."""
     labels = [(label.id, label.prompts, label.against) for label in listening.enabled]
     return [labels, listening.background]
+
+
+def _first(lines: list[str]) -> tuple[str, ...]:
+    """Return so many lines as a status and a log can show."""
+    more = len(lines) - MOST_FAULTS
+    return (*lines[:MOST_FAULTS], f"and {more} faults more") if more > 0 else tuple(lines)
 
 
 def _log_reload(done: Reload) -> None:

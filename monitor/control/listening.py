@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from monitor.boundary import printable
 from monitor.config import Config, LabelConfig, changed_label, with_threshold
-from monitor.control.overrides import Overrides
+from monitor.control.overrides import MOST_LABELS, Overrides
 from monitor.types import ConfigError
-
-MOST_LABELS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def listening_of(config: Config, overrides: Overrides) -> tuple[Listening, list[
         try:
             labels[id_] = changed_label(labels.get(id_), {**keys, "id": id_})
         except ConfigError as error:
-            unfit.append(f"label {id_}: {error}")
+            unfit.append(f"label {printable(id_)[:32]}: {error}")
     if len(labels) > MOST_LABELS:
         unfit.append(f"labels: there would be {len(labels)}; {MOST_LABELS} are possible")
     if not any(label.enabled for label in labels.values()):
@@ -113,3 +112,17 @@ def listening_of(config: Config, overrides: Overrides) -> tuple[Listening, list[
         own=own,
     )
     return listening, unfit
+
+
+def fitting(config: Config, overrides: Overrides) -> tuple[Overrides, Listening, list[str]]:
+    """Return as much of the overrides as fits the configuration, what follows, and what does not fit."""
+    overrides = overrides.without_gone({label.id for label in config.labels})
+    listening, unfit = listening_of(config, overrides)
+    if not unfit:
+        return overrides, listening, []
+    labels: dict[str, Mapping[str, object] | None] = {}
+    for id_, keys in overrides.labels.items():
+        if not listening_of(config, Overrides(labels={**labels, id_: keys}))[1]:
+            labels[id_] = keys
+    fitting = replace(overrides, labels=labels)
+    return fitting, listening_of(config, fitting)[0], unfit
