@@ -87,8 +87,14 @@ def read_json(path: Path, most: int) -> Any:
     return parse_json(read_text(path, most))
 
 
-def parse_json(content: str | bytes) -> Any:
+def parse_json(content: str | bytes, *, unique: bool = False) -> Any:
     """Return a JSON document that our own code can store again.
+
+    Parameters
+    ----------
+    content : str or bytes
+    unique : bool
+        Refuse a key that is given twice, of which otherwise the last counts: people may mean the other one.
 
     Raises
     ------
@@ -96,8 +102,15 @@ def parse_json(content: str | bytes) -> Any:
         It is not JSON, or holds NaN, an infinity, an integer beyond 64 bits, a lone surrogate, or lists
         and mappings nested more than `DEEPEST` levels.
     """
+    pairs = _once if unique else None
     try:
-        document = json.loads(content, parse_constant=_refuse, parse_int=_integer, parse_float=_finite)
+        document = json.loads(
+            content,
+            parse_constant=_refuse,
+            parse_int=_integer,
+            parse_float=_finite,
+            object_pairs_hook=pairs,
+        )
     except DamagedError:
         raise
     except json.JSONDecodeError as error:
@@ -122,6 +135,13 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number := float(digits)):
         raise DamagedError("holds a number that is too large")
     return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise DamagedError("holds a key twice")
+    return found
 
 
 def _check(document: Any) -> None:

@@ -395,8 +395,10 @@ class Daemon:
                 "events": done.events,
                 **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories()),
                 "commands": {
+                    "done": self._requests.done,
+                    "replaced": self._requests.replaced,
                     "refused": self._requests.refused,
-                    "lost": self._requests.lost + (told.mqtt.unheard if told.mqtt is not None else 0),
+                    "lost": self._requests.lost,
                 },
             },
         )

@@ -26,6 +26,7 @@ HEALTHY = {
     "real_time_factor": 0.021,
     "windows": {"scored": 23_000, "gated": 40, "skipped": 3},
     "events": 12,
+    "commands": {"done": 7, "replaced": 2, "refused": 3, "lost": 1},
     "lag_seconds": 0.4,
     "problems": [],
     "sources": {

@@ -28,6 +28,8 @@ LAYERS = [
         "histogram",
         "signals",
         "tally",
+        "trouble_log",
+        "command_queue",
         "outputs.database",
     },
     {"features", "checkpoint", "watchlist", "events"},

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from monitor.boundary import printable
+from monitor.bounded import DamagedError, parse_json
 from monitor.config import LabelConfig
 from monitor.control import Control, Listening
 from monitor.outputs.payload import Topics
@@ -17,6 +19,12 @@ from monitor.types import ConfigError
 
 MOST_CHARACTERS = 32_768
 """Of a command; a label with thirty long sentences has a third of it."""
+
+MOST_KEYS, MOST_ENTRIES = 100, 100
+"""Of a label that is worth a closer look, and of a list in it; it can have fewer than half of that."""
+
+_LONGEST_ID = 32
+"""Characters of the name of a source or of a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ def command_of(topics: Topics, topic: str, text: str) -> Command:
     if topic == topics.put_label():
         return _label(text)
     match topic.removeprefix(f"{topics.base}/{topics.node}/").split("/"):
-        case [source, "threshold", label, "set"]:
+        case [source, "threshold", label, "set"] if max(len(source), len(label)) <= _LONGEST_ID:
             return SetThreshold(source, label, _number(text))
     raise ConfigError("is no topic for commands")
 
@@ -134,13 +142,15 @@ def _number(text: str) -> float:
 
 def _label(text: str) -> PutLabel | RemoveLabel:
     try:
-        keys = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{_shown(text)} is not JSON") from error
+        keys = parse_json(text, unique=True)
+    except DamagedError as error:
+        raise ConfigError(f"{_shown(text)} {error}") from error
     if not isinstance(keys, dict):
         raise ConfigError(
             f'{_shown(text)} is not a label such as {{"id":"kettle","prompts":["a kettle whistling"]}}'
         )
+    if len(keys) > MOST_KEYS or any(isinstance(v, list) and len(v) > MOST_ENTRIES for v in keys.values()):
+        raise ConfigError(f"{_shown(text)} has more keys, or sentences, than a label can have")
     remove = keys.pop("remove", False)
     if remove is False:
         return PutLabel(keys)
@@ -150,5 +160,5 @@ def _label(text: str) -> PutLabel | RemoveLabel:
 
 
 def _shown(text: str) -> str:
-    short = "".join(character if character.isprintable() else "?" for character in text[:40])
+    short = printable(text[:40])
     return f'"{short}..."' if len(text) > len(short) else f'"{short}"'

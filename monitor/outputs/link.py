@@ -36,10 +36,6 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
 """Seconds between two attempts; each failure doubles them."""
 
 
-HEARD = 100
-"""Messages to us that wait; the oldest make room."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Sent(Generic[T]):
     at: float
@@ -58,6 +54,9 @@ class Link(Generic[T]):
         Of the broker, for people.
     silence_seconds : float
         A connection on which a message is not acknowledged for so long counts as broken.
+    receive : callable
+        Takes what is said under the topics listened to, in the thread of the connection; it must neither
+        block nor fail.
     answer_seconds : float
         A broker says at once whether it lets us in; what is silent for so long is none.
     """
@@ -68,6 +67,7 @@ class Link(Generic[T]):
         *,
         address: str,
         silence_seconds: float,
+        receive: Callable[[Received], None] = lambda _: None,
         answer_seconds: float = 5.0,
     ) -> None:
         self.connected = False
@@ -75,14 +75,11 @@ class Link(Generic[T]):
         """Why there is no connection, for people; None while there is one, and before the first attempt."""
         self.arrived: list[T] = []
         """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
-        self.heard: deque[Received] = deque(maxlen=HEARD)
-        """What was said under the topics listened to, oldest first; whoever publishes takes it out."""
-        self.overheard = 0
-        """Of it, what had to make room because more came than was taken out."""
         self.ended = 0
         """Attempts that failed and connections that broke; a letter not acknowledged by then is forgotten."""
         self._connect = connect
         self._address = address
+        self._receive = receive
         self._silence_seconds = silence_seconds
         self._answer_seconds = answer_seconds
         self._connection: Connection | None = None
@@ -153,9 +150,8 @@ class Link(Generic[T]):
             self._connection.close()
 
     def _notify(self, connection: Connection, notice: Notice) -> None:
-        if isinstance(notice, Received):  # others say it, as often as they like: it has a box of its own
-            self.overheard += len(self.heard) == HEARD
-            self.heard.append(notice)
+        if isinstance(notice, Received):  # others say it, as often as they like: it never waits here
+            self._receive(notice)
         else:
             self._notices.append((connection, notice))
         self._wake.set()

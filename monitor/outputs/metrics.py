@@ -131,6 +131,7 @@ FAMILIES = {
             "notifications_total", CounterMetricFamily, "What became of notifications.", ("target", "outcome")
         ),
         Family("hook_runs_total", CounterMetricFamily, "How commands ended.", ("hook", "outcome")),
+        Family("commands_total", CounterMetricFamily, "What became of commands over MQTT.", ("outcome",)),
         Family("config_last_reload_successful", GaugeMetricFamily, "1 unless the last reload was refused."),
         Family(
             "config_last_reload_success_timestamp_seconds",
@@ -226,6 +227,8 @@ def _samples(snapshot: Snapshot, tally: Tally) -> Iterator[Sample]:
         yield from _source(name, source, model["rate"])
     yield from _heard(snapshot, tally)
     yield from _outputs(snapshot)
+    for outcome, count in snapshot["commands"].items():
+        yield "commands_total", [outcome], count
     for directory, free in snapshot["disk_free_bytes"].items():
         yield "disk_free_bytes", [directory], free
 

@@ -80,7 +80,8 @@ class Mqtt:
     drain_seconds : float
         From `close` on, `run` takes at most so long.
     on_command : callable
-        Takes what others say to us, a topic and a command or why it is none; it must not block.
+        Takes what others say to us, a topic and a command or why it is none, in the thread of the connection;
+        it must not block.
 
     Raises
     ------
@@ -117,7 +118,6 @@ class Mqtt:
         self._states = States(self._topics, labels=listening.ids_by_source, publish=publish)
         self._scores = ScoreBoard(self._topics, publish)
         self._settings = Settings(self._topics, listening, publish)
-        self._unheard = 0
         self._new: list[Letter] = []
         self._outbox: Outbox[Letter] = Outbox(self._new.append, IN_MEMORY)
         self._ahead = time.time() - time.monotonic()
@@ -219,11 +219,6 @@ class Mqtt:
         return self._outbox.waiting + len(self._new) + self._backlog.waiting
 
     @property
-    def unheard(self) -> int:
-        """Commands lost because more came than could be taken."""
-        return self._unheard + self._link.overheard
-
-    @property
     def trouble(self) -> str | None:
         """Why events wait, for people; begins with host and port."""
         if self.waiting and not self.connected:
@@ -245,7 +240,6 @@ class Mqtt:
                 if self._moves:
                     self._move(self._moves.popleft())
                     continue
-                self._reception.take(self._link.heard)
                 if connected_anew:
                     self._welcome()
                 self._note_drops()
@@ -259,7 +253,7 @@ class Mqtt:
                     self._states.say_levels()
                     self._settings.say()
                     self._scores.say()
-                    self._reception.say(self._link.publish)
+                    self._reception.say(self._link.publish, WINDOW - self._link.unacknowledged)
                     if not self._link.unacknowledged:
                         self._announcement.confirm()
             self._take_leave()
@@ -317,7 +311,12 @@ class Mqtt:
             queue=4 * WINDOW + 8 * (sources + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
             listen=self._reception.filters(),
         )
-        return Link(connect, address=self._address, silence_seconds=config.keepalive_seconds)
+        return Link(
+            connect,
+            address=self._address,
+            silence_seconds=config.keepalive_seconds,
+            receive=self._reception.hear,
+        )
 
     def _move(self, config: MqttConfig) -> None:
         """Go by other settings; what the old connection did not deliver is delivered by the new one."""
@@ -329,7 +328,6 @@ class Mqtt:
             return
         self._leave(time.monotonic() + MOVE_SECONDS)
         self._note()
-        self._unheard += self._link.overheard
         self._qos = config.qos
         self._topics = Topics(config.base_topic, self._node)
         self._announcement = self._make_announcement(config, self._topics)

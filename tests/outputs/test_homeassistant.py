@@ -303,7 +303,7 @@ def test_without_commands_nothing_is_listened_to(broker):
     assert "cmd_t" not in broker.retained()[CONFIG]
 
 
-def test_a_flood_of_commands_is_lost_in_part_and_counted_and_all_else_goes_on(broker):
+def test_of_a_flood_of_commands_none_is_lost_on_the_way_and_all_else_goes_on(broker):
     said = []
     mqtt = make(broker.port, on_command=lambda *words: said.append(words))
     with Subscriber(broker, f"{MIC}/event") as subscriber, connected(mqtt):
@@ -311,5 +311,5 @@ def test_a_flood_of_commands_is_lost_in_part_and_counted_and_all_else_goes_on(br
             subscriber._client.publish(f"{NODE}/armed/set", "ON", qos=0)
         mqtt.put(started())
         subscriber.wait_for(f"{MIC}/event")
-        eventually(lambda: len(said) + mqtt.unheard == 3000)
+        eventually(lambda: len(said) == 3000)
         assert mqtt.connected

@@ -131,6 +131,12 @@ def test_counters_and_gauges_say_what_the_status_says():
     assert found["disk_free_bytes", ("directory", "state")] == 12_300_000_000
 
 
+def test_commands_that_were_refused_or_lost_are_counted():
+    found = values()
+    assert found["commands_total", ("outcome", "refused")] == 3
+    assert found["commands_total", ("outcome", "lost")] == 1
+
+
 def test_histograms_are_cumulative_and_have_a_sum():
     found = values()
     assert found["inference_seconds_bucket", ("le", "0.005")] == 1

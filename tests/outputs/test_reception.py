@@ -1,10 +1,12 @@
 """What others say, without a broker: they choose some levels of a topic, line breaks included."""
 
-from collections import deque
+import json
+
+import pytest
 
 from monitor.outputs.broker import Received
 from monitor.outputs.payload import Topics
-from monitor.outputs.reception import LONGEST_TOPIC, Reception
+from monitor.outputs.reception import LONGEST_TOPIC, REFUSALS, UNTOLD, Reception
 
 
 def taken(*heard):
@@ -16,7 +18,8 @@ def taken(*heard):
         commands=True,
         on_command=lambda *words: said.append(words),
     )
-    reception.take(deque(heard))
+    for each in heard:
+        reception.hear(each)
     return reception, said
 
 
@@ -26,7 +29,7 @@ def test_a_topic_is_repeated_without_line_breaks_and_not_for_ever(caplog):
     ((shown, command),) = said
     assert shown.startswith("home/attic/a?ERROR b/threshold/xxx")
     assert len(shown) == LONGEST_TOPIC
-    assert command.label == "x" * 60_000
+    assert command == "is no topic for commands"
     assert "\n" not in caplog.records[0].getMessage()
     assert len(caplog.records[0].getMessage()) < LONGEST_TOPIC + 200
 
@@ -37,12 +40,38 @@ def test_a_birth_is_no_command_and_counts_only_if_it_happened_now():
         assert (reception.born, said) == (born, [])
 
 
-def test_refusals_are_told_once_and_of_too_many_the_newest():
+def told_by(reception, most=1000):
+    told = []
+    reception.say(lambda topic, text, *, qos: told.append((topic, json.loads(text)["reason"], qos)), most)
+    return told
+
+
+def test_refusals_are_told_once_of_too_many_the_newest_and_how_many_the_others_were():
     reception, _ = taken()
     for number in range(150):
         reception.refuse("home/attic/armed/set", str(number))
-    told = []
-    for _ in range(2):
-        reception.say(lambda topic, text, *, qos: told.append((topic, text, qos)))
-    assert len(told) == 100
-    assert told[-1] == ("home/attic/refused", '{"topic":"home/attic/armed/set","reason":"149"}', 1)
+    told = told_by(reception)
+    assert told_by(reception) == []
+    assert told[0] == ("home/attic/refused", UNTOLD.format(50), 1)
+    assert [why for _, why, _ in told[1:]] == [str(number) for number in range(50, 150)]
+
+
+def test_refusals_are_told_a_few_at_a_time_so_that_a_flood_does_not_fill_the_way_to_the_broker():
+    reception, _ = taken()
+    for number in range(REFUSALS):
+        reception.refuse("home/attic/armed/set", str(number))
+    assert told_by(reception, most=-3) == []
+    assert [len(told_by(reception, most=7)) for _ in range(3)] == [7, 7, 7]
+    assert told_by(reception, most=1)[0][1] == "21"
+
+
+@pytest.mark.parametrize(
+    "topic", ["home/attic/labels/set", "home/attic/armed/set", "home/attic/a/threshold/b/set"]
+)
+def test_what_reading_a_command_makes_a_library_raise_is_a_refusal(monkeypatch, topic):
+    def fail(*_):
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("monitor.outputs.reception.command_of", fail)
+    _, ((shown, why),) = taken(Received(topic, "{}", retained=False))
+    assert (shown, why) == (topic, "the command cannot be read: IndexError: list index out of range")
