@@ -44,6 +44,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def check_words(text: str) -> str:
+    """Make one line of a text; refuse control characters, which a terminal may obey."""
+    line = one_line(text)
+    if any(unicodedata.category(character) == "Cc" for character in line):
+        raise fault("holds a control character; write words")
+    return line
+
+
 def slug(text: str) -> str:
     """Make an identifier, at most 32 characters, of a text; empty if nothing of it can stand in one."""
     plain = unicodedata.normalize("NFKD", text.lower())

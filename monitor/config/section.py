@@ -15,12 +15,12 @@ Identifier = Annotated[str, StringConstraints(pattern=rules.ID)]
 Prompt = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
-    AfterValidator(rules.one_line),
+    AfterValidator(rules.check_words),
 ]
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
-    AfterValidator(rules.one_line),
+    AfterValidator(rules.check_words),
 ]
 FilePath = Annotated[
     Path, Field(strict=False), BeforeValidator(rules.check_present), AfterValidator(rules.check_path)

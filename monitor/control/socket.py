@@ -6,19 +6,19 @@ a state directory may have a longer one: both sides reach it through an open des
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import logging
 import os
 import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monitor.types import MonitorError, NotRunningError, RefusedError
+from monitor.control.conversation import ASK_SECONDS, Answer, as_line
+from monitor.control.door import Door
+from monitor.types import NotRunningError, RefusedError
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +27,12 @@ FILE = "control.sock"
 THREADS = 6
 """So many can ask at once; who comes next waits."""
 
-MOST_BYTES = 65_536
-"""Of a request."""
-
-ASK_SECONDS = 5.0
-"""Whoever connects and says nothing, or does not read the answer, for so long is let go."""
-
-Answer = Callable[[Mapping[str, Any]], Iterable[Mapping[str, object]]]
-"""Takes a request and gives the lines of its answer; a MonitorError is answered as its text and exit code.
-
-It may go on for as long as it likes, but must yield now and then: only so it learns that nobody listens."""
-
 
 class ControlSocket:
     """Answer those who ask on this machine; `run` is the body of each of `THREADS` threads.
+
+    One of the threads waits for all connections at once, and goes to answer whoever has asked; then
+    another one waits.  So whoever says nothing, or does not read, holds up nobody else.
 
     Parameters
     ----------
@@ -54,9 +46,7 @@ class ControlSocket:
         self._state = state
         self._answers = answers
         self._directory: int | None = None
-        self._listener: socket.socket | None = None
-        self._talking: set[socket.socket] = set()
-        self._closed = threading.Event()
+        self._door: Door | None = None
 
     def open(self) -> bool:
         """Begin to listen; False, and logged, if that cannot be.
@@ -67,62 +57,33 @@ class ControlSocket:
         try:
             self._directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._listener = _listener(self._directory)
+            self._door = Door(_listener(self._directory), self._answers)
         except BlockingIOError:
             log.warning("%s: another clap-monitor has it: this one cannot be asked", self._state)
         except OSError as error:
             log.warning("%s: no control socket: %s", self._state / FILE, error.strerror)
-        if self._listener is None:
+        if self._door is None:
             self._let_go()
-        return self._listener is not None
+        return self._door is not None
 
     def run(self) -> None:
         """Answer one request after another until closed."""
-        while self._listener is not None and not self._closed.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:  # closed
-                return
-            self._talking.add(connection)
-            with closing(connection), suppress(OSError):  # whoever asked has gone, or is too slow
-                connection.settimeout(ASK_SECONDS)
-                self._converse(connection)
-            self._talking.discard(connection)
+        if self._door is not None:
+            self._door.run()
 
     def close(self) -> None:
         """Take no more requests and break off those that go on; `run` returns."""
-        self._closed.set()
-        if self._listener is None or self._directory is None:
+        if self._door is None or self._directory is None:
             return
         with suppress(OSError):
             os.unlink(FILE, dir_fd=self._directory)
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes those who wait in `accept`
-        for connection in tuple(self._talking):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._door.close()
         self._let_go()
 
     def _let_go(self) -> None:
         if self._directory is not None:
             os.close(self._directory)
             self._directory = None
-
-    def _converse(self, connection: socket.socket) -> None:
-        try:
-            for line in self._answer(_request(connection)):
-                connection.sendall(_as_line(line))
-                if self._closed.is_set():
-                    return
-        except MonitorError as error:
-            connection.sendall(_as_line({"error": str(error), "exit_code": error.exit_code}))
-
-    def _answer(self, request: Mapping[str, Any]) -> Iterable[Mapping[str, object]]:
-        answer = self._answers.get(str(request.get("command")))
-        if answer is None:
-            raise MonitorError(f"unknown command; there is {', '.join(sorted(self._answers))}")
-        return answer(request)
 
 
 def ask(
@@ -151,7 +112,7 @@ def ask(
     try:
         with _connection(state) as connection:
             connection.settimeout(seconds)
-            connection.sendall(_as_line(request))
+            connection.sendall(as_line(request))
             with connection.makefile("rb") as lines:
                 for line in lines:
                     yield json.loads(line)
@@ -228,25 +189,3 @@ def _listener(directory: int) -> socket.socket:
 
 def _address(directory: int, name: str) -> str:
     return f"/proc/self/fd/{directory}/{name}"
-
-
-def _request(connection: socket.socket) -> Mapping[str, Any]:
-    content = b""
-    while not content.endswith(b"\n"):
-        part = connection.recv(MOST_BYTES)
-        if not part:
-            raise OSError(errno.EPIPE, "the request has no end")
-        content += part
-        if len(content) > MOST_BYTES:
-            raise MonitorError(f"a request has at most {MOST_BYTES} bytes")
-    try:
-        request = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise MonitorError("a request is one line of JSON") from error
-    if not isinstance(request, dict):
-        raise MonitorError('a request is a JSON object such as {"command":"status"}')
-    return request
-
-
-def _as_line(content: Mapping[str, object]) -> bytes:
-    return json.dumps(content, allow_nan=False, ensure_ascii=False).encode() + b"\n"

@@ -1,6 +1,7 @@
 """Those who ask on this machine: over a real socket, whatever they send."""
 
 import contextlib
+import random
 import socket
 import stat
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from monitor.control import THREADS, ControlSocket, ask, ask_once
-from monitor.control.socket import MOST_BYTES
+from monitor.control.conversation import MOST_BYTES
+from monitor.control.door import MOST_CONNECTIONS
 from monitor.types import ConfigError, NotRunningError, RefusedError
 from tests.broker import PATIENCE, eventually
 
@@ -133,6 +135,17 @@ NONSENSE = [
     b"\xff\x00\n",
     b"[" * 60_000 + b"\n",
     b"x" * (MOST_BYTES + 1),
+    b'{"command":"\\ud800"}\n',
+    b'{"\\ud800":1}\n',
+    b'{"command":"echo"}\n',
+    b'{"command":"echo","say":"x"}trailing\n',
+    b'{"command":"count","to":"x"}\n',
+    b'{"command":"count","to":' + b"9" * 400 + b"}\n",
+    b'{"command":{"a":[{}]}}\n',
+    b'{"command":null}\n',
+    b'{"command":"echo","say":NaN}\n',
+    b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"\n",
+    b'{"command":"echo"' + b"\0" * 100 + b"}\n",
 ]
 
 
@@ -187,3 +200,117 @@ def test_no_descriptor_is_left_open(tmp_path):
         with pytest.raises(NotRunningError):
             ask_once(tmp_path, {"command": "echo"})
     assert descriptors() == before
+
+
+@contextlib.contextmanager
+def connected(state, count, content=b""):
+    """Hold so many connections that have said this much."""
+    with contextlib.ExitStack() as stack:
+        held = []
+        for _ in range(count):
+            connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+            connection.settimeout(PATIENCE)
+            connection.connect(str(state / "control.sock"))
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(content)
+            held.append(connection)
+        yield held
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"command":"echo","say":1}'], ids=["nothing", "little", "no end"]
+)
+@pytest.mark.parametrize("count", [THREADS + 1, MOST_CONNECTIONS, 3 * MOST_CONNECTIONS])
+def test_any_number_of_clients_that_say_nothing_or_no_end_hold_up_nobody(
+    tmp_path, content, count, monkeypatch
+):
+    monkeypatch.setattr("monitor.control.conversation.ASK_SECONDS", PATIENCE)
+    with serving(tmp_path), connected(tmp_path, count, content):
+        for _ in range(3):
+            assert ask_once(tmp_path, {"command": "echo", "say": 1}) == {"said": 1}
+
+
+def test_one_that_says_a_byte_now_and_then_is_let_go_when_its_time_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("monitor.control.conversation.ASK_SECONDS", 0.3)
+    with serving(tmp_path), connected(tmp_path, 1) as (connection,):
+
+        def goes_on():
+            connection.sendall(b"x")
+            return False
+
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            eventually(goes_on)
+
+
+def test_clients_that_do_not_read_a_long_answer_hold_up_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr("monitor.control.conversation.ASK_SECONDS", PATIENCE)
+    answers = {**ANSWERS, "much": lambda _: [{"x": "y" * 5_000_000}]}
+    with serving(tmp_path, answers), connected(tmp_path, 2 * THREADS, b'{"command":"much"}\n') as held:
+        assert ask_once(tmp_path, {"command": "echo", "say": 1}) == {"said": 1}
+        with held[0].makefile("rb") as lines:
+            assert len(lines.readline()) > 5_000_000  # who reads later gets all of it
+
+
+def test_one_that_does_not_read_is_let_go_when_its_time_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("monitor.control.conversation.ASK_SECONDS", 0.3)
+    ended = []
+
+    def much(_):
+        try:
+            for _ in range(100):
+                yield {"x": "y" * 1_000_000}
+        finally:
+            ended.append(True)
+
+    with serving(tmp_path, {"much": much}), connected(tmp_path, 1, b'{"command":"much"}\n'):
+        eventually(lambda: ended == [True])
+
+
+@pytest.mark.parametrize(
+    "fault", [IndexError("x"), RecursionError(), ValueError("\ud800"), OSError(5, "is broken")]
+)
+def test_what_an_answer_makes_a_library_raise_is_answered_and_the_next_is_served(tmp_path, fault):
+    def fail(_):
+        yield {"first": 1}
+        raise fault
+
+    with serving(tmp_path, {**ANSWERS, "fail": fail}):
+        lines = list(ask(tmp_path, {"command": "fail"}))
+        assert lines[0] == {"first": 1}
+        assert lines[1]["error"].startswith("the request cannot be answered: ")
+        assert ask_once(tmp_path, {"command": "echo", "say": 1}) == {"said": 1}
+
+
+def test_what_json_cannot_hold_is_answered_and_the_next_is_served(tmp_path):
+    answers = {**ANSWERS, "nan": lambda _: [{"x": float("nan")}], "half": lambda _: [{"x": "\ud800"}]}
+    with serving(tmp_path, answers):
+        assert "error" in next(ask(tmp_path, {"command": "nan"}))
+        assert ask_once(tmp_path, {"command": "half"}) == {"x": "?"}
+        assert ask_once(tmp_path, {"command": "echo", "say": 1}) == {"said": 1}
+
+
+def test_random_requests_are_answered_or_dropped_and_never_more(tmp_path):
+    chance = random.Random(24)
+    words = [
+        b'"command"',
+        b'"echo"',
+        b'"say"',
+        b":",
+        b",",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"1e999",
+        b"-",
+        b"null",
+        b"\\ud800",
+    ]
+    with serving(tmp_path):
+        for _ in range(300):
+            content = b"".join(
+                chance.choice([*words, chance.randbytes(3)]) for _ in range(chance.randrange(20))
+            )
+            answer = said_to(tmp_path, content + b"\n")
+            assert answer == "" or '"error"' in answer or '"said"' in answer
+        assert ask_once(tmp_path, {"command": "echo", "say": 1}) == {"said": 1}
