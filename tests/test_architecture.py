@@ -30,6 +30,7 @@ LAYERS = [
         "tally",
         "trouble_log",
         "command_queue",
+        "outputs.leash",
         "outputs.database",
     },
     {"features", "checkpoint", "watchlist", "events"},

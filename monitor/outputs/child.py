@@ -1,28 +1,41 @@
 """A process of somebody else's, with a limit to its time and to what it may say.
 
-It runs in a process group of its own, so that whatever it started ends with it when its time is over.
+It is started by a supervisor, `monitor.outputs.leash`, so that whatever it started ends with it when its
+time is over, wherever that has gone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
-import signal
+import socket
 import subprocess
+import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from monitor.outputs import leash
+
 TAIL_BYTES = 2000
 """Of what a child says, the last is kept, and only for the log."""
 
-GRACE_SECONDS = 1.0
-"""From SIGTERM to SIGKILL."""
+MOST_LEFT = 16
+"""Commands that have ended and left something running; of one more, the oldest is ended at once."""
 
 _LOOK_SECONDS = 0.1
-"""How often it is seen whether a child has ended whose output somebody else holds open."""
+"""How often it is seen whether the time of a child has come closer."""
+
+_LOST_SECONDS = 2.0
+"""A supervisor that has said nothing for so long, when it should, says nothing any more."""
+
+_PIPE_READS = 16
+"""Of 64 KiB: a pipe holds one of them, or what its owner has asked for."""
 
 _PASSED_ON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "DISPLAY"}
@@ -57,7 +70,8 @@ def run_child(
 ) -> Ended:
     """Run a command to its end, or until its time is over; without a shell.
 
-    What it started in the background and left behind is its own affair, unless its time was over.
+    What it started in the background and left behind is not waited for, but its time is over as well at
+    the moment that ``give_up_at`` returned at the start.
 
     Parameters
     ----------
@@ -74,67 +88,110 @@ def run_child(
     OSError
         If it cannot be started.
     """
-    with os.fdopen(os.memfd_create("event"), "w+b") as stdin:  # a pipe that nobody reads would fill up
-        stdin.write(text.encode())
+    control, its_end = socket.socketpair()
+    seconds = max(0.0, give_up_at() - time.monotonic())
+    # -I and -S: nothing but Python itself is imported, which takes a few milliseconds.
+    supervisor = [sys.executable, "-I", "-S", leash.__file__, str(its_end.fileno()), f"{seconds:.3f}"]
+    with its_end, os.fdopen(os.memfd_create("event"), "w+b") as stdin:  # a pipe that nobody reads fills up
+        stdin.write(text.encode(errors="replace"))
         stdin.seek(0)
-        process = subprocess.Popen(  # noqa: S603 - the command is the configured one
-            command,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the command is the configured one
+                [*supervisor, *command],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                start_new_session=True,
+                pass_fds=[its_end.fileno()],
+            )
+        except OSError:
+            control.close()
+            raise
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     with process.stdout as output:
-        tail, in_time = _listen(process.pid, output, give_up_at)
-    if in_time:
-        return Ended(process.wait(), tail)
-    _kill(process.pid)
-    process.wait()
-    return Ended(None, tail)
+        word, tail = _follow(control, output, give_up_at)
+    match word.split():
+        case [b"ended", code, b"1"]:
+            _LEFT.add(process, control)
+            return Ended(int(code), tail)
+        case [b"ended", code, _]:
+            ended = Ended(int(code), tail)
+        case [b"error", number, _]:
+            _reap(process, control)
+            raise OSError(int(number), os.strerror(int(number)))
+        case [b"lost"]:
+            ended = Ended(process.wait(), tail)
+        case _:
+            ended = Ended(None, tail)
+    _reap(process, control)
+    return ended
 
 
-def _listen(pid: int, output: IO[bytes], give_up_at: Callable[[], float]) -> tuple[bytes, bool]:
-    """Read what a child says until it has ended; False if its time is over before."""
-    tail, ended = b"", False
+def _follow(
+    control: socket.socket, output: IO[bytes], give_up_at: Callable[[], float]
+) -> tuple[bytes, bytes]:
+    """Read what a command says until it has ended; return what the supervisor says of that, and the tail."""
+    word, tail, over_at = b"", b"", math.inf
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
-        while not ended:
+        selector.register(control, selectors.EVENT_READ)
+        while not word.endswith(b"\n") and time.monotonic() < over_at:
             left = give_up_at() - time.monotonic()
-            ended = _has_ended(pid)
-            if left <= 0:
-                return tail, ended
-            while selector.select(0 if ended else min(left, _LOOK_SECONDS)):
-                said = os.read(output.fileno(), 65_536)
-                tail = (tail + said)[-TAIL_BYTES:]
+            if left <= 0 and math.isinf(over_at):
+                over_at = time.monotonic() + leash.STUCK_SECONDS + _LOST_SECONDS
+                with contextlib.suppress(OSError):
+                    control.sendall(b"e")
+            for key, _ in selector.select(min(left, _LOOK_SECONDS) if left > 0 else _LOOK_SECONDS):
+                said = os.read(key.fd, 65_536)
+                if key.fileobj is output:
+                    tail = (tail + said)[-TAIL_BYTES:]
+                else:
+                    word += said or b"lost\n"  # somebody has killed the supervisor
                 if not said:
-                    return tail, _await_end(pid, give_up_at)
-                if not ended or time.monotonic() >= give_up_at():
-                    break
-    return tail, True
+                    selector.unregister(key.fileobj)
+    return word, _drained(output, tail)
 
 
-def _await_end(pid: int, give_up_at: Callable[[], float]) -> bool:
-    """Wait for a child that has nothing more to say; False if its time is over before."""
-    pause = 0.001
-    while not _has_ended(pid):
-        if time.monotonic() >= give_up_at():
-            return False
-        time.sleep(pause)
-        pause = min(2 * pause, _LOOK_SECONDS)
-    return True
+def _drained(output: IO[bytes], tail: bytes) -> bytes:
+    """Read what was said before the end: as much as a pipe holds, whoever may still write into it."""
+    os.set_blocking(output.fileno(), False)
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(_PIPE_READS):
+            if not (said := os.read(output.fileno(), 65_536)):
+                break
+            tail = (tail + said)[-TAIL_BYTES:]
+    return tail
 
 
-def _has_ended(pid: int) -> bool:
-    """Tell whether a child has ended, and leave it a zombie: nobody else can get its number."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+def _reap(process: subprocess.Popen[bytes], control: socket.socket) -> None:
+    """Wait for a supervisor that has nothing left to do; one that hangs is killed."""
+    control.close()
+    try:
+        process.wait(_LOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
-def _kill(pid: int) -> None:
-    """End a child and everything in its process group, first in good manners."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGTERM)
-        killed_at = time.monotonic()
-        _await_end(pid, lambda: killed_at + GRACE_SECONDS)
-        os.killpg(pid, signal.SIGKILL)
+class _Left:
+    """Supervisors of what commands left behind, until its time is over: a bounded number; from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._supervisors: deque[tuple[subprocess.Popen[bytes], socket.socket]] = deque()
+
+    def add(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        """Keep one more, forget those that have ended, and end the oldest if there are too many."""
+        with self._lock:
+            over = [each for each in self._supervisors if each[0].poll() is not None]
+            for each in over:
+                each[1].close()
+                self._supervisors.remove(each)
+            self._supervisors.append((process, control))
+            for _, oldest in list(self._supervisors)[:-MOST_LEFT]:
+                with contextlib.suppress(OSError):
+                    oldest.send(b"e", socket.MSG_DONTWAIT)
+
+
+_LEFT = _Left()

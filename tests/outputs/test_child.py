@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.outputs.child import TAIL_BYTES, environment, run_child
+from monitor.outputs.child import MOST_LEFT, TAIL_BYTES, environment, run_child
 from tests.broker import PATIENCE, eventually
 
 
@@ -95,6 +95,88 @@ print("started")
         assert lives(left)
     finally:
         os.kill(left, signal.SIGKILL)
+
+
+DAEMON = """
+import os, sys, time
+if os.fork():
+    sys.exit()
+os.setsid()
+if os.fork():
+    os._exit(0)
+open(sys.argv[1], "w").write(str(os.getpid()))
+for descriptor in range(3):
+    os.close(descriptor)
+time.sleep(1000)
+"""
+
+ESCAPES = {
+    "a session of its own": 'setsid sh -c "echo \\$\\$ > $0; sleep 1000"',
+    "a session of its own, in the background": 'setsid -f sh -c "echo \\$\\$ > $0; sleep 1000"',
+    "no hangup": 'nohup sh -c "echo \\$\\$ > $0; sleep 1000" >/dev/null 2>&1 &',
+    "no environment": 'env -i setsid -f /bin/sh -c "echo \\$\\$ > $0; /bin/sleep 1000"',
+    "no terminal and no outputs": 'setsid -f sh -c "echo \\$\\$ > $0; exec <&- >&- 2>&-; sleep 1000"',
+    "signals ignored": "setsid -f sh -c \"trap '' TERM HUP; echo \\$\\$ > $0; while :; do sleep 1; done\"",
+    "stopped": 'setsid -f sh -c "echo \\$\\$ > $0; kill -STOP \\$\\$; sleep 1000"',
+    "a daemon": f"{sys.executable} -c '{DAEMON}' $0",
+}
+
+
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
+def test_nothing_that_it_started_outlives_its_time_wherever_it_has_gone(tmp_path, escape):
+    pid = tmp_path / "pid"
+    give_up_at = time.monotonic() + PATIENCE
+    ended = run_child(
+        ["sh", "-c", f"{escape}\nsleep 1000", str(pid)], "", environment=environment(),
+        give_up_at=lambda: 0.0 if pid.exists() and pid.read_text().strip() else give_up_at,
+    )  # fmt: skip
+    assert ended.code is None
+    assert not lives(int(pid.read_text()))
+
+
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
+def test_what_a_command_left_behind_ends_when_the_time_of_the_command_is_over(tmp_path, escape):
+    pid = tmp_path / "pid"
+    give_up_at = time.monotonic() + 5.0
+    run_child(["sh", "-c", escape, str(pid)], "", environment=environment(), give_up_at=lambda: give_up_at)
+    if pid.exists():
+        left = int(pid.read_text())
+        eventually(lambda: not lives(left))
+
+
+def test_of_commands_that_leave_something_behind_the_oldest_is_ended_when_they_are_too_many(tmp_path):
+    pids = []
+    for number in range(MOST_LEFT + 2):
+        pid = tmp_path / str(number)
+        assert run_child(
+            ["sh", "-c", "sleep 1000 & echo $! > $0", str(pid)], "", environment=environment(),
+            give_up_at=lambda: time.monotonic() + PATIENCE,
+        ).code == 0  # fmt: skip
+        pids.append(int(pid.read_text()))
+    eventually(lambda: not lives(pids[0]) and not lives(pids[1]))
+    assert all(map(lives, pids[2:]))
+    for pid in pids[2:]:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_one_that_kills_its_supervisor_is_known_to_have_failed():
+    assert run("import os, time; os.kill(os.getppid(), 9); time.sleep(1)").code == -signal.SIGKILL
+
+
+def test_no_process_and_no_descriptor_is_left_of_many_runs():
+    def held():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    run("pass")
+    before = held()
+    for _ in range(5):
+        run("print('x')")
+        run("import time; time.sleep(1000)", seconds=0.5)
+    assert held() == before
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    assert not [
+        pid for pid in children.read_text().split() if "leash" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
 
 
 def test_no_secret_of_our_environment_reaches_it(monkeypatch):
