@@ -14,18 +14,27 @@ import json
 import logging
 import os
 import re
+import resource
 import sys
 from contextlib import suppress
 from urllib.parse import unquote
 
 from apprise import Apprise, AppriseAsset, NotifyType
 
+from monitor.boundary import boundary
 from monitor.outputs.post import NOT_UNDERSTOOD
+from monitor.types import OutputError
 
 _SHORTEST = 4
 """Letters of a part of an address that may be a secret; less hides nothing, and would hide every word."""
 
 _WIDTH = 200
+
+_MOST_KEPT = 20
+"""Troubles that Apprise logs about one message; of more the first are kept."""
+
+_MOST_BYTES = 512 * 1024 * 1024
+"""Of memory: a service may answer without end."""
 
 
 class _Listener(logging.Handler):
@@ -36,7 +45,8 @@ class _Listener(logging.Handler):
         self.said: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        if len(self.said) < _MOST_KEPT:
+            self.said.append(record.getMessage()[: 10 * _WIDTH])
 
 
 def deliver(letter: dict[str, str | None]) -> str | None:
@@ -82,8 +92,19 @@ def main() -> None:
     """Read the letter, deliver it, answer."""
     with suppress(PermissionError):  # the sandbox of the unit forbids it
         os.nice(10)  # hearing comes first
-    trouble = deliver(json.load(sys.stdin))
-    sys.stdout.write(json.dumps({"trouble": trouble}) + "\n")
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
+    letter = json.load(sys.stdin)
+    try:
+        with boundary(OutputError, "Apprise failed"):
+            trouble = deliver(letter)
+    except OutputError as error:
+        trouble = redacted(str(error), letter["url"] or "")
+    # Not as escapes: of a long answer only the end is read.
+    sys.stdout.buffer.write(
+        json.dumps({"trouble": trouble}, ensure_ascii=False).encode(errors="replace") + b"\n"
+    )
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

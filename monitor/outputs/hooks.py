@@ -1,7 +1,7 @@
 """Events -> commands: each hook runs a program of yours, with the event on its standard input.
 
-A hook that hangs is killed, one that fails is counted and logged; neither delays anything else, for each
-has its own box and its own threads.
+A hook that hangs is killed with all that it started, one that fails is counted and logged; neither delays
+anything else, for each has its own box and its own threads.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import shutil
 import threading
 import time
 
+from monitor.boundary import printable
 from monitor.config import HookConfig
 from monitor.outputs.child import Ended, environment, run_child
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import as_json
+from monitor.trouble_log import TroubleLog
 from monitor.types import ConfigError
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Hook:
         self._closed_at = math.inf
         self._left = 0
         self._counting = threading.Lock()
+        self._log = TroubleLog(log)
 
     @property
     def dropped(self) -> int:
@@ -120,11 +123,11 @@ class Hook:
             self.done += code == 0
             self.killed += code is None
             self.failed += bool(code)
-        if trouble is not None and trouble != self.trouble:
-            log.warning("hook %s: %s", self.name, trouble)
-        elif trouble is None and self.trouble is not None:
-            log.info("hook %s: works again", self.name)
-        self.trouble = trouble
+            before, self.trouble = self.trouble, trouble
+        if trouble is not None and trouble != before:
+            self._log.warning("hook %s: %s", self.name, trouble)
+        elif trouble is None and before is not None:
+            self._log.info("hook %s: works again", self.name)
 
 
 def find_program(config: HookConfig) -> None:
@@ -146,5 +149,5 @@ def find_program(config: HookConfig) -> None:
 def _said(tail: bytes) -> str:
     """Return the last lines of what a command said, as one that can be logged."""
     lines = " / ".join(filter(None, map(str.strip, tail.decode(errors="replace").splitlines())))
-    text = "".join(character if character.isprintable() else "?" for character in lines)
+    text = printable(lines)
     return f": {text[-_LINE:]}" if text else ""

@@ -60,7 +60,7 @@ def _follow(child: int, control: int, woken: int, give_up_at: float) -> bool:
         seconds = give_up_at - time.monotonic()
         if seconds <= 0:
             break
-        for ready in select.select(waited, [], [], seconds)[0]:
+        for ready in select.select(waited, [], [], min(seconds, 3600.0))[0]:
             if ready == woken:
                 os.read(woken, 4096)
             elif _asked_to_end(control):

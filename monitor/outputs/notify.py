@@ -19,6 +19,7 @@ from monitor.outputs.outbox import Outbox
 from monitor.outputs.post import Post, post
 from monitor.outputs.problems import Problems
 from monitor.outputs.restraint import Restraint
+from monitor.trouble_log import TroubleLog
 from monitor.types import Event
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class Notifier:
         self._wrong: Mapping[str, str] = {}
         self._outbox: Outbox[tuple[Event, str, bool]] = Outbox(self._judge, UNJUDGED)
         self._messages: list[Message] = []
+        self._log = TroubleLog(log)
         self._wake = threading.Event()
         self._delay = FIRST_DELAY / 2
         self._try_at = -math.inf
@@ -232,7 +234,7 @@ class Notifier:
     def _say(self, trouble: str | None) -> None:
         """Log what goes wrong, once for each change."""
         if trouble is not None and trouble != self.trouble:
-            log.warning("notify %s: %s", self.name, trouble)
+            self._log.warning("notify %s: %s", self.name, trouble)
         elif trouble is None and self.trouble is not None:
-            log.info("notify %s: messages arrive again", self.name)
+            self._log.info("notify %s: messages arrive again", self.name)
         self.trouble = trouble

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from monitor.boundary import printable
+from monitor.bounded import DamagedError, parse_json
 from monitor.outputs.child import environment, run_child
 
 NOT_UNDERSTOOD = "the address is none that Apprise understands"
@@ -41,8 +43,8 @@ def post(letter: Mapping[str, str | None], give_up_at: Callable[[], float]) -> s
     if ended.code is None:
         return "no answer in time"
     try:
-        answer = json.loads(ended.tail.splitlines()[-1])
-    except (IndexError, ValueError):  # whatever it said instead may hold the address
+        answer = parse_json(ended.tail.splitlines()[-1])
+        trouble = answer["trouble"]
+    except (IndexError, DamagedError, TypeError, KeyError):  # whatever it said may hold the address
         return f"the courier ended with exit code {ended.code}"
-    trouble: str | None = answer["trouble"]
-    return trouble
+    return None if trouble is None else printable(str(trouble))

@@ -1,6 +1,7 @@
 import base64
 import contextlib
 import logging
+import math
 import threading
 import time
 
@@ -232,6 +233,42 @@ def test_a_service_that_answers_a_byte_at_a_time_is_given_up(web_hook):
     web_hook.behaviour = "trickle"
     give_up_at = time.monotonic() + 4
     assert post(letter(web_hook.url()), lambda: give_up_at) == "no answer in time"
+
+
+def test_a_service_that_answers_without_end_cannot_fill_the_memory(web_hook):
+    web_hook.behaviour = "flood"
+    why = post(letter(web_hook.url("t0psecret")), lambda: math.inf)
+    assert why == "Notification service 'JSON' raised an exception."
+
+
+ANSWERS = [
+    "import sys; sys.exit(3)",
+    "print('[1]')",
+    "print('{}')",
+    "print('{\"trouble\": ')",
+    "print('[' * 100_000)",
+    "import os; os.kill(os.getpid(), 9)",
+    "print('x' * 10_000_000)",
+]
+
+
+@pytest.mark.parametrize("program", ANSWERS)
+def test_a_courier_that_answers_nonsense_has_failed_and_nothing_of_what_it_said_is_told(
+    tmp_path, monkeypatch, program
+):
+    (tmp_path / "sitecustomize.py").write_text(f"{program}\nimport os, sys; sys.stdout.flush(); os._exit(0)")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    why = post(letter("json://hunter2"), soon())
+    assert why.startswith("the courier ended with exit code ")
+
+
+def test_a_long_trouble_in_any_script_comes_whole(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nimport monitor.outputs.courier as c\n"
+        "c.deliver = lambda _: '\U0001f514' * 200\nc.main()\nos._exit(0)"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    assert post(letter("json://x"), soon()) == "\U0001f514" * 200
 
 
 def test_why_a_service_refused_is_said_without_the_address(web_hook):

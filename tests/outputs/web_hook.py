@@ -1,5 +1,6 @@
-"""A real HTTP server to be notified, which can also refuse, hang, or answer a byte at a time."""
+"""A real HTTP server to be notified, which can also refuse, hang, and answer slowly or without end."""
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ class WebHook:
         self.tries = 0
         self.status = 200
         self.behaviour = "answer"
-        """answer, hang, or trickle."""
+        """answer, hang, trickle, or flood."""
         self._released = threading.Event()
         hook = self
 
@@ -60,6 +61,12 @@ class WebHook:
                     request.wfile.write(b"x")
                 except OSError:
                     return
+            return
+        if self.behaviour == "flood":
+            request.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while not self._released.is_set():
+                    request.wfile.write(bytes(1_000_000))
             return
         if self.status == 200:
             self.paths.append(request.path)
