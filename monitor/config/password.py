@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.bounded import DamagedError, read_text
 from monitor.config.address import Address, Login
 from monitor.config.listening import SourceConfig
 from monitor.config.models import MqttConfig
 from monitor.types import ConfigError
+
+log = logging.getLogger(__name__)
 
 _MAX_BYTES = 64 * 1024  # what MQTT allows
 _LONGEST_LOGIN = {"rtsp": 127, "rtsps": 127, "http": 1023, "https": 1023}
@@ -120,17 +125,26 @@ def find_secret(path: Path, environment: Mapping[str, str] = os.environ) -> Path
 def _read(key: str, what: str, path: Path) -> str:
     where = f"{key}: {path}"
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        secret = content.decode().rstrip("\r\n")
+        secret = read_text(path, _MAX_BYTES).rstrip("\r\n")
+        _warn_of_writers(where, path)
     except FileNotFoundError as error:
         raise ConfigError(f"{where}: no such file; write the {what} into it") from error
     except OSError as error:
         raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"{where}: is not UTF-8 text") from None  # which holds the secret
+    except DamagedError as error:
+        raise ConfigError(f"{where}: {error}; write nothing but the {what} into it") from None
     if not secret:
         raise ConfigError(f"{where}: is empty; write the {what} into it")
-    if "\n" in secret or len(content) > _MAX_BYTES:
+    if "\n" in secret:
         raise ConfigError(f"{where}: holds more than one line; write nothing but the {what} into it")
     return secret
+
+
+_warned: set[str] = set()
+
+
+def _warn_of_writers(where: str, path: Path) -> None:
+    """Warn, once for each file, if everybody may write it: no error, for some file systems know no rights."""
+    if path.stat().st_mode & stat.S_IWOTH and where not in _warned:
+        _warned.add(where)
+        log.warning("%s: everybody on this machine may write it; put that right with: chmod o-w", where)

@@ -1,8 +1,19 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from monitor.config import Login, MqttConfig, SourceConfig, read_address, read_password
+from monitor.config import (
+    Login,
+    MqttConfig,
+    NotifyConfig,
+    SourceConfig,
+    WebConfig,
+    read_address,
+    read_password,
+    read_token,
+)
+from monitor.outputs.alerts import read_url
 from monitor.types import ConfigError
 
 
@@ -52,7 +63,7 @@ def test_a_password_is_the_environment_variable():
         (b"\n", "is empty"),
         (b"hunter2\nother\n", "holds more than one line"),
         (b"hunter2\xff", "is not UTF-8"),
-        (b"x" * 70_000, "holds more than one line"),
+        (b"x" * 70_000, "is larger than 65,536 bytes"),
     ],
 )
 def test_a_password_that_is_not_there_is_one_line_without_it(tmp_path, content, words):
@@ -99,3 +110,43 @@ def test_a_login_that_rtsp_would_cut_off_is_refused():
         assert password not in str(caught.value)
     by_http = camera(**FROM_ENVIRONMENT, url="http://camera/1")
     assert read_address(by_http, {"CAMERA": "x" * 125}).login is not None
+
+
+def secrets_in(path):
+    """Read every kind of secret from one file: what reads it, by the key that names it."""
+    stream = {"name": "cam", "kind": "stream", "url": "rtsp://cam/1", "username": "me", "password_file": path}
+    return {
+        "mqtt.password_file": lambda: read_password(in_file(path), {}),
+        "source cam: password_file": lambda: (
+            read_address(SourceConfig.model_validate(stream), {}).login.password
+        ),
+        "web.token_file": lambda: read_token(WebConfig(token_file=path), {}),
+        "notify: phone: url_file": lambda: read_url(NotifyConfig(name="phone", url_file=path), {}),
+    }
+
+
+KEYS = list(secrets_in(Path("any")))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_secret_that_is_no_regular_file_is_refused_and_never_waited_for(tmp_path, key):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    for name in ("fifo", "folder", "link", "/dev/zero", "/dev/null"):
+        with pytest.raises(ConfigError) as caught:
+            secrets_in(tmp_path / name)[key]()
+        assert str(caught.value).startswith(f"{key}: {tmp_path / name}: ")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_secret_that_everybody_may_write_is_used_and_warned_of_once(tmp_path, key, caplog):
+    path = tmp_path / "secret"
+    path.write_text("0123456789abcdef")
+    for mode, lines in ((0o600, 0), (0o644, 0), (0o646, 1), (0o666, 1)):
+        path.chmod(mode)
+        assert secrets_in(path)[key]() == "0123456789abcdef"
+        assert len(caplog.records) == lines
+    assert f"{key}: {path}: everybody on this machine may write it" in caplog.text
+    assert "0123456789abcdef" not in caplog.text
