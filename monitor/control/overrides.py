@@ -104,6 +104,12 @@ def write_overrides(path: Path, overrides: Overrides) -> None:
     ConfigError
         They are more than `read_overrides` would read again.
     """
+    content = _content(overrides)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
+
+
+def _content(overrides: Overrides) -> bytes:
     parts = {"armed": overrides.armed, "labels": overrides.labels, "thresholds": overrides.thresholds}
     with boundary(ConfigError, "changes made at run time cannot be kept"):
         content = json.dumps(parts, indent=1, ensure_ascii=False, allow_nan=False).encode()
@@ -112,8 +118,7 @@ def write_overrides(path: Path, overrides: Overrides) -> None:
             f"changes made at run time would take more than {MOST_BYTES:,} bytes; "
             "remove labels, or write them into the configuration"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content)
+    return content
 
 
 def _overrides(content: Any) -> Overrides:
@@ -136,7 +141,9 @@ def _overrides(content: Any) -> Overrides:
         if keys is not None:
             _mapping(keys, f"labels.{id_}")  # what does not fit in it is left out later, and the rest holds
     thresholds = _mapping(parts.get("thresholds"), "thresholds")
-    return Overrides(armed, labels, {source: _thresholds(known) for source, known in thresholds.items()})
+    found = Overrides(armed, labels, {source: _thresholds(known) for source, known in thresholds.items()})
+    _content(replace(found, armed=False))  # that is longer, and it must be possible to keep it
+    return found
 
 
 def _thresholds(known: Any) -> dict[str, float]:
