@@ -111,14 +111,21 @@ def payload(chance):
     return content
 
 
-def topic(chance, node):
-    """Return a topic under which a command may come."""
+def message(chance, node):
+    """Return topic and payload of a message to a topic for commands; one of four is good in itself."""
+    good = chance.randrange(4) == 0
     match chance.randrange(10):
         case 0 | 1:
-            return f"{node}/armed/set"
+            return f"{node}/armed/set", chance.choice((b"ON", b"OFF")) if good else payload(chance)
         case 2 | 3 | 4 | 5 | 6:
-            return f"{node}/labels/set"
-    return f"{node}/{chance.choice(SOURCES)}/threshold/{chance.choice(LABELS)}/set"
+            return f"{node}/labels/set", chance.choice(GOOD).encode() if good else payload(chance)
+    source, id_ = _often_good(chance, SOURCES, 2), _often_good(chance, LABELS, 4)
+    number = f"{chance.random():.3f}".encode() if good else payload(chance)
+    return f"{node}/{source}/threshold/{id_}/set", number
+
+
+def _often_good(chance, names, good):
+    return chance.choice(names[:good] if chance.random() < 0.8 else names)
 
 
 def request(chance):
@@ -141,14 +148,16 @@ def request(chance):
 def overrides(chance):
     """Return the content of a file of changes made at run time."""
     labels = ",".join(
-        f"{json.dumps(chance.choice(LABELS))}:{chance.choice((value, label))(chance)}"
+        f"{json.dumps(_often_good(chance, LABELS, 4))}:{chance.choice((value, label, label))(chance)}"
         for _ in range(chance.randrange(4))
     )
     thresholds = ",".join(
-        f"{json.dumps(chance.choice(SOURCES))}:{{{json.dumps(chance.choice(LABELS))}:{value(chance)}}}"
+        '"porch":{"dog":0.5}'
+        if chance.random() < 0.5
+        else f"{json.dumps(chance.choice(SOURCES))}:{{{json.dumps(chance.choice(LABELS))}:{value(chance)}}}"
         for _ in range(chance.randrange(3))
     )
-    armed = chance.choice(("true", "false", value(chance)))
+    armed = chance.choice(("true", "false", "true", "false", value(chance)))
     text = f'{{"armed":{armed},"labels":{{{labels}}},"thresholds":{{{thresholds}}}}}'
     text = chance.choice((text, text, text, value(chance), deep(chance)))
     content = text.encode("utf-8", "surrogatepass")

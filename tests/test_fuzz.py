@@ -1,6 +1,7 @@
 """Whatever comes in - samples, configurations - nothing crashes, nothing hangs, and the reason is clear."""
 
 import io
+import itertools
 import json
 import random
 import threading
@@ -251,3 +252,36 @@ def test_random_bytes_on_every_command_topic_are_refused_with_a_reason_and_nothi
             assert refusal["reason"]
             assert len(refusal["reason"]) < 500
             assert refusal["reason"].isprintable()
+
+
+@pytest.mark.broker
+def test_one_evil_message_a_burst_and_a_flood_leave_the_program_as_it_should_be(tmp_path):
+    names, labels = ("porch", "hall"), [f"l{number}" for number in range(65)]
+    every = list(itertools.product(names, labels))
+    sources = [SourceConfig(name=name, kind="file", path=ROOT / "recordings/demo.flac") for name in names]
+    (tmp_path / "state").mkdir()
+    changes = {label: {"prompts": [f"sound number {label[1:]}"]} for label in labels}
+    (tmp_path / "state/overrides.json").write_text(
+        json.dumps({"armed": True, "labels": changes, "thresholds": {}})
+    )
+    node = "clap-monitor/home"
+    with Broker(tmp_path) as broker, House(broker, tmp_path, *sources) as house:
+        house.until(names[-1], "online")
+
+        def say(*messages):
+            said = [(f"{node}/{topic}", content, 1, False) for topic, content in messages]
+            publish.multiple(said, hostname=broker.host, port=broker.port)
+
+        say(*[("labels/set", '{"\\ud800": ""}')] * 10)
+        say(*[
+            (f"{name}/threshold/{label}/set", value) for value in ("0.1", "0.95") for name, label in every
+        ])  # fmt: skip
+        control = house.daemon.control
+        eventually(lambda: {control.listening.label(*each).threshold for each in every} == {0.95})
+        say(*[("porch/threshold/l0/set", "x"), ("labels/set", "no label")] * 500, ("armed/set", "OFF"))
+        house.subscriber.wait_for(f"{node}/armed/state", "OFF")
+        eventually(lambda: house.daemon.snapshot()["commands"]["refused"] == 1010)
+        counts = house.daemon.snapshot()["commands"]
+        assert counts["lost"] == 0
+        assert counts["done"] + counts["replaced"] == 2 * len(every) + 1
+        assert house.daemon._audience.mqtt.connected

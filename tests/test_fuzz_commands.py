@@ -27,7 +27,7 @@ def test_whatever_is_said_is_done_or_refused_in_plain_words_and_can_be_kept(tmp_
     chance = random.Random(seed)
     with Wired(tmp_path) as wired:
         for number in range(400):
-            wired.say(nonsense.topic(chance, NODE), nonsense.payload(chance))
+            wired.say(*nonsense.message(chance, NODE))
             if number % 50 == 0:
                 wired.settle()
         wired.settle()

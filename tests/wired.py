@@ -53,6 +53,7 @@ class Wired:
             watch(listening.labels, listening.background, embed),
         )
         self.refused = []
+        self._settled = 0
         self.requests = Requests(self.control, lambda *words: self.refused.append(words))
         self.reception = Reception(TOPICS, birth=None, commands=True, on_command=self.requests.command)
         self.trouble = None
@@ -81,10 +82,13 @@ class Wired:
     def settle(self):
         """Wait until everything that was said is done."""
         deadline = time.monotonic() + PATIENCE
-        before = self.requests.done
-        # The last of its lane, and always something that can be done.
-        self.say(f"{NODE}/labels/set", b'{"id": "settled", "prompts": ["rain"]}')
-        while self.requests.done == before or any(map(len, self.requests._queue._lanes.values())):
+        self._settled += 1
+        # The last of all that waits, and always something that can be done.
+        name = f"settled {self._settled}"
+        self.say(
+            f"{NODE}/labels/set", b'{"id": "settled", "prompts": ["rain"], "name": "%s"}' % name.encode()
+        )
+        while name not in {label.name for label in self.control.listening.labels}:
             assert self._thread.is_alive(), self.trouble
             assert time.monotonic() < deadline
             time.sleep(0.001)
