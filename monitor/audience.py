@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from monitor import scoring
 from monitor.buffer import RingBuffer
 from monitor.config import ClipsConfig, Config, LabelConfig
+from monitor.config.web import WebConfig
 from monitor.control import Change, Listening
 from monitor.hearing import Hearing
 from monitor.keeping import Keeping
@@ -63,6 +66,7 @@ class Audience:
                 password=password,
                 journal=config.state / "outbox.sqlite",
                 on_command=on_command,
+                page=page_of(config.web),
             )
         self.keeping = Keeping(
             config.store,
@@ -183,3 +187,14 @@ def _linked(config: Config) -> ClipsConfig:
     if config.clips.public_url is None and config.web.enabled and config.web.public_url is not None:
         return config.clips.model_copy(update={"public_url": f"{config.web.public_url}/api/clips"})
     return config.clips
+
+
+def page_of(config: WebConfig) -> str | None:
+    """Return the address at which others in the house reach the page; None if they do not."""
+    if not config.enabled or (config.public_url is None and (config.local or not config.port)):
+        return None
+    if config.public_url is not None:
+        return config.public_url
+    everywhere = ipaddress.ip_address(config.host).is_unspecified
+    host = socket.gethostname() if everywhere else config.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.port}{config.prefix}/"

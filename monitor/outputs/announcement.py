@@ -1,32 +1,53 @@
-"""Says to Home Assistant what there is, and takes back what there was; remembers it across restarts."""
+"""Descriptions that a node gives Home Assistant, said and taken back; remembered across restarts."""
 
 from __future__ import annotations
 
-import json
-import logging
+import math
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
-from monitor.outputs.discovery import (
-    birth_topic,
-    discovery_payload,
-    discovery_topic,
-    platforms,
-    taking_back,
-)
+from monitor.outputs.announced import Announced, Components, read_announced, write_announced
+from monitor.outputs.discovery import ORIGIN, birth_topic, device_id, discovery_payload, platforms
+from monitor.outputs.ghosts import MOST_GHOSTS, farewells, newest, together, without
+from monitor.outputs.partition import device_of, partition
 from monitor.outputs.payload import Topics, as_json
-from monitor.whole import write_whole
 
-log = logging.getLogger(__name__)
+SETTLE_SECONDS = 5.0
+"""Given to Home Assistant to work on a message before the next one about the same components."""
+
+MIGRATE = as_json({"migrate_discovery": True})
+"""Home Assistant lets go of the components of a topic, but keeps what people have set for them."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """How far one description has been told."""
+
+    begun: bool = False
+    """It is in the file."""
+    unheard: bool = True
+    """What is gone has not been told at all."""
+    listens: bool = False
+    """Home Assistant has been born meanwhile."""
+    told: bool = False
+    """And has been told what is gone."""
+    unconfirmed: bool = False
+    """The broker has not acknowledged all of it."""
+    all_at: float = math.inf
+    """Moment, on the monotonic clock, until which it is put off."""
+    parts_at: float = math.inf
+    """Moment at which what there is is said once more."""
 
 
 class Announcement:
     """The description of a node as the broker keeps it; used by the one thread that publishes.
 
     What may be retained at the broker is in the file before it is published, and out of it only when
-    the broker has acknowledged that it is gone: a crash at any moment leaves no ghost.
+    the broker has acknowledged that it is gone: a crash at any moment leaves no ghost.  What Home Assistant
+    may still show is in the file until it has been told after a birth, when it surely listened.
 
     Parameters
     ----------
@@ -40,6 +61,8 @@ class Announcement:
         Name of the checkpoint.
     path : Path or None
         The memory; None remembers nothing beyond this run.
+    page : str or None
+        URL of the page.
     """
 
     def __init__(
@@ -50,107 +73,148 @@ class Announcement:
         labels: Mapping[str, Sequence[LabelConfig]],
         model: str,
         path: Path | None,
+        page: str | None = None,
     ) -> None:
-        self._topic = discovery_topic(config.discovery_prefix, topics.node)
-        self._topics, self._model = topics, model
-        self._commands = config.commands
-        self.birth = birth_topic(config.discovery_prefix) if config.discovery else None
-        """Where Home Assistant says that it has started; None if it is not told anything."""
-        self._path = path
-        self._before, self._retained_before = ({}, set()) if path is None else _read(path)
-        self.most = 2 + len(self._before) + len(self._retained_before)
-        """No more messages than these are sent at once, before anything changes."""
-        self._begun = False
-        self._unconfirmed = False
+        self._topics, self._model, self._path, self._page = topics, model, path, page
+        self._prefix, self._commands = config.discovery_prefix, config.commands
+        self.described = config.discovery
+        """Whether Home Assistant is told what there is."""
+        known = read_announced(path)
+        self._before, self._retained_before = known.components, frozenset(known.retained)
+        self._ghosts, self._types = known.ghosts, known.types
+        self._round = _Round()
         self._describe(labels)
+        self.birth = birth_topic(self._prefix) if self.described or self._ghosts else None
+        """Where Home Assistant says that it has started; None if there is nothing to tell it."""
+
+    @property
+    def most(self) -> int:
+        """No more messages than these are sent at once, before anything changes."""
+        described = len(self._before) + len(self._parts)
+        return 2 * (MOST_GHOSTS + described) + len(self._retained_before)
 
     def change(self, labels: Mapping[str, Sequence[LabelConfig]]) -> bool:
         """Describe other labels from now on; True if that is news, to be said."""
-        before = (self._payload, self._retained)
-        gone, retained = self._now, self._retained
+        was = (self._parts, self._retained)
+        before = (self._before, self._retained_before)
+        self._before = together(self._before, self._now)
+        self._retained_before = self._retained_before | self._retained
         self._describe(labels)
-        if (self._payload, self._retained) == before:
+        if (self._parts, self._retained) == was:
+            self._before, self._retained_before = before
             return False
-        self._before, self._retained_before = _together(self._before, gone), self._retained_before | retained
-        self._begun = False
+        self._round = _Round()
         return True
 
-    def _describe(self, labels: Mapping[str, Sequence[LabelConfig]]) -> None:
-        self._payload: dict[str, object] | None = None
-        self._now: dict[str, dict[str, str]] = {}
-        if self.birth is not None:
-            self._payload = discovery_payload(
-                self._topics,
-                labels=labels,
-                model=self._model,
-                commands=self._commands,
-            )
-            self._now = {self._topic: platforms(self._payload)}
-        self._retained = self._topics.retained(
-            {source: [label.id for label in labels[source]] for source in labels}
-        )
+    def settle(self) -> bool:
+        """Note that no event waits, so none of a label that is gone will come; True if that is news."""
+        if not self._retired:
+            return False
+        self._types = {}
+        return self.change(self._labels)
 
-    def say(self, publish: Callable[..., None]) -> None:
+    def say(self, publish: Callable[..., None], *, born: bool = False) -> None:
         """Say what there is and, until it is confirmed, what is gone.
 
         Parameters
         ----------
         publish : callable
             Sends one message: `Link.publish`.
+        born : bool
+            Home Assistant has just said that it has started.
         """
-        say = partial(publish, qos=1, retain=True)
-        if not self._begun:
-            self._begun = True
-            self._keep(_together(self._before, self._now), self._retained_before | self._retained)
-        for topic in sorted(set(self._before) - set(self._now)):
-            say(topic, "")
-        if self._payload is not None:
-            known = self._before.get(self._topic, {})
-            gone = {key: known[key] for key in known if key not in self._now[self._topic]}
-            if gone:
-                say(self._topic, as_json(taking_back(self._payload, gone)))
-            say(self._topic, as_json(self._payload))
-        for topic in sorted(self._retained_before - self._retained):
-            say(topic, "")
-        self._unconfirmed = True
+        self._round.listens = born
+        self._round.told = self._round.told and born
+        if not self._round.begun:
+            self._round.begun = True
+            self._keep(together(self._before, self._now), self._retained_before | self._retained)
+            for topic in self._left():
+                publish(topic, MIGRATE, qos=1)
+                self._round.all_at = time.monotonic() + SETTLE_SECONDS
+        if time.monotonic() >= self._round.all_at or math.isinf(self._round.all_at):
+            self._say_all(publish)
+
+    def say_again(self, publish: Callable[..., None]) -> None:
+        """Say what was put off, or what is said twice, if its moment has come."""
+        now = time.monotonic()
+        if now >= self._round.all_at:
+            self._say_all(publish)
+        elif now >= self._round.parts_at:
+            self._say_parts(publish)
+
+    def due(self) -> float:
+        """Moment, on the monotonic clock, at which there is something to `say_again`."""
+        return min(self._round.all_at, self._round.parts_at)
 
     def confirm(self) -> None:
         """Forget what is gone: the broker has acknowledged everything that was said."""
-        if self._unconfirmed:
-            self._unconfirmed = False
-            if (self._before, self._retained_before) != (self._now, self._retained):
-                self._before, self._retained_before = self._now, self._retained
-                self._keep(self._now, self._retained)
-
-    def _keep(self, announced: Mapping[str, Mapping[str, str]], retained: Collection[str]) -> None:
-        if self._path is None:
+        if not self._round.unconfirmed:
             return
-        content = json.dumps({"announced": announced, "retained": sorted(retained)}, indent=1)
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, content.encode())
-        except OSError as error:
-            log.warning(
-                "%s: what the broker keeps of us cannot be remembered: %s", self._path, error.strerror
-            )
+        self._round.unconfirmed = False
+        ghosts, self._ghosts = self._ghosts, {} if self._round.told else self._ghosts
+        if (self._before, self._retained_before, ghosts) != (self._now, self._retained, self._ghosts):
+            self._before, self._retained_before = self._now, self._retained
+            self._keep(self._now, self._retained)
 
-
-def _together(
-    before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
-) -> dict[str, dict[str, str]]:
-    return {topic: {**before.get(topic, {}), **now.get(topic, {})} for topic in {**before, **now}}
-
-
-def _read(path: Path) -> tuple[dict[str, dict[str, str]], set[str]]:
-    try:
-        content = json.loads(path.read_text())
-        announced = {
-            str(topic): {str(key): str(platform) for key, platform in components.items()}
-            for topic, components in content["announced"].items()
+    def _describe(self, labels: Mapping[str, Sequence[LabelConfig]]) -> None:
+        self._labels = labels
+        ids = {source: [label.id for label in labels[source]] for source in labels}
+        self._retired = {
+            source: gone
+            for source in labels
+            if (gone := [label for label in self._types.get(source, ()) if label not in ids[source]])
         }
-        return announced, {str(topic) for topic in content["retained"]}
-    except FileNotFoundError:
-        return {}, set()
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        log.warning("%s: not readable, what was announced before is not taken back: %s", path, error)
-        return {}, set()
+        self._types = {source: [*ids[source], *self._retired.get(source, ())] for source in labels}
+        self._parts: dict[str, dict[str, object]] = {}
+        if self.described:
+            whole = discovery_payload(
+                self._topics,
+                labels=labels,
+                model=self._model,
+                commands=self._commands,
+                page=self._page,
+                retired=self._retired,
+            )
+            self._parts = partition(whole, self._prefix, device_id(self._topics.node), self._before)
+        self._now = {topic: platforms(part) for topic, part in self._parts.items()}
+        self._retained = frozenset(self._topics.retained(ids))
+        self._ghosts = newest(without(together(self._ghosts, self._before), self._now))
+
+    def _left(self) -> list[str]:
+        """Topics whose components are announced under another one from now on."""
+        place = {(_base(topic), key): topic for topic in self._now for key in self._now[topic]}
+        return [
+            topic
+            for topic in self._before
+            if any(place.get((_base(topic), key), topic) != topic for key in self._before[topic])
+        ]
+
+    def _say_all(self, publish: Callable[..., None]) -> None:
+        self._round.all_at = math.inf
+        for topic in sorted(set(self._before) - set(self._now)):
+            publish(topic, "", qos=1, retain=True)
+        if self._ghosts and (self._round.unheard or self._round.listens):
+            self._round.unheard = False
+            self._round.told = self._round.told or self._round.listens
+            for topic, payload in farewells(self._ghosts, ORIGIN):
+                publish(topic, as_json(payload), qos=1)
+        self._say_parts(publish)
+        for topic in sorted(self._retained_before - self._retained):
+            publish(topic, "", qos=1, retain=True)
+        # Home Assistant drops the rest of a message at the first component that it still works on: again.
+        if self._before not in ({}, self._now):
+            self._round.parts_at = time.monotonic() + SETTLE_SECONDS
+        self._round.unconfirmed = True
+
+    def _say_parts(self, publish: Callable[..., None]) -> None:
+        self._round.parts_at = math.inf
+        for topic, payload in self._parts.items():
+            publish(topic, as_json(payload), qos=1, retain=True)
+
+    def _keep(self, components: Components, retained: Collection[str]) -> None:
+        write_announced(self._path, Announced(components, retained, self._ghosts, self._types))
+
+
+def _base(topic: str) -> tuple[str, str]:
+    """Home Assistant, by its prefix, and device to which a description belongs."""
+    return topic.rpartition("/device/")[0], device_of(topic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -90,16 +91,37 @@ class Backlog:
             self._memory.extend(letters)
             self._keep()
 
-    def take(self, most: int) -> list[Letter]:
-        """Return the oldest letters that are not on their way; from now on they are."""
+    @property
+    def safe(self) -> bool:
+        """Whether all that waits is in the file, where the next run finds it."""
+        return self._path is not None and not self._memory
+
+    def take(
+        self, most: int, *, after: float = -math.inf, but: Collection[str] = frozenset()
+    ) -> list[Letter]:
+        """Return the oldest letters that are not on their way; from now on they are.
+
+        Parameters
+        ----------
+        most : int
+            How many at most.
+        after : float
+            Letters up to this number stay.
+        but : collection of str
+            The ends of these events stay as well.
+        """
         if most <= 0 or self.waiting <= len(self._taken):
             return []
         spare = self._taken | self._arrived
         # What is in memory is newer than all that is in the file: see `_write`.
-        in_file = self._on_file(lambda journal: journal.read(most + len(spare))) if self._journal else None
-        letters = [letter for letter in (*(in_file or ()), *self._memory) if letter.number not in spare][
-            :most
-        ]
+        in_file = (
+            self._on_file(lambda journal: journal.read(most + len(spare) + len(but), after=after))
+            if self._journal
+            else None
+        )
+        found = [letter for letter in (*(in_file or ()), *self._memory) if letter.number > after]
+        found = [letter for letter in found if letter.lasts or letter.event_id not in but]
+        letters = [letter for letter in found if letter.number not in spare][:most]
         self._taken.update(letter.number for letter in letters)
         return letters
 

@@ -1,17 +1,20 @@
-"""What Home Assistant must be told so that it makes one device of a node; pure functions.
+"""Description of a node by which Home Assistant makes one device of it; pure functions.
 
-Device-based discovery: one retained message that holds every entity, with the abbreviated keys of Home
-Assistant's documentation.  Identifiers of ours are lower case, so the words in capitals between them keep
-any two components apart, whatever the sources and labels are called.
+Device-based discovery: one payload that holds every entity, with the abbreviated keys of Home Assistant's
+documentation.  Identifiers of ours are lower case, so the words in capitals between them keep any two
+components apart, whatever the sources and labels are called.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from monitor import __version__
 from monitor.config import LabelConfig
+from monitor.outputs.ghosts import unique_id
+from monitor.outputs.partition import part_topic
 from monitor.outputs.payload import TRIGGER, Topics
 
 LEVEL_EXPIRES_SECONDS = 120
@@ -20,12 +23,15 @@ LEVEL_EXPIRES_SECONDS = 120
 LONGEST_STATE = 255
 """Characters that Home Assistant takes as a state."""
 
+ORIGIN = {"name": "clap-monitor", "sw": __version__}
+"""Who describes it."""
+
 Component = dict[str, object]
 
 
 def discovery_topic(prefix: str, node: str) -> str:
-    """Where Home Assistant looks for the description of a node."""
-    return f"{prefix}/device/{_device(node)}/config"
+    """Where Home Assistant looks for the description of a node; see `monitor.outputs.partition` for more."""
+    return part_topic(prefix, device_id(node), 0)
 
 
 def birth_topic(prefix: str) -> str:
@@ -39,6 +45,8 @@ def discovery_payload(
     labels: Mapping[str, Sequence[LabelConfig]],
     model: str,
     commands: bool = True,
+    page: str | None = None,
+    retired: Mapping[str, Iterable[str]] = MappingProxyType({}),
 ) -> dict[str, object]:
     """Describe a node and everything it publishes.
 
@@ -47,11 +55,17 @@ def discovery_payload(
     topics : Topics
         Of the node.
     labels : mapping of str to sequence of LabelConfig
-        Those of each source, by its name; if there is more than one, the names of entities end in it.
+        Those of each source, by its name; if there is more than one, the names of entities end in it,
+        and begin with what tells them apart: phones cut names at the end.
     model : str
         Name of the checkpoint.
     commands : bool
         Whether it can be told what to do; else there is nothing to switch or set.
+    page : str or None
+        URL of the page, as a browser anywhere in the house reaches it.
+    retired : mapping of str to iterable of str
+        By source, labels that are gone and of which events may still come: Home Assistant ignores an event
+        of a type that it does not know.
 
     Returns
     -------
@@ -62,24 +76,28 @@ def discovery_payload(
     if commands:
         components["ARMED"] = _armed(topics)
     for source in labels:
-        suffix = f" ({source})" if len(labels) > 1 else ""
-        components |= _of_source(topics, source, suffix, [label.id for label in labels[source]])
+        suffix = f", {source}" if len(labels) > 1 else ""
+        types = list(dict.fromkeys([*(label.id for label in labels[source]), *retired.get(source, ())]))
+        components |= _of_source(topics, source, suffix, types)
         for label in labels[source]:
             components |= _of_label(topics, source, suffix, label)
             if commands:
                 components[f"{source}_THRESHOLD_{label.id}"] = _threshold(topics, source, suffix, label)
     for key, component in components.items():
         if component["p"] != "device_automation":
-            component["unique_id"] = f"{_device(topics.node)}_NODE_{key}"
+            component["unique_id"] = unique_id(device_id(topics.node), key)
+            # Home Assistant before 2025.10 reads the one, later ones the other.
+            component["obj_id"] = str(component["default_entity_id"]).partition(".")[2]
     return {
         "dev": {
-            "ids": [_device(topics.node)],
+            "ids": [device_id(topics.node)],
             "name": f"Sound monitor {topics.node.replace('_', ' ')}",
             "mf": "clap-monitor",
             "mdl": f"CLAP {model}",
             "sw": __version__,
+            **({} if page is None else {"cu": page}),
         },
-        "o": {"name": "clap-monitor", "sw": __version__},
+        "o": ORIGIN,
         "avty": [{"t": topics.status()}],
         "avty_mode": "all",
         "qos": 1,
@@ -88,30 +106,14 @@ def discovery_payload(
 
 
 def platforms(payload: Mapping[str, object]) -> dict[str, str]:
-    """Platform of each component of a `discovery_payload`: what must be known to take it back."""
+    """Platform of each component of a description: what must be known to take it back."""
     components = payload["cmps"]
     if not isinstance(components, dict):
         raise TypeError(f"cmps is {components!r}")
     return {key: str(component["p"]) for key, component in components.items()}
 
 
-def taking_back(payload: Mapping[str, object], gone: Mapping[str, str]) -> dict[str, object]:
-    """Take back components that are no longer there; to be said once, before the payload without them.
-
-    Parameters
-    ----------
-    payload : mapping
-        Of `discovery_payload`.
-    gone : mapping of str to str
-        Their platforms, by identifier.
-    """
-    components = payload["cmps"]
-    if not isinstance(components, dict):
-        raise TypeError(f"cmps is {components!r}")
-    return {**payload, "cmps": components | {key: {"p": platform} for key, platform in gone.items()}}
-
-
-def _of_source(topics: Topics, source: str, suffix: str, labels: list[str]) -> dict[str, Component]:
+def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> dict[str, Component]:
     heard = _heard(topics, source)
     health: Component = {"stat_t": topics.source_health(source), "ent_cat": "diagnostic"}
     return {
@@ -120,7 +122,7 @@ def _of_source(topics: Topics, source: str, suffix: str, labels: list[str]) -> d
             "name": f"Sound event{suffix}",
             "default_entity_id": _entity("event", topics.node, source, "sound"),
             "stat_t": topics.event(source),
-            "evt_typ": labels,
+            "evt_typ": types,
             "ic": "mdi:ear-hearing",
             **heard,
         },
@@ -186,7 +188,7 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
         },
         f"{source}_SCORE_{label.id}": {
             "p": "sensor",
-            "name": f"{label.title} score{suffix}",
+            "name": f"Score: {label.title}{suffix}",
             "default_entity_id": _entity("sensor", topics.node, source, label.id, "score"),
             "stat_t": topics.score(source, label.id),
             "stat_cla": "measurement",
@@ -210,7 +212,7 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
 def _threshold(topics: Topics, source: str, suffix: str, label: LabelConfig) -> Component:
     return {
         "p": "number",
-        "name": f"{label.title} threshold{suffix}",
+        "name": f"Threshold: {label.title}{suffix}",
         "default_entity_id": _entity("number", topics.node, source, label.id, "threshold"),
         "stat_t": topics.threshold(source, label.id),
         "cmd_t": topics.set_threshold(source, label.id),
@@ -253,7 +255,8 @@ def _heard(topics: Topics, source: str) -> Component:
     return {"avty": [{"t": topics.status()}, {"t": topics.source_status(source)}], "avty_mode": "all"}
 
 
-def _device(node: str) -> str:
+def device_id(node: str) -> str:
+    """Name by which Home Assistant knows the device of a node."""
     return f"clap_monitor_{node}"
 
 

@@ -4,7 +4,7 @@ One thread, `Mqtt.run`, does all of it; the methods that other threads call only
 it, so the analysis waits neither for the broker nor for the disk.  The thread puts an event into the
 backlog, which is a file, before it offers it to the broker, and takes it out when it has arrived.
 Of states only the newest counts.  Discovery for Home Assistant and all states are said on every
-connection, and again when Home Assistant says that it has started.
+connection, and again when Home Assistant says that it has started; late events wait for that (`Holding`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from monitor.histogram import Histogram
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
 from monitor.outputs.broker import Connection, address, tls_context
+from monitor.outputs.holding import Holding
 from monitor.outputs.journal import Letter
 from monitor.outputs.link import Link
 from monitor.outputs.outbox import Outbox
@@ -53,6 +54,8 @@ IN_MEMORY = 1000
 
 LATENCY_SECONDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0)
 
+HELD = "they came while the broker was away, and Home Assistant has not said yet that it is back"
+
 FAREWELL = 0.2
 """Share of the time to drain that is kept for taking leave."""
 
@@ -82,6 +85,8 @@ class Mqtt:
     on_command : callable
         Takes what others say to us, a topic and a command or why it is none, in the thread of the connection;
         it must not block.
+    page : str or None
+        URL of the page, for Home Assistant.
 
     Raises
     ------
@@ -89,7 +94,7 @@ class Mqtt:
         If ``ca_file`` cannot be used, or the host can be no name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is told of the monitor, and where it is kept
         self,
         config: MqttConfig,
         *,
@@ -100,10 +105,11 @@ class Mqtt:
         journal: Path | None = None,
         drain_seconds: float = 5.0,
         on_command: OnCommand = lambda _topic, _command: None,
+        page: str | None = None,
     ) -> None:
         self.latency = Histogram(LATENCY_SECONDS)
         """Seconds from the onset of an event until the broker had acknowledged its start."""
-        self._node, self._model, self._journal = node, model, journal
+        self._node, self._model, self._journal, self._page = node, model, journal, page
         self._listening = listening
         self._changes: deque[Listening] = deque(maxlen=1)
         self._moves: deque[MqttConfig] = deque(maxlen=1)
@@ -131,6 +137,12 @@ class Mqtt:
         self._drain_seconds = drain_seconds
         self._onsets: dict[int, float] = {}
         """Unix seconds of the onsets of events whose start is on its way, by the number of the letter."""
+        self._holding = Holding()
+        self._newest_arrived = 0
+        self._idle = False
+        """All letters that do not wait for Home Assistant have arrived."""
+        self._alone_since: float | None = None
+        """Moment, on the monotonic clock, from which there never was a connection; None after the first."""
         self._closed_at = math.inf
         self._last_try = 0
         self._published = self._numbered = 0
@@ -221,6 +233,8 @@ class Mqtt:
     @property
     def trouble(self) -> str | None:
         """Why events wait, for people; begins with host and port."""
+        if self.waiting and not self.connected and self._holding.active:
+            return self._link.trouble or f"{self._address}: late events stay for the next run: {HELD}"
         if self.waiting and not self.connected:
             return self._link.trouble or self._link.doubt
         return self._link.trouble
@@ -232,6 +246,7 @@ class Mqtt:
         if the time to drain is over.  What is left then is `waiting`, and `trouble` says why; it stays in
         the journal for the next run.
         """
+        self._alone_since = time.monotonic()
         with self._backlog:
             while not self._finished():
                 connected_anew = self._link.wait(self._due())
@@ -243,10 +258,10 @@ class Mqtt:
                 if connected_anew:
                     self._welcome()
                 self._note_drops()
+                self._settle()
                 if self._link.connected:
                     self._states.say_sources()
-                    for letter in self._backlog.take(WINDOW - self._link.unacknowledged):
-                        self._send(letter)
+                    self._send_letters()
                     self._answer()
                     self._states.say_healths()
                     self._states.say_last()
@@ -266,6 +281,9 @@ class Mqtt:
     def _note(self) -> None:
         """Put into the backlog what is new, and take out of it what has arrived."""
         self._outbox.flush(self._outbox.waiting)
+        for letter in self._new:
+            if self._link.connected and letter.event_id in self._holding.begun:
+                self._states.say_label(letter)  # it waits, but the state that it leads to does not
         self._backlog.add(self._new)
         self._new.clear()
         self._published += len(self._link.arrived)
@@ -273,6 +291,7 @@ class Mqtt:
             latency = time.time() - self._onsets.pop(number, math.inf)
             if latency >= 0:  # a recording that is replayed fast is told before it was heard
                 self.latency.observe(latency)
+        self._newest_arrived = max([self._newest_arrived, *self._link.arrived])
         self._backlog.remove(self._link.arrived)
         self._link.arrived.clear()
 
@@ -286,6 +305,11 @@ class Mqtt:
                 self._announcement.say(self._link.publish)
                 self._states.say_new_labels()
 
+    def _settle(self) -> None:
+        """Let Home Assistant forget labels that are gone, once their last events have arrived."""
+        if not self.waiting and self._announcement.settle() and self._link.connected:
+            self._announcement.say(self._link.publish)
+
     def _publish(self, topic: str, text: str, *, qos: int, retain: bool = False) -> None:
         self._link.publish(topic, text, qos=qos, retain=retain)
 
@@ -296,6 +320,7 @@ class Mqtt:
             labels=self._listening.by_source,
             model=self._model,
             path=None if self._journal is None else self._journal.with_name("announced.json"),
+            page=self._page,
         )
 
     def _make_link(self, config: MqttConfig, password: str | None) -> Link[int]:
@@ -346,28 +371,43 @@ class Mqtt:
         self._last_try = self._last_try or self._link.ended + self._link.connected + 1
         self._link.hurry()
         hopeless = self._link.ended >= self._last_try or time.monotonic() >= self._drained_by()
-        return hopeless or not self.waiting
+        if not self._backlog.safe:
+            self._holding.end()
+        only_held = self._holding.active and self._idle and not self._outbox.waiting
+        return hopeless or only_held or not self.waiting
 
     def _drained_by(self) -> float:
         return self._closed_at + (1 - FAREWELL) * self._drain_seconds
 
     def _due(self) -> float:
         """Return the next moment, on the monotonic clock, at which something is to be done unasked."""
-        said_next = min(self._states.due(), self._scores.due()) if self.connected else math.inf
-        return min(self._drained_by(), said_next)
+        if not self.connected:
+            return self._drained_by()
+        said_next = min(self._states.due(), self._scores.due(), self._announcement.due())
+        return min(self._drained_by(), said_next, self._holding.due())
 
     def _welcome(self) -> None:
         """Say everything anew; what the last connection did not deliver will follow."""
         said = "mqtt: %s: connected; %d messages waited, %d were dropped"
         log.info(said, self._address, self.waiting, self.dropped)
         self._overflowing = False
+        self._hold()
         self._say_anew()
         self._backlog.take_back()
         self._onsets.clear()
 
-    def _say_anew(self) -> None:
-        self._reception.born = False
-        self._announcement.say(self._link.publish)
+    def _hold(self) -> None:
+        """Let what waited for this connection wait for Home Assistant as well."""
+        began, self._alone_since = self._alone_since, None
+        at_once = began is not None and time.monotonic() - began < LATE_SECONDS
+        waits = self.waiting > self._numbered if at_once else self.waiting  # of an earlier run, or at all
+        if self._announcement.described and waits:
+            self._holding.begin(self._numbered, self._states.lasting(self._newest_arrived))
+        else:
+            self._holding.end()
+
+    def _say_anew(self, *, born: bool = False) -> None:
+        self._announcement.say(self._link.publish, born=born)
         self._settings.say_anew()
         self._scores.say_anew()
         self._states.say_anew()
@@ -375,7 +415,9 @@ class Mqtt:
     def _answer(self) -> None:
         """Say everything again to a Home Assistant that started, once the last answer has arrived."""
         if self._reception.born and self._link.unacknowledged < WINDOW:
-            self._say_anew()
+            self._reception.born = False
+            self._holding.born()
+            self._say_anew(born=True)
 
     def _note_drops(self) -> None:
         if self.dropped == self._dropped_before:
@@ -389,6 +431,16 @@ class Mqtt:
         if self._link.connected:
             self._states.say_labels()  # what was dropped may have been the newest of its label
 
+    def _send_letters(self) -> None:
+        """Publish the events whose turn it is."""
+        self._holding.end_if_over()
+        self._announcement.say_again(self._link.publish)
+        room = WINDOW - self._link.unacknowledged
+        letters = self._backlog.take(room, after=self._holding.upto, but=self._holding.begun)
+        for letter in letters:
+            self._send(letter)
+        self._idle = room > 0 and not letters and not self._link.unacknowledged
+
     def _send(self, letter: Letter) -> None:
         """Publish one event, and the states that it changes unless they have been said."""
         late = letter.number <= 0 or self._now() - letter.put_at > LATE_SECONDS
@@ -400,7 +452,8 @@ class Mqtt:
             self._states.late()
         elif letter.lasts:  # what is switched on by it should not be switched on an hour later
             self._link.publish(self._topics.trigger(letter.source, letter.label), TRIGGER, qos=1)
-        self._states.say_label(letter)
+        if not self._holding.belated(letter):  # then it has been said, and a newer event may have started
+            self._states.say_label(letter)
 
     def _take_leave(self) -> None:
         self._leave(self._closed_at + self._drain_seconds)

@@ -101,6 +101,11 @@ class States:
         """Note that an event had to wait for the broker."""
         self._late_until = time.monotonic() + LATENESS_SECONDS
 
+    def lasting(self, after: int) -> set[str]:
+        """Events that have started with a letter of a number above one, and last."""
+        newest = tuple(self._newest.values())
+        return {letter.event_id for letter in newest if letter and letter.lasts and letter.number > after}
+
     def say_anew(self) -> None:
         """Say everything, to a broker or to a Home Assistant that may know nothing."""
         self._levels.clear()  # of whenever that was
@@ -193,8 +198,9 @@ class States:
     def _say_label(self, source: str, label: str, letter: Letter | None) -> None:
         lasts = letter is not None and letter.lasts
         attributes = {} if letter is None else attributes_payload(letter.payload)
-        self._say(self._topics.state(source, label), "ON" if lasts else "OFF")
+        # Attributes first: an automation that begins with the state finds those of the same event.
         self._say(self._topics.attributes(source, label), as_json(attributes))
+        self._say(self._topics.state(source, label), "ON" if lasts else "OFF")
 
     def _say(self, topic: str, text: str) -> None:
         """Publish what stays true until it is said otherwise."""

