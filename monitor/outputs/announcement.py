@@ -39,7 +39,7 @@ class _Round:
     all_at: float = math.inf
     """Moment, on the monotonic clock, until which it is put off."""
     parts_at: float = math.inf
-    """Moment at which what there is is said once more."""
+    """Moment at which what there is is said once more, and the rest is taken out of the broker."""
 
 
 class Announcement:
@@ -140,7 +140,7 @@ class Announcement:
         if now >= self._round.all_at:
             self._say_all(publish)
         elif now >= self._round.parts_at:
-            self._say_parts(publish)
+            self._say_rest(publish)
 
     def due(self) -> float:
         """Moment, on the monotonic clock, at which there is something to `say_again`."""
@@ -199,15 +199,24 @@ class Announcement:
             for topic, payload in farewells(self._ghosts, ORIGIN):
                 publish(topic, as_json(payload), qos=1)
         self._say_parts(publish)
+        if self._before in ({}, self._now) and self._retained_before <= self._retained:
+            self._round.unconfirmed = True
+        else:
+            self._round.parts_at = time.monotonic() + SETTLE_SECONDS
+
+    def _say_rest(self, publish: Callable[..., None]) -> None:
+        """Say what there is once more, and take out of the broker what is not described any more.
+
+        Home Assistant drops the rest of a message at the first component that it still works on, and an
+        empty text is an error to an entity that is still there.
+        """
+        self._round.parts_at = math.inf
+        self._say_parts(publish)
         for topic in sorted(self._retained_before - self._retained):
             publish(topic, "", qos=1, retain=True)
-        # Home Assistant drops the rest of a message at the first component that it still works on: again.
-        if self._before not in ({}, self._now):
-            self._round.parts_at = time.monotonic() + SETTLE_SECONDS
         self._round.unconfirmed = True
 
     def _say_parts(self, publish: Callable[..., None]) -> None:
-        self._round.parts_at = math.inf
         for topic, payload in self._parts.items():
             publish(topic, as_json(payload), qos=1, retain=True)
 

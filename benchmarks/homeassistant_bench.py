@@ -1,0 +1,144 @@
+"""Broker, monitor and Home Assistant, each of which can be started again; used by `homeassistant.py`."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.homeassistant_core import HomeAssistant, eventually
+from monitor.config import LabelConfig, MqttConfig
+from monitor.control import Listening
+from monitor.outputs.mqtt import Mqtt
+from monitor.types import Event
+from tests.broker import Broker
+
+ALARM = LabelConfig(id="smoke_alarm", prompts=("a smoke alarm",), device_class="smoke")
+CRY = LabelConfig(id="baby_cry", prompts=("a baby cries",))
+SENSOR, EVENTS = "binary_sensor.home_nursery_smoke_alarm", "event.home_nursery_sound"
+_numbers = itertools.count(1)
+
+
+class Bench:
+    """The three, each of which can be ended and started again; the results.
+
+    Parameters
+    ----------
+    home : HomeAssistant
+    directory : Path
+        For the broker and the state of the monitor.
+    """
+
+    def __init__(self, home: HomeAssistant, directory: Path) -> None:
+        self.home, self.directory = home, directory
+        self.broker = Broker(directory, sessions=True)
+        self.journal = directory / "state" / "outbox.sqlite"
+        self.node = "home"
+        self.labels: tuple[LabelConfig, ...] = (ALARM, CRY)
+        self.sources: tuple[str, ...] = ("nursery",)
+        self.discovery = True
+        self.commands: list[object] = []
+        self.mqtt: Mqtt | None = None
+        self.failed = 0
+        self.complaints: list[str] = []
+
+    def start_monitor(self) -> Mqtt:
+        """Start ours; it hears something from the start."""
+        self.mqtt = mqtt = Mqtt(
+            MqttConfig(host="127.0.0.1", port=self.broker.port, discovery=self.discovery),
+            node=self.node,
+            listening=Listening(self.labels, self.sources),
+            model="starter",
+            journal=self.journal,
+            on_command=lambda _topic, command: self.commands.append(command),
+            page="http://127.0.0.1:8095/",
+        )
+        self._thread = threading.Thread(target=mqtt.run)
+        self._thread.start()
+        for source in self.sources:
+            mqtt.source(source, online=True)
+        return mqtt
+
+    def stop_monitor(self) -> None:
+        """End ours, politely."""
+        if self.mqtt is not None:
+            self.mqtt.close()
+            self._thread.join()
+            self.mqtt = None
+
+    def restart_broker(self, *, erased: bool, away: float = 0.0) -> None:
+        """End the broker and start it again, with what it retained or without."""
+        self.broker.stop()
+        for file in self.directory.glob("mosquitto.db"):
+            if erased:
+                file.unlink()
+        time.sleep(away)
+        self.broker.start()
+
+    def sounds(self, label: LabelConfig = ALARM) -> Event:
+        """Let a sound begin."""
+        assert self.mqtt is not None
+        event = Event(
+            id=f"{time.time_ns():026d}",
+            source=self.sources[0],
+            label=label.id,
+            start=next(_numbers),
+            stop=None,
+            started_at=time.time(),
+            ended_at=None,
+            score=0.9,
+            peak=0.9,
+            windows=2,
+            level_dbfs=-20.0,
+            uncertainty_seconds=1.0,
+        )
+        self.mqtt.put(event)
+        return event
+
+    def falls_silent(self, event: Event, reason: str = "quiet") -> None:
+        """Let a sound end."""
+        assert self.mqtt is not None
+        self.mqtt.put(replace(event, stop=event.start + 1, ended_at=time.time(), reason=reason))
+
+    def becomes(self, entity: str, state: str | None, seconds: float = 60.0) -> bool:
+        """Wait until an entity has a state."""
+        return eventually(lambda: self.home.state(entity) == state, seconds)
+
+    def phases(self, event: Event, entity: str = EVENTS) -> list[str]:
+        """What the event entity has said of an event."""
+        told = [
+            (change["state"], change["attributes"]["phase"])
+            for change in self.home.seen(entity)
+            if change["attributes"].get("event_id") == event.id
+        ]
+        return [phase for _at, phase in dict.fromkeys(told)]  # one is shown again when it is back
+
+    def report(self, name: str, *, good: bool, more: object = "") -> None:
+        """Print a line of the table."""
+        self.failed += not good
+        print(f"| {name} | {'yes' if good else 'NO'} | {more} |", flush=True)
+
+
+@contextmanager
+def fresh(bench: Bench) -> Iterator[None]:
+    """Begin with a broker, a monitor and a Home Assistant that know nothing of each other."""
+    bench.stop_monitor()
+    bench.node, bench.labels, bench.sources, bench.discovery = "home", (ALARM, CRY), ("nursery",), True
+    bench.broker.kill()
+    for file in bench.directory.glob("mosquitto.db"):
+        file.unlink()
+    shutil.rmtree(bench.journal.parent, ignore_errors=True)
+    bench.broker.start()
+    bench.home.use_broker(bench.broker.port)
+    time.sleep(2)
+    before = bench.home.log.stat().st_size  # to take out the integration makes it complain of itself
+    bench.start_monitor()
+    assert bench.becomes(SENSOR, "off"), "Home Assistant has not made the device"
+    yield
+    bench.stop_monitor()
+    bench.complaints += bench.home.complaints(before)
