@@ -135,7 +135,7 @@ def fresh(bench: Bench) -> Iterator[None]:
     shutil.rmtree(bench.journal.parent, ignore_errors=True)
     bench.broker.start()
     bench.home.use_broker(bench.broker.port)
-    time.sleep(2)
+    bench.home.wait_until_quiet()
     before = bench.home.log.stat().st_size  # to take out the integration makes it complain of itself
     bench.start_monitor()
     assert bench.becomes(SENSOR, "off"), "Home Assistant has not made the device"

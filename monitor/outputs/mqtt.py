@@ -248,6 +248,7 @@ class Mqtt:
         """
         self._alone_since = time.monotonic()
         with self._backlog:
+            self._settle()
             while not self._finished():
                 connected_anew = self._link.wait(self._due())
                 self._note()
