@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
 from benchmarks.homeassistant_bench import ALARM, CRY, EVENTS, SENSOR, Bench, fresh
 from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.config import LabelConfig
@@ -227,8 +229,8 @@ def replace_name(label: LabelConfig, name: str) -> LabelConfig:
     return label.model_copy(update={"name": name})
 
 
-def blueprint(bench: Bench) -> None:
-    """Its three ways: each fires once for a sound, never for a restart."""
+def install_automations(bench: Bench) -> None:
+    """Give Home Assistant the blueprint in its three ways, and the README's automations."""
     place = bench.home.config / "blueprints" / "automation" / "clap_monitor"
     place.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "config" / "homeassistant" / "sound_heard.yaml", place)
@@ -240,27 +242,41 @@ def blueprint(bench: Bench) -> None:
         "events": {"events": EVENTS, "types": ["smoke_alarm"]},
         "device": {"triggers": [{k: v for k, v in t.items() if k != "metadata"} for t in mine]},
     }
-    automations = [
+    automations: list[dict[str, object]] = [
         {"id": way, "alias": way, "use_blueprint": {"path": "clap_monitor/sound_heard.yaml", "input": filled}}
         for way, filled in ways.items()
     ]
+    for way, automation in zip(("smoke", "surely", "gone"), readme_automations(), strict=True):
+        automations.append({**automation, "id": way, "alias": way})
     (bench.home.config / "automations.yaml").write_text(json.dumps(automations))
     bench.home.post("/api/services/automation/reload", {})
     assert eventually(lambda: bench.home.state("automation.device") == "on", 30), "the blueprint is refused"
     time.sleep(5)  # until Home Assistant has subscribed to the device trigger
+    for name in ("sound", "events", "device", "smoke", "surely", "gone"):
+        assert bench.home.state(f"automation.{name}") == "on", f"{name} is refused"
+
+
+def blueprint(bench: Bench) -> None:
+    """Each fires once for a sound, and never for a restart."""
+    install_automations(bench)
+    ways = ("sound", "events", "device")
+    counted = [*ways, "smoke", "surely"]
 
     def fired(way: str) -> int:
         own = bench.home.seen(f"automation.{way}")
         return len({c["attributes"]["last_triggered"] for c in own if c["attributes"].get("last_triggered")})
 
     def check(name: str, wanted: dict[str, int], before: dict[str, int]) -> None:
-        eventually(lambda: all(fired(way) - before[way] == wanted[way] for way in ways), 40)
+        wanted = {**wanted, "smoke": wanted["sound"], "surely": wanted["events"]}
+        eventually(lambda: all(fired(way) - before[way] == wanted[way] for way in counted), 40)
         time.sleep(4)
-        counts = {way: fired(way) - before[way] for way in ways}
-        bench.report(f"the blueprint: {name}", good=counts == wanted, more=counts)
+        counts = {way: fired(way) - before[way] for way in counted}
+        bench.report(
+            f"the blueprint and the README's automations: {name}", good=counts == wanted, more=counts
+        )
 
     def so_far() -> dict[str, int]:
-        return {way: fired(way) for way in ways}
+        return {way: fired(way) for way in counted}
 
     before = so_far()
     event = bench.sounds()
@@ -292,6 +308,16 @@ def blueprint(bench: Bench) -> None:
     event = bench.sounds()
     bench.broker.start()
     check("an alarm begins while the broker is away", {"sound": 1, "events": 1, "device": 0}, before)
+
+
+def readme_automations() -> list[dict[str, object]]:
+    """Return those of the README, for the entities here."""
+    text = (ROOT / "README.md").read_text()
+    block = next(each for each in text.split("```yaml\n")[1:] if each.startswith("- alias:"))
+    automations: list[dict[str, object]] = yaml.safe_load(
+        block.split("```")[0].replace("_microphone_", "_nursery_")
+    )
+    return automations
 
 
 CASES = {
