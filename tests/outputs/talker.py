@@ -75,7 +75,7 @@ def talk(mqtt, life, over):
 
 def main(port, journal, life):
     mqtt = Mqtt(
-        MqttConfig(host="127.0.0.1", port=port),
+        MqttConfig(host="127.0.0.1", port=port, discovery=False),  # with it, live events pass late ones
         node="home",
         listening=Listening(tuple(LabelConfig(id=label, prompts=(label,)) for label in LABELS), ("mic0",)),
         model="none",
