@@ -272,6 +272,8 @@ class Mqtt:
                     self._reception.say(self._link.publish, WINDOW - self._link.unacknowledged)
                     if not self._link.unacknowledged:
                         self._announcement.confirm()
+                else:
+                    self._reception.born = False  # that was on the old connection
             self._take_leave()
             self._note()
 

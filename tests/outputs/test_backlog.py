@@ -217,3 +217,14 @@ def test_a_broken_file_that_cannot_be_set_aside_is_no_more_than_a_full_disk(tmp_
         it.remove([1])
         assert it.waiting == 0
     assert said(caplog) == [f"mqtt: {path}: cannot be used: Is a directory: events wait in memory only"]
+
+
+@pytest.mark.parametrize("in_file", [True, False], ids=["file", "memory"])
+def test_letters_up_to_a_number_and_the_ends_of_some_events_can_be_left_for_later(path, in_file):
+    with backlog(path if in_file else None) as kept:
+        end = letter(3, phase="end", event=letter(1).event_id)
+        kept.add([letter(1), letter(2), end, *(letter(number) for number in range(4, 9))])
+        spared = kept.take(3, after=2, but={end.event_id})
+        assert [each.number for each in spared] == [4, 5, 6]
+        assert [each.number for each in kept.take(100)] == [1, 2, 3, 7, 8]
+        assert kept.safe == in_file

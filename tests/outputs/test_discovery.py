@@ -123,3 +123,19 @@ def test_every_component_has_what_home_assistant_asks_for():
             assert domain == component["p"]
             assert re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", rest)
             assert component["stat_t"]
+
+
+def test_what_tells_names_apart_comes_first_and_the_source_last():
+    names = {component.get("name") for component in described("mic0", "garden")["cmps"].values()}
+    assert {"Alarm, garden", "Threshold: Alarm, garden", "Score: Glass breaking, mic0", "Level, mic0"} < names
+
+
+def test_the_device_links_to_the_page_where_there_is_one():
+    assert described(page="http://pi.local:8095/")["dev"]["cu"] == "http://pi.local:8095/"
+    assert "cu" not in described()["dev"]
+
+
+def test_events_of_a_label_that_is_gone_are_still_of_a_known_type():
+    components = described(retired={"mic0": ["dog", "glass"]})["cmps"]
+    assert components["mic0_EVENTS"]["evt_typ"] == ["glass", "alarm", "dog"]
+    assert "mic0_SOUND_dog" not in components
