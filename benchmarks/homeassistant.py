@@ -190,9 +190,15 @@ def large(bench: Bench) -> None:
     bench.stop_monitor()
     bench.labels, bench.sources = (ALARM, CRY), ("nursery",)
     bench.start_monitor()
-    good = eventually(lambda: len(bench.home.entities()) == 2 + 6 + 2 * 3, 180)
-    bench.report("and back to one with 2: no ghost", good=good, more=len(bench.home.entities()))
+
+    def left_over() -> int:
+        # Home Assistant of 2024 does not let go of an entity that is disabled, as scores are.
+        every = bench.home.version >= "2026"
+        return len([e for e in bench.home.entities() if every or not e["disabled_by"]]) + (0 if every else 2)
+
+    eventually(lambda: left_over() == 2 + 6 + 2 * 3, 180)
     time.sleep(8)
+    bench.report("and back to one with 2: no ghost", good=left_over() == 2 + 6 + 2 * 3, more=left_over())
     left = [topic for topic in bench.broker.retained() if topic.startswith("homeassistant/device/")]
     bench.report("no description is left at the broker", good=len(left) == 1, more=left)
 

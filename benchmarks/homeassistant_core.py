@@ -146,6 +146,7 @@ class HomeAssistant:
             if ("WARNING" in line or "ERROR" in line)
             and ("components.mqtt" in line or "clap" in line)
             and "components.mqtt.client" not in line  # that the broker was away
+            and "The client is not currently connected" not in line
             and "Unable to remove unknown dispatcher" not in line  # of itself, when the integration goes
         ]
 

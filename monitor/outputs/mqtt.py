@@ -138,6 +138,8 @@ class Mqtt:
         self._onsets: dict[int, float] = {}
         """Unix seconds of the onsets of events whose start is on its way, by the number of the letter."""
         self._holding = Holding()
+        self._waited = 0
+        """Number of the newest letter that was put while there was no connection, or before one broke."""
         self._newest_arrived = 0
         self._idle = False
         """All letters that do not wait for Home Assistant have arrived."""
@@ -151,6 +153,8 @@ class Mqtt:
     def put(self, event: Event) -> None:
         """Send the start or the end of an event as soon as the broker can be reached; from one thread."""
         self._numbered += 1
+        if not self._link.connected:
+            self._waited = self._numbered
         letter = Letter(
             number=self._numbered,
             topic=self._topics.event(event.source),
@@ -274,6 +278,7 @@ class Mqtt:
                         self._announcement.confirm()
                 else:
                     self._reception.born = False  # that was on the old connection
+                    self._waited = self._numbered
             self._take_leave()
             self._note()
 
@@ -405,7 +410,8 @@ class Mqtt:
         at_once = began is not None and time.monotonic() - began < LATE_SECONDS
         waits = self.waiting > self._numbered if at_once else self.waiting  # of an earlier run, or at all
         if self._announcement.described and waits:
-            self._holding.begin(self._numbered, self._states.lasting(self._newest_arrived))
+            begun = self._states.lasting(self._newest_arrived, self._waited)
+            self._holding.begin(self._waited, begun)
         else:
             self._holding.end()
 

@@ -101,10 +101,10 @@ class States:
         """Note that an event had to wait for the broker."""
         self._late_until = time.monotonic() + LATENESS_SECONDS
 
-    def lasting(self, after: int) -> set[str]:
-        """Events that have started with a letter of a number above one, and last."""
-        newest = tuple(self._newest.values())
-        return {letter.event_id for letter in newest if letter and letter.lasts and letter.number > after}
+    def lasting(self, after: int, upto: int) -> set[str]:
+        """Events that have started with a letter of a number in ``(after, upto]``, and last."""
+        newest = [letter for letter in tuple(self._newest.values()) if letter is not None and letter.lasts]
+        return {letter.event_id for letter in newest if after < letter.number <= upto}
 
     def say_anew(self) -> None:
         """Say everything, to a broker or to a Home Assistant that may know nothing."""
