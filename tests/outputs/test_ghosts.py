@@ -63,6 +63,11 @@ class Registry:
         return {unique_id for unique_id in self.entities if word in unique_id}
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(announcement, "SETTLE_SECONDS", 0.2)
+
+
 @pytest.fixture
 def broker(tmp_path):
     with Broker(tmp_path) as broker:
@@ -92,12 +97,17 @@ CHANGES = {
 @pytest.mark.parametrize("runs", [True, False], ids=["running", "down"])
 def test_what_goes_leaves_no_ghost_whether_home_assistant_runs_or_not(broker, journal, options, word, runs):
     registry = Registry(broker)
+
+    def forgotten():
+        return not [topic for topic in broker.retained() if word and word.strip("_") in topic]
+
     both = {"sources": ("mic0", "mic1"), **options}
     with registry, connected(make(broker.port, journal=journal, sources=("mic0", "mic1"))):
         eventually(lambda: registry.with_word(word or "_mic1_"))
     if runs:
         with registry, connected(make(broker.port, journal=journal, **both)):
             eventually(lambda: not registry.with_word(word))
+            eventually(forgotten)
     else:
         with connected(make(broker.port, journal=journal, **both)) as mqtt:
             eventually(lambda: not mqtt._link.unacknowledged)
@@ -112,8 +122,8 @@ def test_what_goes_leaves_no_ghost_whether_home_assistant_runs_or_not(broker, jo
                 return True
 
             eventually(gone)
+            eventually(forgotten)
             assert registry.with_word("") or "discovery" in options
-    assert not [topic for topic in broker.retained() if word and word.strip("_") in topic]
 
 
 @pytest.mark.broker
@@ -143,8 +153,7 @@ def test_the_name_of_a_node_that_goes_takes_its_entities_along(broker, journal):
 
 
 @pytest.mark.broker
-def test_a_description_that_is_split_leaves_no_ghost_and_loses_no_entity(broker, journal, monkeypatch):
-    monkeypatch.setattr(announcement, "SETTLE_SECONDS", 0.5)
+def test_a_description_that_is_split_leaves_no_ghost_and_loses_no_entity(broker, journal):
     small, large = LABELS, tuple(each.model_copy(update={"name": "ä" * 300}) for each in LABELS)
     sources = tuple(f"mic{number}" for number in range(22))
     registry = Registry(broker)
