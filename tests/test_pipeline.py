@@ -2,14 +2,17 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import monitor
 from monitor.buffer import RingBuffer
 from monitor.config import LabelConfig
 from monitor.events import Detector, rule_of
-from monitor.pipeline import Scorer, analyse, listen, only
+from monitor.outputs.clips.guard import SpeechGuard
+from monitor.pipeline import NO_EMBEDDING, UNCHANGED, Scorer, analyse, listen, only
 from monitor.scoring import Response
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Window
@@ -289,3 +292,16 @@ def test_a_voice_that_reaches_into_a_window_keeps_its_end_from_being_speech(late
     falls = Window("mic", later, scene("\\", "\\"), 0.0)
     cry, end = (scorer.score([window], lambda _: frozenset())[0] for window in (cries, falls))
     assert (cry.speech, end.speech) == (False, told)
+
+
+@pytest.mark.parametrize("reason", ["silent", "digital_silence", "non_finite", NO_EMBEDDING, UNCHANGED])
+def test_the_page_has_words_for_every_reason(reason):
+    words = (Path(monitor.__file__).parent / "outputs/web/static/strings.js").read_text()
+    assert f"      {reason}: " in words.partition("gated: {")[2].partition("}")[0]
+
+
+@pytest.mark.parametrize("reason", ["non_finite", NO_EMBEDDING])
+def test_nobody_is_known_to_be_silent_in_a_window_that_could_not_be_judged(reason):
+    guard = SpeechGuard()
+    guard.hear(replace(scores_of(0.0)[0], gated=reason))
+    assert guard.heard(0, 8)
