@@ -17,7 +17,6 @@ comparable detector, and those never came below one false alarm an hour.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.boundary import boundary
+from monitor.bounded import DamagedError, read_json
 from monitor.types import ModelError
 from monitor.watchlist import Watchlist
 
@@ -42,6 +43,9 @@ QUANTILE = 0.9
 """Of the last minute's logits: what the ambience gives a label when it is being most like it."""
 
 MEMORY_SECONDS = 60.0
+
+LARGEST_LOGIT = 1000.0
+"""No window of any checkpoint gives more; what is kept of an ambience may hold anything."""
 
 RIVAL_SHARE = 0.1
 """Share of what the rivals have of a window that is subtracted.
@@ -192,7 +196,8 @@ class Ambience:
 
     def update(self, logit: Values, frozen: NDArray[np.bool_]) -> None:
         """Take the next window; labels that are ``frozen`` (being heard now) keep what they had."""
-        columns = np.flatnonzero(~frozen)
+        # One that is no number would make the level none for a minute, and every score with it.
+        columns = np.flatnonzero(~frozen & np.isfinite(logit))
         self._logits[self._next[columns], columns] = logit[columns]
         self._next[columns] = (self._next[columns] + 1) % len(self._logits)
         self._level = np.quantile(self._logits, QUANTILE, axis=0).astype(np.float32)
@@ -201,13 +206,20 @@ class Ambience:
 def read_response(directory: Path) -> Response | None:
     """Return the response kept beside a checkpoint (``detection.json``), None if there is none."""
     path = directory / "detection.json"
+    what = f"{path}: not a detection response (scale, centre, ambience)"
     try:
-        content = json.loads(path.read_text())
-        return Response(float(content["scale"]), float(content["centre"]), float(content["ambience"]))
+        content = read_json(path, _MOST_BYTES)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a detection response (scale, centre, ambience): {error!r}") from error
+    except DamagedError as error:
+        raise ModelError(f"{what}: it {error}") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    with boundary(ModelError, what):
+        numbers = [float(content[key]) for key in ("scale", "centre", "ambience")]
+    if not all(abs(number) <= LARGEST_LOGIT for number in numbers):
+        raise ModelError(f"{what}: numbers of at most {LARGEST_LOGIT:g}")
+    return Response(*numbers)
 
 
 STANDARD_SENTENCES = (
@@ -226,6 +238,9 @@ STANDARD_SENTENCES = (
 )
 
 _SMALLEST_SPREAD = 0.02
+
+_MOST_BYTES = 64 * 1024
+"""Of a detection response, which is three numbers."""
 
 
 def estimate_response(background: NDArray[np.float32]) -> Response:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.capture.blocks import BlockMaker
-from monitor.capture.resample import mono
+from monitor.capture.mixing import Mixer
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, NotAudioError, SourceError
 
@@ -92,7 +92,7 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     width = WIDTH[format] * channels
     maker, clock = BlockMaker(name, rate), _ArrivalClock(input_rate)
     yield from maker.begin(input_rate, gap=False)
-    heard, rest, last = 0, b"", now()
+    heard, rest, last, mixer = 0, b"", now(), Mixer(f"source {name}", channel)
     for piece in _pieces(name, stream, round(input_rate * _BLOCK_SECONDS) * width, stop):
         status.looked += 1
         if not piece:
@@ -106,7 +106,7 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
         heard += whole
         frames = to_float(data[: whole * width], format).reshape(-1, channels)
         gap = status.deaf_since is not None
-        yield from maker.push(mono(frames, channel), clock.stamp(heard, time.time()), gap=gap)
+        yield from maker.push(mixer.push(frames, input_rate), clock.stamp(heard, time.time()), gap=gap)
         if status.hears():
             log.warning("source %s hears again", name)
     yield from maker.finish()

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from monitor.capture.clock import CaptureClock
 from monitor.capture.device import Device
+from monitor.capture.mixing import Mixer
 from monitor.capture.recovery import RateLieError, Take
-from monitor.capture.resample import mono
 from monitor.capture.tempo import Tempo
 from monitor.types import SourceError
 
@@ -139,7 +139,7 @@ class Ear:
     def __init__(self, stream: DeviceStream, channel: int | None) -> None:
         self.rate = stream.rate
         self.stream = stream
-        self._channel = channel
+        self._mixer = Mixer(f"microphone {stream.name!r}", channel)
         self._clock = CaptureClock(self.rate)
         self._tempo = Tempo(self.rate)
         self._queue: queue.Queue[_Captured] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
@@ -168,7 +168,7 @@ class Ear:
             )
         gap, lost = self._clock.hear(count, captured.now, overflow=captured.overflow)
         return Take(
-            mono(captured.frames, self._channel),
+            self._mixer.push(captured.frames, self.rate),
             ended_at=self._clock.ended_at(captured.now, captured.unix_now),
             gap=gap or captured.dropped > 0,
             lost=captured.dropped + lost,

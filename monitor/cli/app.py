@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from pathlib import Path
@@ -37,6 +38,9 @@ ConfigFile = Annotated[
 
 def main() -> None:
     """Run the command line; every error that a person can put right is one line and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold bytes that are no text, a label what the terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="replace")
     log_to_stderr("warning")
     try:
         app(args=with_values(sys.argv[1:]))

@@ -78,7 +78,10 @@ def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Findin
             )
         case "non_finite":
             return failure(
-                "level", f"{name}: delivers what are no numbers", Code.DEAD, "try another rate or device"
+                "level",
+                f"{name}: delivers what are no numbers, or far beyond full scale",
+                Code.DEAD,
+                "try another rate, format or device",
             )
         case reason:
             quiet = reason is not None

@@ -12,7 +12,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.capture.resample import mono
+from monitor.capture.mixing import Mixer
 from monitor.types import Samples, SourceError
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def frames(
     SourceError
         If there is no such channel.
     """
-    undecoded, said = 0.0, False
+    undecoded, said, mixer = 0.0, False, Mixer(name, channel)
     for packet in packets:
         try:
             decoded = packet.decode()
@@ -74,7 +74,8 @@ def frames(
             gap, seconds = gap or undecoded > 0, max(undecoded, seconds)
             undecoded = 0.0
             if frame.samples:
-                samples = mono(to_float(frame.to_ndarray(), _channels(name, frame, channel)), channel)
+                samples = to_float(frame.to_ndarray(), _channels(name, frame, channel))
+                samples = mixer.push(samples, frame.sample_rate)
                 yield Piece(samples, frame.sample_rate, round(seconds * frame.sample_rate), gap)
 
 
@@ -122,7 +123,8 @@ def to_float(samples: NDArray[np.generic], channels: int) -> NDArray[np.float32]
     """
     planar = samples.T if samples.shape[0] == channels else samples.reshape(-1, channels)
     if planar.dtype.kind == "f":
-        return planar.astype(np.float32)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 is an infinity, which is no sound either
+            return planar.astype(np.float32)
     bits = 8 * planar.dtype.itemsize
     offset = 128.0 if planar.dtype.kind == "u" else 0.0
     exact: NDArray[Any] = planar.astype(np.float32 if bits <= 16 else np.float64)  # noqa: PLR2004 - 24 bits fit

@@ -48,7 +48,8 @@ export const t = {
     gated: {
       silent: "too quiet to be scored",
       digital_silence: "exact silence: is the microphone muted?",
-      non_finite: "the device delivers no numbers",
+      non_finite: "samples that are no numbers, or far beyond full scale: is the format right?",
+      no_embedding: "the model makes no numbers of it: try model.dtype float32",
       gap: "audio was lost",
       disarmed: "not listening: switched off",
       quiet_hours: "quiet hours",
