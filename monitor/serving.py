@@ -79,6 +79,7 @@ class Serving:
         self._web.show(
             House(
                 access=self._web.access,
+                faults=self._web.faults,
                 abort=self._web.abort,
                 control=control,
                 live=live,
@@ -90,6 +91,7 @@ class Serving:
                 shelf=keeping.shelf,
                 prefix=self._web.prefix,
                 metrics=self._text,
+                counts=self._web.counts,
             )
         )
 

@@ -45,6 +45,7 @@ LAYERS = [
         "outputs.child",
         "outputs.restraint",
         "outputs.problems",
+        "outputs.log_limit",
         "spectra",
     },
     {
@@ -56,6 +57,7 @@ LAYERS = [
         "outputs.columns",
         "outputs.terminal",
         "outputs.link",
+        "outputs.faults",
         "outputs.backlog",
         "outputs.states",
         "outputs.discovery",
@@ -104,7 +106,7 @@ ONLY_IN = {
     "torch": "model",
     "transformers": "model",
     "typer": "cli",
-    "uvicorn": "outputs.web.server",
+    "uvicorn": ("outputs.web.server", "outputs.web.connections"),
     "yaml": "config",
 }
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
+from monitor.boundary import printable
 from monitor.outputs.store import EventFilter, History, KeptEvent, StoreError
 from monitor.outputs.web.house import House, TheHouse
 
@@ -225,12 +226,19 @@ def clip(
     download: bool = False,  # noqa: FBT001, FBT002 - a query parameter
 ) -> FileResponse:
     """Return a clip, whole or by `Range`; with the suffix `.png` its spectrogram, `.json` what is known."""
-    file = None if house.shelf is None else house.shelf.find(f"{day}/{name}")
     kind = _KINDS.get(name.rpartition(".")[2])
-    if file is None or kind is None:
+    try:
+        file = None if house.shelf is None or kind is None else house.shelf.find(f"{day}/{name}")
+        known = None if file is None else file.stat()
+    except FileNotFoundError:  # deleted just now
+        file = known = None
+    except OSError as error:
+        raise HTTPException(503, f"The clip cannot be read now: {error.strerror}") from error
+    if file is None or known is None:
         raise HTTPException(404, "There is no such clip")
     headers = {"cache-control": "private, max-age=86400, immutable"} if kind != "application/json" else None
-    return FileResponse(file, media_type=kind, filename=name if download else None, headers=headers)
+    named = name if download else None
+    return FileResponse(file, media_type=kind, filename=named, headers=headers, stat_result=known)
 
 
 @routes.get("/misses", responses=_AWAY)
@@ -294,8 +302,8 @@ def _asked(house: House, question: Callable[[History], T]) -> T:
         return question(house.history)
     except StoreError as error:
         raise HTTPException(503, f"The store cannot be read now: {error}") from error
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from error
+    except (ValueError, OverflowError) as error:
+        raise HTTPException(422, printable(str(error))) from error
 
 
 async def _written(done: Future[bool]) -> Done:

@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from monitor.control import Control
+from monitor.outputs.faults import Faults
 from monitor.outputs.live import Live
 from monitor.outputs.store import History, Store
 from monitor.outputs.web.access import Access
@@ -37,6 +38,7 @@ class House:
     """Everything behind the routes; each part may be asked from any thread."""
 
     access: Access
+    faults: Faults
     abort: Abort
     control: Control
     live: Live
@@ -50,6 +52,8 @@ class House:
     prefix: str = ""
     metrics: Callable[[], bytes] | None = None
     """Everything that is counted, for Prometheus."""
+    counts: Callable[[], Mapping[str, int]] = dict
+    """What the web server counts."""
 
 
 def _house(request: HTTPConnection) -> House:

@@ -188,10 +188,10 @@ def test_files_elsewhere_are_not_to_be_had(served, path):
 def test_below_a_prefix_the_page_is_the_same_with_or_without_it():
     with serving(prefix="/sounds") as served:
         assert served.ask("GET", "/sounds/").body == served.ask("GET", "/").body
-        assert served.ask("GET", "/sounds/api/status").json["armed"] is True
+        assert served.write("GET", "/sounds/api/status").json["armed"] is True
         moved = served.ask("GET", "/sounds")
         assert (moved.status, moved.headers["location"]) == (308, "/sounds/")
-        assert served.ask("GET", "/soundsapi/status").status == 404
+        assert served.write("GET", "/soundsapi/status").status == 404
         assert served.ask("DELETE", "/sounds/api/nothing").status == 401
         cookie = served.ask("POST", "/sounds/api/session", {"token": TOKEN}).headers["set-cookie"]
         assert "Path=/sounds" in cookie
