@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import h11
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
@@ -204,6 +207,12 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             super().data_received(data)
         if not self.handshake_initiated or self.transport.get_write_buffer_size() > _MOST_UNSENT:
             self.drop()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send as far as there is anybody: that nobody is left is told by what is received."""
+        with suppress(ClientDisconnected):
+            if not self.transport.is_closing():
+                await super().send(message)
 
     def shutdown(self) -> None:
         """End with the server, in whatever state it is."""
