@@ -394,6 +394,7 @@ class Daemon:
                 "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
                 "events": done.events,
                 **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories()),
+                "http": self._serving.counts(),
                 "commands": {
                     "refused": self._requests.refused,
                     "lost": self._requests.lost + (told.mqtt.unheard if told.mqtt is not None else 0),

@@ -107,6 +107,11 @@ class Serving:
         if self._web is not None:
             self._web.tell(listening)
 
+    def counts(self) -> dict[str, int] | None:
+        """Return what was refused, cut off and failed, of all that is served; None if nothing is."""
+        found = [server.counts() for server in (self._web, self._exporter) if server is not None]
+        return {key: sum(each[key] for each in found) for key in found[0]} if found else None
+
     def close(self) -> None:
         """End every answer."""
         if self._web is not None:

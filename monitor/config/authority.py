@@ -50,7 +50,8 @@ def parse_authority(text: str) -> Authority | None:
     if found is None:
         return None
     host, port = found[1].strip("[]"), found[2]
-    is_good = _is_address(host) if found[1].startswith("[") else _is_name(host) or _is_address(host)
+    is_bracketed = found[1].startswith("[")
+    is_good = _is_address(host) and ":" in host if is_bracketed else _is_name(host) or _is_address(host)
     if not is_good or (port is not None and not 0 < int(port) <= _HIGHEST_PORT):
         return None
     return Authority(host.removesuffix("."), None if port is None else int(port))

@@ -83,8 +83,12 @@ class Exporter:
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self.faults = Faults()
-        self.let_go = 0
-        """Connections that were ended because they kept us waiting, or were too many."""
+        self.refused = 0
+        """Requests for anything else."""
+        self.turned_away = 0
+        """Connections that were ended because there were too many."""
+        self.expired = 0
+        """Connections that were ended because they kept us waiting."""
         self._text = text
         self._content_type = content_type
         self._closed = threading.Event()
@@ -109,6 +113,15 @@ class Exporter:
         """End soon; from any thread."""
         self._closed.set()
 
+    def counts(self) -> dict[str, int]:
+        """Return what there was to refuse, and what failed; from any thread."""
+        return {
+            "refused": self.refused,
+            "turned_away": self.turned_away,
+            "expired": self.expired,
+            "faults": self.faults.count,
+        }
+
     def _serve(self, ready: list[object], now: float) -> None:
         for client in [
             self._clients[each] for each in ready if isinstance(each, socket.socket) and each in self._clients
@@ -118,7 +131,7 @@ class Exporter:
             self._accept(now)
         for client in list(self._clients.values()):
             if now - client.waits_since > PATIENCE_SECONDS or now > client.ends_at:
-                self.let_go += 1
+                self.expired += 1
                 self._end(client)
 
     def _accept(self, now: float) -> None:
@@ -129,7 +142,7 @@ class Exporter:
                 self._closed.wait(_LOOK_SECONDS)  # it stays ready: without a pause this would spin
             return
         if len(self._clients) >= MOST_CONNECTIONS:
-            self.let_go += 1
+            self.turned_away += 1
             self._end(min(self._clients.values(), key=lambda each: each.waits_since))
         connection.setblocking(False)
         self._clients[connection] = _Client(connection, now)
@@ -174,6 +187,7 @@ class Exporter:
         status, content = 500, b"a fault of clap-monitor: its log says more\n"
         with self.faults.counted("the answer to /metrics"):
             status, content = self._content(request)
+            self.refused += status != 200  # noqa: PLR2004
         kind = self._content_type if status == 200 else "text/plain; charset=utf-8"  # noqa: PLR2004
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\n"

@@ -87,7 +87,7 @@ def test_any_number_of_the_silent_shut_nobody_out():
             stack.enter_context(socket.create_connection(("127.0.0.1", one.port)))
         assert get(one.port)[0] == 200
         assert len(one._clients) <= exporter.MOST_CONNECTIONS
-        assert one.let_go >= exporter.MOST_CONNECTIONS
+        assert one.turned_away >= exporter.MOST_CONNECTIONS
 
 
 def test_who_reads_nothing_of_the_answer_holds_up_nobody(monkeypatch):
@@ -95,7 +95,7 @@ def test_who_reads_nothing_of_the_answer_holds_up_nobody(monkeypatch):
     with served(lambda: bytes(30_000_000)) as one, socket.create_connection(("127.0.0.1", one.port)) as rude:
         rude.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         assert len(get(one.port)[2]) == 30_000_000
-        eventually(lambda: one.let_go == 1)
+        eventually(lambda: one.expired == 1)
         assert not one._clients
 
 
@@ -107,7 +107,7 @@ def test_who_reads_a_byte_now_and_then_is_let_go_in_the_end(monkeypatch):
 
         def is_let_go():
             slow.recv(2000)
-            return one.let_go == 1
+            return one.expired == 1
 
         eventually(is_let_go)
 

@@ -86,6 +86,12 @@ class Web:
     """
 
     def __init__(self, config: WebConfig, token: str | None) -> None:
+        if config.proxied and token is None and not config.public_read:
+            log.warning(
+                "web: nothing can be read over the page: public_url, prefix or trusted_proxies is set, so "
+                "everyone needs the token, and there is none; name one by web.token_file, or set "
+                "web.public_read: true"
+            )
         self.access = Access(config, token)
         self.faults = Faults()
         self._crowd = Crowd(self.access.is_shared)
