@@ -36,6 +36,7 @@ def greeting(house: House) -> dict[str, object]:
         "sources": list(house.live.sources),
         "hop_seconds": house.hop_seconds,
         "spectrogram": house.live.picture,
+        "problems": house.snapshot()["problems"],
         "active": [asdict(event) for event in house.live.active],
         **labels_told(house.control.listening),
     }
