@@ -14,12 +14,15 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from monitor.outputs.faults import Faults
-from monitor.outputs.web.crowd import Crowd
+from monitor.outputs.web.crowd import MOST, MOST_TURNED_AWAY, Crowd
 from monitor.outputs.web.limits import is_oversized
 from monitor.outputs.web.peers import household
 
 _MOST_UNSENT = 256 * 1024
 """Bytes that may wait for a client that goes on asking and reads nothing."""
+
+_FAREWELL_SECONDS = 1.0
+"""For which one that is turned away may ask, and be told so."""
 
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _FULL = (
@@ -46,14 +49,16 @@ class HttpConnection(H11Protocol):
         self._crowd = crowd
         self._faults = faults
         self._drained = 0
+        self._is_turned_away = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Begin, if there is room."""
         super().connection_made(transport)
         self.address = household(self.client[0] if self.client else "")
         if not self._crowd.admit(self, self.loop.time()):
-            transport.write(_FULL)
-            transport.close()
+            self._is_turned_away = True
+            full = len(self.connections) > MOST + MOST_TURNED_AWAY
+            self.loop.call_later(0.0 if full else _FAREWELL_SECONDS, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -88,6 +93,10 @@ class HttpConnection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come; a fault of ours ends this connection only."""
+        if self._is_turned_away:
+            self.transport.write(_FULL)
+            self.transport.close()
+            return
         with self._faults.counted("the reading of a request", self.drop):
             super().data_received(data)
 

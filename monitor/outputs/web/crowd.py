@@ -17,6 +17,9 @@ MOST = 256
 MOST_OF_ONE = 64
 """Connections of one address: a browser keeps six, and a household has several."""
 
+MOST_TURNED_AWAY = 32
+"""Connections more than there may be that are told so; any more are ended without a word."""
+
 SECONDS = {"head": 10.0, "body": 20.0, "unread": 30.0, "closing": 10.0, "answer": math.inf}
 """How long a connection may be waited for: until a request has come, until its body has, until at least some
 of the answer has been taken, until it has closed.  To answer is our part."""
@@ -58,7 +61,7 @@ class Crowd:
         self._marks: dict[Member, tuple[object, ...]] = {}
 
     def admit(self, newcomer: Member, now: float) -> bool:
-        """Let one more in; False if it had to be ended itself, for no other keeps us waiting."""
+        """Let one more in; False if there is no room, for no other keeps us waiting."""
         newcomer.since = now
         self._marks[newcomer] = newcomer.mark()
         own = [each for each in self._marks if each.address == newcomer.address]
@@ -94,5 +97,7 @@ class Crowd:
         waiting = [each for each in among if each is not newcomer and each.mark()[0] != "answer"]
         victim = min(waiting, key=lambda each: each.since, default=newcomer)
         self.leave(victim)
+        if victim is newcomer:
+            return False
         victim.drop()
-        return victim is not newcomer
+        return True

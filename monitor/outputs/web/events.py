@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -13,8 +14,13 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from monitor.boundary import printable
+from monitor.outputs.log_limit import LogLimit
 from monitor.outputs.store import EventFilter, History, KeptEvent, StoreError
+from monitor.outputs.web.asgi import Receive, Scope, Send
 from monitor.outputs.web.house import House, TheHouse
+
+log = logging.getLogger(__name__)
+log.addFilter(LogLimit())
 
 routes = APIRouter(tags=["events"])
 
@@ -238,7 +244,18 @@ def clip(
         raise HTTPException(404, "There is no such clip")
     headers = {"cache-control": "private, max-age=86400, immutable"} if kind != "application/json" else None
     named = name if download else None
-    return FileResponse(file, media_type=kind, filename=named, headers=headers, stat_result=known)
+    return _Clip(file, media_type=kind, filename=named, headers=headers, stat_result=known)
+
+
+class _Clip(FileResponse):
+    """A file that may be deleted, or fail to be read, while it is sent: then the answer is cut off."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it as far as it can be read."""
+        try:
+            await super().__call__(scope, receive, send)
+        except OSError as error:
+            log.warning("a clip could not be sent: %s", error.strerror)
 
 
 @routes.get("/misses", responses=_AWAY)

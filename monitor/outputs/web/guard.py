@@ -99,6 +99,8 @@ class Guard:
             return refusal
         if not scope["raw_path"].startswith(b"/"):
             return Refusal(400, "Ask for a path: this is no proxy")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            return Refusal(400, "The body has two ends")  # a proxy may have seen the other one
         if scope["type"] == "http" and _size(headers) > MAX_BODY:
             return _TOO_LARGE
         return self._judge_reader(scope, headers, self._address(scope, headers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -38,7 +38,6 @@ class House:
     """Everything behind the routes; each part may be asked from any thread."""
 
     access: Access
-    faults: Faults
     abort: Abort
     control: Control
     live: Live
@@ -52,6 +51,8 @@ class House:
     prefix: str = ""
     metrics: Callable[[], bytes] | None = None
     """Everything that is counted, for Prometheus."""
+    faults: Faults = field(default_factory=Faults)
+    """What failed in what was asked for."""
     counts: Callable[[], Mapping[str, int]] = dict
     """What the web server counts."""
 

@@ -26,7 +26,7 @@ def told(house: House) -> dict[str, Any]:
     """What every part counts, the page itself among them."""
     live = house.live
     web = {"watchers": live.watchers, "dropped": live.dropped, "skipped": live.skipped}
-    return {**house.snapshot(), "web": {**web, **house.counts()}}
+    return {**house.snapshot(), "web": {**web, "refused": house.access.refused, **house.counts()}}
 
 
 def greeting(house: House) -> dict[str, object]:

@@ -1,8 +1,10 @@
 """Whatever is sent, it is answered with a 4xx or cut off; nothing breaks, and the log stays short."""
 
+import http.client
 import logging
 import random
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +96,32 @@ def test_sentences_that_are_none_are_refused(kept, words):
 )
 def test_parameters_that_mean_nothing_are_refused(kept, path, status):
     assert kept.ask("GET", path).status == status
+
+
+def test_a_body_with_two_ends_is_refused(kept):
+    head = b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n"
+    both = head + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert statuses(send(kept.port, both, then=None)) == [400]
+
+
+class Vanishing(type(Path())):
+    """A file that is deleted as soon as it has been looked at."""
+
+    def stat(self, **how):
+        known = super().stat(**how)
+        self.unlink()
+        return known
+
+
+def test_a_clip_that_is_deleted_while_it_is_asked_for_is_no_fault_of_ours(tmp_path):
+    clip = tmp_path / "clip.flac"
+    clip.write_bytes(b"fLaC" * 1000)
+    with serving(directory=tmp_path) as served:
+        served.shelf.find = lambda _: Vanishing(clip)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            served.ask("GET", "/api/clips/2026-01-01/clip.flac")
+        assert served.ask("GET", "/api/clips/2026-01-01/clip.flac").status == 404
+        assert served.web.counts()["faults"] == 0
 
 
 def test_many_headers_are_refused(kept):

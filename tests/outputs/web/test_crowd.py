@@ -251,3 +251,15 @@ def test_the_right_token_opens_a_stream_while_the_address_is_full_of_the_silent(
             stack.enter_context(connected(served, b"G"))
         with Stream(served, host="192.168.1.7", token=TOKEN) as stream:
             stream.read("hello")
+
+
+def test_one_address_has_so_many_streams_and_is_told_so_and_others_still_watch():
+    with serving() as served, contextlib.ExitStack() as stack:
+        for _ in range(MOST_OF_ONE):
+            stack.enter_context(Stream(served)).read("hello")
+        with connected(served, b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n") as one_more:
+            assert read_all(one_more).startswith(b"HTTP/1.1 503 ")
+        with connected(
+            served, b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "127.0.0.2"
+        ) as other:
+            assert read_all(other).startswith(b"HTTP/1.1 200 ")
