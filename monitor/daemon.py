@@ -394,6 +394,7 @@ class Daemon:
                 "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
                 "events": done.events,
                 **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories()),
+                "http": self._serving.counts(),
                 "commands": {
                     "done": self._requests.done,
                     "replaced": self._requests.replaced,

@@ -48,6 +48,7 @@ LAYERS = [
         "outputs.child",
         "outputs.restraint",
         "outputs.problems",
+        "outputs.log_limit",
         "spectra",
     },
     {
@@ -59,6 +60,7 @@ LAYERS = [
         "outputs.columns",
         "outputs.terminal",
         "outputs.link",
+        "outputs.faults",
         "outputs.backlog",
         "outputs.states",
         "outputs.discovery",
@@ -107,7 +109,7 @@ ONLY_IN = {
     "torch": "model",
     "transformers": "model",
     "typer": "cli",
-    "uvicorn": "outputs.web.server",
+    "uvicorn": ("outputs.web.server", "outputs.web.connections"),
     "yaml": "config",
 }
 

@@ -132,6 +132,12 @@ FAMILIES = {
         ),
         Family("hook_runs_total", CounterMetricFamily, "How commands ended.", ("hook", "outcome")),
         Family("commands_total", CounterMetricFamily, "What became of commands over MQTT.", ("outcome",)),
+        Family(
+            "http_rejections_total",
+            CounterMetricFamily,
+            "Requests refused, connections turned_away or expired, answers that failed by a fault of ours.",
+            ("reason",),
+        ),
         Family("config_last_reload_successful", GaugeMetricFamily, "1 unless the last reload was refused."),
         Family(
             "config_last_reload_success_timestamp_seconds",
@@ -286,6 +292,8 @@ def _outputs(snapshot: Snapshot) -> Iterator[Sample]:
         yield "clips_deleted_total", [], clips["deleted"]
         for outcome, count in clips["decided"].items():
             yield "clips_total", [outcome], count
+    for reason, count in (snapshot.get("http") or {}).items():
+        yield "http_rejections_total", [reason], count
     for target in snapshot["notify"]:
         for outcome in ("sent", "failed", "held", "dropped"):
             yield "notifications_total", [target["name"], outcome], target[outcome]

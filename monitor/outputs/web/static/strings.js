@@ -163,6 +163,8 @@ export const t = {
     since: (time) => `in ${time}`,
     watchers: "Watching",
     droppedWatchers: (count) => `${count} dropped for being slow`,
+    refused: "Requests refused",
+    cutOff: (count, faults) => `${count} connections cut off, ${faults} answers failed`,
     model: "Model",
     window: (window, hop) => `${window} s every ${hop} s`,
     state: "State",
