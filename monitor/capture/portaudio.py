@@ -20,7 +20,7 @@ from types import ModuleType
 
 from monitor.capture.device import Device, choose
 from monitor.capture.instances import another
-from monitor.capture.recovery import SILENCE_SECONDS
+from monitor.capture.silence import SILENCE_SECONDS
 from monitor.capture.stream import DeviceStream, Ear, in_one_line
 from monitor.types import SourceError
 
