@@ -16,11 +16,16 @@ def refuses_sound_alone(method, status):
     return lambda request: status if request.method == method and request.alone else 200
 
 
+def refuses_pictures(request):
+    return 453 if request.method == "SETUP" and request.track == "pictures" else 200
+
+
 @pytest.mark.parametrize(
     ("method", "status"),
     [
-        ("SETUP", 454), ("SETUP", 400), ("SETUP", 403), ("SETUP", 406), ("SETUP", 459), ("SETUP", 461), ("SETUP", 500),
-        ("SETUP", 503), ("SETUP", 551), ("SETUP", CLOSE), ("PLAY", 454), ("PLAY", 455), ("PLAY", 501), ("PLAY", CLOSE),
+        ("SETUP", 454), ("SETUP", 400), ("SETUP", 403), ("SETUP", 406), ("SETUP", 459), ("SETUP", 461),
+        ("SETUP", 500), ("SETUP", 503), ("SETUP", 551), ("SETUP", CLOSE), ("PLAY", 454), ("PLAY", 455),
+        ("PLAY", 501), ("PLAY", CLOSE),
     ],
 )  # fmt: skip
 def test_a_camera_that_refuses_sound_alone_is_heard_beside_its_pictures(method, status, caplog):
@@ -82,7 +87,7 @@ def test_a_camera_that_changes_its_mind_is_heard_again():
     with Camera() as camera, Listener(camera.url) as listener:
         for status in (
             refuses_sound_alone("SETUP", 454),
-            _refuses_pictures,
+            refuses_pictures,
             refuses_sound_alone("PLAY", 500),
         ):
             listener.wait_until_heard(listener.seconds + 0.3)
@@ -90,10 +95,6 @@ def test_a_camera_that_changes_its_mind_is_heard_again():
             camera.hang_up()
             eventually(lambda: listener.status.deaf_since is not None)
             eventually(lambda: listener.status.deaf_since is None)
-
-
-def _refuses_pictures(request):
-    return 453 if request.method == "SETUP" and request.track == "pictures" else 200
 
 
 def test_a_camera_of_sound_alone_is_never_asked_for_pictures():
@@ -176,7 +177,7 @@ def test_doctor_hears_what_run_hears():
         assert [(finding.check, finding.state) for finding in found] == [("source", "ok"), ("level", "ok")]
 
 
-def test_it_may_end_while_it_tries(monkeypatch):
+def test_it_may_end_while_it_tries():
     with Camera(sounds=lambda _: False) as camera:
         with Listener(camera.url) as listener:
             eventually(lambda: camera.asked("PLAY"))

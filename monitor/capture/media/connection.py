@@ -27,8 +27,11 @@ READ_SECONDS = 5.0
 
 _MOST_TRACKS = "100"
 
-_PROBE_MICROSECONDS = "1000000"
-"""How long pictures may keep FFmpeg from handing on the sound, because it wants to know what they are."""
+_ALL_TRACKS = {"analyzeduration": "1000000"}
+"""For so many microseconds, instead of 5 s, FFmpeg looks what the pictures are before it hands on sound."""
+
+_SOUND_ALONE = {"allowed_media_types": "audio", "max_ts_probe": "0"}
+"""FFmpeg opens it without waiting for sound: none is noticed after `READ_SECONDS`, not `OPEN_SECONDS`."""
 
 _TRANSPORT = {
     "tcp": {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"},
@@ -130,7 +133,7 @@ def _options(address: Address, pictures: bool) -> dict[str, str]:  # noqa: FBT00
     }
     if rtsp:
         options |= _TRANSPORT[address.transport]
-        options |= {"analyzeduration": _PROBE_MICROSECONDS} if pictures else {"allowed_media_types": "audio"}
+        options |= _ALL_TRACKS if pictures else _SOUND_ALONE
     if address.scheme in ENCRYPTED:
         options["tls_verify"] = str(int(address.tls_verify))
         if bundle := _certificates(address):
