@@ -67,10 +67,14 @@ class Camera:
         Takes whether pictures were set up and returns whether sound is sent.
     login : str
         ``user:password``; empty lets everyone in.
+    garble : callable
+        Takes what is to be sent, and returns what is.
     """
 
-    def __init__(self, behave=agreeable, *, sounds=lambda _pictures: True, login=""):
-        self.behave, self.sounds = behave, sounds
+    def __init__(
+        self, behave=agreeable, *, sounds=lambda _pictures: True, login="", garble=lambda content: content
+    ):
+        self.behave, self.sounds, self.garble = behave, sounds, garble
         self._authorization = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
         self.requests = []
         self.connections = 0
@@ -185,7 +189,7 @@ class _Session:
 
     def _send(self, content):
         with self._lock:
-            self._connection.sendall(content)
+            self._connection.sendall(self._camera.garble(content))
 
     def _play(self):
         pictures = "pictures" in {*self._channels, *self._ports}

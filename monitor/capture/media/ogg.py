@@ -15,6 +15,9 @@ _HEADER = 6
 _BEGINS = 2
 """Flag of a page that begins a track; a chain begins with one for each of its tracks."""
 
+_NEAR = 1024
+"""Bytes from one of these pages to the next of the same chain, at most; they are short."""
+
 _CHUNK = 1 << 20
 
 
@@ -42,7 +45,7 @@ def chains(path: Path) -> list[str]:
 def _starts(path: Path) -> list[int]:
     """Positions of the first page of each chain, in bytes."""
     starts: list[int] = []
-    place, begins, rest = 0, False, b""
+    place, begun, rest = 0, -_NEAR, b""
     with path.open("rb") as file:
         if file.read(4) != b"OggS":
             return []
@@ -50,9 +53,10 @@ def _starts(path: Path) -> list[int]:
         while chunk := file.read(_CHUNK):
             content = rest + chunk
             for page in _PAGE.finditer(content):
-                begun, begins = begins, bool(page[1][0] & _BEGINS)
-                if begins and not begun:
-                    starts.append(place + page.start())
+                if page[1][0] & _BEGINS:
+                    if place + page.start() - begun >= _NEAR:
+                        starts.append(place + page.start())
+                    begun = place + page.start()
             rest = content[-(_HEADER - 1) :]
             place += len(content) - len(rest)
     return starts
