@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import soundfile
 
 from tests.rtsp import tone
 
@@ -25,6 +26,15 @@ FORMATS = {
     "ts": ("mpegts", "aac", 48_000),
 }
 """Container, codec and Hz."""
+
+
+def ogg(rate, channels, subtype):
+    """Return two seconds of a tone as libsndfile writes them."""
+    file = io.BytesIO()
+    samples = np.repeat(tone(2, rate)[:, np.newaxis], channels, axis=1)
+    soundfile.write(file, samples, rate, format="OGG", subtype=subtype)
+    return file.getvalue()
+
 
 WORDS = [
     *(struct.pack("<I", value) for value in (0, 1, 2, 10, 100, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 65535)),

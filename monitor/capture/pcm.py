@@ -196,7 +196,7 @@ class _Pace:
             self._began_at = now
         seconds, elapsed = heard / self._rate, (now - self._began_at) * (1 + _DRIFT)
         ahead = seconds - _STORE_SECONDS - elapsed
-        if ahead > 0 and elapsed > 2 * _STORE_SECONDS and not self._said:
+        if ahead > 0 and elapsed > _STORE_SECONDS and not self._said:
             log.warning(_FASTER, self._name)
             self._said = True
         return max(0.0, ahead, (seconds - _AT_ONCE_SECONDS) / 2 - elapsed)

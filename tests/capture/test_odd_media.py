@@ -22,7 +22,7 @@ from tests.broker import eventually
 from tests.capture.test_network import Listener
 from tests.commands import ENVIRONMENT, ROOT
 from tests.http_radio import Radio
-from tests.odd_media import encoded, with_rate
+from tests.odd_media import encoded, ogg, with_rate
 from tests.rtsp import tone
 
 RATE = 16_000
@@ -116,13 +116,6 @@ def test_a_double_that_no_float_can_hold_is_infinite(tmp_path):
 
 
 # --- what changes on the way --------------------------------------------------------------------
-
-
-def ogg(rate, channels, subtype):
-    file = io.BytesIO()
-    samples = np.repeat(tone(2, rate)[:, np.newaxis], channels, axis=1)
-    soundfile.write(file, samples, rate, format="OGG", subtype=subtype)
-    return file.getvalue()
 
 
 CHAINS = {
