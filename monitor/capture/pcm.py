@@ -120,7 +120,8 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
         whole = len(data) // width
         rest = data[whole * width :]
         heard += whole
-        samples = mono(to_float(data[: whole * width], format).reshape(-1, channels), channel)
+        with np.errstate(over="ignore", invalid="ignore"):  # of samples that are no plausible numbers
+            samples = mono(to_float(data[: whole * width], format).reshape(-1, channels), channel)
         if live:
             if stop.wait(pace.wait(heard, last)):
                 break

@@ -329,3 +329,13 @@ def test_a_stream_that_turns_into_something_else_and_ends_is_deaf_until_it_is_ba
         heard = listener.seconds
         listener.wait_until_heard(heard + 0.5)
     assert listener.error is None
+
+
+@pytest.mark.parametrize("name", ["aac, another rate", "mp3, another rate"])
+def test_a_stream_whose_rate_changes_is_heard_on_over_the_same_connection(name):
+    first, then = CHAINS[name]
+    with Radio("mp3", content=(first + then, 4.0)) as radio, Listener(radio.url()) as listener:
+        listener.wait_until_heard(3.3)
+        assert len(radio.requests) == 1
+    assert any(block.gap for block in listener.blocks)
+    assert hertz(listener.blocks[-13:]) == pytest.approx(440, abs=10)

@@ -56,6 +56,13 @@ def test_samples_that_are_not_finite_are_passed_on():
     assert np.isinf(got[2])
 
 
+def test_the_mean_of_what_no_sound_is_costs_no_warning(recwarn):
+    data = np.array([3e38, 3e38, np.inf, -np.inf], "<f4").tobytes()
+    got = heard(data, format="f32le", channels=2)
+    assert not np.isfinite(got).all()
+    assert [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)] == []
+
+
 def test_channels_are_interleaved_and_the_one_asked_for_is_heard():
     assert (heard(ints(1, 2, 3, 4), channels=2, channel=2) * 32768).tolist() == [2, 4]
     assert (heard(ints(1, 2, 3, 5), channels=2) * 32768).tolist() == [1.5, 4]

@@ -89,7 +89,9 @@ def frames(
             gap, seconds = gap or damage.seconds > 0, max(damage.seconds, seconds)
             damage.seconds = 0.0
             heard = True
-            yield Piece(mono(samples, channel), frame.sample_rate, round(seconds * frame.sample_rate), gap)
+            with np.errstate(over="ignore", invalid="ignore"):  # of samples that are no plausible numbers
+                heard_now = mono(samples, channel)
+            yield Piece(heard_now, frame.sample_rate, round(seconds * frame.sample_rate), gap)
 
 
 class _Damage:
