@@ -157,11 +157,13 @@ class _Server:
 def main() -> int:
     """Run, print, and judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("kinds", nargs="*", default=list(SHARE), choices=list(SHARE))
+    parser.add_argument("kinds", nargs="*", metavar="files|http|rtsp")
     parser.add_argument("--seed", default="24")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--minutes", type=float)
     given = parser.parse_args()
+    if unknown := set(given.kinds) - set(SHARE):
+        parser.error(f"no such kind: {min(unknown)}")
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     connection.OPEN_SECONDS = connection.READ_SECONDS = PATIENCE_SECONDS
@@ -171,7 +173,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         fuzz = Fuzz(Path(directory))
         while rounds == 0 or (given.minutes and time.monotonic() - began < 60 * given.minutes):
-            for kind in given.kinds:
+            for kind in given.kinds or SHARE:
                 count = SHARE[kind] if given.minutes else given.count
                 getattr(fuzz, kind)(f"{given.seed}.{rounds}", count)
             rounds += 1
