@@ -40,7 +40,7 @@ from monitor.spectra import Spectra
 from monitor.status import Health, SourceStatus, one_line
 from monitor.threads import ThreadGroup
 from monitor.tryout import Tryout
-from monitor.types import Event, Scores
+from monitor.types import AudioBlock, Event, Scores, SourceError
 from monitor.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,7 @@ class Daemon:
         self._patience_seconds = patience_seconds
         self._stop = threading.Event()
         self._signalled = False
+        self._failures: list[SourceError] = []
         self._reload_wanted = False
         self._reread = reread
         self._requests = Requests(self.control, self._refuse)
@@ -225,6 +226,8 @@ class Daemon:
         self._name_the_too_short()
         if not self._signalled:  # a finished job; a service that was told to stop may leave some
             self._audience.check_delivered()
+            if self._failures:
+                raise self._failures[0]
         return self.summary()
 
     def stop(self) -> None:
@@ -257,13 +260,23 @@ class Daemon:
                 stop=self._stop,
                 required=self._required,
             )
-            run = partial(listen, blocks, self._buffers[source.name], self.status[source.name])
-            threads.start(f"listen {source.name}", run)
+            threads.start(f"listen {source.name}", partial(self._listen, source, blocks))
         threads.start("analyse", self._analyse)
         threads.start("control", self._requests.run)
         if self._socket.open():
             for number in range(THREADS):
                 threads.start(f"answer {number + 1}", self._socket.run)
+
+    def _listen(self, source: SourceConfig, blocks: Iterator[AudioBlock]) -> None:
+        """Hear one source to its end; one that fails ends alone, and the others are heard on."""
+        try:
+            listen(blocks, self._buffers[source.name], self.status[source.name])
+        except SourceError as error:
+            if self._required and source.live:
+                raise
+            log.error("source %s has failed: %s", source.name, error)  # noqa: TRY400 - not a fault of ours
+            self.status[source.name].deaf(str(error))
+            self._failures.append(error)
 
     def _analyse(self) -> None:
         windows = Windows(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.boundary import boundary
 from monitor.capture.clock import CaptureClock
 from monitor.capture.device import Device
 from monitor.capture.mixing import Mixer
@@ -90,10 +91,11 @@ class DeviceStream:
 
     def start(self) -> None:
         """Begin to capture."""
-        try:
-            self._stream.start()
-        except self._error as error:
-            raise SourceError(f"{self.name!r} does not start: {in_one_line(error)}") from error
+        with boundary(SourceError, f"{self.name!r}"):
+            try:
+                self._stream.start()
+            except self._error as error:
+                raise SourceError(f"{self.name!r} does not start: {in_one_line(error)}") from error
         self._started = True
 
     def check(self) -> None:

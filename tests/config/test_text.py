@@ -290,7 +290,7 @@ mqtt:
         ),
         (
             "sources:\n- {name: a, kind: file, path: a.wav, url: 'http://camera/1'}",
-            "2: sources[0].url: does not belong to kind file, whose own keys are path, pace, channel",
+            "2: sources[0].url: does not belong to kind file, whose own keys are path, pace, track, channel",
         ),
         (
             "sources:\n- {name: a}",
