@@ -6,7 +6,6 @@ Nothing here asks a network, and nothing but tensors is unpickled.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from monitor.boundary import boundary, explain
 from monitor.checkpoint import Checkpoint
-from monitor.hub import configuration_errors
 from monitor.model import quantised
 from monitor.model.htsat import AudioTower
 from monitor.model.linear import Linear
@@ -26,22 +25,6 @@ from monitor.model.weights import opened
 from monitor.types import Embeddings, ModelError
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-# What transformers, torch and safetensors raise for files that they cannot use.
-_FAULTS: tuple[type[Exception], ...] = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    MemoryError,
-    pickle.UnpicklingError,
-    SafetensorError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +193,15 @@ def _device(name: str) -> torch.device:
 @contextmanager
 def _readable(files: Checkpoint, place: Place | None = None) -> Iterator[None]:
     """Turn whatever a broken file makes the libraries raise into one line that names the directory."""
-    faults = _FAULTS + configuration_errors()
-    try:
-        yield
-    except faults as error:
-        if _is_memory(error):
-            raise _too_large(files, place) from error
-        culprit = files.weights if isinstance(error, SafetensorError) else files.path
-        raise ModelError(f"{culprit}: cannot be loaded: {first_line(error)}") from error
+    with boundary(ModelError, f"{files.path}: cannot be loaded"):
+        try:
+            yield
+        except SafetensorError as error:
+            raise ModelError(f"{files.weights}: cannot be loaded: {explain(error)}") from error
+        except (MemoryError, RuntimeError) as error:
+            if _is_memory(error):
+                raise _too_large(files, place) from error
+            raise
 
 
 def _is_memory(error: Exception) -> bool:
