@@ -26,7 +26,7 @@ class Range:
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
-        begin = f"above {self.low:,g} and at most" if self.above else f"from {self.low:,g} to"
+        begin = f"above {_text(self.low)} and at most" if self.above else f"from {_text(self.low)} to"
         return f"{kind} {begin} {_text(self.high)}"
 
     def has(self, value: object) -> bool:

@@ -74,7 +74,7 @@ def classify(
         The checkpoint or a file cannot be used.
     """
     sentences = _sentences(labels, template)
-    clap = Clap.load(checkpoint, revision=revision, dtype="float32")
+    clap = Clap.load(checkpoint, revision=revision, dtype="float32", apart=True)
     texts = clap.embed_text(sentences)
     clap.forget_text()
     for file in files:
@@ -102,7 +102,11 @@ def embed_sentences(
     sentences: Sequence[str], *, checkpoint: str = "starter", revision: str | None = None
 ) -> Embeddings:
     """Text embeddings of sentences, shape (sentences, dimension), L2 norm 1."""
-    return Clap.load(checkpoint, revision=revision, dtype="float32").embed_text(sentences)
+    clap = Clap.load(checkpoint, revision=revision, dtype="float32", apart=True)
+    try:
+        return clap.embed_text(sentences)
+    finally:
+        clap.forget_text()
 
 
 def save(path: Path, rows: Embeddings) -> None:
