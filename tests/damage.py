@@ -9,8 +9,8 @@ from typing import Any
 
 VALUES: list[Any] = [
     None, True, False, 0, -1, 1, 7, 2**31, 2**32, 2**63, 10**9, 10**40, 0.5, -0.5, 1e300, 1e-300,
-    float("nan"), float("inf"), "", "x", "4", "gelu", "\ud800", "\0", "../../x", "x" * 10_000, [], {}, [[]], [None], [-1],
-    {"": ""}, [1e9, "x"],
+    float("nan"), float("inf"), "", "x", "4", "gelu", "\ud800", "\0", "../../x", "x" * 10_000, [], {}, [[]],
+    [None], [-1], {"": ""}, [1e9, "x"],
 ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from monitor.repertoire import read_repertoire
 from monitor.scoring import read_response
 from monitor.types import ModelError
 from tests import damage
+from tests.commands import ROOT, clap_monitor
 
 PLACE = towers.Place(torch.device("cpu"), torch.float32)
 
@@ -107,12 +108,13 @@ GROWING = {
     "type": "Sequence",
     "normalizers": [{"type": "Replace", "pattern": {"Regex": "."}, "content": "x" * 1000}] * 4,
 }
-PANICKING = {
+LONG = {
     "type": "Split",
-    "pattern": {"Regex": "(a+)+$|(.*a){25}"},
+    "pattern": {"Regex": "(a+)+b"},
     "behavior": "Isolated",
     "invert": False,
 }
+PANICKING = {"type": "Sequence", "pretokenizers": [{"type": "BertPreTokenizer"}, LONG]}
 
 
 def embed(directory, limit_seconds=300.0):
@@ -128,7 +130,7 @@ def embed(directory, limit_seconds=300.0):
     [
         ({"normalizer": GROWING}, "what reads sentences ended with code"),
         ({"pre_tokenizer": PANICKING}, "what reads sentences ended with code"),
-        ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, ""),
+        ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, "makes the same of every sentence"),
         ({"normalizer": "x" * 1000}, "cannot be loaded"),
     ],
     ids=["grows", "panics", "empty", "wrong"],
@@ -295,3 +297,21 @@ def test_a_fifo_in_place_of_a_kept_file_does_not_stop_the_start(tmp_path, caplog
     os.mkfifo(tmp_path / "ambience.json")
     assert read_ambiences(tmp_path) == {}
     assert "is not a regular file" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b'{"announced": NaN}', b"\xff" * 100])
+def test_the_program_starts_beside_damaged_kept_files_and_says_so_in_one_line_each(tmp_path, content):
+    (tmp_path / "own.yaml").write_text("mqtt: {host: 127.0.0.1, port: 9}\n")
+    (tmp_path / "state" / "prompts").mkdir(parents=True)
+    arguments = ("run", "--config", "own.yaml", "--label", "a rooster crowing", "--fast")
+    clap = Clap.load("starter", dtype="float32", cache=tmp_path / "state" / "prompts")
+    clap.embed_text(["a rooster crowing"])
+    (kept,) = (tmp_path / "state" / "prompts").iterdir()
+    files = [tmp_path / "state" / "ambience.json", tmp_path / "state" / "announced.json", kept]
+    for file in files:
+        file.write_bytes(content)
+    done = clap_monitor(*arguments, "--source", ROOT / "recordings/demo.flac", cwd=tmp_path)
+    assert "start  a rooster crowing" in done.stdout
+    assert "Traceback" not in done.stderr
+    for file in files:
+        assert done.stderr.count(file.name) == 1, done.stderr

@@ -48,6 +48,8 @@ _LAST_SECONDS = 5.0
 _LONGEST_WORDS = 4_000
 """Bytes of what the child said at last that are looked at."""
 
+_DIFFERENT = ("a dog barking", "glass breaking")
+
 _CHILD = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
 
 
@@ -110,6 +112,8 @@ class NearReader:
                 f"{self._files.path / 'tokenizer_config.json'}: model_max_length: "
                 f"{shown(tokenizer.model_max_length)} is not a whole number above 0"
             )
+        if len(set(map(tuple, tokenizer(list(_DIFFERENT))["input_ids"]))) < len(_DIFFERENT):
+            raise ModelError(f"{self._files.path}: its tokenizer makes the same of every sentence")
         for text, ids in zip(sentences, tokenizer(list(sentences))["input_ids"], strict=True):
             if len(ids) > limit:
                 log.warning("cut after %d of %d tokens: %.60s...", limit, len(ids), text)

@@ -100,12 +100,13 @@ class TextCache:
         except (OSError, DamagedError):
             vector = None
         # The norm is the checksum: all that is read back is a unit vector of the right kind.
-        whole = (
-            isinstance(vector, np.ndarray)
-            and vector.dtype == np.float32
-            and vector.shape == (self._dimension,)
-            and abs(float(np.linalg.norm(vector)) - 1) < 1e-3  # noqa: PLR2004
-        )
+        with np.errstate(all="ignore"):
+            whole = (
+                isinstance(vector, np.ndarray)
+                and vector.dtype == np.float32
+                and vector.shape == (self._dimension,)
+                and abs(float(np.linalg.norm(vector)) - 1) < 1e-3  # noqa: PLR2004
+            )
         if not whole:
             log.warning("%s: not an embedding; it is made anew", path)
             return None
