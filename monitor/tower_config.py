@@ -60,6 +60,9 @@ _TEXT_DEFAULTS = {
 }
 _STAGES = 8
 _SHORTEST_SENTENCE = 2
+_SMALL = 2**28
+"""Weights that are made without a look at the file: it may be cut off, which is another fault."""
+
 _LAYERS = Range(1, 128)
 
 
@@ -111,7 +114,7 @@ def check_text(text: object, size: int, origin: Path) -> None:
         )
     rows = keys["vocab_size"] + keys["max_position_embeddings"]
     numbers = width * (rows + layers * (4 * width + 2 * wide))
-    if numbers > size:
+    if numbers > max(size, _SMALL):
         raise ModelError(
             f"{origin}: text_config: vocab_size, hidden_size, num_hidden_layers and intermediate_size make "
             f"at least {numbers:,} weights, but the weights have {size:,} bytes"

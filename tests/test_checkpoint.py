@@ -171,8 +171,8 @@ def test_an_absurd_number_of_the_text_tower_is_refused_before_anything_is_made(c
     ("keys", "why"),
     [
         ({"vocab_size": 1_000_000}, "make at least"),
-        ({"num_hidden_layers": 128}, "make at least"),
-        ({"intermediate_size": 131_072}, "make at least"),
+        ({"num_hidden_layers": 128, "intermediate_size": 4_096}, "make at least"),
+        ({"num_hidden_layers": 8, "intermediate_size": 131_072}, "make at least"),
         ({"num_attention_heads": 7}, "no divisor of hidden_size 384"),
         ({"pad_token_id": 79}, "leaves no room for a sentence"),
     ],
