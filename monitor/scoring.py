@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.boundary import boundary
+from monitor.boundary import explain
 from monitor.bounded import DamagedError, read_json
+from monitor.ranges import Range, check
 from monitor.types import ModelError
 from monitor.watchlist import Watchlist
 
@@ -67,6 +68,16 @@ another sound as loud, 59 of 81 where they are 6 dB below it, and 4 of 123 other
 
 RIVAL_TEMPERATURE = 0.05
 """Of the soft maximum over rivals, in cosine: rivals within this of the nearest one count."""
+
+
+MOST_BYTES = 4_096
+"""Of a file that holds a response."""
+
+_RANGES = {
+    "scale": Range(0, 1e6, whole=False, above=True),
+    "centre": Range(-1e6, 1e6, whole=False),
+    "ambience": Range(-LARGEST_LOGIT, LARGEST_LOGIT, whole=False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,20 +217,22 @@ class Ambience:
 def read_response(directory: Path) -> Response | None:
     """Return the response kept beside a checkpoint (``detection.json``), None if there is none."""
     path = directory / "detection.json"
-    what = f"{path}: not a detection response (scale, centre, ambience)"
     try:
-        content = read_json(path, _MOST_BYTES)
+        content = read_json(path, MOST_BYTES)
     except FileNotFoundError:
         return None
-    except DamagedError as error:
-        raise ModelError(f"{what}: it {error}") from error
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    with boundary(ModelError, what):
-        numbers = [float(content[key]) for key in ("scale", "centre", "ambience")]
-    if not all(abs(number) <= LARGEST_LOGIT for number in numbers):
-        raise ModelError(f"{what}: numbers of at most {LARGEST_LOGIT:g}")
-    return Response(*numbers)
+    except (OSError, DamagedError) as error:
+        raise ModelError(f"{path}: not a detection response: {explain(error)}") from error
+    return response_of(content, f"{path}: not a detection response")
+
+
+def response_of(content: object, where: str) -> Response:
+    """Return the response that a JSON document describes; raises ModelError for what is none."""
+    if not isinstance(content, dict):
+        raise ModelError(f"{where}: holds no mapping of scale, centre and ambience")
+    for name, allowed in _RANGES.items():
+        check(content.get(name), allowed, f"{where}: {name}")
+    return Response(*(float(content[name]) for name in _RANGES))
 
 
 STANDARD_SENTENCES = (
@@ -238,9 +251,6 @@ STANDARD_SENTENCES = (
 )
 
 _SMALLEST_SPREAD = 0.02
-
-_MOST_BYTES = 64 * 1024
-"""Of a detection response, which is three numbers."""
 
 
 def estimate_response(background: NDArray[np.float32]) -> Response:

@@ -132,7 +132,7 @@ def classify(
         The checkpoint or a file cannot be used.
     """
     sentences = _sentences(labels, template)
-    clap = Clap.load(checkpoint, revision=revision, dtype="float32")
+    clap = Clap.load(checkpoint, revision=revision, dtype="float32", apart=True)
     texts = clap.embed_text(sentences)
     clap.forget_text()
     for file, embedding in _each(clap, files, read, refused):
@@ -186,7 +186,11 @@ def embed_sentences(
         The checkpoint cannot be used.
     """
     _refuse_half_characters("--text", sentences)
-    return Clap.load(checkpoint, revision=revision, dtype="float32").embed_text(sentences)
+    clap = Clap.load(checkpoint, revision=revision, dtype="float32", apart=True)
+    try:
+        return clap.embed_text(sentences)
+    finally:
+        clap.forget_text()
 
 
 def refuse_unwritable(path: Path) -> None:

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "monitor"
 LAYERS = [
     {"types", "hours"},
     {"boundary"},
-    {"bounded"},
+    {"bounded", "ranges"},
     {
         "threads",
         "deadman",
@@ -33,7 +33,9 @@ LAYERS = [
         "outputs.leash",
         "outputs.database",
     },
-    {"features", "checkpoint", "watchlist", "events"},
+    {"features", "watchlist", "events", "tower_config", "transfer", "hub_cache"},
+    {"checkpoint"},
+    {"hub_listing"},
     {
         "ambience",
         "hub",

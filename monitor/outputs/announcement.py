@@ -7,7 +7,10 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from monitor.boundary import explain
+from monitor.bounded import DamagedError, read_json
 from monitor.config import LabelConfig, MqttConfig
 from monitor.outputs.discovery import (
     birth_topic,
@@ -20,6 +23,10 @@ from monitor.outputs.payload import Topics, as_json
 from monitor.whole import write_whole
 
 log = logging.getLogger(__name__)
+
+_MOST_BYTES = 16 * 2**20
+_LONGEST_TOPIC = 65_535
+"""Bytes of UTF-8, of MQTT."""
 
 
 class Announcement:
@@ -143,14 +150,33 @@ def _together(
 
 def _read(path: Path) -> tuple[dict[str, dict[str, str]], set[str]]:
     try:
-        content = json.loads(path.read_text())
-        announced = {
-            str(topic): {str(key): str(platform) for key, platform in components.items()}
-            for topic, components in content["announced"].items()
-        }
-        return announced, {str(topic) for topic in content["retained"]}
+        content = read_json(path, _MOST_BYTES)
+        announced, retained = _parts(content)
     except FileNotFoundError:
         return {}, set()
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        log.warning("%s: not readable, what was announced before is not taken back: %s", path, error)
+    except (OSError, DamagedError) as error:
+        log.warning("%s: not readable, what was announced before is not taken back: %s", path, explain(error))
         return {}, set()
+    return announced, set(retained)
+
+
+def _parts(content: Any) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return the two parts of the memory, checked down to the last name."""
+    announced = content.get("announced") if isinstance(content, dict) else None
+    retained = content.get("retained") if isinstance(content, dict) else None
+    if not isinstance(announced, dict) or not isinstance(retained, list):
+        raise DamagedError("holds no mapping of announced and retained")
+    if not all(isinstance(components, dict) for components in announced.values()):
+        raise DamagedError("holds a device without components")
+    platforms = [platform for components in announced.values() for platform in components.values()]
+    if not all(isinstance(name, str) for name in (*platforms, *retained)):
+        raise DamagedError("holds something else than names")
+    _check_topics([*announced, *retained])
+    return announced, retained
+
+
+def _check_topics(topics: Sequence[str]) -> None:
+    """Refuse what cannot be published: the client would raise, and the broker end the connection."""
+    for topic in topics:
+        if not topic or set(topic) & set("+#\0") or len(topic.encode()) > _LONGEST_TOPIC:
+            raise DamagedError(f"holds the topic {topic[:80]!r}, which is none")
