@@ -201,6 +201,11 @@ class ClipsConfig(Section):
         default=True,
         description="Whether to keep no clip in which people are heard speaking; the event is kept.",
     )
+    readable_by: Literal["owner", "group", "everyone"] = Field(
+        default="owner",
+        description="Who on this machine may read new clips beside the user of the monitor: nobody (owner), "
+        "the group of the directory, or everyone.",
+    )
     public_url: Annotated[str, StringConstraints(pattern=rules.URL, max_length=500)] | None = Field(
         default=None,
         description="Where the recordings can be fetched, http(s)://...: links in messages begin with it. "

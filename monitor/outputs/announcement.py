@@ -20,7 +20,7 @@ from monitor.outputs.discovery import (
     taking_back,
 )
 from monitor.outputs.payload import Topics, as_json
-from monitor.whole import write_whole
+from monitor.whole import make_directory, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Announcement:
             return
         content = json.dumps({"announced": announced, "retained": sorted(retained)}, indent=1)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(self._path.parent)
             write_whole(self._path, content.encode())
         except OSError as error:
             log.warning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -66,6 +67,7 @@ class Backlog:
         self._taken: set[int] = set()
         self._arrived: set[int] = set()
         self._trouble: str | None = None
+        self._was_open = False
 
     def __enter__(self) -> Self:
         """Open the file, and put into it the ends of the events during which an earlier run broke off."""
@@ -76,9 +78,7 @@ class Backlog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file; what waits in memory only is lost when the process ends."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._close()
 
     def limit(self, *, most_bytes: int, most_seconds: float) -> None:
         """Keep less or more from now on."""
@@ -164,21 +164,33 @@ class Backlog:
     def _opened(self, path: Path) -> Journal:
         if self._journal is None:
             self._journal = journal = Journal(path)
+            # Opened again in the midst of a run, it has the starts of events that still go on.
             self._memory[:0] = [
                 replace(start, payload=broken_off(start.payload), happened_at=None, put_at=self._now())
-                for start in journal.lasting
+                for start in (() if self._was_open else journal.lasting)
             ]
+            self._was_open = True
         return self._journal
 
     def _set_aside(self, path: Path, error: BrokenJournalError) -> None:
-        if self._journal is not None:
-            self.dropped += self._journal.count - len(self._arrived)
-            self._journal.close()
-            self._journal = None
+        waited = None if self._journal is None else self._journal.count - len(self._arrived)
+        self._close()
         self._arrived.clear()
         self._taken &= self._in_memory()
         self._count()
-        log.warning("mqtt: %s: %s; set aside as %s", path, error, set_aside(path))
+        aside = set_aside(path)
+        log.warning("mqtt: %s: %s; set aside as %s", path, error, aside)
+        with closing(Journal(path)) as journal:
+            saved = journal.save_from(aside)
+            self.dropped += saved.lost if waited is None else max(0, waited - journal.count)
+        log.warning("mqtt: %s: %s", path, saved)
+        self._opened(path)
+        self._count()
+
+    def _close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
     def _say(self, trouble: str | None) -> None:
         """Log what keeps the file from being used, once for each change."""

@@ -17,16 +17,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from monitor.bounded import DamagedError
 from monitor.config import ClipsConfig
 from monitor.outputs.clips import sidecar
 from monitor.outputs.clips.limits import MEGABYTE, Kept, doomed
 from monitor.outputs.clips.naming import SUFFIXES, read_name
 from monitor.types import Event
-from monitor.whole import write_whole
+from monitor.whole import make_directory, write_whole
 
 log = logging.getLogger(__name__)
 
 BESIDE = (".json", ".png")
+
+NAMED = 5
+"""Files that cannot be read are named in the log, once each; of more than these nothing is said."""
+
+MODES = {"owner": (0o600, 0o700), "group": (0o640, 0o750), "everyone": (0o644, 0o755)}
+"""Of files and of directories, by `clips.readable_by`."""
 
 
 class Shelf:
@@ -64,6 +71,7 @@ class Shelf:
         self._free = free
         self._clips: dict[str, Kept] = {}
         self._stuck: set[str] = set()
+        self._damaged: set[str] = set()
         self._lock = threading.Lock()
 
     def limit(self, config: ClipsConfig) -> None:
@@ -91,9 +99,13 @@ class Shelf:
     def look_through(self) -> None:
         """Find the clips that are there, take away what was left half done, and keep the limits."""
         with self._lock:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self._directory, self._modes[1])
             self._clips = {clip.path: clip for clip in self._found()}
             self._make_room(0)
+
+    @property
+    def _modes(self) -> tuple[int, int]:
+        return MODES[self._config.readable_by]
 
     def put(self, event: Event, path: str, files: Mapping[str, bytes], content: Mapping[str, Any]) -> bool:
         """Put a clip in; False if there is no room for it on the disk.
@@ -114,15 +126,17 @@ class Shelf:
             It cannot be written; nothing of it is left.
         """
         with self._lock:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            mode, directory_mode = self._modes
+            make_directory(self._directory, directory_mode)
             if not self._make_room(sum(map(len, files.values()))):
                 return False
             sound = self._directory / path
             try:
-                sound.parent.mkdir(exist_ok=True)
-                size = sidecar.write(sound.with_suffix(".json"), content)
+                make_directory(sound.parent, directory_mode)
+                size = sidecar.write(sound.with_suffix(".json"), content, mode=mode)
                 for suffix, body in files.items():
-                    write_whole(sound.with_suffix(suffix), body, durable=suffix == sound.suffix)
+                    durable = suffix == sound.suffix
+                    write_whole(sound.with_suffix(suffix), body, durable=durable, mode=mode)
                     size += len(body)
             except OSError:
                 for suffix in BESIDE:
@@ -161,7 +175,11 @@ class Shelf:
             if clip is None:
                 return False
             beside = (self._directory / path).with_suffix(".json")
-            sidecar.write(beside, {**sidecar.read(beside), "locked": locked})
+            try:
+                content = sidecar.read(beside)
+            except (FileNotFoundError, DamagedError):
+                content = {}
+            sidecar.write(beside, {**content, "locked": locked}, mode=self._modes[0])
             self._clips[path] = replace(clip, locked=locked)
             return True
 
@@ -169,7 +187,22 @@ class Shelf:
         """Path, event and what is known of the event, for every clip."""
         for clip in self.clips:
             beside = (self._directory / clip.path).with_suffix(".json")
-            yield clip.path, clip.event_id, sidecar.event_of(sidecar.read(beside))
+            yield clip.path, clip.event_id, sidecar.event_of(self._about(beside))
+
+    def _about(self, beside: Path) -> dict[str, Any]:
+        """Return what stands beside a clip, nothing if that cannot be read; why not is noted."""
+        try:
+            return sidecar.read(beside)
+        except FileNotFoundError:
+            return {}
+        except DamagedError as error:
+            why = str(error)
+        except OSError as error:
+            why = f"cannot be read: {error.strerror or error}"
+        if beside.name not in self._damaged and len(self._damaged) < NAMED:
+            log.warning("%s: %s: the clip stays, what is known of its event is lost", beside, why)
+        self._damaged.add(beside.name)
+        return {}
 
     def _found(self) -> Iterator[Kept]:
         """Every clip that is there; what belongs to none is taken away."""
@@ -194,7 +227,7 @@ class Shelf:
         for suffix in BESIDE:
             with contextlib.suppress(FileNotFoundError):
                 size += file.with_suffix(suffix).stat().st_size
-        content = sidecar.read(file.with_suffix(".json"))
+        content = self._about(file.with_suffix(".json"))
         event = sidecar.event_of(content)
         source, label = ("", file.stem[17:-27]) if event is None else (event.source, event.label)
         return Kept(path, event_id, source, label, at, size, locked=content.get("locked") is True)

@@ -117,7 +117,7 @@ def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
         store.event(event(ident="GOOD"))
     assert store.refused == 1
     assert [each.id for each in History(path).events().rows] == ["GOOD"]
-    assert "store: refused: NOT NULL" in caplog.text
+    assert "store: refused: IntegrityError: NOT NULL" in caplog.text
 
 
 def test_who_asks_after_the_end_is_told(path):
