@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
@@ -14,6 +15,7 @@ from typing import Self, TypeVar
 from monitor.outputs.database import set_aside
 from monitor.outputs.journal import BrokenJournalError, Journal, JournalError, Letter
 from monitor.outputs.payload import broken_off
+from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ class Backlog:
         Age of a letter in the file.
     now : callable
         Returns Unix seconds.
+    clock : WallClock or None
+        Says whether the time of day may decide what is too old; without one it may.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Backlog:
         most_bytes: int,
         most_seconds: float,
         now: Callable[[], float] = time.time,
+        clock: WallClock | None = None,
     ) -> None:
         self.dropped = 0
         """Letters that had to make room, were too old, or were in a file that broke."""
@@ -62,6 +67,7 @@ class Backlog:
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds
         self._now = now
+        self._clock = clock
         self._journal: Journal | None = None
         self._memory: list[Letter] = []
         self._taken: set[int] = set()
@@ -143,7 +149,8 @@ class Backlog:
         self.written = max([self.written, *(letter.number for letter in self._memory)])
         self._memory.clear()
         self._arrived.clear()
-        put_after = self._now() - self._most_seconds
+        may_delete = self._clock is None or self._clock.may_delete()
+        put_after = self._now() - self._most_seconds if may_delete else -math.inf
         self.dropped += journal.trim(most_bytes=self._most_bytes, put_after=put_after, spare=self._taken)
         return news
 
@@ -169,6 +176,8 @@ class Backlog:
                 replace(start, payload=broken_off(start.payload), happened_at=None, put_at=self._now())
                 for start in (() if self._was_open else journal.lasting)
             ]
+            if self._clock is not None and not self._was_open:
+                self._clock.learn(journal.newest)
             self._was_open = True
         return self._journal
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from monitor.outputs.write_ahead_log import read_log
 from monitor.whole import PRIVATE, make_directory
@@ -99,6 +100,31 @@ def open_database(
             raise
         undo.pop_all()
     return connection
+
+
+def try_database(path: Path, *, busy_seconds: float = 1.0) -> None:
+    """See that a file that is there can be locked and written, and that nothing of its log is damaged.
+
+    Raises
+    ------
+    DatabaseError
+        It cannot: somebody else has it, or its file system knows no locks.
+    BrokenDatabaseError
+        It is damaged.
+    """
+    with translated():
+        _refuse_what_is_no_file(path)
+        _refuse_damaged_log(path)
+        uri = f"file:{quote(str(path.absolute()))}?mode=rw"
+        with contextlib.closing(
+            sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None)
+        ) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                _refuse_damaged_header(path, error)
+                raise
 
 
 def refuse_damage(connection: sqlite3.Connection) -> None:

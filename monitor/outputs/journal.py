@@ -147,6 +147,13 @@ class Journal:
             self.write([], doomed)
         return len(doomed)
 
+    @property
+    def newest(self) -> float | None:
+        """Unix seconds at which the newest letter was put in; None if there is none."""
+        with translated():
+            (at,) = self._one("SELECT max(put_at) FROM letters")
+        return None if at is None else float(at)
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

@@ -39,6 +39,7 @@ from monitor.outputs.settings import Settings
 from monitor.outputs.states import States
 from monitor.status import Health
 from monitor.types import ConfigError, Event, Scores
+from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ class Mqtt:
     journal : Path or None
         File in which events wait while the broker is away, also across restarts; None for memory alone.
         Beside it is ``announced.json``, what the broker keeps of us.
+    clock : WallClock or None
+        Says whether the time of day may decide what is too old; without one it may.
     drain_seconds : float
         From `close` on, `run` takes at most so long.
     on_command : callable
@@ -89,7 +92,7 @@ class Mqtt:
         If ``ca_file`` cannot be used, or the host can be no name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         config: MqttConfig,
         *,
@@ -98,6 +101,7 @@ class Mqtt:
         model: str,
         password: str | None = None,
         journal: Path | None = None,
+        clock: WallClock | None = None,
         drain_seconds: float = 5.0,
         on_command: OnCommand = lambda _topic, _command: None,
     ) -> None:
@@ -127,6 +131,7 @@ class Mqtt:
             most_bytes=config.keep_megabytes * 1_000_000,
             most_seconds=config.keep_days * 86_400,
             now=self._now,
+            clock=clock,
         )
         self._drain_seconds = drain_seconds
         self._onsets: dict[int, float] = {}

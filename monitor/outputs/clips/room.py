@@ -35,3 +35,12 @@ def make_writable(directory: Path, key: str, *, mode: int = 0o700) -> None:
         raise OutputError(
             f"{directory}: cannot be written: {why}; set `{key}` to a directory that can"
         ) from error
+    found = directory.stat().st_mode & 0o777
+    if found & 0o077 & ~mode:
+        log.warning(
+            "%s: other users of this machine may look into it (mode %o); unless you want that: chmod %o %s",
+            directory,
+            found,
+            mode,
+            directory,
+        )

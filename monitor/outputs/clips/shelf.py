@@ -10,7 +10,6 @@ import contextlib
 import logging
 import shutil
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from monitor.outputs.clips import sidecar
 from monitor.outputs.clips.limits import MEGABYTE, Kept, doomed
 from monitor.outputs.clips.naming import SUFFIXES, read_name
 from monitor.types import Event
+from monitor.wall_clock import WallClock
 from monitor.whole import make_directory, write_whole
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Shelf:
         Its limits.
     on_deleted : callable
         Takes the event of a clip that had to go.
-    now : callable
-        Unix seconds.
+    clock : WallClock
+        Says what time it is, and whether that may decide what is too old.
     free : callable
         Bytes left on the disk of a directory.
     """
@@ -59,7 +59,7 @@ class Shelf:
         config: ClipsConfig,
         *,
         on_deleted: Callable[[str], None] = lambda _: None,
-        now: Callable[[], float] = time.time,
+        clock: WallClock | None = None,
         free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self.deleted: Counter[str] = Counter()
@@ -67,11 +67,12 @@ class Shelf:
         self._directory = directory
         self._config = config
         self._on_deleted = on_deleted
-        self._now = now
+        self._clock = clock or WallClock()
         self._free = free
         self._clips: dict[str, Kept] = {}
         self._stuck: set[str] = set()
         self._damaged: set[str] = set()
+        self._was_read = False
         self._lock = threading.Lock()
 
     def limit(self, config: ClipsConfig) -> None:
@@ -101,6 +102,9 @@ class Shelf:
         with self._lock:
             make_directory(self._directory, self._modes[1])
             self._clips = {clip.path: clip for clip in self._found()}
+            if not self._was_read:  # later, clips of this run are among them, stamped by the same clock
+                self._was_read = True
+                self._clock.learn(max((clip.at for clip in self._clips.values()), default=None))
             self._make_room(0)
 
     @property
@@ -237,7 +241,8 @@ class Shelf:
         clips = [clip for clip in self._clips.values() if clip.path not in self._stuck]
         free = self._free(self._directory)
         gone: Counter[str] = Counter()
-        for clip, reason in doomed(clips, self._config, now=self._now(), free=free, need=need):
+        now = self._clock.now() if self._clock.may_delete() else None
+        for clip, reason in doomed(clips, self._config, now=now, free=free, need=need):
             if self._unlink(clip.path):
                 del self._clips[clip.path]
                 gone[reason] += 1

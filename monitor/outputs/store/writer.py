@@ -36,9 +36,10 @@ from monitor.outputs.store.changes import (
     Titled,
 )
 from monitor.outputs.store.minutes import Minutes
-from monitor.outputs.store.retention import Retention
+from monitor.outputs.store.retention import Retention, newest
 from monitor.outputs.store.rows import Mark, StoreError
 from monitor.types import Event, NearMiss, Scores
+from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Store:
     config : StoreConfig
     rate : int
         Samples per second of the indices in near misses.
+    clock : WallClock
     remove_clip : callable
         Deletes the clip with a path; called in the store's thread.
     retry_seconds : float
@@ -89,6 +91,7 @@ class Store:
         config: StoreConfig,
         *,
         rate: int,
+        clock: WallClock | None = None,
         remove_clip: Callable[[str], object] = lambda _: None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
@@ -110,9 +113,11 @@ class Store:
         self._over = False
         self._wake = threading.Event()
         self._connection: sqlite3.Connection | None = None
-        self._retention = Retention(config)
+        self._clock = clock or WallClock()
+        self._retention = Retention(config, self._clock)
         self._try_at = 0.0
         self._give_up_at = math.inf
+        self._was_open = False
 
     @property
     def waiting(self) -> int:
@@ -232,7 +237,11 @@ class Store:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = schema.open_for_writing(self.path)
+            self._connection = connection = schema.open_for_writing(self.path)
+            if not self._was_open:  # later, rows of this run are among them, stamped by the same clock
+                with translated():
+                    self._clock.learn(newest(connection))
+                self._was_open = True
         return self._connection
 
     def _fill(self) -> bool:

@@ -17,6 +17,7 @@ from monitor.outputs.store import EventFilter, History, StoreError, writer
 from monitor.outputs.store.retention import Retention
 from monitor.outputs.store.schema import open_for_writing
 from tests.broker import eventually
+from tests.clocks import settled
 from tests.outputs.store.happenings import NOON, event, kept, miss, storing, window
 
 DAY = 86_400
@@ -182,7 +183,7 @@ class TestClipsFound:
 
 class TestRetention:
     def kept_after(self, path, **limits):
-        retention = Retention(StoreConfig(**limits), now=lambda: NOON)
+        retention = Retention(StoreConfig(**limits), settled(NOON))
         with closing(open_for_writing(path)) as connection:
             retention.apply(connection)
         return History(path)
