@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,11 +23,13 @@ from monitor.changes import Changes
 from monitor.config import Config, LabelConfig, SourceConfig, read_password
 from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
+from monitor.directories import Directories
 from monitor.events import Detector, Rule, rule_of
 from monitor.heap import Tidy, limit_arenas
 from monitor.hearing import hops_of, prepare
 from monitor.hours import parse_hours
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
+from monitor.outputs.clips import MODES
 from monitor.outputs.watching import Watching
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.preflight import check_reload
@@ -169,6 +170,12 @@ class Daemon:
         self._tryout = Tryout(hearing, audience.memory)
         self._watching = Watching(audience.live, self.snapshot)
         self._healths: dict[str, Health] = {}
+        directories = {"state": (config.state, 0o700)}
+        if config.clips.enabled:
+            directories["recordings"] = config.recordings, MODES[config.clips.readable_by][1]
+        self._directories = Directories(
+            directories, on_changed=audience.keeping.look_again, on_look=self._socket.mend
+        )
         latency = None if audience.mqtt is None else audience.mqtt.latency
         self._serving.count(self.snapshot, audience.tally, self._scorer.stages, latency)
         self._serving.furnish(
@@ -263,6 +270,7 @@ class Daemon:
             threads.start(f"listen {source.name}", partial(self._listen, source, blocks))
         threads.start("analyse", self._analyse)
         threads.start("control", self._requests.run)
+        threads.start("directories", partial(self._directories.run, self._stop), may_stay=True)
         if self._socket.open():
             for number in range(THREADS):
                 threads.start(f"answer {number + 1}", self._socket.run)
@@ -406,7 +414,7 @@ class Daemon:
                 "real_time_factor": round(done.real_time_factor, 4),
                 "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
                 "events": done.events,
-                **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories()),
+                **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories),
                 "http": self._serving.counts(),
                 "commands": {
                     "done": self._requests.done,
@@ -416,11 +424,6 @@ class Daemon:
                 },
             },
         )
-
-    def _directories(self) -> dict[str, Path]:
-        """Return where something is kept."""
-        clips = {"recordings": self._config.recordings} if self._config.clips.enabled else {}
-        return {"state": self._config.state, **clips}
 
     def _say_status(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield self.snapshot()

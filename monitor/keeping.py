@@ -114,6 +114,13 @@ class Keeping:
         if self.store is not None:
             self.store.miss(miss)
 
+    def look_again(self, key: str) -> None:
+        """Note that the directory of this key is another than before."""
+        if key == "state" and self.store is not None:
+            self.store.look()
+        if key == "recordings":
+            self._tidy()
+
     def close(self) -> None:
         """No more will come; what is left is written."""
         if self.clips is not None:

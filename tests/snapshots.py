@@ -94,6 +94,7 @@ HEALTHY = {
     "notify": [{"name": "phone", "sent": 3, "failed": 1, "held": 5, "dropped": 0, "trouble": None}],
     "hooks": [{"name": "siren", "done": 2, "failed": 0, "killed": 1, "dropped": 0, "trouble": None}],
     "http": {"refused": 2, "turned_away": 1, "expired": 3, "faults": 0},
+    "directories": {"state": None, "recordings": None},
     "disk_free_bytes": {"state": 12_300_000_000, "recordings": 12_300_000_000},
     "reload": None,
 }

@@ -33,7 +33,7 @@ LAYERS = [
         "outputs.leash",
         "outputs.write_ahead_log",
     },
-    {"outputs.database", "wall_clock"},
+    {"outputs.database", "wall_clock", "directories"},
     {"outputs.salvage"},
     {"features", "watchlist", "events", "tower_config", "transfer", "hub_cache"},
     {"checkpoint"},

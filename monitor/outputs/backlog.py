@@ -168,7 +168,22 @@ class Backlog:
             self._say(str(error))
             return None
 
+    def _leave(self, path: Path, journal: Journal) -> None:
+        """Take the letters out of a file that was removed or replaced, for the one that is there now."""
+        log.error("mqtt: %s: was removed or replaced while it was open: it is opened anew", path)
+        known = self._in_memory() | self._arrived
+        letters = [letter for letter in journal.read(self._size) if letter.number not in known]
+        self._close()
+        self._arrived.clear()
+        journal = self._journal = Journal(path)
+        if journal.count:  # numbers of earlier runs are taken there
+            self.dropped += sum(letter.number <= 0 for letter in letters)
+            letters = [letter for letter in letters if letter.number > 0]
+        self._memory[:0] = letters
+
     def _opened(self, path: Path) -> Journal:
+        if self._journal is not None and not self._journal.is_in_place:
+            self._leave(path, self._journal)
         if self._journal is None:
             self._journal = journal = Journal(path)
             # Opened again in the midst of a run, it has the starts of events that still go on.

@@ -102,6 +102,15 @@ def open_database(
     return connection
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, None if there is none: whether it is still the one that is open."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def try_database(path: Path, *, busy_seconds: float = 1.0) -> None:
     """See that a file that is there can be locked and written, and that nothing of its log is damaged.
 

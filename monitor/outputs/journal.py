@@ -19,6 +19,7 @@ from monitor.bounded import DamagedError, parse_json
 from monitor.outputs.database import (
     BrokenDatabaseError,
     DatabaseError,
+    identity,
     open_database,
     refuse_damage,
     refuse_other_tables,
@@ -107,6 +108,7 @@ class Journal:
             self.lasting = [_letter(n - len(rows) + 1, *row) for n, row in enumerate(rows)]
             """Starts, from earlier runs, of events that never ended; numbered for the ends to come."""
             undo.pop_all()
+        self._path, self._identity = path, identity(path)
         self.count = count
         """Letters in the file."""
         self.bytes = size
@@ -146,6 +148,11 @@ class Journal:
         if doomed:
             self.write([], doomed)
         return len(doomed)
+
+    @property
+    def is_in_place(self) -> bool:
+        """The file is still where it was: else what is written goes where nobody will find it."""
+        return identity(self._path) == self._identity
 
     @property
     def newest(self) -> float | None:

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from monitor.boundary import boundary
 from monitor.config import LabelConfig, StoreConfig
-from monitor.outputs.database import BrokenDatabaseError, DatabaseError, is_refusal, translated
+from monitor.outputs.database import BrokenDatabaseError, DatabaseError, identity, is_refusal, translated
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store import schema
 from monitor.outputs.store.changes import (
@@ -118,6 +118,7 @@ class Store:
         self._try_at = 0.0
         self._give_up_at = math.inf
         self._was_open = False
+        self._identity: tuple[int, int] | None = None
 
     @property
     def waiting(self) -> int:
@@ -235,13 +236,22 @@ class Store:
         else:
             self._say(None)
 
+    def look(self) -> None:
+        """See soon whether the file is still where it was; from any thread."""
+        self._wake.set()
+
     def _opened(self) -> sqlite3.Connection:
+        if self._connection is not None and identity(self.path) != self._identity:
+            # What is written to a file that nobody can find is lost without an error.
+            log.error("store: %s: was removed or replaced while it was open: it is opened anew", self.path)
+            self._close()
         if self._connection is None:
             self._connection = connection = schema.open_for_writing(self.path)
             if not self._was_open:  # later, rows of this run are among them, stamped by the same clock
                 with translated():
                     self._clock.learn(newest(connection))
                 self._was_open = True
+            self._identity = identity(self.path)
         return self._connection
 
     def _fill(self) -> bool:
