@@ -174,7 +174,7 @@ class Daemon:
         if config.clips.enabled:
             directories["recordings"] = config.recordings, MODES[config.clips.readable_by][1]
         self._directories = Directories(
-            directories, on_changed=audience.keeping.look_again, on_look=self._socket.mend
+            directories, on_changed=audience.keeping.look_again, on_look=self._look_after_files
         )
         latency = None if audience.mqtt is None else audience.mqtt.latency
         self._serving.count(self.snapshot, audience.tally, self._scorer.stages, latency)
@@ -424,6 +424,11 @@ class Daemon:
                 },
             },
         )
+
+    def _look_after_files(self) -> None:
+        """See that what is open in the state directory is still there."""
+        self._socket.mend()
+        self._audience.keeping.look_again("state")
 
     def _say_status(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield self.snapshot()

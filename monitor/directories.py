@@ -72,7 +72,8 @@ class Directories:
 
     def _wrong(self, key: str, path: Path, mode: int) -> str | None:
         found, news = _identity(path), None
-        if found is None:
+        made = found is None
+        if made:
             try:
                 make_directory(path, mode)
             except OSError as error:
@@ -86,7 +87,7 @@ class Directories:
             self._first[key] = found
         elif found != first:
             news = "is on another file system than at the start: has a mount gone?"
-        if found != last:
+        if found != last or made:  # the inode of one that was removed is given out again
             self._on_changed(key)
         return _unwritable(path) or news
 

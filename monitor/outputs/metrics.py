@@ -126,7 +126,6 @@ FAMILIES = {
         Family("clips_total", CounterMetricFamily, "What became of clips.", ("outcome",)),
         Family("clips_bytes", GaugeMetricFamily, "Size of all clips."),
         Family("clips_deleted_total", CounterMetricFamily, "Clips deleted to keep within the limits."),
-        Family("directory_usable", GaugeMetricFamily, "1 while a directory is what it was.", ("directory",)),
         Family("disk_free_bytes", GaugeMetricFamily, "Room where something is kept.", ("directory",)),
         Family(
             "notifications_total", CounterMetricFamily, "What became of notifications.", ("target", "outcome")
@@ -236,8 +235,6 @@ def _samples(snapshot: Snapshot, tally: Tally) -> Iterator[Sample]:
     yield from _outputs(snapshot)
     for outcome, count in snapshot["commands"].items():
         yield "commands_total", [outcome], count
-    for directory, trouble in snapshot.get("directories", {}).items():
-        yield "directory_usable", [directory], not trouble
     for directory, free in snapshot["disk_free_bytes"].items():
         yield "disk_free_bytes", [directory], free
 
