@@ -22,6 +22,8 @@ _AGAIN_SECONDS = 0.2
 """Somebody else may be writing into a log just now: what looks damaged must look so twice."""
 
 _HEADER_BYTES = 100
+_SMALLEST = 512
+"""Bytes of a page."""
 
 
 class DatabaseError(Exception):
@@ -239,14 +241,20 @@ def _refuse_what_is_no_file(path: Path) -> None:
 
 def _refuse_damaged_log(path: Path) -> None:
     """Refuse a log of which SQLite would leave out what was committed, without a word."""
+    size = path.stat().st_size if path.exists() else 0
+    if 0 < size < _SMALLEST:  # SQLite would take it for an empty file, and write over it
+        raise BrokenDatabaseError("is damaged: file is not a database")
     log = read_log(path)
-    if log is None or not log.damaged:
+    if log is None:
+        return
+    if log.usable and not size:
+        raise BrokenDatabaseError("is damaged: it is empty, and its log is not")
+    if not log.damaged:
         return
     time.sleep(_AGAIN_SECONDS)
     if read_log(path) == log:
-        raise BrokenDatabaseError(
-            f"is damaged: {log.lost} of {log.lost + log.usable} pages in {path.name}-wal cannot be used"
-        )
+        pages = f"{log.lost} of {log.lost + log.usable} pages in " if log.readable else ""
+        raise BrokenDatabaseError(f"is damaged: {pages}{path.name}-wal cannot be used")
 
 
 def _refuse_damaged_header(path: Path, error: sqlite3.Error) -> None:

@@ -29,6 +29,9 @@ PROBED = 200_000
 LARGEST = 20_000_000
 """Bytes of one value; ours have a few thousand."""
 
+_INTERIOR = 5
+"""Type of a page of a table that leads to others."""
+
 Row = Mapping[str, Any]
 
 
@@ -82,10 +85,14 @@ def salvage(broken: Path, into: sqlite3.Connection, tables: Sequence[Table]) -> 
             page_size = _copy(broken, draft)
             for size in dict.fromkeys((page_size, USUAL_PAGE)):
                 _mend_header(draft, size)
-                with closing(_opened(draft)) as connection, suppress(sqlite3.Error):
-                    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                    return _move(connection, into, tables)
-        return Salvaged(0, 0, readable=False)
+                if _has_tables(draft, tables):
+                    break
+            else:
+                _graft_schema(draft, into.serialize(), page_size)
+                if not _has_tables(draft, tables):
+                    return Salvaged(0, 0, readable=False)
+            with closing(_opened(draft)) as connection:
+                return _move(connection, into, tables)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -118,6 +125,42 @@ def _mend_header(draft: Path, page_size: int) -> None:
         file.write((4).to_bytes(4, "big"))
         file.seek(56)
         file.write((1).to_bytes(4, "big"))
+
+
+def _has_tables(draft: Path, tables: Sequence[Table]) -> bool:
+    """Tell whether the tables can be found; what is in them is another question."""
+    with closing(_opened(draft)) as connection, suppress(sqlite3.Error):
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        return any(table.name in names for table in tables)
+    return False
+
+
+def _graft_schema(draft: Path, template: bytes, page_size: int) -> None:
+    """Put the schema of a new file in place of one that cannot be read.
+
+    Tables are made in the same order in every file, and the roots of tables come first in a file that gives
+    back room, so they are where they are in a new one.  The pages of the schema but the first go to the end.
+    The format is https://www.sqlite.org/fileformat2.html#b_tree_pages.
+    """
+    if int.from_bytes(template[16:18], "big") != page_size:
+        return
+    first = bytearray(template[:page_size])
+    with draft.open("r+b") as file:
+        count = -(-file.seek(0, 2) // page_size)
+        if first[100] == _INTERIOR:
+            cells = int.from_bytes(first[103:105], "big")
+            pointers = [int.from_bytes(first[at : at + 2], "big") for at in range(112, 112 + 2 * cells, 2)]
+            for place in (108, *pointers):
+                child = int.from_bytes(first[place : place + 4], "big")
+                count += 1
+                first[place : place + 4] = count.to_bytes(4, "big")
+                file.seek((count - 1) * page_size)
+                file.write(template[(child - 1) * page_size : child * page_size])
+        first[18:20] = bytes((1, 1))
+        first[28:32] = count.to_bytes(4, "big")
+        first[92:96] = first[24:28]
+        file.seek(0)
+        file.write(first)
 
 
 def _opened(draft: Path) -> sqlite3.Connection:

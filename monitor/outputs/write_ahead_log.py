@@ -64,13 +64,15 @@ class Log:
     """Frames that SQLite will use: those up to the last transaction before the first fault."""
     lost: int
     """Frames that it will not use although a transaction ended after the fault."""
-    missing: int
+    missing: int = 0
     """Frames that were there by what the index says, and are no longer."""
+    readable: bool = True
+    """Its beginning is that of a log; else SQLite passes over all of it."""
 
     @property
     def damaged(self) -> bool:
         """Something that was committed will not be read."""
-        return self.lost > 0
+        return self.lost > 0 or not self.readable
 
     def pages(self) -> Iterator[Frame]:
         """Yield the intact frames up to the last transaction that ends, also those behind a fault."""
@@ -90,7 +92,7 @@ def read_log(database: Path) -> Log | None:
         with Path(f"{database}-wal").open("rb") as file:
             header = file.read(_HEADER.size)
             if len(header) < _HEADER.size:
-                return None
+                return Log(USUAL_PAGE, (), 0, 0, readable=False) if header else None
             return _read(file, header, _known_page_size(database), Path(f"{database}-shm"))
     except FileNotFoundError:
         return None
@@ -120,7 +122,8 @@ def _read(file: BinaryIO, header: bytes, page_size: int, index: Path) -> Log:
     behind = mine[usable:]
     committed = max((n for n, frame in enumerate(behind, 1) if frame.pages), default=0)
     missing = max(0, _indexed(index, own) - len(mine)) if valid else 0
-    return Log(size if valid else page_size, tuple(mine), usable, committed, missing)
+    readable = valid or not any(header)  # zeros: a power cut
+    return Log(size if valid else page_size, tuple(mine), usable, committed, missing, readable)
 
 
 def _frames(file: BinaryIO, page_size: int, before: Pair, *, big: bool) -> Iterator[Frame]:
