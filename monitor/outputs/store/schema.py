@@ -233,6 +233,8 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         migrate(template)
         refuse_other_tables(connection, template)
     _refuse_minutes_of_other_labels(connection)
+    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+        raise BrokenDatabaseError("is damaged: something in it is of a source or a label that is not there")
     connection.execute("BEGIN IMMEDIATE")  # whether it can be written, which its header decides as well
     connection.execute("ROLLBACK")
 
