@@ -92,7 +92,7 @@ class WallClock:
         self._noted_at = float("-inf")
         self._said = False
         self._known = self._read()
-        self._remembered = self._known is not None
+        self._had_note = self._remembered = self._known is not None
 
     def now(self) -> float:
         """Unix seconds."""
@@ -101,11 +101,13 @@ class WallClock:
     def learn(self, newest: float | None) -> None:
         """Take the time of the newest thing that an earlier run kept; before anything of this run is kept."""
         with self._lock:
-            if newest is None or self._remembered:
+            if newest is None or self._had_note or abs(self._now() - newest) <= NEAR_SECONDS:
                 return
-            self._known = newest if self._known is None else max(self._known, newest)
-            if abs(self._now() - self._known) > NEAR_SECONDS:
-                self._settled = False
+            # Whoever asked before had kept nothing that could have told.
+            self._known, self._settled, self._remembered = newest, False, False
+            if self._file is not None:
+                with contextlib.suppress(OSError):
+                    self._file.unlink(missing_ok=True)
 
     def may_delete(self) -> bool:
         """Tell whether things may be deleted because of their age now."""
@@ -153,9 +155,9 @@ class WallClock:
     def _note(self, now: float, passed: float) -> None:
         if self._file is None or (self._remembered and passed - self._noted_at < NOTED_SECONDS):
             return
-        self._remembered, self._noted_at = True, passed
         with contextlib.suppress(OSError):  # a full disk; then the newest thing that was kept has to do
             write_whole(self._file, b'{"trusted_at": %d}\n' % now)
+            self._remembered, self._noted_at = True, passed
 
 
 def _day(at: float) -> str:

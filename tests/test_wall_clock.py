@@ -97,6 +97,14 @@ def test_what_was_kept_by_a_wrong_clock_does_not_make_it_right_at_the_next_start
     assert Machine(NOW + 3600).clock(tmp_path).may_delete()
 
 
+def test_what_one_part_kept_counts_also_if_another_that_kept_nothing_asked_before(tmp_path):
+    clock = Machine(NOW + YEARS).clock(tmp_path)
+    assert clock.may_delete()
+    clock.learn(NOW)
+    assert not clock.may_delete()
+    assert not (tmp_path / FILE).exists()
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"trusted_at": "x"}', '{"trusted_at": 1e999}', "[" * 100_000])
 def test_a_damaged_note_of_the_clock_stops_nothing(tmp_path, content):
     (tmp_path / FILE).write_text(content)

@@ -1,7 +1,7 @@
 """Rows of a broken SQLite file, read one by one as far as they can be, and put into a new one.
 
 A copy is made of the file with every intact page of its log, and what of its header is known is written anew.
-Then each table is read from both ends up to the damage, which is stepped over until something can be read again.
+Then each table is read from both ends up to the damage, and that is stepped over until something can be read.
 """
 
 from __future__ import annotations
@@ -85,17 +85,17 @@ def salvage(broken: Path, into: sqlite3.Connection, tables: Sequence[Table]) -> 
     draft = broken.with_suffix(".salvage")
     try:
         with translated():
-            page_size = _copy(broken, draft)
+            page_size, known = _copy(broken, draft), True
             for size in dict.fromkeys((page_size, USUAL_PAGE)):
                 _mend_header(draft, size)
                 if _has_tables(draft, tables):
                     break
             else:
                 _graft_schema(draft, into.serialize(), page_size)
-                if not _has_tables(draft, tables):
-                    return Salvaged(0, 0, readable=False)
+                known = False
             with closing(_opened(draft)) as connection:
-                return _move(connection, into, tables)
+                found = _move(connection, into, tables)
+        return found if known or found.saved else Salvaged(0, 0, readable=False)
     finally:
         draft.unlink(missing_ok=True)
 
