@@ -160,7 +160,8 @@ def read_clips(directory: Path) -> str:
     with closing(History(directory / FILE)) as history:
         assert len(history.events().rows) == known
     for clip, _, _ in found:
-        shelf.lock(clip, locked=True)
+        with suppress(OSError):  # a directory has the name of its JSON
+            shelf.lock(clip, locked=True)
     return f"{known} of {len(found)} known"
 
 
