@@ -51,3 +51,9 @@ def test_what_cannot_be_kept_told_or_run_is_one_each():
         ("hook siren", "failed: exit code 3"),
         ("reload", "refused: monitor.yaml:3: node: x"),
     ]
+
+
+def test_a_directory_that_is_not_what_it_was_is_a_problem():
+    told = snapshot(directories={"state": "was replaced while the monitor ran", "recordings": None})
+    assert {"what": "state", "why": "was replaced while the monitor ran"} in problems(told)
+    assert "recordings" not in {problem["what"] for problem in problems(told)}
