@@ -156,7 +156,7 @@ def read_clips(directory: Path) -> str:
     store.run()
     assert store.trouble is None, store.trouble
     assert store.refused == 0
-    known = sum(told is not None for _, _, told in found)
+    known = sum(told is not None and told.id == ident for _, ident, told in found)
     with closing(History(directory / FILE)) as history:
         assert len(history.events().rows) == known
     for clip, _, _ in found:

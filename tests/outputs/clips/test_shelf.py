@@ -269,7 +269,7 @@ def test_limits_hold_whatever_there_is(clips, limits, free, need):
             (c for c in clips if c.label == label and not c.locked), key=lambda c: (c.at, c.path)
         )
         newest |= (
-            {c.path for c in of_label[len(of_label) - config.keep_per_label :]}
+            {c.path for c in of_label[max(0, len(of_label) - config.keep_per_label) :]}
             if config.keep_per_label
             else set()
         )
