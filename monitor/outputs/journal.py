@@ -262,7 +262,7 @@ def _is_a_letter(row: Row) -> bool:
         _letter(0, row["put_at"], row["sum"], row["content"])
     except BrokenJournalError:
         return False
-    return abs(row.get("number", 0)) < _MOST_LETTERS
+    return bool(abs(row.get("number", 0)) < _MOST_LETTERS)
 
 
 _SAVED = (Table("letters", "number", _is_a_letter), Table("lasting", None, _is_a_letter))
