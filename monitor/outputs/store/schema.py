@@ -163,10 +163,11 @@ BUSY_SECONDS = 1.0
 """How long a lock of another program is waited for, at each statement; what is to be kept waits in memory."""
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
+def open_for_writing(path: Path, known: BrokenDatabaseError | None = None) -> sqlite3.Connection:
     """Open the file, make it if it is not there, look at all of it, and bring it up to date.
 
-    A broken file is set aside, a new one begun, and what can be read of the old one put into it.
+    A broken file is set aside, a new one begun, and what can be read of the old one put into it; so is one
+    of which it is ``known`` that it broke in use, for not all damage is seen by looking.
 
     Raises
     ------
@@ -174,6 +175,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         It cannot be used now, or a newer version made it.
     """
     try:
+        if known is not None:
+            raise known
         return _opened(path)
     except BrokenDatabaseError as error:
         aside = set_aside(path)

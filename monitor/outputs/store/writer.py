@@ -119,6 +119,7 @@ class Store:
         self._give_up_at = math.inf
         self._was_open = False
         self._identity: tuple[int, int] | None = None
+        self._broken: BrokenDatabaseError | None = None
 
     @property
     def waiting(self) -> int:
@@ -228,7 +229,9 @@ class Store:
             with translated():
                 self._retention.apply(connection)
         except BrokenDatabaseError as error:
-            self._give_up(error)  # opened anew it is looked at, and set aside
+            if self._connection is not None:
+                self._broken = error  # in use: opened anew it is set aside
+            self._give_up(error)
             self._try_at = 0.0
             self._wake.set()
         except DatabaseError as error:
@@ -246,7 +249,8 @@ class Store:
             log.error("store: %s: was removed or replaced while it was open: it is opened anew", self.path)
             self._close()
         if self._connection is None:
-            self._connection = connection = schema.open_for_writing(self.path)
+            broken, self._broken = self._broken, None
+            self._connection = connection = schema.open_for_writing(self.path, broken)
             if not self._was_open:  # later, rows of this run are among them, stamped by the same clock
                 with translated():
                     self._clock.learn(newest(connection))
