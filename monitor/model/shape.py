@@ -239,8 +239,10 @@ def _list(value: object, allowed: Range, most: int, where: str) -> tuple[int, ..
 
 
 def _pair(value: object, where: str) -> tuple[int, int]:
-    sides = _list(value if isinstance(value, list) else [value], _SIDE, 2, where)
-    return sides[0], sides[-1]
+    sides: list[Any] = value if isinstance(value, list) else [value, value]
+    if len(sides) != 2 or not all(map(_SIDE.has, sides)):  # noqa: PLR2004 - height and width
+        raise ModelError(f"{where}: {shown(value)} is neither {_SIDE} nor two of them")
+    return sides[0], sides[1]
 
 
 def _fault(origin: str, key: str, value: object, why: str) -> ModelError:
