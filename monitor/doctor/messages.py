@@ -205,7 +205,8 @@ def _judge(
     if back:
         return good("publish", f"{where} took and delivered {each.named}")
     if len(each.text) == _LARGE:
-        return _too_large(where, f"acknowledged a message of {_LARGE:,} bytes and did not deliver it")
+        says = f"acknowledged a message of {_LARGE:,} bytes and did not deliver it"
+        return _too_large(where, says) if unheard else good("publish", f"{where} took {each.named}")
     if unheard:
         says = (
             f"{where} acknowledged {each.named} and did not deliver it: it may not be written, or not be read"

@@ -46,8 +46,7 @@ MOST_PACKET = 2 * MOST_BYTES
 AT_ONCE = 20
 """Messages that have been sent and not acknowledged; more wait in paho."""
 
-_WITH_REASON = 3
-"""Bytes of an answer that has a reason code."""
+_WITH_REASON = 3  # bytes of an answer that has a reason code
 
 NOT_UTF8 = "a message under a topic that is not UTF-8 is left out"
 
@@ -62,8 +61,9 @@ class Connection:
     def __init__(self, profile: Profile, terms: Terms, notify: Callable[[Connection, Notice], None]) -> None:
         self._profile, self._notify = profile, notify
         # A broker that can say what it refuses is not asked to send everything back.
-        own = sorted(profile.own) if terms.protocol == MQTT_3 or not profile.config.qos else []
-        self._filters = (*profile.listen, *own) if terms.subscribe else ()
+        watched = terms.subscribe and (terms.protocol == MQTT_3 or not profile.config.qos)
+        self._own = profile.own if watched else frozenset()
+        self._filters = (*profile.listen, *sorted(self._own)) if terms.subscribe else ()
         self._accepted = False
         self._closed = False
         self._over = False
@@ -89,7 +89,7 @@ class Connection:
         if terms.protocol == MQTT_5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.MaximumPacketSize = MOST_PACKET
-        # `connect_async` and `loop_start`: the first failure too comes as a callback, in paho's thread.
+        # With `connect_async` the first failure, too, comes as a callback, in paho's thread.
         client.connect_async(config.host or "", config.port, config.keepalive_seconds, properties=properties)
         client.loop_start()
 
@@ -137,7 +137,7 @@ class Connection:
             self._client.limit_at_once(getattr(more, "ReceiveMaximum", AT_ONCE))
             if self._filters:
                 _, self._subscription = client.subscribe([(topic, 1) for topic in self._filters])
-            self._tell(Accepted(_limits(more)))
+            self._tell(Accepted(_limits(more), self._own))
 
     def _on_connect_fail(self, client: Client, _data: Any) -> None:
         error = sys.exception()  # paho passes no reason, but calls this while it handles one
@@ -169,7 +169,7 @@ class Connection:
         ):  # against the protocol, but some brokers hand on whatever somebody publishes
             self._tell(LeftOut(NOT_UTF8))
             return
-        if topic in self._profile.own:
+        if topic in self._own:
             if not message.retain:  # else it is from before
                 self._tell(Echoed(topic))
         elif len(message.payload) > MOST_BYTES:

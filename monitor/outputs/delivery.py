@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from monitor.outputs.echo import Echo
-from monitor.outputs.notices import Ended, Limits
+from monitor.outputs.notices import Accepted, Ended, Limits
 from monitor.outputs.reason_codes import (
     NO_RETAIN,
     NO_SUCH_QOS,
@@ -55,11 +55,9 @@ class Delivery(Generic[T]):
         Of the broker, for people.
     silence_seconds : float
         Given to the broker to answer.
-    echo : Echo
-        Takes note of what comes back.
     """
 
-    def __init__(self, address: str, silence_seconds: float, echo: Echo) -> None:
+    def __init__(self, address: str, silence_seconds: float) -> None:
         self.arrived: list[T] = []
         """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
         self.returned: list[T] = []
@@ -67,7 +65,7 @@ class Delivery(Generic[T]):
         self.refusals = Refusals()
         self._address = address
         self._silence_seconds = silence_seconds
-        self._echo = echo
+        self._echo = Echo()
         self._suspects = Suspects()
         self._limits = Limits()
         self._sent: dict[int, _Sent[T]] = {}
@@ -99,20 +97,19 @@ class Delivery(Generic[T]):
             yield "does not keep retained messages"
         yield from self._suspects.lessened()
 
-    def begin(self, limits: Limits, *, subscribed: bool) -> None:
+    def begin(self, accepted: Accepted, *, subscribed: bool) -> None:
         """Begin on another connection.
 
         Parameters
         ----------
-        limits : Limits
-            Of the broker.
+        accepted : Accepted
         subscribed : bool
             Whether the broker was asked to subscribe.
         """
-        self._limits = limits
+        self._limits = accepted.limits
         self._subscribed_at = time.monotonic() if subscribed else math.inf
         self.refusals.connected()
-        self._echo.connected()
+        self._echo.begin(accepted.own)
 
     def publish(
         self, send: Send, message: tuple[str, str], *, qos: int, retain: bool, letter: T | None
@@ -167,6 +164,10 @@ class Delivery(Generic[T]):
         self.refusals.accept(sent.message.topic)
         if sent.letter is not None:
             self.arrived.append(sent.letter)
+
+    def came_back(self, topic: str) -> None:
+        """Note that one of our own messages was delivered to us."""
+        self._echo.came(topic)
 
     def subscribed(self, refused: tuple[tuple[str, int], ...]) -> None:
         """Take the answer of the broker to the subscription."""

@@ -8,29 +8,25 @@ read by us: which of the two cannot be known.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 
 PATIENCE_SECONDS = 15.0
 """From the acknowledgement of a message until it must have come back."""
 
 
 class Echo:
-    """Follow the messages that should come back.
+    """Follow the messages that should come back."""
 
-    Parameters
-    ----------
-    topics : collection of str
-        What is subscribed to.
-    """
-
-    def __init__(self, topics: Collection[str]) -> None:
-        self.topics = frozenset(topics)
+    def __init__(self) -> None:
+        self.topics: frozenset[str] = frozenset()
+        """Those that are subscribed to."""
         self._sent: dict[str, float] = {}
         self._acknowledged: set[str] = set()
         self._missed: set[str] = set()
 
-    def connected(self) -> None:
-        """Begin anew on another connection."""
+    def begin(self, topics: frozenset[str]) -> None:
+        """Begin anew on another connection, over which these topics are subscribed to."""
+        self.topics = topics
+        self._missed &= topics
         self._sent.clear()
         self._acknowledged.clear()
 

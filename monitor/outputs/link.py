@@ -17,14 +17,12 @@ from typing import Generic, TypeVar
 from monitor.outputs.broker import Connection
 from monitor.outputs.contention import Contention
 from monitor.outputs.delivery import SILENT, Delivery
-from monitor.outputs.echo import Echo
 from monitor.outputs.notices import (
     Accepted,
     Acknowledged,
     Echoed,
     Ended,
     LeftOut,
-    Limits,
     Notice,
     Opened,
     Received,
@@ -68,8 +66,8 @@ class Link(Generic[T]):
         block nor fail.
     negotiation : Negotiation or None
         None: any terms.
-    watch : tuple of Contention and Echo, or None
-        What else is to be noticed.
+    client_id : str
+        Ours, for people.
     answer_seconds : float
         A broker says at once whether it lets us in; what is silent for so long is none.
     """
@@ -82,7 +80,7 @@ class Link(Generic[T]):
         silence_seconds: float,
         receive: Callable[[Received], None] = lambda _: None,
         negotiation: Negotiation | None = None,
-        watch: tuple[Contention, Echo] | None = None,
+        client_id: str = "",
         answer_seconds: float = 5.0,
     ) -> None:
         self.connected = False
@@ -97,8 +95,8 @@ class Link(Generic[T]):
         self._receive = receive
         self._answer_seconds = answer_seconds
         self._negotiation = negotiation or Negotiation()
-        self._contention, self._echo = watch or (Contention(""), Echo(()))
-        self._delivery: Delivery[T] = Delivery(address, silence_seconds, self._echo)
+        self._contention = Contention(client_id)
+        self._delivery: Delivery[T] = Delivery(address, silence_seconds)
         self._connection: Connection | None = None
         self._terms = self._negotiation.terms
         self._notices: deque[tuple[Connection, Notice]] = deque()
@@ -202,18 +200,18 @@ class Link(Generic[T]):
         match notice:
             case Opened():
                 self._answer_by = time.monotonic() + self._answer_seconds
-            case Accepted(limits):
-                self._accept(limits)
+            case Accepted():
+                self._accept(notice)
             case Subscribed(refused):
                 self._delivery.subscribed(refused)
             case Acknowledged(number, code):
                 self._delivery.acknowledge(number, code)
             case Echoed(topic):
-                self._echo.came(topic)
+                self._delivery.came_back(topic)
             case Ended():
                 self._end(notice)
 
-    def _accept(self, limits: Limits) -> None:
+    def _accept(self, accepted: Accepted) -> None:
         self._answer_by = math.inf
         if not self._negotiation.accepted():
             log.debug("mqtt: %s takes %s; better terms are tried once more", self._address, self._terms)
@@ -222,7 +220,7 @@ class Link(Generic[T]):
             return
         self.connected, self.trouble = True, None
         self._accepted_at = time.monotonic()
-        self._delivery.begin(limits, subscribed=self._terms.subscribe)
+        self._delivery.begin(accepted, subscribed=self._terms.subscribe)
         self._say_conditions()
 
     def _say_conditions(self) -> None:

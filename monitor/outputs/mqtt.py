@@ -22,8 +22,6 @@ from monitor.histogram import Histogram
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
 from monitor.outputs.broker import Connection
-from monitor.outputs.contention import Contention
-from monitor.outputs.echo import Echo
 from monitor.outputs.journal import Letter
 from monitor.outputs.link import Link
 from monitor.outputs.outbox import Outbox
@@ -345,7 +343,7 @@ class Mqtt:
             silence_seconds=config.keepalive_seconds,
             receive=self._reception.hear,
             negotiation=Negotiation(config.protocol),
-            watch=(Contention(profile.client_id), Echo(profile.own)),
+            client_id=profile.client_id,
         )
 
     def _move(self, config: MqttConfig) -> None:

@@ -25,6 +25,8 @@ class Accepted:
     """The broker let us in."""
 
     limits: Limits = field(default_factory=Limits)
+    own: frozenset[str] = frozenset()
+    """Topics of our own that are being subscribed to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ def test_with_everything_allowed_nothing_fails(tmp_path):
 
 
 def test_a_user_who_may_write_and_not_read_is_a_warning_where_mqtt_tells(tmp_path):
-    access = ACCESS.replace("readwrite", "write")
+    access = ACCESS.replace("readwrite clap", "write clap").replace("readwrite home", "write home")
     failed, said = steps_with(tmp_path, access)
     assert failed == []
     assert "it did not come back" in said
