@@ -185,7 +185,6 @@ class Connection:
         self._tell(self._end(reason, more, told=flags.is_disconnect_packet_from_server))
 
     def _end(self, reason: ReasonCode, more: Properties | None, *, told: bool) -> Ended:
-        """Return how the connection ended, told by the broker or found out by paho."""
         if self._closed:
             return Ended(None)
         if told:

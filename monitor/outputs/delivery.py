@@ -81,6 +81,11 @@ class Delivery(Generic[T]):
         return len(self._sent)
 
     @property
+    def suspicious(self) -> bool:
+        """True if the last connection ended, as it seems, for something that was sent."""
+        return self._suspects.suspects
+
+    @property
     def subscribes(self) -> bool:
         """Whether to subscribe on the next connection."""
         return self._suspects.objection(SUBSCRIPTION) is None

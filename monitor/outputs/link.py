@@ -125,6 +125,11 @@ class Link(Generic[T]):
         return self._delivery.refusals
 
     @property
+    def suspicious(self) -> bool:
+        """True if the last connection ended, as it seems, for something that was sent."""
+        return self._delivery.suspicious
+
+    @property
     def unacknowledged(self) -> int:
         """Messages on their way, with and without a letter."""
         return self._delivery.unacknowledged

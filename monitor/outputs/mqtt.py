@@ -393,9 +393,11 @@ class Mqtt:
         said = "mqtt: %s: connected; %d messages waited, %d were dropped"
         log.info(said, self._address, self.waiting, self.dropped)
         self._overflowing = False
-        self._say_anew()
         self._backlog.take_back()
         self._onsets.clear()
+        if self._link.suspicious:  # it may close the connection on the rest once more
+            self._send_events()
+        self._say_anew()
 
     def _say_anew(self) -> None:
         self._reception.born = False

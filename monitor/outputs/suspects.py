@@ -70,6 +70,11 @@ class Suspects:
         self._largest_taken = SMALL
         self._patience = TRY_AGAIN_SECONDS
 
+    @property
+    def suspects(self) -> bool:
+        """The last connection was closed on a message that is not blamed yet."""
+        return self._last is not None
+
     def taken(self, message: Message) -> None:
         """Note that the broker has acknowledged a message."""
         self._taken[message.topic] = message
