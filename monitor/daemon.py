@@ -420,7 +420,7 @@ class Daemon:
                     "done": self._requests.done,
                     "replaced": self._requests.replaced,
                     "refused": self._requests.refused,
-                    "lost": self._requests.lost,
+                    "lost": self._requests.lost + (told.mqtt.unheard if told.mqtt is not None else 0),
                 },
             },
         )

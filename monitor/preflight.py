@@ -10,8 +10,8 @@ from monitor.capture import open_source
 from monitor.capture.device import Device, choose
 from monitor.config import Config, SourceConfig, read_address, read_password, read_token
 from monitor.outputs.alerts import check_alerts
-from monitor.outputs.broker import address, tls_context
 from monitor.outputs.clips import MODES, make_writable
+from monitor.outputs.tls import address, tls_context
 from monitor.status import SourceStatus
 from monitor.types import ConfigError, SourceError
 

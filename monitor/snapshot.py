@@ -150,6 +150,8 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
     mqtt, reload = snapshot["mqtt"], snapshot["reload"]
     if mqtt is not None and not mqtt["connected"]:
         found.append(("broker", f"is not told: {mqtt['trouble'] or 'not reached yet'}"))
+    if mqtt is not None:
+        found += [("broker", problem) for problem in mqtt["problems"]]
     kept = [(what, snapshot[what]["trouble"]) for what in ("store", "clips") if snapshot[what] is not None]
     found += [(what, f"nothing can be kept: {trouble}") for what, trouble in kept if trouble]
     found += [(key, trouble) for key, trouble in snapshot.get("directories", {}).items() if trouble]
@@ -226,5 +228,7 @@ def _mqtt(mqtt: Mqtt) -> dict[str, object]:
         "published": mqtt.published,
         "waiting": mqtt.waiting,
         "dropped": mqtt.dropped,
+        "refused": mqtt.refused,
+        "problems": mqtt.problems,
         "trouble": mqtt.trouble,
     }

@@ -128,6 +128,10 @@ class MqttConfig(Section):
     client_id: str | None = Field(
         default=None, min_length=1, max_length=100, description="MQTT client id; unset: clap-monitor-NODE."
     )
+    protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(rules.check_version)] = Field(
+        default="auto",
+        description="Version of MQTT: 5 says what is refused, 3.1.1 does not; auto: 5, else 3.1.1.",
+    )
     base_topic: Annotated[str, StringConstraints(max_length=200), AfterValidator(rules.check_base_topic)] = (
         Field(default="clap-monitor", description="First part of every topic.")
     )

@@ -66,6 +66,11 @@ def check_whole(value: object) -> object:
     return value
 
 
+def check_version(value: object) -> object:
+    """Take a version that YAML holds for a number, 5 or 5.0, as its text."""
+    return f"{value:g}" if type(value) in {int, float} else value
+
+
 def check_host(host: str) -> str:
     """Refuse addresses, ports and, above all, secrets in the name of the broker."""
     if "@" in host:

@@ -71,6 +71,9 @@ class Backlog:
         self._journal: Journal | None = None
         self._memory: list[Letter] = []
         self._taken: set[int] = set()
+        self._looked_to = -math.inf
+        """Number of the newest letter that `take` has looked at; up to it, all are on their way or held."""
+        self._newest = -math.inf
         self._arrived: set[int] = set()
         self._trouble: str | None = None
         self._was_open = False
@@ -93,21 +96,50 @@ class Backlog:
     def add(self, letters: Sequence[Letter]) -> None:
         """Keep letters that are newer than all others."""
         if letters:
+            self._newest = letters[-1].number
             self._memory.extend(letters)
             self._keep()
 
-    def take(self, most: int) -> list[Letter]:
-        """Return the oldest letters that are not on their way; from now on they are."""
-        if most <= 0 or self.waiting <= len(self._taken):
-            return []
+    def take(self, most: int, blocks: Callable[[str], bool] = lambda _topic: False) -> list[Letter]:
+        """Return the oldest letters that are not on their way; from now on they are.
+
+        Parameters
+        ----------
+        most : int
+        blocks : callable
+            Tells of a topic whether letters under it are held back; they are looked at again after `rewind`.
+        """
+        found: list[Letter] = []
         spare = self._taken | self._arrived
+        while len(found) < most and self.waiting > len(self._taken) and (letters := self._next(most)):
+            for letter in letters:
+                if len(found) == most:
+                    break
+                self._looked_to = letter.number
+                if letter.number not in spare and not blocks(letter.topic):
+                    found.append(letter)
+        self._taken.update(letter.number for letter in found)
+        return found
+
+    def _next(self, most: int) -> list[Letter]:
+        """Return the oldest letters that have not been looked at."""
         # What is in memory is newer than all that is in the file: see `_write`.
-        in_file = self._on_file(lambda journal: journal.read(most + len(spare))) if self._journal else None
-        letters = [letter for letter in (*(in_file or ()), *self._memory) if letter.number not in spare][
-            :most
-        ]
-        self._taken.update(letter.number for letter in letters)
-        return letters
+        after = self._looked_to
+        read = self._on_file(lambda journal: journal.read(most, after)) if self._journal else None
+        return [*(read or ()), *(letter for letter in self._memory if letter.number > after)]
+
+    def give_back(self, numbers: Collection[int]) -> None:
+        """Note that letters were refused: they wait, and are taken again after `rewind`."""
+        self._taken.difference_update(numbers)
+
+    def rewind(self) -> None:
+        """Look at all letters again that are not on their way."""
+        self._looked_to = -math.inf
+
+    @property
+    def held_back(self) -> bool:
+        """True if something waits, and all of it is held back."""
+        return bool(self.waiting) and not self._taken and self._looked_to >= self._newest
 
     def remove(self, numbers: Collection[int]) -> None:
         """Forget letters that have arrived."""
@@ -121,6 +153,7 @@ class Backlog:
     def take_back(self) -> None:
         """Note that nothing is on its way any more; what has not arrived will be taken once more."""
         self._taken.clear()
+        self.rewind()
         self._keep()
 
     def _keep(self) -> None:
@@ -180,12 +213,16 @@ class Backlog:
             self.dropped += sum(letter.number <= 0 for letter in letters)
             letters = [letter for letter in letters if letter.number > 0]
         self._memory[:0] = letters
+        self.rewind()
 
     def _opened(self, path: Path) -> Journal:
         if self._journal is not None and not self._journal.is_in_place:
             self._leave(path, self._journal)
         if self._journal is None:
             self._journal = journal = Journal(path)
+            self.rewind()  # letters of earlier runs come before all of ours
+            if journal.count or journal.lasting:
+                self._newest = max(self._newest, 0)
             # Opened again in the midst of a run, it has the starts of events that still go on.
             self._memory[:0] = [
                 replace(start, payload=broken_off(start.payload), happened_at=None, put_at=self._now())

@@ -7,6 +7,7 @@ say that they are over.  SQLite stays in here; what goes wrong with it comes out
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterable, Mapping
@@ -127,11 +128,11 @@ class Journal:
         self.count += len(new) - len(taken)
         self.bytes += sum(len(_content(letter)) for letter in new) - sum(taken)
 
-    def read(self, most: int) -> list[Letter]:
-        """Return the oldest letters, oldest first."""
-        query = "SELECT number, put_at, sum, content FROM letters ORDER BY number LIMIT ?"
+    def read(self, most: int, after: float = -math.inf) -> list[Letter]:
+        """Return the oldest letters whose numbers are larger than ``after``, oldest first."""
+        query = "SELECT number, put_at, sum, content FROM letters WHERE number > ? ORDER BY number LIMIT ?"
         with translated():
-            rows = self._connection.execute(query, [most]).fetchall()
+            rows = self._connection.execute(query, [after + self._before, most]).fetchall()
             return [_letter(number - self._before, *row) for number, *row in rows]
 
     def trim(self, *, most_bytes: int, put_after: float, spare: Collection[int]) -> int:

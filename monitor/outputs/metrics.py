@@ -120,6 +120,9 @@ FAMILIES = {
             "mqtt_published_total", CounterMetricFamily, "Starts and ends that the broker has acknowledged."
         ),
         Family("mqtt_dropped_total", CounterMetricFamily, "Starts and ends that were given up."),
+        Family(
+            "mqtt_refused_total", CounterMetricFamily, "Messages of any kind that the broker did not take."
+        ),
         Family("store_queue_messages", GaugeMetricFamily, "Changes that wait to be written to the store."),
         Family("store_written_total", CounterMetricFamily, "Changes that were written to the store."),
         Family("store_dropped_total", CounterMetricFamily, "Changes that could not be kept."),
@@ -283,6 +286,7 @@ def _outputs(snapshot: Snapshot) -> Iterator[Sample]:
         yield "mqtt_queue_messages", [], mqtt["waiting"]
         yield "mqtt_published_total", [], mqtt["published"]
         yield "mqtt_dropped_total", [], mqtt["dropped"]
+        yield "mqtt_refused_total", [], mqtt["refused"]
     if store is not None:
         yield "store_queue_messages", [], store["waiting"]
         yield "store_written_total", [], store["written"]

@@ -21,7 +21,7 @@ from monitor.control import MOST_LABELS, Listening
 from monitor.histogram import Histogram
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
-from monitor.outputs.broker import Connection, address, tls_context
+from monitor.outputs.broker import Connection
 from monitor.outputs.journal import Letter
 from monitor.outputs.link import Link
 from monitor.outputs.outbox import Outbox
@@ -37,6 +37,8 @@ from monitor.outputs.reception import OnCommand, Reception
 from monitor.outputs.scores import ScoreBoard
 from monitor.outputs.settings import Settings
 from monitor.outputs.states import States
+from monitor.outputs.terms import Negotiation, Profile
+from monitor.outputs.tls import address, tls_context
 from monitor.status import Health
 from monitor.types import ConfigError, Event, Scores
 from monitor.wall_clock import WallClock
@@ -122,6 +124,7 @@ class Mqtt:
         self._states = States(self._topics, labels=listening.ids_by_source, publish=publish)
         self._scores = ScoreBoard(self._topics, publish)
         self._settings = Settings(self._topics, listening, publish)
+        self._refused = self._left_out = 0
         self._new: list[Letter] = []
         self._outbox: Outbox[Letter] = Outbox(self._new.append, IN_MEMORY)
         self._ahead = time.time() - time.monotonic()
@@ -227,8 +230,23 @@ class Mqtt:
     def trouble(self) -> str | None:
         """Why events wait, for people; begins with host and port."""
         if self.waiting and not self.connected:
-            return self._link.trouble or self._link.doubt
-        return self._link.trouble
+            return self._link.trouble or next(iter(self.problems), self._link.doubt)
+        return self._link.trouble or next(iter(self.problems), None)
+
+    @property
+    def problems(self) -> list[str]:
+        """What the broker does not take though it lets us in, for people; each begins with host and port."""
+        return self._link.problems()
+
+    @property
+    def unheard(self) -> int:
+        """Messages to this monitor that could not be read."""
+        return self._left_out + self._link.left_out
+
+    @property
+    def refused(self) -> int:
+        """Messages that the broker did not take, whatever they were."""
+        return self._refused + self._link.refusals.count
 
     def run(self) -> None:
         """Connect, publish, connect again; until closed and either delivered or without hope.
@@ -250,8 +268,7 @@ class Mqtt:
                 self._note_drops()
                 if self._link.connected:
                     self._states.say_sources()
-                    for letter in self._backlog.take(WINDOW - self._link.unacknowledged):
-                        self._send(letter)
+                    self._send_events()
                     self._answer()
                     self._states.say_healths()
                     self._states.say_last()
@@ -259,7 +276,7 @@ class Mqtt:
                     self._settings.say()
                     self._scores.say()
                     self._reception.say(self._link.publish, WINDOW - self._link.unacknowledged)
-                    if not self._link.unacknowledged:
+                    if not (self._link.unacknowledged or self._link.refusals.refuses_others):
                         self._announcement.confirm()
             self._take_leave()
             self._note()
@@ -280,6 +297,8 @@ class Mqtt:
                 self.latency.observe(latency)
         self._backlog.remove(self._link.arrived)
         self._link.arrived.clear()
+        self._backlog.give_back(self._link.returned)
+        self._link.returned.clear()
 
     def _note_change(self) -> None:
         """Describe what is listened for now, and take back what is not."""
@@ -305,22 +324,26 @@ class Mqtt:
 
     def _make_link(self, config: MqttConfig, password: str | None) -> Link[int]:
         self._address = address(config)
-        sources = len(self._listening.sources)
-        connect = partial(
-            Connection,
-            config,
+        sources = self._listening.sources
+        # Where MQTT cannot say that something is refused, we look whether it is delivered.
+        own = {self._topics.status(), *map(self._topics.event, sources)}
+        profile = Profile(
+            config=config,
             client_id=config.client_id or f"clap-monitor-{self._node}",
             password=password,
             tls=tls_context(config),
             will=self._topics.status(),
-            queue=4 * WINDOW + 8 * (sources + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
-            listen=self._reception.filters(),
+            queue=4 * WINDOW + 8 * (len(sources) + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
+            listen=tuple(self._reception.filters()),
+            own=frozenset(own),
         )
         return Link(
-            connect,
+            partial(Connection, profile),
             address=self._address,
             silence_seconds=config.keepalive_seconds,
             receive=self._reception.hear,
+            negotiation=Negotiation(config.protocol),
+            client_id=profile.client_id,
         )
 
     def _move(self, config: MqttConfig) -> None:
@@ -333,6 +356,8 @@ class Mqtt:
             return
         self._leave(time.monotonic() + MOVE_SECONDS)
         self._note()
+        self._left_out += self._link.left_out
+        self._refused += self._link.refusals.count
         self._qos = config.qos
         self._topics = Topics(config.base_topic, self._node)
         self._announcement = self._make_announcement(config, self._topics)
@@ -351,7 +376,8 @@ class Mqtt:
         self._last_try = self._last_try or self._link.ended + self._link.connected + 1
         self._link.hurry()
         hopeless = self._link.ended >= self._last_try or time.monotonic() >= self._drained_by()
-        return hopeless or not self.waiting
+        refused = self.connected and self._backlog.held_back and not (self._outbox.waiting or self._new)
+        return hopeless or refused or not self.waiting
 
     def _drained_by(self) -> float:
         return self._closed_at + (1 - FAREWELL) * self._drain_seconds
@@ -359,16 +385,19 @@ class Mqtt:
     def _due(self) -> float:
         """Return the next moment, on the monotonic clock, at which something is to be done unasked."""
         said_next = min(self._states.due(), self._scores.due()) if self.connected else math.inf
-        return min(self._drained_by(), said_next)
+        again = self._link.refusals.due() if self.connected else math.inf
+        return min(self._drained_by(), said_next, again)
 
     def _welcome(self) -> None:
         """Say everything anew; what the last connection did not deliver will follow."""
         said = "mqtt: %s: connected; %d messages waited, %d were dropped"
         log.info(said, self._address, self.waiting, self.dropped)
         self._overflowing = False
-        self._say_anew()
         self._backlog.take_back()
         self._onsets.clear()
+        if self._link.suspicious:  # it may close the connection on the rest once more
+            self._send_events()
+        self._say_anew()
 
     def _say_anew(self) -> None:
         self._reception.born = False
@@ -393,6 +422,16 @@ class Mqtt:
         self._dropped_before = self.dropped
         if self._link.connected:
             self._states.say_labels()  # what was dropped may have been the newest of its label
+
+    def _send_events(self) -> None:
+        """Publish what waits; of events under a topic that the broker refuses, one now and then."""
+        refusals = self._link.refusals
+        if refusals.stir():
+            self._backlog.rewind()
+        if refusals.stir_others():
+            self._say_anew()
+        for letter in self._backlog.take(WINDOW - self._link.unacknowledged, refusals.blocks):
+            self._send(letter)
 
     def _send(self, letter: Letter) -> None:
         """Publish one event, and the states that it changes unless they have been said."""

@@ -150,3 +150,8 @@ def test_a_secret_that_everybody_may_write_is_used_and_warned_of_once(tmp_path, 
         assert len(caplog.records) == lines
     assert f"{key}: {path}: everybody on this machine may write it" in caplog.text
     assert "0123456789abcdef" not in caplog.text
+
+
+def test_a_byte_order_mark_is_no_part_of_the_password(tmp_path):
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbfhunter2\r\n")
+    assert read_password(MqttConfig(host="h", username="u", password_file=tmp_path / "password")) == "hunter2"
