@@ -76,7 +76,7 @@ def test_a_password_that_is_not_there_is_one_line_without_it(tmp_path, content, 
 
 
 def test_a_directory_is_no_password(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="is a directory; write nothing but the password into it"):
         read_password(in_file(tmp_path), {})
 
 
