@@ -40,7 +40,7 @@ from monitor.config import LabelConfig
 from monitor.events import Detector, rule_of
 from monitor.level import reference_gain
 from monitor.model import Clap, towers
-from monitor.model.pace import operations
+from monitor.model.shape import operations
 from monitor.pipeline import Scorer
 from monitor.scoring import Response
 from monitor.spectra import Spectra

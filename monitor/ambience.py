@@ -7,6 +7,10 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.boundary import explain
+from monitor.bounded import DamagedError, read_json
+from monitor.ranges import Range, check_mapping, shown
+from monitor.types import ModelError
 from monitor.watchlist import Watchlist
 from monitor.whole import write_whole
 
@@ -16,6 +20,10 @@ FILE = "ambience.json"
 
 MOST = 1000
 """Labels of a source that are remembered, those that are not listened for any more included."""
+
+_MOST_BYTES = 64 * 2**20
+_LOGITS = Range(-1e4, 1e4, whole=False)
+"""What a room can give a label; anything else would make every score 0, or none."""
 
 
 def read_ambiences(state: Path) -> dict[str, dict[str, float]]:
@@ -28,13 +36,16 @@ def read_ambiences(state: Path) -> dict[str, dict[str, float]]:
     """
     path = state / FILE
     try:
-        content = json.loads(path.read_text())
-        return {str(s): {str(k): float(v) for k, v in kept.items()} for s, kept in content.items()}
+        content = read_json(path, _MOST_BYTES)
+        check_mapping(content, {}, "it")
+        for source, kept in content.items():
+            check_mapping(kept, dict.fromkeys(kept, _LOGITS) if isinstance(kept, dict) else {}, shown(source))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        log.warning("%s: not readable, the ambience is learnt anew: %s", path, error)
+    except (OSError, DamagedError, ModelError) as error:
+        log.warning("%s: not usable, the ambience is learnt anew: %s", path, explain(error))
         return {}
+    return {source: {key: float(level) for key, level in kept.items()} for source, kept in content.items()}
 
 
 def write_ambiences(state: Path, ambiences: Mapping[str, Mapping[str, float]]) -> None:

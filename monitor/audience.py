@@ -56,18 +56,6 @@ class Audience:
         on_command: OnCommand,
     ) -> None:
         geometry, model = hearing.model.geometry, hearing.model.name
-        self.mqtt = None
-        if config.mqtt.host:
-            self.mqtt = Mqtt(
-                config.mqtt,
-                node=config.node,
-                listening=listening,
-                model=model,
-                password=password,
-                journal=config.state / "outbox.sqlite",
-                on_command=on_command,
-                page=page_of(config.web),
-            )
         self.keeping = Keeping(
             config.store,
             _linked(config),
@@ -77,6 +65,19 @@ class Audience:
             geometry=geometry,
             model=model,
         )
+        self.mqtt = None
+        if config.mqtt.host:
+            self.mqtt = Mqtt(
+                config.mqtt,
+                node=config.node,
+                listening=listening,
+                model=model,
+                password=password,
+                journal=config.state / "outbox.sqlite",
+                clock=self.keeping.clock,
+                on_command=on_command,
+                page=page_of(config.web),
+            )
         self.alerts = Alerts(config, model)
         self.memory = Memory(buffers, hearing.windows_in(scoring.MEMORY_SECONDS))
         self.live = Live(buffers, geometry)
@@ -89,7 +90,7 @@ class Audience:
         self._terminal: Outbox[tuple[Event, LabelConfig]] = Outbox(
             lambda told: on_event(*told), DAY_OF_EVENTS
         )
-        threads.start("terminal", self._terminal.run)
+        threads.start("terminal", self._terminal.run, may_stay=True)
         self.keeping.start(threads)
         if self.mqtt is not None:
             threads.start("mqtt", self.mqtt.run)

@@ -62,6 +62,8 @@ def explain(error: BaseException) -> str:
         case OSError() if error.strerror:
             return error.strerror
     words = " ".join(printable(str(error)).split())[:_LONGEST]
+    if words and type(error).__module__.startswith("monitor."):
+        return words  # of ours, which say what happened themselves
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 

@@ -51,9 +51,11 @@ def read_bytes(path: Path, most: int) -> bytes:
     """
     # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):  # looked at before `open`, which leaves the descriptor of a directory open
+        os.close(descriptor)
+        raise DamagedError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DamagedError("is not a regular file")
         content = file.read(most + 1)
     if len(content) > most:
         raise DamagedError(f"is larger than {most:,} bytes")

@@ -7,13 +7,16 @@ load: configuration, weights, tokenizer, and the preprocessor configuration that
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from monitor.boundary import boundary, explain
+from monitor.bounded import DamagedError, read_json
 from monitor.geometry import Geometry, geometry_of
+from monitor.ranges import check_mapping, shown
+from monitor.tower_config import TOP, check_audio, check_text
 from monitor.types import ModelError
 
 # Each line is one thing that a checkpoint needs, in the forms it comes in, the preferred form first.
@@ -38,15 +41,7 @@ FILES = (
 )
 """Everything but the weights that may belong to a checkpoint."""
 
-# Keys of audio_config that a checkpoint may leave out, with the values of ClapAudioConfig.
-_AUDIO_DEFAULTS: dict[str, Any] = {
-    "spec_size": 256,
-    "num_mel_bins": 64,
-    "hidden_size": 768,
-    "patch_embeds_hidden_size": 96,
-    "depths": [2, 2, 6, 2],
-    "enable_fusion": False,
-}
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +59,36 @@ class Checkpoint:
     """What ``config.json`` holds."""
 
 
+def largest(name: str) -> int:
+    """Bytes that a file of a checkpoint may have; the largest known have a tenth of it."""
+    if name in WEIGHTS:
+        return 8 * 2**30
+    return 64 * 2**20 if name in _VOCABULARIES else 2**20
+
+
+def names_in(path: Path) -> set[str]:
+    """Which files of a checkpoint there are in a directory.
+
+    Raises
+    ------
+    ModelError
+        It cannot be searched.
+    """
+    with boundary(ModelError, str(path)):
+        return {name for name in (*FILES, *WEIGHTS) if (path / name).is_file()}
+
+
 def missing(path: Path) -> list[str]:
-    """Name what ``path`` lacks to be a checkpoint; nothing if it is one."""
+    """Name what ``path`` lacks to be a checkpoint; nothing if it is one; raises as `names_in` does."""
+    return lacking(names_in(path))
+
+
+def lacking(names: Collection[str]) -> list[str]:
+    """Name what files of these names lack to be a checkpoint."""
     return [
-        " or ".join(" and ".join(names) for names in forms)
+        " or ".join(" and ".join(each) for each in forms)
         for forms in _NEEDED
-        if not any(all((path / name).is_file() for name in names) for names in forms)
+        if not any(all(name in names for name in each) for each in forms)
     ]
 
 
@@ -82,15 +101,21 @@ def read(path: Path) -> Checkpoint:
         Files are missing or broken, are those of another kind of model, or their numbers do not fit
         each other.
     """
-    lacking = missing(path)
-    if lacking:
-        raise ModelError(f"{path}: not a CLAP checkpoint: without {', '.join(lacking)}")
+    names = names_in(path)
+    without = lacking(names)
+    if without:
+        raise ModelError(f"{path}: not a CLAP checkpoint: without {', '.join(without)}")
     config = _json(path / "config.json")
     if config.get("model_type") != "clap":
-        raise ModelError(f"{path / 'config.json'}: model_type: {config.get('model_type')!r} is not 'clap'")
+        raise ModelError(
+            f"{path / 'config.json'}: model_type: {shown(config.get('model_type'))} is not 'clap'"
+        )
     geometry = _geometry(path)
-    _check_audio(config.get("audio_config", {}), geometry, path / "config.json")
-    weights = next(path / name for name in WEIGHTS if (path / name).is_file())
+    check_mapping(config, TOP, f"{path / 'config.json'}: config")
+    check_audio(config.get("audio_config", {}), geometry, path / "config.json")
+    weights = next(path / name for name in WEIGHTS if name in names)
+    check_text(config.get("text_config", {}), _size(weights), path / "config.json")
+    _check_sizes(path, names)
     commit = path.name if path.parent.name == "snapshots" else None
     return Checkpoint(path, geometry, weights, commit, commit or _fingerprint(path), config)
 
@@ -111,38 +136,16 @@ def _geometry(path: Path) -> Geometry:
     raise ModelError(f"{joint}: feature_extractor: not there, nor a file {own.name}")
 
 
-def _check_audio(audio: object, geometry: Geometry, origin: Path) -> None:
-    """Refuse an audio tower that cannot take these features; else it shows at the first window only."""
-    if not isinstance(audio, Mapping):
-        raise ModelError(f"{origin}: audio_config: {audio!r} is not a mapping")
-    keys = {key: audio.get(key, default) for key, default in _AUDIO_DEFAULTS.items()}
-    for key in ("spec_size", "num_mel_bins", "hidden_size", "patch_embeds_hidden_size"):
-        if not isinstance(keys[key], int) or keys[key] < 1:
-            raise ModelError(f"{origin}: audio_config.{key}: {keys[key]!r} is not a whole number above 0")
-    if not isinstance(keys["depths"], list) or not keys["depths"]:
-        raise ModelError(f"{origin}: audio_config.depths: {keys['depths']!r} is not a list of numbers")
-    spec, bins, stages = keys["spec_size"], keys["num_mel_bins"], len(keys["depths"])
-    if geometry.mel_bins != bins:
-        raise ModelError(
-            f"{origin}: audio_config.num_mel_bins: {bins}, but the preprocessor makes {geometry.mel_bins}"
-        )
-    if spec % bins:
-        raise ModelError(f"{origin}: audio_config.spec_size: {spec} is no multiple of num_mel_bins {bins}")
-    if geometry.frames > spec * spec // bins:
-        raise ModelError(
-            f"{origin}: audio_config.spec_size: {spec} holds {spec * spec // bins} frames of {bins} bins, "
-            f"but {geometry.seconds:g} s are {geometry.frames} frames"
-        )
-    if keys["hidden_size"] != keys["patch_embeds_hidden_size"] * 2 ** (stages - 1):
-        raise ModelError(
-            f"{origin}: audio_config.hidden_size: {keys['hidden_size']} is not patch_embeds_hidden_size "
-            f"{keys['patch_embeds_hidden_size']} doubled after each of {stages} stages but the last"
-        )
-    if geometry.channels > 1 and not keys["enable_fusion"]:
-        raise ModelError(
-            f"{origin}: audio_config.enable_fusion: {keys['enable_fusion']!r}, but the preprocessor's "
-            "truncation 'fusion' makes 4 channels; without fusion it is 'rand_trunc'"
-        )
+def _check_sizes(path: Path, names: Collection[str]) -> None:
+    """Refuse files that are larger than any of their kind, before something reads them whole."""
+    for name in sorted(names):
+        if _size(path / name) > largest(name):
+            raise ModelError(f"{path / name}: is larger than {largest(name):,} bytes")
+
+
+def _size(path: Path) -> int:
+    with boundary(ModelError, str(path)):
+        return path.stat().st_size
 
 
 def _fingerprint(path: Path) -> str:
@@ -154,13 +157,11 @@ def _fingerprint(path: Path) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: not text: {error.reason}") from error
+        content = read_json(path, largest(path.name))
+    except DamagedError as error:
+        raise ModelError(f"{path}: {error}") from error
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: cannot be read: {explain(error)}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds no mapping")
     return content

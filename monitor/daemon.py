@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,11 +23,13 @@ from monitor.changes import Changes
 from monitor.config import Config, LabelConfig, SourceConfig, read_password
 from monitor.control import THREADS, Control, ControlSocket, Listening
 from monitor.deadman import DeadMan
+from monitor.directories import Directories
 from monitor.events import Detector, Rule, rule_of
 from monitor.heap import Tidy, limit_arenas
 from monitor.hearing import hops_of, prepare
 from monitor.hours import parse_hours
 from monitor.liveness import AwakeClock, HangError, Liveness, loading
+from monitor.outputs.clips import MODES
 from monitor.outputs.watching import Watching
 from monitor.pipeline import AudioTower, Scorer, analyse, listen
 from monitor.preflight import check_reload
@@ -40,7 +41,7 @@ from monitor.spectra import Spectra
 from monitor.status import Health, SourceStatus, one_line
 from monitor.threads import ThreadGroup
 from monitor.tryout import Tryout
-from monitor.types import Event, Scores
+from monitor.types import AudioBlock, Event, Scores, SourceError
 from monitor.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ class Daemon:
         self._patience_seconds = patience_seconds
         self._stop = threading.Event()
         self._signalled = False
+        self._failures: list[SourceError] = []
         self._reload_wanted = False
         self._reread = reread
         self._requests = Requests(self.control, self._refuse)
@@ -168,6 +170,12 @@ class Daemon:
         self._tryout = Tryout(hearing, audience.memory)
         self._watching = Watching(audience.live, self.snapshot)
         self._healths: dict[str, Health] = {}
+        directories = {"state": (config.state, 0o700)}
+        if config.clips.enabled:
+            directories["recordings"] = config.recordings, MODES[config.clips.readable_by][1]
+        self._directories = Directories(
+            directories, on_changed=audience.keeping.look_again, on_look=self._look_after_files
+        )
         latency = None if audience.mqtt is None else audience.mqtt.latency
         self._serving.count(self.snapshot, audience.tally, self._scorer.stages, latency)
         self._serving.furnish(
@@ -225,6 +233,8 @@ class Daemon:
         self._name_the_too_short()
         if not self._signalled:  # a finished job; a service that was told to stop may leave some
             self._audience.check_delivered()
+            if self._failures:
+                raise self._failures[0]
         return self.summary()
 
     def stop(self) -> None:
@@ -257,13 +267,24 @@ class Daemon:
                 stop=self._stop,
                 required=self._required,
             )
-            run = partial(listen, blocks, self._buffers[source.name], self.status[source.name])
-            threads.start(f"listen {source.name}", run)
+            threads.start(f"listen {source.name}", partial(self._listen, source, blocks))
         threads.start("analyse", self._analyse)
         threads.start("control", self._requests.run)
+        threads.start("directories", partial(self._directories.run, self._stop), may_stay=True)
         if self._socket.open():
             for number in range(THREADS):
                 threads.start(f"answer {number + 1}", self._socket.run)
+
+    def _listen(self, source: SourceConfig, blocks: Iterator[AudioBlock]) -> None:
+        """Hear one source to its end; one that fails ends alone, and the others are heard on."""
+        try:
+            listen(blocks, self._buffers[source.name], self.status[source.name])
+        except SourceError as error:
+            if self._required and source.live:
+                raise
+            log.error("source %s has failed: %s", source.name, error)  # noqa: TRY400 - not a fault of ours
+            self.status[source.name].deaf(str(error))
+            self._failures.append(error)
 
     def _analyse(self) -> None:
         windows = Windows(
@@ -393,20 +414,21 @@ class Daemon:
                 "real_time_factor": round(done.real_time_factor, 4),
                 "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
                 "events": done.events,
-                **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories()),
+                **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories),
+                "http": self._serving.counts(),
                 "commands": {
                     "done": self._requests.done,
                     "replaced": self._requests.replaced,
                     "refused": self._requests.refused,
-                    "lost": self._requests.lost,
+                    "lost": self._requests.lost + (told.mqtt.unheard if told.mqtt is not None else 0),
                 },
             },
         )
 
-    def _directories(self) -> dict[str, Path]:
-        """Return where something is kept."""
-        clips = {"recordings": self._config.recordings} if self._config.clips.enabled else {}
-        return {"state": self._config.state, **clips}
+    def _look_after_files(self) -> None:
+        """See that what is open in the state directory is still there."""
+        self._socket.mend()
+        self._audience.keeping.look_again("state")
 
     def _say_status(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield self.snapshot()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from monitor.ranges import Range, check, shown
 from monitor.types import ModelError
 
 # What ClapFeatureExtractor assumes when a key is absent; no published checkpoint has these values.
@@ -22,7 +22,17 @@ _DEFAULTS: dict[str, Any] = {
     "padding": "repeatpad",
 }
 _CHOICES = {"truncation": ("rand_trunc", "fusion"), "padding": ("repeatpad", "repeat", "pad")}
-_WHOLE = ("sampling_rate", "fft_window_size", "hop_length", "feature_size")
+_RANGES = {
+    "sampling_rate": Range(1_000, 384_000),
+    "max_length_s": Range(0, 60, whole=False, above=True),
+    "fft_window_size": Range(2, 65_536),
+    "hop_length": Range(1, 65_536),
+    "feature_size": Range(1, 1_024),
+    "frequency_min": Range(0, 192_000, whole=False),
+    "frequency_max": Range(0, 192_000, whole=False, above=True),
+}
+_MOST_NUMBERS = 2**26
+"""In all frames of a window, before they become mel bins; CLAP has a million."""
 
 USUAL_WINDOW_SECONDS = 5.0
 """What a window is unless it is configured, or the checkpoint hears less at once."""
@@ -111,17 +121,18 @@ def geometry_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_con
             f"{origin}: fft_window_size {geometry.fft_length} must be at least 2 and less than the "
             f"{geometry.length} samples of max_length_s"
         )
+    if geometry.frames * geometry.fft_length > _MOST_NUMBERS:
+        raise ModelError(
+            f"{origin}: hop_length {geometry.hop} and fft_window_size {geometry.fft_length} make "
+            f"{geometry.frames * geometry.fft_length:,} numbers of {geometry.seconds:g} s; at most "
+            f"{_MOST_NUMBERS:,} are allowed"
+        )
     return geometry
 
 
 def _check(key: str, value: object, origin: str) -> None:
     choices = _CHOICES.get(key)
-    if choices:
-        if value not in choices:
-            raise ModelError(f"{origin}: {key}: {value!r} is none of {', '.join(choices)}")
-        return
-    kind = "whole number" if key in _WHOLE else "number"
-    number = isinstance(value, int if key in _WHOLE else (int, float)) and not isinstance(value, bool)
-    if number and math.isfinite(value) and (value > 0 or (value == 0 and key == "frequency_min")):  # type: ignore[arg-type,operator]
-        return
-    raise ModelError(f"{origin}: {key}: {value!r} is not a {kind} above 0")
+    if choices is None:
+        check(value, _RANGES[key], f"{origin}: {key}")
+    elif value not in choices:
+        raise ModelError(f"{origin}: {key}: {shown(value)} is none of {', '.join(choices)}")

@@ -13,6 +13,8 @@ from functools import partial
 import numpy as np
 
 from monitor import scoring
+from monitor.boundary import explain
+from monitor.bounded import DamagedError, read_json
 from monitor.config import SPEECH, Config, LabelConfig
 from monitor.cores import free_cores
 from monitor.features import check_window
@@ -20,8 +22,9 @@ from monitor.level import to_reference
 from monitor.model import WARM_UPS, Clap
 from monitor.repertoire import Repertoire, read_repertoire
 from monitor.scoring import Response
-from monitor.types import ConfigError, Embeddings, Samples
+from monitor.types import ConfigError, Embeddings, ModelError, Samples
 from monitor.watchlist import Watchlist, watch
+from monitor.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class Hearing:
         return self.model.geometry.rate
 
 
-def prepare(config: Config, *, apart: bool = False) -> Hearing:
+def prepare(config: Config, *, apart: bool = True) -> Hearing:
     """Load and try the model, embed every sentence, then free the text tower.
 
     Parameters
@@ -180,10 +183,13 @@ def _estimated(model: Clap, config: Config, length: int, repertoire: Repertoire 
     key = hashlib.sha256("\0".join([*known, *sentences]).encode()).hexdigest()[:16]
     path = config.state / "responses" / f"{key}.json"
     try:
-        content = json.loads(path.read_text())
-        return Response(content["scale"], content["centre"], content["ambience"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return scoring.response_of(read_json(path, scoring.MOST_BYTES), str(path))
+    except FileNotFoundError:
         log.info("%s brings no detection.json: its response is estimated, once", model.name)
+    except ModelError as error:
+        log.warning("%s: it is estimated anew", error)
+    except (OSError, DamagedError) as error:
+        log.warning("%s: %s: the response is estimated anew", path, explain(error))
     standard = [LabelConfig(id=f"s{i}", prompts=(text,)) for i, text in enumerate(scoring.STANDARD_SENTENCES)]
     watchlist = watch(standard, config.background, model.embed_text, repertoire)
     response = scoring.estimate_response(
@@ -191,7 +197,8 @@ def _estimated(model: Clap, config: Config, length: int, repertoire: Repertoire 
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({name: getattr(response, name) for name in Response.__slots__}))
+        content = json.dumps({name: getattr(response, name) for name in Response.__slots__})
+        write_whole(path, content.encode())
     except OSError as error:
         log.warning("%s: cannot be kept: %s", path, error.strerror)
     return response

@@ -8,21 +8,23 @@ which move ``refs/main`` in the shared cache do not change what the service hear
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import huggingface_hub
 from huggingface_hub import constants
 
-from monitor.checkpoint import FILES, WEIGHTS, missing, read_geometry
+from monitor import hub_listing
+from monitor.boundary import boundary, explain, printable
+from monitor.bounded import DamagedError, read_json, read_text
+from monitor.checkpoint import lacking, missing, names_in, read_geometry
 from monitor.geometry import USUAL_WINDOW_SECONDS
+from monitor.hub_cache import COMMIT, Expected, Folder
+from monitor.transfer import BrokenOffError, Server, StatusError, UnfitAnswerError, pieces
 from monitor.types import ConfigError, HubUnreachableError, ModelError
 
 Progress = Callable[[int, int], None]
@@ -30,10 +32,28 @@ Progress = Callable[[int, int], None]
 
 log = logging.getLogger(__name__)
 
+
+class _OfflineError(Exception):
+    """The hub may not be asked."""
+
+
 STARTER = Path(__file__).parent / "starter"
 _PINS = "clap-monitor.json"
-_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ID = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", re.ASCII)
+
+PATIENCE_SECONDS = 60.0
+"""For an answer, besides the time that its bytes take."""
+
+SLOWEST = 10_000
+"""Bytes a second; what comes more slowly on the whole has broken off."""
+
+_NOT_FOUND = frozenset({401, 404})
+_PAUSE_SECONDS = 1.0
+_TRIES = 5
+"""To take up a transfer, since anything came."""
+
+_SMALLEST = 64 * 1024
+"""Bytes of the files that name commits, which have a few dozen."""
 
 
 def resolve(checkpoint: str, revision: str | None = None) -> Path:
@@ -80,7 +100,7 @@ def download(checkpoint: str, revision: str | None = None, progress: Progress | 
     """Fetch a checkpoint from the hub, check it, pin it, and return its directory.
 
     A file that is here already is not fetched again, only checked.  Until every file is here and
-    right, whatever was pinned before stays pinned.
+    right, whatever was pinned before stays pinned; a file that was right once is not replaced by another.
 
     Raises
     ------
@@ -89,32 +109,34 @@ def download(checkpoint: str, revision: str | None = None, progress: Progress | 
     HubUnreachableError
         The hub cannot be reached, or the transfer broke off.
     ModelError
-        No such checkpoint, one that lacks files, or a file that is not what the hub says it is.
+        No such checkpoint, one that lacks files, or a hub that says or sends what it may not.
     """
     local = _local(checkpoint, revision)
     if local is not None:
         return local
-    with _translated(checkpoint, revision):
-        listing = huggingface_hub.HfApi().model_info(
-            checkpoint, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
-        )
-        files = _wanted({file.rfilename: file for file in listing.siblings or ()})
-        commit = str(listing.sha)
-        count = _counter(sum(file.size or 0 for file in files), progress)
+    folder = _folder(checkpoint)
+    with _translated(checkpoint, revision), _server() as server:
+        commit, files = hub_listing.ask(server, checkpoint, revision, PATIENCE_SECONDS)
+        without = lacking({file.name for file in files})
+        if without:
+            raise ModelError(f"{checkpoint}: not a CLAP checkpoint: without {', '.join(without)}")
+        count = _counter(sum(file.size for file in files), progress)
         for file in files:
-            _fetch(checkpoint, commit, file, count)
-    path = _folder(checkpoint) / "snapshots" / commit
-    lacking = missing(path)
-    if lacking:
-        raise ModelError(f"{checkpoint}: not a CLAP checkpoint: without {', '.join(lacking)}")
-    _pin(checkpoint, revision, commit)
-    return path
+            if folder.has(commit, file) or folder.adopt(commit, file):
+                count(file.size)
+            else:
+                _fetch(server, checkpoint, folder, (commit, file), count)
+        pins = _pins(folder) | {revision or constants.DEFAULT_REVISION: commit}
+        folder.write(_PINS, json.dumps(pins, indent=1).encode())
+    return folder.snapshot(commit)
 
 
 def _local(checkpoint: str, revision: str | None) -> Path | None:
     """Directory that ``checkpoint`` names; None if it is the id of one on the hub."""
-    path = STARTER if checkpoint == "starter" else Path(checkpoint).expanduser()
-    if checkpoint and path.is_dir():
+    with boundary(ModelError, printable(checkpoint)[:200]):  # a home of nobody, a name that is too long
+        path = STARTER if checkpoint == "starter" else Path(checkpoint).expanduser()
+        is_directory = bool(checkpoint) and path.is_dir()
+    if is_directory:
         if revision is not None:
             raise ConfigError(
                 f"model.revision: {revision}: {checkpoint} is not on the hub and has no revisions"
@@ -128,169 +150,163 @@ def _local(checkpoint: str, revision: str | None) -> Path | None:
     return None
 
 
-def _folder(checkpoint: str) -> Path:
-    return Path(constants.HF_HUB_CACHE) / f"models--{checkpoint.replace('/', '--')}"
+def _folder(checkpoint: str) -> Folder:
+    root = Path(constants.HF_HUB_CACHE)
+    return Folder(root, root / f"models--{checkpoint.replace('/', '--')}")
 
 
 def _snapshot(checkpoint: str, revision: str | None) -> Path | None:
     """Whole snapshot in the cache: of the pinned commit, or of what another program fetched."""
     folder = _folder(checkpoint)
     wanted = revision or constants.DEFAULT_REVISION
-    commit = wanted if _COMMIT.fullmatch(wanted) else _pins(folder).get(wanted)
-    reference = folder / "refs" / wanted
-    if commit is None and reference.is_file():
-        commit = reference.read_text().strip()
+    commit = wanted if COMMIT.fullmatch(wanted) else _pins(folder).get(wanted) or _reference(folder, wanted)
     if commit is None:
         return None
-    path = folder / "snapshots" / commit
-    return None if missing(path) else path
+    path = folder.snapshot(commit)
+    if missing(path):
+        return None
+    astray = next((path / name for name in names_in(path) if not folder.holds(path / name)), None)
+    if astray is not None:
+        log.warning("%s: leads out of the cache: the snapshot is not used", astray)
+        return None
+    return path
 
 
-def _pins(folder: Path) -> dict[str, str]:
+def _pins(folder: Folder) -> dict[str, str]:
+    """Commit of each revision that was downloaded; whatever is no commit is left out."""
+    path = folder.path / _PINS
     try:
-        content = json.loads((folder / _PINS).read_text())
-    except (OSError, ValueError):
+        content = read_json(path, _SMALLEST)
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return content if isinstance(content, dict) else {}
+    except (OSError, DamagedError) as error:
+        log.warning("%s: not readable, what was downloaded last is not known: %s", path, explain(error))
+        return {}
+    pins = content.items() if isinstance(content, dict) else ()
+    return {name: commit for name, commit in pins if isinstance(commit, str) and COMMIT.fullmatch(commit)}
 
 
-def _pin(checkpoint: str, revision: str | None, commit: str) -> None:
-    folder = _folder(checkpoint)
-    pins = _pins(folder) | {revision or constants.DEFAULT_REVISION: commit}
-    draft = folder / f"{_PINS}.{os.getpid()}"
+def _reference(folder: Folder, revision: str) -> str | None:
+    """Commit of a revision that another program downloaded."""
+    path = folder.path / "refs" / revision
     try:
-        draft.write_text(json.dumps(pins, indent=1))
-        draft.replace(folder / _PINS)
-    except OSError as error:
-        raise ModelError(f"{folder / _PINS}: cannot be written: {error.strerror}") from error
+        commit = read_text(path, _SMALLEST).strip() if folder.holds(path) else ""
+    except (OSError, ValueError):  # there is none; or the revision is no name of a file
+        return None
+    return commit if COMMIT.fullmatch(commit) else None
 
 
-def _wanted(listing: dict[str, Any]) -> list[Any]:
-    """Of a repository's files, the small ones and the preferred weights."""
-    names = [name for name in FILES if name in listing]
-    names += [name for name in WEIGHTS if name in listing][:1]
-    return [listing[name] for name in names]
-
-
-def _fetch(checkpoint: str, commit: str, file: Any, count: Any) -> None:
-    """Bring one file of a commit into the cache; what is not as the hub says is taken out again."""
-    name = file.rfilename
-    cached = huggingface_hub.try_to_load_from_cache(checkpoint, name, revision=commit)
-    if isinstance(cached, str):
-        if _matches(Path(cached), file):
-            count(total=file.size).update(file.size or 0)
-            return
-        _discard(Path(cached))
-    path = Path(huggingface_hub.hf_hub_download(checkpoint, name, revision=commit, tqdm_class=count))
-    if not _matches(path, file):
-        _discard(path)
-        raise ModelError(
-            f"{checkpoint}: {name} is not the file that the hub describes (its hash is another): it was not "
-            "kept; download it again, or look for a proxy that changes files"
-        )
-
-
-def _matches(path: Path, file: Any) -> bool:
-    """Compare a file with the listing: SHA-256 of a large one, git's SHA-1 of a small one.
-
-    huggingface_hub itself compares sizes only.
-    """
-    if file.lfs is not None:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == str(file.lfs.sha256)
-    if file.blob_id is None:
-        return True
-    content = path.read_bytes()
-    header = b"blob %d\0" % len(content)
-    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest() == str(file.blob_id)
-
-
-def _discard(path: Path) -> None:
-    """Remove a file of a snapshot and the blob that it points to."""
-    blob = path.resolve()
-    path.unlink()
-    blob.unlink(missing_ok=True)
-
-
-def _counter(total: int, progress: Progress | None) -> Any:
-    """Class that counts bytes for ``progress`` where the library would draw a bar."""
-    from huggingface_hub.utils.tqdm import tqdm  # noqa: PLC0415 - as in `_meanings`
-
-    done = 0
-
-    class Counter(tqdm):  # type: ignore[misc,type-arg,unused-ignore]
-        monitor_interval = 0  # no thread that watches bars
-
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **{**options, "disable": True})  # type: ignore[no-untyped-call]
-
-        def update(self, n: float | None = 1) -> None:
-            nonlocal done
-            done += int(n or 0)
-            if progress is not None:
-                progress(done, total)
-
-        def update_transfer(self, _bytes: int) -> None:
-            """Bytes on the wire; those on the disk are what is counted."""
-
-    return Counter
-
-
-def configuration_errors() -> tuple[type[Exception], ...]:
-    """Errors of the library's configuration classes, for a value of the wrong type."""
-    from huggingface_hub import errors  # noqa: PLC0415 - as in `_meanings`
-
-    return (errors.StrictDataclassError,)
-
-
-def _meanings() -> tuple[tuple[tuple[type[Exception], ...], type[ModelError], str], ...]:
-    """What the library raises, the kinder class first, and what it means; {hub} is the endpoint."""
+@contextmanager
+def _server() -> Iterator[Server]:
+    if constants.is_offline_mode():
+        raise _OfflineError
     # Imported late: they bring an HTTP client, which `clap-monitor check` has no time for (0.4 s).
-    from huggingface_hub import errors  # noqa: PLC0415
+    from huggingface_hub import get_token  # noqa: PLC0415
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # noqa: PLC0415
 
-    away = "{hub} cannot be reached: {otherwise}"
-    return (
-        ((errors.GatedRepoError,), ModelError, "its owners must grant access first: see {hub}/{checkpoint}"),
-        ((errors.RevisionNotFoundError,), ModelError, "no revision {revision} on {hub}"),
-        (
-            (errors.RepositoryNotFoundError,),
-            ModelError,
-            "no such directory, nor a public checkpoint on {hub}",
-        ),
-        ((errors.HFValidationError,), ModelError, "no such directory, and not the id of a checkpoint"),
-        ((errors.LocalEntryNotFoundError,), HubUnreachableError, away),
-        ((errors.EntryNotFoundError,), ModelError, "{hub} lists a file that it does not have"),
-        (
-            (errors.OfflineModeIsEnabled,),
-            HubUnreachableError,
-            "not here, and HF_HUB_OFFLINE is set: {otherwise}",
-        ),
-        ((errors.HfHubHTTPError,), HubUnreachableError, "{hub} answers {status}: {otherwise}"),
-        ((httpx.HTTPError, ConnectionError), HubUnreachableError, away),
-        ((ValueError, KeyError, TypeError), HubUnreachableError, "{hub} answers as no hub does: {otherwise}"),
-    )
+    # Not `build_hf_headers`, which asks the hub about programs that it knows before anything else.
+    headers = {"user-agent": "clap-monitor"}
+    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    with httpx.Client() as session:
+        yield Server(session, constants.ENDPOINT, headers)
+
+
+def _fetch(
+    server: Server,
+    checkpoint: str,
+    folder: Folder,
+    wanted: tuple[str, Expected],
+    count: Callable[[int], None],
+) -> None:
+    """Bring one file of a commit into the cache; a transfer that breaks off is taken up where it ended."""
+    commit, file = wanted
+    url = f"{server.address}/{checkpoint}/resolve/{commit}/{file.name}"
+    deadline = time.monotonic() + PATIENCE_SECONDS + file.size / SLOWEST
+    with folder.place(commit, file) as stream:
+        here, tries, digest = 0, _TRIES, file.hasher()
+        while here < file.size:
+            before = here
+            try:
+                for at, piece in pieces(server, url, most=file.size, deadline=deadline, begin=here):
+                    if at == 0 < here:  # a server that cannot take it up
+                        stream.seek(0)
+                        stream.truncate()
+                        digest = file.hasher()
+                        count(-here)
+                    stream.write(piece)
+                    digest.update(piece)
+                    count(len(piece))
+                    here = at + len(piece)
+            except BrokenOffError as error:
+                log.debug("%s", error)
+            if here < file.size:
+                tries = _TRIES if here > before else tries - 1
+                if not tries or time.monotonic() > deadline:
+                    raise HubUnreachableError(f"{checkpoint}: the transfer broke off; download it again")
+                time.sleep(_PAUSE_SECONDS)
+        if digest.hexdigest() != file.digest:
+            raise ModelError(
+                f"{checkpoint}: {file.name} is not the file that the hub describes (its hash is another): it "
+                "was not kept; download it again, or look for a proxy that changes files"
+            )
+
+
+def _counter(total: int, progress: Progress | None) -> Callable[[int], None]:
+    """Count bytes for ``progress``."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(done, total)
+
+    return count
+
+
+_REASONS = {
+    "GatedRepo": "its owners must grant access first: see {hub}/{checkpoint}",
+    "RevisionNotFound": "no revision {revision} on {hub}",
+    "EntryNotFound": "{hub} lists a file that it does not have",
+    "RepoNotFound": "no such directory, nor a public checkpoint on {hub}",
+}
+"""What the hub refuses with, and what it means."""
 
 
 @contextmanager
 def _translated(checkpoint: str, revision: str | None) -> Iterator[None]:
-    """Turn what the library raises into one line that says what to do."""
+    """Turn what goes wrong into one line that says what to do."""
+    hub = constants.ENDPOINT
+    otherwise = (
+        f"use `--model starter` or a directory, or run `clap-monitor download {checkpoint}` "
+        "where the hub can be reached"
+    )
     try:
         yield
-    except tuple(kind for kinds, _, _ in _meanings() for kind in kinds) as error:
-        meant, text = next((meant, text) for kinds, meant, text in _meanings() if isinstance(error, kinds))
-        line = text.format(
-            hub=constants.ENDPOINT,
-            checkpoint=checkpoint,
-            revision=revision,
-            status=getattr(getattr(error, "response", None), "status_code", None),
-            otherwise=f"use `--model starter` or a directory, or run `clap-monitor download {checkpoint}` "
-            "where the hub can be reached",
+    except StatusError as error:
+        reason = _REASONS.get(error.reason) or (
+            _REASONS["RepoNotFound"] if error.status in _NOT_FOUND else None
         )
-        raise meant(f"{checkpoint}: {line}") from error
-    except OSError as error:
-        if error.errno is None:  # the library's own: the size is not what was announced
-            raise HubUnreachableError(f"{checkpoint}: the transfer broke off; download it again") from error
+        if reason is None:
+            raise HubUnreachableError(f"{checkpoint}: {hub} answers {error.status}: {otherwise}") from error
+        line = reason.format(hub=hub, checkpoint=checkpoint, revision=revision)
+        raise ModelError(f"{checkpoint}: {line}") from error
+    except _OfflineError as error:
+        raise HubUnreachableError(
+            f"{checkpoint}: not here, and HF_HUB_OFFLINE is set: {otherwise}"
+        ) from error
+    except BrokenOffError as error:
+        raise HubUnreachableError(f"{checkpoint}: {hub} cannot be reached: {otherwise}") from error
+    except hub_listing.NoHubError as error:
+        raise HubUnreachableError(f"{checkpoint}: {hub} answers as no hub does: {otherwise}") from error
+    except UnfitAnswerError as error:
         raise ModelError(
-            f"{checkpoint}: cannot be kept in {constants.HF_HUB_CACHE}: {error.strerror}"
+            f"{checkpoint}: {hub} {error}: it was not kept; download it again, or look for a proxy "
+            "that changes what the hub says"
+        ) from error
+    except OSError as error:
+        raise ModelError(
+            f"{checkpoint}: cannot be kept in {constants.HF_HUB_CACHE}: {explain(error)}"
         ) from error

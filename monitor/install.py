@@ -179,6 +179,8 @@ def _quoted(word: str) -> str:
     """Return a word as it stands in ``ExecStart=``; see systemd.service(5), "Command lines"."""
     if any(character < " " or character == "\x7f" for character in word):
         raise ConfigError(f"{word!r}: a unit can hold no path with control characters")
+    if any("\ud800" <= character <= "\udfff" for character in word):
+        raise ConfigError(f"{word!a}: a unit can hold no path that is not UTF-8")
     plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{plain}"' if any(character in " ';" for character in word) or plain != word else word
 

@@ -15,6 +15,7 @@ from monitor.outputs.clips import Clips, Shelf
 from monitor.outputs.store import FILE, Store
 from monitor.threads import ThreadGroup
 from monitor.types import Event, NearMiss, Scores
+from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +48,15 @@ class Keeping:
         geometry: Geometry,
         model: str,
     ) -> None:
-        self.shelf = Shelf(recordings, clips, on_deleted=self._deleted)
+        self.clock = WallClock(state)
+        """Judges whether things may be deleted for their age."""
+        self.shelf = Shelf(recordings, clips, on_deleted=self._deleted, clock=self.clock)
         """The clips that are there, also if no new ones are wanted."""
         self.store = None
         if store.enabled:
-            self.store = Store(state / FILE, store, rate=geometry.rate, remove_clip=self.shelf.delete)
+            self.store = Store(
+                state / FILE, store, rate=geometry.rate, clock=self.clock, remove_clip=self.shelf.delete
+            )
         self.clips = None
         if clips.enabled:
             self.clips = Clips(
@@ -82,11 +87,11 @@ class Keeping:
     def start(self, threads: ThreadGroup) -> None:
         """Begin to write."""
         if self.store is not None:
-            threads.start("store", self.store.run)
+            threads.start("store", self.store.run, may_stay=True)
         if self.clips is not None:
-            threads.start("clips", self._run_clips)
+            threads.start("clips", self._run_clips, may_stay=True)
         elif self._recordings.is_dir():
-            threads.start("clips", self._tidy)
+            threads.start("clips", self._tidy, may_stay=True)
 
     def event(self, event: Event, label: LabelConfig) -> Event:
         """Keep the start or the end of an event of a label; return it with the link to its clip."""
@@ -108,6 +113,13 @@ class Keeping:
         """Keep a near miss."""
         if self.store is not None:
             self.store.miss(miss)
+
+    def look_again(self, key: str) -> None:
+        """Note that the directory of this key is another than before."""
+        if key == "state" and self.store is not None:
+            self.store.look()
+        if key == "recordings":
+            self._tidy()
 
     def close(self) -> None:
         """No more will come; what is left is written."""

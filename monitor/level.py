@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.types import Samples
 
@@ -13,7 +14,37 @@ CLAP hears level: nothing in `ClapFeatureExtractor` removes it, so a gain of the
 every log-mel value (``clap-monitor``'s windows therefore always come at one level).  -20 dBFS is
 about what recordings of its training data have."""
 
+PLAUSIBLE = 1000.0
+"""No sample of any sound is larger: 60 dB above full scale.
+
+Files and pipes of floats may exceed full scale, and are heard; recordings do so by 6 dB, hardly ever by 20.
+A larger number is no sound: bytes that are out of step or of another format give any number up to 1e38,
+and its square, in a spectrogram, none at all."""
+
+_LARGEST_GAIN = 1e15
+"""Its square still is a number in float32; what is so soft is far below the noise of any converter."""
+
 _PART_SECONDS = 0.1
+
+
+def is_plausible(samples: NDArray[np.float32]) -> bool:
+    """Tell whether all samples are finite numbers within `PLAUSIBLE`; true of none."""
+    # A NaN is the lowest and the highest of whatever it stands among, and no comparison holds for it.
+    return not samples.size or bool(samples.min() >= -PLAUSIBLE and samples.max() <= PLAUSIBLE)
+
+
+def plausible(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Samples with 0 in place of each that is no number or beyond `PLAUSIBLE`; a copy if any is."""
+    if is_plausible(samples):
+        return samples
+    return np.where(np.abs(samples) <= PLAUSIBLE, samples, np.float32(0.0))
+
+
+def marked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Samples in which each that is beyond `PLAUSIBLE` is infinite; a copy if any is."""
+    if is_plausible(samples):
+        return samples
+    return np.where(np.abs(samples) > PLAUSIBLE, np.copysign(np.float32(np.inf), samples), samples)
 
 
 def rms_dbfs(samples: Samples) -> float:
@@ -37,10 +68,10 @@ def loudest_dbfs(samples: Samples, rate: int) -> float:
 def gate(samples: Samples, rate: int, silence_dbfs: float) -> str | None:
     """Why this window is not worth scoring: ``non_finite``, ``digital_silence``, ``silent``; or None.
 
-    A NaN would make every score NaN and the detector silently dead; exact zeros give a finite and
-    confident-looking embedding.
+    A NaN, or a number so large that it becomes one, would make every score NaN and the detector silently
+    dead; exact zeros give a finite and confident-looking embedding.
     """
-    if not np.isfinite(samples).all():
+    if not is_plausible(samples):
         return "non_finite"
     if not samples.any():
         return "digital_silence"
@@ -50,11 +81,11 @@ def gate(samples: Samples, rate: int, silence_dbfs: float) -> str | None:
 def to_reference(samples: Samples) -> Samples:
     """Copy of the window with an RMS of `REFERENCE_DBFS`; not limited to [-1, 1].
 
-    The samples must not be all zero.
+    They are to have passed `gate`.
     """
     return (samples * np.float32(reference_gain(samples))).astype(np.float32)
 
 
 def reference_gain(samples: Samples) -> float:
-    """Factor that brings the window to an RMS of `REFERENCE_DBFS`."""
-    return float(10.0 ** ((REFERENCE_DBFS - rms_dbfs(samples)) / 20.0))
+    """Factor that brings the window to an RMS of `REFERENCE_DBFS`, as far as `_LARGEST_GAIN` does."""
+    return min(float(10.0 ** ((REFERENCE_DBFS - rms_dbfs(samples)) / 20.0)), _LARGEST_GAIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -30,6 +31,13 @@ def too_close(config: Config) -> list[str]:
     settings = config.model.model_copy(update={"device": "cpu", "dtype": "float32"})
     model = Clap.configured(settings, config.state / "prompts")
     labels = [(f"labels[{i}]", label) for i, label in enumerate(config.labels) if label.enabled]
+    try:
+        return _found(model, labels)
+    finally:
+        model.forget_text()
+
+
+def _found(model: Clap, labels: Sequence[tuple[str, LabelConfig]]) -> list[str]:
     prompts = {path: (label.prompts, model.embed_text(label.prompts)) for path, label in labels}
     found = []
     for (one, (texts, rows)), (other, (other_texts, other_rows)) in combinations(prompts.items(), 2):

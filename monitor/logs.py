@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import sys
 import time
 from types import TracebackType
+from typing import TextIO
 
 from monitor import systemd
 
@@ -45,6 +48,15 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(content, ensure_ascii=False)
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Lines on standard error; a full disk behind it costs lines, and nothing else."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Pass over what cannot be written: there is nowhere to say so."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def log_to_stderr(level: str, *, as_json: bool = False) -> None:
     """Log the monitor from ``level`` on, other packages from warnings on; may be called again.
 
@@ -55,7 +67,7 @@ def log_to_stderr(level: str, *, as_json: bool = False) -> None:
     as_json : bool
         One JSON object a line.  Otherwise lines are for the journal if it reads along, else for people.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError(sys.stderr)
     if as_json:
         handler.setFormatter(JsonFormatter())
     elif systemd.is_journal(sys.stderr):
@@ -74,7 +86,29 @@ def say(text: str, level: int = logging.INFO) -> None:
     if isinstance(_formatter(), JournalFormatter | JsonFormatter):
         logging.getLogger("monitor").log(level, "%s", text)
     else:
-        print(text, file=sys.stderr)
+        with contextlib.suppress(OSError):  # a full disk behind it
+            print(text, file=sys.stderr)
+
+
+def open_what_is_closed() -> None:
+    """Give a process that was started without standard output or error streams that go nowhere.
+
+    A file that is opened later would else get their numbers, and whatever is written to them.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - for as long as the process
+
+
+def let_go_of_streams() -> None:
+    """Drop what standard output and error cannot take, else the process would end with an error for it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                stream.flush()
 
 
 def _formatter() -> logging.Formatter | None:

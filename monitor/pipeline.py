@@ -8,6 +8,7 @@ the source, and everything behind it drains and finishes.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -26,11 +27,16 @@ from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Break, Embeddings, Event, NearMiss, Scores, Window
 from monitor.watchlist import Watchlist
 
+log = logging.getLogger(__name__)
+
 AudioTower = Callable[[NDArray[np.float32]], Embeddings]
 """Windows, shape (n, length), to unit vectors, shape (n, d); of `Scorer.share` also their spectrograms."""
 
 UNCHANGED = "unchanged"
 """Why a window is not scored, if nothing new is in it; its scores are those of the last one that was."""
+
+NO_EMBEDDING = "no_embedding"
+"""Why a window is not scored, if the model makes no finite numbers of it."""
 
 CALM = 0.1
 """Scores are used again only if none of them is higher: what may become an event is listened to."""
@@ -135,6 +141,7 @@ class Scorer:
         self.stages = {name: Histogram(STAGE_SECONDS) for name in ("gate", "embed", "score")}
         """Seconds that each stage took for the windows that were due together."""
         self._armed = True
+        self._said = False
         self._spectra: Spectra | None = None
         self._changes: Changes | None = None
         self._reuse = 0
@@ -189,11 +196,13 @@ class Scorer:
             status = self._status[window.source]
             if reason is None:
                 scores.append(self._heard(window, next(embeddings), active(window.source)))
+            else:
+                scores.append(self._unheard(window, reason))
+            if scores[-1].gated is None:
                 status.scored += 1
                 self._fresh[window.source] = self._watchlist, scores[-1]
             else:
-                scores.append(self._unheard(window, reason))
-                status.gate(reason)
+                status.gate(scores[-1].gated)
             status.level_dbfs = scores[-1].level_dbfs
             status.scored_until = window.stop
         done = time.perf_counter()
@@ -233,6 +242,8 @@ class Scorer:
 
     def _heard(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
         watchlist, ambience = self._watchlist, self._ambience[window.source]
+        if not np.isfinite(embedding).all():
+            return self._no_embedding(window)
         logits = scoring.logits(scoring.margins(embedding, watchlist), self._response)
         alone = scoring.logits(scoring.nearness(embedding, watchlist), self._response)
         scores = replace(
@@ -246,6 +257,18 @@ class Scorer:
         ambience.update(logits, np.array([label in active for label in watchlist.labels]))
         return scores
 
+    def _no_embedding(self, window: Window) -> Scores:
+        """Score 0 for every label, and say so once; the ambience learns nothing of such a window."""
+        if not self._said:
+            self._said = True
+            log.warning(
+                "source %s: the model makes no numbers of what it hears (windows not scored: %s); "
+                "set model.dtype to float32, or model.checkpoint to another one",
+                window.source,
+                NO_EMBEDDING,
+            )
+        return self._unheard(window, NO_EMBEDDING)
+
     def _before(self, window: Window) -> NDArray[np.float32] | None:
         """What was made of the last window of this source, if this one overlaps it."""
         last = self._fresh.get(window.source)
@@ -253,6 +276,7 @@ class Scorer:
 
     def _unheard(self, window: Window, reason: str | None) -> Scores:
         """0 for every label, or the last scores once more."""
+        newest = window.samples[-self._hops[window.source] :]
         scores = Scores(
             source=window.source,
             start=window.start,
@@ -260,7 +284,7 @@ class Scorer:
             ended_at=window.ended_at,
             labels=self._watchlist.labels,
             values=np.zeros(len(self._watchlist.labels), dtype=np.float32),
-            level_dbfs=level.rms_dbfs(np.nan_to_num(window.samples[-self._hops[window.source] :])),
+            level_dbfs=level.rms_dbfs(level.plausible(newest)),
             gated=reason,
         )
         if reason != UNCHANGED:
@@ -269,5 +293,8 @@ class Scorer:
         return replace(scores, values=last.values, alone=last.alone, nearer=last.nearer, speech=last.speech)
 
     def _initial(self, known: Mapping[str, float]) -> scoring.Values:
+        """What is believed at first; of what is kept from earlier nothing that no window can have."""
         usual = self._response.ambience
-        return np.array([known.get(label, usual) for label in self._watchlist.labels], dtype=np.float32)
+        logits = (known.get(label, usual) for label in self._watchlist.labels)
+        believed = [logit if abs(logit) <= scoring.LARGEST_LOGIT else usual for logit in logits]
+        return np.array(believed, dtype=np.float32)

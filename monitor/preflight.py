@@ -10,8 +10,8 @@ from monitor.capture import open_source
 from monitor.capture.device import Device, choose
 from monitor.config import Config, SourceConfig, read_address, read_password, read_token
 from monitor.outputs.alerts import check_alerts
-from monitor.outputs.broker import address, tls_context
-from monitor.outputs.clips import make_writable
+from monitor.outputs.clips import MODES, make_writable
+from monitor.outputs.tls import address, tls_context
 from monitor.status import SourceStatus
 from monitor.types import ConfigError, SourceError
 
@@ -49,7 +49,7 @@ def check(config: Config, *, required: bool = False) -> None:
     check_served(config)
     make_writable(config.state, "state")
     if config.clips.enabled:
-        make_writable(config.recordings, "recordings")
+        make_writable(config.recordings, "recordings", mode=MODES[config.clips.readable_by][1])
     for source in config.enabled_sources:
         if source.kind == "file" or (source.kind == "stream" and required):
             check_media(source)
@@ -74,7 +74,7 @@ def check_reload(config: Config) -> None:
         address(config.mqtt)
         tls_context(config.mqtt)
     if config.clips.enabled:
-        make_writable(config.recordings, "recordings")
+        make_writable(config.recordings, "recordings", mode=MODES[config.clips.readable_by][1])
 
 
 def check_served(config: Config) -> None:

@@ -16,11 +16,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.boundary import boundary, explain
+from monitor.bounded import DamagedError, read_json
+from monitor.ranges import shown
 from monitor.types import Embeddings, ModelError
 
 FILE = "repertoire.json"
 DIRECTIONS = 32
 """Main directions that are kept; 16 to all 256 did equally well (benchmarks/decisions.py)."""
+
+_MOST_BYTES = 16 * 2**20
+_LONGEST = 1.01
+"""Of the mean of unit vectors, and of a deviation; rounded to four places."""
 
 _SMALLEST_SPREAD = 0.02
 """Of a cosine: a sentence that no sound moves is not scaled up without end."""
@@ -59,19 +66,35 @@ def read_repertoire(directory: Path, dimension: int) -> Repertoire | None:
     """
     path = directory / FILE
     try:
-        content = json.loads(path.read_text())
-        mean, rows = (np.asarray(content[key], dtype=np.float32) for key in ("mean", "directions"))
+        content = read_json(path, _MOST_BYTES)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a repertoire (mean, directions): {error!r}") from error
+    except (OSError, DamagedError) as error:
+        raise ModelError(f"{path}: not a repertoire (mean, directions): {explain(error)}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: not a repertoire (mean, directions): holds no mapping")
+    mean, rows = (_numbers(content.get(key), f"{path}: {key}") for key in ("mean", "directions"))
     fits = mean.shape == (dimension,) and rows.ndim == 2 and rows.shape[1] == dimension  # noqa: PLR2004
     if not fits or not (np.isfinite(mean).all() and np.isfinite(rows).all()):
         raise ModelError(
             f"{path}: mean and directions have the shapes {mean.shape} and {rows.shape}, "
             f"the checkpoint's embeddings {dimension} numbers"
         )
+    longest = max(float(np.linalg.norm(mean)), float(np.linalg.norm(rows, axis=1).max()))
+    if longest > _LONGEST:
+        raise ModelError(
+            f"{path}: mean and directions of unit vectors are at most 1 long, not {longest:g}: with these "
+            "every sound would be the same"
+        )
     return Repertoire(mean, rows)
+
+
+def _numbers(value: object, where: str) -> NDArray[np.float32]:
+    with boundary(ModelError, where), np.errstate(over="ignore"):
+        numbers = np.asarray(value)
+        if numbers.dtype.kind not in "if" or not numbers.size:
+            raise ModelError(f"{where}: {shown(value)} is not a list of numbers")
+        return numbers.astype(np.float32)
 
 
 def write_repertoire(directory: Path, repertoire: Repertoire) -> Path:

@@ -17,7 +17,6 @@ comparable detector, and those never came below one false alarm an hour.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.boundary import explain
+from monitor.bounded import DamagedError, read_json
+from monitor.ranges import Range, check
 from monitor.types import ModelError
 from monitor.watchlist import Watchlist
 
@@ -42,6 +44,9 @@ QUANTILE = 0.9
 """Of the last minute's logits: what the ambience gives a label when it is being most like it."""
 
 MEMORY_SECONDS = 60.0
+
+LARGEST_LOGIT = 1000.0
+"""No window of any checkpoint gives more; what is kept of an ambience may hold anything."""
 
 RIVAL_SHARE = 0.1
 """Share of what the rivals have of a window that is subtracted.
@@ -63,6 +68,16 @@ another sound as loud, 59 of 81 where they are 6 dB below it, and 4 of 123 other
 
 RIVAL_TEMPERATURE = 0.05
 """Of the soft maximum over rivals, in cosine: rivals within this of the nearest one count."""
+
+
+MOST_BYTES = 4_096
+"""Of a file that holds a response."""
+
+_RANGES = {
+    "scale": Range(0, 1e6, whole=False, above=True),
+    "centre": Range(-1e6, 1e6, whole=False),
+    "ambience": Range(-LARGEST_LOGIT, LARGEST_LOGIT, whole=False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +207,8 @@ class Ambience:
 
     def update(self, logit: Values, frozen: NDArray[np.bool_]) -> None:
         """Take the next window; labels that are ``frozen`` (being heard now) keep what they had."""
-        columns = np.flatnonzero(~frozen)
+        # One that is no number would make the level none for a minute, and every score with it.
+        columns = np.flatnonzero(~frozen & np.isfinite(logit))
         self._logits[self._next[columns], columns] = logit[columns]
         self._next[columns] = (self._next[columns] + 1) % len(self._logits)
         self._level = np.quantile(self._logits, QUANTILE, axis=0).astype(np.float32)
@@ -202,12 +218,21 @@ def read_response(directory: Path) -> Response | None:
     """Return the response kept beside a checkpoint (``detection.json``), None if there is none."""
     path = directory / "detection.json"
     try:
-        content = json.loads(path.read_text())
-        return Response(float(content["scale"]), float(content["centre"]), float(content["ambience"]))
+        content = read_json(path, MOST_BYTES)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a detection response (scale, centre, ambience): {error!r}") from error
+    except (OSError, DamagedError) as error:
+        raise ModelError(f"{path}: not a detection response: {explain(error)}") from error
+    return response_of(content, f"{path}: not a detection response")
+
+
+def response_of(content: object, where: str) -> Response:
+    """Return the response that a JSON document describes; raises ModelError for what is none."""
+    if not isinstance(content, dict):
+        raise ModelError(f"{where}: holds no mapping of scale, centre and ambience")
+    for name, allowed in _RANGES.items():
+        check(content.get(name), allowed, f"{where}: {name}")
+    return Response(*(float(content[name]) for name in _RANGES))
 
 
 STANDARD_SENTENCES = (

@@ -79,6 +79,7 @@ class Serving:
         self._web.show(
             House(
                 access=self._web.access,
+                faults=self._web.faults,
                 abort=self._web.abort,
                 control=control,
                 live=live,
@@ -90,6 +91,7 @@ class Serving:
                 shelf=keeping.shelf,
                 prefix=self._web.prefix,
                 metrics=self._text,
+                counts=self._web.counts,
             )
         )
 
@@ -104,6 +106,11 @@ class Serving:
         """Tell whoever looks at the page that something else is listened for."""
         if self._web is not None:
             self._web.tell(listening)
+
+    def counts(self) -> dict[str, int] | None:
+        """Return what was refused, cut off and failed, of all that is served; None if nothing is."""
+        found = [server.counts() for server in (self._web, self._exporter) if server is not None]
+        return {key: sum(each[key] for each in found) for key in found[0]} if found else None
 
     def close(self) -> None:
         """End every answer."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from monitor import __version__
 from monitor.control import Control, Listening
+from monitor.directories import Directories
 from monitor.hearing import Hearing
 from monitor.keeping import Keeping
 from monitor.outputs.alerts import Alerts
@@ -93,22 +94,23 @@ def snapshot(
     return {**told, "problems": problems(told)}
 
 
-def outputs_of(keeping: Keeping, *, alerts: Alerts, directories: Mapping[str, Path]) -> dict[str, object]:
+def outputs_of(keeping: Keeping, *, alerts: Alerts, directories: Directories) -> dict[str, object]:
     """Return what the outputs count, but the broker's.
 
     Parameters
     ----------
     keeping : Keeping
     alerts : Alerts
-    directories : mapping of str to Path
-        Where something is kept, by the key that names it.
+    directories : Directories
+        Where something is kept.
     """
     return {
         "store": None if keeping.store is None else _store(keeping.store),
         "clips": None if keeping.clips is None else _clips(keeping.clips),
         "notify": [_counts(each, "sent", "failed", "held", "dropped") for each in alerts.notifiers],
         "hooks": [_counts(each, "done", "failed", "killed", "dropped") for each in alerts.hooks],
-        "disk_free_bytes": {name: _free(path) for name, path in directories.items()},
+        "disk_free_bytes": {name: _free(path) for name, path in directories.paths.items()},
+        "directories": dict(directories.trouble),
     }
 
 
@@ -148,8 +150,11 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
     mqtt, reload = snapshot["mqtt"], snapshot["reload"]
     if mqtt is not None and not mqtt["connected"]:
         found.append(("broker", f"is not told: {mqtt['trouble'] or 'not reached yet'}"))
+    if mqtt is not None:
+        found += [("broker", problem) for problem in mqtt["problems"]]
     kept = [(what, snapshot[what]["trouble"]) for what in ("store", "clips") if snapshot[what] is not None]
     found += [(what, f"nothing can be kept: {trouble}") for what, trouble in kept if trouble]
+    found += [(key, trouble) for key, trouble in snapshot.get("directories", {}).items() if trouble]
     for what, outputs in (("notify", snapshot["notify"]), ("hook", snapshot["hooks"])):
         found += [(f"{what} {each['name']}", each["trouble"]) for each in outputs if each["trouble"]]
     if reload is not None and reload["faults"]:
@@ -223,5 +228,7 @@ def _mqtt(mqtt: Mqtt) -> dict[str, object]:
         "published": mqtt.published,
         "waiting": mqtt.waiting,
         "dropped": mqtt.dropped,
+        "refused": mqtt.refused,
+        "problems": mqtt.problems,
         "trouble": mqtt.trouble,
     }

@@ -36,8 +36,8 @@ class SourceStatus:
     skipped: int = 0
     """Windows left out because the analysis was late (writer: analyse)."""
     gated: dict[str, int] = field(default_factory=dict)
-    """Windows not scored, by reason: silent, digital_silence, non_finite, gap, disarmed, unchanged
-    (writer: analyse)."""
+    """Windows not scored, by reason: silent, digital_silence, non_finite, no_embedding, gap, disarmed,
+    unchanged (writer: analyse)."""
     scored_until: int = 0
     """Sample index up to which audio has been looked at (writer: analyse)."""
     level_dbfs: float = float("-inf")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 
 from monitor.types import MonitorError
+
+log = logging.getLogger(__name__)
 
 
 class ThreadGroup:
@@ -21,14 +24,25 @@ class ThreadGroup:
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._threads: list[threading.Thread] = []
+        self._may_stay: set[str] = set()
         self._errors: list[Exception] = []
 
-    def start(self, name: str, run: Callable[[], None]) -> None:
+    def start(self, name: str, run: Callable[[], None], *, may_stay: bool = False) -> None:
         """Run ``run`` in a new thread called ``name``.
 
         Threads are daemonic: a stuck driver or network call must not keep the process from
         exiting once `join` has given up on it.
+
+        Parameters
+        ----------
+        name : str
+        run : callable
+        may_stay : bool
+            It waits for something outside, such as a disk, that may never answer: if it does not end in time
+            that is said, and is no fault.
         """
+        if may_stay:
+            self._may_stay.add(name)
         thread = threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -53,6 +67,9 @@ class ThreadGroup:
             thread.join(max(0.0, deadline - time.monotonic()))
         errors = list(self._errors)
         stuck = [thread.name for thread in self._threads if thread.is_alive()]
+        for name in self._may_stay.intersection(stuck):
+            log.error("%s: does not end within %g s: what it had not finished is lost", name, seconds)
+        stuck = [name for name in stuck if name not in self._may_stay]
         if stuck:
             errors.append(TimeoutError(f"still running after {seconds} s: {', '.join(stuck)}"))
         if errors and all(isinstance(error, MonitorError) for error in errors):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor import scoring
-from monitor.config import LabelConfig
+from monitor.config import changed_label
 from monitor.control import Listening
 from monitor.hearing import Hearing
 from monitor.memory import Memory
@@ -89,10 +89,12 @@ class Tryout:
 
         Raises
         ------
+        ConfigError
+            They are not what the sentences of a label may be.
         ModelError
             The sentences cannot be embedded.
         """
-        label = LabelConfig(id=_ID, prompts=tuple(prompts), against=tuple(against))
+        label = changed_label(None, {"id": _ID, "prompts": list(prompts), "against": list(against)})
         watchlist = watch([label], listening.background, self._embed, self._hearing.repertoire)
         near = self._near(watchlist.prototypes[0], listening, known=frozenset(prompts))
         return Tried({source: self._heard(source, watchlist) for source in listening.sources}, near)

@@ -105,7 +105,9 @@ class Scores:
     embedding: NDArray[np.float32] | None = None
     """What it sounded like to the model, shape (d,), L2 norm 1; None if it was not scored."""
     gated: str | None = None
-    """Why it was not scored: silent, digital_silence, non_finite, disarmed; None if it was."""
+    """Why it was not scored; None if it was.  silent, digital_silence; non_finite: samples that are no
+    numbers, or 60 dB beyond full scale; no_embedding: the model makes no numbers of it; disarmed;
+    unchanged."""
     alone: NDArray[np.float32] | None = None
     """What ``values`` would be without what speaks against each label, shape (labels,); None if unknown."""
     nearer: tuple[str | None, ...] = ()

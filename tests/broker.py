@@ -60,11 +60,30 @@ class Broker:
     sessions : bool
         Whether to remember, from the last `stop` on, who has subscribed with a session, and to keep every
         message for them while they are away.
+    access : str or None
+        Its access list; None lets everybody read and write everything.
+    options : sequence of str
+        Further lines of its configuration.
+    program : str
+        Another mosquitto.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, directory, *, users=None, tls=False, certificates=False, sessions=False):
+    def __init__(
+        self,
+        directory,
+        *,
+        users=None,
+        tls=False,
+        certificates=False,
+        sessions=False,
+        access=None,
+        options=(),
+        program="mosquitto",
+    ):
+        self._program = program
+        self._access_file = directory / "access"
         self.port = free_port()
         self.ca_file = directory / "ca.pem" if tls else None
         self.cert_file = directory / "client.pem"
@@ -73,9 +92,9 @@ class Broker:
         self._log = directory / "mosquitto.log"
         self._file = directory / "mosquitto.conf"
         lines = [f"listener {self.port} {self.host}", "user root", "log_type all"]
-        lines.append(
-            "max_queued_messages 0"
-        )  # a subscriber that reads slowly on a busy machine loses nothing
+        # A subscriber that reads slowly on a busy machine loses nothing.  Not 0, for as many as there are: a
+        # mosquitto 2.0.11 then ends the connection when it has acknowledged what its access list denies.
+        lines.append("max_queued_messages 100000")
         lines.append(f"allow_anonymous {str(users is None).lower()}")
         if users is not None:
             lines.append(f"password_file {_passwords(directory / 'passwords', users)}")
@@ -88,7 +107,10 @@ class Broker:
         if sessions:
             lines += ["persistence true", f"persistence_location {directory}/", "autosave_interval 0"]
             lines.append("queue_qos0_messages true")
-        self._file.write_text("\n".join(lines) + "\n")
+        if access is not None:
+            self._access_file.write_text(access)
+            lines.append(f"acl_file {self._access_file}")
+        self._file.write_text("\n".join([*lines, *options]) + "\n")
 
     def __enter__(self):
         self.start()
@@ -100,7 +122,7 @@ class Broker:
     def start(self):
         """Start it, again after `stop` or `kill`, and wait until it takes connections."""
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(["mosquitto", "-c", self._file], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self._program, "-c", self._file], stdout=log, stderr=log)
         eventually(self._listens)
 
     def stop(self):
@@ -110,6 +132,13 @@ class Broker:
     def kill(self):
         """End it as a power cut does."""
         self._end(signal.SIGKILL)
+
+    def allow(self, access):
+        """Go by another access list from now on."""
+        before = self.log.count("Reloading config")
+        self._access_file.write_text(access)
+        self._process.send_signal(signal.SIGHUP)
+        eventually(lambda: self.log.count("Reloading config") > before)
 
     @contextlib.contextmanager
     def frozen(self):

@@ -1,5 +1,7 @@
 """A hub on this machine: as much of its protocol as a download needs, and its ways to fail."""
 
+import contextlib
+import gzip
 import hashlib
 import http.server
 import json
@@ -7,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -35,6 +38,28 @@ class FakeHub:
     """Sent in place of every answer: a login page."""
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     """Method, path and range of every request."""
+    tokens: list[str | None] = field(default_factory=list)
+    """What every request has for ``Authorization``."""
+
+    # Its lies; the name of the listing is "".
+    listing_commit: str | None = None
+    """What the listing says instead of `commit`."""
+    entries: dict[str, dict] = field(default_factory=dict)
+    """Keys of a file in the listing that are other than they should be; None leaves one out."""
+    more: list = field(default_factory=list)
+    """Other entries of the listing, whatever they are."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of every answer, in place of the right ones."""
+    endless: set[str] = field(default_factory=set)
+    """Files whose content never ends."""
+    drips: dict[str, str] = field(default_factory=dict)
+    """Files of which a byte comes now and then, without end: in the ``head`` or in the ``body``."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Where files are instead; "" moves the listing."""
+    packed: set[str] = field(default_factory=set)
+    """Files that are sent as gzip, though nobody asked for it."""
+    ranges: bool = True
+    """Whether it can begin in the middle of a file."""
 
     def listing(self) -> dict:
         siblings = []
@@ -43,8 +68,16 @@ class FakeHub:
             if self.large(name):
                 digest = hashlib.sha256(content).hexdigest()
                 entry["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
-            siblings.append(entry)
-        return {"_id": "1", "id": "someone/clap", "sha": self.commit, "private": False, "siblings": siblings}
+            changed = entry | self.entries.get(name, {})
+            siblings.append({key: value for key, value in changed.items() if value is not None})
+        siblings += self.more
+        return {
+            "_id": "1",
+            "id": "someone/clap",
+            "sha": self.listing_commit or self.commit,
+            "private": False,
+            "siblings": siblings,
+        }
 
     @staticmethod
     def large(name: str) -> bool:
@@ -71,6 +104,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, hub = self.path.partition("?")[0], self.hub
         hub.requests.append((self.command, path, self.headers.get("Range")))
+        hub.tokens.append(self.headers.get("Authorization"))
         if hub.page is not None:
             self.answer(hub.page, {"Content-Type": "text/html"})
         elif hub.status != 200:
@@ -78,10 +112,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
         elif path in {"/api/models/someone/clap", f"/api/models/someone/clap/revision/{hub.commit}"} or (
             path == "/api/models/someone/clap/revision/v1"
         ):
-            self.answer(json.dumps(hub.listing()).encode(), {"Content-Type": "application/json"})
+            moved = {"Location": hub.moved[""]} if "" in hub.moved else {}
+            content = b"" if moved else json.dumps(hub.listing()).encode()
+            self.answer(content, {"Content-Type": "application/json"} | moved, 302 if moved else 200)
         elif path.startswith("/api/models/someone/clap/"):
             self.answer(b"", {"X-Error-Code": "RevisionNotFound"}, 404)
-        elif path.startswith(f"/someone/clap/resolve/{hub.commit}/"):
+        elif path.startswith((f"/someone/clap/resolve/{hub.commit}/", "/elsewhere/")):
             self.file(path.rsplit("/", 1)[1])
         else:
             self.answer(b"", {"X-Error-Code": "RepoNotFound"}, 404)
@@ -93,30 +129,62 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if hub.large(name):
             headers["X-Linked-ETag"] = f'"{hashlib.sha256(promised).hexdigest()}"'
             headers["X-Linked-Size"] = str(len(promised))
+        if name in hub.moved and not self.path.startswith("/elsewhere/"):
+            self.answer(b"", headers | {"Location": hub.moved[name]}, 302)
+            return
         begin = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        begin = begin if hub.ranges else 0
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
         self.answer(content[begin:], headers, 206 if begin else 200, name)
 
     def answer(self, content: bytes, headers: dict[str, str], status: int = 200, name: str = "") -> None:
+        hub = self.hub
+        if name in hub.packed and status == 200:
+            content, headers = gzip.compress(content), headers | {"Content-Encoding": "gzip"}
         self.send_response(status)
-        for key, value in headers.items():
+        for key, value in (headers | hub.headers).items():
             self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
+        if status == 200 and hub.drips.get(name) == "head":
+            self.drip(b"X-More: and more\r\n")
+        without_end = status == 200 and (name in hub.endless or name in hub.drips)
+        if not without_end:
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "HEAD":
             return
-        if self.hub.breaks[name] > 0 or (self.hub.stalls and self.hub.large(name)):
+        if without_end:
+            self.close_connection = True
+            if name in hub.drips:
+                self.drip(b"?")
+            self.pour(content)
+        elif hub.breaks[name] > 0 or (hub.stalls and hub.large(name)):
             self.wfile.write(content[: len(content) // 2])
             self.wfile.flush()
             self.close_connection = True
-            if self.hub.breaks[name] > 0:
-                self.hub.breaks[name] -= 1
+            if hub.breaks[name] > 0:
+                hub.breaks[name] -= 1
                 return
-            self.hub.stalls.set()
+            hub.stalls.set()
             self.rfile.read(1)  # until the other side goes away
-            return
-        self.wfile.write(content)
+        else:
+            self.wfile.write(content)
+
+    def drip(self, drop: bytes) -> None:
+        """Send a byte now and then, until the other side goes away."""
+        self.flush_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                for byte in drop:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    time.sleep(0.05)
+
+    def pour(self, content: bytes) -> None:
+        """Send the content over and over, until the other side goes away."""
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(content)
 
 
 def serve(hub: FakeHub) -> tuple[http.server.ThreadingHTTPServer, str]:
@@ -134,6 +202,8 @@ import json, sys
 from monitor import hub
 from monitor.types import MonitorError
 seen = []
+for name, value in json.loads(sys.argv[3]).items():
+    setattr(hub, name, value)
 options = json.loads(sys.argv[2])
 if sys.argv[1] == "download":
     options["progress"] = lambda done, total: seen.append((done, total))
@@ -153,9 +223,20 @@ class Machine:
         self.cache = home / "hub" / "models--someone--clap"
         offline = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
         self.environment = offline | {"HF_HOME": str(home), "HF_ENDPOINT": address}
+        self.limits: dict[str, float] = {}
+        """Constants of `monitor.hub` that are other than usual."""
 
     def start(self, what, **options):
-        command = [sys.executable, "-W", "error", "-c", CLIENT, what, json.dumps(options)]
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            CLIENT,
+            what,
+            json.dumps(options),
+            json.dumps(self.limits),
+        ]
         return subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -6,14 +6,17 @@ import os
 import re
 import shutil
 import socketserver
+import sqlite3
 import subprocess
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from monitor.outputs.journal import Journal
+from monitor.outputs.store import FILE, History
 from tests.commands import COMMAND, ENVIRONMENT, ROOT, clap_monitor, windows_in
 
 RATE = 48_000
@@ -217,3 +220,33 @@ def test_a_full_disk_for_recordings_is_said_at_the_start_and_at_the_first_clip_a
         f"{full_disk}: nothing can be kept: No space left on device",
         "clips: none can be written: less than 500 MB are free",
     ]
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_history_that_another_program_has_locked_costs_what_would_be_kept_and_ends_no_run(tmp_path, mode):
+    (tmp_path / "state").mkdir(mode=0o700)
+    path = tmp_path / "state" / "history.sqlite"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(f"PRAGMA journal_mode = {mode}")
+        other.execute("BEGIN EXCLUSIVE")
+        done = clap_monitor(
+            "run", "--source", DEMO, "--label", "a rooster crowing", "--fast", cwd=tmp_path
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "start  a rooster crowing" in done.stdout
+    assert "database is locked: what happens is kept in memory only" in done.stderr
+    assert "changes are lost: cannot be used: database is locked" in done.stderr
+
+
+@pytest.mark.parametrize("stderr", ["/dev/full", "/dev/null"])
+def test_a_full_disk_behind_standard_output_and_error_ends_no_run(tmp_path, stderr):
+    with Path("/dev/full").open("w") as full, Path(stderr).open("w") as errors:
+        arguments = ["run", "--source", str(DEMO), "--label", "a rooster crowing", "--fast"]
+        done = subprocess.run(
+            [*COMMAND, *arguments], cwd=tmp_path, env=ENVIRONMENT, stdout=full, stderr=errors, check=False,
+            timeout=600,
+        )  # fmt: skip
+    assert done.returncode == 0
+    with contextlib.closing(History(tmp_path / "state" / FILE)) as history:
+        assert [event.reason for event in history.events().rows] == ["quiet"]

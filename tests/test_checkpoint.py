@@ -6,6 +6,7 @@ import pytest
 
 from monitor.checkpoint import missing, read, read_geometry
 from monitor.hub import STARTER
+from monitor.model.shape import shape_of
 from monitor.types import ModelError
 
 
@@ -71,11 +72,11 @@ def test_another_kind_of_model_is_named(copy):
 
 def test_broken_json_is_named_with_its_line(copy):
     (copy / "config.json").write_text('{\n"model_type": "clap",\n')
-    with pytest.raises(ModelError, match=r"config\.json:3: not JSON"):
+    with pytest.raises(ModelError, match=r"config\.json: is not JSON: .*\(line 3\)"):
         read(copy)
 
 
-@pytest.mark.parametrize(("content", "why"), [(b"\xff\xfe", "not text"), (b"[]", "holds no mapping")])
+@pytest.mark.parametrize(("content", "why"), [(b"\xff\xfe", "not UTF-8 text"), (b"[]", "holds no mapping")])
 def test_a_configuration_that_is_none_is_refused(copy, content, why):
     (copy / "config.json").write_bytes(content)
     with pytest.raises(ModelError, match=why):
@@ -87,7 +88,7 @@ def test_a_configuration_that_is_none_is_refused(copy, content, why):
     [
         ({"num_mel_bins": 32}, "num_mel_bins: 32, but the preprocessor makes 96"),
         ({"spec_size": 100}, "spec_size: 100 is no multiple of num_mel_bins 96"),
-        ({"spec_size": "128"}, "spec_size: '128' is not a whole number above 0"),
+        ({"spec_size": "128"}, "spec_size: '128' is not a whole number from 1 to 2,048"),
         ({"hidden_size": 255}, "hidden_size: 255 is not patch_embeds_hidden_size 64 doubled"),
         ({"depths": []}, r"depths: \[\] is not a list"),
     ],
@@ -124,3 +125,96 @@ def test_the_identity_of_a_snapshot_of_the_hub_is_its_commit(tmp_path):
     snapshot = shutil.copytree(STARTER, tmp_path / "snapshots" / ("c" * 40))
     checkpoint = read(snapshot)
     assert checkpoint.commit == checkpoint.identity == "c" * 40
+
+
+HUGE = [10**9, 2**62, -1, 0, 1.5, "4", None, True, [], {}, "x" * 100_000]
+
+
+def refused(directory):
+    with pytest.raises(ModelError) as caught:
+        shape_of(read(directory).config, str(directory / "config.json"))
+    line = str(caught.value)
+    assert line.isprintable()
+    assert len(line) < 400
+    return line
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["spec_size", "num_mel_bins", "window_size", "patch_embeds_hidden_size", "hidden_size", "patch_size",
+     "patch_stride", "depths", "num_attention_heads", "mlp_ratio", "layer_norm_eps"],
+)  # fmt: skip
+def test_an_absurd_number_of_the_audio_tower_is_refused_before_anything_is_made(copy, key):
+    for value in HUGE:
+        if (key, value) == ("mlp_ratio", 1.5):
+            continue
+        change_audio(copy, **{key: value})
+        line = refused(copy)
+        assert f"config.json: audio_config.{key}: " in line
+        assert " to " in line or "at most" in line
+        change_audio(copy, **{key: json.loads((STARTER / "config.json").read_text())["audio_config"][key]})
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+     "max_position_embeddings", "type_vocab_size", "projection_dim", "layer_norm_eps"],
+)  # fmt: skip
+def test_an_absurd_number_of_the_text_tower_is_refused_before_anything_is_made(copy, key):
+    text = json.loads((copy / "config.json").read_text())["text_config"]
+    for value in HUGE:
+        change(copy / "config.json", text_config=text | {key: value})
+        assert f"config.json: text_config.{key}: " in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"vocab_size": 1_000_000}, "make at least"),
+        ({"num_hidden_layers": 128, "intermediate_size": 4_096}, "make at least"),
+        ({"num_hidden_layers": 8, "intermediate_size": 131_072}, "make at least"),
+        ({"num_attention_heads": 7}, "no divisor of hidden_size 384"),
+        ({"pad_token_id": 79}, "leaves no room for a sentence"),
+    ],
+)
+def test_a_text_tower_that_the_weights_cannot_hold_is_refused(copy, keys, why):
+    text = json.loads((copy / "config.json").read_text())["text_config"]
+    change(copy / "config.json", text_config=text | keys)
+    assert why in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"depths": [128, 128, 128]}, "more than 256 layers"),
+        ({"spec_size": 1_920, "patch_stride": 1, "window_size": 64, "patch_size": 1}, "tokens"),
+        ({"patch_stride": 13}, "more than patch_size"),
+    ],
+)
+def test_an_audio_tower_that_would_take_all_memory_is_refused(copy, keys, why):
+    change_audio(copy, **keys)
+    assert why in refused(copy)
+
+
+@pytest.mark.parametrize("depth", [65, 1_000, 100_000])
+@pytest.mark.parametrize("name", ["config.json", "processor_config.json"])
+def test_a_configuration_that_is_nested_without_end_is_refused(copy, name, depth):
+    (copy / name).write_text('{"a": ' + "[" * depth + "]" * depth + "}")
+    with pytest.raises(ModelError, match=rf"{name}: is (nested|not JSON)"):
+        read(copy)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"]
+)
+def test_a_file_that_is_larger_than_any_of_its_kind_is_refused_unread(copy, name):
+    os.truncate(copy / name, 65 * 2**20)
+    with pytest.raises(ModelError, match=rf"{name}: is larger than [0-9,]+ bytes"):
+        read(copy)
+
+
+def test_a_fifo_is_no_file_of_a_checkpoint(copy):
+    (copy / "config.json").unlink()
+    os.mkfifo(copy / "config.json")
+    with pytest.raises(ModelError, match=r"not a CLAP checkpoint: without config\.json"):
+        read(copy)

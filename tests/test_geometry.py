@@ -58,11 +58,28 @@ def test_a_nonsense_value_is_named_with_its_file_and_key(key, value):
     [
         {"frequency_min": 14_000},
         {"frequency_max": 24_001},
-        {"fft_window_size": 1},
-        {"fft_window_size": 480_000},
+        {"fft_window_size": 480, "max_length_s": 0.01},
         {"max_length_s": 0.001},
     ],
 )
 def test_values_that_cannot_work_together_are_refused(keys):
     with pytest.raises(ModelError, match="must be"):
         geometry_of(keys)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["sampling_rate", "max_length_s", "fft_window_size", "hop_length", "feature_size", "frequency_min",
+     "frequency_max"],
+)  # fmt: skip
+def test_an_absurd_number_is_refused_with_the_range_that_is_allowed(key):
+    for value in (10**9, 10**30, -1, float("nan"), float("inf"), "9", None, [], {}, True):
+        with pytest.raises(
+            ModelError, match=rf"some/file\.json: {key}: .* is not a (whole )?number (from|above)"
+        ):
+            geometry_of({key: value}, origin="some/file.json")
+
+
+def test_numbers_that_are_plausible_each_but_not_together_are_refused():
+    with pytest.raises(ModelError, match=r"hop_length 1 and fft_window_size 65536 make .* at most"):
+        geometry_of({"hop_length": 1, "fft_window_size": 65_536})

@@ -1,6 +1,8 @@
 """A stage that hangs or dies ends the process, which says which one it was; systemd or no systemd."""
 
+import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -44,6 +46,18 @@ def ending(process):
 
 
 @pytest.fixture
+def endless(tmp_path):
+    """Return a file that nobody else can open, for as long as the kernel lets us keep it: 45 s."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel says that somebody wants it
+    path = tmp_path / "endless.wav"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    yield path
+    os.close(descriptor)
+    signal.signal(signal.SIGIO, before)
+
+
+@pytest.fixture
 def supervisor(tmp_path):
     """Return a real notify socket, and what is to be in the environment."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
@@ -76,9 +90,8 @@ def test_an_analysis_that_dies_ends_the_process_which_names_it(tmp_path):
     assert "in thread 'analyse'" in said
 
 
-def test_a_source_that_hangs_ends_the_process_which_names_it(tmp_path):
-    os.mkfifo(tmp_path / "endless.wav")  # nobody writes into it, so opening it takes for ever
-    code, said = ending(troubled("hangs", 1.0, configuration(tmp_path, tmp_path / "endless.wav")))
+def test_a_source_that_hangs_ends_the_process_which_names_it(tmp_path, endless):
+    code, said = ending(troubled("hangs", 1.0, configuration(tmp_path, endless)))
     assert code == 1
     assert "'listen demo' hangs" in said
 
@@ -102,10 +115,11 @@ def test_a_supervisor_hears_ready_then_watchdogs_then_none_while_the_model_hangs
     assert "STOPPING=1" in messages[-1]
 
 
-def test_a_supervisor_hears_neither_ready_nor_watchdog_of_a_source_that_is_stuck(tmp_path, supervisor):
+def test_a_supervisor_hears_neither_ready_nor_watchdog_of_a_source_that_is_stuck(
+    tmp_path, endless, supervisor
+):
     channel, environment = supervisor
-    os.mkfifo(tmp_path / "endless.wav")
-    process = troubled("hangs", 1.0, configuration(tmp_path, tmp_path / "endless.wav"), **environment)
+    process = troubled("hangs", 1.0, configuration(tmp_path, endless), **environment)
     messages = heard(channel, process)
     assert ending(process)[0] == 1
     assert not {"READY=1", "WATCHDOG=1"} & set().union(*messages)

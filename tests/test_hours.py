@@ -103,3 +103,18 @@ def test_a_moment_is_in_hours_or_in_the_others(start, stop, minute):
         return
     moment = at("00:00") + minute * 60
     assert Hours(start, stop).contains(moment) != Hours(stop, start).contains(moment)
+
+
+@pytest.mark.parametrize("years", [-5, 5])
+def test_when_the_clock_is_set_quiet_hours_go_by_it_at_once_and_back_again(years):
+    hours = parse_hours("22:00-07:00")
+    wrong = f"{2026 + years}-11-24"
+    moments = [
+        at("21:59"),
+        at("23:00", wrong),
+        at("12:00", wrong),
+        at("06:59"),
+        at("07:00"),
+        at("03:00", wrong),
+    ]
+    assert [hours.contains(moment) for moment in moments] == [False, True, False, True, False, True]

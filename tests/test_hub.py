@@ -1,10 +1,12 @@
 import json
+import random
 import threading
 
 import numpy as np
 import pytest
 
-from monitor.hub import STARTER, local_directory, resolve
+from monitor import hub as hub_module
+from monitor.hub import STARTER, download, local_directory, resolve
 from monitor.types import ConfigError, ModelError
 from tests.fake_hub import COMMIT, FakeHub, Machine, serve
 
@@ -104,14 +106,20 @@ def test_a_pickle_is_fetched_if_there_is_nothing_else(hub, machine):
 
 
 def test_a_transfer_that_breaks_off_is_taken_up_where_it_ended(hub, machine):
-    hub.files["model.safetensors"] = WEIGHTS * 8  # the library writes pieces of 10 MiB
     hub.breaks["model.safetensors"] = 1
     path, progress = machine.ask("download")
     ranges = [
         span for method, name, span in hub.requests if method == "GET" and name.endswith(".safetensors")
     ]
     assert ranges[0] is None
-    assert ranges[1] == f"bytes={10 * 2**20}-"
+    assert ranges[1] == f"bytes={len(WEIGHTS) // 2}-"
+    assert progress[-1][0] == progress[-1][1]
+    assert machine.ask("resolve") == [path, []]
+
+
+def test_a_hub_that_cannot_take_up_a_transfer_begins_anew(hub, machine):
+    hub.breaks["model.safetensors"], hub.ranges = 1, False
+    path, progress = machine.ask("download")
     assert progress[-1][0] == progress[-1][1]
     assert machine.ask("resolve") == [path, []]
 
@@ -210,6 +218,11 @@ def test_a_hub_that_is_forbidden_is_not_asked(hub, machine):
     assert hub.requests == []
 
 
+def test_nothing_is_asked_but_the_listing_and_the_files(hub, machine):
+    machine.ask("download")
+    assert len(hub.requests) == 1 + len(hub.files)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"status": 503}, "answers 503"), ({"page": b"<html>Log in"}, "answers as no hub does")],
@@ -229,3 +242,313 @@ def test_a_cache_that_cannot_be_written_is_named(machine, tmp_path):
     assert code == 65
     assert "cannot be kept in" in line
     assert line.endswith("Not a directory")
+
+
+DIGITS = "40 hexadecimal digits"
+
+
+class Near:
+    """Asks the hub from this process: a hundred processes would take minutes."""
+
+    def __init__(self, machine, monkeypatch):
+        self.cache, self._monkeypatch = machine.cache, monkeypatch
+        monkeypatch.setattr(hub_module.constants, "ENDPOINT", machine.environment["HF_ENDPOINT"])
+        monkeypatch.setattr(hub_module.constants, "HF_HUB_CACHE", str(machine.cache.parent))
+
+    def limit(self, **limits):
+        for name, value in limits.items():
+            self._monkeypatch.setattr(hub_module, name, value)
+
+    def fail(self, **options):
+        with pytest.raises(ModelError) as caught:
+            download("someone/clap", **options)
+        line = str(caught.value)
+        assert line.isprintable()
+        assert len(line) < 500
+        return caught.value.exit_code, line
+
+
+@pytest.fixture
+def near(machine, monkeypatch):
+    return Near(machine, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "commit",
+    [
+        "../../../escaped",
+        "/escaped",
+        "a" * 39,
+        "A" * 40,
+        "a" * 40 + "/..",
+        "a" * 40 + "\n",
+        "",
+        "\0",
+        7,
+        None,
+    ],
+)
+def test_a_commit_that_is_no_hash_is_refused_before_anything_is_written(hub, near, tmp_path, commit):
+    hub.commit = commit
+    code, line = near.fail()
+    assert code == 65
+    assert f"names the commit {commit!r}"[:60] in line
+    assert DIGITS in line
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_another_commit_than_the_one_that_was_asked_for_is_refused(hub, near):
+    server = hub.commit
+    hub.listing_commit = "b" * 40
+    code, line = near.fail(revision=server)
+    assert code == 65
+    assert f"gives the commit {'b' * 40} for the commit {server}" in line
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("digest", [None, "", "../../../escaped", "/escaped", "z" * 40, "A" * 64, 5, [], {}])
+def test_a_hash_that_is_none_is_refused_before_anything_is_fetched(hub, near, tmp_path, name, digest):
+    wrong = {"lfs": {"sha256": digest, "size": 3_000_000}} if FakeHub.large(name) else {"blobId": digest}
+    hub.entries[name] = wrong
+    code, line = near.fail()
+    assert code == 65
+    assert f"gives {name} the hash {digest!r}" in line
+    assert hub.fetched() == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_listing_without_any_hash_is_not_believed(hub, near):
+    hub.entries = {name: {"blobId": None, "lfs": None} for name in hub.files}
+    code, line = near.fail()
+    assert code == 65
+    assert "gives config.json the hash None" in line
+
+
+@pytest.mark.parametrize("size", [None, 0, -1, 2**20 + 1, 10**30, 1.5, "7", True])
+def test_a_size_that_cannot_be_is_refused_before_anything_is_fetched(hub, near, size):
+    hub.entries["config.json"] = {"size": size}
+    code, line = near.fail()
+    assert code in {65, 69}
+    assert "gives config.json the size" in line or "answers as no hub does" in line
+    assert hub.fetched() == []
+
+
+def test_weights_that_are_larger_than_any_or_than_the_disk_are_not_begun(hub, machine, full_disk):
+    machine.environment["HF_HOME"] = str(full_disk)
+    code, line = machine.fail("download")
+    assert code == 65
+    assert "No space left on device" in line
+    hub.entries["model.safetensors"] = {"lfs": {"sha256": "a" * 64, "size": 8 * 2**30 + 1}}
+    code, line = machine.fail("download")
+    assert code == 65
+    assert "gives model.safetensors the size" in line
+    assert "model.safetensors" not in hub.fetched()
+
+
+def test_etags_and_commits_in_headers_name_no_file(hub, machine, tmp_path):
+    hub.headers = {
+        "ETag": '"../../../../escaped"',
+        "X-Linked-ETag": "../../escaped",
+        "X-Repo-Commit": "../../../x",
+    }
+    path, _ = machine.ask("download")
+    assert path == str(machine.cache / "snapshots" / COMMIT)
+    outside = [
+        file for file in tmp_path.rglob("*") if not file.is_relative_to(machine.cache) and file.is_file()
+    ]
+    assert outside == []
+    assert whole(machine)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../escaped",
+        "/escaped",
+        "Config.json",
+        "CONFIG.JSON",
+        "config.json\0",
+        "./config.json",
+        "a" * 9999,
+    ],
+)
+def test_files_of_other_names_are_not_fetched(hub, machine, tmp_path, name):
+    hub.more = [{"rfilename": name, "size": 5, "blobId": "a" * 40}, None, 7, [], {"rfilename": 3}]
+    machine.ask("download")
+    assert sorted(hub.fetched()) == sorted([*SMALL, "model.safetensors"])
+    assert not [path for path in tmp_path.rglob("*") if "escaped" in path.name]
+
+
+@pytest.mark.parametrize("name", ["", "config.json", "model.safetensors"])
+def test_an_answer_without_end_is_cut_off_and_not_kept(hub, near, name):
+    hub.endless = {name}
+    code, line = near.fail()
+    assert code == 65
+    assert "sends more than" in line
+    assert whole(near)
+    assert list(near.cache.rglob("*.incomplete")) == []
+
+
+@pytest.mark.parametrize("where", ["head", "body"])
+@pytest.mark.parametrize("name", ["", "config.json"])
+def test_an_answer_that_only_drips_ends(hub, near, name, where):
+    hub.drips = {name: where}
+    near.limit(PATIENCE_SECONDS=1.0, SLOWEST=1e9)
+    code, line = near.fail()
+    assert code == 69
+    assert "someone/clap: " in line
+
+
+@pytest.mark.parametrize("name", ["", "config.json", "model.safetensors"])
+def test_what_is_packed_is_not_unpacked(hub, near, name):
+    hub.packed = {name}
+    if name:
+        hub.sent[name] = bytes(300_000_000)  # a bomb
+    code, line = near.fail()
+    assert code == 65
+    assert "packs what was asked for unpacked" in line
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "http://", "http://[::1", "//:x", "gopher://x"],
+)
+@pytest.mark.parametrize("name", ["", "config.json"])
+def test_a_redirect_to_anything_but_http_is_refused(hub, near, target, name):
+    hub.moved = {name: target}
+    code, line = near.fail()
+    assert code == 65
+    assert "redirects" in line
+
+
+def test_a_redirect_in_a_circle_ends(hub, near):
+    hub.moved = {"config.json": f"/someone/clap/resolve/{COMMIT}/config.json"}
+    code, line = near.fail()
+    assert code == 65
+    assert "redirects more than 5 times" in line
+
+
+@pytest.fixture
+def elsewhere(hub):
+    """Another server, with the same files."""
+    other = FakeHub(hub.files)
+    server, address = serve(other)
+    yield other, address
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_token_goes_to_the_hub_and_to_nobody_else(hub, machine, elsewhere):
+    other, address = elsewhere
+    hub.moved = {
+        "config.json": f"{address}/elsewhere/config.json",
+        "model.safetensors": f"{address.replace('127.0.0.1', 'localhost')}/elsewhere/model.safetensors",
+        "tokenizer.json": "/elsewhere/tokenizer.json",
+    }
+    machine.environment["HF_TOKEN"] = "hf_secret"
+    path, _ = machine.ask("download")
+    assert set(hub.tokens) == {"Bearer hf_secret"}
+    assert set(other.tokens) == {None}
+    assert len(other.fetched()) == 0
+    assert {name.rsplit("/", 1)[1] for _, name, _ in other.requests} == {"config.json", "model.safetensors"}
+    assert machine.ask("resolve") == [path, []]
+
+
+def test_a_listing_from_another_host_gets_no_token(hub, machine, elsewhere):
+    other, address = elsewhere
+    hub.moved = {"": f"{address}/api/models/someone/clap"}
+    machine.environment["HF_TOKEN"] = "hf_secret"
+    machine.ask("download")
+    assert set(other.tokens) == {None}
+
+
+def test_what_was_right_once_stays_in_use_when_the_hub_lies_later(hub, machine):
+    path, _ = machine.ask("download")
+    kept = {file: file.read_bytes() for file in machine.cache.glob("snapshots/*/*")}
+    hub.files["config.json"] = b'{"model_type": "clap", "other": 1}'
+    code, line = machine.fail("download")
+    assert code == 65
+    assert "for the same commit: it was left as it is" in line
+    assert {file: file.read_bytes() for file in machine.cache.glob("snapshots/*/*")} == kept
+    assert machine.ask("resolve") == [path, []]
+
+
+def test_links_that_others_put_into_the_cache_are_neither_followed_nor_written_through(machine, tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "config.json").write_bytes((STARTER / "config.json").read_bytes())
+    path, _ = machine.ask("download")
+    (machine.cache / "snapshots" / COMMIT / "config.json").unlink()
+    (machine.cache / "snapshots" / COMMIT / "config.json").symlink_to(tmp_path / "config.json")
+    assert machine.ask("local_directory") == ["None", []]
+    for name in ("clap-monitor.json", "clap-monitor.part", f"blobs/{'a' * 40}"):
+        (machine.cache / name).unlink(missing_ok=True)
+        (machine.cache / name).symlink_to(tmp_path / "precious")
+    assert machine.ask("download")[0] == path
+    assert not (machine.cache / "clap-monitor.json").is_symlink()
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert machine.ask("local_directory") == [path, []]
+
+
+def test_a_folder_of_the_cache_that_leads_elsewhere_is_not_written_to(near, tmp_path):
+    (tmp_path / "other").mkdir()
+    near.cache.mkdir(parents=True)
+    (near.cache / "blobs").symlink_to(tmp_path / "other")
+    code, line = near.fail()
+    assert code == 65
+    assert "leads out of the cache" in line
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+NASTY = [
+    b"",
+    b"[" * 60_000,
+    b"\xff\xfe",
+    b"null",
+    b"[]",
+    b'{"main": "../../../../etc"}',
+    b'{"main": 7}',
+    b"NaN",
+]
+
+
+@pytest.mark.parametrize("content", NASTY)
+@pytest.mark.parametrize("name", ["clap-monitor.json", "refs/main"])
+def test_damaged_notes_of_commits_are_ignored(machine, name, content):
+    path, _ = machine.ask("download")
+    (machine.cache / "clap-monitor.json").unlink()
+    (machine.cache / name).parent.mkdir(exist_ok=True)
+    (machine.cache / name).write_bytes(content)
+    assert machine.ask("local_directory") == ["None", []]
+    assert machine.ask("download")[0] == path
+
+
+def test_a_revision_that_is_a_path_finds_nothing(machine, tmp_path):
+    (tmp_path / "home" / "secret").parent.mkdir()
+    (tmp_path / "home" / "secret").write_text(COMMIT)
+    machine.ask("download")
+    for revision in ("../../../secret", str(tmp_path / "home" / "secret"), "a\0b", "x" * 5000):
+        assert machine.ask("local_directory", revision=revision) == ["None", []]
+
+
+@pytest.mark.parametrize("name", ["~nobody-has-this-name/x", "x" * 5000, "a/" + "b" * 300, "a\0b", "\ud800"])
+def test_what_cannot_be_a_name_is_refused(name):
+    with pytest.raises(ModelError):
+        resolve(name)
+
+
+def test_whatever_a_hub_answers_is_one_line(hub, machine, near):
+    chance = random.Random(24)
+    good = json.dumps(hub.listing()).encode()
+    near.limit(PATIENCE_SECONDS=20.0, _PAUSE_SECONDS=0.0)
+    for _ in range(200):
+        page = bytearray(good)
+        for _ in range(chance.randrange(1, 4)):
+            at = chance.randrange(len(page))
+            page[at : at + chance.randrange(9)] = chance.choice(
+                [b"", b"null", b"[[[", b"-1", b'"', b"\xff", b"9" * 30]
+            )
+        hub.page = bytes(page)
+        code, _ = near.fail()
+        assert code in {65, 69}
+    hub.page = None
+    machine.ask("download")

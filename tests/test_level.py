@@ -38,6 +38,12 @@ def test_a_short_soft_sound_is_not_averaged_with_the_quiet_around_it():
         (sine(-60.0), None),
         (np.append(sine(-20.0), np.float32("nan")), "non_finite"),
         (np.append(sine(-20.0), np.float32("inf")), "non_finite"),
+        (np.append(sine(-20.0), np.float32(1e20)), "non_finite"),
+        (np.append(sine(-20.0), np.float32(-3e38)), "non_finite"),
+        (np.append(sine(-20.0), np.float32(1001)), "non_finite"),
+        (sine(6.0), None),
+        (sine(40.0), None),
+        (np.append(np.zeros(48_000, np.float32), np.float32(1e-45)), "silent"),
     ],
 )
 def test_what_is_not_worth_scoring_has_a_reason(samples, reason):
@@ -50,3 +56,23 @@ def test_a_quieter_or_louder_microphone_gives_the_model_the_same_window(gain_db)
     other = samples * np.float32(10 ** (gain_db / 20))
     np.testing.assert_allclose(level.to_reference(other), level.to_reference(samples), atol=1e-6)
     assert level.rms_dbfs(level.to_reference(other)) == pytest.approx(level.REFERENCE_DBFS, abs=1e-3)
+
+
+def test_the_softest_number_there_is_makes_no_gain_that_is_none():
+    samples = np.append(np.zeros(48_000, np.float32), np.float32(1e-45))
+    assert np.isfinite(np.float32(level.reference_gain(samples) ** 2))
+    assert np.isfinite(level.to_reference(samples)).all()
+    assert np.isfinite(level.reference_gain(np.zeros(8, np.float32)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e20, -3e38])
+def test_what_no_sound_can_be_is_left_out_or_marked(bad):
+    samples = np.array([0.5, bad, -2.0], np.float32)
+    assert level.plausible(samples).tolist() == [0.5, 0.0, -2.0]
+    assert level.marked(samples)[[0, 2]].tolist() == [0.5, -2.0]
+    assert not np.isfinite(level.marked(samples)[1])
+    assert (
+        level.plausible(sine(6.0)[:9]).tolist()
+        == level.marked(sine(6.0)[:9]).tolist()
+        == sine(6.0)[:9].tolist()
+    )

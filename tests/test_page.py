@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import urllib.request
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -14,6 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.broker import eventually, free_port
 from tests.commands import ROOT, start
+from tests.outputs.web.served import scores, serving
 
 TOKEN = "a-token-of-the-house"
 PATIENCE_MS = 60_000
@@ -210,6 +212,25 @@ def test_an_event_is_marked_and_deleted(browser, url):
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(row).to_have_count(0, timeout=PATIENCE_MS)
         assert id_ not in [event["id"] for event in ask(url, "events")["rows"]]
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_whatever_is_wrong_shows_at_every_view(browser, viewport):
+    with serving() as served:
+        served.deaf = "3 events were refused by the broker"  # any words: the page knows no list of troubles
+        with opened(browser, served.web.url, "now", viewport=viewport) as page:
+            link = page.get_by_role("link", name="Health: One thing is wrong.")
+            expect(link).to_have_attribute("data-wrong", "1", timeout=PATIENCE_MS)
+            expect(link).to_have_attribute("title", "crib 3 events were refused by the broker")
+            expect(page.locator(".stage .state")).to_have_text("", timeout=PATIENCE_MS)
+            served.live.health(served.snapshot())
+            expect(page.locator(".stage .state")).to_have_text(served.deaf, timeout=PATIENCE_MS)
+            assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+            served.deaf = None
+            served.live.health(served.snapshot())
+            expect(page.get_by_role("link", name="Health", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+            served.live.scores(replace(scores(), gated="absurd_samples"))
+            expect(page.locator(".stage .state")).to_have_text("absurd samples", timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize("view", VIEWS)

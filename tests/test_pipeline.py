@@ -2,14 +2,17 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import monitor
 from monitor.buffer import RingBuffer
 from monitor.config import LabelConfig
 from monitor.events import Detector, rule_of
-from monitor.pipeline import Scorer, analyse, listen, only
+from monitor.outputs.clips.guard import SpeechGuard
+from monitor.pipeline import NO_EMBEDDING, UNCHANGED, Scorer, analyse, listen, only
 from monitor.scoring import Response
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Window
@@ -47,12 +50,12 @@ def detector():
 class Flow:
     """The whole flow on samples given at once."""
 
-    def __init__(self, samples, *, gap_at=None, block=50, memory=None):
+    def __init__(self, samples, *, gap_at=None, block=50, memory=None, tower=embed):
         self.status = SourceStatus("mic")
         self.buffer = RingBuffer(10_000, RATE, lossless=True)
         self.scores, self.events, self.closed = [], [], False
         self.scorer = Scorer(
-            embed,
+            tower,
             WATCHLIST,
             RESPONSE,
             status={"mic": self.status},
@@ -117,12 +120,55 @@ def test_windows_of_silence_score_zero_end_events_and_are_counted():
     assert flow.scores[-1].level_dbfs == float("-inf")
 
 
-def test_samples_that_are_no_numbers_are_counted_and_reach_no_score():
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e20, -3e38, 1e5])
+def test_samples_that_no_sound_can_have_are_counted_and_reach_no_score(bad):
     samples = scene("//////")
-    samples[250] = np.nan
+    samples[250] = bad
     flow = Flow(samples)
     assert flow.status.gated == {"non_finite": 2}
     assert all(np.isfinite(scores.values).all() for scores in flow.scores)
+    assert all(scores.level_dbfs < 0.0 for scores in flow.scores)
+
+
+def test_a_sample_that_no_sound_can_have_leaves_nothing_behind():
+    samples = scene("\\\\/\\" * 22)
+    broken = samples.copy()
+    broken[150] = 1e20
+    whole, flow = Flow(samples), Flow(broken)
+    assert flow.status.gated == {"non_finite": 2}
+    assert flow.scorer.ambience("mic") == pytest.approx(whole.scorer.ambience("mic"), abs=0.05)
+    for one, other in zip(flow.scores[-20:], whole.scores[-20:], strict=True):
+        assert one.values == pytest.approx(other.values, abs=0.01)
+
+
+def test_a_recording_louder_than_full_scale_is_heard():
+    samples = scene("\\\\", "//////", "\\\\\\\\")
+    flow = Flow(samples * np.float32(2.0))
+    assert flow.status.gated == {}
+    assert [(e.start, e.stop) for e in flow.events] == [(e.start, e.stop) for e in Flow(samples).events]
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_windows_of_which_the_model_makes_no_numbers_are_counted_and_teach_nothing(broken, caplog):
+    def fails_when_it_rises(windows):
+        rows = embed(windows)
+        return np.where(rows[:, :1] > 0.5, np.float32(broken), rows)
+
+    flow = Flow(scene("\\\\\\", "//////", "\\\\\\\\"), tower=fails_when_it_rises)
+    assert set(flow.status.gated) == {"no_embedding"}
+    assert flow.status.scored + flow.status.gated["no_embedding"] == len(flow.scores)
+    assert all(np.isfinite(scores.values).all() for scores in flow.scores)
+    assert all(np.isfinite(level) for level in flow.scorer.ambience("mic").values())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "source mic" in caplog.text
+    assert "model.dtype" in caplog.text
+
+
+@pytest.mark.parametrize("kept", [float("nan"), float("inf"), -float("inf"), 1e30])
+def test_an_ambience_that_no_room_can_have_is_not_believed(kept):
+    samples = scene("\\\\", "//////", "\\\\\\\\")
+    flow, other = Flow(samples, memory={"dog": kept}), Flow(samples)
+    assert [scores.values.tolist() for scores in flow.scores] == [s.values.tolist() for s in other.scores]
 
 
 def test_scores_say_why_a_window_was_not_scored():
@@ -246,3 +292,16 @@ def test_a_voice_that_reaches_into_a_window_keeps_its_end_from_being_speech(late
     falls = Window("mic", later, scene("\\", "\\"), 0.0)
     cry, end = (scorer.score([window], lambda _: frozenset())[0] for window in (cries, falls))
     assert (cry.speech, end.speech) == (False, told)
+
+
+@pytest.mark.parametrize("reason", ["silent", "digital_silence", "non_finite", NO_EMBEDDING, UNCHANGED])
+def test_the_page_has_words_for_every_reason(reason):
+    words = (Path(monitor.__file__).parent / "outputs/web/static/strings.js").read_text()
+    assert f"      {reason}: " in words.partition("gated: {")[2].partition("}")[0]
+
+
+@pytest.mark.parametrize("reason", ["non_finite", NO_EMBEDDING])
+def test_nobody_is_known_to_be_silent_in_a_window_that_could_not_be_judged(reason):
+    guard = SpeechGuard()
+    guard.hear(replace(scores_of(0.0)[0], gated=reason))
+    assert guard.heard(0, 8)

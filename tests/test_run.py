@@ -11,6 +11,7 @@ import soundfile
 
 from tests.broker import PATIENCE
 from tests.commands import COMMAND, ENVIRONMENT, ROOT, WINDOW, clap_monitor, events_of, start, windows_in
+from tests.odd_media import ogg
 
 DEMO = ROOT / "recordings/demo.flac"
 
@@ -171,3 +172,44 @@ def test_evaluate_finds_what_the_demo_holds_and_draws_it(tmp_path):
     assert report["detection"]["all"]["recall"]["value"] >= 4 / 6
     assert (tmp_path / "curve.png").stat().st_size > 10_000
     assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
+
+
+def test_a_pipe_in_place_of_a_sound_file_is_refused_with_the_way_out_and_its_writer_lives(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    reader = os.open(tmp_path / "pipe.wav", os.O_RDONLY | os.O_NONBLOCK)
+    with (tmp_path / "pipe.wav").open("wb", buffering=0) as writer:
+        done = clap_monitor("run", "--source", tmp_path / "pipe.wav", "--label", "a dog", cwd=tmp_path)
+        os.close(reader)
+        with pytest.raises(BrokenPipeError):  # until now it had a reader: ours
+            writer.write(b"RIFF")
+    assert done.returncode == 66
+    assert "is a pipe" in done.stderr
+    assert "--source -" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_recording_that_is_piped_without_fast_is_heard_as_a_whole(tmp_path):
+    rate = 32_000
+    samples, _ = soundfile.read(DEMO, dtype="int16", stop=14 * rate)
+    done = clap_monitor(
+        "run", "--source", "-", "--rate", rate, "--label", "a dog barking",
+        cwd=tmp_path, stdin=samples.tobytes(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "left out" not in done.stderr
+    assert "with --fast" in done.stderr
+
+
+def test_a_source_that_fails_on_the_way_does_not_end_the_others(replay, tmp_path):
+    good, bad = ogg(48_000, 1, "VORBIS"), bytearray(ogg(44_100, 1, "VORBIS"))
+    bad[58:] = bytes(len(bad) - 58)
+    (tmp_path / "broken.ogg").write_bytes(good + bytes(bad))
+    done = clap_monitor(
+        "run", "--config", ROOT / "config/demo.yaml", "--source", tmp_path / "broken.ogg", "--source", DEMO,
+        "--fast", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode in {65, 66}
+    assert "source broken has failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    ended = [event for event in events_of(done) if event["phase"] == "end" and event["source"] == "demo"]
+    assert [event["event_type"] for event in ended] == [label for label, *_ in heard(replay)]

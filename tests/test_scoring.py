@@ -129,7 +129,21 @@ def test_a_response_is_read_from_beside_the_checkpoint(tmp_path):
     assert scoring.read_response(tmp_path) == Response(20.0, 0.1, -4.0)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"scale": 1}', '{"scale": "x", "centre": 0, "ambience": 0}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"scale": 1}',
+        '{"scale": "x", "centre": 0, "ambience": 0}',
+        '{"scale": NaN, "centre": 0, "ambience": 0}',
+        '{"scale": "nan", "centre": 0, "ambience": 0}',
+        '{"scale": 20, "centre": 0, "ambience": 1e999}',
+        '{"scale": 1e30, "centre": 0, "ambience": 0}',
+        "[" * 100_000,
+    ],
+    ids=range(9),
+)
 def test_a_broken_response_names_its_file(tmp_path, content):
     (tmp_path / "detection.json").write_text(content)
     with pytest.raises(ModelError, match=r"detection\.json: not a detection response"):
@@ -212,3 +226,11 @@ def test_where_no_deviations_are_known_speech_must_be_nearer_than_every_label():
 
 def test_whoever_does_not_ask_is_not_told_of_speech():
     assert not scoring.is_speech(TALK, watchlist([DOG], [], []))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_no_number_does_not_become_ambience(bad):
+    ambience = Ambience(np.zeros(2, np.float32), 4)
+    for _ in range(5):
+        ambience.update(np.array([bad, 2.0], np.float32), np.zeros(2, bool))
+    assert ambience.level.tolist() == [0.0, 2.0]

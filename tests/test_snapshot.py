@@ -51,3 +51,18 @@ def test_what_cannot_be_kept_told_or_run_is_one_each():
         ("hook siren", "failed: exit code 3"),
         ("reload", "refused: monitor.yaml:3: node: x"),
     ]
+
+
+def test_a_directory_that_is_not_what_it_was_is_a_problem():
+    told = snapshot(directories={"state": "was replaced while the monitor ran", "recordings": None})
+    assert {"what": "state", "why": "was replaced while the monitor ran"} in problems(told)
+    assert "recordings" not in {problem["what"] for problem in problems(told)}
+
+
+def test_what_a_broker_does_not_take_is_one_though_it_is_connected():
+    told = snapshot()
+    told["mqtt"] |= {
+        "problems": ["h:1 does not take what is published under a (not authorised)"],
+        "refused": 3,
+    }
+    assert found(told) == [("broker", "h:1 does not take what is published under a (not authorised)")]

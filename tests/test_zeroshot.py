@@ -124,3 +124,62 @@ def test_embeddings_are_saved_under_the_name_given(tmp_path):
     assert np.array_equal(np.load(tmp_path / "rows.out"), rows)
     with pytest.raises(OutputError, match=r"not there/rows\.npy: cannot be written: No such file"):
         save(tmp_path / "not there" / "rows.npy", rows)
+
+
+def in_blocks(samples, size):
+    return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+
+@pytest.mark.parametrize("windows", [0.3, 1, 2.5, 5, 65])
+@pytest.mark.parametrize("size", [0.2, 1.7, 200])
+def test_a_recording_read_block_by_block_is_to_the_bit_what_it_is_at_once(windows, size):
+    samples = np.resize(np.concatenate([TONE, NOISE, CLICKS]), round(windows * WINDOW))
+    blocks = in_blocks(samples, round(size * WINDOW))
+    assert np.array_equal(embed_files([Path("0")], read=lambda _path, _rate: iter(blocks)), embedded(samples))
+
+
+def test_files_that_cannot_be_used_do_not_end_the_batch(tmp_path):
+    (tmp_path / "text.wav").write_text("no sound")
+    soundfile.write(tmp_path / "absurd.wav", np.append(NOISE, np.float32(1e20)), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "good.wav", NOISE, RATE)
+    files = [tmp_path / name for name in ("text.wav", "absurd.wav", "none.wav", "good.wav")]
+    refused = []
+    (found,) = classify(files, ["rain", "a dog"], refused=refused.append)
+    assert found.file == files[-1]
+    assert all(0.0 <= score <= 1.0 for _, score in found.scores)
+    assert [str(error).partition(":")[0] for error in refused] == [str(file) for file in files[:3]]
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_refused():
+    lengths = iter([130, 10])
+
+    def read(_path, _rate):
+        return iter([NOISE] * next(lengths))
+
+    with pytest.raises(NotAudioError, match="shorter while it was read"):
+        embed_files([Path("0")], read=read)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e20, -3e38, 1e4])
+def test_a_sample_that_no_sound_can_have_gives_no_scores(bad):
+    broken = NOISE.copy()
+    broken[7] = bad
+    with pytest.raises(NotAudioError, match=f"^0: 1 of {WINDOW} samples"):
+        embedded(broken)
+
+
+def test_a_recording_louder_than_full_scale_is_heard():
+    assert np.isfinite(embedded(TONE * np.float32(2.0))).all()
+
+
+def test_a_model_that_makes_no_numbers_is_said_of_the_file(monkeypatch):
+    monkeypatch.setattr(Clap, "embed_audio", lambda _, windows: np.full((len(windows), 256), np.nan, "f"))
+    monkeypatch.setattr(Clap, "_try", lambda _self: None)
+    with pytest.raises(ModelError, match=r"^0: starter makes no numbers of it"):
+        embedded(NOISE)
+
+
+@pytest.mark.parametrize("ask", [embed_sentences, lambda texts: next(classify([Path("a")], texts))])
+def test_words_that_are_not_utf_8_are_one_clear_line(ask):
+    with pytest.raises(ConfigError, match=r"^--(text|label): 'ca\?' is not UTF-8 text$"):
+        ask([b"ca\xe9".decode("utf-8", "surrogateescape")])

@@ -62,7 +62,8 @@ def amplified(blocks: Iterable[AudioBlock], gain_db: float) -> Iterator[AudioBlo
 
     factor = np.float32(10 ** (gain_db / 20))
     for block in blocks:
-        samples = block.samples * factor
+        with np.errstate(over="ignore"):
+            samples = block.samples * factor
         # What is no number stays what it is, and is seen.
         np.clip(samples, -1, 1, out=samples, where=np.isfinite(samples))
         yield replace(block, samples=samples)
@@ -84,6 +85,7 @@ def _open(
             pace=config.pace,
             status=status,
             stop=stop,
+            track=config.track,
         )
     elif config.kind == "stream":
         from monitor.capture.media import stream  # noqa: PLC0415

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.capture.blocks import BlockMaker
-from monitor.capture.resample import mono
+from monitor.capture.mixing import Mixer
+from monitor.capture.silence import Silence
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, NotAudioError, SourceError
 
@@ -33,6 +34,17 @@ NOTHING_SECONDS = 5.0
 _NOTHING = f"nothing has come through the pipe for {NOTHING_SECONDS:g} s"
 _BLOCK_SECONDS = 0.1
 _LOOK_AT_STOP_SECONDS = 0.1
+
+_AT_ONCE_SECONDS = 0.5
+_STORE_SECONDS = 5.0
+_DRIFT = 2e-3
+"""How much faster than the computer's the clock of whoever writes may be."""
+
+_FASTER = (
+    "source %s: samples come faster than time goes, so they are a recording, heard at the pace of time; with "
+    "--fast it is heard as fast as the model goes"
+)
+
 _PULL = 3e-4
 """How fast the stamp of a live pipe is pulled back to the clock; sound cards differ by 1e-4 at most."""
 
@@ -75,8 +87,9 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     stop : threading.Event
         Ends the iteration.
     live : bool
-        The samples are captured as they come: without any for `NOTHING_SECONDS` the source is deaf, and
-        what comes then does not continue what was before.  Else the writer may take its time.
+        The samples are captured as they come: without any for `NOTHING_SECONDS`, or with nothing but exact
+        zeros for `SILENCE_SECONDS`, the source is deaf; what comes after nothing does not continue what was
+        before.  More than time brings is held back.  Else the writer may take its time, or hurry.
     now : callable
         Monotonic seconds.
 
@@ -92,23 +105,29 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     width = WIDTH[format] * channels
     maker, clock = BlockMaker(name, rate), _ArrivalClock(input_rate)
     yield from maker.begin(input_rate, gap=False)
-    heard, rest, last = 0, b"", now()
+    heard, rest, last, idle = 0, b"", now(), False
+    silence, pace = Silence(status), _Pace(name, input_rate)
+    mixer = Mixer(f"source {name}", channel)
     for piece in _pieces(name, stream, round(input_rate * _BLOCK_SECONDS) * width, stop):
         status.looked += 1
         if not piece:
-            if live and now() - last >= NOTHING_SECONDS and status.deaf(_NOTHING):
-                log.warning("source %s is deaf: %s", name, _NOTHING)
+            if live and now() - last >= NOTHING_SECONDS:
+                idle = True
+                if status.deaf(_NOTHING):
+                    log.warning("source %s is deaf: %s", name, _NOTHING)
             continue
         last = now()
         data = rest + piece
         whole = len(data) // width
         rest = data[whole * width :]
         heard += whole
-        frames = to_float(data[: whole * width], format).reshape(-1, channels)
-        gap = status.deaf_since is not None
-        yield from maker.push(mono(frames, channel), clock.stamp(heard, time.time()), gap=gap)
-        if status.hears():
-            log.warning("source %s hears again", name)
+        samples = mixer.push(to_float(data[: whole * width], format).reshape(-1, channels), input_rate)
+        if live:
+            if stop.wait(pace.wait(heard, last)):
+                break
+            silence.hear(samples, input_rate)
+        yield from maker.push(samples, clock.stamp(heard, time.time()), gap=idle)
+        idle = False
     yield from maker.finish()
     if rest and not stop.is_set():
         log.warning("source %s: the last %d bytes are no whole sample", name, len(rest))
@@ -157,6 +176,31 @@ class _ArrivalClock:
             self._offset -= min(ahead, _PULL * (heard - self._heard) / self._rate)
         self._heard = heard
         return self._offset + heard / self._rate
+
+
+class _Pace:
+    """Hold back what comes through a live pipe faster than it can have been captured: it is a recording.
+
+    Else windows would be left out, as if the model were too slow.  What a writer had in store
+    when it began, up to `_STORE_SECONDS`, is heard at twice the pace of time, so that nothing stays late.
+    """
+
+    def __init__(self, name: str, rate: int) -> None:
+        self._name = name
+        self._rate = rate
+        self._began_at: float | None = None
+        self._said = False
+
+    def wait(self, heard: int, now: float) -> float:
+        """Return how many seconds the sample that is ``heard``-th (from 1), read at ``now``, is to wait."""
+        if self._began_at is None:
+            self._began_at = now
+        seconds, elapsed = heard / self._rate, (now - self._began_at) * (1 + _DRIFT)
+        ahead = seconds - _STORE_SECONDS - elapsed
+        if ahead > 0 and elapsed > _STORE_SECONDS and not self._said:
+            log.warning(_FASTER, self._name)
+            self._said = True
+        return max(0.0, ahead, (seconds - _AT_ONCE_SECONDS) / 2 - elapsed)
 
 
 def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> Iterator[bytes]:

@@ -18,9 +18,10 @@ import time
 from collections.abc import Iterator
 from types import ModuleType
 
+from monitor.boundary import boundary
 from monitor.capture.device import Device, choose
 from monitor.capture.instances import another
-from monitor.capture.recovery import SILENCE_SECONDS
+from monitor.capture.silence import SILENCE_SECONDS
 from monitor.capture.stream import DeviceStream, Ear, in_one_line
 from monitor.types import SourceError
 
@@ -185,7 +186,11 @@ class _Library:
                 atexit.unregister(portaudio._exit_handler)  # noqa: SLF001 - it would hang as well
 
     def _close_now(self, stream: DeviceStream) -> None:
-        stream.close()
+        try:
+            with boundary(SourceError, f"{stream.name!r}"):
+                stream.close()
+        except SourceError as error:  # it is not open any more, whatever the driver says of it
+            log.warning("%s", error)
         for key in [key for key, open_ in self._streams.items() if open_ is stream]:
             del self._streams[key]
 
@@ -195,15 +200,27 @@ library = _Library()
 
 
 def _open(portaudio: ModuleType, device: Device, channels: int, wish: int) -> DeviceStream:
-    try:
-        rate = possible_rate(portaudio, device, channels, wish)
-        return DeviceStream(portaudio, device, channels=channels, rate=rate)
-    except portaudio.PortAudioError as error:
-        raise SourceError(f"{device.name!r} cannot be opened: {in_one_line(error)}") from error
+    with boundary(SourceError, f"{device.name!r}"):
+        try:
+            rate = possible_rate(portaudio, device, channels, wish)
+            return DeviceStream(portaudio, device, channels=channels, rate=rate)
+        except portaudio.PortAudioError as error:
+            raise SourceError(f"{device.name!r} cannot be opened: {in_one_line(error)}") from error
 
 
 def list_devices(sounddevice: ModuleType) -> list[Device]:
-    """List the microphones that PortAudio knows of."""
+    """List the microphones that PortAudio knows of.
+
+    Raises
+    ------
+    SourceError
+        If PortAudio does not say what they are, as of names that are no text.
+    """
+    with boundary(SourceError, "PortAudio"):
+        return _listed(sounddevice)
+
+
+def _listed(sounddevice: ModuleType) -> list[Device]:
     apis = sounddevice.query_hostapis()
     try:
         default = sounddevice.query_devices(kind="input")["index"]
@@ -238,5 +255,8 @@ def possible_rate(sounddevice: ModuleType, device: Device, channels: int, wish: 
     try:
         sounddevice.check_input_settings(device.index, channels=channels, dtype="float32", samplerate=wish)
     except sounddevice.PortAudioError:
-        return round(device.rate)
+        rate = round(device.rate)
+        if rate <= 0:
+            raise SourceError(f"{device.name!r} says that its rate is {device.rate:g} Hz") from None
+        return rate
     return wish

@@ -1,9 +1,9 @@
 """A device that comes and goes -> one unbroken row of blocks.
 
-A device is lost when its driver says so, when it delivers nothing for 5 s, or when it delivers
-nothing but exact zeros for 8 s, or when its samples are not as many a second as it says.  Then it is
-closed and opened again until it is back; what is missing is marked as a gap, and `SourceStatus` says
-since when the source is deaf, and why.
+A device is lost when its driver says so, when it delivers nothing for 5 s, or when its samples are not as
+many a second as it says.  Then it is closed and opened again until it is back; what is missing is marked
+as a gap, and `SourceStatus` says since when the source is deaf, and why.  One that delivers nothing but
+exact zeros (`monitor.capture.silence`) is opened again, too, less and less often.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from monitor.capture.blocks import BlockMaker
+from monitor.capture.silence import SILENCE_SECONDS, Silence
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, Samples, SourceError
 
@@ -24,9 +25,6 @@ log = logging.getLogger(__name__)
 
 NOTHING_SECONDS = 5.0
 """Without a block for so long, the device is lost: many drivers never say that it was unplugged."""
-
-SILENCE_SECONDS = 8.0
-"""Exact zeros for so long are no quiet room, but a device that is muted or broken."""
 
 _LONGEST_SILENCE_SECONDS = 3600.0
 _FIRST_WAIT_SECONDS = 1.0
@@ -52,6 +50,8 @@ class Take:
     """Samples found to be missing, at the device's rate."""
     overflows: int = 0
     """Times the driver or the queue behind it was full."""
+    rate: int | None = None
+    """Hz, if it is not the device's: a stream may change it."""
     at_rate: bool = False
     """The device has been seen to deliver as many samples a second as it says."""
 
@@ -82,7 +82,7 @@ def recovering(
     status: SourceStatus,
     stop: threading.Event,
     required: bool = False,
-    silence_seconds: float = SILENCE_SECONDS,
+    reopen_seconds: float = SILENCE_SECONDS,
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[AudioBlock]:
     """Blocks of a device, opened again whenever it is lost, until ``stop``.
@@ -102,8 +102,8 @@ def recovering(
         Ends the iteration within 0.2 s.
     required : bool
         If the device delivers nothing at first, raise instead of waiting for it.
-    silence_seconds : float
-        Of exact zeros, until it counts as lost.
+    reopen_seconds : float
+        Of exact zeros, until it is opened again for the first time.
     now : callable
         Monotonic seconds.
 
@@ -113,7 +113,7 @@ def recovering(
         Only if ``required``.
     """
     maker = BlockMaker(name, rate)
-    listening = _Listening(name, maker, status, stop, silence_seconds, now)
+    listening = _Listening(maker, status, stop, reopen_seconds, now)
     wait = _FIRST_WAIT_SECONDS
     while not stop.is_set():
         opened = None
@@ -140,27 +140,26 @@ class _Listening:
 
     def __init__(
         self,
-        name: str,
         maker: BlockMaker,
         status: SourceStatus,
         stop: threading.Event,
-        silence_seconds: float,
+        reopen_seconds: float,
         now: Callable[[], float],
     ) -> None:
         self.heard = False
-        self._name = name
         self._maker = maker
         self._status = status
         self._stop = stop
         self._now = now
         self._doubted = False
-        self._silent_seconds = 0.0
-        self._silence_allowed = self._least_silence = silence_seconds
+        self._silence = Silence(status)
+        self._reopen_at = self._reopen_first = reopen_seconds
 
     def to(self, device: OpenDevice) -> Iterator[AudioBlock]:
         """Blocks until ``stop`` or until the device ought to be opened again; `SourceError` if it is lost."""
         self._status.reopened += self.heard
-        yield from self._maker.begin(device.rate, gap=True)
+        rate = device.rate
+        yield from self._maker.begin(rate, gap=True)
         last = self._now()
         while not self._stop.is_set():
             take = self._read(device)
@@ -169,10 +168,14 @@ class _Listening:
                 self.heard = True
                 if self._doubted:
                     continue
+                if take.rate not in {None, rate}:
+                    rate = take.rate
+                    yield from self._maker.begin(rate, gap=True)
                 self._status.overflows += take.overflows
                 self._status.lost += self._maker.at_rate(take.lost)
                 yield from self._maker.push(take.samples, take.ended_at, gap=take.gap)
-                if self._is_silent_too_long(take, device.rate):
+                self._silence.hear(take.samples, rate)
+                if self._is_worth_another_try():
                     return
             elif self._now() - last >= NOTHING_SECONDS:
                 raise SourceError(f"it has delivered nothing for {NOTHING_SECONDS:g} s")
@@ -188,25 +191,15 @@ class _Listening:
         self._doubted = self._doubted and not (take is not None and take.at_rate)
         return take
 
-    def _is_silent_too_long(self, take: Take, rate: int) -> bool:
-        """Count exact zeros; true each time that opening the device again is worth a try.
+    def _is_worth_another_try(self) -> bool:
+        """Tell, each time, that opening a silent device again is worth a try.
 
         A muted microphone delivers zeros as well, so the tries become rare, and it is listened to
         in between: its first sound is not missed.
         """
-        if take.samples.any():
-            self._silent_seconds, self._silence_allowed = 0.0, self._least_silence
-        else:
-            self._silent_seconds += len(take.samples) / rate
-        silent = self._silence_allowed > self._least_silence
-        if not silent and self._silent_seconds < self._least_silence and self._status.hears():
-            log.warning("source %s hears again", self._name)
-        if self._silent_seconds < self._silence_allowed:
+        if self._silence.seconds < self._reopen_at:
+            if not self._silence.deaf:
+                self._reopen_at = self._reopen_first
             return False
-        why = f"nothing but digital silence for {self._silent_seconds:.0f} s: is it muted?"
-        if self._status.deaf(why):
-            log.warning("source %s is deaf: %s", self._name, why)
-        self._silence_allowed = min(
-            2 * self._silence_allowed, self._silent_seconds + _LONGEST_SILENCE_SECONDS
-        )
+        self._reopen_at = min(2 * self._reopen_at, self._silence.seconds + _LONGEST_SILENCE_SECONDS)
         return True

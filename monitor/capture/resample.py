@@ -6,6 +6,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from monitor.level import marked
 from monitor.types import Samples
 
 
@@ -22,12 +23,15 @@ def mono(frames: NDArray[np.float32], channel: int | None) -> Samples:
     Returns
     -------
     float32, shape (n,)
-        Contiguous.  A copy, or ``frames`` itself if it has only the one channel.
+        Contiguous.  A copy, or ``frames`` itself if it has only the one channel.  What no sound can be
+        (`monitor.level.PLAUSIBLE`) is infinite: a resampler then makes NaN of all that it reaches, where it
+        would make a ringing that looks like sound.
     """
     if channel is None and frames.shape[1] > 1:
-        mean: Samples = frames.mean(axis=1, dtype=np.float32)
+        with np.errstate(invalid="ignore"):  # of infinities of both signs
+            mean: Samples = marked(frames).mean(axis=1, dtype=np.float32)
         return mean
-    return np.ascontiguousarray(frames[:, (channel or 1) - 1])
+    return marked(np.ascontiguousarray(frames[:, (channel or 1) - 1]))
 
 
 class Resampler:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.boundary import boundary
 from monitor.capture.clock import CaptureClock
 from monitor.capture.device import Device
+from monitor.capture.mixing import Mixer
 from monitor.capture.recovery import RateLieError, Take
-from monitor.capture.resample import mono
 from monitor.capture.tempo import Tempo
 from monitor.types import SourceError
 
@@ -90,10 +91,11 @@ class DeviceStream:
 
     def start(self) -> None:
         """Begin to capture."""
-        try:
-            self._stream.start()
-        except self._error as error:
-            raise SourceError(f"{self.name!r} does not start: {in_one_line(error)}") from error
+        with boundary(SourceError, f"{self.name!r}"):
+            try:
+                self._stream.start()
+            except self._error as error:
+                raise SourceError(f"{self.name!r} does not start: {in_one_line(error)}") from error
         self._started = True
 
     def check(self) -> None:
@@ -139,7 +141,7 @@ class Ear:
     def __init__(self, stream: DeviceStream, channel: int | None) -> None:
         self.rate = stream.rate
         self.stream = stream
-        self._channel = channel
+        self._mixer = Mixer(f"microphone {stream.name!r}", channel)
         self._clock = CaptureClock(self.rate)
         self._tempo = Tempo(self.rate)
         self._queue: queue.Queue[_Captured] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
@@ -168,7 +170,7 @@ class Ear:
             )
         gap, lost = self._clock.hear(count, captured.now, overflow=captured.overflow)
         return Take(
-            mono(captured.frames, self._channel),
+            self._mixer.push(captured.frames, self.rate),
             ended_at=self._clock.ended_at(captured.now, captured.unix_now),
             gap=gap or captured.dropped > 0,
             lost=captured.dropped + lost,

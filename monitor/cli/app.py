@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from monitor import __version__
-from monitor.logs import log_to_stderr, say
+from monitor.logs import let_go_of_streams, log_to_stderr, open_what_is_closed, say
 from monitor.types import MonitorError
 
 app = typer.Typer(
@@ -37,6 +38,10 @@ ConfigFile = Annotated[
 
 def main() -> None:
     """Run the command line; every error that a person can put right is one line and an exit code."""
+    open_what_is_closed()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold bytes that are no text, a label what the terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="replace")
     log_to_stderr("warning")
     try:
         app(args=with_values(sys.argv[1:]))
@@ -46,6 +51,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(0)
+    finally:
+        let_go_of_streams()
 
 
 def with_values(arguments: list[str]) -> list[str]:

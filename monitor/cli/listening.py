@@ -79,7 +79,8 @@ def run(
         node=settings.node,
         model=daemon.hearing.model.name,
         as_json=as_json,
-        on_gone=daemon.stop,
+        # Who replays recordings into `head` wants no more of them; what listens goes on for everybody else.
+        on_gone=(lambda: None) if any(each.live for each in settings.enabled_sources) else daemon.stop,
     )
     report(daemon.run(terminal.deliver))
 

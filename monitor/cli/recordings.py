@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +15,44 @@ import typer
 from monitor.cli.app import AsJson, Model, OtherModel, app
 from monitor.cli.settings import settings_from
 from monitor.console import steps
-from monitor.logs import log_to_stderr
-from monitor.types import MonitorError
+from monitor.logs import log_to_stderr, say
+from monitor.types import ModelError, MonitorError, NotAudioError, SourceError
+
+
+class LeftOut:
+    """Files of a batch that could not be used; the others are done all the same.
+
+    Parameters
+    ----------
+    files : int
+        In the batch; of a single one its own error is what the command ends with.
+    """
+
+    def __init__(self, files: int) -> None:
+        self._files = files
+        self._count = 0
+
+    def hear(self, error: SourceError | ModelError) -> None:
+        """Say at once why a file is left out."""
+        if self._files == 1:
+            raise error
+        self._count += 1
+        say(f"clap-monitor: {error}", logging.ERROR)
+
+    def end(self) -> None:
+        """`NotAudioError` if any was."""
+        if self._count:
+            raise NotAudioError(f"{self._count} of {self._files} files could not be used, see above")
+
+
+def readable(file: Path) -> str:
+    """Name of a file as text for anybody; for bytes that are not UTF-8 stands the replacement character."""
+    return os.fsencode(file).decode("utf-8", errors="replace")
+
+
+def as_line(content: object) -> str:
+    """One line of JSON, which knows no number that is none."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
 @app.command()
@@ -37,12 +75,17 @@ def classify(
     log_to_stderr("warning")
     from monitor.zeroshot import classify as classify_files
 
-    for file, scores in classify_files(files, label, template=template, checkpoint=model):
+    left_out = LeftOut(len(files))
+    for file, scores in classify_files(
+        files, label, template=template, checkpoint=model, refused=left_out.hear
+    ):
         if as_json:
             content = [{"label": text, "score": score} for text, score in scores]
-            print(json.dumps({"file": str(file), "scores": content}, ensure_ascii=False), flush=True)
+            print(as_line({"file": readable(file), "scores": content}), flush=True)
         else:
-            print(f"{file}:  " + "  ".join(f"{text} {score:.3f}" for text, score in scores), flush=True)
+            ranked = "  ".join(f"{text} {score:.3f}" for text, score in scores)
+            print(f"{readable(file)}:  {ranked}", flush=True)
+    left_out.end()
 
 
 @app.command()
@@ -57,22 +100,32 @@ def embed(
 ) -> None:
     """Print the embeddings of files or of sentences: unit vectors in the model's shared space.
 
-    A recording longer than the model's window is heard in evenly spaced windows, averaged.
+    A recording longer than the model's window is heard in evenly spaced windows, averaged.  A file that
+    cannot be used has no row; a line on standard error says which.
     """
     log_to_stderr("warning")
     if bool(files) == bool(text):
         raise typer.BadParameter("give either files or --text sentences")
-    from monitor.zeroshot import embed_files, embed_sentences, save
+    from monitor.zeroshot import embed_each, embed_sentences, refuse_unwritable, save
 
-    kind, names = ("file", [str(file) for file in files]) if files else ("text", list(text or ()))
-    rows = embed_files(files, checkpoint=model) if files else embed_sentences(names, checkpoint=model)
     if out is not None:
-        save(out, rows)
-    for name, row in zip(names, rows, strict=True):
+        refuse_unwritable(out)  # before hours of work, not after it
+    kind, sentences, left_out = ("file" if files else "text"), list(text or ()), LeftOut(len(files or ()))
+    named = (
+        ((readable(file), row) for file, row in embed_each(files, checkpoint=model, refused=left_out.hear))
+        if files
+        else zip(sentences, embed_sentences(sentences, checkpoint=model), strict=True)
+    )
+    rows = []
+    for name, row in named:
+        rows.append(row)
         if as_json:
-            print(json.dumps({kind: name, "embedding": row.tolist()}, ensure_ascii=False))
+            print(as_line({kind: name, "embedding": row.tolist()}), flush=True)
         elif out is None:
-            print(name, " ".join(f"{value:.6f}" for value in row))
+            print(name, " ".join(f"{value:.6f}" for value in row), flush=True)
+    if out is not None and rows:
+        save(out, rows)
+    left_out.end()
 
 
 @app.command()

@@ -16,6 +16,7 @@ from monitor.config.rules import fault
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 ENCRYPTED = ("rtsps", "https")
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _LOGIN_ELSEWHERE = (
@@ -45,6 +46,10 @@ class Address:
     """Certificates to trust; None for the system's."""
     tls_verify: bool = True
     """Whether the certificate of the server is checked."""
+    pictures: Literal["auto", "always", "never"] = "auto"
+    """Whether an RTSP camera is asked for its pictures, too."""
+    track: int | None = None
+    """Of several audio tracks, from 1; None: the one marked as default, else the first."""
 
     @property
     def scheme(self) -> str:
@@ -55,6 +60,11 @@ class Address:
     def host(self) -> str:
         """Name or IP address."""
         return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+        return urlsplit(self.url).port or _PORTS[self.scheme]
 
     @property
     def shown(self) -> str:

@@ -9,6 +9,7 @@ from itertools import combinations
 
 from monitor.config.listening import LabelConfig, SourceConfig, confirmations
 from monitor.config.models import Config, MqttConfig
+from monitor.config.web import WebConfig
 
 _MAX_WORDS = 60
 _MAX_TOKENS = 77  # longest caption the published checkpoints were trained on
@@ -39,6 +40,7 @@ def warnings(config: Config, *, window_seconds: float) -> list[str]:
         Length of the windows that will be used, in seconds.
     """
     found = [*_windows(config, window_seconds), *_sources(config, window_seconds), *_mqtt(config.mqtt)]
+    found += _web(config.web)
     if not any(label.enabled for label in config.labels):
         found.append("labels: none is enabled; nothing will be listened for")
     for index, label in enumerate(config.labels):
@@ -57,6 +59,15 @@ def _windows(config: Config, seconds: float) -> Iterator[str]:
         yield (
             f"window.hop_seconds: {hop:g} is more than the window of {seconds:g} s; "
             f"{hop - seconds:g} s of audio in every {hop:g} s will be unheard"
+        )
+
+
+def _web(web: WebConfig) -> Iterator[str]:
+    has_token = web.token_file is not None or web.token_env is not None
+    if web.enabled and web.proxied and not web.public_read and not has_token:
+        yield (
+            "web: public_url, prefix or trusted_proxies is set, so everyone needs the token, and there is "
+            "none: nothing can be read over the page; name one by token_file, or set public_read to true"
         )
 
 

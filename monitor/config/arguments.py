@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from monitor.boundary import printable
 from monitor.config.faults import explain, key_path
 from monitor.config.listening import LabelConfig, SourceConfig
 from monitor.config.models import Config
@@ -35,11 +36,17 @@ def replace_labels(config: Config, sentences: Sequence[str]) -> Config:
                 f'--label "{text[:20]}": has {len(text)} characters; 1 to {MAX_PROMPT} are possible'
             )
     ids = _distinct(slug(text) or "label" for text in texts)
-    labels = tuple(
-        LabelConfig(id=id_, name=text, prompts=(text,)) for id_, text in zip(ids, texts, strict=True)
-    )
+    labels = tuple(_label(id_, text) for id_, text in zip(ids, texts, strict=True))
     sources = tuple(source.model_copy(update={"labels": None}) for source in config.sources)
     return config.model_copy(update={"labels": labels, "sources": sources})
+
+
+def _label(id_: str, text: str) -> LabelConfig:
+    try:
+        return LabelConfig(id=id_, name=text, prompts=(text,))
+    except ValidationError as error:
+        _, _, words = next(explain(error, LabelConfig, Node(1)))
+        raise ConfigError(f"--label {printable(text[:20])}: {words}") from error
 
 
 def replace_sources(config: Config, sources: Sequence[SourceConfig]) -> Config:
@@ -143,7 +150,7 @@ def source_from_argument(
 
 
 def _is_file(text: str) -> bool:
-    if "/" in text or re.search(r"\w\.[A-Za-z][A-Za-z0-9]{1,4}$", text):
+    if "/" in text or re.search(r"\S\.[A-Za-z][A-Za-z0-9]{1,4}$", text):
         return True
     try:
         return Path(text).exists() and not Path(text).is_dir()

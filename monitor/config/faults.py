@@ -7,6 +7,7 @@ a secret.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -119,7 +120,13 @@ def _wrong_kind(each: ErrorDetails, shown: str, model: type[BaseModel], node: No
         return f"{shown} is text, not a list; write {again}one per line after a dash (-)"
     if node is not None and node.quoted and not isinstance(scalar(node.text or ""), str):
         return f"{shown} is text, not {wished}; remove the quotes"
-    return f"{shown} is not {wished}"
+    return f"{shown} is not {wished}{_with_a_point(value) if wished == 'a number' else ''}"
+
+
+def _with_a_point(value: object) -> str:
+    """Wish, for a number that is written with a comma."""
+    decimal = re.fullmatch(r"\s*([-+]?[0-9]+),([0-9]+)\s*", value) if isinstance(value, str) else None
+    return f"; write {decimal[1]}.{decimal[2]}" if decimal else ""
 
 
 def _shown(node: Node | None, value: object, place: Place) -> str:

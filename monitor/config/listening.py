@@ -25,10 +25,11 @@ from monitor.config.section import FilePath, HoursOfDay, Identifier, Prompt, Sec
 
 KEYS_OF_KIND = {
     "microphone": ("device", "rate", "channel"),
-    "file": ("path", "pace", "channel"),
+    "file": ("path", "pace", "track", "channel"),
     "pcm": ("rate", "format", "channels", "channel"),
     "stream": (
-        "url", "transport", "username", "password_file", "password_env", "ca_file", "tls_verify", "channel",
+        "url", "transport", "pictures", "username", "password_file", "password_env", "ca_file", "tls_verify",
+        "track", "channel",
     ),
 }  # fmt: skip
 REQUIRED = {"file": "path", "pcm": "rate", "stream": "url"}
@@ -93,6 +94,11 @@ class SourceConfig(Section):
     transport: Literal["tcp", "udp"] = Field(
         default="tcp", description="stream: how RTSP is carried; tcp loses nothing on the way."
     )
+    pictures: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="stream: whether a camera (RTSP) is asked for its pictures, too, which are dropped: auto "
+        "(if it gives no sound without them), always or never.",
+    )
     username: Annotated[str, StringConstraints(min_length=1, pattern=rules.USER)] | None = Field(
         default=None, description="stream: user; unset: anonymous."
     )
@@ -128,6 +134,13 @@ class SourceConfig(Section):
     )
     format: Literal["s16le", "s24le", "s32le", "f32le", "u8"] = Field(
         default="s16le", description="pcm: format of one sample."
+    )
+    track: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="file, stream: which of several audio tracks, from 1; unset: the one marked as default, "
+        "else the first.",
     )
     channels: int = Field(default=1, ge=1, le=64, description="pcm: number of interleaved channels.")
     channel: int | None = Field(

@@ -128,6 +128,10 @@ class MqttConfig(Section):
     client_id: str | None = Field(
         default=None, min_length=1, max_length=100, description="MQTT client id; unset: clap-monitor-NODE."
     )
+    protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(rules.check_version)] = Field(
+        default="auto",
+        description="Version of MQTT: 5 says what is refused, 3.1.1 does not; auto: 5, else 3.1.1.",
+    )
     base_topic: Annotated[str, StringConstraints(max_length=200), AfterValidator(rules.check_base_topic)] = (
         Field(default="clap-monitor", description="First part of every topic.")
     )
@@ -200,6 +204,11 @@ class ClipsConfig(Section):
     speech_guard: bool = Field(
         default=True,
         description="Whether to keep no clip in which people are heard speaking; the event is kept.",
+    )
+    readable_by: Literal["owner", "group", "everyone"] = Field(
+        default="owner",
+        description="Who on this machine may read new clips beside the user of the monitor: nobody (owner), "
+        "the group of the directory, or everyone.",
     )
     public_url: Annotated[str, StringConstraints(pattern=rules.URL, max_length=500)] | None = Field(
         default=None,

@@ -62,7 +62,15 @@ def read_address(source: SourceConfig, environment: Mapping[str, str] = os.envir
         where, "password", file=source.password_file, variable=source.password_env, environment=environment
     )
     login = None if source.username is None else Login(source.username, password or "")
-    address = Address(source.url, login, source.transport, source.ca_file, source.tls_verify)
+    address = Address(
+        source.url,
+        login,
+        source.transport,
+        source.ca_file,
+        source.tls_verify,
+        pictures=source.pictures,
+        track=source.track,
+    )
     longest = _LONGEST_LOGIN[address.scheme]
     if len(address.encoded_login) > longest:
         raise ConfigError(

@@ -66,6 +66,11 @@ def check_whole(value: object) -> object:
     return value
 
 
+def check_version(value: object) -> object:
+    """Take a version that YAML holds for a number, 5 or 5.0, as its text."""
+    return f"{value:g}" if type(value) in {int, float} else value
+
+
 def check_host(host: str) -> str:
     """Refuse addresses, ports and, above all, secrets in the name of the broker."""
     if "@" in host:
@@ -88,8 +93,11 @@ def check_base_topic(topic: str) -> str:
         raise fault('is empty; the default is "clap-monitor"')
     if any(character in topic for character in "+#"):
         raise fault(f'"{topic}" holds a wildcard; a topic that is published to has no + and no #')
-    if not topic.isprintable():
+    if _has_control_characters(topic):
         raise fault("holds a control character; use letters, digits, / and -")
+    if not topic.isprintable():
+        unseen = next(character for character in topic if not character.isprintable())
+        raise fault(f"holds a character that is not seen (U+{ord(unseen):04X}); use letters, digits, / and -")
     if topic.startswith("/") or topic.endswith("/") or "//" in topic:
         raise fault(f'"{topic}" has an empty level; it must not start or end with / nor hold //')
     if topic.startswith("$"):
@@ -97,10 +105,15 @@ def check_base_topic(topic: str) -> str:
     return topic
 
 
+def _has_control_characters(text: str) -> bool:
+    return any(unicodedata.category(character) == "Cc" for character in text)
+
+
 def check_path(path: Path) -> Path:
     """Path with ``~`` replaced by the home directory."""
     text = str(path)
-    if not text.isprintable():
+    # Anything else may stand in a file's name: a no-break space, bytes that are not UTF-8.
+    if _has_control_characters(text):
         raise fault("holds a control character; write the path of a file or a directory")
     if re.match(r"[a-z]+:/", text):
         raise fault(f'"{text}" is a network address; write the path of a file')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ from pydantic_core import PydanticCustomError
 from monitor.boundary import boundary
 from monitor.config.faults import explain, key_path
 from monitor.config.models import Config
-from monitor.config.rules import check_path
-from monitor.config.yaml_lines import MAX_BYTES, Document, YamlError, parse
+from monitor.config.rules import Place, check_path
+from monitor.config.yaml_lines import MAX_BYTES, Document, Node, YamlError, parse
 from monitor.types import ConfigError
 
 MOST_FAULTS = 100
@@ -36,15 +38,19 @@ def load(path: Path | str) -> Config:
     """
     text = _read(Path(path))
     document = _parsed(path, text)
-    faults = document.duplicates
+    misread = [*document.cut, *_unfilled(document.root, ())]
+    faults = [*document.duplicates, *misread]
     config = None
     with boundary(ConfigError, f"{path}:1"):
         try:
             config = Config.model_validate(document.data)
         except ValidationError as error:
-            faults = [*faults, *explain(error, Config, document.root)]
+            known = {place for _, place, _ in misread}
+            more = explain(error, Config, document.root)
+            faults += [fault for fault in more if fault[1] not in known]
     if config is None or faults:
-        lines = [_line(path, *fault) for fault in sorted(faults, key=lambda each: each[0])[:MOST_FAULTS]]
+        faults.sort(key=lambda each: each[0])
+        lines = [_line(path, *fault) for fault in faults[:MOST_FAULTS]]
         if len(faults) > MOST_FAULTS:
             lines.append(f"{path}:{faults[-1][0]}: and {len(faults) - MOST_FAULTS} faults more")
         raise ConfigError("\n".join(lines))
@@ -94,6 +100,23 @@ def json_schema() -> dict[str, Any]:
         **Config.model_json_schema(),
         "title": "clap-monitor configuration",
     }
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^}]*\}|^\$([A-Z_][A-Z0-9_]*)$")
+
+
+def _unfilled(node: Node, place: Place) -> Iterator[tuple[int, Place, str]]:
+    """Every value that waits for a variable of the environment, which nobody fills in."""
+    if place and place[-1] == "command":
+        return  # of a shell, perhaps, which fills it in itself
+    found = _VARIABLE.search(node.text or "")
+    if found is not None and node.text != "$SYS":  # a topic of brokers, which is refused as one
+        words = f"holds ${{{found[1] or found[2]}}}, which nobody fills in; write the value itself"
+        yield node.line, place, words
+    for index, item in enumerate(node.items or ()):
+        yield from _unfilled(item, (*place, index))
+    for key, (_, value) in (node.keys or {}).items():
+        yield from _unfilled(value, (*place, key))
 
 
 def _read(path: Path) -> str:

@@ -8,15 +8,21 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
+from monitor.boundary import printable
 from monitor.config import rules
+from monitor.config.authority import parse_authority, parse_origin, spell_origin
 from monitor.config.rules import fault
 from monitor.config.section import FilePath, Section
 
 MAX_HOST = 253
+
+
+def _quoted(value: str) -> str:
+    """Return a value as a fault repeats it."""
+    return f'"{printable(value)}"'
 
 
 def check_bind(host: str) -> str:
@@ -34,41 +40,67 @@ def check_bind(host: str) -> str:
 
 def _check_name(host: str) -> str:
     """Refuse what is not the bare name of a machine."""
-    if "/" in host or ":" in host or "*" in host or not host.isprintable() or " " in host:
-        raise fault(f'"{host}" is not a name; write it without a scheme, a port or a path')
-    return host.lower().rstrip(".")
+    parsed = parse_authority(host)
+    if parsed is None or parsed.port is not None or ":" in parsed.host:
+        raise fault(
+            f"{_quoted(host)} is not a name; write it in letters a-z, digits, dots and dashes, "
+            "without a scheme, a port or a path"
+        )
+    return parsed.host
 
 
 def _check_origin(origin: str) -> str:
-    """Refuse what no browser would call an origin."""
-    parts = urlsplit(origin)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        raise fault(f'"{origin}" is not an origin; write scheme and name, such as https://home.example')
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise fault(f'"{origin}" holds more than an origin; leave out everything after the name and the port')
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    """Refuse what no browser would call an origin; it stands in a header of every answer."""
+    bare = origin.removesuffix("/")
+    parsed = parse_origin(bare)
+    if parsed is not None:
+        return spell_origin(*parsed)
+    start = re.match(r"https?://[^/?#]+(?=[/?#])", bare, re.ASCII)
+    if start is not None and parse_origin(start[0]) is not None:
+        raise fault(
+            f"{_quoted(origin)} holds more than an origin; leave out everything after the name and the port"
+        )
+    raise fault(
+        f"{_quoted(origin)} is not an origin; write scheme and name, such as https://home.example, "
+        "in letters a-z, digits, dots and dashes"
+    )
 
 
 def _check_public_url(url: str) -> str:
     """Refuse what no browser could be sent to."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        raise fault(f'"{url}" is not an address; write it as in https://home.example/sounds')
-    if parts.query or parts.fragment or not url.isprintable() or " " in url:
-        raise fault(f'"{url}" holds more than an address and a path')
+    found = re.fullmatch(r"(https?://[^/?#]+)(/[^?#]*)?", url, re.ASCII | re.IGNORECASE)
+    if found is None or parse_origin(found[1]) is None:
+        if re.search(r"[?#]", url):
+            raise fault(f"{_quoted(url)} holds more than an address and a path")
+        raise fault(f"{_quoted(url)} is not an address; write it as in https://home.example/sounds")
+    if not re.fullmatch(r"[!-~]*", found[2] or ""):
+        raise fault(f"{_quoted(url)} holds more than an address and a path; write other characters as in %20")
     return url.rstrip("/")
+
+
+def _check_network(network: str) -> str:
+    """Refuse what is neither an IP address nor a network."""
+    try:
+        return str(ipaddress.ip_network(network))
+    except ValueError:
+        raise fault(
+            f"{_quoted(network)} is not an IP address or a network; write 127.0.0.1 or, for a network, "
+            "172.18.0.0/16"
+        ) from None
 
 
 def _check_prefix(prefix: str) -> str:
     """Refuse what is no path below which something is served."""
     if prefix and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", prefix):
-        raise fault(f'"{prefix}" is not a path; write it with / in front and none behind, such as /sounds')
+        raise fault(
+            f"{_quoted(prefix)} is not a path; write it with / in front and none behind, such as /sounds"
+        )
     return prefix
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_HOST), AfterValidator(_check_name)]
 Origin = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_check_origin)]
-
+Network = Annotated[str, StringConstraints(min_length=1, max_length=50), AfterValidator(_check_network)]
 
 Bind = Annotated[str, StringConstraints(max_length=MAX_HOST), AfterValidator(check_bind)]
 """IP address to listen on."""
@@ -111,9 +143,21 @@ class WebConfig(Section):
     )
     public_url: (
         Annotated[str, StringConstraints(max_length=300), AfterValidator(_check_public_url)] | None
-    ) = Field(default=None, description="Address of the page as others see it, for links in messages.")
+    ) = Field(
+        default=None,
+        description="Address of the page as others see it, for links in messages. With it everyone needs the "
+        "token, also at this machine.",
+    )
     prefix: Annotated[str, StringConstraints(max_length=100), AfterValidator(_check_prefix)] = Field(
-        default="", description="Path below which a reverse proxy serves the page, such as /sounds."
+        default="",
+        description="Path below which a reverse proxy serves the page, such as /sounds. With it everyone "
+        "needs the token, also at this machine.",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = Field(
+        default=(),
+        max_length=50,
+        description="IP addresses or networks of reverse proxies whose X-Forwarded-For is believed. With "
+        "them everyone needs the token, also at this machine.",
     )
     allowed_hosts: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         default=(),
@@ -130,6 +174,11 @@ class WebConfig(Section):
     def local(self) -> bool:
         """Whether only this machine can connect."""
         return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def proxied(self) -> bool:
+        """Whether a reverse proxy is spoken of: what comes from this machine may be anybody's."""
+        return bool(self.public_url or self.prefix or self.trusted_proxies)
 
     @field_validator("token_env")
     @classmethod

@@ -108,6 +108,8 @@ class Document:
     """Nested lists and dictionaries; of an empty document, an empty dictionary."""
     duplicates: list[tuple[int, tuple[str | int, ...], str]] = field(default_factory=list)
     """Line, place and message of every key that is given twice."""
+    cut: list[tuple[int, tuple[str | int, ...], str]] = field(default_factory=list)
+    """The same of every value in braces that a comma of its own cuts in two."""
 
 
 def parse(text: str) -> Document:
@@ -179,7 +181,7 @@ class _Reader:
         elif isinstance(event, yaml.SequenceStartEvent):
             node = Node(line, items=list(self._items(place)))
         else:
-            node = Node(line, keys=self._keys(place))
+            node = Node(line, keys=self._keys(place, in_braces=bool(event.flow_style)))
         if event.anchor is not None:
             self._anchors[event.anchor] = node, self._nodes - before
         return node
@@ -190,8 +192,9 @@ class _Reader:
             yield self._node(event, (*place, index))
             index += 1
 
-    def _keys(self, place: tuple[str | int, ...]) -> dict[str, tuple[int, Node]]:
+    def _keys(self, place: tuple[str | int, ...], *, in_braces: bool) -> dict[str, tuple[int, Node]]:
         keys: dict[str, tuple[int, Node]] = {}
+        cut: str | None = None
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             line = _line(event)
             if not isinstance(event, yaml.ScalarEvent):
@@ -201,8 +204,15 @@ class _Reader:
             _refuse_half_characters(event.value, line)
             if event.value == "<<" and event.implicit[0]:
                 raise YamlError(line, "merge keys (<<) are not understood; write the keys out")
-            node = self._node(next(self._events), (*place, event.value))
-            if event.value in keys:
+            value = next(self._events)
+            node = self._node(value, (*place, event.value))
+            before = next(reversed(keys), None) if in_braces and _is_nothing(value) else None
+            if before is not None and keys[before][1].text and not keys[before][1].quoted:
+                if cut != before:  # of several commas in one value the first is enough
+                    cut = before
+                    words = _cut_by_comma(keys[before][1].text or "", event.value)
+                    self._document.cut.append((line, (*place, before), words))
+            elif event.value in keys:
                 first = keys[event.value][0]
                 self._document.duplicates.append(
                     (line, (*place, event.value), f"is given twice, first in line {first}; keep one")
@@ -237,6 +247,18 @@ def scalar(text: str) -> Value:
     if _NUMBER.fullmatch(text) and not re.match(r"[-+]?0[0-9]", text):
         return float(text)
     return text
+
+
+def _is_nothing(event: yaml.Event) -> bool:
+    """Tell whether nothing at all is written where a value belongs."""
+    return isinstance(event, yaml.ScalarEvent) and event.implicit[0] and not event.value
+
+
+def _cut_by_comma(value: str, rest: str) -> str:
+    """Say of a value in braces that it ends at its comma, without repeating what may be a secret."""
+    if re.fullmatch(r"[-+]?[0-9]+", value) and rest.isdecimal():
+        return f"is cut in two by a comma; write {value}.{rest}"
+    return "is cut in two by its comma; put the whole text in quotes"
 
 
 def _refuse_half_characters(text: str, line: int) -> None:

@@ -108,7 +108,10 @@ def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:
     mqtt, store, clips, reload = (snapshot[key] for key in ("mqtt", "store", "clips", "reload"))
     if mqtt is not None:
         state = "connected" if mqtt["connected"] else mqtt["trouble"] or "not connected"
-        counts = f"{mqtt['published']} told, {mqtt['waiting']} wait, {mqtt['dropped']} dropped"
+        counts = (
+            f"{mqtt['published']} told, {mqtt['waiting']} wait, {mqtt['dropped']} dropped, "
+            f"{mqtt['refused']} refused"
+        )
         yield "broker", f"{state}; {counts}"
     if store is not None:
         state = store["trouble"] or "is written"

@@ -13,7 +13,7 @@ from monitor.boundary import boundary
 from monitor.bounded import DamagedError, read_json
 from monitor.config import LabelConfig, changed_label
 from monitor.types import ConfigError
-from monitor.whole import write_whole
+from monitor.whole import make_directory, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def write_overrides(path: Path, overrides: Overrides) -> None:
         They are more than `read_overrides` would read again.
     """
     content = _content(overrides)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     write_whole(path, content)
 
 

@@ -68,8 +68,36 @@ class ControlSocket:
 
     def run(self) -> None:
         """Answer one request after another until closed."""
-        if self._door is not None:
-            self._door.run()
+        while (door := self._door) is not None:
+            door.run()
+            if self._door is door:  # closed, and none in its place
+                return
+
+    def mend(self) -> None:
+        """Listen anew where the state directory was removed or replaced, or the socket deleted."""
+        old, door = self._directory, self._door
+        if old is None or door is None or self._is_in_place(old):
+            return
+        directory = old
+        try:
+            if not _is_same(self._state, old):
+                directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
+                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._directory, self._door = directory, Door(_listener(directory), self._answers)
+        except OSError as error:
+            if directory != old:
+                os.close(directory)
+            log.warning("%s: no control socket: %s", self._state / FILE, error.strerror)
+            return
+        door.close()
+        if directory != old:
+            os.close(old)
+
+    def _is_in_place(self, directory: int) -> bool:
+        try:
+            return _is_same(self._state, directory) and (self._state / FILE).is_socket()
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Take no more requests and break off those that go on; `run` returns."""
@@ -185,6 +213,11 @@ def _listener(directory: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _is_same(path: Path, directory: int) -> bool:
+    there, opened = path.stat(), os.fstat(directory)
+    return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def _address(directory: int, name: str) -> str:

@@ -1,36 +1,30 @@
-"""The way to the broker, step by step: name, port, encryption, login, a message."""
+"""The way to the broker, step by step: name, port, encryption, login, and what it takes and delivers."""
 
 from __future__ import annotations
 
-import queue
 import socket
 import ssl
 from collections.abc import Iterator
 from functools import partial
 
 from monitor.config import MqttConfig, read_password
-from monitor.doctor.finding import Code, Finding, failure, good
-from monitor.outputs.broker import (
-    CONNECT_SECONDS,
-    Accepted,
-    Acknowledged,
-    Connection,
-    Ended,
-    Notice,
-    address,
-    explain,
-    tls_context,
-)
+from monitor.doctor.finding import Code, Finding, failure, good, warning
+from monitor.doctor.messages import Session, messages
+from monitor.outputs.notices import Accepted, Ended
+from monitor.outputs.payload import Topics
+from monitor.outputs.terms import MQTT_3, VERSIONS, Negotiation, Profile, Will
+from monitor.outputs.tls import CONNECT_SECONDS, NOT_MQTT, address, explain, tls_context
 from monitor.types import ConfigError
 
-_ANSWER_SECONDS = 10.0
+SILENT = Ended(NOT_MQTT.format("no answer so far"), wordless=True)
 
 
 def broker(config: MqttConfig, *, node: str) -> Iterator[Finding]:
-    """Go as far as the broker lets us; the last finding is the step that failed, or the message that arrived.
+    """Go as far as the broker lets us; without a login, the last finding is the step that failed.
 
-    The message goes to ``BASE/NODE/doctor`` and is not retained; there is no last will, and the client
-    id is not the monitor's own, which the broker would disconnect.
+    What is published goes below ``BASE/NODE/doctor`` and, without content, to the description of a device
+    that Home Assistant does not know; nothing stays retained.  The client id is not the monitor's own, which
+    the broker would disconnect.
 
     Parameters
     ----------
@@ -54,7 +48,19 @@ def broker(config: MqttConfig, *, node: str) -> Iterator[Finding]:
         yield finding
         if finding.exit_code:
             return
-    yield from _speak(config, node, where, context, password)
+    profile = Profile(
+        config=config,
+        client_id=f"{config.client_id or f'clap-monitor-{node}'}-doctor",
+        password=password,
+        tls=context,
+        will=Topics(config.base_topic, node).source_status("doctor"),
+        queue=10,
+    )
+    negotiation = Negotiation(config.protocol)
+    finding = _log_in(profile, negotiation, where)
+    yield finding
+    if not finding.exit_code:
+        yield from messages(profile, negotiation.terms, node=node, where=where)
 
 
 def _look_up(host: str, where: str) -> Finding:
@@ -90,49 +96,31 @@ def _encrypt(context: ssl.SSLContext, host: str, port: int, where: str) -> Findi
         return failure("tls", f"{where} {explain(error, tls=True)}", Code.TLS, fix)
 
 
-def _speak(
-    config: MqttConfig, node: str, where: str, context: ssl.SSLContext | None, password: str | None
-) -> Iterator[Finding]:
-    """Log in, and send one message that the broker acknowledges."""
-    notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
-    connection = Connection(
-        config,
-        lambda _, notice: notices.put(notice),
-        client_id=f"{config.client_id or f'clap-monitor-{node}'}-doctor",
-        password=password,
-        tls=context,
-        will=None,
-        queue=1,
-    )
-    try:
-        why = _wait_for(Accepted, notices)
-        if why is not None:
-            fix = "the broker must know this user and password, and take MQTT on this port"
-            yield failure("login", f"{where} {why}", Code.LOGIN, fix)
-            return
-        who = config.username or "anonymous"
-        yield good("login", f"{where} lets {who} in")
-        topic = f"{config.base_topic}/{node}/doctor"
-        connection.publish(topic, "clap-monitor doctor was here", qos=1, retain=False)
-        why = _wait_for(Acknowledged, notices)
-        if why is None:
-            yield good("publish", f"{where} took a message under {topic}")
-        else:
-            fix = f"its access list must let {who} write {config.base_topic}/{node}/#"
-            yield failure("publish", f"{where} {why} when told something under {topic}", Code.PUBLISH, fix)
-    finally:
-        connection.close()
-        _wait_for(Ended, notices)
+def _log_in(profile: Profile, negotiation: Negotiation, where: str) -> Finding:
+    """Connect as the monitor does, on lesser terms if it must be."""
+    first: Ended | None = None
+    for _ in range(2 * len(Will) + 2):
+        terms = negotiation.terms
+        with Session(profile, terms) as session:
+            answer = session.wait_for(Accepted) or SILENT
+        if isinstance(answer, Accepted):
+            if negotiation.accepted():
+                return _let_in(profile, negotiation, where)
+            continue
+        first = first or answer
+        negotiation.failed(answer)
+        lesser = negotiation.terms != terms and terms.will is not Will.NONE
+        if not lesser or (answer == SILENT and terms.protocol == MQTT_3):
+            break
+    why = "closed the connection" if first is None or first.why is None else first.why
+    fix = "the broker must know this user and password, and take MQTT on this port"
+    return failure("login", f"{where} {why}", Code.LOGIN, fix)
 
 
-def _wait_for(kind: type[Notice], notices: queue.SimpleQueue[Notice]) -> str | None:
-    """Wait for a notice; what came instead, as the end of a sentence that begins with the address."""
-    while True:
-        try:
-            notice = notices.get(timeout=_ANSWER_SECONDS)
-        except queue.Empty:
-            return "does not answer"
-        if isinstance(notice, kind):
-            return None
-        if isinstance(notice, Ended):
-            return notice.why or "closed the connection"
+def _let_in(profile: Profile, negotiation: Negotiation, where: str) -> Finding:
+    who, terms = profile.config.username or "anonymous", negotiation.terms
+    says = f"{where} lets {who} in and speaks {VERSIONS[terms.protocol]}"
+    if terms.will is Will.RETAINED:
+        return good("login", says)
+    fix = "let the broker keep retained messages; else nobody is told that the monitor crashed"
+    return warning("login", f"{says}, but takes no retained last will ({terms.will.value})", fix)

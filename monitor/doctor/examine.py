@@ -49,12 +49,27 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
 
     yield from hearing.model(config)
     yield machine.directory("state", config.state, megabytes=machine.STATE_MEGABYTES)
+    yield from kept(config)
     if config.clips.enabled:
         yield machine.directory("recordings", config.recordings, megabytes=config.clips.max_megabytes)
     yield machine.clock()
     from monitor.doctor import broker  # noqa: PLC0415
 
     yield from broker.broker(config.mqtt, node=config.node)
+
+
+def kept(config: Config) -> Iterator[Finding]:
+    """What is wrong with the files in which something is kept, and who else may read them."""
+    from monitor.doctor import machine  # noqa: PLC0415
+    from monitor.outputs.store import FILE  # noqa: PLC0415
+
+    files = {FILE: config.store.enabled, "outbox.sqlite": config.mqtt.host is not None}
+    found = [machine.database("state", config.state / name) for name, wanted in files.items() if wanted]
+    open_to_others = [machine.others_may_read("state", config.state)]
+    if config.clips.enabled and config.clips.readable_by == "owner":
+        open_to_others.append(machine.others_may_read("recordings", config.recordings))
+    found += [finding for finding in open_to_others if finding is not None]
+    yield from (finding for finding in found if finding.state != "ok")
 
 
 def configuration(path: Path | None, config: Config) -> Iterator[Finding]:

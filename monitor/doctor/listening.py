@@ -19,8 +19,9 @@ from monitor.types import Samples, SourceError
 RATE = 48_000
 """Hz, of what is listened to if the source does not say."""
 
-_PATIENCE_SECONDS = 20.0
-"""A driver that takes longer than the listening and this much more has stopped delivering."""
+_PATIENCE_SECONDS = 60.0
+"""A driver that takes longer than the listening and this much more has stopped delivering.  A camera is given
+the time that `run` gives it: to be asked for sound alone, and then for all that it has."""
 
 _FIXES = {
     "microphone": "`clap-monitor devices` lists what there is; a clap-monitor that runs may hold it",
@@ -78,7 +79,10 @@ def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Findin
             )
         case "non_finite":
             return failure(
-                "level", f"{name}: delivers what are no numbers", Code.DEAD, "try another rate or device"
+                "level",
+                f"{name}: delivers what are no numbers, or far beyond full scale",
+                Code.DEAD,
+                "try another rate, format or device",
             )
         case reason:
             quiet = reason is not None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import fcntl
 import os
 import shutil
 import time
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from monitor.doctor.finding import Code, Finding, failure, good, warning
 from monitor.outputs.clips import make_writable
+from monitor.outputs.database import BrokenDatabaseError, DatabaseError, try_database
 from monitor.types import OutputError
+from monitor.wall_clock import is_synchronised
 
 STATE_MEGABYTES = 100
 """Room that the state directory should have: sentences, rooms, events that wait for the broker."""
@@ -22,9 +25,6 @@ _EARLIEST = 1_767_225_600.0
 
 _LATEST = 4_102_444_800.0
 """2100-01-01."""
-
-_TIME_ERROR = 5
-"""What adjtimex(2) returns of a clock that nothing sets."""
 
 
 def _may_open(path: Path) -> bool:
@@ -85,6 +85,62 @@ def directory(key: str, path: Path, *, megabytes: int) -> Finding:
     return good(key, f"{path}: {made}, {free} MB are free")
 
 
+def database(key: str, path: Path) -> Finding:
+    """Whether a file in which something is kept can be used now; one that is not there will be made.
+
+    Parameters
+    ----------
+    key : str
+        Of the configuration.
+    path : Path
+    """
+    if not _is_there(path):
+        return good(key, f"{path}: will be made")
+    if _is_in_use(path.parent):
+        return good(key, f"{path}: a clap-monitor that runs has it")
+    try:
+        try_database(path)
+    except BrokenDatabaseError as error:
+        return warning(key, f"{path}: {error}", "none is needed: it will be set aside, and a new one begun")
+    except DatabaseError as error:
+        fix = "end the program that has it, or set `state` to a directory on a disk of this machine"
+        return failure(key, f"{path}: {error}: what happens would be kept in memory only", Code.DISK, fix)
+    return good(key, f"{path}: can be used")
+
+
+def _is_in_use(state: Path) -> bool:
+    """Tell whether a monitor that runs has a state directory: it holds a lock on it."""
+    with contextlib.suppress(OSError):
+        directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(directory)
+    return False
+
+
+def others_may_read(key: str, path: Path) -> Finding | None:
+    """Warn of a directory that other users of this machine may look into; None if they may not.
+
+    Parameters
+    ----------
+    key : str
+        Of the configuration.
+    path : Path
+    """
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError:
+        return None
+    if not mode & 0o077:
+        return None
+    return warning(
+        key, f"{path}: other users of this machine may look into it (mode {mode:o})", f"chmod 700 {path}"
+    )
+
+
 def _is_there(path: Path) -> bool:
     """Tell whether this user can see it; below a directory that is closed to him, nothing is."""
     try:
@@ -93,17 +149,8 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _is_set_from_outside() -> bool | None:
-    """Tell whether something keeps the clock right; None if the kernel does not say."""
-    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
-    if adjtimex is None:
-        return None
-    state = int(adjtimex(ctypes.create_string_buffer(512)))  # all zero: asks, and sets nothing
-    return None if state < 0 else state != _TIME_ERROR
-
-
 def clock(
-    now: Callable[[], float] = time.time, is_set: Callable[[], bool | None] = _is_set_from_outside
+    now: Callable[[], float] = time.time, is_set: Callable[[], bool | None] = is_synchronised
 ) -> Finding:
     """Whether the time that events are stamped with can be right.
 

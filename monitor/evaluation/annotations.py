@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from monitor.boundary import printable
+from monitor.evaluation.tables import Row, number, read_rows
 from monitor.types import SourceError
 
 _FILE = ("filename", "file")
 _LABEL = ("event_label", "label")
 _COLUMNS = {"filename", "file", "onset", "offset", "event_label", "label"}
 _BARE = ("onset", "offset", "event_label")
+_UNNAMED = {3: _BARE, 4: ("filename", *_BARE), 5: ("filename", *_BARE, "snr_db")}
 _MEDIA = (".flac", ".wav", ".ogg", ".opus", ".mp3", ".m4a")
 
 
@@ -39,7 +42,7 @@ class Recording:
 
 
 def read_annotations(path: Path) -> tuple[Recording, ...]:
-    """Read a table of recordings, tab- or comma-separated, with or without a header.
+    """Read a table of recordings, separated by tabs, semicolons or commas, with or without a header.
 
     - ``filename onset offset event_label [snr_db]``: a line for each sound, times in seconds; a line with a
       name only is a recording in which nothing is heard.
@@ -53,77 +56,58 @@ def read_annotations(path: Path) -> tuple[Recording, ...]:
     SourceError
         The table cannot be read, or a line of it makes no sense; names the line.
     """
-    rows = _rows(path)
-    first = rows[0][1]
+    rows = read_rows(path, _COLUMNS, _UNNAMED)
+    first = rows[0].cells
     if "onset" in first:
         return _with_occurrences(path, rows)
     if _first_of(first, _FILE) is None or _first_of(first, _LABEL) is None:
         raise SourceError(
-            f"{path}:1: columns {', '.join(first)}: neither onset, offset, event_label nor filename, label"
+            f"{path}:1: columns {printable(', '.join(first))}: neither onset, offset, event_label "
+            "nor filename, label"
         )
-    return tuple(
-        Recording(_existing(path, number, row, _FILE), clip_label=_text(path, number, row, _LABEL))
-        for number, row in rows
-    )
+    return tuple(Recording(_existing(path, row, _FILE), clip_label=_text(path, row, _LABEL)) for row in rows)
 
 
-def _with_occurrences(path: Path, rows: Iterable[tuple[int, Mapping[str, str]]]) -> tuple[Recording, ...]:
+def _with_occurrences(path: Path, rows: Iterable[Row]) -> tuple[Recording, ...]:
     heard: dict[Path, list[Occurrence]] = {}
     alone = None
-    for number, row in rows:
-        if _first_of(row, _FILE) is None:
+    for row in rows:
+        if _first_of(row.cells, _FILE) is None:
             file = alone = alone or _namesake(path)
         else:
-            file = _existing(path, number, row, _FILE)
+            file = _existing(path, row, _FILE)
         occurrences = heard.setdefault(file, [])
-        if row.get("onset"):
-            occurrences.append(_occurrence(path, number, row))
+        if any(row.cells.get(name) for name in ("onset", "offset", *_LABEL)):
+            occurrences.append(_occurrence(path, row))
     return tuple(Recording(file, tuple(occurrences)) for file, occurrences in heard.items())
 
 
-def _occurrence(path: Path, number: int, row: Mapping[str, str]) -> Occurrence:
-    label = _text(path, number, row, _LABEL)
+def _occurrence(path: Path, row: Row) -> Occurrence:
+    label = _text(path, row, _LABEL)
     try:
-        onset, offset = float(row["onset"]), float(row["offset"])
-        snr = float(row["snr_db"]) if row.get("snr_db") else None
+        onset, offset = number(row.cells["onset"]), number(row.cells["offset"])
+        snr = number(row.cells["snr_db"]) if row.cells.get("snr_db") else None
     except (KeyError, ValueError) as error:
-        raise SourceError(f"{path}:{number}: onset, offset and snr_db are numbers: {error}") from error
+        words = printable(str(error))
+        raise SourceError(f"{path}:{row.number}: onset, offset and snr_db are numbers: {words}") from error
+    if not all(math.isfinite(value) for value in (onset, offset, snr or 0.0)):
+        raise SourceError(f"{path}:{row.number}: onset, offset and snr_db are finite numbers")
     if not 0.0 <= onset <= offset:
         raise SourceError(
-            f"{path}:{number}: onset {onset:g} and offset {offset:g}: an end before its beginning"
+            f"{path}:{row.number}: onset {onset:g} and offset {offset:g}: an end before its beginning"
         )
     return Occurrence(label, onset, offset, snr)
 
 
-def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
-    """Return the lines with their numbers, as column to text."""
+def _existing(path: Path, row: Row, names: tuple[str, ...]) -> Path:
+    name = _text(path, row, names)
+    file = path.parent / name
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot be read: {error}") from error
-    delimiter = "\t" if lines and "\t" in lines[0] else ","
-    table = [
-        (number, cells)
-        for number, cells in enumerate(csv.reader(lines, delimiter=delimiter), 1)
-        if any(cells)
-    ]
-    if not table:
-        raise SourceError(f"{path}: no line in it")
-    header = [cell.strip() for cell in table[0][1]]
-    if not _COLUMNS & set(header):  # DCASE tables often have none
-        names = ("filename", *_BARE) if len(header) > len(_BARE) else _BARE
-        header = list(names[: len(header)])
-    else:
-        table = table[1:]
-    if not table:
-        raise SourceError(f"{path}: nothing but a header")
-    return [(number, {n: c.strip() for n, c in zip(header, cells, strict=False)}) for number, cells in table]
-
-
-def _existing(path: Path, number: int, row: Mapping[str, str], names: tuple[str, ...]) -> Path:
-    file = path.parent / _text(path, number, row, names)
-    if not file.is_file():
-        raise SourceError(f"{path}:{number}: {file}: no such file")
+        there = file.is_file()
+    except OSError:  # the name is too long for one
+        there = False
+    if not there:
+        raise SourceError(f"{path}:{row.number}: {path.parent / printable(name)}: no such file")
     return file
 
 
@@ -136,10 +120,10 @@ def _namesake(path: Path) -> Path:
     )
 
 
-def _text(path: Path, number: int, row: Mapping[str, str], names: tuple[str, ...]) -> str:
-    text = _first_of(row, names)
+def _text(path: Path, row: Row, names: tuple[str, ...]) -> str:
+    text = _first_of(row.cells, names)
     if not text:
-        raise SourceError(f"{path}:{number}: {' or '.join(names)} is missing")
+        raise SourceError(f"{path}:{row.number}: {' or '.join(names)} is missing")
     return text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def replay(
             Windows({_NAME: buffer}, {_NAME: status}, length=hearing.length, hop=hearing.hop, stop=stop),
             scorer,
             Detector(rules),
-            on_scores=scores.append,
+            on_scores=lambda window: scores.append(replace(window, embedding=None)),  # of a night, 100 MB
             on_event=lambda event: events.append((event, scores[-1].stop)),
         )
     finally:

@@ -68,7 +68,7 @@ class Report:
 
 def as_json(report: Report) -> str:
     """Everything, as one JSON object."""
-    return json.dumps(asdict(report), indent=1)
+    return json.dumps(asdict(report), indent=1, allow_nan=False)
 
 
 def as_text(report: Report) -> str:

@@ -87,11 +87,11 @@ class Clap:
         self._cache = TextCache(cache, depends_on, self.dimension)
 
     @classmethod
-    def configured(cls, settings: ModelConfig, cache: Path | None = None, *, apart: bool = False) -> Clap:
+    def configured(cls, settings: ModelConfig, cache: Path | None = None, *, apart: bool = True) -> Clap:
         """Load what the configuration names; ``dtype: auto`` is what is measured to be faster.
 
         Sentences are then embedded in float32 all the same, so that what is kept of them stays good; in a
-        process ``apart`` if wished.
+        process ``apart`` unless it is not wished: a tokenizer can end the process that it is in.
         """
         torch.set_num_threads(settings.threads or 1)
         files = read(resolve(settings.checkpoint, settings.revision))
@@ -112,6 +112,7 @@ class Clap:
         dtype: str = "auto",
         threads: int = 1,
         cache: Path | None = None,
+        apart: bool = False,
     ) -> Clap:
         """Load a checkpoint and send one window through it.
 
@@ -127,6 +128,8 @@ class Clap:
             Threads that torch may use: with more than there are free cores it is 5 to 20 times slower.
         cache : Path or None
             Directory for embeddings of sentences.
+        apart : bool
+            Whether sentences are read in a process of their own.
 
         Raises
         ------
@@ -137,7 +140,7 @@ class Clap:
         """
         torch.set_num_threads(threads)
         place = towers.place_of(device, dtype)
-        clap = cls(checkpoint, read(resolve(checkpoint, revision)), place, cache)
+        clap = cls(checkpoint, read(resolve(checkpoint, revision)), place, cache, apart=apart)
         clap._try()
         return clap
 
@@ -230,7 +233,7 @@ class Clap:
         """Send one window through: what does not fit together shows only now."""
         try:
             vectors = self.embed_audio(sounds(self.geometry.length, self.geometry.rate)[1:2])
-        except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
             if "not implemented for" in str(error):
                 raise ModelError(f"model.dtype: {self._place} does not work: use float32") from error
             raise ModelError(

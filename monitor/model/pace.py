@@ -9,20 +9,13 @@ import torch
 
 from monitor.cores import has_bfloat16
 from monitor.model.linear import Linear
-from monitor.model.shape import Shape
+from monitor.model.shape import Shape, operations
 
 _SMALL = 2e9
 """Operations for a window below which products are not what a tower's time goes into."""
 _SECONDS = 1.0
 _FASTER = 1.4
 """How many times faster products must be: what they gain in bfloat16 the rest does not."""
-
-
-def operations(shape: Shape) -> float:
-    """Multiplications and additions of the products of one window: 24 for each token and weight."""
-    stages = enumerate(shape.depths)
-    sizes = ((shape.grid_of(stage), shape.channels * 2**stage, depth) for stage, depth in stages)
-    return float(sum(24 * rows * columns * channels**2 * depth for (rows, columns), channels, depth in sizes))
 
 
 def bfloat16_pays(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from monitor.ranges import Range, check, check_list, check_mapping, shown
+from monitor.tower_config import AUDIO_RANGES
 from monitor.types import ModelError
 
 AUDIO = "audio_model.audio_encoder."
@@ -33,6 +35,15 @@ _ONLY: dict[str, Any] = {
     "enable_patch_layer_norm": True,
     "patch_embed_input_channels": 1,
 }
+
+# The largest published tower has 16 layers, 4,096 tokens, 6 million numbers in attention, 2 million between
+# two layers, and needs 20 thousand million operations.
+_SIDE = Range(1, 256)
+_MOST_LAYERS = 256
+_MOST_TOKENS = 2**16
+_MOST_ATTENTION = 2**27
+_MOST_BETWEEN = 2**27
+_MOST_OPERATIONS = 1e13
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape:
         A value that cannot work, or that no published checkpoint has; names file, key and value.
     """
     audio = config.get("audio_config", {})
+    check_mapping(audio, AUDIO_RANGES, f"{origin}: audio_config")
     keys = {key: audio.get(key, default) for key, default in _DEFAULTS.items()}
     for key, only in _ONLY.items():
         if audio.get(key, only) != only:
@@ -109,22 +121,17 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape:
     if config.get("projection_hidden_act", "relu") != "relu":
         raise ModelError(f"{origin}: projection_hidden_act: not 'relu', the only one that is known")
     dimension = config.get("projection_dim", 512)
-    if not _is_count(dimension):
-        raise ModelError(f"{origin}: projection_dim: {dimension!r} is not a whole number above 0")
-    for key in ("spec_size", "num_mel_bins", "window_size", "patch_embeds_hidden_size"):
-        if not _is_count(keys[key]):
-            raise _fault(origin, key, keys[key], "not a whole number above 0")
-    for key in ("layer_norm_eps", "mlp_ratio"):
-        if isinstance(keys[key], bool) or not isinstance(keys[key], (int, float)) or keys[key] <= 0:
-            raise _fault(origin, key, keys[key], "not a number above 0")
+    check(dimension, Range(1, 8_192), f"{origin}: projection_dim")
     shape = Shape(
         spec_size=keys["spec_size"],
         mel_bins=keys["num_mel_bins"],
-        patch=_pair(keys["patch_size"], origin, "patch_size"),
-        stride=_pair(keys["patch_stride"], origin, "patch_stride"),
+        patch=_pair(keys["patch_size"], f"{origin}: audio_config.patch_size"),
+        stride=_pair(keys["patch_stride"], f"{origin}: audio_config.patch_stride"),
         window=keys["window_size"],
-        depths=_counts(keys["depths"], origin, "depths"),
-        heads=_counts(keys["num_attention_heads"], origin, "num_attention_heads"),
+        depths=_list(keys["depths"], Range(1, 128), 8, f"{origin}: audio_config.depths"),
+        heads=_list(
+            keys["num_attention_heads"], Range(1, 1_024), 8, f"{origin}: audio_config.num_attention_heads"
+        ),
         channels=keys["patch_embeds_hidden_size"],
         widening=float(keys["mlp_ratio"]),
         eps=float(keys["layer_norm_eps"]),
@@ -155,6 +162,13 @@ def tensors_of(shape: Shape) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def operations(shape: Shape) -> float:
+    """Multiplications and additions of the products of one window: 24 for each token and weight."""
+    stages = enumerate(shape.depths)
+    sizes = ((shape.grid_of(stage), shape.channels * 2**stage, depth) for stage, depth in stages)
+    return float(sum(24 * rows * columns * channels**2 * depth for (rows, columns), channels, depth in sizes))
+
+
 def _layer(name: str, shape: Shape, stage: int) -> dict[str, tuple[int, ...]]:
     size, window = shape.channels * 2**stage, shape.window
     wide = int(shape.widening * size)
@@ -178,6 +192,10 @@ def _pairs(weights: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]
 
 def _check(shape: Shape, origin: str) -> None:
     """Refuse what does not go together."""
+    if any(stride > patch for stride, patch in zip(shape.stride, shape.patch, strict=True)):
+        raise _fault(origin, "patch_stride", list(shape.stride), f"more than patch_size {list(shape.patch)}")
+    if sum(shape.depths) > _MOST_LAYERS:
+        raise _fault(origin, "depths", list(shape.depths), f"more than {_MOST_LAYERS} layers")
     if len(shape.heads) < len(shape.depths):
         raise _fault(origin, "num_attention_heads", list(shape.heads), f"not one for each of {shape.depths}")
     for stage, (heads, window) in enumerate(zip(shape.heads, shape.windows, strict=False)):
@@ -189,25 +207,43 @@ def _check(shape: Shape, origin: str) -> None:
             )
         if channels % heads:
             raise _fault(origin, "num_attention_heads", heads, f"no divisor of the {channels} channels")
+    _check_effort(shape, origin)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _check_effort(shape: Shape, origin: str) -> None:
+    """Refuse what would take all memory or minutes a window, though every number of it is plausible."""
+    tokens = shape.grid[0] * shape.grid[1]
+    efforts = {
+        "tokens": (tokens, _MOST_TOKENS),
+        "numbers in attention": (
+            sum(
+                depth * heads * (tokens // 4**stage) * shape.window**2
+                for stage, (depth, heads) in enumerate(zip(shape.depths, shape.heads, strict=False))
+            ),
+            _MOST_ATTENTION,
+        ),
+        "numbers between two layers": (
+            int(tokens * shape.channels * max(3.0, shape.widening)),
+            _MOST_BETWEEN,
+        ),
+        "operations a window": (operations(shape), _MOST_OPERATIONS),
+    }
+    for what, (number, most) in efforts.items():
+        if number > most:
+            raise ModelError(f"{origin}: audio_config: makes {number:,.0f} {what}, more than {most:,.0f}")
 
 
-def _counts(value: object, origin: str, key: str) -> tuple[int, ...]:
-    if not isinstance(value, list) or not value or not all(_is_count(item) for item in value):
-        raise _fault(origin, key, value, "not a list of whole numbers above 0")
-    return tuple(value)
+def _list(value: object, allowed: Range, most: int, where: str) -> tuple[int, ...]:
+    check_list(value, allowed, most, where)
+    return tuple(value)  # type: ignore[arg-type]
 
 
-def _pair(value: object, origin: str, key: str) -> tuple[int, int]:
-    if _is_count(value):
-        return value, value  # type: ignore[return-value]
-    if isinstance(value, list) and len(value) == 2 and all(_is_count(item) for item in value):  # noqa: PLR2004
-        return value[0], value[1]
-    raise _fault(origin, key, value, "neither a whole number above 0 nor two of them")
+def _pair(value: object, where: str) -> tuple[int, int]:
+    sides: list[Any] = value if isinstance(value, list) else [value, value]
+    if len(sides) != 2 or not all(map(_SIDE.has, sides)):  # noqa: PLR2004 - height and width
+        raise ModelError(f"{where}: {shown(value)} is neither {_SIDE} nor two of them")
+    return sides[0], sides[1]
 
 
 def _fault(origin: str, key: str, value: object, why: str) -> ModelError:
-    return ModelError(f"{origin}: audio_config.{key}: {value!r}: {why}")
+    return ModelError(f"{origin}: audio_config.{key}: {shown(value)}: {why}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import tempfile
@@ -12,11 +13,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.boundary import boundary
+from monitor.bounded import DamagedError, read_bytes
+
 log = logging.getLogger(__name__)
 
 # Raise it whenever the way a sentence is embedded changes; what older versions wrote is then ignored.
 _VERSION = 1
 
+
+_HEADER = 4_096
+"""Bytes before the numbers of a file, at most."""
 
 MOST = 20_000
 """Sentences that are kept; more than any configuration has."""
@@ -85,18 +92,21 @@ class TextCache:
 
     def _stored(self, path: Path) -> NDArray[np.float32] | None:
         try:
-            vector = np.load(path, allow_pickle=False)
+            content = read_bytes(path, 4 * self._dimension + _HEADER)
+            with boundary(DamagedError, "not an array"):
+                vector = np.load(io.BytesIO(content), allow_pickle=False)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError):
+        except (OSError, DamagedError):
             vector = None
         # The norm is the checksum: all that is read back is a unit vector of the right kind.
-        whole = (
-            isinstance(vector, np.ndarray)
-            and vector.dtype == np.float32
-            and vector.shape == (self._dimension,)
-            and abs(float(np.linalg.norm(vector)) - 1) < 1e-3  # noqa: PLR2004
-        )
+        with np.errstate(all="ignore"):
+            whole = (
+                isinstance(vector, np.ndarray)
+                and vector.dtype == np.float32
+                and vector.shape == (self._dimension,)
+                and abs(float(np.linalg.norm(vector)) - 1) < 1e-3  # noqa: PLR2004
+            )
         if not whole:
             log.warning("%s: not an embedding; it is made anew", path)
             return None

@@ -6,9 +6,8 @@ Nothing here asks a network, and nothing but tensors is unpickled.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from monitor.boundary import boundary, explain
 from monitor.checkpoint import Checkpoint
-from monitor.hub import configuration_errors
 from monitor.model import quantised
 from monitor.model.htsat import AudioTower
 from monitor.model.linear import Linear
@@ -25,23 +24,13 @@ from monitor.model.shape import Shape, shape_of, tensors_of
 from monitor.model.weights import opened
 from monitor.types import Embeddings, ModelError
 
+Confined = Callable[[], AbstractContextManager[None]]
+"""What the tokenizer runs within."""
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-# What transformers, torch and safetensors raise for files that they cannot use.
-_FAULTS: tuple[type[Exception], ...] = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    MemoryError,
-    pickle.UnpicklingError,
-    SafetensorError,
-)
+
+_LARGEST_LOGARITHM = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +121,8 @@ def audio_tower(files: Checkpoint, place: Place) -> tuple[AudioTower, Shape, flo
         _check_names(files, sorted(set(needed) - set(weights.names)))
 
         for name, expected in needed.items():
+            if not weights.is_real(name):
+                raise ModelError(f"{files.weights}: {name}: is no tensor of floating-point numbers")
             if weights.shape(name) != expected:
                 raise ModelError(
                     f"{files.path / 'config.json'}: audio_config: makes {name} {list(expected)}, but the "
@@ -141,18 +132,36 @@ def audio_tower(files: Checkpoint, place: Place) -> tuple[AudioTower, Shape, flo
         product = partial(quantised.QuantisedLinear, steps=quantised.steps()) if place.int8 else Linear
         tower = AudioTower(form, weights, place.device, place.dtype, frames=frames, product=product)
         scale = weights.copy("logit_scale_a", torch.device("cpu"), torch.float32)
-        return tower, form, math.exp(float(scale))
+        return tower, form, _factor(float(scale), files)
 
 
-def text_tower(files: Checkpoint, place: Place) -> tuple[Any, Any, Any]:
-    """Load the tokenizer, the text tower with its projection in evaluation mode, and its configuration."""
+def _factor(logarithm: float, files: Checkpoint) -> float:
+    if not abs(logarithm) < _LARGEST_LOGARITHM:
+        raise ModelError(f"{files.weights}: logit_scale_a: {logarithm:g} is not between -20 and 20")
+    return math.exp(logarithm)
+
+
+def text_tower(files: Checkpoint, place: Place, confined: Confined = nullcontext) -> tuple[Any, Any, Any]:
+    """Load the tokenizer, the text tower with its projection in evaluation mode, and its configuration.
+
+    Parameters
+    ----------
+    files : Checkpoint
+    place : Place
+    confined : callable
+        Makes what the tokenizer is loaded within.
+    """
     # Imported only here: it takes 130 MB, and sentences that are known do not need it.
     from transformers import AutoTokenizer, ClapConfig, ClapTextModelWithProjection  # noqa: PLC0415
 
     quiet()
     with _readable(files, place):
         config: Any = ClapConfig.from_pretrained(files.path, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(files.path, local_files_only=True)
+        with confined():
+            # Said, or transformers would ask standard input whether it may run what a checkpoint brings.
+            tokenizer = AutoTokenizer.from_pretrained(
+                files.path, local_files_only=True, trust_remote_code=False
+            )
         kind: Any = ClapTextModelWithProjection
         tower, loading = kind.from_pretrained(
             files.path,
@@ -210,14 +219,15 @@ def _device(name: str) -> torch.device:
 @contextmanager
 def _readable(files: Checkpoint, place: Place | None = None) -> Iterator[None]:
     """Turn whatever a broken file makes the libraries raise into one line that names the directory."""
-    faults = _FAULTS + configuration_errors()
-    try:
-        yield
-    except faults as error:
-        if _is_memory(error):
-            raise _too_large(files, place) from error
-        culprit = files.weights if isinstance(error, SafetensorError) else files.path
-        raise ModelError(f"{culprit}: cannot be loaded: {first_line(error)}") from error
+    with boundary(ModelError, f"{files.path}: cannot be loaded"):
+        try:
+            yield
+        except SafetensorError as error:
+            raise ModelError(f"{files.weights}: cannot be loaded: {explain(error)}") from error
+        except (MemoryError, RuntimeError) as error:
+            if _is_memory(error):
+                raise _too_large(files, place) from error
+            raise
 
 
 def _is_memory(error: Exception) -> bool:

@@ -51,6 +51,8 @@ def refuse_collapse(vectors: Embeddings, name: str) -> None:
 
 
 def refuse_non_finite(vectors: Embeddings, name: str, dtype: str) -> None:
-    """Refuse weights, or a dtype, that give anything but numbers."""
+    """Refuse weights, or a dtype, that give anything but unit vectors: weights of zero have no direction."""
     if not np.isfinite(vectors).all():
         raise ModelError(f"{name}: its output in {dtype} is not finite: use float32, or other weights")
+    if not np.allclose(np.linalg.norm(vectors, axis=-1), 1.0, atol=1e-2):
+        raise ModelError(f"{name}: its output in {dtype} is nothing: use float32, or other weights")

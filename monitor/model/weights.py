@@ -25,6 +25,11 @@ class Weights:
     _view: Callable[[str], Tensor]
     _mapped: bool
 
+    def is_real(self, name: str) -> bool:
+        """Whether the tensor of a name holds floating-point numbers; a pickle may hold anything else."""
+        view = self._view(name)
+        return isinstance(view, Tensor) and view.is_floating_point()
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of the tensor of a name."""
         return tuple(self._view(name).shape)

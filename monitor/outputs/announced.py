@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from monitor.boundary import explain
 from monitor.bounded import DamagedError, read_json
-from monitor.whole import write_whole
+from monitor.whole import make_directory, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,9 @@ LARGEST = 64_000_000
 
 _TOPIC = re.compile(r"[^+#\0]+/device/[a-zA-Z0-9_-]+/config")
 _RETAINED = re.compile(r"[^+#\0]+")
+
+_LONGEST_TOPIC = 65_535
+"""Bytes of UTF-8 in a topic of MQTT; the client would raise, and the broker end the connection."""
 
 Components = Mapping[str, Mapping[str, str]]
 """Platform of each component, by the topic of its description and its identifier."""
@@ -54,7 +58,7 @@ def read_announced(path: Path | None) -> Announced:
     except FileNotFoundError:
         return Announced()
     except (OSError, DamagedError) as error:
-        log.warning("%s: not readable, what was announced before is not taken back: %s", path, error)
+        log.warning("%s: not readable, what was announced before is not taken back: %s", path, explain(error))
         return Announced()
 
 
@@ -69,7 +73,7 @@ def write_announced(path: Path | None, announced: Announced) -> None:
         "types": {source: list(announced.types[source]) for source in announced.types},
     }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         write_whole(path, json.dumps(content, indent=1).encode())
     except OSError as error:
         log.warning("%s: what the broker keeps of us cannot be remembered: %s", path, error.strerror)
@@ -95,6 +99,6 @@ def _texts(value: Any, pattern: re.Pattern[str] = re.compile(".*")) -> list[str]
 
 
 def _text(value: Any, pattern: re.Pattern[str] = re.compile("[a-z_]+")) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
+    if not isinstance(value, str) or not pattern.fullmatch(value) or len(value.encode()) > _LONGEST_TOPIC:
         raise DamagedError(f"{str(value)[:60]!r} is not what was written")
     return value

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import Self, TypeVar
 from monitor.outputs.database import set_aside
 from monitor.outputs.journal import BrokenJournalError, Journal, JournalError, Letter
 from monitor.outputs.payload import broken_off
+from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ class Backlog:
         Age of a letter in the file.
     now : callable
         Returns Unix seconds.
+    clock : WallClock or None
+        Says whether the time of day may decide what is too old; without one it may.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Backlog:
         most_bytes: int,
         most_seconds: float,
         now: Callable[[], float] = time.time,
+        clock: WallClock | None = None,
     ) -> None:
         self.dropped = 0
         """Letters that had to make room, were too old, or were in a file that broke."""
@@ -62,11 +67,16 @@ class Backlog:
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds
         self._now = now
+        self._clock = clock
         self._journal: Journal | None = None
         self._memory: list[Letter] = []
         self._taken: set[int] = set()
+        self._looked_to = -math.inf
+        """Number of the newest letter that `take` has looked at; up to it, all are on their way or held."""
+        self._newest = -math.inf
         self._arrived: set[int] = set()
         self._trouble: str | None = None
+        self._was_open = False
 
     def __enter__(self) -> Self:
         """Open the file, and put into it the ends of the events during which an earlier run broke off."""
@@ -77,9 +87,7 @@ class Backlog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file; what waits in memory only is lost when the process ends."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._close()
 
     def limit(self, *, most_bytes: int, most_seconds: float) -> None:
         """Keep less or more from now on."""
@@ -88,6 +96,7 @@ class Backlog:
     def add(self, letters: Sequence[Letter]) -> None:
         """Keep letters that are newer than all others."""
         if letters:
+            self._newest = letters[-1].number
             self._memory.extend(letters)
             self._keep()
 
@@ -96,34 +105,46 @@ class Backlog:
         """Whether all that waits is in the file, where the next run finds it."""
         return self._path is not None and not self._memory
 
-    def take(
-        self, most: int, *, after: float = -math.inf, but: Collection[str] = frozenset()
-    ) -> list[Letter]:
+    def take(self, most: int, blocks: Callable[[Letter], bool] = lambda _letter: False) -> list[Letter]:
         """Return the oldest letters that are not on their way; from now on they are.
 
         Parameters
         ----------
         most : int
-            How many at most.
-        after : float
-            Letters up to this number stay.
-        but : collection of str
-            The ends of these events stay as well.
+        blocks : callable
+            Tells of a letter whether it is held back; it is looked at again after `rewind`.
         """
-        if most <= 0 or self.waiting <= len(self._taken):
-            return []
+        found: list[Letter] = []
         spare = self._taken | self._arrived
+        while len(found) < most and self.waiting > len(self._taken) and (letters := self._next(most)):
+            for letter in letters:
+                if len(found) == most:
+                    break
+                self._looked_to = letter.number
+                if letter.number not in spare and not blocks(letter):
+                    found.append(letter)
+        self._taken.update(letter.number for letter in found)
+        return found
+
+    def _next(self, most: int) -> list[Letter]:
+        """Return the oldest letters that have not been looked at."""
         # What is in memory is newer than all that is in the file: see `_write`.
-        in_file = (
-            self._on_file(lambda journal: journal.read(most + len(spare) + len(but), after=after))
-            if self._journal
-            else None
-        )
-        found = [letter for letter in (*(in_file or ()), *self._memory) if letter.number > after]
-        found = [letter for letter in found if letter.lasts or letter.event_id not in but]
-        letters = [letter for letter in found if letter.number not in spare][:most]
-        self._taken.update(letter.number for letter in letters)
-        return letters
+        after = self._looked_to
+        read = self._on_file(lambda journal: journal.read(most, after)) if self._journal else None
+        return [*(read or ()), *(letter for letter in self._memory if letter.number > after)]
+
+    def give_back(self, numbers: Collection[int]) -> None:
+        """Note that letters were refused: they wait, and are taken again after `rewind`."""
+        self._taken.difference_update(numbers)
+
+    def rewind(self) -> None:
+        """Look at all letters again that are not on their way."""
+        self._looked_to = -math.inf
+
+    @property
+    def held_back(self) -> bool:
+        """True if something waits, and all of it is held back."""
+        return bool(self.waiting) and not self._taken and self._looked_to >= self._newest
 
     def remove(self, numbers: Collection[int]) -> None:
         """Forget letters that have arrived."""
@@ -137,6 +158,7 @@ class Backlog:
     def take_back(self) -> None:
         """Note that nothing is on its way any more; what has not arrived will be taken once more."""
         self._taken.clear()
+        self.rewind()
         self._keep()
 
     def _keep(self) -> None:
@@ -165,7 +187,8 @@ class Backlog:
         self.written = max([self.written, *(letter.number for letter in self._memory)])
         self._memory.clear()
         self._arrived.clear()
-        put_after = self._now() - self._most_seconds
+        may_delete = self._clock is None or self._clock.may_delete()
+        put_after = self._now() - self._most_seconds if may_delete else -math.inf
         self.dropped += journal.trim(most_bytes=self._most_bytes, put_after=put_after, spare=self._taken)
         return news
 
@@ -183,24 +206,57 @@ class Backlog:
             self._say(str(error))
             return None
 
+    def _leave(self, path: Path, journal: Journal) -> None:
+        """Take the letters out of a file that was removed or replaced, for the one that is there now."""
+        log.error("mqtt: %s: was removed or replaced while it was open: it is opened anew", path)
+        known = self._in_memory() | self._arrived
+        letters = [letter for letter in journal.read(self._size) if letter.number not in known]
+        self._close()
+        self._arrived.clear()
+        journal = self._journal = Journal(path)
+        if journal.count:  # numbers of earlier runs are taken there
+            self.dropped += sum(letter.number <= 0 for letter in letters)
+            letters = [letter for letter in letters if letter.number > 0]
+        self._memory[:0] = letters
+        self.rewind()
+
     def _opened(self, path: Path) -> Journal:
+        if self._journal is not None and not self._journal.is_in_place:
+            self._leave(path, self._journal)
         if self._journal is None:
             self._journal = journal = Journal(path)
+            self.rewind()  # letters of earlier runs come before all of ours
+            if journal.count or journal.lasting:
+                self._newest = max(self._newest, 0)
+            # Opened again in the midst of a run, it has the starts of events that still go on.
             self._memory[:0] = [
                 replace(start, payload=broken_off(start.payload), happened_at=None, put_at=self._now())
-                for start in journal.lasting
+                for start in (() if self._was_open else journal.lasting)
             ]
+            if self._clock is not None and not self._was_open:
+                self._clock.learn(journal.newest)
+            self._was_open = True
         return self._journal
 
     def _set_aside(self, path: Path, error: BrokenJournalError) -> None:
-        if self._journal is not None:
-            self.dropped += self._journal.count - len(self._arrived)
-            self._journal.close()
-            self._journal = None
+        waited = None if self._journal is None else self._journal.count - len(self._arrived)
+        self._close()
         self._arrived.clear()
         self._taken &= self._in_memory()
         self._count()
-        log.warning("mqtt: %s: %s; set aside as %s", path, error, set_aside(path))
+        aside = set_aside(path)
+        log.warning("mqtt: %s: %s; set aside as %s", path, error, aside)
+        with closing(Journal(path)) as journal:
+            saved = journal.save_from(aside)
+            self.dropped += saved.lost if waited is None else max(0, waited - journal.count)
+        log.warning("mqtt: %s: %s", path, saved)
+        self._opened(path)
+        self._count()
+
+    def _close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
     def _say(self, trouble: str | None) -> None:
         """Log what keeps the file from being used, once for each change."""

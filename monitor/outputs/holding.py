@@ -57,10 +57,16 @@ class Holding:
         """Let go of them."""
         self.upto = self._until = -math.inf
 
-    def end_if_over(self) -> None:
-        """Let go of them if they have waited long enough."""
-        if self.active and time.monotonic() >= self._until:
+    def end_if_over(self) -> bool:
+        """Let go of them if they have waited long enough; tell whether it was so."""
+        over = self.active and time.monotonic() >= self._until
+        if over:
             self.end()
+        return over
+
+    def holds(self, letter: Letter) -> bool:
+        """Tell whether a letter has to wait."""
+        return self.active and (letter.number <= self.upto or self.belated(letter))
 
     def due(self) -> float:
         """Moment, on the monotonic clock, at which the wait is over; infinity if nothing waits."""
@@ -69,8 +75,3 @@ class Holding:
     def belated(self, letter: Letter) -> bool:
         """Tell whether this is the end of an event whose start waits, or has waited on this connection."""
         return not letter.lasts and letter.event_id in self._begun
-
-    @property
-    def begun(self) -> Collection[str]:
-        """Events whose end waits because their start does."""
-        return self._begun if self.active else frozenset()

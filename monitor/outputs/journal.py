@@ -11,14 +11,25 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitor.outputs.database import BrokenDatabaseError, DatabaseError, refuse_damage, translated
+from monitor.bounded import DamagedError, parse_json
+from monitor.outputs.database import (
+    BrokenDatabaseError,
+    DatabaseError,
+    identity,
+    open_database,
+    refuse_damage,
+    refuse_other_tables,
+    translated,
+)
+from monitor.outputs.salvage import Row, Salvaged, Table, salvage
 
 _VERSION = 1
+_MOST_LETTERS = 2**60
 _TABLES = """
 BEGIN;
 CREATE TABLE letters (number INTEGER PRIMARY KEY, put_at REAL, sum INTEGER, content BLOB);
@@ -85,19 +96,20 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         with translated(), ExitStack() as undo:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=0)
+            self._connection = open_database(path, _prepare, busy_seconds=0, autocommit=False)
             undo.callback(self._connection.close)
-            self._prepare()
             last, count, size = self._one(
                 "SELECT coalesce(max(number), 0), count(*), coalesce(sum(length(content)), 0) FROM letters"
             )
             rows = self._connection.execute(
                 "SELECT put_at, sum, content FROM lasting ORDER BY put_at"
             ).fetchall()
+            if last >= _MOST_LETTERS:
+                raise BrokenJournalError("is damaged: its letters have numbers that were never given")
             self.lasting = [_letter(n - len(rows) + 1, *row) for n, row in enumerate(rows)]
             """Starts, from earlier runs, of events that never ended; numbered for the ends to come."""
             undo.pop_all()
+        self._path, self._identity = path, identity(path)
         self.count = count
         """Letters in the file."""
         self.bytes = size
@@ -116,8 +128,8 @@ class Journal:
         self.count += len(new) - len(taken)
         self.bytes += sum(len(_content(letter)) for letter in new) - sum(taken)
 
-    def read(self, most: int, *, after: float = -math.inf) -> list[Letter]:
-        """Return the oldest letters with a number above one, oldest first."""
+    def read(self, most: int, after: float = -math.inf) -> list[Letter]:
+        """Return the oldest letters whose numbers are larger than ``after``, oldest first."""
         query = "SELECT number, put_at, sum, content FROM letters WHERE number > ? ORDER BY number LIMIT ?"
         with translated():
             rows = self._connection.execute(query, [after + self._before, most]).fetchall()
@@ -138,26 +150,35 @@ class Journal:
             self.write([], doomed)
         return len(doomed)
 
+    @property
+    def is_in_place(self) -> bool:
+        """The file is still where it was: else what is written goes where nobody will find it."""
+        return identity(self._path) == self._identity
+
+    @property
+    def newest(self) -> float | None:
+        """Unix seconds at which the newest letter was put in; None if there is none."""
+        with translated():
+            (at,) = self._one("SELECT max(put_at) FROM letters")
+        return None if at is None else float(at)
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
 
-    def _prepare(self) -> None:
-        # One process holds the file as long as it lives: two of them would both send what is in it.
-        # Without others nothing is shared between processes either: a file less, on any file system.
-        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        # With WAL, NORMAL would survive our own crash but not always a power cut: it leaves the newest
-        # commits to the kernel.  A commit took 11 ms in the median and 140 ms at times, on a busy machine:
-        # too much for the analysis, which therefore never comes here, and little for a message.
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA journal_size_limit = 1000000")
-        (version,) = self._one("PRAGMA user_version")
-        if not version:
-            self._connection.executescript(_TABLES)
-        elif version != _VERSION:
-            raise BrokenJournalError(f"is of version {version}, not {_VERSION}")
-        refuse_damage(self._connection)
+    def save_from(self, broken: Path) -> Salvaged:
+        """Put in what can be read of a broken file, before anything else is; another `Journal` reads it.
+
+        Raises
+        ------
+        JournalError
+            It cannot be written.
+        """
+        self._connection.isolation_level = None
+        try:
+            return salvage(broken, self._connection, _SAVED)
+        finally:
+            (self.count,) = self._one("SELECT count(*) FROM letters")
 
     def _one(self, query: str) -> tuple[Any, ...]:
         return tuple(self._connection.execute(query).fetchone())
@@ -191,4 +212,58 @@ def _letter(number: int, put_at: float, checksum: int, content: bytes) -> Letter
     # SQLite notices what breaks its own structure, not what changes a value.
     if not isinstance(content, bytes) or zlib.crc32(content) != checksum:
         raise BrokenJournalError("is damaged: a letter is not what was written")
-    return Letter(number=number, put_at=put_at, **json.loads(content))
+    try:
+        known = parse_json(content)
+    except DamagedError as error:
+        raise BrokenJournalError(f"is damaged: a letter {error}") from error
+    if not _has_what_is_told(known) or not isinstance(put_at, int | float):
+        raise BrokenJournalError("is damaged: a letter is not one of ours")
+    return Letter(number, known["topic"], known["payload"], known["happened_at"], put_at)
+
+
+def _has_what_is_told(content: Any) -> bool:
+    if not isinstance(content, dict) or not isinstance(payload := content.get("payload"), dict):
+        return False
+    happened_at = content.get("happened_at", "")
+    told = all(isinstance(payload.get(name), str) for name in ("event_id", "source", "event_type", "phase"))
+    return (
+        told
+        and isinstance(content.get("topic"), str)
+        and (happened_at is None or isinstance(happened_at, int | float))
+    )
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    # One process holds the file as long as it lives: two of them would both send what is in it.
+    # Without others nothing is shared between processes either: a file less, on any file system.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # With WAL, NORMAL would survive our own crash but not always a power cut: it leaves the newest
+    # commits to the kernel.  A commit took 11 ms in the median and 140 ms at times, on a busy machine:
+    # too much for the analysis, which therefore never comes here, and little for a message.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA journal_size_limit = 1000000")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not version and not tables:
+        connection.executescript(_TABLES)
+    elif version != _VERSION:
+        raise BrokenJournalError(f"is of version {version}, not {_VERSION}")
+    refuse_damage(connection)
+    with closing(sqlite3.connect(":memory:")) as template:
+        template.executescript(_TABLES)
+        refuse_other_tables(connection, template)
+    connection.execute("BEGIN IMMEDIATE")  # whether it can be written, which its header decides as well
+    connection.execute("ROLLBACK")
+
+
+def _is_a_letter(row: Row) -> bool:
+    """Tell whether a letter that was read from a broken file is what was written."""
+    try:
+        _letter(0, row["put_at"], row["sum"], row["content"])
+    except BrokenJournalError:
+        return False
+    return bool(abs(row.get("number", 0)) < _MOST_LETTERS)
+
+
+_SAVED = (Table("letters", "number", _is_a_letter), Table("lasting", None, _is_a_letter))

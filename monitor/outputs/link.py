@@ -1,4 +1,4 @@
-"""A way to the broker that is made again whenever it breaks, and knows what has arrived.
+"""Link to the broker: a connection that is made again whenever it breaks, and what has arrived over it.
 
 Everything but `wake` is called by one thread, the one that publishes.
 """
@@ -11,19 +11,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Generic, TypeVar
 
-from monitor.outputs.broker import (
-    NOT_MQTT,
+from monitor.outputs.broker import Connection
+from monitor.outputs.contention import Contention
+from monitor.outputs.delivery import SILENT, Delivery
+from monitor.outputs.notices import (
     Accepted,
     Acknowledged,
-    Connection,
+    Echoed,
     Ended,
+    LeftOut,
     Notice,
     Opened,
     Received,
+    Subscribed,
 )
+from monitor.outputs.refusals import Refusals
+from monitor.outputs.terms import MQTT_3, MQTT_5, VERSIONS, Negotiation, Terms, Will
+from monitor.outputs.tls import NOT_MQTT
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +42,13 @@ STABLE_SECONDS = 60.0
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
 """Seconds between two attempts; each failure doubles them."""
 
+SAID_SECONDS = 600.0
+"""From one line in the log about messages to us that cannot be read to the next."""
 
-@dataclass(frozen=True, slots=True)
-class _Sent(Generic[T]):
-    at: float
-    """Seconds of the monotonic clock."""
-    letter: T | None
+_USUAL = f"speaks {VERSIONS[MQTT_5]}"
+
+Connect = Callable[[Terms, Callable[[Connection, Notice], None]], Connection]
+"""Begins a `Connection` on the given terms, that reports to the function it is given."""
 
 
 class Link(Generic[T]):
@@ -49,7 +57,6 @@ class Link(Generic[T]):
     Parameters
     ----------
     connect : callable
-        Begins a `Connection` that reports to the function it is given.
     address : str
         Of the broker, for people.
     silence_seconds : float
@@ -57,44 +64,75 @@ class Link(Generic[T]):
     receive : callable
         Takes what is said under the topics listened to, in the thread of the connection; it must neither
         block nor fail.
+    negotiation : Negotiation or None
+        None: any terms.
+    client_id : str
+        Ours, for people.
     answer_seconds : float
         A broker says at once whether it lets us in; what is silent for so long is none.
     """
 
     def __init__(
         self,
-        connect: Callable[[Callable[[Connection, Notice], None]], Connection],
+        connect: Connect,
         *,
         address: str,
         silence_seconds: float,
         receive: Callable[[Received], None] = lambda _: None,
+        negotiation: Negotiation | None = None,
+        client_id: str = "",
         answer_seconds: float = 5.0,
     ) -> None:
         self.connected = False
         self.trouble: str | None = None
         """Why there is no connection, for people; None while there is one, and before the first attempt."""
-        self.arrived: list[T] = []
-        """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
+        self.left_out = 0
+        """Messages to us that could not be read."""
         self.ended = 0
         """Attempts that failed and connections that broke; a letter not acknowledged by then is forgotten."""
         self._connect = connect
         self._address = address
         self._receive = receive
-        self._silence_seconds = silence_seconds
         self._answer_seconds = answer_seconds
+        self._negotiation = negotiation or Negotiation()
+        self._contention = Contention(client_id)
+        self._delivery: Delivery[T] = Delivery(address, silence_seconds)
         self._connection: Connection | None = None
+        self._terms = self._negotiation.terms
         self._notices: deque[tuple[Connection, Notice]] = deque()
         self._wake = threading.Event()
-        self._sent: dict[int, _Sent[T]] = {}
         self._dial_at = 0.0
         self._delay = FIRST_DELAY / 2
         self._answer_by = math.inf
         self._accepted_at = math.inf
+        self._said_trouble = ""
+        self._said_conditions = _USUAL
+        self._said_left_out_at = -math.inf
+
+    @property
+    def arrived(self) -> list[T]:
+        """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
+        return self._delivery.arrived
+
+    @property
+    def returned(self) -> list[T]:
+        """Letters that were refused; whoever publishes takes them out."""
+        return self._delivery.returned
+
+    @property
+    def refusals(self) -> Refusals:
+        """What the broker does not take."""
+        return self._delivery.refusals
+
+    @property
+    def suspicious(self) -> bool:
+        """True if the last connection ended, as it seems, for something that was sent."""
+        return self._delivery.suspicious
 
     @property
     def unacknowledged(self) -> int:
         """Messages on their way, with and without a letter."""
-        return len(self._sent)
+        return self._delivery.unacknowledged
 
     @property
     def doubt(self) -> str:
@@ -102,6 +140,12 @@ class Link(Generic[T]):
         if math.isinf(self._answer_by):
             return f"{self._address} has not been reached yet"
         return f"{self._address} {NOT_MQTT.format('no answer so far')}"
+
+    def problems(self) -> list[str]:
+        """Say what is wrong with the broker though it lets us in; each begins with its address."""
+        contended = self._contention.trouble
+        found = [*self._delivery.troubles(), *([] if contended is None else [contended])]
+        return [f"{self._address} {trouble}" for trouble in found]
 
     def wake(self) -> None:
         """End the current or the next `wait`; from any thread."""
@@ -116,8 +160,9 @@ class Link(Generic[T]):
             Whether there is a new connection, on which nothing has been said yet.
         """
         if self._connection is None and time.monotonic() >= self._dial_at:
-            self._connection = self._connect(self._notify)
-        due = min(until, self._answer_by, self._acknowledge_by())
+            self._terms = replace(self._negotiation.terms, subscribe=self._delivery.subscribes)
+            self._connection = self._connect(self._terms, self._notify)
+        due = min(until, self._answer_by, self._delivery.due())
         if self._connection is None:
             due = min(due, self._dial_at)
         self._wake.wait(None if math.isinf(due) else max(0.0, due - time.monotonic()))
@@ -126,7 +171,7 @@ class Link(Generic[T]):
         while self._notices:
             connection, notice = self._notices.popleft()
             if connection is self._connection:
-                self._hear(notice)
+                self._take(notice)
         self._judge_silence()
         return self.connected and self._accepted_at != before
 
@@ -136,9 +181,7 @@ class Link(Generic[T]):
         """Send a message on the connection there is; without QoS and letter nobody asks what became of it."""
         if self._connection is None:
             raise RuntimeError("there is no connection")
-        number = self._connection.publish(topic, text, qos=qos, retain=retain)
-        if qos or letter is not None:
-            self._sent[number] = _Sent(time.monotonic(), letter)
+        self._delivery.publish(self._connection.publish, (topic, text), qos=qos, retain=retain, letter=letter)
 
     def hurry(self) -> None:
         """Make the next attempt at once."""
@@ -152,52 +195,95 @@ class Link(Generic[T]):
     def _notify(self, connection: Connection, notice: Notice) -> None:
         if isinstance(notice, Received):  # others say it, as often as they like: it never waits here
             self._receive(notice)
+        elif isinstance(notice, LeftOut):
+            self._leave_out(notice.why)
         else:
             self._notices.append((connection, notice))
         self._wake.set()
 
-    def _hear(self, notice: Notice) -> None:
+    def _take(self, notice: Notice) -> None:
         match notice:
             case Opened():
                 self._answer_by = time.monotonic() + self._answer_seconds
             case Accepted():
-                self.connected, self.trouble = True, None
-                self._answer_by = math.inf
-                self._accepted_at = time.monotonic()
-            case Acknowledged(number):
-                sent = self._sent.pop(number, None)
-                if sent is not None and sent.letter is not None:
-                    self.arrived.append(sent.letter)
-            case Ended(why):
-                self._end(why)
+                self._accept(notice)
+            case Subscribed(refused):
+                self._delivery.subscribed(refused)
+            case Acknowledged(number, code):
+                self._delivery.acknowledge(number, code)
+            case Echoed(topic):
+                self._delivery.came_back(topic)
+            case Ended():
+                self._end(notice)
 
-    def _acknowledge_by(self) -> float:
-        oldest = next(iter(self._sent.values()), None)
-        return math.inf if oldest is None else oldest.at + self._silence_seconds
+    def _accept(self, accepted: Accepted) -> None:
+        self._answer_by = math.inf
+        if not self._negotiation.accepted():
+            log.debug("mqtt: %s takes %s; better terms are tried once more", self._address, self._terms)
+            self._drop()
+            self._dial_at = 0.0
+            return
+        self.connected, self.trouble = True, None
+        self._accepted_at = time.monotonic()
+        self._delivery.begin(accepted, subscribed=self._terms.subscribe)
+        self._say_conditions()
+
+    def _say_conditions(self) -> None:
+        """Log on which terms there is a connection, if they are others than before."""
+        conditions = [f"speaks {VERSIONS[self._terms.protocol]}", *self._delivery.lessened()]
+        if self._terms.protocol == MQTT_3:
+            conditions.insert(1, "which has no way to say that a message is refused")
+        if self._terms.will is not Will.RETAINED:
+            conditions.append(f"last will: {self._terms.will.value}")
+        said = "; ".join(conditions)
+        if said != self._said_conditions:
+            self._said_conditions = said
+            log.info("mqtt: %s %s", self._address, said)
+
+    def _leave_out(self, why: str) -> None:
+        """Count a message to us that cannot be read; in paho's thread, for a flood must not pile up."""
+        self.left_out += 1
+        if time.monotonic() - self._said_left_out_at >= SAID_SECONDS:
+            self._said_left_out_at = time.monotonic()
+            log.warning("mqtt: %s: %s (%d so far)", self._address, why, self.left_out)
 
     def _judge_silence(self) -> None:
         """Give up a connection on which the broker does not say what it must."""
-        now = time.monotonic()
-        if now >= self._answer_by:
+        if time.monotonic() >= self._answer_by:
             why = NOT_MQTT.format(f"no answer within {self._answer_seconds:g} s")
-        elif now >= self._acknowledge_by():
-            why = "stopped answering"
-        else:
-            return
-        self.close()
-        self._end(why)
+            self._drop()
+            self._end(Ended(why, wordless=True))
+        elif self._delivery.judge_silence():
+            self._drop()
+            self._end(Ended(SILENT))
 
-    def _end(self, why: str | None) -> None:
+    def _drop(self) -> None:
+        """Leave the connection without waiting for its end."""
+        self.close()
+        self._connection = None
+
+    def _end(self, end: Ended) -> None:
         now = time.monotonic()
-        stable = self.connected and now - self._accepted_at >= STABLE_SECONDS
-        self._delay = FIRST_DELAY if stable else min(2 * self._delay, LONGEST_DELAY)
-        self._dial_at = now + self._delay
-        self._connection, self.connected, self._answer_by = None, False, math.inf
-        self._sent.clear()
-        self.ended += 1
-        if why is None:
+        was_connected, self.connected = self.connected, False
+        self._connection, self._answer_by = None, math.inf
+        if was_connected:
+            self._negotiation.begin()
+            self._negotiation.broke(end)
+            if not self._delivery.end(end):
+                self._contention.ended(end, lasted=now - self._accepted_at)
+        elif end.why is not None and self._negotiation.failed(end):
+            log.debug("mqtt: %s %s", self._address, end.why)
+            self._dial_at = 0.0
             return
-        trouble = f"{self._address} {why}"
-        if trouble != self.trouble:  # a broker that stays away is one line, not one for each attempt
+        stable = was_connected and now - self._accepted_at >= STABLE_SECONDS
+        self._delay = FIRST_DELAY if stable else min(2 * self._delay, LONGEST_DELAY)
+        delay = self._contention.delay() if was_connected else None
+        self._dial_at = now + max(self._delay, delay or 0.0)
+        self.ended += 1
+        if end.why is None:
+            return
+        trouble = f"{self._address} {end.why}"
+        # A broker that stays away, or ends every connection, is one line, not one for each attempt.
+        if trouble != self._said_trouble or stable:
             log.warning("mqtt: %s", trouble)
-        self.trouble = trouble
+        self.trouble = self._said_trouble = trouble

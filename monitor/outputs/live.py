@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from monitor.buffer import OverrunError, RingBuffer
 from monitor.geometry import Geometry
@@ -213,7 +214,7 @@ class Live:
 
     def _publish(self, thing: Scores | tuple[str, Mapping[str, object]]) -> None:
         kind, payload = ("scores", self._payload(thing)) if isinstance(thing, Scores) else thing
-        text = json.dumps(_finite(payload), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(_finite(payload), allow_nan=False, separators=(",", ":"))
         with self._lock:
             self._number += 1
             self._ring.append(Message(self._number, kind, text))
@@ -259,9 +260,10 @@ def _picture(painter: Painter, buffer: RingBuffer, stop: int) -> dict[str, objec
     }
 
 
-def _finite(payload: Mapping[str, object]) -> dict[str, object]:
-    """JSON has no infinity: the level of digital silence is null."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in payload.items()
-    }
+def _finite(payload: Any) -> Any:
+    """JSON has no infinity, at any depth: the level of digital silence is null."""
+    if isinstance(payload, Mapping):
+        return {key: _finite(value) for key, value in payload.items()}
+    if isinstance(payload, list | tuple):
+        return [_finite(value) for value in payload]
+    return None if isinstance(payload, float) and not math.isfinite(payload) else payload

@@ -120,6 +120,9 @@ FAMILIES = {
             "mqtt_published_total", CounterMetricFamily, "Starts and ends that the broker has acknowledged."
         ),
         Family("mqtt_dropped_total", CounterMetricFamily, "Starts and ends that were given up."),
+        Family(
+            "mqtt_refused_total", CounterMetricFamily, "Messages of any kind that the broker did not take."
+        ),
         Family("store_queue_messages", GaugeMetricFamily, "Changes that wait to be written to the store."),
         Family("store_written_total", CounterMetricFamily, "Changes that were written to the store."),
         Family("store_dropped_total", CounterMetricFamily, "Changes that could not be kept."),
@@ -132,6 +135,12 @@ FAMILIES = {
         ),
         Family("hook_runs_total", CounterMetricFamily, "How commands ended.", ("hook", "outcome")),
         Family("commands_total", CounterMetricFamily, "What became of commands over MQTT.", ("outcome",)),
+        Family(
+            "http_rejections_total",
+            CounterMetricFamily,
+            "Requests refused, connections turned_away or expired, answers that failed by a fault of ours.",
+            ("reason",),
+        ),
         Family("config_last_reload_successful", GaugeMetricFamily, "1 unless the last reload was refused."),
         Family(
             "config_last_reload_success_timestamp_seconds",
@@ -277,6 +286,7 @@ def _outputs(snapshot: Snapshot) -> Iterator[Sample]:
         yield "mqtt_queue_messages", [], mqtt["waiting"]
         yield "mqtt_published_total", [], mqtt["published"]
         yield "mqtt_dropped_total", [], mqtt["dropped"]
+        yield "mqtt_refused_total", [], mqtt["refused"]
     if store is not None:
         yield "store_queue_messages", [], store["waiting"]
         yield "store_written_total", [], store["written"]
@@ -286,6 +296,8 @@ def _outputs(snapshot: Snapshot) -> Iterator[Sample]:
         yield "clips_deleted_total", [], clips["deleted"]
         for outcome, count in clips["decided"].items():
             yield "clips_total", [outcome], count
+    for reason, count in (snapshot.get("http") or {}).items():
+        yield "http_rejections_total", [reason], count
     for target in snapshot["notify"]:
         for outcome in ("sent", "failed", "held", "dropped"):
             yield "notifications_total", [target["name"], outcome], target[outcome]

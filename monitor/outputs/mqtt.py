@@ -21,7 +21,7 @@ from monitor.control import MOST_LABELS, Listening
 from monitor.histogram import Histogram
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.backlog import Backlog
-from monitor.outputs.broker import Connection, address, tls_context
+from monitor.outputs.broker import Connection
 from monitor.outputs.holding import Holding
 from monitor.outputs.journal import Letter
 from monitor.outputs.link import Link
@@ -38,8 +38,11 @@ from monitor.outputs.reception import OnCommand, Reception
 from monitor.outputs.scores import ScoreBoard
 from monitor.outputs.settings import Settings
 from monitor.outputs.states import States
+from monitor.outputs.terms import Negotiation, Profile
+from monitor.outputs.tls import address, tls_context
 from monitor.status import Health
 from monitor.types import ConfigError, Event, Scores
+from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,8 @@ class Mqtt:
     journal : Path or None
         File in which events wait while the broker is away, also across restarts; None for memory alone.
         Beside it is ``announced.json``, what the broker keeps of us.
+    clock : WallClock or None
+        Says whether the time of day may decide what is too old; without one it may.
     drain_seconds : float
         From `close` on, `run` takes at most so long.
     on_command : callable
@@ -103,6 +108,7 @@ class Mqtt:
         model: str,
         password: str | None = None,
         journal: Path | None = None,
+        clock: WallClock | None = None,
         drain_seconds: float = 5.0,
         on_command: OnCommand = lambda _topic, _command: None,
         page: str | None = None,
@@ -124,6 +130,7 @@ class Mqtt:
         self._states = States(self._topics, labels=listening.ids_by_source, publish=publish)
         self._scores = ScoreBoard(self._topics, publish)
         self._settings = Settings(self._topics, listening, publish)
+        self._refused = self._left_out = 0
         self._new: list[Letter] = []
         self._outbox: Outbox[Letter] = Outbox(self._new.append, IN_MEMORY)
         self._ahead = time.time() - time.monotonic()
@@ -133,6 +140,7 @@ class Mqtt:
             most_bytes=config.keep_megabytes * 1_000_000,
             most_seconds=config.keep_days * 86_400,
             now=self._now,
+            clock=clock,
         )
         self._drain_seconds = drain_seconds
         self._onsets: dict[int, float] = {}
@@ -141,8 +149,6 @@ class Mqtt:
         self._waited = 0
         """Number of the newest letter that was put while there was no connection, or before one broke."""
         self._newest_arrived = 0
-        self._idle = False
-        """All letters that do not wait for Home Assistant have arrived."""
         self._alone_since: float | None = None
         """Moment, on the monotonic clock, from which there never was a connection; None after the first."""
         self._closed_at = math.inf
@@ -240,8 +246,23 @@ class Mqtt:
         if self.waiting and not self.connected and self._holding.active:
             return self._link.trouble or f"{self._address}: late events stay for the next run: {HELD}"
         if self.waiting and not self.connected:
-            return self._link.trouble or self._link.doubt
-        return self._link.trouble
+            return self._link.trouble or next(iter(self.problems), self._link.doubt)
+        return self._link.trouble or next(iter(self.problems), None)
+
+    @property
+    def problems(self) -> list[str]:
+        """What the broker does not take though it lets us in, for people; each begins with host and port."""
+        return self._link.problems()
+
+    @property
+    def unheard(self) -> int:
+        """Messages to this monitor that could not be read."""
+        return self._left_out + self._link.left_out
+
+    @property
+    def refused(self) -> int:
+        """Messages that the broker did not take, whatever they were."""
+        return self._refused + self._link.refusals.count
 
     def run(self) -> None:
         """Connect, publish, connect again; until closed and either delivered or without hope.
@@ -266,7 +287,7 @@ class Mqtt:
                 self._settle()
                 if self._link.connected:
                     self._states.say_sources()
-                    self._send_letters()
+                    self._send_events()
                     self._answer()
                     self._states.say_healths()
                     self._states.say_last()
@@ -274,7 +295,7 @@ class Mqtt:
                     self._settings.say()
                     self._scores.say()
                     self._reception.say(self._link.publish, WINDOW - self._link.unacknowledged)
-                    if not self._link.unacknowledged:
+                    if not (self._link.unacknowledged or self._link.refusals.refuses_others):
                         self._announcement.confirm()
                 else:
                     self._reception.born = False  # that was on the old connection
@@ -290,7 +311,7 @@ class Mqtt:
         """Put into the backlog what is new, and take out of it what has arrived."""
         self._outbox.flush(self._outbox.waiting)
         for letter in self._new:
-            if self._link.connected and letter.event_id in self._holding.begun:
+            if self._link.connected and self._holding.active and self._holding.belated(letter):
                 self._states.say_label(letter)  # it waits, but the state that it leads to does not
         self._backlog.add(self._new)
         self._new.clear()
@@ -302,6 +323,8 @@ class Mqtt:
         self._newest_arrived = max([self._newest_arrived, *self._link.arrived])
         self._backlog.remove(self._link.arrived)
         self._link.arrived.clear()
+        self._backlog.give_back(self._link.returned)
+        self._link.returned.clear()
 
     def _note_change(self) -> None:
         """Describe what is listened for now, and take back what is not."""
@@ -333,22 +356,26 @@ class Mqtt:
 
     def _make_link(self, config: MqttConfig, password: str | None) -> Link[int]:
         self._address = address(config)
-        sources = len(self._listening.sources)
-        connect = partial(
-            Connection,
-            config,
+        sources = self._listening.sources
+        # Where MQTT cannot say that something is refused, we look whether it is delivered.
+        own = {self._topics.status(), *map(self._topics.event, sources)}
+        profile = Profile(
+            config=config,
             client_id=config.client_id or f"clap-monitor-{self._node}",
             password=password,
             tls=tls_context(config),
             will=self._topics.status(),
-            queue=4 * WINDOW + 8 * (sources + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
-            listen=self._reception.filters(),
+            queue=4 * WINDOW + 8 * (len(sources) + 1) * (MOST_LABELS + 1) + 2 * self._announcement.most,
+            listen=tuple(self._reception.filters()),
+            own=frozenset(own),
         )
         return Link(
-            connect,
+            partial(Connection, profile),
             address=self._address,
             silence_seconds=config.keepalive_seconds,
             receive=self._reception.hear,
+            negotiation=Negotiation(config.protocol),
+            client_id=profile.client_id,
         )
 
     def _move(self, config: MqttConfig) -> None:
@@ -361,6 +388,8 @@ class Mqtt:
             return
         self._leave(time.monotonic() + MOVE_SECONDS)
         self._note()
+        self._left_out += self._link.left_out
+        self._refused += self._link.refusals.count
         self._qos = config.qos
         self._topics = Topics(config.base_topic, self._node)
         self._announcement = self._make_announcement(config, self._topics)
@@ -379,10 +408,11 @@ class Mqtt:
         self._last_try = self._last_try or self._link.ended + self._link.connected + 1
         self._link.hurry()
         hopeless = self._link.ended >= self._last_try or time.monotonic() >= self._drained_by()
-        if not self._backlog.safe:
+        if not self._backlog.safe and self._holding.active:
             self._holding.end()
-        only_held = self._holding.active and self._idle and not self._outbox.waiting
-        return hopeless or only_held or not self.waiting
+            self._backlog.rewind()
+        held_back = self.connected and self._backlog.held_back and not (self._outbox.waiting or self._new)
+        return hopeless or held_back or not self.waiting
 
     def _drained_by(self) -> float:
         return self._closed_at + (1 - FAREWELL) * self._drain_seconds
@@ -392,7 +422,7 @@ class Mqtt:
         if not self.connected:
             return self._drained_by()
         said_next = min(self._states.due(), self._scores.due(), self._announcement.due())
-        return min(self._drained_by(), said_next, self._holding.due())
+        return min(self._drained_by(), said_next, self._holding.due(), self._link.refusals.due())
 
     def _welcome(self) -> None:
         """Say everything anew; what the last connection did not deliver will follow."""
@@ -400,9 +430,11 @@ class Mqtt:
         log.info(said, self._address, self.waiting, self.dropped)
         self._overflowing = False
         self._hold()
-        self._say_anew()
         self._backlog.take_back()
         self._onsets.clear()
+        if self._link.suspicious:  # it may close the connection on the rest once more
+            self._send_events()
+        self._say_anew()
 
     def _hold(self) -> None:
         """Let what waited for this connection wait for Home Assistant as well."""
@@ -440,15 +472,19 @@ class Mqtt:
         if self._link.connected:
             self._states.say_labels()  # what was dropped may have been the newest of its label
 
-    def _send_letters(self) -> None:
-        """Publish the events whose turn it is."""
-        self._holding.end_if_over()
+    def _send_events(self) -> None:
+        """Publish what waits; of events under a topic that the broker refuses, one now and then."""
+        refusals = self._link.refusals
+        if any([self._holding.end_if_over(), refusals.stir()]):
+            self._backlog.rewind()
+        if refusals.stir_others():
+            self._say_anew()
         self._announcement.say_again(self._link.publish)
-        room = WINDOW - self._link.unacknowledged
-        letters = self._backlog.take(room, after=self._holding.upto, but=self._holding.begun)
-        for letter in letters:
+        for letter in self._backlog.take(WINDOW - self._link.unacknowledged, self._is_held_back):
             self._send(letter)
-        self._idle = room > 0 and not letters and not self._link.unacknowledged
+
+    def _is_held_back(self, letter: Letter) -> bool:
+        return self._holding.holds(letter) or self._link.refusals.blocks(letter.topic)
 
     def _send(self, letter: Letter) -> None:
         """Publish one event, and the states that it changes unless they have been said."""

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from monitor.boundary import boundary, printable
-from monitor.outputs.broker import Received
 from monitor.outputs.commands import Command, command_of
+from monitor.outputs.notices import Received
 from monitor.outputs.payload import Topics, as_json, refused_payload
 from monitor.types import ConfigError
 

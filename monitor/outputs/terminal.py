@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -11,9 +13,13 @@ from monitor.config import LabelConfig
 from monitor.outputs.payload import as_json, event_payload, seconds_in_source
 from monitor.types import Event
 
+log = logging.getLogger(__name__)
+
 
 class Terminal:
     """Print every event as it starts and as it ends; `deliver` runs in its own thread.
+
+    A full disk or a dead terminal behind the stream costs lines, which are counted, and nothing else.
 
     Parameters
     ----------
@@ -28,7 +34,7 @@ class Terminal:
     as_json : bool
         The payload of MQTT, with ``onset_seconds`` and ``offset_seconds`` for sound files.
     on_gone : callable
-        Called when whoever read the lines has gone.
+        Called once, when whoever read the lines has gone.
     """
 
     def __init__(
@@ -49,15 +55,45 @@ class Terminal:
         self._model = model
         self._line = self._json if as_json else self._text
         self._on_gone = on_gone
+        self.lost = 0
+        """Lines that could not be written."""
+        self._gone = self._failing = self._torn = False
 
     def deliver(self, event: Event, label: LabelConfig) -> None:
-        """Print one event, and what its label was then; ends the run if nobody reads any more."""
+        """Print one event, and what its label was then."""
+        if self._gone:
+            self.lost += 1
+            return
         try:
-            print(self._line(event, label), file=self._stream, flush=True)
+            self._write(self._line(event, label) + "\n")
         except BrokenPipeError:
-            # What is left in the stream's buffer would raise again when the process exits.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            self._gone = True
+            self.lost += 1
+            log.warning("standard output: nobody reads it any more: events are no longer written to it")
             self._on_gone()
+        except OSError as error:
+            self.lost += 1
+            if not self._failing:
+                log.error("standard output: %s: events are missing there", error.strerror or error)  # noqa: TRY400
+            self._failing = True
+        else:
+            if self._failing:
+                log.info("standard output: can be written again: %d events are missing", self.lost)
+            self._failing = False
+
+    def _write(self, line: str) -> None:
+        """Write past the stream's buffer: what would stay in it after a failure fails again at the exit."""
+        try:
+            descriptor = self._stream.fileno()
+        except io.UnsupportedOperation:
+            self._stream.write(line)
+            return
+        rest = (b"\n" if self._torn else b"") + line.encode(self._stream.encoding or "utf-8", "replace")
+        self._torn = False
+        while rest:
+            written = os.write(descriptor, rest)
+            rest = rest[written:]
+            self._torn = bool(rest)
 
     def _json(self, event: Event, label: LabelConfig) -> str:
         payload = event_payload(

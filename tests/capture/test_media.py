@@ -1,6 +1,8 @@
 import os
+import socket
 import threading
 import time
+from pathlib import Path
 
 import av
 import numpy as np
@@ -183,6 +185,26 @@ def test_a_fast_replay_stops_when_told(wav):
     assert list(blocks) == []
 
 
+def test_zeros_of_8_seconds_in_real_time_are_deafness_until_the_next_sound(tmp_path, caplog):
+    audio = np.concatenate([np.full(RATE, 0.5), np.zeros(10 * RATE), np.full(RATE, 0.5)])
+    soundfile.write(tmp_path / "a.wav", audio, RATE)
+    status, stop = SourceStatus("file"), threading.Event()
+    stop.wait = lambda _: False  # time flies
+    deaf = {
+        round(block.stop / RATE, 1)
+        for block in blocks_of(tmp_path / "a.wav", pace="realtime", status=status, stop=stop)
+        if status.deaf_since is not None
+    }
+    assert (min(deaf), max(deaf)) == (pytest.approx(9, abs=0.11), 11)
+    assert [line.getMessage() for line in caplog.records] == [
+        "source file is deaf: nothing but digital silence for 8 s: is it muted?",
+        "source file hears again",
+    ]
+    list(blocks_of(tmp_path / "a.wav", status=status))
+    assert status.deaf_since is None
+    assert len(caplog.records) == 2
+
+
 # --- damage -------------------------------------------------------------------------------------
 
 
@@ -262,6 +284,53 @@ def test_a_file_that_is_no_sound_is_said(tmp_path, content, name):
     path = tmp_path / name
     path.write_bytes(content)
     refused(path, NotAudioError)
+
+
+WAY_OUT = "let FFmpeg make them"
+
+
+def test_a_pipe_is_refused_at_once_with_the_way_out(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")  # nobody writes to it: to open it would take for ever
+    words = refused(tmp_path / "pipe.wav")
+    assert "is a pipe, which can be read only once" in words
+    assert WAY_OUT in words
+
+
+def test_a_pipe_that_somebody_writes_to_is_refused_unread(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    reader = os.open(tmp_path / "pipe.wav", os.O_RDONLY | os.O_NONBLOCK)
+    with (tmp_path / "pipe.wav").open("wb", buffering=0) as writer:
+        writer.write(b"RIFF")
+        assert WAY_OUT in refused(tmp_path / "pipe.wav")
+        assert os.read(reader, 9) == b"RIFF"
+    os.close(reader)
+
+
+def test_what_a_shell_substitutes_is_refused_with_the_way_out():
+    reader, writer = os.pipe()
+    try:
+        assert WAY_OUT in refused(Path(f"/dev/fd/{reader}"))
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_socket_or_a_device_is_refused_with_the_way_out(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        assert "is a socket" in refused(tmp_path / "socket")
+    for device in ("/dev/zero", "/dev/null", "/dev/urandom", "/dev/tty"):
+        words = refused(Path(device))
+        assert words.startswith("is a device")
+        assert WAY_OUT in words
+
+
+def test_a_link_to_a_file_is_that_file(tmp_path, wav):
+    path, audio = wav(100)
+    (tmp_path / "link").symlink_to(path)
+    assert decode(tmp_path / "link", RATE).tolist() == audio[:, 0].tolist()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert refused(tmp_path / "loop") == "Too many levels of symbolic links"
 
 
 def test_a_film_without_sound_is_said(tmp_path):

@@ -56,6 +56,13 @@ def test_samples_that_are_not_finite_are_passed_on():
     assert np.isinf(got[2])
 
 
+def test_the_mean_of_what_no_sound_is_costs_no_warning(recwarn):
+    data = np.array([3e38, 3e38, np.inf, -np.inf], "<f4").tobytes()
+    got = heard(data, format="f32le", channels=2)
+    assert not np.isfinite(got).all()
+    assert [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)] == []
+
+
 def test_channels_are_interleaved_and_the_one_asked_for_is_heard():
     assert (heard(ints(1, 2, 3, 4), channels=2, channel=2) * 32768).tolist() == [2, 4]
     assert (heard(ints(1, 2, 3, 5), channels=2) * 32768).tolist() == [1.5, 4]
@@ -148,6 +155,82 @@ def test_a_live_pipe_through_which_nothing_comes_is_deaf_until_it_does(pipe, cap
         "source in is deaf: nothing has come through the pipe for 5 s",
         "source in hears again",
     ] * 2
+
+
+class World:
+    """A clock that only waiting moves."""
+
+    def __init__(self):
+        self.now, self.waited = 1000.0, []
+        self.stop = threading.Event()
+        self.stop.wait = self.wait
+
+    def wait(self, seconds):
+        self.now += seconds
+        self.waited.append(seconds)
+        return False
+
+    def hear(self, data, **options):
+        status = SourceStatus("in")
+        blocks = blocks_from(
+            io.BytesIO(data), status=status, stop=self.stop, live=True, now=lambda: self.now, **options
+        )
+        return [(block, self.now, status.trouble) for block in blocks]
+
+
+@pytest.mark.parametrize(("format_", "zero"), [("s16le", 0), ("s24le", 0), ("f32le", 0), ("u8", 128)])
+def test_zeros_of_8_seconds_through_a_live_pipe_are_deafness_until_the_next_sound(format_, zero, caplog):
+    second = RATE * {"s16le": 2, "s24le": 3, "f32le": 4, "u8": 1}[format_]
+    sound = np.random.default_rng(0).integers(1, 60, second).astype(np.uint8).tobytes()
+    data = sound + bytes([zero]) * 26 * second + sound
+    seen = World().hear(data, format=format_)
+    deaf = [block.stop / RATE for block, _, trouble in seen if trouble is not None]
+    assert (min(deaf), max(deaf)) == (pytest.approx(9, abs=0.11), pytest.approx(27, abs=0.11))
+    assert not any(block.gap for block, _, _ in seen)
+    assert [line.getMessage() for line in caplog.records if "faster" not in line.getMessage()] == [
+        "source in is deaf: nothing but digital silence for 8 s: is it muted?",
+        "source in hears again",
+    ]
+
+
+def test_zeros_of_a_recording_that_is_read_fast_are_what_was_recorded(caplog):
+    status = SourceStatus("in")
+    heard(bytes(2 * 20 * RATE), status=status)
+    assert status.deaf_since is None
+    assert caplog.text == ""
+
+
+def test_a_recording_that_is_piped_faster_than_time_goes_is_heard_at_the_pace_of_time(caplog):
+    world = World()
+    seen = world.hear(np.ones(60 * RATE, "<i2").tobytes())
+    assert seen[-1][0].stop == 60 * RATE
+    for block, at, _ in seen:
+        assert block.stop / RATE <= (at - 1000.0) * 1.01 + 5.2
+    said = [line.getMessage() for line in caplog.records]
+    assert len(said) == 1
+    assert "--fast" in said[0]
+
+
+@pytest.mark.parametrize("seconds", [1, 4])
+def test_what_a_live_writer_had_in_store_is_soon_made_up_for(seconds, caplog):
+    world = World()
+    world.hear(np.ones(seconds * RATE, "<i2").tobytes())
+    assert world.now - 1000.0 <= seconds / 2
+    assert caplog.text == ""
+
+
+def test_a_live_pipe_is_never_held_back(caplog):
+    class Pipe(io.BytesIO):
+        def read(self, size=-1):
+            world.now += 0.1 * (1 - 1e-3)  # the clock of a sound card that is too fast
+            return super().read(size)
+
+    world = World()
+    pipe = Pipe(np.ones(100_000 * RATE // 10, "<i2").tobytes())
+    blocks = blocks_from(pipe, stop=world.stop, live=True, now=lambda: world.now)
+    assert sum(len(block.samples) for block in blocks) == 100_000 * RATE // 10
+    assert sum(world.waited) == 0
+    assert caplog.text == ""
 
 
 def test_who_pipes_a_recording_may_take_his_time(pipe, caplog):

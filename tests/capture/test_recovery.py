@@ -172,6 +172,27 @@ def test_a_muted_device_is_deaf_until_it_sounds_and_is_opened_again_less_and_les
     assert not any(deaf[64:])
 
 
+def test_a_stream_that_is_silent_is_deaf_after_8_seconds_and_connected_again_after_5_minutes():
+    world = World([*quiet(900)], loud(1))
+    deaf = []
+    for block in world.blocks(reopen_seconds=300):
+        deaf.append(world.status.deaf_since is not None)
+        if block.gap:
+            assert len(deaf) == 301
+    assert deaf.index(True) == 8
+    assert all(deaf[8:300])
+    assert world.status.reopened == 1
+
+
+def test_a_device_that_changes_its_rate_while_it_is_open_is_resampled_from_there_on():
+    ones = np.ones(400, dtype=np.float32)
+    world = World([Take(ones, 5.0), Take(np.tile(ones, 2), 5.0, rate=2 * RATE), Take(ones, 5.0, rate=RATE)])
+    blocks = list(world.blocks())
+    assert blocks[-1].stop == 1200
+    assert [block.start for block in blocks if block.gap] == [400, 800]
+    assert world.status.reopened == 0
+
+
 def test_samples_that_are_not_numbers_are_no_silence():
     world = World([take(*[np.nan] * 4) for _ in range(40)])
     list(world.blocks())

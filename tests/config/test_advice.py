@@ -7,6 +7,7 @@ from monitor.config import (
     LabelConfig,
     MqttConfig,
     SourceConfig,
+    WebConfig,
     WindowConfig,
     confirmations,
     warnings,
@@ -30,6 +31,17 @@ def test_a_secret_in_an_address_and_a_user_without_a_password_are_mentioned_and_
     ]
     camera = camera.model_copy(update={"url": "http://camera/flv?password={password}", "username": None})
     assert advice(sources=(camera,)) == []
+
+
+@pytest.mark.parametrize(
+    "keys", [{"public_url": "https://a.example"}, {"prefix": "/a"}, {"trusted_proxies": ["127.0.0.1"]}]
+)
+def test_a_page_behind_a_proxy_that_nobody_can_read_is_mentioned(keys):
+    (said,) = advice(web=WebConfig(enabled=True, **keys))
+    assert said.startswith("web: public_url, prefix or trusted_proxies is set, so everyone needs the token")
+    for more in ({"token_env": "T"}, {"token_file": "t"}, {"public_read": True}):
+        assert advice(web=WebConfig(enabled=True, **keys, **more)) == []
+    assert advice(web=WebConfig(enabled=False, **keys)) == []
 
 
 def test_a_source_for_whose_labels_nobody_listens_is_mentioned():
@@ -198,7 +210,9 @@ def test_a_broker_that_will_refuse_is_named(keys, start):
 
 
 @given(
-    st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=4),
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cc", "Cs"])).filter(str.strip), min_size=1, max_size=4
+    ),
     st.floats(0.1, 60),
     st.floats(0.01, 60),
 )

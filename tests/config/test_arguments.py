@@ -31,7 +31,10 @@ def test_a_sentence_that_cannot_be_used_is_refused(sentences):
         replace_labels(Config(), sentences)
 
 
-@given(st.lists(st.text(max_size=60).filter(str.strip), min_size=1, max_size=6))
+WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=60).filter(str.strip)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=6))
 def test_any_sentences_make_a_valid_configuration(sentences):
     config = replace_labels(Config(), sentences)
     assert Config.model_validate(config.model_dump(exclude_unset=True)) == config
@@ -123,3 +126,14 @@ def test_sources_of_the_same_name_get_numbers():
 def test_sources_that_cannot_be_heard_are_refused(words):
     with pytest.raises(ConfigError, match="--source"):
         replace_sources(Config(), [source_from_argument(word, rate=8000) for word in words])
+
+
+def test_a_file_whose_name_is_not_utf_8_is_a_source():
+    name = b"caf\xe9.wav".decode("utf-8", "surrogateescape")
+    assert str(source_from_argument(name).path) == name
+
+
+def test_a_sentence_that_is_not_utf_8_is_one_clear_line():
+    with pytest.raises(ConfigError, match=r"^--label ca\?: ") as caught:
+        replace_labels(Config(), [b"ca\xe9".decode("utf-8", "surrogateescape")])
+    assert "\n" not in str(caught.value)

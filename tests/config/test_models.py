@@ -121,3 +121,16 @@ def test_a_source_takes_every_key_of_its_kind(keys):
     source = SourceConfig.model_validate({"name": "a", **keys})
     assert source.model_fields_set == {"name", *keys}
     assert SourceConfig.model_validate(source.model_dump(exclude_unset=True)) == source
+
+
+@pytest.mark.parametrize(
+    ("value", "version"), [(5, "5"), ("5", "5"), (5.0, "5"), ("3.1.1", "3.1.1"), ("auto", "auto")]
+)
+def test_a_version_of_mqtt_may_look_like_a_number(value, version):
+    assert MqttConfig(protocol=value).protocol == version
+
+
+@pytest.mark.parametrize("value", [4, 3.1, True, None, "MQTT 5", [5]])
+def test_another_version_of_mqtt_is_refused(value):
+    with pytest.raises(ValueError, match="protocol"):
+        MqttConfig(protocol=value)

@@ -76,7 +76,7 @@ def test_a_password_that_is_not_there_is_one_line_without_it(tmp_path, content, 
 
 
 def test_a_directory_is_no_password(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="is a directory; write nothing but the password into it"):
         read_password(in_file(tmp_path), {})
 
 
@@ -150,3 +150,8 @@ def test_a_secret_that_everybody_may_write_is_used_and_warned_of_once(tmp_path, 
         assert len(caplog.records) == lines
     assert f"{key}: {path}: everybody on this machine may write it" in caplog.text
     assert "0123456789abcdef" not in caplog.text
+
+
+def test_a_byte_order_mark_is_no_part_of_the_password(tmp_path):
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbfhunter2\r\n")
+    assert read_password(MqttConfig(host="h", username="u", password_file=tmp_path / "password")) == "hunter2"

@@ -290,7 +290,7 @@ mqtt:
         ),
         (
             "sources:\n- {name: a, kind: file, path: a.wav, url: 'http://camera/1'}",
-            "2: sources[0].url: does not belong to kind file, whose own keys are path, pace, channel",
+            "2: sources[0].url: does not belong to kind file, whose own keys are path, pace, track, channel",
         ),
         (
             "sources:\n- {name: a}",
@@ -525,3 +525,48 @@ def test_a_secret_that_is_a_number_is_not_repeated_either(tmp_path, key):
     (found,) = [line for line in faults(tmp_path, f"mqtt:\n  {key}: 271828") if key in line]
     assert "put it in quotes" in found
     assert "271828" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "labels:\n- {id: a, prompts: [a], threshold: 0,6}",
+            "2: labels[0].threshold: is cut in two by a comma; write 0.6",
+        ),
+        (
+            "labels:\n- {id: a, threshold: 0,65, prompts: [a]}",
+            "2: labels[0].threshold: is cut in two by a comma; write 0.65",
+        ),
+        ("window: {hop_seconds: 0,5}", "1: window.hop_seconds: is cut in two by a comma; write 0.5"),
+        (
+            "labels:\n- id: a\n  prompts: [a]\n  threshold: 0,6",
+            '4: labels[0].threshold: "0,6" is not a number; write 0.6',
+        ),
+        (
+            "sources:\n- {name: a, kind: microphone, device: hw:1,0}",
+            "2: sources[0].device: is cut in two by its comma; put the whole text in quotes",
+        ),
+        (
+            "sources:\n- {name: a, device: a,b,c, kind: microphone}",
+            "2: sources[0].device: is cut in two by its comma; put the whole text in quotes",
+        ),
+        ("mqtt: {host: '${BROKER}'}", "1: mqtt.host: holds ${BROKER}, which nobody fills in; "),
+        ("mqtt:\n  host: ${BROKER:-localhost}", "2: mqtt.host: holds ${BROKER}, which nobody fills in; "),
+        ("mqtt:\n  host: $BROKER", "2: mqtt.host: holds ${BROKER}, which nobody fills in; "),
+        ("state: /var/${HOME}/x", "1: state: holds ${HOME}, which nobody fills in; write the value itself"),
+    ],
+)
+def test_what_is_written_in_the_way_of_others_is_one_line_with_the_way_of_ours(tmp_path, text, message):
+    (found,) = faults(tmp_path, text)
+    assert found.startswith(f"monitor.yaml:{message}")
+
+
+def test_a_shell_may_have_variables_of_its_own(tmp_path):
+    text = 'hooks:\n- {name: a, command: [sh, -c, "echo ${HOME}"]}'
+    assert accepted(tmp_path, text).hooks[0].command[2] == "echo ${HOME}"
+
+
+@pytest.mark.parametrize("character", ["\u00a0", "\u200d", "é", "\u3000"])
+def test_a_path_may_hold_any_character_that_controls_nothing(tmp_path, character):
+    assert accepted(tmp_path, f'state: "a{character}b"').state.name == f"a{character}b"

@@ -27,6 +27,25 @@ def complaint(tmp_path, text):
         ("{allowed_origins: ['https://home.example/path']}", "holds more than an origin"),
         ("{allowed_hosts: ['home.example:80']}", "is not a name"),
         ("{token_file: a, token_env: B}", "is one too many beside token_file"),
+        ("{allowed_origins: ['https://a.example; script-src *']}", "is not an origin"),
+        ('{allowed_origins: ["https://a.example\\r\\nX: y"]}', "is not an origin"),
+        ('{allowed_origins: ["https://a\\r\\n.example"]}', "is not an origin"),
+        ('{allowed_origins: ["https://a\\t.example"]}', "is not an origin"),
+        ("{allowed_origins: ['https://höhle.example']}", "is not an origin"),
+        ("{allowed_origins: ['https://a.example:99999']}", "is not an origin"),
+        ("{allowed_origins: ['https://*.example']}", "is not an origin"),
+        ("{allowed_origins: ['null']}", "is not an origin"),
+        ("{allowed_origins: [\"'none'\"]}", "is not an origin"),
+        ('{public_url: "https://a.example;x"}', "is not an address"),
+        ('{public_url: "https://a\\n.example"}', "is not an address"),
+        ('{public_url: "https://a.example/\\n"}', "holds more than an address and a path"),
+        ('{public_url: "https://a.example/ä"}', "write other characters as in %20"),
+        ("{public_url: 'https://a.example?x'}", "holds more than an address and a path"),
+        ("{allowed_hosts: ['a;b']}", "is not a name"),
+        ('{allowed_hosts: ["a\\r\\nb"]}', "is not a name"),
+        ("{allowed_hosts: ['höhle']}", "is not a name"),
+        ("{trusted_proxies: [nginx]}", "is not an IP address or a network"),
+        ("{trusted_proxies: ['10.0.0.1/8']}", "is not an IP address or a network"),
         ("{port: 70000}", "is not in [0, 65535]"),
     ],
 )
@@ -40,6 +59,21 @@ def test_a_page_for_everyone_needs_a_token_or_a_word(tmp_path):
     for more in ({"token_env": "T"}, {"public_read": True}):
         assert not WebConfig(enabled=True, host="0.0.0.0", **more).local
     assert WebConfig(enabled=True, host="::1").local
+
+
+def test_what_can_be_is_spelled_in_one_way():
+    web = WebConfig(
+        allowed_origins=["HTTPS://Home.Example:443/", "http://[::1]:8123"],
+        allowed_hosts=["NAS.", "10.0.0.5"],
+        public_url="https://Home.Example/sounds/",
+        trusted_proxies=["127.0.0.1", "172.18.0.0/16", "fd00::/8"],
+    )
+    assert web.allowed_origins == ("https://home.example", "http://[::1]:8123")
+    assert web.allowed_hosts == ("nas", "10.0.0.5")
+    assert web.public_url == "https://Home.Example/sounds"
+    assert web.trusted_proxies == ("127.0.0.1/32", "172.18.0.0/16", "fd00::/8")
+    assert web.proxied
+    assert not WebConfig().proxied
 
 
 @pytest.mark.parametrize("token", ["short", "with a space in it", "x" * 201, "ümläute sind nichts"])

@@ -30,7 +30,7 @@ label     threshold         last event
 Dog bark  0.50 (crib 0.70)  1 min 10 s ago, 11:58:51 at porch (0.83)
 Cat       off               none
 
-broker        connected; 24 told, 0 wait, 0 dropped
+broker        connected; 24 told, 0 wait, 0 dropped, 0 refused
 store         is written; 240 kept, 1 wait, 0 dropped
 clips         are written; 12 kept, 2 speech; 34.5 MB in all
 notify phone  works; 3 sent, 5 held, 1 failed, 0 dropped

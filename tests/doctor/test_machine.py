@@ -1,9 +1,13 @@
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from monitor.control import ControlSocket
 from monitor.doctor.finding import Code
-from monitor.doctor.machine import clock, directory, permissions
+from monitor.doctor.machine import clock, database, directory, others_may_read, permissions
+from monitor.outputs.journal import Journal
 from tests.rights import as_nobody
 
 
@@ -87,3 +91,38 @@ def test_below_a_directory_that_is_closed_to_us_nothing_can_be_made(public):
         found = directory("state", public / "private/state", megabytes=0)
     assert found.exit_code == Code.DISK
     assert f"cannot be made in {public}/private" in found.says
+
+
+def test_a_database_that_another_program_has_locked_is_a_failure(tmp_path):
+    path = tmp_path / "history.sqlite"
+    assert database("state", path).state == "ok"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE a (b)")
+        assert database("state", path).state == "ok"
+        other.execute("BEGIN EXCLUSIVE")
+        found = database("state", path)
+    assert found.exit_code == Code.DISK
+    assert "database is locked: what happens would be kept in memory only" in found.says
+
+
+def test_a_database_that_a_monitor_has_is_well(tmp_path):
+    path = tmp_path / "outbox.sqlite"
+    control = ControlSocket(tmp_path, {})
+    assert control.open()
+    with closing(Journal(path)):
+        assert database("state", path).says.endswith("a clap-monitor that runs has it")
+    control.close()
+
+
+def test_a_damaged_database_is_a_warning_and_stays_as_it_is(tmp_path):
+    path = tmp_path / "history.sqlite"
+    path.write_bytes(b"noise" * 1000)
+    found = database("state", path)
+    assert (found.state, path.read_bytes()) == ("warn", b"noise" * 1000)
+
+
+@pytest.mark.parametrize(("mode", "state"), [(0o700, None), (0o755, "warn"), (0o750, "warn")])
+def test_a_directory_that_others_may_look_into_is_a_warning(tmp_path, mode, state):
+    tmp_path.chmod(mode)
+    found = others_may_read("state", tmp_path)
+    assert (found and found.state) == state

@@ -81,3 +81,79 @@ def test_a_fault_names_the_line(folder, text, complaint):
 def test_a_table_that_is_not_there_is_one_clear_line(tmp_path):
     with pytest.raises(SourceError, match="cannot be read"):
         read_annotations(tmp_path / "no.tsv")
+
+
+TABLE = "filename\tonset\toffset\tevent_label\na.flac\t1.5\t2.5\tdog\nb.flac\t0\t1\tcat\n"
+EXPECTED = [("a.flac", (Occurrence("dog", 1.5, 2.5),)), ("b.flac", (Occurrence("cat", 0.0, 1.0),))]
+
+
+def read(folder, content):
+    (folder / "table.tsv").write_bytes(content)
+    return [(one.path.name, one.occurrences) for one in read_annotations(folder / "table.tsv")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TABLE.encode("utf-8-sig"),
+        TABLE.encode("utf-16"),
+        b"\xfe\xff" + TABLE.encode("utf-16-be"),
+        TABLE.encode("utf-32"),
+        TABLE.replace("\n", "\r\n").encode(),
+        TABLE.replace("\n", "\r").encode(),
+        TABLE.replace("\n", "\n\n").encode(),
+        ("\n\n" + TABLE).encode(),
+        TABLE.replace("\t", ",").encode(),
+        TABLE.replace("\t", ";").encode(),
+        TABLE.replace("\t", ";").replace(".5", ",5").encode("utf-8-sig"),
+        TABLE.replace(".5", ",5").encode(),
+        TABLE.replace("\n", "\t\t\n").encode(),
+        TABLE.replace("\t", ",").replace("\n", ",,,\n").encode(),
+        TABLE.replace("filename", "Filename").replace("event_label", "Event Label").encode(),
+        ("sep=;\r\n" + TABLE.replace("\t", ";").replace("\n", "\r\n")).encode(),
+        "\n".join(
+            ";".join(f'"{cell}"' for cell in line.split("\t")) for line in TABLE.rstrip().split("\n")
+        ).encode(),
+        b"Event_Label;OFFSET;Onset;FILENAME\ndog;2,5;1,5;a.flac\ncat;1;0;b.flac",
+        TABLE.partition("\n")[2].encode(),
+        TABLE.partition("\n")[2].replace("\t", ";").replace(".5", ",5").encode("utf-8-sig"),
+        TABLE.replace("dog", '"dog"').replace("a.flac", ' "a.flac"'.strip()).encode(),
+    ],
+    ids=range(21),
+)
+def test_a_table_is_read_as_any_program_writes_it(folder, content):
+    assert read(folder, content) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (
+            TABLE.replace("\t", ",").replace(".5", ",5").encode(),
+            r":2: 6 cells for 4 columns \(a decimal comma",
+        ),
+        (TABLE.encode() + b"a.flac\t1\t2\tdog\tmore\n", ":4: 5 cells for 4 columns$"),
+        ("a.flac\t1\t2\tHähne\n".encode("latin-1"), ":1: is not text in UTF-8; save the table as UTF-8"),
+        (TABLE.encode("utf-16-le"), "NUL bytes"),
+        (b"PK\x03\x04\x00\x00", "NUL bytes"),
+        (TABLE.replace("offset", "onset").encode(), ":1: two columns are called onset"),
+        (TABLE.replace("2.5", "inf").encode(), ":2: onset, offset and snr_db are finite"),
+        (TABLE.replace("1.5", "1.234,5").encode(), ":2: onset, offset and snr_db are numbers"),
+        (TABLE.replace("1.5", "").encode(), ":2: onset, offset and snr_db are numbers"),
+        (TABLE.replace("a.flac", "a" * 300).encode(), ":2: .*no such file"),
+        (TABLE.replace("dog", '"dog').encode() + b"x" * 200_000, "table.tsv: Error: field larger"),
+        (b"\xff\xfe", "no line in it"),
+        (b"\n \n\t\t\n", "no line in it"),
+    ],
+    ids=range(13),
+)
+def test_what_cannot_be_read_says_why(folder, content, complaint):
+    with pytest.raises(SourceError, match=complaint) as caught:
+        read(folder, content)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_a_table_that_never_ends_is_refused():
+    with pytest.raises(SourceError, match="not a regular file"):
+        read_annotations(Path("/dev/zero"))

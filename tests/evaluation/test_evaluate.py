@@ -1,6 +1,7 @@
 """From annotated recordings to figures, text, JSON and pictures."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -128,3 +129,48 @@ def test_where_nothing_is_annotated_every_report_is_a_false_alarm(tmp_path):
     assert low.false_per_hour.value == pytest.approx(1 / (2 / 60))
     assert report.detection["high"].false_per_hour.value == 0.0
     assert "false alarms/h" in as_text(report)
+
+
+ONE = CONFIG.model_copy(update={"labels": CONFIG.labels[:1]})
+HEARING_OF_ONE = replace(
+    HEARING,
+    watchlist=replace(
+        HEARING.watchlist,
+        labels=HEARING.watchlist.labels[:1],
+        prototypes=HEARING.watchlist.prototypes[:1],
+        rivals=HEARING.watchlist.rivals[:1],
+        fingerprints=HEARING.watchlist.fingerprints[:1],
+    ),
+)
+
+
+def refuse(constant):
+    raise ValueError(constant)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "occurrences", "psds"),
+    [
+        (60, [(8, 12)], 1.0),
+        (60, [(8, 12), (30, 34)], 1.0),
+        (60, [], None),
+        (0.5, [], None),
+        (0.5, [(0, 0.4)], None),
+        (60, [(70, 72)], 0.0),
+    ],
+    ids=["once", "twice", "nothing", "shorter than a window", "and something in it", "beyond the end"],
+)
+def test_a_single_label_is_measured(tmp_path, seconds, occurrences, psds):
+    file = write(tmp_path / "a.wav", seconds, *(("low", *times) for times in occurrences))
+    recording = Recording(file, tuple(Occurrence("low", *times) for times in occurrences))
+    report = evaluate([recording], ONE, HEARING_OF_ONE)
+    assert set(report.psds.values()) == {psds}
+    assert json.loads(as_json(report), parse_constant=refuse)["labels"] == ["low"]
+    assert as_text(report)
+
+
+def test_a_recording_too_short_to_be_heard_does_not_stop_a_single_label(tmp_path):
+    long = write(tmp_path / "a.wav", 60, ("low", 8, 12))
+    short = write(tmp_path / "b.wav", 0.5)
+    report = evaluate([Recording(long, (Occurrence("low", 8, 12),)), Recording(short)], ONE, HEARING_OF_ONE)
+    assert report.detection["low"].recall.value == 1.0

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from monitor.cores import has_bfloat16
-from monitor.model.pace import bfloat16_pays, operations, product_seconds
-from monitor.model.shape import shape_of
+from monitor.model.pace import bfloat16_pays, product_seconds
+from monitor.model.shape import operations, shape_of
 from tests.checkpoints import CLAP_HTSAT_UNFUSED, LARGER_CLAP_GENERAL, TINY_FUSED
 
 

@@ -10,16 +10,10 @@ from pathlib import Path
 import pytest
 
 from monitor.config import MqttConfig
-from monitor.outputs.broker import (
-    Accepted,
-    Acknowledged,
-    Connection,
-    Ended,
-    Opened,
-    address,
-    explain,
-    tls_context,
-)
+from monitor.outputs.broker import Connection
+from monitor.outputs.notices import Accepted, Acknowledged, Ended, Opened
+from monitor.outputs.terms import MQTT_3, Profile, Terms
+from monitor.outputs.tls import address, explain, tls_context
 from monitor.types import ConfigError
 from tests.broker import PATIENCE, Broker, Subscriber, free_port
 
@@ -29,18 +23,19 @@ pytestmark = pytest.mark.broker
 class Watched:
     """A connection and the notices it gave."""
 
-    def __init__(self, *, port, password=None, will="test/status", **config):
+    def __init__(self, *, port, password=None, terms=Terms(MQTT_3), listen=(), **config):  # noqa: B008
         self._notices = queue.SimpleQueue()
         mqtt = MqttConfig(host="127.0.0.1", port=port, **config)
-        self.connection = Connection(
-            mqtt,
-            lambda _, notice: self._notices.put(notice),
+        profile = Profile(
+            config=mqtt,
             client_id="test",
             password=password,
             tls=tls_context(mqtt),
-            will=will,
+            will="test/status",
             queue=100,
+            listen=listen,
         )
+        self.connection = Connection(profile, terms, lambda _, notice: self._notices.put(notice))
 
     def next(self):
         return self._notices.get(timeout=PATIENCE)
@@ -159,7 +154,7 @@ def test_the_right_password_is_let_in_and_a_wrong_one_is_not(tmp_path):
         assert [watched.next(), watched.next()] == [Opened(), Accepted()]
         watched.connection.close()
         assert watched.next() == Ended(None)
-        refused = Ended("says not authorised: check mqtt.username and mqtt.password_file")
+        refused = Ended("says not authorised: check mqtt.username and mqtt.password_file", code=135)
         assert Watched(port=broker.port, **user | {"password": "wrong"}).until_end() == [Opened(), refused]
         assert Watched(port=broker.port).until_end()[-1] == refused
 

@@ -75,10 +75,41 @@ def test_whoever_says_a_letter_now_and_then_is_let_go_as_well(monkeypatch):
 
 def test_who_is_being_talked_to_does_not_hold_up_the_end():
     with served() as one, socket.create_connection(("127.0.0.1", one.port)) as silent:
-        eventually(lambda: one._talking is not None)
+        eventually(lambda: one._clients)
         one.close()
         silent.settimeout(PATIENCE)
         assert silent.recv(1) == b""
+
+
+def test_any_number_of_the_silent_shut_nobody_out():
+    with served() as one, contextlib.ExitStack() as stack:
+        for _ in range(3 * exporter.MOST_CONNECTIONS):
+            stack.enter_context(socket.create_connection(("127.0.0.1", one.port)))
+        assert get(one.port)[0] == 200
+        assert len(one._clients) <= exporter.MOST_CONNECTIONS
+        assert one.turned_away >= exporter.MOST_CONNECTIONS
+
+
+def test_who_reads_nothing_of_the_answer_holds_up_nobody(monkeypatch):
+    monkeypatch.setattr(exporter, "PATIENCE_SECONDS", 0.5)
+    with served(lambda: bytes(30_000_000)) as one, socket.create_connection(("127.0.0.1", one.port)) as rude:
+        rude.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert len(get(one.port)[2]) == 30_000_000
+        eventually(lambda: one.expired == 1)
+        assert not one._clients
+
+
+def test_who_reads_a_byte_now_and_then_is_let_go_in_the_end(monkeypatch):
+    monkeypatch.setattr(exporter, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(exporter, "ANSWER_SECONDS", 1.0)
+    with served(lambda: bytes(30_000_000)) as one, socket.create_connection(("127.0.0.1", one.port)) as slow:
+        slow.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+
+        def is_let_go():
+            slow.recv(2000)
+            return one.expired == 1
+
+        eventually(is_let_go)
 
 
 @pytest.mark.parametrize(
@@ -104,22 +135,17 @@ def test_a_port_that_is_taken_is_said_at_once():
         Exporter("127.0.0.1", one.port, bytes, "text/plain")
 
 
-def test_a_fault_of_ours_ends_the_thread_and_is_not_hidden():
-    def fails():
-        raise KeyError("no such number")
+def test_a_fault_of_ours_is_a_500_that_is_counted_and_logged_and_the_next_is_answered(caplog):
+    fails = iter([True, False])
 
-    one = Exporter("127.0.0.1", 0, fails, "text/plain")
-    errors = []
+    def text():
+        if next(fails):
+            raise KeyError("no such number")
+        return b"clap_monitor_up 1.0\n"
 
-    def run():
-        try:
-            one.run()
-        except KeyError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    with contextlib.suppress(OSError):
-        get(one.port)
-    eventually(lambda: errors)
-    thread.join(PATIENCE)
+    with served(text) as one:
+        with pytest.raises(urllib.error.HTTPError, match="500"):
+            get(one.port)
+        assert get(one.port)[0] == 200
+        assert one.faults.count == 1
+    assert "a fault of clap-monitor in the answer to /metrics: KeyError: 'no such number'" in caplog.text

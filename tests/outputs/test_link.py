@@ -4,8 +4,9 @@ import math
 import time
 from types import SimpleNamespace
 
-from monitor.outputs import broker
+from monitor.outputs import notices as broker
 from monitor.outputs.link import Link
+from monitor.outputs.terms import Negotiation
 
 
 class FakeConnection:
@@ -29,24 +30,24 @@ class FakeConnection:
             self._notify(self, notice)
 
 
-def linked(**times):
+def linked(**options):
     """Return a link, and the connections that it makes."""
     made = []
 
-    def connect(notify):
+    def connect(_terms, notify):
         made.append(FakeConnection(notify))
         return made[-1]
 
-    times = {"silence_seconds": 1000.0} | times
-    return SimpleNamespace(link=Link(connect, address="broker:1883", **times), made=made)
+    options = {"silence_seconds": 1000.0, "negotiation": Negotiation("5")} | options
+    return SimpleNamespace(link=Link(connect, address="broker:1883", **options), made=made)
 
 
 def now():
     return time.monotonic()
 
 
-def accepted(**times):
-    it = linked(**times)
+def accepted(**options):
+    it = linked(**options)
     it.link.wait(now())
     it.made[0].say(broker.Opened(), broker.Accepted())
     assert it.link.wait(now())

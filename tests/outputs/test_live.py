@@ -1,6 +1,7 @@
 """Any number of watchers: bounded, dropped when they stall, free when there are none."""
 
 import json
+import math
 import threading
 import tracemalloc
 
@@ -180,3 +181,14 @@ def test_audio_that_is_gone_leaves_the_scores_without_a_picture():
     live.close()
     live.run()
     assert json.loads(watcher.take()[0].text)["spectrogram"] is None
+
+
+def test_whatever_is_told_is_json_that_can_be_sent(live):
+    watcher = live.watch(lambda: None)
+    live.health(
+        {"load": math.nan, "sources": {"crib": {"level": -math.inf, "all": [math.inf, 1.0]}}, "why": "\ud800"}
+    )
+    (message,) = messages(watcher, 1)
+    told = json.loads(message.text.encode("utf-8"))
+    assert told["sources"] == {"crib": {"level": None, "all": [None, 1.0]}}
+    assert told["load"] is None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from monitor.outputs.broker import Received
+from monitor.outputs.notices import Received
 from monitor.outputs.payload import Topics
 from monitor.outputs.reception import LONGEST_TOPIC, REFUSALS, UNTOLD, Reception
 

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +91,52 @@ def test_a_reader_that_has_gone_ends_the_run():
 @pytest.mark.parametrize("reason", ["max_duration", "end", "shutdown"])
 def test_every_reason_is_said_as_it_is(reason):
     assert f"ended by {reason}" in printed(event(**END | {"reason": reason}))
+
+
+def test_a_full_disk_behind_the_stream_costs_lines_and_leaves_nothing_that_fails_later(caplog):
+    gone = []
+    with Path("/dev/full").open("w") as stream:
+        it = terminal(stream, on_gone=lambda: gone.append(True))
+        for _ in range(3):
+            it.deliver(event(), LABEL)
+    assert (it.lost, gone) == (3, [])
+    assert caplog.text.count("standard output: No space left on device") == 1
+
+
+def test_when_there_is_room_again_lines_are_whole(tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", place], check=True)
+    try:
+        (place / "filler").write_bytes(bytes(4096))
+        with (place / "events").open("w") as stream:
+            it = terminal(stream, as_json=True)
+            while not it.lost:
+                it.deliver(event(), LABEL)
+            (place / "filler").unlink()
+            it.deliver(event(**END), LABEL)
+        lines = (place / "events").read_text().splitlines()
+        assert json.loads(lines[-1])["phase"] == "end"
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_reader_that_has_gone_is_told_once_and_the_rest_is_counted(caplog):
+    reading, writing = os.pipe()
+    os.close(reading)
+    gone = []
+    with os.fdopen(writing, "w") as stream:
+        it = terminal(stream, on_gone=lambda: gone.append(True))
+        for _ in range(3):
+            it.deliver(event(), LABEL)
+    assert (it.lost, gone) == (3, [True])
+    assert caplog.text.count("nobody reads it any more") == 1
+
+
+def test_a_terminal_that_has_died_ends_nothing():
+    master, slave = os.openpty()
+    os.close(master)
+    with os.fdopen(slave, "w") as stream:
+        it = terminal(stream)
+        it.deliver(event(), LABEL)
+        assert it.lost == 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import av
 import av.error
-from av.stream import Discard
 
+from monitor.capture.media.container import LIMITS, audio_track, opened, packets
 from monitor.capture.media.decoding import Piece, frames
 from monitor.capture.media.edge import TimeStamps
 from monitor.config import Address
@@ -24,12 +25,29 @@ OPEN_SECONDS = 10.0
 READ_SECONDS = 5.0
 """Nothing for so long ends a connection: a server that hangs keeps it open."""
 
+_MOST_TRACKS = "100"
+
+_ALL_TRACKS = {"analyzeduration": "1000000"}
+"""For so many microseconds, instead of 5 s, FFmpeg looks what the pictures are before it hands on sound."""
+
+_SOUND_ALONE = {"allowed_media_types": "audio", "max_ts_probe": "0"}
+"""FFmpeg opens it without waiting for sound: none is noticed after `READ_SECONDS`, not `OPEN_SECONDS`."""
+
+_TRANSPORT = {
+    "tcp": {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"},
+    "udp": {"rtsp_transport": "udp+tcp"},
+}
+"""The other one follows in the same session if a server refuses the first as unsupported (461)."""
+
 _RTSP = "rtsp,rtsps,tcp,tls,udp,rtp"
 _HTTP = "http,https,tcp,tls"
 _FORMATS = "rtsp,aac,flac,flv,matroska,webm,mov,mp4,mp3,mpegts,ogg,wav,asf,au,ac3,eac3,mpegps,mpeg"
 """Not among them: playlists, which name further addresses and are half a minute late."""
 
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+_KNOCK_SECONDS = 1.0
+_NOBODY = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
 
 _NO_SOUND = "it sends no sound that can be used"
 _NO_ANSWER = f"it has not answered for {OPEN_SECONDS:g} s"
@@ -48,16 +66,25 @@ class RefusedError(SourceError):
     """The login was refused; to try it again soon may lock us out."""
 
 
-def sound_of(address: Address, channel: int | None) -> Generator[Piece]:
-    """Connect, and decode what comes; close the iterator to close the connection.
+class ForbiddenError(SourceError):
+    """It is forbidden (403): to this user, or to have sound alone."""
 
-    Pictures are not asked for (RTSP), or left alone undecoded.
+
+class AbsentError(SourceError):
+    """There is nobody, or no such stream, or no trust: whatever is asked for would change nothing."""
+
+
+def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[Piece]:
+    """Connect, and decode what comes; close the iterator to close the connection.
 
     Parameters
     ----------
     address : Address
     channel : int or None
         From 1; None is the mean of all channels.
+    pictures : bool
+        Of RTSP, whether all tracks are asked for, not only sound.  They are dropped undecoded, as those that
+        come unasked by HTTP.
 
     Raises
     ------
@@ -65,10 +92,10 @@ def sound_of(address: Address, channel: int | None) -> Generator[Piece]:
         If it cannot be connected to, holds no sound, or ends; without anything secret.
     """
     stamps = TimeStamps()
-    with _opened(address) as container:
-        packets = _packets(address, container, _only_sound(address, container))
+    with opened(partial(_connect, address, pictures), address.shown) as container:
+        track = audio_track(container, address.track, address.shown)
         yield from frames(
-            packets,
+            packets(container, track, address.shown, partial(_broken_off, address)),
             address.shown,
             channel,
             lambda frame: stamps.missing(frame.time, frame.samples / frame.sample_rate),
@@ -76,11 +103,11 @@ def sound_of(address: Address, channel: int | None) -> Generator[Piece]:
     raise SourceError(f"{address.shown}: the stream has ended")
 
 
-def _opened(address: Address) -> av.container.InputContainer:
+def _connect(address: Address, pictures: bool) -> av.container.InputContainer:  # noqa: FBT001
     try:
         return av.open(
             address.with_login,
-            options=_options(address),
+            options=_options(address, pictures),
             metadata_errors="replace",
             timeout=(OPEN_SECONDS, READ_SECONDS),
         )
@@ -88,39 +115,25 @@ def _opened(address: Address) -> av.container.InputContainer:
         raise _explained(address, error) from None  # which repeats the password
 
 
-def _only_sound(address: Address, container: av.container.InputContainer) -> av.AudioStream:
-    if not container.streams.audio:
-        raise SourceError(f"{address.shown}: there is no sound in it")
-    sound = container.streams.audio[0]
-    for other in container.streams:
-        if other is not sound:
-            other.discard = Discard.all
-    if sound.codec_context is None:
-        raise SourceError(f"{address.shown}: its sound is of a kind that FFmpeg cannot decode")
-    return sound
+def _broken_off(address: Address, error: av.error.FFmpegError) -> SourceError:
+    if isinstance(error, av.error.ExitError):
+        return SourceError(f"{address.shown}: nothing has come for {READ_SECONDS:g} s")
+    return SourceError(f"{address.shown}: the stream broke off: {error.strerror}")
 
 
-def _packets(
-    address: Address, container: av.container.InputContainer, sound: av.AudioStream
-) -> Iterator[av.packet.Packet[av.AudioStream]]:
-    try:
-        yield from container.demux(sound)
-    except av.error.ExitError:
-        raise SourceError(f"{address.shown}: nothing has come for {READ_SECONDS:g} s") from None
-    except av.error.FFmpegError as error:
-        raise SourceError(f"{address.shown}: the stream broke off: {error.strerror}") from None
-
-
-def _options(address: Address) -> dict[str, str]:
+def _options(address: Address, pictures: bool) -> dict[str, str]:  # noqa: FBT001
     """What libav is told; a redirection or a playlist cannot lead it to a file of ours."""
     rtsp = address.scheme.startswith("rtsp")
     options = {
         "protocol_whitelist": _RTSP if rtsp else _HTTP,
         "format_whitelist": _FORMATS,
         "user_agent": "clap-monitor",
+        "max_streams": _MOST_TRACKS,
+        **LIMITS,
     }
     if rtsp:
-        options |= {"rtsp_transport": address.transport, "allowed_media_types": "audio"}
+        options |= _TRANSPORT[address.transport]
+        options |= _ALL_TRACKS if pictures else _SOUND_ALONE
     if address.scheme in ENCRYPTED:
         options["tls_verify"] = str(int(address.tls_verify))
         if bundle := _certificates(address):
@@ -140,21 +153,40 @@ def _explained(address: Address, error: av.error.FFmpegError) -> SourceError:
     """Say in plain words why there is no connection, which libav says in its own."""
     if isinstance(error, av.error.HTTPUnauthorizedError):
         if address.login is None:
-            return SourceError(f"{address.shown}: it asks for a username and a password")
+            return AbsentError(f"{address.shown}: it asks for a username and a password")
         return RefusedError(f"{address.shown}: it refuses the username or the password")
-    why = next((words for kind, words in _WHY.items() if isinstance(error, kind)), f"{error.strerror}")
+    if isinstance(error, av.error.HTTPNotFoundError) or error.errno in _NOBODY:
+        return AbsentError(f"{address.shown}: {_words(address, error)}")
+    if error.errno == errno.EIO and (why := _behind_input_output_error(address)):
+        return AbsentError(f"{address.shown}: {why}")
+    if isinstance(error, av.error.ExitError) and not _listens(address):
+        return AbsentError(f"{address.shown}: {_NO_ANSWER}")
+    kind = ForbiddenError if isinstance(error, av.error.HTTPForbiddenError) else SourceError
+    return kind(f"{address.shown}: {_words(address, error)}")
+
+
+def _words(address: Address, error: av.error.FFmpegError) -> str:
     if isinstance(error, av.error.HTTPOtherClientError) and address.scheme.startswith("rtsp"):
-        why = "it has nothing to play: is there sound in this stream?"
+        return "it has nothing to play: is there sound in this stream?"
     if error.errno == errno.EIO:
-        why = _behind_input_output_error(address)
-    return SourceError(f"{address.shown}: {why}")
+        return _NO_SOUND
+    return next((words for kind, words in _WHY.items() if isinstance(error, kind)), f"{error.strerror}")
 
 
-def _behind_input_output_error(address: Address) -> str:
+def _behind_input_output_error(address: Address) -> str | None:
     try:
         socket.getaddrinfo(address.host, None)
-    except OSError:
+    except (OSError, UnicodeError):
         return "the name of this host is not known"
     if address.scheme in ENCRYPTED:
         return "its certificate is not trusted (ca_file, tls_verify), or it does not speak TLS"
-    return _NO_SOUND
+    return None
+
+
+def _listens(address: Address) -> bool:
+    """Tell whether anybody takes a connection there."""
+    try:
+        with socket.create_connection((address.host, address.port), _KNOCK_SECONDS):
+            return True
+    except (OSError, UnicodeError):
+        return False

@@ -31,10 +31,15 @@ class LiveEdge:
     """
 
     def __init__(self, rate: int, opened_at: float) -> None:
-        self._rate = rate
+        self.rate = rate
         self._opened_at = opened_at
-        self._kept = 0
-        self._left_out = 0
+        self._kept = 0.0
+        self._left_out = 0.0
+
+    def change(self, rate: int) -> None:
+        """Count in samples of another rate (Hz) from now on."""
+        factor = rate / self.rate
+        self.rate, self._kept, self._left_out = rate, self._kept * factor, self._left_out * factor
 
     def hear(self, count: int, arrived: float) -> float | None:
         """Judge what has arrived.
@@ -52,8 +57,8 @@ class LiveEdge:
             Seconds to wait before it is handed on; None if it is to be left out.
         """
         elapsed = arrived - self._opened_at
-        ahead = (self._kept + count) / self._rate - elapsed * (1 + DRIFT) - _AHEAD_SECONDS
-        if ahead > 0 and self._left_out < _STORE_SECONDS * self._rate:
+        ahead = (self._kept + count) / self.rate - elapsed * (1 + DRIFT) - _AHEAD_SECONDS
+        if ahead > 0 and self._left_out < _STORE_SECONDS * self.rate:
             self._left_out += count
             return None
         self._kept += count

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
+import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +19,10 @@ import av.error
 import numpy as np
 
 from monitor.capture.blocks import BlockMaker
+from monitor.capture.media.container import LIMITS, audio_track, opened, packets
 from monitor.capture.media.decoding import Piece, frames, pieces
+from monitor.capture.media.ogg import chains
+from monitor.capture.silence import Silence
 from monitor.status import SourceStatus
 from monitor.types import AudioBlock, NotAudioError, Samples, SourceError
 
@@ -23,6 +31,16 @@ _BLOCK_SECONDS = {"realtime": 0.1, "fast": 0.2}
 
 _JUMP_SECONDS = 0.03
 """A larger step between time stamps is lost audio; containers round them, to 1 ms at worst a frame."""
+
+_LONGEST_JUMP_SECONDS = 86_400.0
+"""A larger step is a damaged time stamp, and tells nothing about what was lost."""
+
+_WAY_OUT = (
+    "raw samples are read from standard input (kind pcm, or --source -), so let FFmpeg make them: "
+    "ffmpeg -i INPUT -f s16le -ac 1 -ar 48000 - | clap-monitor run --source - --rate 48000"
+)
+
+log = logging.getLogger(__name__)
 
 
 def media(
@@ -34,6 +52,7 @@ def media(
     pace: Literal["realtime", "fast"],
     status: SourceStatus,
     stop: threading.Event,
+    track: int | None = None,
 ) -> Iterator[AudioBlock]:
     """Replay a sound file as if it were being captured now.
 
@@ -45,7 +64,7 @@ def media(
     name : str
         Of the source.
     path : Path
-        Anything FFmpeg can decode; of several audio streams the first.
+        Anything FFmpeg can decode, but a regular file.
     rate : int
         Hz, of the blocks.
     channel : int or None
@@ -54,22 +73,29 @@ def media(
         ``realtime``: a block is given when its last sample would have been captured.
         ``fast``: as soon as it is asked for.
     status : SourceStatus
-        Samples that could not be decoded are added to ``lost``, as far as time stamps tell.
+        Samples that could not be decoded are added to ``lost``, as far as time stamps tell.  In real time
+        it is deaf after `SILENCE_SECONDS` of exact zeros, as any other source.
     stop : threading.Event
         Ends the iteration, also while it waits.
+    track : int or None
+        Of several audio tracks, from 1; None: the one marked as default, else the first.
 
     Raises
     ------
     SourceError
-        If the file cannot be opened or read, or has no such channel.
+        If the file cannot be opened or read, or has no such channel or track.
     NotAudioError
         If it holds no audio.
     """
     opened_at, started = time.time(), time.monotonic()
-    for block in _blocks(name, path, rate, channel, status, _BLOCK_SECONDS[pace]):
+    silence = Silence(status)
+    parts = _parts(path, channel, track)
+    for block in _blocks(name, parts, rate, status, _BLOCK_SECONDS[pace]):
         due = started + block.stop / rate
         if stop.wait(max(0.0, due - time.monotonic())) if pace == "realtime" else stop.is_set():
             return
+        if pace == "realtime":
+            silence.hear(block.samples, rate)
         yield replace(block, ended_at=opened_at + block.stop / rate)
 
 
@@ -91,7 +117,8 @@ def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
     SourceError, NotAudioError
         As for `media`.
     """
-    blocks = _blocks(path.name, path, rate, channel, SourceStatus(path.name), _BLOCK_SECONDS["fast"])
+    parts = _parts(path, channel, None)
+    blocks = _blocks(path.name, parts, rate, SourceStatus(path.name), _BLOCK_SECONDS["fast"])
     samples = [block.samples for block in blocks]
     if not samples:
         raise NotAudioError(f"{path}: holds less than one sample at {rate} Hz")
@@ -99,28 +126,44 @@ def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
 
 
 def _blocks(
-    name: str, path: Path, rate: int, channel: int | None, status: SourceStatus, seconds: float
+    name: str, parts: Iterable[Piece], rate: int, status: SourceStatus, seconds: float
 ) -> Iterator[AudioBlock]:
     maker = BlockMaker(name, rate)
     input_rate = None
-    for piece in pieces(_parts(path, channel), seconds):
+    for piece in pieces(parts, seconds):
         if piece.rate != input_rate:
             input_rate = piece.rate
             yield from maker.begin(input_rate, gap=False)
         status.lost += maker.at_rate(piece.lost)
-        yield from maker.push(piece.samples, 0.0, gap=piece.lost > 0)
+        yield from maker.push(piece.samples, 0.0, gap=piece.gap or piece.lost > 0)
     yield from maker.finish()
 
 
-def _parts(path: Path, channel: int | None) -> Iterator[Piece]:
-    decoded = False
-    with _opened(path) as container:
-        packets = _packets(path, container, container.streams.audio[0])
-        for part in frames(packets, str(path), channel, _Continuity().missing):
-            decoded = True
-            yield part
+def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[Piece]:
+    """All of the audio of a file, chain after chain."""
+    decoded, gap = False, False
+    urls = _urls(path)
+    for url in urls:
+        try:
+            for part in _parts_of(path, url, channel, track):
+                yield replace(part, gap=True) if gap else part
+                decoded, gap = True, False
+        except SourceError as error:
+            if url == urls[-1]:
+                raise
+            log.warning("%s; what follows is read on", error)
+            gap = True
     if not decoded:
         raise NotAudioError(f"{path}: holds 0 seconds of audio")
+
+
+def _parts_of(path: Path, url: str, channel: int | None, track: int | None) -> Iterator[Piece]:
+    where = str(path)
+    with opened(partial(_connect, path, url), where) as container:
+        audio = audio_track(container, track, where, NotAudioError)
+        yield from frames(
+            packets(container, audio, where, partial(_explained, path)), where, channel, _Continuity().missing
+        )
 
 
 class _Continuity:
@@ -132,28 +175,38 @@ class _Continuity:
     def missing(self, frame: av.AudioFrame) -> tuple[bool, float]:
         jump = 0.0 if frame.time is None or self._expected is None else frame.time - self._expected
         self._expected = None if frame.time is None else frame.time + frame.samples / frame.sample_rate
-        return (True, jump) if jump > _JUMP_SECONDS else (False, 0.0)
+        if jump <= _JUMP_SECONDS:
+            return False, 0.0
+        return True, jump if jump <= _LONGEST_JUMP_SECONDS else 0.0
 
 
-def _opened(path: Path) -> av.container.InputContainer:
+def _urls(path: Path) -> list[str]:
+    """Refuse what is no regular file, before it is opened; return what FFmpeg is to open."""
     try:
-        with path.open("rb"):  # first by ourselves: FFmpeg would take `a:b.wav` for protocol `a`
-            pass
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise SourceError(f"{path}: {_what(mode)}, and no sound file: {_WAY_OUT}")
+        return chains(path)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+
+
+def _what(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "is a pipe, which can be read only once"
+    return "is a socket" if stat.S_ISSOCK(mode) else "is a device"
+
+
+def _connect(path: Path, url: str) -> av.container.InputContainer:
+    try:
+        return av.open(url, metadata_errors="replace", options=dict(LIMITS))
     except av.error.InvalidDataError as error:
         raise NotAudioError(f"{path}: is no sound file that FFmpeg knows") from error
     except (OSError, av.error.FFmpegError) as error:
         raise SourceError(f"{path}: {error.strerror}") from error
-    if not container.streams.audio:
-        container.close()
-        raise NotAudioError(f"{path}: holds no audio")
-    return container
 
 
-def _packets(
-    path: Path, container: av.container.InputContainer, audio: av.AudioStream
-) -> Iterator[av.packet.Packet[av.AudioStream]]:
-    try:
-        yield from container.demux(audio)
-    except av.error.FFmpegError as error:
-        raise SourceError(f"{path}: cannot be read to its end: {error.strerror}") from error
+def _explained(path: Path, error: av.error.FFmpegError) -> SourceError:
+    return SourceError(f"{path}: cannot be read to its end: {error.strerror}")

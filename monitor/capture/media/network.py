@@ -6,6 +6,7 @@ connection is read by a thread of its own, which fills a queue; whoever listens 
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -13,7 +14,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from monitor.capture.clock import CaptureClock
-from monitor.capture.media.connection import OPEN_SECONDS, RefusedError, sound_of
+from monitor.capture.media.connection import (
+    OPEN_SECONDS,
+    AbsentError,
+    ForbiddenError,
+    RefusedError,
+    sound_of,
+)
 from monitor.capture.media.decoding import Piece, pieces
 from monitor.capture.media.edge import DRIFT, LiveEdge
 from monitor.capture.recovery import OpenDevice, Take, recovering
@@ -21,6 +28,8 @@ from monitor.config import Address
 from monitor.status import SourceStatus
 from monitor.threads import ThreadGroup
 from monitor.types import AudioBlock, SourceError
+
+log = logging.getLogger(__name__)
 
 _BLOCK_SECONDS = 0.1
 _QUEUE_SECONDS = 5.0
@@ -34,8 +43,8 @@ _BEHIND_SECONDS = 5.0
 _REFUSED_SECONDS = 300.0
 """Cameras lock out who often comes with a wrong password."""
 
-_SILENCE_SECONDS = 300.0
-"""Encoders may make exact zeros of what is quiet, so it may be a quiet room after all."""
+_REOPEN_SECONDS = 300.0
+"""Of exact zeros, until it is connected again: encoders make them of what is quiet, and it costs a second."""
 
 _LOOK_AT_STOP_SECONDS = 0.1
 _CLOSE_SECONDS = 1.0
@@ -78,18 +87,24 @@ def stream(
         status=status,
         stop=stop,
         required=required,
-        silence_seconds=_SILENCE_SECONDS,
+        reopen_seconds=_REOPEN_SECONDS,
     )
 
 
 class _Connector:
-    """Connects to one stream, again and again, but never twice at once."""
+    """Connects to one stream, again and again, but never twice at once.
+
+    Some cameras give sound only to those who take the pictures, too.  If one answers, and gives no sound to
+    who asks for sound alone, all tracks are asked for at once after it; what worked is tried first from then
+    on.
+    """
 
     def __init__(self, name: str, address: Address, channel: int | None, stop: threading.Event) -> None:
         self._name = name
         self._address = address
         self._channel = channel
         self._stop = stop
+        self._pictures = _ways(address)
         self._last: _Connection | None = None
         self._refused: tuple[float, str] | None = None
 
@@ -99,15 +114,48 @@ class _Connector:
             raise SourceError(f"{self._address.shown}: the last connection is still being closed")
         if self._refused is not None and time.monotonic() - self._refused[0] < _REFUSED_SECONDS:
             raise SourceError(self._refused[1])
-        connection = self._last = _Connection(self._name, self._address, self._channel)
+        connection = self._open()
         try:
-            connection.wait_until_open(self._stop)
             yield connection
-        except RefusedError as error:
-            self._refused = time.monotonic(), str(error)
-            raise
         finally:
             connection.close()
+
+    def _open(self) -> _Connection:
+        """Connect in the way that worked last; if that gives no sound, in the other one."""
+        troubles: list[SourceError] = []
+        for pictures in self._pictures:
+            connection = self._last = _Connection(self._name, self._address, self._channel, pictures=pictures)
+            try:
+                connection.wait_until_open(self._stop)
+            except SourceError as error:
+                connection.close()
+                troubles.append(error)
+                if isinstance(error, RefusedError | AbsentError) or not connection.gone:
+                    break
+            else:
+                self._remember(pictures)
+                return connection
+        if isinstance(troubles[-1], RefusedError) or self._is_forbidden_to_us(troubles):
+            self._refused = time.monotonic(), str(troubles[-1])
+        raise troubles[-1] if isinstance(troubles[-1], RefusedError | AbsentError) else troubles[0]
+
+    def _is_forbidden_to_us(self, troubles: list[SourceError]) -> bool:
+        """Tell whether it is the user who is refused, and not only what was asked for."""
+        both = len(troubles) > 1 and all(isinstance(each, ForbiddenError) for each in troubles)
+        return both and self._address.login is not None
+
+    def _remember(self, pictures: bool) -> None:  # noqa: FBT001
+        if pictures != self._pictures[0] and not self._stop.is_set():
+            what = "only with its pictures, which are dropped" if pictures else "without its pictures again"
+            log.warning("source %s: this camera gives sound %s", self._name, what)
+            self._pictures = self._pictures[::-1]
+
+
+def _ways(address: Address) -> tuple[bool, ...]:
+    """Whether to ask for pictures, in the order in which it is tried."""
+    if not address.scheme.startswith("rtsp"):
+        return (False,)
+    return {"auto": (False, True), "always": (True,), "never": (False,)}[address.pictures]
 
 
 class _Connection:
@@ -116,10 +164,11 @@ class _Connection:
     When the queue is full a new block is dropped, and the next that fits says how much was.
     """
 
-    def __init__(self, name: str, address: Address, channel: int | None) -> None:
+    def __init__(self, name: str, address: Address, channel: int | None, *, pictures: bool) -> None:
         self.rate = 1
         self._address = address
         self._channel = channel
+        self._pictures = pictures
         self._takes: queue.Queue[Take] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
         self._opened_at = time.monotonic()
         self._edge: LiveEdge | None = None
@@ -164,7 +213,7 @@ class _Connection:
 
     def _run(self) -> None:
         try:
-            with closing(sound_of(self._address, self._channel)) as sound:
+            with closing(sound_of(self._address, self._channel, pictures=self._pictures)) as sound:
                 for piece in pieces(sound, _BLOCK_SECONDS):
                     self._hand_over(piece)
                     if self._ended.is_set():
@@ -174,26 +223,30 @@ class _Connection:
 
     def _hand_over(self, piece: Piece) -> None:
         """Put what is live into the queue."""
+        rate, gap = piece.rate, piece.gap or self._gap
         if self._edge is None or self._clock is None:
-            self.rate = piece.rate
-            self._edge = LiveEdge(piece.rate, self._opened_at)
-            self._clock = CaptureClock(piece.rate, drift=DRIFT, step_seconds=_STEP_SECONDS)
-        if piece.rate != self.rate:
-            raise SourceError(f"{self._address.shown}: now sends {piece.rate} Hz instead of {self.rate}")
+            self.rate = rate
+            self._edge = LiveEdge(rate, self._opened_at)
+            self._clock = CaptureClock(rate, drift=DRIFT, step_seconds=_STEP_SECONDS)
+        elif rate != self._edge.rate:
+            self._edge.change(rate)
+            self._clock = CaptureClock(rate, drift=DRIFT, step_seconds=_STEP_SECONDS)
+            gap = True
         wait = self._edge.hear(len(piece.samples), time.monotonic())
         if wait is None or self._ended.wait(wait):
             self._gap = True
             return
         now, unix_now = time.monotonic(), time.time()
-        gap, lost = self._clock.hear(piece.lost + len(piece.samples), now, overflow=False)
-        if lost > _BEHIND_SECONDS * self.rate:
-            raise SourceError(f"{self._address.shown}: has fallen {lost / self.rate:.0f} s behind")
+        late, lost = self._clock.hear(piece.lost + len(piece.samples), now, overflow=False)
+        if lost > _BEHIND_SECONDS * rate:
+            raise SourceError(f"{self._address.shown}: has fallen {lost / rate:.0f} s behind")
         take = Take(
             piece.samples,
             ended_at=self._clock.ended_at(now, unix_now),
-            gap=gap or piece.gap or self._gap,
+            gap=gap or late,
             lost=piece.lost + lost + self._dropped,
             overflows=self._dropped > 0,
+            rate=rate,
         )
         try:
             self._takes.put_nowait(take)

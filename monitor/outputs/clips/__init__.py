@@ -7,6 +7,6 @@ say ``clips: false``, and nobody is heard speaking (``clips.speech_guard``).
 from monitor.outputs.clips.cutting import Clips
 from monitor.outputs.clips.naming import SUFFIXES, clip_path
 from monitor.outputs.clips.room import make_writable
-from monitor.outputs.clips.shelf import Shelf
+from monitor.outputs.clips.shelf import MODES, Shelf
 
-__all__ = ["SUFFIXES", "Clips", "Shelf", "clip_path", "make_writable"]
+__all__ = ["MODES", "SUFFIXES", "Clips", "Shelf", "clip_path", "make_writable"]

@@ -25,7 +25,7 @@ class SpeechGuard:
         self.known_until = max(self.known_until, scores.stop)
         if scores.gated == "disarmed":
             self.off_until = scores.stop
-        if scores.speech or scores.gated == "non_finite":
+        if scores.speech or scores.gated in {"non_finite", "no_embedding"}:
             self._speech.append((scores.start, scores.stop))
 
     def heard(self, start: int, stop: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Kept:
 
 
 def doomed(
-    clips: Sequence[Kept], config: ClipsConfig, *, now: float, free: int, need: int = 0
+    clips: Sequence[Kept], config: ClipsConfig, *, now: float | None, free: int, need: int = 0
 ) -> list[tuple[Kept, str]]:
     """Return the clips that must go, oldest first, each with the reason.
 
@@ -40,8 +41,8 @@ def doomed(
     ----------
     clips : sequence of Kept
     config : ClipsConfig
-    now : float
-        Unix seconds.
+    now : float or None
+        Unix seconds; None deletes nothing for its age.
     free : int
         Bytes left on the disk.
     need : int
@@ -49,6 +50,7 @@ def doomed(
     """
     ordered = sorted((clip for clip in clips if not clip.locked), key=lambda clip: (clip.at, clip.path))
     total = need + sum(clip.bytes for clip in clips)
+    oldest = -math.inf if now is None else now - config.keep_days * _DAY
     minimum = _newest(ordered, config.keep_per_label)
     gone: dict[str, tuple[Kept, str]] = {}
 
@@ -61,7 +63,7 @@ def doomed(
     for clip in ordered:
         if clip.path in minimum:
             continue
-        if clip.at < now - config.keep_days * _DAY:
+        if clip.at < oldest:
             let_go(clip, f"older than {config.keep_days:g} days")
         elif total > config.max_megabytes * MEGABYTE:
             let_go(clip, f"more than {config.max_megabytes} MB")

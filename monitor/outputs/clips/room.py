@@ -7,12 +7,13 @@ import logging
 from pathlib import Path
 
 from monitor.types import OutputError
+from monitor.whole import make_directory
 
 log = logging.getLogger(__name__)
 
 
-def make_writable(directory: Path, key: str) -> None:
-    """Make a directory and see that files can be made in it.
+def make_writable(directory: Path, key: str, *, mode: int = 0o700) -> None:
+    """Make a directory, with this mode, and see that files can be made in it.
 
     A full disk is only logged: it may have room again, and the monitor is needed all the same.
 
@@ -22,7 +23,7 @@ def make_writable(directory: Path, key: str) -> None:
         That names the directory, the configuration key and the reason.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory, mode)
         probe = directory / ".writable"
         probe.write_bytes(b"clap-monitor")
         probe.unlink()
@@ -34,3 +35,12 @@ def make_writable(directory: Path, key: str) -> None:
         raise OutputError(
             f"{directory}: cannot be written: {why}; set `{key}` to a directory that can"
         ) from error
+    found = directory.stat().st_mode & 0o777
+    if found & 0o077 & ~mode:
+        log.warning(
+            "%s: other users of this machine may look into it (mode %o); unless you want that: chmod %o %s",
+            directory,
+            found,
+            mode,
+            directory,
+        )

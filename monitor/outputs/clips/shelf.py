@@ -10,23 +10,30 @@ import contextlib
 import logging
 import shutil
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from monitor.bounded import DamagedError
 from monitor.config import ClipsConfig
 from monitor.outputs.clips import sidecar
 from monitor.outputs.clips.limits import MEGABYTE, Kept, doomed
 from monitor.outputs.clips.naming import SUFFIXES, read_name
 from monitor.types import Event
-from monitor.whole import write_whole
+from monitor.wall_clock import WallClock
+from monitor.whole import make_directory, write_whole
 
 log = logging.getLogger(__name__)
 
 BESIDE = (".json", ".png")
+
+NAMED = 5
+"""Files that cannot be read are named in the log, once each; of more than these nothing is said."""
+
+MODES = {"owner": (0o600, 0o700), "group": (0o640, 0o750), "everyone": (0o644, 0o755)}
+"""Of files and of directories, by `clips.readable_by`."""
 
 
 class Shelf:
@@ -40,8 +47,8 @@ class Shelf:
         Its limits.
     on_deleted : callable
         Takes the event of a clip that had to go.
-    now : callable
-        Unix seconds.
+    clock : WallClock
+        Says what time it is, and whether that may decide what is too old.
     free : callable
         Bytes left on the disk of a directory.
     """
@@ -52,7 +59,7 @@ class Shelf:
         config: ClipsConfig,
         *,
         on_deleted: Callable[[str], None] = lambda _: None,
-        now: Callable[[], float] = time.time,
+        clock: WallClock | None = None,
         free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self.deleted: Counter[str] = Counter()
@@ -60,10 +67,12 @@ class Shelf:
         self._directory = directory
         self._config = config
         self._on_deleted = on_deleted
-        self._now = now
+        self._clock = clock or WallClock()
         self._free = free
         self._clips: dict[str, Kept] = {}
         self._stuck: set[str] = set()
+        self._damaged: set[str] = set()
+        self._was_read = False
         self._lock = threading.Lock()
 
     def limit(self, config: ClipsConfig) -> None:
@@ -91,9 +100,16 @@ class Shelf:
     def look_through(self) -> None:
         """Find the clips that are there, take away what was left half done, and keep the limits."""
         with self._lock:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self._directory, self._modes[1])
             self._clips = {clip.path: clip for clip in self._found()}
+            if not self._was_read:  # later, clips of this run are among them, stamped by the same clock
+                self._was_read = True
+                self._clock.learn(max((clip.at for clip in self._clips.values()), default=None))
             self._make_room(0)
+
+    @property
+    def _modes(self) -> tuple[int, int]:
+        return MODES[self._config.readable_by]
 
     def put(self, event: Event, path: str, files: Mapping[str, bytes], content: Mapping[str, Any]) -> bool:
         """Put a clip in; False if there is no room for it on the disk.
@@ -114,15 +130,17 @@ class Shelf:
             It cannot be written; nothing of it is left.
         """
         with self._lock:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            mode, directory_mode = self._modes
+            make_directory(self._directory, directory_mode)
             if not self._make_room(sum(map(len, files.values()))):
                 return False
             sound = self._directory / path
             try:
-                sound.parent.mkdir(exist_ok=True)
-                size = sidecar.write(sound.with_suffix(".json"), content)
+                make_directory(sound.parent, directory_mode)
+                size = sidecar.write(sound.with_suffix(".json"), content, mode=mode)
                 for suffix, body in files.items():
-                    write_whole(sound.with_suffix(suffix), body, durable=suffix == sound.suffix)
+                    durable = suffix == sound.suffix
+                    write_whole(sound.with_suffix(suffix), body, durable=durable, mode=mode)
                     size += len(body)
             except OSError:
                 for suffix in BESIDE:
@@ -161,7 +179,11 @@ class Shelf:
             if clip is None:
                 return False
             beside = (self._directory / path).with_suffix(".json")
-            sidecar.write(beside, {**sidecar.read(beside), "locked": locked})
+            try:
+                content = sidecar.read(beside)
+            except (FileNotFoundError, DamagedError):
+                content = {}
+            sidecar.write(beside, {**content, "locked": locked}, mode=self._modes[0])
             self._clips[path] = replace(clip, locked=locked)
             return True
 
@@ -169,7 +191,22 @@ class Shelf:
         """Path, event and what is known of the event, for every clip."""
         for clip in self.clips:
             beside = (self._directory / clip.path).with_suffix(".json")
-            yield clip.path, clip.event_id, sidecar.event_of(sidecar.read(beside))
+            yield clip.path, clip.event_id, sidecar.event_of(self._about(beside))
+
+    def _about(self, beside: Path) -> dict[str, Any]:
+        """Return what stands beside a clip, nothing if that cannot be read; why not is noted."""
+        try:
+            return sidecar.read(beside)
+        except FileNotFoundError:
+            return {}
+        except DamagedError as error:
+            why = str(error)
+        except OSError as error:
+            why = f"cannot be read: {error.strerror or error}"
+        if beside.name not in self._damaged and len(self._damaged) < NAMED:
+            log.warning("%s: %s: the clip stays, what is known of its event is lost", beside, why)
+        self._damaged.add(beside.name)
+        return {}
 
     def _found(self) -> Iterator[Kept]:
         """Every clip that is there; what belongs to none is taken away."""
@@ -194,7 +231,7 @@ class Shelf:
         for suffix in BESIDE:
             with contextlib.suppress(FileNotFoundError):
                 size += file.with_suffix(suffix).stat().st_size
-        content = sidecar.read(file.with_suffix(".json"))
+        content = self._about(file.with_suffix(".json"))
         event = sidecar.event_of(content)
         source, label = ("", file.stem[17:-27]) if event is None else (event.source, event.label)
         return Kept(path, event_id, source, label, at, size, locked=content.get("locked") is True)
@@ -204,7 +241,8 @@ class Shelf:
         clips = [clip for clip in self._clips.values() if clip.path not in self._stuck]
         free = self._free(self._directory)
         gone: Counter[str] = Counter()
-        for clip, reason in doomed(clips, self._config, now=self._now(), free=free, need=need):
+        now = self._clock.now() if self._clock.may_delete() else None
+        for clip, reason in doomed(clips, self._config, now=now, free=free, need=need):
             if self._unlink(clip.path):
                 del self._clips[clip.path]
                 gone[reason] += 1

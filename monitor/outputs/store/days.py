@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from monitor.outputs.store import queries
 from monitor.outputs.store.minutes import SECONDS, STEPS
-from monitor.outputs.store.rows import MOST, Day, EventFilter, Lane
+from monitor.outputs.store.rows import MOST, Day, EventFilter, Lane, QuestionError
 
 THRESHOLDS = 101
 """Thresholds from 0 to 1 that are tried, a hundredth apart."""
@@ -40,7 +40,7 @@ def day(connection: sqlite3.Connection, since: float, until: float) -> Day:
 
     Raises
     ------
-    ValueError
+    QuestionError
         It is longer, or ends before it begins.
     """
     length = _length(since, until)
@@ -75,7 +75,7 @@ def at_thresholds(
 
     Raises
     ------
-    ValueError
+    QuestionError
         As for `day`.
     """
     length = _length(since, until)
@@ -95,7 +95,7 @@ def at_thresholds(
 def _length(since: float, until: float) -> int:
     """Minutes of a stretch of time."""
     if not 0 <= until - since <= LONGEST_DAYS * 86_400:
-        raise ValueError(f"from since to until it may be 0 to {LONGEST_DAYS} days")
+        raise QuestionError(f"from since to until it may be 0 to {LONGEST_DAYS} days")
     return max(1, int(-(-until // SECONDS)) - int(since // SECONDS))
 
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from monitor.outputs.database import DatabaseError, translated
+from monitor.boundary import boundary
+from monitor.outputs.database import BrokenDatabaseError, DatabaseError, translated
 from monitor.outputs.store import days, queries
-from monitor.outputs.store.rows import Counts, Day, EventFilter, KeptEvent, KeptMiss, Page
+from monitor.outputs.store.rows import Counts, Day, EventFilter, KeptEvent, KeptMiss, Page, QuestionError
 
 T = TypeVar("T")
 
 EVERYTHING = EventFilter()
+
+BUSY_SECONDS = 2.0
+"""How long a lock of another program is waited for."""
 
 IDLE = 8
 """Connections that are kept open while nobody asks."""
@@ -26,7 +30,7 @@ class History:
     """Ask what happened; every method may be called from any thread.
 
     All of them raise a `StoreError` if the file cannot be read now, also because nothing has been kept
-    yet; and a `ValueError` for what cannot be asked.
+    yet, or what is in it makes no sense; and a `QuestionError` for what cannot be asked.
 
     Parameters
     ----------
@@ -99,7 +103,7 @@ class History:
         with translated(), self._connected() as connection:
             connection.execute("BEGIN")  # all parts of an answer are of one moment
             try:
-                return question(connection)
+                return _answered(question, connection)
             finally:
                 connection.rollback()
 
@@ -118,7 +122,7 @@ class History:
         if connection is None:
             uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
             connection = sqlite3.connect(
-                uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
+                uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
         try:
             yield connection
@@ -131,3 +135,13 @@ class History:
                 self._idle.append((file, connection))
         if not keep:
             connection.close()
+
+
+def _answered(question: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    """Ask; what cannot be made of the rows that are there is damage of the file."""
+    with boundary(BrokenDatabaseError, "is damaged"):
+        try:
+            return question(connection)
+        except (QuestionError, sqlite3.Error) as error:
+            known = error
+    raise known

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from monitor.outputs.store.rows import MOST, Counts, EventFilter, KeptEvent, KeptMiss, Page
+from monitor.outputs.store.rows import MOST, Counts, EventFilter, KeptEvent, KeptMiss, Page, QuestionError
 
 PAIRS = 64
 """Pairs that are asked one by one; more of them are looked for in the index of all."""
@@ -47,7 +47,7 @@ def find_events(
 
     Raises
     ------
-    ValueError
+    QuestionError
         ``after`` is not the ``next`` of a page.
     """
     limit = max(1, min(limit, MOST))
@@ -199,7 +199,7 @@ def _range(
     if after is not None:
         last = _CURSOR.fullmatch(after)
         if last is None:
-            raise ValueError(f"{after[:50]!r} is not the next of a page")
+            raise QuestionError(f"{after[:50]!r} is not the next of a page")
         conditions.append(f"({column}, number) < (?, ?)")
         values += [float(last[1]), int(last[2])]
     return conditions, values

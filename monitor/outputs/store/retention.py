@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import time
-from collections.abc import Callable
 
 from monitor.config import StoreConfig
+from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +35,11 @@ class Retention:
     Parameters
     ----------
     config : StoreConfig
-    now : callable
-        Unix seconds.
+    clock : WallClock
+        Says what time it is, and whether that may decide what is too old.
     """
 
-    def __init__(self, config: StoreConfig, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: StoreConfig, clock: WallClock) -> None:
         self.due = 0.0
         """Moment of the monotonic clock."""
         self._days = {
@@ -47,25 +48,33 @@ class Retention:
             "events": config.keep_days,
         }
         self._most_bytes = config.max_megabytes * 1_000_000
-        self._now = now
+        self._clock = clock
 
     def apply(self, connection: sqlite3.Connection) -> None:
         """Delete what is due, if it is time, and say what and why."""
         if time.monotonic() < self.due:
             return
         self.due = time.monotonic() + EVERY_SECONDS
-        for kind, days in self._days.items():
-            gone = _delete(connection, kind, self._now() - days * _DAY)
+        now = self._clock.now()
+        for kind, days in self._days.items() if self._clock.may_delete() else ():
+            gone = _delete(connection, kind, now - days * _DAY)
             if gone:
                 log.info("store: %d %s deleted: older than %g days", gone, kind, days)
         for kind in self._days:
             gone = 0
-            while _bytes(connection) > self._most_bytes and (more := _batch(connection, kind, self._now())):
+            while _bytes(connection) > self._most_bytes and (more := _batch(connection, kind, math.inf)):
                 gone += more
             if gone:
                 megabytes = self._most_bytes // 1_000_000
                 log.warning("store: %d oldest %s deleted: more than %d MB", gone, kind, megabytes)
         connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+
+
+def newest(connection: sqlite3.Connection) -> float | None:
+    """Return the time of the newest thing that is kept, Unix seconds; None if nothing is."""
+    parts = ("max(started_at) FROM events", "max(at) FROM misses", "max(minute) * 60.0 FROM minutes")
+    found = [connection.execute(f"SELECT {part}").fetchone()[0] for part in parts]
+    return max((at for at in found if at is not None), default=None)
 
 
 def _delete(connection: sqlite3.Connection, kind: str, before: float) -> int:

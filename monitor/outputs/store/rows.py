@@ -10,6 +10,11 @@ from monitor.outputs.database import DatabaseError
 StoreError = DatabaseError
 """The file cannot be used now; its text is the reason."""
 
+
+class QuestionError(ValueError):
+    """That cannot be asked; says why."""
+
+
 Mark = Literal["right", "wrong"]
 """What a person says of an event."""
 

@@ -6,7 +6,9 @@ together.  While the file cannot be used they wait in memory, the oldest make ro
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import sqlite3
 import threading
 import time
@@ -14,9 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from monitor.boundary import boundary
 from monitor.config import LabelConfig, StoreConfig
-from monitor.outputs.database import BrokenDatabaseError, DatabaseError, translated
+from monitor.outputs.database import BrokenDatabaseError, DatabaseError, identity, is_refusal, translated
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store import schema
 from monitor.outputs.store.changes import (
@@ -32,9 +36,10 @@ from monitor.outputs.store.changes import (
     Titled,
 )
 from monitor.outputs.store.minutes import Minutes
-from monitor.outputs.store.retention import Retention
+from monitor.outputs.store.retention import Retention, newest
 from monitor.outputs.store.rows import Mark, StoreError
 from monitor.types import Event, NearMiss, Scores
+from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +50,22 @@ AT_ONCE = 1000
 """Changes in one transaction."""
 
 LATE_SECONDS = 3.0
+END_SECONDS = 3.0
+"""So long after the end of the run the last transaction is begun: what still waits is lost, and counted."""
+
+LOGGED = 500
+"""Characters of a change that is refused."""
+
 RETRY_SECONDS = 5.0
 ASKS = 100
 """People who may wait for an answer at once."""
+
+
+T = TypeVar("T")
+
+
+class RefusedChangeError(StoreError):
+    """The tables cannot take it, and never will."""
 
 
 class Store:
@@ -60,6 +78,7 @@ class Store:
     config : StoreConfig
     rate : int
         Samples per second of the indices in near misses.
+    clock : WallClock
     remove_clip : callable
         Deletes the clip with a path; called in the store's thread.
     retry_seconds : float
@@ -72,6 +91,7 @@ class Store:
         config: StoreConfig,
         *,
         rate: int,
+        clock: WallClock | None = None,
         remove_clip: Callable[[str], object] = lambda _: None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
@@ -93,8 +113,13 @@ class Store:
         self._over = False
         self._wake = threading.Event()
         self._connection: sqlite3.Connection | None = None
-        self._retention = Retention(config)
+        self._clock = clock or WallClock()
+        self._retention = Retention(config, self._clock)
         self._try_at = 0.0
+        self._give_up_at = math.inf
+        self._was_open = False
+        self._identity: tuple[int, int] | None = None
+        self._broken: BrokenDatabaseError | None = None
 
     @property
     def waiting(self) -> int:
@@ -162,12 +187,14 @@ class Store:
             self._wake.clear()
             self._work()
         self._try_at = 0.0
+        self._give_up_at = time.monotonic() + END_SECONDS
         self._work()
         with self._asking:
             self._over = True
         self._answer_all(StoreError("the monitor is ending"))
-        if self._connection is not None:
-            self._connection.close()
+        self._close()
+        if self.waiting:
+            log.error("store: %s: %d changes are lost: %s", self.path, self.waiting, self.trouble)
 
     def _put(self, change: Change) -> None:
         self._outbox.put(change)
@@ -195,12 +222,16 @@ class Store:
         try:
             connection = self._opened()
             while self._fill():
+                if time.monotonic() > self._give_up_at:
+                    raise DatabaseError("takes too long")  # noqa: TRY301
                 self._write(connection)
             self._answer(connection)
             with translated():
                 self._retention.apply(connection)
         except BrokenDatabaseError as error:
-            self._give_up(error)  # opened anew it is looked at, and set aside
+            if self._connection is not None:
+                self._broken = error  # in use: opened anew it is set aside
+            self._give_up(error)
             self._try_at = 0.0
             self._wake.set()
         except DatabaseError as error:
@@ -208,9 +239,23 @@ class Store:
         else:
             self._say(None)
 
+    def look(self) -> None:
+        """See soon whether the file is still where it was; from any thread."""
+        self._wake.set()
+
     def _opened(self) -> sqlite3.Connection:
+        if self._connection is not None and identity(self.path) != self._identity:
+            # What is written to a file that nobody can find is lost without an error.
+            log.error("store: %s: was removed or replaced while it was open: it is opened anew", self.path)
+            self._close()
         if self._connection is None:
-            self._connection = schema.open_for_writing(self.path)
+            broken, self._broken = self._broken, None
+            self._connection = connection = schema.open_for_writing(self.path, broken)
+            if not self._was_open:  # later, rows of this run are among them, stamped by the same clock
+                with translated():
+                    self._clock.learn(newest(connection))
+                self._was_open = True
+            self._identity = identity(self.path)
         return self._connection
 
     def _fill(self) -> bool:
@@ -234,16 +279,21 @@ class Store:
 
     def _apply(self, change: Change, connection: sqlite3.Connection) -> None:
         try:
-            change(connection)
-        except sqlite3.IntegrityError as error:  # it would be refused for ever, and all others with it
+            _made(change, connection)
+        except RefusedChangeError as error:  # it would be refused for ever, and all others with it
             self.refused += 1
-            log.error("store: refused: %s: %r", error, change)  # noqa: TRY400
+            log.error("store: %s: %s", error, repr(change)[:LOGGED])  # noqa: TRY400
 
     def _answer(self, connection: sqlite3.Connection) -> None:
         while self._asks:
             ask = self._asks[0]
-            with translated():
-                answer = ask(connection)
+            try:
+                with translated():
+                    answer = _made(ask, connection)
+            except RefusedChangeError as error:
+                self._asks.pop(0)
+                ask.done.set_exception(error)
+                continue
             self._asks.pop(0)
             ask.done.set_result(answer)
 
@@ -255,12 +305,16 @@ class Store:
 
     def _give_up(self, error: DatabaseError) -> None:
         """Leave the file alone for a while."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._close()
         self._try_at = time.monotonic() + self._retry_seconds
         self._say(str(error))
         self._answer_all(error)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # a lock at the last moment; nothing is lost by it
+                self._connection.close()
+            self._connection = None
 
     def _say(self, trouble: str | None) -> None:
         """Log what keeps the file from being used, once for each change."""
@@ -269,3 +323,15 @@ class Store:
         elif trouble is not None and self.trouble is None:
             log.error("store: %s: %s: what happens is kept in memory only", self.path, trouble)
         self.trouble = trouble
+
+
+def _made(change: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    """Make a change; what is wrong with the file is told apart from what is wrong with the change."""
+    with boundary(RefusedChangeError, "refused"):
+        try:
+            return change(connection)
+        except sqlite3.Error as error:
+            if is_refusal(error):
+                raise
+            trouble = error
+    raise trouble

@@ -4,24 +4,36 @@ Three things are kept apart.  The *name* in ``Host`` must be one of ours, else a
 made to point at this machine could read everything (DNS rebinding); an IP address cannot be such a name.
 The *origin* must be ours for everything that changes something, else any page in the same browser could.
 The *token* proves who it is; a browser shows it once and then has a cookie that no script can read.
+
+This machine reads without the token, but only where no reverse proxy is spoken of: what a proxy brings comes
+from this machine, whoever asked, and it need not say so.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from monitor.config import WebConfig
+from monitor.config.authority import (
+    DEFAULT_PORTS,
+    Authority,
+    parse_authority,
+    parse_origin,
+    spell_origin,
+)
+from monitor.outputs.web.peers import client_of, is_shared, networks_of
 from monitor.outputs.web.rates import Rates
 
 COOKIE = "clap_monitor_session"
 SESSION_SECONDS = 90 * 86_400
+
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+"""Headers of a reverse proxy: whoever shows one is not this machine itself."""
 
 WRITES = (40, 1.5)
 """At once, and seconds for one more: dragging a threshold is a write."""
@@ -29,6 +41,10 @@ WRITES = (40, 1.5)
 FAILURES = (10, 30.0)
 """Wrong tokens at once, and seconds until one more may be tried."""
 
+UNREADABLE = (
+    "Nothing can be read here, for web.public_url, web.prefix or web.trusted_proxies is set and no token is: "
+    "name one by web.token_file, or set web.public_read: true, and restart"
+)
 UNCHANGEABLE = (
     "Nothing can be changed here, for no token is configured: write one into a file "
     "(openssl rand -hex 24 > token), name it by web.token_file and restart"
@@ -65,7 +81,9 @@ class Access:
         self._token = token
         self._now = now
         self._names = _names_of(web)
-        self._origins = {*web.allowed_origins, *([_origin_of(web.public_url)] if web.public_url else [])}
+        public = _public(web)
+        self._origins = {*web.allowed_origins, *([] if public is None else [spell_origin(*public)])}
+        self._proxies = networks_of(web.trusted_proxies)
         self._writes = Rates(*WRITES)
         self._failures = Rates(*FAILURES)
 
@@ -76,17 +94,22 @@ class Access:
 
     def check_host(self, host: str) -> Refusal | None:
         """Refuse a name that is not ours."""
-        name = _name_of(host)
-        if name in self._names or _is_address(name):
+        named = parse_authority(host)
+        if named is None:
+            return Refusal(400, "Host holds no name or address with, perhaps, a port")
+        if named.host in self._names or named.is_address:
             return None
-        return Refusal(421, f"This is not {name[:80]!r}; if it should be, add the name to web.allowed_hosts")
+        said = f"This is not {named.host[:80]!r}; if it should be, add the name to web.allowed_hosts"
+        return Refusal(421, said)
 
     def check_origin(self, headers: Mapping[str, str]) -> Refusal | None:
         """Refuse what another page wants to do."""
         origin = headers.get("origin")
         if origin is not None:
-            same = _authority(origin) == headers.get("host", "").lower()
-            if same or origin.lower() in self._origins:
+            parsed = parse_origin(origin)
+            if parsed is not None and (
+                _is_same(*parsed, headers.get("host", "")) or spell_origin(*parsed) in self._origins
+            ):
                 return None
             return Refusal(
                 403, "Another page may not do this; if it should, add its origin to web.allowed_origins"
@@ -102,6 +125,8 @@ class Access:
             return Refusal(403, "Another page may not read this")
         if self._web.public_read or self._is_at_home(headers):
             return None
+        if self._token is None and self._web.proxied:
+            return Refusal(403, UNREADABLE)
         return self.check_token(headers, address)
 
     def check_write(self, headers: Mapping[str, str], address: str) -> Refusal | None:
@@ -125,16 +150,25 @@ class Access:
         return self.check_shown(shown.strip(), address)
 
     def check_shown(self, shown: str, address: str) -> Refusal | None:
-        """Refuse a wrong token, and for a while everyone who tried too many."""
+        """Refuse a wrong token, and say for how long to whoever tried too many; the right one always does."""
+        if self._token is None:
+            return Refusal(403, UNCHANGEABLE)
+        # First of all: behind a proxy many may share one address, and another's guesses shut nobody out.
+        if hmac.compare_digest(shown.encode("utf-8", "surrogatepass"), self._token.encode()):
+            return None
         now = self._now()
         if wait := self._failures.wait(address, now):
             return Refusal(429, "Too many wrong tokens", wait)
-        if self._token is None:
-            return Refusal(403, UNCHANGEABLE)
-        if hmac.compare_digest(shown.encode(), self._token.encode()):
-            return None
         self._failures.take(address, now)
         return Refusal(401, "This is not the token")
+
+    def client(self, peer: str, forwarded_for: str) -> str:
+        """Address whose requests are counted together, as `peers.client_of`."""
+        return client_of(peer, forwarded_for, self._proxies)
+
+    def is_shared(self, address: str) -> bool:
+        """Tell whether many people may come from this address, for a reverse proxy has it."""
+        return is_shared(address, self._proxies, proxied=self._web.proxied)
 
     def session(self, wall: float) -> str:
         """Return the value of a cookie that stands for the token from now on, ``wall`` in Unix seconds."""
@@ -159,42 +193,27 @@ class Access:
 
     def _is_at_home(self, headers: Mapping[str, str]) -> bool:
         """Whether the reader is this machine itself, and no reverse proxy for somebody else."""
-        forwarded = any(key in headers for key in ("forwarded", "x-forwarded-for", "x-real-ip", "via"))
-        name = _name_of(headers.get("host", ""))
-        at_home = name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)
-        return self._web.local and at_home and not forwarded
+        forwarded = any(key in headers for key in FORWARDED)
+        named = parse_authority(headers.get("host", ""))
+        at_home = named is not None and named.is_loopback
+        return self._web.local and at_home and not forwarded and not self._web.proxied
 
 
 def _names_of(web: WebConfig) -> frozenset[str]:
-    own = socket.gethostname().lower()
-    public = urlsplit(web.public_url).hostname if web.public_url else None
-    return frozenset({"localhost", own, f"{own}.local", *web.allowed_hosts, *([public] if public else [])})
+    own, public = socket.gethostname().lower(), _public(web)
+    names = {"localhost", own, f"{own}.local", *web.allowed_hosts}
+    return frozenset(names if public is None else {*names, public[1].host})
 
 
-def _origin_of(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+def _public(web: WebConfig) -> tuple[str, Authority] | None:
+    """Scheme and authority of the address that others know."""
+    return None if web.public_url is None else parse_origin("/".join(web.public_url.split("/")[:3]))
 
 
-def _authority(origin: str) -> str | None:
-    """Name and port of an origin; None for one that has none (``null``)."""
-    scheme, separator, authority = origin.lower().partition("://")
-    return authority if separator and scheme in {"http", "https"} else None
-
-
-def _name_of(host: str) -> str:
-    """The name in a ``Host`` header, without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower().rstrip(".") if host.count(":") == 1 else host.lower().rstrip(".")
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+def _is_same(scheme: str, origin: Authority, host: str) -> bool:
+    """Whether an origin is the one that was asked; a missing port is that of the scheme."""
+    asked, usual = parse_authority(host), DEFAULT_PORTS[scheme]
+    return asked is not None and (asked.host, asked.port or usual) == (origin.host, origin.port or usual)
 
 
 def _cookie_of(header: str) -> str:

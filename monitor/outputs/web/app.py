@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import FastAPI
-from fastapi.responses import FileResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from monitor import __version__
+from monitor.boundary import printable
 from monitor.outputs.metrics import CONTENT_TYPE
-from monitor.outputs.web import events, labels, now, session
-from monitor.outputs.web.guard import App, Guard
+from monitor.outputs.web import clips, events, labels, now, session
+from monitor.outputs.web.asgi import App
+from monitor.outputs.web.guard import Guard
 from monitor.outputs.web.house import House, TheHouse
 
 STATIC = Path(__file__).parent / "static"
@@ -37,16 +40,28 @@ def application(house: House) -> App:
         docs_url=None,
         redoc_url=None,
         servers=[{"url": house.prefix or "/"}],
+        redirect_slashes=False,
+        exception_handlers={RequestValidationError: _refuse},
     )
     app.state.house = house
-    for routes in (now.routes, events.routes, labels.routes, session.routes):
+    for routes in (now.routes, events.routes, clips.routes, labels.routes, session.routes):
         app.include_router(routes, prefix="/api")
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     if house.metrics is not None:
         app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    return Guard(app, house.access, house.prefix)
+    return Guard(app, house.access, house.faults, house.prefix)
+
+
+async def _refuse(_: Request, error: RequestValidationError) -> Response:
+    """Say what is wrong, and where; what was sent is not repeated: it may be anything."""
+    detail = [
+        {"loc": [each if isinstance(each, int) else printable(str(each))[:100] for each in fault["loc"]]}
+        | {"msg": printable(fault["msg"])[:300], "type": fault["type"]}
+        for fault in error.errors()[:20]
+    ]
+    return JSONResponse({"detail": detail}, 422)
 
 
 def _metrics(house: TheHouse) -> Response:

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, HTTPException, Path, Query
-from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
+from monitor.boundary import printable
 from monitor.outputs.store import EventFilter, History, KeptEvent, StoreError
 from monitor.outputs.web.house import House, TheHouse
 
@@ -27,7 +27,7 @@ _Word = Annotated[str, Field(min_length=1, max_length=64)]
 _Words = Annotated[list[_Word], Field(max_length=64)]
 _At = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 
-_GONE: dict[int | str, dict[str, Any]] = {404: {"description": "There is none"}}
+GONE: dict[int | str, dict[str, Any]] = {404: {"description": "There is none"}}
 _AWAY: dict[int | str, dict[str, Any]] = {503: {"description": "The store cannot be used now"}}
 
 
@@ -172,7 +172,7 @@ def find(house: TheHouse, wanted: Annotated[Wanted, Query()]) -> Events:
     return Events(rows=[_event(row, locked) for row in page.rows], next=page.next)
 
 
-@routes.get("/events/{event_id}", responses=_GONE | _AWAY)
+@routes.get("/events/{event_id}", responses=GONE | _AWAY)
 def one(house: TheHouse, event_id: Id) -> Event:
     """Return one event."""
     found = _asked(house, lambda history: history.event(event_id))
@@ -181,7 +181,7 @@ def one(house: TheHouse, event_id: Id) -> Event:
     return _event(found, _locked(house))
 
 
-@routes.put("/events/{event_id}/review", responses=_GONE | _AWAY)
+@routes.put("/events/{event_id}/review", responses=GONE | _AWAY)
 async def review(house: TheHouse, event_id: Id, said: Review) -> Done:
     """Note whether an event was right; `null` forgets it."""
     if house.store is None:
@@ -189,7 +189,7 @@ async def review(house: TheHouse, event_id: Id, said: Review) -> Done:
     return await _written(house.store.review(event_id, said.mark))
 
 
-@routes.put("/events/{event_id}/lock", responses=_GONE | _AWAY)
+@routes.put("/events/{event_id}/lock", responses=GONE | _AWAY)
 def lock(house: TheHouse, event_id: Id, wanted: Lock) -> Done:
     """Keep the clip of an event for good, or no longer."""
     event = one(house, event_id)
@@ -205,32 +205,12 @@ def lock(house: TheHouse, event_id: Id, wanted: Lock) -> Done:
     return Done()
 
 
-@routes.delete("/events/{event_id}", responses=_GONE | _AWAY)
+@routes.delete("/events/{event_id}", responses=GONE | _AWAY)
 async def delete(house: TheHouse, event_id: Id) -> Done:
     """Delete an event, with its clip."""
     if house.store is None:
         raise HTTPException(503, "Nothing is kept: store.enabled is false")
     return await _written(house.store.delete(event_id))
-
-
-@routes.get(
-    "/clips/{day}/{name}",
-    response_class=FileResponse,
-    responses=_GONE | {200: {"content": {"audio/flac": {}, "image/png": {}}}, 206: {"description": "A part"}},
-)
-def clip(
-    house: TheHouse,
-    day: Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$")],
-    name: Annotated[str, Path(max_length=150, pattern=r"^[A-Za-z0-9_.-]+$")],
-    download: bool = False,  # noqa: FBT001, FBT002 - a query parameter
-) -> FileResponse:
-    """Return a clip, whole or by `Range`; with the suffix `.png` its spectrogram, `.json` what is known."""
-    file = None if house.shelf is None else house.shelf.find(f"{day}/{name}")
-    kind = _KINDS.get(name.rpartition(".")[2])
-    if file is None or kind is None:
-        raise HTTPException(404, "There is no such clip")
-    headers = {"cache-control": "private, max-age=86400, immutable"} if kind != "application/json" else None
-    return FileResponse(file, media_type=kind, filename=name if download else None, headers=headers)
 
 
 @routes.get("/misses", responses=_AWAY)
@@ -270,15 +250,6 @@ def day(
     )
 
 
-_KINDS = {
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "opus": "audio/ogg",
-    "png": "image/png",
-    "json": "application/json",
-}
-
-
 def _event(row: KeptEvent, locked: frozenset[str]) -> Event:
     return Event(**asdict(row), locked=row.clip in locked)
 
@@ -294,8 +265,8 @@ def _asked(house: House, question: Callable[[History], T]) -> T:
         return question(house.history)
     except StoreError as error:
         raise HTTPException(503, f"The store cannot be read now: {error}") from error
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from error
+    except (ValueError, OverflowError) as error:
+        raise HTTPException(422, printable(str(error))) from error
 
 
 async def _written(done: Future[bool]) -> Done:

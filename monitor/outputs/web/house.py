@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from monitor.control import Control
+from monitor.outputs.faults import Faults
 from monitor.outputs.live import Live
 from monitor.outputs.store import History, Store
 from monitor.outputs.web.access import Access
@@ -50,6 +51,10 @@ class House:
     prefix: str = ""
     metrics: Callable[[], bytes] | None = None
     """Everything that is counted, for Prometheus."""
+    faults: Faults = field(default_factory=Faults)
+    """What failed in what was asked for."""
+    counts: Callable[[], Mapping[str, int]] = dict
+    """What the web server counts."""
 
 
 def _house(request: HTTPConnection) -> House:

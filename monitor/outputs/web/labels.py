@@ -213,7 +213,9 @@ def attempt(house: TheHouse, tried: Attempt) -> Tried:
     listening = house.control.listening
     try:
         found = house.tryout.ask(tried.prompts, tried.against, listening)
-    except (ModelError, ConfigError) as error:
+    except ConfigError as error:
+        raise HTTPException(422, str(error)) from error
+    except ModelError as error:
         raise HTTPException(503, str(error)) from error
     return Tried.model_validate(asdict(found))
 

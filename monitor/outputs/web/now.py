@@ -26,7 +26,7 @@ def told(house: House) -> dict[str, Any]:
     """What every part counts, the page itself among them."""
     live = house.live
     web = {"watchers": live.watchers, "dropped": live.dropped, "skipped": live.skipped}
-    return {**house.snapshot(), "web": {**web, "refused": house.access.refused}}
+    return {**house.snapshot(), "web": {**web, "refused": house.access.refused, **house.counts()}}
 
 
 def greeting(house: House) -> dict[str, object]:
@@ -36,6 +36,7 @@ def greeting(house: House) -> dict[str, object]:
         "sources": list(house.live.sources),
         "hop_seconds": house.hop_seconds,
         "spectrogram": house.live.picture,
+        "problems": house.snapshot()["problems"],
         "active": [asdict(event) for event in house.live.active],
         **labels_told(house.control.listening),
     }

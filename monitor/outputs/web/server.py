@@ -5,24 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from functools import partial
+from typing import Any, cast
 
 import anyio.to_thread
 import uvicorn
 
+from monitor.boundary import explain
 from monitor.config import WebConfig
 from monitor.control import Listening
+from monitor.outputs.faults import Faults
+from monitor.outputs.log_limit import LogLimit
 from monitor.outputs.web.access import Access
 from monitor.outputs.web.app import application
+from monitor.outputs.web.connections import HttpConnection, WebSocketConnection
+from monitor.outputs.web.crowd import Crowd
 from monitor.outputs.web.house import House
 from monitor.outputs.web.labels import labels_told
 from monitor.types import OutputError
 
 log = logging.getLogger(__name__)
+for _name in (__name__, "uvicorn.error"):  # anybody can make them speak
+    logging.getLogger(_name).addFilter(LogLimit())
 
 THREADS = 4
 """Requests that may wait for the disk at once; the analysis needs the processor more."""
-
-MOST_CONNECTIONS = 256
 
 _SEND_BYTES = 64 * 1024
 """Kept by the kernel for a client that does not read; the default would be megabytes for each."""
@@ -31,6 +38,9 @@ _DEAD_MILLISECONDS = 30_000
 """A client that acknowledges nothing for so long is gone."""
 
 _CLOSING_SECONDS = 2
+
+_LOOK_SECONDS = 0.5
+"""From one look at the connections to the next."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -76,7 +86,15 @@ class Web:
     """
 
     def __init__(self, config: WebConfig, token: str | None) -> None:
+        if config.proxied and token is None and not config.public_read:
+            log.warning(
+                "web: nothing can be read over the page: public_url, prefix or trusted_proxies is set, so "
+                "everyone needs the token, and there is none; name one by web.token_file, or set "
+                "web.public_read: true"
+            )
         self.access = Access(config, token)
+        self.faults = Faults()
+        self._crowd = Crowd(self.access.is_shared)
         self.prefix = config.prefix
         self._listener = bind(config.host, config.port)
         self._house: House | None = None
@@ -90,15 +108,19 @@ class Web:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application(house),
-                http="h11",
-                ws="websockets-sansio",
+                http=cast(
+                    "type[asyncio.Protocol]", partial(HttpConnection, crowd=self._crowd, faults=self.faults)
+                ),
+                ws=cast(
+                    "type[asyncio.Protocol]",
+                    partial(WebSocketConnection, crowd=self._crowd, faults=self.faults),
+                ),
                 loop="asyncio",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=MOST_CONNECTIONS,
                 h11_max_incomplete_event_size=16 * 1024,
                 ws_max_size=4096,
                 ws_per_message_deflate=False,
@@ -128,7 +150,38 @@ class Web:
             if getattr(connection, "client", None) == client:
                 connection.transport.abort()
 
+    def counts(self) -> dict[str, int]:
+        """Return what there was to refuse, and what failed; from any thread."""
+        return {
+            "refused": self.access.refused,
+            "turned_away": self._crowd.turned_away,
+            "expired": self._crowd.expired,
+            "faults": self.faults.count,
+        }
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            with self.faults.counted("the look at connections"):
+                self._crowd.look(asyncio.get_running_loop().time())
+
+    def _on_trouble(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what no request can be blamed for, as often as is of use."""
+        error = context.get("exception")
+        if isinstance(error, OSError):
+            log.warning("web: %s: %s", context["message"], explain(error))
+        elif error is not None:
+            self.faults.note("the web server", error)
+        else:
+            log.warning("web: %s", context["message"])
+
     async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_trouble)
+        looking = loop.create_task(self._look())
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-        if self._server is not None:
-            await self._server.serve([self._listener])
+        try:
+            if self._server is not None:
+                await self._server.serve([self._listener])
+        finally:
+            looking.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Annotated
 
@@ -72,8 +73,11 @@ def _set_cookie(house: House, request: Request, response: Response, value: str, 
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    address: str = request.state.address
+    return address
 
 
 def _answer(refusal: Refusal) -> HTTPException:
-    return HTTPException(refusal.status, refusal.reason)
+    wait = refusal.retry_seconds
+    headers = None if wait is None else {"retry-after": str(math.ceil(wait))}
+    return HTTPException(refusal.status, refusal.reason, headers)

@@ -16,6 +16,7 @@ from monitor.config import ClipsConfig
 from monitor.events import ulid
 from monitor.outputs.clips import Shelf, clip_path, sidecar
 from monitor.outputs.clips.limits import Kept, doomed
+from tests.clocks import settled
 from tests.outputs.clips.sounds import NOON, PLENTY, event, over
 
 DAY = 86_400
@@ -24,7 +25,7 @@ MEGABYTE = 1_000_000
 
 def shelf_of(directory, *, free=PLENTY, now=NOON, on_deleted=lambda _: None, **settings):
     config = ClipsConfig(enabled=True, **settings)
-    return Shelf(directory, config, free=lambda _: free, now=lambda: now, on_deleted=on_deleted)
+    return Shelf(directory, config, free=lambda _: free, clock=settled(now), on_deleted=on_deleted)
 
 
 def put(shelf, at=NOON, *, label="dog", size=1000):
@@ -81,7 +82,7 @@ def test_the_oldest_make_room_and_that_is_said(tmp_path, caplog):
 def test_for_free_space_even_the_newest_of_a_label_goes_but_nothing_that_is_locked(tmp_path):
     free = [0]
     config = ClipsConfig(enabled=True, free_megabytes=0, keep_per_label=5)
-    shelf = Shelf(tmp_path, config, free=lambda _: free[0], now=lambda: NOON)
+    shelf = Shelf(tmp_path, config, free=lambda _: free[0], clock=settled(NOON))
     free[0] = PLENTY
     one, two = put(shelf), put(shelf, NOON + 1)
     assert shelf.lock(one, locked=True)
@@ -268,7 +269,7 @@ def test_limits_hold_whatever_there_is(clips, limits, free, need):
             (c for c in clips if c.label == label and not c.locked), key=lambda c: (c.at, c.path)
         )
         newest |= (
-            {c.path for c in of_label[len(of_label) - config.keep_per_label :]}
+            {c.path for c in of_label[max(0, len(of_label) - config.keep_per_label) :]}
             if config.keep_per_label
             else set()
         )

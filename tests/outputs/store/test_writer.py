@@ -5,9 +5,10 @@ import logging
 import math
 import sqlite3
 import subprocess
+import threading
 import time
 from concurrent.futures import wait
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,10 @@ from monitor.config import StoreConfig
 from monitor.outputs.store import EventFilter, History, StoreError, writer
 from monitor.outputs.store.retention import Retention
 from monitor.outputs.store.schema import open_for_writing
+from monitor.threads import ThreadGroup
 from tests.broker import eventually
-from tests.outputs.store.happenings import NOON, event, kept, miss, storing, window
+from tests.clocks import settled
+from tests.outputs.store.happenings import FOR_EVER, NOON, event, kept, miss, storing, window
 
 DAY = 86_400
 
@@ -117,7 +120,7 @@ def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
         store.event(event(ident="GOOD"))
     assert store.refused == 1
     assert [each.id for each in History(path).events().rows] == ["GOOD"]
-    assert "store: refused: NOT NULL" in caplog.text
+    assert "store: refused: IntegrityError: NOT NULL" in caplog.text
 
 
 def test_who_asks_after_the_end_is_told(path):
@@ -182,7 +185,7 @@ class TestClipsFound:
 
 class TestRetention:
     def kept_after(self, path, **limits):
-        retention = Retention(StoreConfig(**limits), now=lambda: NOON)
+        retention = Retention(StoreConfig(**limits), settled(NOON))
         with closing(open_for_writing(path)) as connection:
             retention.apply(connection)
         return History(path)
@@ -229,3 +232,79 @@ class TestRetention:
         kept(path, event(time.time() - 9 * DAY, ident="OLD"), event(time.time(), ident="NEW"))
         history = kept(path, config=StoreConfig(keep_days=1))
         assert [each.id for each in history.events().rows] == ["NEW"]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        replace(event(ident="BAD"), windows=2**70),
+        replace(event(ident="BAD"), label="\ud800"),
+        replace(event(ident="BAD"), source=["mic"]),
+        replace(event(ident="BAD"), reason={}),
+        replace(event(ident="BAD"), level_dbfs="loud"),
+        replace(event(ident="BAD"), id=None),
+    ],
+)
+def test_whatever_a_change_holds_it_stops_no_other(path, strange):
+    with storing(path) as store:
+        store.event(event(ident="BEFORE"))
+        store.event(strange)
+        store.event(event(ident="AFTER"))
+        with pytest.raises(StoreError, match="refused"):
+            raise store.review("\ud800", "right").exception(30)
+    assert (store.refused, store.waiting, store.trouble) == (1, 0, None)
+    assert {each.id for each in History(path).events().rows} == {"BEFORE", "AFTER"}
+
+
+@contextmanager
+def locked(path, mode):
+    """Hold a file as another program would."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(f"PRAGMA journal_mode = {mode}")
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@pytest.mark.parametrize(("mode", "from_the_start"), [("WAL", True), ("DELETE", True), ("WAL", False)])
+def test_a_file_that_is_locked_for_all_of_a_run_ends_it_in_time_and_says_what_is_lost(
+    path, mode, from_the_start, caplog
+):
+    kept(path, event(ident="BEFORE"))
+    store = writer.Store(path, FOR_EVER, rate=4, retry_seconds=0.01)
+    threads = ThreadGroup(threading.Event())
+    with ExitStack() as other:
+        if from_the_start:
+            other.enter_context(locked(path, mode))
+        threads.start("store", store.run)
+        if not from_the_start:
+            eventually(lambda: store.waiting == 0)
+            other.enter_context(locked(path, mode))
+        store.event(event(ident="DURING"))
+        eventually(lambda: store.trouble is not None)
+        store.close()
+        threads.join(writer.END_SECONDS + 30)
+    assert "locked" in store.trouble
+    assert f"{store.waiting} changes are lost: cannot be used: database is locked" in caplog.text
+
+
+def test_a_lock_that_goes_away_in_the_midst_of_a_run_costs_nothing(path):
+    kept(path, event(ident="BEFORE"))
+    with storing(path, retry_seconds=0.01) as store:
+        with locked(path, "WAL"):
+            store.event(event(ident="DURING"))
+            eventually(lambda: store.trouble is not None)
+        eventually(lambda: store.trouble is None and not store.waiting)
+    assert History(path).event("DURING") is not None
+
+
+def test_on_a_read_only_disk_everything_waits_and_the_run_ends(tmp_path):
+    with small_disk(tmp_path / "small") as place:
+        path = place / "history.sqlite"
+        kept(path, event(ident="BEFORE"))
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        with storing(path, retry_seconds=0.01) as store:
+            store.event(event(ident="DURING"))
+            eventually(lambda: store.trouble is not None)
+        assert store.waiting
+        assert not path.with_name("history.broken.sqlite").exists()
+        subprocess.run(["mount", "-o", "remount,rw", place], check=True)

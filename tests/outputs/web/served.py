@@ -160,6 +160,7 @@ def serving(token=TOKEN, *, directory=None, **keys):
     web.show(
         House(
             access=web.access,
+            faults=web.faults,
             abort=web.abort,
             control=control,
             live=live,
@@ -171,6 +172,7 @@ def serving(token=TOKEN, *, directory=None, **keys):
             shelf=served.shelf,
             prefix=web.prefix,
             metrics=lambda: METRICS,
+            counts=web.counts,
         )
     )
     threads = [threading.Thread(target=run) for run in runs]

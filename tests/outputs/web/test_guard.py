@@ -3,6 +3,8 @@
 import socket
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from monitor.outputs.web.guard import MAX_BODY
 from tests.outputs.web.served import TOKEN, serving
@@ -19,6 +21,50 @@ def test_our_names_and_addresses_are_answered(served, host):
 @pytest.mark.parametrize("path", ["/", "/api/status", "/static/app.js", "/api/health", "/docs"])
 def test_a_foreign_name_for_this_machine_is_not_answered(served, host, path):
     assert served.ask("GET", path, host=host).status in {400, 421}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a@localhost", "localhost:", "localhost:x", "localhost:99999", "localhost..", ".localhost", "::1",
+        "[::1",
+        "[::1%25lo]", "[127.0.0.1]", "127.0.0.1:80:80", "localhost/", "localhost, evil.example",
+        "localhost;x",
+    ],
+)  # fmt: skip
+def test_a_host_that_is_none_is_not_guessed_at(served, host):
+    assert served.ask("GET", "/", host=host).status == 400
+
+
+@pytest.mark.parametrize("host", ["127.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost.evil"])
+def test_what_only_looks_like_this_machine_is_not_answered(served, host):
+    assert served.ask("GET", "/", host=host).status in {400, 421}
+
+
+@pytest.mark.parametrize("host", ["[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "10.0.0.1"])
+def test_an_address_that_is_not_the_loopback_is_somebody_else(served, host):
+    assert served.ask("GET", "/api/status", host=host).status == 401
+
+
+@pytest.mark.parametrize(
+    "target", ["http://evil.example/api/status", "http://localhost/api/status", "*", "x"]
+)
+def test_only_paths_are_asked_for(served, target):
+    assert served.ask("GET", target).status == 400
+    assert served.ask("OPTIONS", target).status == 400
+
+
+def test_what_is_not_known_to_be_open_is_closed(served):
+    for path in (
+        "/api/status",
+        "/metrics",
+        "/nothing",
+        "/api",
+        "//api/status",
+        "/%61pi/status",
+        "/api/status/",
+    ):
+        assert served.ask("GET", path, host="192.168.1.7").status == 401
 
 
 def test_a_name_may_be_added():
@@ -46,6 +92,50 @@ def test_others_read_only_with_the_token(served, headers):
     assert refused.headers["www-authenticate"].startswith("Bearer")
     assert served.ask("GET", "/api/health", **headers).json == {"healthy": True}
     assert served.write("GET", "/api/status", **headers).status == 200
+
+
+PROXIED = [
+    {"public_url": "https://home.example/sounds"},
+    {"prefix": "/sounds"},
+    {"trusted_proxies": ["127.0.0.1"]},
+]
+PRIVATE = [
+    "/api/status",
+    "/api/labels",
+    "/api/events",
+    "/api/live",
+    "/metrics",
+    "/api/spectrogram?source=crib",
+]
+
+
+@pytest.mark.parametrize("keys", PROXIED)
+def test_where_a_reverse_proxy_is_spoken_of_nobody_is_this_machine(keys):
+    with serving(**keys) as served:
+        for path in PRIVATE:  # just as a bare proxy_pass asks for it
+            assert served.ask("GET", path).status == 401, path
+        assert served.ask("GET", "/api/health").json == {"healthy": True}
+        assert served.ask("GET", "/api/session").json == {
+            "read": False, "write": False, "reason": "This needs the token",
+        }  # fmt: skip
+        assert served.write("GET", "/api/status").status == 200
+        assert served.ask("GET", "/").status == 200
+        with pytest.raises(InvalidStatus):
+            connect(f"ws://localhost:{served.port}/api/live/ws")
+
+
+@pytest.mark.parametrize("keys", PROXIED)
+def test_behind_a_proxy_and_without_a_token_it_is_said_how_one_is_set(keys, caplog):
+    with serving(token=None, **keys) as served:
+        refused = served.ask("GET", "/api/status")
+        assert refused.status == 403
+        assert "web.token_file" in refused.json["detail"]
+    assert "web: nothing can be read over the page" in caplog.text
+
+
+def test_what_is_public_behind_a_proxy_is_read_without_a_token():
+    with serving(public_read=True, prefix="/sounds", token=None) as served:
+        assert served.ask("GET", "/sounds/api/status").status == 200
 
 
 def test_what_is_public_is_read_without_a_token():
@@ -81,6 +171,32 @@ def test_without_a_configured_token_nothing_is_changed_and_it_is_said_how_one_is
 def test_another_page_changes_nothing_even_with_the_token(served, headers):
     assert served.write("DELETE", "/api/nothing", **headers).status == 403
     assert served.ask("POST", "/api/session", {"token": TOKEN}, **headers).status == 403
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://u@127.0.0.1:{}", "http://127.0.0.1:{}/", "http://127.0.0.1:{}.evil.example",
+    "http://127.0.0.1", "//127.0.0.1:{}",
+     "https://127.0.0.1:{};x", "ftp://127.0.0.1:{}", "\xff"],
+)  # fmt: skip
+def test_an_origin_that_only_looks_like_ours_changes_nothing(served, origin):
+    assert served.write("DELETE", "/api/nothing", origin=origin.format(served.port)).status == 403
+
+
+def test_a_usual_port_may_be_left_out():
+    with serving(public_url="https://home.example:443/x") as served:
+        for origin in ("https://home.example", "https://home.example:443", "HTTPS://HOME.EXAMPLE"):
+            assert served.write("DELETE", "/api/nothing", origin=origin).status == 404
+        assert (
+            served.write("DELETE", "/api/nothing", origin="http://a.example:80", host="home.example").status
+            == 403
+        )
+        assert (
+            served.write(
+                "DELETE", "/api/nothing", origin="https://home.example", host="home.example:443"
+            ).status
+            == 404
+        )
 
 
 def test_another_page_reads_nothing(served):
@@ -122,11 +238,44 @@ def test_a_forged_cookie_stands_for_nothing(served, forged):
 
 def test_tokens_cannot_be_guessed_at_leisure():
     with serving() as served:
-        wrong = [served.ask("POST", "/api/session", {"token": f"wrong {i}"}).status for i in range(15)]
-        assert wrong == [401] * 10 + [429] * 5
+        wrong = [served.ask("POST", "/api/session", {"token": f"wrong {i}"}) for i in range(15)]
+        assert [answer.status for answer in wrong] == [401] * 10 + [429] * 5
+        assert int(wrong[-1].headers["retry-after"]) > 0
         again = served.write("DELETE", "/api/nothing", authorization="Bearer wrong")
         assert again.status == 429
         assert int(again.headers["retry-after"]) > 0
+
+
+def test_the_wrong_tokens_of_others_never_shut_out_the_right_one():
+    with serving() as served:
+        for number in range(30):
+            served.ask("GET", "/api/status", host="192.168.1.7", authorization=f"Bearer wrong{number}")
+        assert served.write("DELETE", "/api/nothing").status == 404
+        entered = served.ask("POST", "/api/session", {"token": TOKEN})
+        assert entered.json["write"] is True
+        cookie = entered.headers["set-cookie"].split(";")[0]
+        assert served.ask("DELETE", "/api/nothing", cookie=cookie).status == 404
+        assert served.ask("POST", "/api/session", {"token": "wrong"}).status == 429
+
+
+def test_behind_a_trusted_proxy_each_visitor_has_tries_of_their_own():
+    with serving(trusted_proxies=["127.0.0.0/8"]) as served:
+
+        def guess(visitor):
+            return served.ask("POST", "/api/session", {"token": "wrong"}, x_forwarded_for=visitor).status
+
+        assert [guess("198.51.100.7") for _ in range(11)] == [401] * 10 + [429]
+        assert guess("1.1.1.1, 198.51.100.7") == 429
+        assert guess("198.51.100.8") == 401
+
+
+def test_a_forwarded_address_is_not_believed_of_anybody():
+    with serving() as served:
+        found = [
+            served.ask("POST", "/api/session", {"token": "wrong"}, x_forwarded_for=f"198.51.100.{i}").status
+            for i in range(11)
+        ]
+        assert found == [401] * 10 + [429]
 
 
 def test_changes_come_at_a_bounded_rate():
@@ -188,10 +337,10 @@ def test_files_elsewhere_are_not_to_be_had(served, path):
 def test_below_a_prefix_the_page_is_the_same_with_or_without_it():
     with serving(prefix="/sounds") as served:
         assert served.ask("GET", "/sounds/").body == served.ask("GET", "/").body
-        assert served.ask("GET", "/sounds/api/status").json["armed"] is True
+        assert served.write("GET", "/sounds/api/status").json["armed"] is True
         moved = served.ask("GET", "/sounds")
         assert (moved.status, moved.headers["location"]) == (308, "/sounds/")
-        assert served.ask("GET", "/soundsapi/status").status == 404
+        assert served.write("GET", "/soundsapi/status").status == 404
         assert served.ask("DELETE", "/sounds/api/nothing").status == 401
         cookie = served.ask("POST", "/sounds/api/session", {"token": TOKEN}).headers["set-cookie"]
         assert "Path=/sounds" in cookie

@@ -17,7 +17,10 @@ def test_status_says_what_every_part_counts_the_page_among_them():
         assert served.ask("GET", "/api/nothing", host="evil").status == 421
         told = served.ask("GET", "/api/status").json
         assert told["problems"] == [{"what": "crib", "why": "the device is gone"}]
-        assert told["web"] == {"watchers": 0, "dropped": 0, "skipped": 0, "refused": 1}
+        assert told["web"] == {
+            "watchers": 0, "dropped": 0, "skipped": 0,
+            "refused": 1, "turned_away": 0, "expired": 0, "faults": 0,
+        }  # fmt: skip
 
 
 def test_the_description_of_the_api_needs_nobody_elses_files():

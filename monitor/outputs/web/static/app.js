@@ -70,6 +70,24 @@ function key() {
   return button;
 }
 
+/** At every view: how much is wrong, whatever it is, and where to read it. */
+function problems(link) {
+  const refresh = () => {
+    const wrong = house.problems;
+    if (wrong.length) {
+      link.dataset.wrong = String(wrong.length);
+      link.title = wrong.map(({ what, why }) => `${what} ${why}`).join("\n");
+      link.setAttribute("aria-label", `${link.textContent}: ${t.health.wrong(wrong.length)}`);
+    } else {
+      delete link.dataset.wrong;
+      link.removeAttribute("title");
+      link.removeAttribute("aria-label");
+    }
+  };
+  on("state", refresh);
+  on("health", refresh);
+}
+
 function connection() {
   const element = h("span", { class: "link", "data-state": "waiting" }, t.waiting);
   on("state", (state) => {
@@ -88,6 +106,7 @@ async function begin() {
   const nav = document.getElementById("nav");
   nav.setAttribute("aria-label", t.nav);
   nav.append(...Object.keys(views).map((name) => h("a", { href: `#${name}` }, t.views[name])));
+  problems(document.querySelector('#nav a[href="#health"]'));
   document.getElementById("tools").append(connection(), look(), key());
   on("hello", () => {
     say(document.getElementById("node"), house.node);

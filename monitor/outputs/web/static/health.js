@@ -40,7 +40,7 @@ export function mount(root) {
 }
 
 function figuresOf(status) {
-  const { mqtt, store, clips } = status;
+  const { mqtt, store, clips, web = {} } = status;
   const dropped = Object.values(status.sources).reduce((sum, source) => sum + source.dropped_seconds, 0);
   return [
     [t.health.lag, format.duration(status.lag_seconds), t.health.lagNote],
@@ -51,7 +51,8 @@ function figuresOf(status) {
     [t.health.store, store ? (store.trouble ? t.health.failing : t.health.works) : t.health.none, store ? t.health.waiting(store.waiting) : ""],
     [t.health.disk, clips ? size(clips.bytes) : t.health.none, t.health.free(size(Math.min(...Object.values(status.disk_free_bytes))))],
     [t.health.events, String(status.events), t.health.since(format.duration(status.uptime_seconds))],
-    [t.health.watchers, String(status.web?.watchers ?? 0), t.health.droppedWatchers(status.web?.dropped ?? 0)],
+    [t.health.watchers, String(web.watchers ?? 0), t.health.droppedWatchers(web.dropped ?? 0)],
+    [t.health.refused, String(web.refused ?? 0), t.health.cutOff((web.turned_away ?? 0) + (web.expired ?? 0), web.faults ?? 0)],
     [t.health.model, status.model.name, t.health.window(status.model.window_seconds, status.model.hop_seconds)],
   ].filter(Boolean);
 }
@@ -68,7 +69,7 @@ function sourceCard(name, source) {
     [t.health.lag, format.duration(source.lag_seconds)],
     [t.health.scored, String(source.windows.scored)],
     [t.health.skipped, String(source.windows.skipped)],
-    ...Object.entries(source.windows.gated).map(([reason, count]) => [t.now.gated[reason] ?? reason, String(count)]),
+    ...Object.entries(source.windows.gated).map(([reason, count]) => [t.now.gated[reason] ?? reason.replaceAll("_", " "), String(count)]),
     [t.health.gaps, `${source.gaps} / ${source.overflows} / ${source.reopened}`],
   ];
   return h("section", { class: "card" }, h("header", {}, h("h2", {}, name)),

@@ -10,6 +10,7 @@ export const house = {
   hopSeconds: 1,
   spectrogram: null,
   health: null,
+  problems: [], // what is wrong: { what, why }
   newest: new Map(), // source -> newest scores
   active: new Map(), // "source label" -> event that lasts
   events: [], // newest first
@@ -39,6 +40,7 @@ const take = {
     house.hopSeconds = data.hop_seconds;
     house.spectrogram = data.spectrogram;
     house.labels = data.labels;
+    house.problems = data.problems ?? [];
     house.active = new Map((data.active ?? []).map((event) => [`${event.source} ${event.label}`, event]));
     setState("live");
   },
@@ -63,6 +65,7 @@ const take = {
   },
   health(data) {
     house.health = data;
+    house.problems = data.problems ?? [];
   },
 };
 

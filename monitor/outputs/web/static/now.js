@@ -83,7 +83,7 @@ function makeStage() {
 
   function tell(gated) {
     const health = house.health?.sources?.[chosen];
-    const words = health?.deaf ? health.reason : gated ? t.now.gated[gated] ?? gated : t.now.hears;
+    const words = health?.deaf ?? (gated ? t.now.gated[gated] ?? gated.replaceAll("_", " ") : t.now.hears);
     say(state, words);
     state.classList.toggle("alarm", Boolean(health?.deaf));
   }

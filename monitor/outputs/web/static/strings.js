@@ -48,7 +48,8 @@ export const t = {
     gated: {
       silent: "too quiet to be scored",
       digital_silence: "exact silence: is the microphone muted?",
-      non_finite: "the device delivers no numbers",
+      non_finite: "samples that are no numbers, or far beyond full scale: is the format right?",
+      no_embedding: "the model makes no numbers of it: try model.dtype float32",
       gap: "audio was lost",
       disarmed: "not listening: switched off",
       quiet_hours: "quiet hours",
@@ -162,6 +163,8 @@ export const t = {
     since: (time) => `in ${time}`,
     watchers: "Watching",
     droppedWatchers: (count) => `${count} dropped for being slow`,
+    refused: "Requests refused",
+    cutOff: (count, faults) => `${count} connections cut off, ${faults} answers failed`,
     model: "Model",
     window: (window, hop) => `${window} s every ${hop} s`,
     state: "State",
