@@ -21,7 +21,7 @@ from monitor.model import Clap, towers
 from monitor.model.reader import FarReader
 from monitor.model.shape import shape_of
 from monitor.model.textcache import TextCache
-from monitor.outputs.announcement import _read as read_announced
+from monitor.outputs.announced import Announced, read_announced
 from monitor.repertoire import read_repertoire
 from monitor.scoring import read_response
 from monitor.types import ModelError
@@ -219,14 +219,15 @@ def test_a_damaged_announcement_is_begun_anew(tmp_path, caplog):
     for _ in range(400):
         path.write_text(json.dumps(ANNOUNCED))
         damage.json_file(path, chance)
-        announced, retained = read_announced(path)
+        announced = read_announced(path)
         one_warning(caplog)
-        for topic in (*announced, *retained):
+        for topic in (*announced.components, *announced.retained, *announced.ghosts):
             assert topic
             assert not set(topic) & set("+#\0")
             topic.encode()
     path.write_text(json.dumps(ANNOUNCED))
-    assert read_announced(path) == (ANNOUNCED["announced"], set(ANNOUNCED["retained"]))
+    announced = read_announced(path)
+    assert announced == Announced(ANNOUNCED["announced"], frozenset(ANNOUNCED["retained"]))
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_whatever_is_in_kept_files_they_are_one_line(tmp_path, caplog, content):
         path = tmp_path / name
         path.write_bytes(content)
         kept = read_it(tmp_path) if read_it else read_announced(path)
-        assert kept in ({}, ({}, set()))
+        assert kept in ({}, Announced())
         assert len(one_warning(caplog)) == 1
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from monitor.outputs.backlog import Backlog
+from monitor.outputs.holding import Holding
 from monitor.outputs.journal import Journal
 from tests.outputs.letters import letter, overwrite
 
@@ -229,7 +230,11 @@ def test_letters_up_to_a_number_and_the_ends_of_some_events_can_be_left_for_late
     with backlog(path if in_file else None) as kept:
         end = letter(3, phase="end", event=letter(1).event_id)
         kept.add([letter(1), letter(2), end, *(letter(number) for number in range(4, 9))])
-        spared = kept.take(3, after=2, but={end.event_id})
+        holding = Holding()
+        holding.begin(2, {end.event_id})
+        spared = kept.take(3, holding.holds)
         assert [each.number for each in spared] == [4, 5, 6]
-        assert [each.number for each in kept.take(100)] == [1, 2, 3, 7, 8]
+        assert [each.number for each in kept.take(100, holding.holds)] == [7, 8]
+        kept.rewind()
+        assert [each.number for each in kept.take(100)] == [1, 2, 3]
         assert kept.safe == in_file
