@@ -34,10 +34,11 @@ class Tidy:
         """Give back if it is time; ``now`` in seconds that never go back."""
         if now < self._due:
             return
-        gc.collect()
         if not self._settled:
-            gc.freeze()  # later collections leave out what is there now, so they are quick and frequent
+            gc.collect()
+            gc.freeze()  # later collections leave out what is there now, so they are quick and frequent:
             self._settled = True
+        gc.collect()  # it counts what is old; freezing does not
         give_back()
         self._due = now + EVERY_SECONDS
 
