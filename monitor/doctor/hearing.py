@@ -32,7 +32,10 @@ def model(config: Config) -> Iterator[Finding]:
         hops = hops_of(listened, length=length, hop=hop, rate=clap.geometry.rate)
         clap.warm_up(length)
         clap.self_test()
-        clap.embed_text([prompt for label in config.labels if label.enabled for prompt in label.prompts])
+        try:
+            clap.embed_text([prompt for label in config.labels if label.enabled for prompt in label.prompts])
+        finally:
+            clap.forget_text()  # it is a process, which would be left behind
     except (ModelError, ConfigError) as error:
         yield failure("model", str(error), Code.MODEL)
         return

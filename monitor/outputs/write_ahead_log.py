@@ -63,7 +63,7 @@ class Log:
     usable: int
     """Frames that SQLite will use: those up to the last transaction before the first fault."""
     lost: int
-    """Frames that it will not use although a transaction ended after the fault."""
+    """Frames that it will not use although a transaction ended after the fault, and was committed."""
     missing: int = 0
     """Frames that were there by what the index says, and are no longer."""
     readable: bool = True
@@ -119,9 +119,13 @@ def _read(file: BinaryIO, header: bytes, page_size: int, index: Path) -> Log:
         len(mine),
     )
     usable = max((n for n, frame in enumerate(mine[:good], 1) if frame.pages), default=0) if valid else 0
-    behind = mine[usable:]
-    committed = max((n for n, frame in enumerate(behind, 1) if frame.pages), default=0)
-    missing = max(0, _indexed(index, own) - len(mine)) if valid else 0
+    ends = [n for n, frame in enumerate(mine[usable:], 1) if frame.pages]
+    indexed = _indexed(index, own) if valid else 0
+    # SQLite writes the frame that ends a transaction before the checksums of its earlier frames are right
+    # (wal.c, sqlite3WalFrames), so a process that is killed in between leaves one that was never committed.
+    unfinished = valid and (indexed <= usable if indexed else len(ends) == 1)
+    committed = 0 if unfinished else max(ends, default=0)
+    missing = max(0, indexed - len(mine))
     readable = valid or not any(header)  # zeros: a power cut
     return Log(size if valid else page_size, tuple(mine), usable, committed, missing, readable)
 

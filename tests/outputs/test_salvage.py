@@ -101,6 +101,28 @@ def test_a_log_whose_end_is_gone_is_told_by_its_index(killed, caplog):
     assert "pages of its log are missing: the newest rows are lost" in caplog.text
 
 
+@pytest.mark.parametrize("index", ["as it was", "gone"])
+def test_a_transaction_that_a_killed_process_did_not_finish_is_no_damage(tmp_path, index, caplog):
+    place, state = tmp_path / "whole", tmp_path / "state"
+    kept(place / FILE, event(NOON, ident="OLD"))
+    with storing(place / FILE) as store:
+        store.event(event(NOON + 1, ident="NEW"))
+        eventually(lambda: not store.waiting)
+        shutil.copytree(place, state)
+        store.event(event(NOON + 2, ident="HALF"))
+        eventually(lambda: not store.waiting)
+        shutil.copy(log_of(place / FILE), state)
+    if index == "gone":
+        (state / f"{FILE}-shm").unlink()
+    before = read_log(state / FILE)
+    flip(log_of(state / FILE), before.frames[-2].offset + 900)  # SQLite writes the last one first
+    assert before.frames[-1].pages
+    assert not before.frames[-2].pages
+    assert not read_log(state / FILE).damaged
+    assert opened(state / FILE) == {"OLD", "NEW"}
+    assert not aside(state / FILE).exists()
+
+
 @pytest.mark.parametrize("content", [b"x", b"noise" * 1000])
 def test_a_log_that_is_none_is_told(killed, content, caplog):
     log_of(killed).write_bytes(content)
