@@ -102,7 +102,7 @@ def test_a_log_whose_end_is_gone_is_told_by_its_index(killed, caplog):
 
 
 @pytest.mark.parametrize("index", ["as it was", "gone"])
-def test_a_transaction_that_a_killed_process_did_not_finish_is_no_damage(tmp_path, index, caplog):
+def test_a_transaction_that_a_killed_process_did_not_finish_is_no_damage(tmp_path, index):
     place, state = tmp_path / "whole", tmp_path / "state"
     kept(place / FILE, event(NOON, ident="OLD"))
     with storing(place / FILE) as store:
