@@ -98,7 +98,6 @@ def read_store(directory: Path) -> str:
         assert history.event("NEW") is not None
         events = len(history.events(limit=500).rows)
         history.misses(limit=500)
-        history.counts(0, 1e11)
         history.day(NOON, NOON + 86_400)
         history.at_thresholds("dog", since=NOON, until=NOON + 86_400)
     aside = path.with_name("history.broken.sqlite").exists()

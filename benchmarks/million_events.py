@@ -116,8 +116,6 @@ def questions() -> dict[str, Question]:
         "near misses of a reason that none has": lambda c: queries.find_misses(c, reasons=("silence",)),
         "a day at a glance": lambda c: days.day(c, NOW - DAY, NOW),
         "another threshold for a day": lambda c: days.at_thresholds(c, LABELS[0], since=NOW - DAY, until=NOW),
-        "counts of a day": lambda c: queries.count(c, NOW - DAY, NOW),
-        "counts of a year": lambda c: queries.count(c, NOW - 365 * DAY, NOW),
     }
 
 

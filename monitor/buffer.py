@@ -1,4 +1,4 @@
-"""The last minute of one source, addressed by sample index.
+"""Ring buffer: the newest seconds of one source, addressed by sample index.
 
 One thread appends, any thread reads.  Positions are absolute, so a reader that comes late gets
 `OverrunError` and never the wrong audio.

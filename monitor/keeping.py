@@ -19,7 +19,7 @@ from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
-_PACKAGES = ("clap-monitor", "numpy", "scipy", "soundfile", "torch", "transformers")
+_PACKAGES = ("clap-monitor", "numpy", "soundfile", "torch", "transformers")
 
 
 class Keeping:

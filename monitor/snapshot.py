@@ -218,7 +218,8 @@ def _last(event: Event) -> dict[str, object]:
         "source": event.source,
         "started_at": round(event.started_at, 3),
         "ended_at": None if event.ended_at is None else round(event.ended_at, 3),
-        "score": round(event.peak, 3),
+        "score": round(event.score, 3),
+        "peak_score": round(event.peak, 3),
     }
 
 

@@ -145,7 +145,7 @@ def _rivals(
         elif text in background:
             row[index] = not near[index]
             if near[index]:
-                log.info("%s: background prompt %r means the same and is left out", label.id, text)
+                log.debug("%s: background prompt %r means the same and is left out", label.id, text)
     return row
 
 

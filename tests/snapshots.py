@@ -75,7 +75,8 @@ HEALTHY = {
                 "source": "porch",
                 "started_at": NOW - 72.0,
                 "ended_at": NOW - 70.0,
-                "score": 0.83,
+                "score": 0.71,
+                "peak_score": 0.83,
             },
         },
         {

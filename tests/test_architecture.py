@@ -1,6 +1,7 @@
 """The import rules of the README, checked."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -183,10 +184,30 @@ def test_every_file_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
-def test_every_module_stands_in_the_readme():
-    readme = (PACKAGE.parent / "README.md").read_text()
-    missing = [path.name for path in FILES if path.name != "__init__.py" and path.name not in readme]
-    assert missing == []
+def files_in_the_readme():
+    """Yield the path of every file of the README's tree, which names several in one line."""
+    lines = iter((PACKAGE.parent / "README.md").read_text().splitlines())
+    while next(lines) != "monitor/":
+        pass
+    folders = []
+    for line in lines:
+        if "── " not in line:
+            if not line.strip("│ "):
+                continue
+            return
+        branch, _, rest = line.partition("── ")
+        folders = folders[: len(branch) // 4]
+        if folder := re.match(r"(\w+)/", rest):
+            folders.append(folder[1])
+        else:
+            for name in re.match(r"(?:\w+\.py\s+)*", rest)[0].split():
+                yield "/".join([*folders, name])
+
+
+def test_every_module_stands_in_the_readme_where_it_is():
+    assert sorted(files_in_the_readme()) == sorted(
+        str(path.relative_to(PACKAGE)) for path in FILES if path.name != "__init__.py"
+    )
 
 
 CATCHES_EVERYTHING = {"boundary.py", "threads.py"}

@@ -1,6 +1,9 @@
 import pytest
 
-from monitor.snapshot import problems
+from monitor.config import LabelConfig
+from monitor.control import Listening
+from monitor.snapshot import _label, problems
+from tests.outputs.store.happenings import event
 from tests.snapshots import deaf, snapshot
 
 
@@ -66,3 +69,9 @@ def test_what_a_broker_does_not_take_is_one_though_it_is_connected():
         "refused": 3,
     }
     assert found(told) == [("broker", "h:1 does not take what is published under a (not authorised)")]
+
+
+def test_the_last_event_of_a_label_has_its_score_and_its_peak_by_their_names():
+    listening = Listening((LabelConfig(id="dog", prompts=("a dog barking",)),), ("mic",))
+    told = _label(listening, "dog", event(peak=0.9))["last_event"]
+    assert (told["score"], told["peak_score"]) == (0.7, 0.9)

@@ -38,7 +38,7 @@ def test_background_speaks_against_every_label_and_against_only_its_own():
 
 
 def test_background_that_means_the_same_as_a_label_does_not_silence_it(caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     found = watch([label("speech", "a person speaking")], ["people talking"], embed)
     assert found.rivals.tolist() == [[False]]
     assert "speech: background prompt 'people talking' means the same" in caplog.text

@@ -99,9 +99,11 @@ def _last(event: Mapping[str, Any] | None, now: float) -> str:
     if event is None:
         return "none"
     if event["ended_at"] is None:
-        return f"now, for {lasted(now - event['started_at'])}, at {event['source']} ({event['score']:.2f})"
+        return (
+            f"now, for {lasted(now - event['started_at'])}, at {event['source']} ({event['peak_score']:.2f})"
+        )
     when = time.strftime("%H:%M:%S", time.localtime(event["started_at"]))
-    return f"{lasted(now - event['ended_at'])} ago, {when} at {event['source']} ({event['score']:.2f})"
+    return f"{lasted(now - event['ended_at'])} ago, {when} at {event['source']} ({event['peak_score']:.2f})"
 
 
 def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:

@@ -37,8 +37,8 @@ def opened(path):
     kept(path, event(NOON + 5000, ident="NOW"))
     with closing(History(path)) as history, closing(sqlite3.connect(path)) as connection:
         found = {ident for (ident,) in connection.execute("SELECT id FROM events")}
-        counted = sum(each.events for each in history.counts(0, 1e11))
-    assert counted == len(found)
+        counted = len(history.events(limit=500).rows)
+    assert counted == min(500, len(found))
     assert "NOW" in found
     return found - {"NOW"}
 
@@ -180,7 +180,6 @@ def test_a_file_that_lost_its_end_gives_back_the_rest(tmp_path):
         "UPDATE label_sets SET labels = '{'",
         "DROP INDEX events_by_time",
         "DROP TABLE minutes",
-        "DROP TRIGGER event_kept",
         "ALTER TABLE misses RENAME COLUMN at TO moment",
     ],
 )

@@ -2,7 +2,6 @@
 
 from monitor.outputs.store.history import History
 from monitor.outputs.store.rows import (
-    Counts,
     Day,
     EventFilter,
     KeptEvent,
@@ -17,7 +16,6 @@ from monitor.outputs.store.writer import Store
 
 __all__ = [
     "FILE",
-    "Counts",
     "Day",
     "EventFilter",
     "History",

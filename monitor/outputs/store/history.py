@@ -13,7 +13,7 @@ from urllib.parse import quote
 from monitor.boundary import boundary
 from monitor.outputs.database import BrokenDatabaseError, DatabaseError, translated
 from monitor.outputs.store import days, queries
-from monitor.outputs.store.rows import Counts, Day, EventFilter, KeptEvent, KeptMiss, Page, QuestionError
+from monitor.outputs.store.rows import Day, EventFilter, KeptEvent, KeptMiss, Page, QuestionError
 
 T = TypeVar("T")
 
@@ -87,10 +87,6 @@ class History:
     ) -> list[int]:
         """Return about how many events a label would have had at the thresholds 0, 0.01 ... 1."""
         return self._ask(lambda c: days.at_thresholds(c, label, since=since, until=until, source=source))
-
-    def counts(self, since: float, until: float) -> list[Counts]:
-        """Count events, marks and near misses of each label of each source, in whole hours."""
-        return self._ask(lambda c: queries.count(c, since, until))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -13,16 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from monitor.outputs.store.rows import MOST, Counts, EventFilter, KeptEvent, KeptMiss, Page, QuestionError
+from monitor.outputs.store.rows import MOST, EventFilter, KeptEvent, KeptMiss, Page, QuestionError
 
 PAIRS = 64
 """Pairs that are asked one by one; more of them are looked for in the index of all."""
 
 FEW = 2000
 """Events with a high score that are looked at one by one; more of them lie close enough together in time."""
-
-WHOLE_DAYS = 8 * 86_400
-"""What is longer is counted in whole days."""
 
 _EVENT = (
     "id, source, label, started_at, ended_at, score, peak, windows, level_dbfs, uncertainty, reason, late,"
@@ -109,40 +106,6 @@ def find_misses(
         f"WHERE misses.number IN ({_marks(numbers)}) ORDER BY at DESC, misses.number DESC"
     )
     return Page(tuple(KeptMiss(*row) for row in connection.execute(query, numbers)), following)
-
-
-def count(connection: sqlite3.Connection, since: float, until: float) -> list[Counts]:
-    """Count events, marks and near misses of each pair, in whole hours, or days if it is more than a week."""
-    long = until - since > WHOLE_DAYS
-    table, column, seconds = ("days", "day", 86_400) if long else ("hours", "hour", 3600)
-    query = f"SELECT series, sum(events) FROM {table} WHERE {column} >= ? AND {column} < ? GROUP BY series"  # noqa: S608
-    stretch = [int(since // seconds), int(-(-until // seconds))]
-    events = dict(connection.execute(query, stretch).fetchall())
-    query = (
-        "SELECT series, review, count(*) FROM events INDEXED BY events_by_review"
-        " WHERE review IN ('right', 'wrong') AND started_at >= ? AND started_at < ? GROUP BY series, review"
-    )
-    marks = {(s, mark): n for s, mark, n in connection.execute(query, [since, until])}
-    query = "SELECT series, reason, count(*) FROM misses WHERE at >= ? AND at < ? GROUP BY series, reason"
-    asked: list[float] = [since, until]
-    if long:
-        query = "SELECT series, reason, sum(misses) FROM missed_days WHERE day >= ? AND day < ? GROUP BY 1, 2"
-        asked = [*stretch]
-    misses: dict[int, dict[str, int]] = {}
-    for series, reason, number in connection.execute(query, asked):
-        misses.setdefault(series, {})[reason] = number
-    return [
-        Counts(
-            source=each.source,
-            label=each.label,
-            events=events.get(each.number, 0),
-            right=marks.get((each.number, "right"), 0),
-            wrong=marks.get((each.number, "wrong"), 0),
-            misses=misses.get(each.number, {}),
-        )
-        for each in _all_series(connection)
-        if each.number in events or each.number in misses
-    ]
 
 
 def _indices(connection: sqlite3.Connection, wanted: EventFilter) -> tuple[str, str]:

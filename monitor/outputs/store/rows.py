@@ -123,16 +123,3 @@ class Day:
     """Newest first."""
     more: bool
     """There were more events than are listed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How often one label of one source was an event or nearly one."""
-
-    source: str
-    label: str
-    events: int
-    right: int
-    wrong: int
-    misses: dict[str, int]
-    """By reason."""

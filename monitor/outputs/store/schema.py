@@ -148,6 +148,18 @@ CREATE TRIGGER event_deleted_of_day AFTER DELETE ON events BEGIN
 END;
 """
 
+_NO_COUNTS = """
+DROP TRIGGER event_kept;
+DROP TRIGGER event_deleted;
+DROP TRIGGER event_kept_of_day;
+DROP TRIGGER event_deleted_of_day;
+DROP TRIGGER miss_kept;
+DROP TRIGGER miss_deleted;
+DROP TABLE hours;
+DROP TABLE days;
+DROP TABLE missed_days;
+"""
+
 STEPS = (
     ("events", _EVENTS),
     ("misses", _MISSES),
@@ -155,6 +167,7 @@ STEPS = (
     ("reviews", _REVIEWS),
     ("hours", _HOURS),
     ("days", _DAYS),
+    ("no counts", _NO_COUNTS),
 )
 """Name and statements of each step; its number is its place, from 1."""
 

@@ -68,7 +68,7 @@ class Picture(BaseModel):
     "/spectrogram", responses={404: {"description": "No such source"}, 503: {"description": "Not there yet"}}
 )
 def spectrogram(house: TheHouse, source: Annotated[str, Query(max_length=32)]) -> Picture:
-    """Return the spectrogram of the last minute of a source."""
+    """Return the spectrogram of what is in memory of a source: 15 s, or a minute if clips are kept."""
     if source not in house.live.sources:
         raise HTTPException(404, f"There is no source {source!r}")
     try:

@@ -219,28 +219,6 @@ def test_another_threshold_would_have_given_another_number_of_events(path):
     assert set(history.at_thresholds("dog", source="porch", since=NOON, until=NOON + 600)) == {0}
 
 
-def test_counts_are_of_events_marks_and_near_misses(path):
-    history = kept(path, ONE, TWO, THREE, event(NOON - 7200), miss(), miss(reason=MissReason.COOLDOWN))
-    with storing(path) as store:
-        store.review("ONE", "right").result(30)
-    counts = {(c.source, c.label): c for c in history.counts(NOON, NOON + 3600)}
-    assert (counts["mic", "dog"].events, counts["mic", "dog"].right, counts["mic", "dog"].wrong) == (1, 1, 0)
-    assert counts["mic", "dog"].misses == {"below_threshold": 1, "cooldown": 1}
-    assert counts["mic", "cat"].events == counts["porch", "dog"].events == 1
-    with storing(path) as store:
-        store.delete("TWO").result(30)
-    assert ("mic", "cat") not in {(c.source, c.label) for c in history.counts(NOON, NOON + 3600)}
-
-
-def test_counts_of_a_long_time_are_those_of_its_days(path):
-    times = [NOON - days * 86_400 for days in (0, 1, 9, 9.1, 40)]
-    history = kept(path, *map(event, times), *map(miss, times))
-    for since in (NOON - 7 * 86_400, NOON - 30 * 86_400, NOON - 99 * 86_400):
-        (counts,) = history.counts(since, NOON + 3600)
-        assert counts.events == sum(at >= since for at in times)
-        assert counts.misses == {"below_threshold": counts.events}
-
-
 def test_before_anything_was_kept_that_is_said(path):
     with pytest.raises(StoreError, match="nothing has been kept yet"):
         History(path).events()

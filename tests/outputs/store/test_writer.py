@@ -223,11 +223,6 @@ class TestRetention:
         assert path.stat().st_size < before
         assert "oldest near misses deleted: more than 1 MB" in caplog.text
 
-    def test_counts_forget_what_was_deleted(self, path):
-        kept(path, event(NOON - 9 * DAY), event(NOON))
-        history = self.kept_after(path, keep_days=1)
-        assert [each.events for each in history.counts(0, NOON + DAY)] == [1]
-
     def test_it_is_applied_by_the_writer_at_its_start(self, path):
         kept(path, event(time.time() - 9 * DAY, ident="OLD"), event(time.time(), ident="NEW"))
         history = kept(path, config=StoreConfig(keep_days=1))

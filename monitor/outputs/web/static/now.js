@@ -1,4 +1,4 @@
-// Now: how loud, the last minute as a picture, and how much it sounds like each label.
+// Now: how loud, the newest seconds as a picture, and how much it sounds like each label.
 
 import * as api from "./api.js";
 import { h, mark, say, announce } from "./dom.js";

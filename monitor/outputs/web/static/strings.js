@@ -23,7 +23,7 @@ export const t = {
 
   now: {
     title: "Now",
-    spectrogram: (source) => `Spectrogram of the last minute at ${source}, newest at the right`,
+    spectrogram: (source) => `Newest seconds at ${source} as a spectrogram, newest at the right`,
     minute: "a minute ago",
     rightNow: "now",
     level: "Level",
