@@ -148,6 +148,8 @@ class HomeAssistant:
             and "components.mqtt.client" not in line  # that the broker was away
             and "The client is not currently connected" not in line
             and "Unable to remove unknown dispatcher" not in line  # of itself, when the integration goes
+            and "Error unloading entry" not in line  # the same
+            and "is logging too frequently" not in line  # its own lines of level info, at which it runs here
         ]
 
     def _answers(self) -> bool:
