@@ -776,6 +776,25 @@ def test_a_message_of_many_megabytes_is_left_out_and_never_held_in_memory(protoc
     assert [line for line in said(caplog) if "64,000,0" in line and "too large" in line]
 
 
+@BOTH
+def test_messages_with_qos_2_that_are_never_completed_do_not_pile_up(protocol):
+    topic = text(f"{NODE}/armed/set")
+
+    def then(seen):
+        properties = b"\0" if seen.protocol == MQTT_5 else b""
+        for number in range(1, 3000):  # until the connection is ended
+            seen.send(packet(0x34, topic + struct.pack("!H", number) + properties + b" " * 60_000))
+
+    tracemalloc.start()
+    try:
+        with OddBroker(then=then) as broker, running(make(broker.port, protocol=protocol)) as mqtt:
+            soon(mqtt, lambda: len(broker.connections) > 1)
+            _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40_000_000
+
+
 def test_labels_that_no_message_can_hold_are_refused_alone():
     labels = (*LABELS, replace_name(LABELS[1], "a\ud800b"))
     with OddBroker() as broker, running(make(broker.port, labels=labels)) as mqtt:
