@@ -3,11 +3,13 @@
 import json
 import struct
 import threading
+import time
 import tracemalloc
 from dataclasses import replace
 
 import pytest
 
+from monitor.outputs import delivery
 from monitor.outputs.suspects import SMALL
 from tests.broker import eventually
 from tests.odd_broker import (
@@ -510,6 +512,27 @@ def test_a_network_that_fails_now_and_then_is_not_taken_for_a_limit(protocol):
             broker.connections[-1].end()
         soon(mqtt, lambda: mqtt.published == 8)
         assert not any("does not take" in problem for problem in mqtt.problems)
+
+
+@BOTH
+def test_a_network_that_fails_in_a_quiet_room_is_not_taken_for_a_broker_that_closes_on_levels(
+    protocol, monkeypatch
+):
+    monkeypatch.setattr(delivery, "TAKEN_SECONDS", 0.2, raising=False)
+    level = f"{MIC}/level"
+    with OddBroker() as broker, running(make(broker.port, protocol=protocol)) as mqtt:
+        for _ in range(4):
+            soon(mqtt, lambda: mqtt.connected and mqtt._link.unacknowledged == 0)
+            before = len(broker.texts(level))
+            mqtt.level("mic0", -40.0)
+            eventually(lambda before=before: len(broker.texts(level)) > before)
+            sent_at = time.monotonic()
+            eventually(lambda sent_at=sent_at: time.monotonic() > sent_at + 0.5)
+            connections = len(broker.connections)
+            broker.connections[-1].end()
+            soon(mqtt, lambda connections=connections: len(broker.connections) > connections)
+        (problem,) = mqtt.problems
+        assert "another client uses the client id" in problem
 
 
 @BOTH
