@@ -6,21 +6,17 @@ where nobody will find it, without an error.  So each is looked at once a minute
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import stat
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from monitor.whole import make_directory
+from monitor.whole import make_directory, try_directory
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 60.0
-
-_PROBE = ".writable"
 
 
 class Directories:
@@ -111,14 +107,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _unwritable(path: Path) -> str | None:
     """Say why no file can be made in a directory, None if one can."""
-    probe = path / _PROBE
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(probe, flags, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-            file.write(b"clap-monitor")
+        try_directory(path)
     except OSError as error:
         return f"cannot be written: {error.strerror or error}"
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink()
     return None

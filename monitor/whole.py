@@ -69,3 +69,23 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False, mode: int 
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise
+
+
+def try_directory(path: Path) -> None:
+    """See that a file can be made in a directory, and leave nothing there.
+
+    Raises
+    ------
+    OSError
+        It cannot.
+    """
+    probe = path / ".writable"
+    with contextlib.suppress(FileNotFoundError):  # of a process that was killed, whatever it is
+        probe.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(probe, flags, PRIVATE), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.write(b"clap-monitor")
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()

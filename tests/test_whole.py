@@ -1,8 +1,10 @@
 """A file that is written whole or not at all."""
 
+import os
+
 import pytest
 
-from monitor.whole import write_whole
+from monitor.whole import try_directory, write_whole
 
 
 def test_what_was_there_is_replaced_and_nothing_is_left_beside_it(tmp_path):
@@ -20,3 +22,11 @@ def test_what_cannot_be_put_in_its_place_leaves_nothing_beside_it(tmp_path):
     with pytest.raises(IsADirectoryError):
         write_whole(path, b"new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_or_somebody_else_left_does_not_hold_up_the_look_at_a_directory(tmp_path):
+    probe = tmp_path / ".writable"
+    for leave in (probe.touch, lambda: os.mkfifo(probe), lambda: probe.symlink_to(tmp_path / "x" / "y")):
+        leave()
+        try_directory(tmp_path)
+        assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,11 @@ from monitor.outputs.payload import Topics, as_json
 SETTLE_SECONDS = 5.0
 """Given to Home Assistant to work on a message before the next one about the same components."""
 
+MOST_RETIRED = 500
+"""Labels of a source that are gone and still named as types of its events; older ones are forgotten.
+
+They wait for events that may be refused for ever, and all of them stand in one component."""
+
 MIGRATE = as_json({"migrate_discovery": True})
 """Home Assistant lets go of the components of a topic, but keeps what people have set for them."""
 
@@ -160,7 +165,7 @@ class Announcement:
         self._labels = labels
         ids = {source: [label.id for label in labels[source]] for source in labels}
         self._retired = {
-            source: gone
+            source: gone[:MOST_RETIRED]  # the newest come first
             for source in labels
             if (gone := [label for label in self._types.get(source, ()) if label not in ids[source]])
         }

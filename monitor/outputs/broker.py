@@ -46,6 +46,9 @@ MOST_PACKET = 2 * MOST_BYTES
 AT_ONCE = 20
 """Messages that have been sent and not acknowledged; more wait in paho."""
 
+MOST_UNFINISHED = 100
+"""Messages with QoS 2 that a broker has begun to send and not completed; we never ask for any."""
+
 _WITH_REASON = 3  # bytes of an answer that has a reason code
 
 NOT_UTF8 = "a message under a topic that is not UTF-8 is left out"
@@ -251,6 +254,11 @@ class _Client(Client):
         if len(packet) > MOST_PACKET:
             del packet[MOST_PACKET:]
         return super()._sock_recv(min(bufsize, MOST_BYTES))
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        # Without it, what a broker begins to send with QoS 2 and never completes piles up, up to 4 GB.
+        taken = super()._handle_publish()
+        return MQTTErrorCode.MQTT_ERR_PROTOCOL if len(self._in_messages) > MOST_UNFINISHED else taken
 
     def _packet_write(self) -> MQTTErrorCode:
         # Without it, what the broker answered before it closed goes unread, and the wrong message is blamed.

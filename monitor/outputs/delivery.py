@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -27,8 +26,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-UNASKED = 100
-"""Messages with QoS 0 that are remembered until the broker answers a later one."""
+TAKEN_SECONDS = 5.0
+"""A message with QoS 0 has no answer: a broker that has not closed the connection on it by then takes it."""
 
 SILENT = "stopped answering"
 
@@ -69,7 +68,8 @@ class Delivery(Generic[T]):
         self._suspects = Suspects()
         self._limits = Limits()
         self._sent: dict[int, _Sent[T]] = {}
-        self._unasked: deque[_Sent[T]] = deque(maxlen=UNASKED)
+        self._unasked: dict[str, _Sent[T]] = {}
+        """The oldest message with QoS 0 under each topic of which it is not known that the broker took it."""
         self._order = self._answered = 0
         self._subscribed_at = math.inf
         """When the request to subscribe was sent, while it has no answer."""
@@ -150,7 +150,7 @@ class Delivery(Generic[T]):
         if qos or letter is not None:
             self._sent[number] = sent
         else:
-            self._unasked.append(sent)
+            self._unasked.setdefault(topic, sent)
         self._echo.sent(topic)
 
     def acknowledge(self, number: int, code: int) -> None:
@@ -159,8 +159,7 @@ class Delivery(Generic[T]):
         if sent is None:
             return
         self._answered = max(self._answered, sent.order)
-        while self._unasked and self._unasked[0].order < sent.order:
-            self._unasked.popleft()
+        self._note_taken(lambda unasked: unasked.order < sent.order)
         if code >= REFUSING:
             self._refuse(sent.message, sent.letter, explain_refused_message(code), unsent=False)
             return
@@ -196,6 +195,7 @@ class Delivery(Generic[T]):
     def judge_silence(self) -> bool:
         """Note which answers are missed; True if the broker answers nothing any more."""
         now = time.monotonic()
+        self._note_taken(lambda unasked: unasked.at < now - TAKEN_SECONDS)
         if self._echo.miss():
             log.warning("mqtt: %s %s", self._address, self._echo.trouble)
         if now >= self._subscribed_at + self._silence_seconds:
@@ -205,6 +205,8 @@ class Delivery(Generic[T]):
 
     def end(self, end: Ended) -> bool:
         """Note the end of the connection; True if it may have been for something that was sent."""
+        before = time.monotonic() - TAKEN_SECONDS
+        self._note_taken(lambda unasked: unasked.at < before)
         suspect = self._suspect(end)
         self._sent.clear()
         self._unasked.clear()
@@ -231,6 +233,12 @@ class Delivery(Generic[T]):
         if self.refusals.refuse(message.topic, why, holds=letter is not None, unsent=unsent):
             log.warning("mqtt: %s %s", self._address, self.refusals.trouble)
 
+    def _note_taken(self, is_taken: Callable[[_Sent[T]], bool]) -> None:
+        """Forget the oldest messages with QoS 0 of which this tells that the broker took them."""
+        while self._unasked and is_taken(oldest := next(iter(self._unasked.values()))):
+            del self._unasked[oldest.message.topic]
+            self._suspects.taken(oldest.message)
+
     def _note_subscription(self, trouble: str) -> None:
         if trouble != self._subscription_trouble:
             log.warning("mqtt: %s %s", self._address, trouble)
@@ -246,7 +254,7 @@ class Delivery(Generic[T]):
             return None
         if not math.isinf(self._subscribed_at):
             return SUBSCRIPTION
-        pending = sorted((*self._sent.values(), *self._unasked), key=lambda sent: sent.order)
+        pending = sorted((*self._sent.values(), *self._unasked.values()), key=lambda sent: sent.order)
         if not pending or (end.why == SILENT and self._answered < pending[0].order):
             return None  # it does not answer anything
         return pending[0].message

@@ -250,7 +250,10 @@ class Link(Generic[T]):
     def _judge_silence(self) -> None:
         """Give up a connection on which the broker does not say what it must."""
         if time.monotonic() >= self._answer_by:
-            why = NOT_MQTT.format(f"no answer within {self._answer_seconds:g} s")
+            within = f"within {self._answer_seconds:g} s"
+            # A broker that let us in before speaks MQTT: it hangs, or its machine is too busy.
+            spoke = not math.isinf(self._accepted_at)
+            why = f"does not answer {within}" if spoke else NOT_MQTT.format(f"no answer {within}")
             self._drop()
             self._end(Ended(why, wordless=True))
         elif self._delivery.judge_silence():

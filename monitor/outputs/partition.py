@@ -66,7 +66,8 @@ def partition(
     for key in [*place, *(key for key in components if key not in place)]:
         topic = place.get(key)
         if topic is None or used[topic] + sizes[key] > MOST_BYTES:
-            topic = next(topic for topic in topics if used[topic] + sizes[key] <= FULL_BYTES)
+            # One that is too large even alone has a message of its own: only that one may be refused.
+            topic = next(t for t in topics if used[t] == empty or used[t] + sizes[key] <= FULL_BYTES)
         used[topic] += sizes[key]
         parts.setdefault(topic, set()).add(key)
     return {

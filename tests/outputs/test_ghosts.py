@@ -5,9 +5,12 @@ import time
 
 import pytest
 
+from monitor.config import LabelConfig, MqttConfig
 from monitor.outputs import announcement, ghosts
 from monitor.outputs.announced import Announced, read_announced, write_announced
+from monitor.outputs.announcement import Announcement
 from monitor.outputs.ghosts import farewells, newest, without
+from monitor.outputs.payload import Topics
 from tests.broker import Broker, Subscriber, eventually
 from tests.outputs.test_mqtt import CONFIG, LABELS, connected, make
 
@@ -223,3 +226,20 @@ def test_the_record_is_read_as_it_was_written(tmp_path):
     old = {"announced": {TOPIC: {"LATE": "binary_sensor"}}, "retained": ["a/b"]}  # of earlier versions
     (tmp_path / "announced.json").write_text(json.dumps(old))
     assert read_announced(tmp_path / "announced.json").components == announced.components
+
+
+def test_labels_that_come_and_go_while_events_are_refused_stay_few_in_the_description(tmp_path):
+    path = tmp_path / "announced.json"
+    house = {"mic": LABELS}
+    told = Announcement(
+        MqttConfig(host="x"), Topics("clap-monitor", "attic"), labels=house, model="m", path=path
+    )
+    for number in range(announcement.MOST_RETIRED + 20):
+        kettle = LabelConfig(id=f"kettle_{number}", prompts=("a kettle",))
+        told.change({"mic": [*LABELS, kettle]})
+    told.change(house)
+    told.say(lambda *_, **__: None)
+    types = read_announced(path).types["mic"]
+    assert f"kettle_{number}" in types
+    assert "kettle_0" not in types
+    assert len(types) == len(LABELS) + announcement.MOST_RETIRED

@@ -132,6 +132,18 @@ def test_a_port_that_takes_the_connection_and_stays_silent_does_not_speak_mqtt()
     assert it.link.trouble.startswith("broker:1883 does not speak MQTT (no answer within 0.05 s)")
 
 
+def test_a_broker_that_let_us_in_before_and_hangs_now_is_not_said_to_speak_no_mqtt():
+    it = accepted(answer_seconds=0.05)
+    it.made[0].say(broker.Ended("closed the connection"))
+    it.link.wait(now())
+    it.link.hurry()
+    it.link.wait(now())
+    it.made[1].say(broker.Opened())
+    it.link.wait(math.inf)
+    it.link.wait(math.inf)
+    assert it.link.trouble == "broker:1883 does not answer within 0.05 s"
+
+
 def test_a_broker_that_acknowledges_nothing_any_more_is_left():
     it = accepted(silence_seconds=0.05)
     it.link.publish("event", "a", qos=1, letter="A")

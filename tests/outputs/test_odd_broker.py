@@ -3,11 +3,13 @@
 import json
 import struct
 import threading
+import time
 import tracemalloc
 from dataclasses import replace
 
 import pytest
 
+from monitor.outputs import delivery
 from monitor.outputs.suspects import SMALL
 from tests.broker import eventually
 from tests.odd_broker import (
@@ -513,6 +515,27 @@ def test_a_network_that_fails_now_and_then_is_not_taken_for_a_limit(protocol):
 
 
 @BOTH
+def test_a_network_that_fails_in_a_quiet_room_is_not_taken_for_a_broker_that_closes_on_levels(
+    protocol, monkeypatch
+):
+    monkeypatch.setattr(delivery, "TAKEN_SECONDS", 0.2, raising=False)
+    level = f"{MIC}/level"
+    with OddBroker() as broker, running(make(broker.port, protocol=protocol)) as mqtt:
+        for _ in range(4):
+            soon(mqtt, lambda: mqtt.connected and mqtt._link.unacknowledged == 0)
+            before = len(broker.texts(level))
+            mqtt.level("mic0", -40.0)
+            eventually(lambda before=before: len(broker.texts(level)) > before)
+            sent_at = time.monotonic()
+            eventually(lambda sent_at=sent_at: time.monotonic() > sent_at + 0.5)
+            connections = len(broker.connections)
+            broker.connections[-1].end()
+            soon(mqtt, lambda connections=connections: len(broker.connections) > connections)
+        (problem,) = mqtt.problems
+        assert "another client uses the client id" in problem
+
+
+@BOTH
 def test_a_broker_that_acknowledges_nothing_loses_nothing(protocol, caplog):
     with (
         OddBroker(on_publish=lambda *_: SILENCE) as broker,
@@ -774,6 +797,25 @@ def test_a_message_of_many_megabytes_is_left_out_and_never_held_in_memory(protoc
     assert len(taken) == 1
     assert peak < 10_000_000
     assert [line for line in said(caplog) if "64,000,0" in line and "too large" in line]
+
+
+@BOTH
+def test_messages_with_qos_2_that_are_never_completed_do_not_pile_up(protocol):
+    topic = text(f"{NODE}/armed/set")
+
+    def then(seen):
+        properties = b"\0" if seen.protocol == MQTT_5 else b""
+        for number in range(1, 3000):  # until the connection is ended
+            seen.send(packet(0x34, topic + struct.pack("!H", number) + properties + b" " * 60_000))
+
+    tracemalloc.start()
+    try:
+        with OddBroker(then=then) as broker, running(make(broker.port, protocol=protocol)) as mqtt:
+            soon(mqtt, lambda: len(broker.connections) > 1)
+            _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40_000_000
 
 
 def test_labels_that_no_message_can_hold_are_refused_alone():

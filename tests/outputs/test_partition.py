@@ -81,3 +81,12 @@ def test_a_message_of_another_prefix_or_device_does_not_count():
     before = placed(divided({"mic0": labels(2)}))
     other = {topic.replace("ha/", "x/"): keys for topic, keys in before.items()}
     assert list(divided({"mic0": labels(2)}, other)) == [part_topic("ha", DEVICE, 0)]
+
+
+def test_a_component_that_is_too_large_even_alone_has_a_message_of_its_own():
+    whole = discovery_payload(TOPICS, labels={"mic0": labels(3)}, model="m", page=None)
+    whole["cmps"]["mic0_EVENTS"] |= {"evt_typ": [f"{number:032d}" for number in range(3000)]}
+    parts = partition(whole, "ha", DEVICE, {})
+    (large,) = (part for part in parts.values() if "mic0_EVENTS" in part["cmps"])
+    assert list(large["cmps"]) == ["mic0_EVENTS"]
+    assert sum(len(part["cmps"]) for part in parts.values()) == len(whole["cmps"])

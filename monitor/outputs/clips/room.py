@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from monitor.types import OutputError
-from monitor.whole import make_directory
+from monitor.whole import make_directory, try_directory
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,7 @@ def make_writable(directory: Path, key: str, *, mode: int = 0o700) -> None:
     """
     try:
         make_directory(directory, mode)
-        probe = directory / ".writable"
-        probe.write_bytes(b"clap-monitor")
-        probe.unlink()
+        try_directory(directory)
     except OSError as error:
         why = error.strerror or error
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
