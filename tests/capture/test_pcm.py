@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.capture.pcm import pcm, to_float
+from monitor.capture.silence import _WHY_SPOILED
 from monitor.status import SourceStatus
 from monitor.types import NotAudioError, SourceError
 
@@ -191,6 +192,28 @@ def test_zeros_of_8_seconds_through_a_live_pipe_are_deafness_until_the_next_soun
         "source in is deaf: nothing but digital silence for 8 s: is it muted?",
         "source in hears again",
     ]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e20, -2000.0])
+@pytest.mark.parametrize("every", [1, RATE // 2])
+def test_samples_that_no_sound_has_for_8_seconds_are_deafness_until_they_cease(bad, every, caplog):
+    sound = np.random.default_rng(0).normal(0.0, 0.1, 41 * RATE).astype("<f4")
+    sound[RATE : 31 * RATE : every] = bad
+    seen = World().hear(sound.tobytes(), format="f32le")
+    deaf = [block.stop / RATE for block, _, trouble in seen if trouble is not None]
+    assert min(deaf) == pytest.approx(9, abs=0.21)
+    assert max(deaf) == pytest.approx(31.5, abs=0.7)
+    assert [line.getMessage() for line in caplog.records if "faster" not in line.getMessage()] == [
+        f"source in is deaf: {_WHY_SPOILED}",
+        "source in hears again",
+    ]
+
+
+def test_a_bad_sample_now_and_then_is_no_deafness(caplog):
+    sound = np.random.default_rng(0).normal(0.0, 0.1, 30 * RATE).astype("<f4")
+    sound[:: 2 * RATE] = np.nan
+    World().hear(sound.tobytes(), format="f32le")
+    assert "deaf" not in caplog.text
 
 
 def test_zeros_of_a_recording_that_is_read_fast_are_what_was_recorded(caplog):
