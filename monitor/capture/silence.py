@@ -11,6 +11,7 @@ import logging
 
 from monitor.level import is_plausible
 from monitor.status import SourceStatus
+from monitor.trouble_log import TroubleLog
 from monitor.types import Samples
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ _CALM_SECONDS = 1.0
 """Without such a sample, until what comes is sound again; no window is shorter."""
 
 
+LINES = 20
+"""About a source that comes and goes, at once; then one a minute."""
+
+
 class Silence:
     """Note in the status of a source whether it hears, and say when that changes.
 
@@ -39,6 +44,7 @@ class Silence:
         self.seconds = 0.0
         """Of exact zeros up to now."""
         self._status = status
+        self._log = TroubleLog(log, burst=LINES)
         self._spoiled = 0.0
         self._calm = _CALM_SECONDS
 
@@ -64,6 +70,6 @@ class Silence:
         if self.deaf:
             why = _WHY_SPOILED if self._spoiled >= SILENCE_SECONDS else _WHY
             if self._status.deaf(why):
-                log.warning("source %s is deaf: %s", self._status.name, why)
+                self._log.warning("source %s is deaf: %s", self._status.name, why)
         elif self._status.hears():
-            log.warning("source %s hears again", self._status.name)
+            self._log.warning("source %s hears again", self._status.name)

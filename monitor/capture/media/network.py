@@ -27,6 +27,7 @@ from monitor.capture.recovery import OpenDevice, Take, recovering
 from monitor.config import Address
 from monitor.status import SourceStatus
 from monitor.threads import ThreadGroup
+from monitor.trouble_log import TroubleLog
 from monitor.types import AudioBlock, SourceError
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class _Connector:
         self._last: _Connection | None = None
         self._refused: tuple[float, str] | None = None
         self._soon_lost = 0
+        self._log = TroubleLog(log)
 
     @contextmanager
     def __call__(self) -> Iterator[OpenDevice]:
@@ -136,7 +138,7 @@ class _Connector:
             self._soon_lost = 0
             self._pictures = self._pictures[::-1]
             what = "all its tracks are" if self._pictures[0] else "sound alone is"
-            log.warning(
+            self._log.warning(
                 "source %s: was lost soon, %d times in a row; %s asked for first from now on",
                 self._name,
                 _MOST_SOON_LOST,
@@ -170,7 +172,7 @@ class _Connector:
     def _remember(self, pictures: bool) -> None:  # noqa: FBT001
         if pictures != self._pictures[0] and not self._stop.is_set():
             what = "only with its pictures, which are dropped" if pictures else "without its pictures again"
-            log.warning("source %s: this camera gives sound %s", self._name, what)
+            self._log.warning("source %s: this camera gives sound %s", self._name, what)
             self._pictures = self._pictures[::-1]
 
 
