@@ -64,8 +64,10 @@ class Silence:
             Hz.
         """
         seconds = len(samples) / rate
-        self.seconds = 0.0 if samples.any() else self.seconds + seconds
-        self._calm = self._calm + seconds if is_plausible(samples) else 0.0
+        sound = is_plausible(samples)
+        # First: numpy warns of a signalling NaN in whatever else it is asked of.
+        self.seconds = 0.0 if not sound or samples.any() else self.seconds + seconds
+        self._calm = self._calm + seconds if sound else 0.0
         self._spoiled = self._spoiled + seconds if self._calm < _CALM_SECONDS else 0.0
         if self.deaf:
             why = _WHY_SPOILED if self._spoiled >= SILENCE_SECONDS else _WHY

@@ -14,6 +14,7 @@ from monitor.capture.pcm import pcm, to_float
 from monitor.capture.silence import _WHY_SPOILED
 from monitor.status import SourceStatus
 from monitor.types import NotAudioError, SourceError
+from tests.broker import eventually
 
 RATE = 1000
 
@@ -62,6 +63,12 @@ def test_the_mean_of_what_no_sound_is_costs_no_warning(recwarn):
     got = heard(data, format="f32le", channels=2)
     assert not np.isfinite(got).all()
     assert [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)] == []
+
+
+def test_bytes_of_another_format_cost_no_warning(recwarn):
+    signalling = np.full(2 * RATE, 0x7FA00000, "<u4").tobytes()  # among them NaNs of which numpy warns
+    World().hear(signalling, format="f32le")
+    assert not recwarn.list
 
 
 def test_channels_are_interleaved_and_the_one_asked_for_is_heard():
@@ -156,6 +163,31 @@ def test_a_live_pipe_through_which_nothing_comes_is_deaf_until_it_does(pipe, cap
         "source in is deaf: nothing has come through the pipe for 5 s",
         "source in hears again",
     ] * 2
+
+
+def test_a_byte_now_and_then_does_not_hold_up_the_reader(pipe, monkeypatch):
+    """The daemon would take it for a hang, and end."""
+    monkeypatch.setattr("monitor.capture.pcm._GATHER_SECONDS", 0.2)
+    read, write = pipe
+    status, stop, over = SourceStatus("in"), threading.Event(), threading.Event()
+
+    def trickle():
+        while not over.wait(0.01):
+            write.write(b"\1")
+
+    def look():
+        list(blocks_from(read, status=status, stop=stop, live=True, format="s16le", input_rate=48_000))
+
+    threads = [threading.Thread(target=target) for target in (trickle, look)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: status.looked >= 3)
+    finally:
+        stop.set()
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 class World:
