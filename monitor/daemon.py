@@ -8,6 +8,7 @@ import signal
 import termios
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -67,8 +68,8 @@ class Summary:
     audio_seconds: float
     windows: int
     """Windows that went through the model."""
-    gated: int
-    """Windows not scored: silence, samples that are no numbers, gaps."""
+    gated: Mapping[str, int]
+    """Windows not scored, by reason; see `SourceStatus.gated`."""
     skipped: int
     """Windows left out because the analysis was late."""
     events: int
@@ -249,7 +250,7 @@ class Daemon:
         return Summary(
             audio_seconds=audio,
             windows=sum(status.scored for status in every),
-            gated=sum(sum(status.gated.values()) for status in every),
+            gated=sum((Counter(status.gated) for status in every), Counter()),
             skipped=sum(status.skipped for status in every),
             events=self._audience.events,
             lost_seconds=sum(status.lost for status in every) / self.hearing.rate,
@@ -412,7 +413,11 @@ class Daemon:
             tally=told.tally,
             others={
                 "real_time_factor": round(done.real_time_factor, 4),
-                "windows": {"scored": done.windows, "gated": done.gated, "skipped": done.skipped},
+                "windows": {
+                    "scored": done.windows,
+                    "gated": sum(done.gated.values()),
+                    "skipped": done.skipped,
+                },
                 "events": done.events,
                 **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories),
                 "http": self._serving.counts(),

@@ -38,27 +38,38 @@ class TroubleLog:
         self._at = time.monotonic()
         self._lock = threading.Lock()
 
-    def warning(self, message: str, *values: object) -> None:
-        """Log a warning, or count that it was left out."""
-        self.log(logging.WARNING, message, *values)
+    @property
+    def ready(self) -> bool:
+        """Whether a line would be logged now."""
+        with self._lock:
+            return self._refilled() >= 1
+
+    def warning(self, message: str, *values: object) -> bool:
+        """Log a warning, or count that it was left out; True if it was logged."""
+        return self.log(logging.WARNING, message, *values)
 
     def info(self, message: str, *values: object) -> None:
         """Log that something is well again, or was done, or count that it was left out."""
         self.log(logging.INFO, message, *values)
 
-    def log(self, level: int, message: str, *values: object) -> None:
-        """Log at a level of `logging`, or count that it was left out."""
+    def log(self, level: int, message: str, *values: object) -> bool:
+        """Log at a level of `logging`, or count that it was left out; True if it was logged."""
         with self._lock:
             if not self._logger.isEnabledFor(level):
-                return
-            now = time.monotonic()
-            self._allowed = min(self._burst, self._allowed + (now - self._at) / self._seconds)
-            self._at = now
-            if self._allowed < 1:
+                return True
+            if self._refilled() < 1:
                 self.left_out += 1
-                return
+                return False
             self._allowed -= 1
             left_out, self.left_out = self.left_out, 0
         if left_out:
             message, values = f"{message} (%d lines like this were left out)", (*values, left_out)
         self._logger.log(level, message, *values)
+        return True
+
+    def _refilled(self) -> float:
+        """How many lines may come at once by now."""
+        now = time.monotonic()
+        self._allowed = min(self._burst, self._allowed + (now - self._at) / self._seconds)
+        self._at = now
+        return self._allowed

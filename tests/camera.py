@@ -97,8 +97,12 @@ class Camera:
         self.hang_up()
 
     @property
+    def port(self):
+        return self._listener.getsockname()[1]
+
+    @property
     def url(self):
-        return f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/live"
+        return f"rtsp://127.0.0.1:{self.port}/live"
 
     def asked(self, method):
         """Return the tracks that were asked for by a method, in order."""

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +126,16 @@ def test_a_missing_configuration_is_named_and_exits_78(tmp_path):
     assert done.returncode == 78
     assert done.stderr.startswith("none.yaml: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["schema"], ["check", "config/monitor.yaml"]]
+)
+def test_a_full_disk_behind_standard_output_is_one_line(arguments):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", *arguments], cwd=ROOT, env=ENVIRONMENT, stdout=full,
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 73
+    assert done.stderr == "clap-monitor: standard output cannot be written: No space left on device\n"

@@ -34,6 +34,8 @@ NOTHING_SECONDS = 5.0
 _NOTHING = f"nothing has come through the pipe for {NOTHING_SECONDS:g} s"
 _BLOCK_SECONDS = 0.1
 _LOOK_AT_STOP_SECONDS = 0.1
+_GATHER_SECONDS = 1.0
+"""For a block, at most."""
 
 _AT_ONCE_SECONDS = 0.5
 _STORE_SECONDS = 5.0
@@ -207,8 +209,9 @@ def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> It
     """Up to ``size`` bytes at a time, less only if no more come for a moment, and then perhaps none."""
     read = _reader(stream)
     while not stop.is_set():
-        held = bytearray()
-        while len(held) < size:
+        held, began = bytearray(), time.monotonic()
+        # A writer that gives a byte now and then is no reason to look at nothing else.
+        while len(held) < size and time.monotonic() - began < _GATHER_SECONDS:
             try:
                 piece = read(size - len(held))
             except OSError as error:

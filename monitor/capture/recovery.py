@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from monitor.capture.blocks import BlockMaker
-from monitor.capture.silence import SILENCE_SECONDS, Silence
+from monitor.capture.silence import LINES, SILENCE_SECONDS, Silence
 from monitor.status import SourceStatus
+from monitor.trouble_log import TroubleLog
 from monitor.types import AudioBlock, Samples, SourceError
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def recovering(
     """
     maker = BlockMaker(name, rate)
     listening = _Listening(maker, status, stop, reopen_seconds, now)
-    wait = _FIRST_WAIT_SECONDS
+    wait, troubles, untold = _FIRST_WAIT_SECONDS, TroubleLog(log, burst=LINES), False
     while not stop.is_set():
         opened = None
         try:
@@ -125,8 +126,8 @@ def recovering(
         except SourceError as error:
             if required and not listening.heard:
                 raise SourceError(f"source {name}: {error}") from error
-            if status.deaf(str(error)):
-                log.warning("source %s is deaf: %s", name, error)
+            if status.deaf(str(error)) or (untold and troubles.ready):
+                untold = not troubles.warning("source %s is deaf: %s", name, error)
             if opened is not None and now() - opened >= _STABLE_SECONDS:
                 wait = _FIRST_WAIT_SECONDS
             yield from maker.finish()

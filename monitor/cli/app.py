@@ -12,7 +12,7 @@ import typer
 
 from monitor import __version__
 from monitor.logs import let_go_of_streams, log_to_stderr, open_what_is_closed, say
-from monitor.types import MonitorError
+from monitor.types import MonitorError, OutputError
 
 app = typer.Typer(
     name="clap-monitor",
@@ -51,8 +51,22 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(0)
+    except OSError as error:
+        if _can_print():
+            raise
+        say(f"clap-monitor: standard output cannot be written: {error.strerror}", logging.ERROR)
+        sys.exit(OutputError.exit_code)
     finally:
         let_go_of_streams()
+
+
+def _can_print() -> bool:
+    """Tell whether standard output takes another line."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
 
 
 def with_values(arguments: list[str]) -> list[str]:

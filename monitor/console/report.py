@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from monitor.logs import say
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def report(summary: Summary) -> None:
     """Say in one line what a run did; losses are named."""
     losses = [
-        f"{summary.gated} windows not scored (silence, gaps, nothing new)" if summary.gated else "",
+        f"{sum(summary.gated.values())} windows not scored ({_reasons(summary.gated)})"
+        if summary.gated
+        else "",
         f"{summary.skipped} windows left out (too slow)" if summary.skipped else "",
         f"{summary.lost_seconds:.1f} s of audio lost" if summary.lost_seconds else "",
     ]
@@ -24,6 +26,23 @@ def report(summary: Summary) -> None:
         f"real-time factor {summary.real_time_factor:.3f}"
     )
     say("; ".join([line, *filter(None, losses)]))
+
+
+_REASONS = {
+    "silent": "too soft",
+    "digital_silence": "digital silence",
+    "non_finite": "samples that no sound can have",
+    "no_embedding": "no embedding",
+    "gap": "gaps",
+    "disarmed": "disarmed",
+    "unchanged": "nothing new",
+}
+
+
+def _reasons(gated: Mapping[str, int]) -> str:
+    """Why windows were not scored, the most frequent reason first."""
+    order = sorted(gated, key=lambda reason: -gated[reason])
+    return ", ".join(_REASONS.get(reason, reason) for reason in order)
 
 
 def steps() -> Callable[[str, int, int], None]:

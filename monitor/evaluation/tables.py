@@ -52,7 +52,8 @@ def read_rows(path: Path, known: Iterable[str], unnamed: Mapping[int, tuple[str,
     Raises
     ------
     SourceError
-        It cannot be read, is empty or holds nothing but a header, or a line has cells without a column.
+        It cannot be read, is empty or holds nothing but a header, or a line has cells without a column or
+        one that goes on in the next line.
     """
     text = _text(path)
     lines = [f"{line}\n" for line in text.split("\n")]
@@ -140,4 +141,8 @@ def _row(path: Path, line: int, header: list[str], cells: list[str], separator: 
             " (a decimal comma? then separate the columns by tabs or semicolons)" if separator == "," else ""
         )
         raise SourceError(f"{path}:{line}: {len(cells)} cells for {len(header)} columns{comma}")
+    if any("\n" in cell for cell in cells):
+        raise SourceError(
+            f'{path}:{line}: a cell goes on in the next line: is a quotation mark (") not closed?'
+        )
     return Row(line, dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True)))

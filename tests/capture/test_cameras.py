@@ -7,9 +7,10 @@ import pytest
 from monitor.capture.media import network
 from monitor.config import Login, SourceConfig
 from monitor.doctor.listening import source
-from tests.broker import eventually
+from tests.broker import certify, eventually
 from tests.camera import CLOSE, IGNORE, Camera
 from tests.capture.test_network import Listener, pitch, reasons
+from tests.rtsp import Encrypted
 
 
 def refuses_sound_alone(method, status):
@@ -23,9 +24,9 @@ def refuses_pictures(request):
 @pytest.mark.parametrize(
     ("method", "status"),
     [
-        ("SETUP", 454), ("SETUP", 400), ("SETUP", 403), ("SETUP", 406), ("SETUP", 459), ("SETUP", 461),
-        ("SETUP", 500), ("SETUP", 503), ("SETUP", 551), ("SETUP", CLOSE), ("PLAY", 454), ("PLAY", 455),
-        ("PLAY", 501), ("PLAY", CLOSE),
+        ("SETUP", 454), ("SETUP", 400), ("SETUP", 401), ("SETUP", 403), ("SETUP", 404), ("SETUP", 406),
+        ("SETUP", 459), ("SETUP", 461), ("SETUP", 500), ("SETUP", 503), ("SETUP", 551), ("SETUP", CLOSE),
+        ("PLAY", 401), ("PLAY", 404), ("PLAY", 454), ("PLAY", 455), ("PLAY", 501), ("PLAY", CLOSE),
     ],
 )  # fmt: skip
 def test_a_camera_that_refuses_sound_alone_is_heard_beside_its_pictures(method, status, caplog):
@@ -34,6 +35,40 @@ def test_a_camera_that_refuses_sound_alone_is_heard_beside_its_pictures(method, 
     assert pitch(listener.blocks, skip=0.2, seconds=0.5) == pytest.approx(440, abs=4)
     assert listener.status.trouble is None
     assert "only with its pictures" in caplog.text
+
+
+def test_a_camera_that_soon_stops_to_give_sound_alone_is_heard_beside_its_pictures(caplog):
+    began = {}
+
+    def sounds(pictures):
+        return pictures or time.monotonic() < began.setdefault(camera.connections, time.monotonic()) + 0.5
+
+    with Camera(sounds=sounds) as camera, Listener(camera.url) as listener:
+        listener.wait_until_heard(5)
+        assert camera.connections == 3
+    assert "all its tracks are asked for first" in caplog.text
+
+
+def test_a_network_that_fails_now_and_then_changes_nothing(monkeypatch):
+    monkeypatch.setattr(network, "_SOON_SECONDS", 0.0)
+    with Camera() as camera, Listener(camera.url) as listener:
+        for number in range(1, 4):
+            listener.wait_until_heard(listener.seconds + 0.3)
+            camera.hang_up()
+            eventually(lambda number=number: camera.connections > number)
+        listener.wait_until_heard(listener.seconds + 0.3)
+    assert set(camera.asked("SETUP")) == {"sound"}
+
+
+@pytest.mark.parametrize("status", [404, 454, 500, CLOSE])
+def test_an_encrypted_camera_that_refuses_sound_alone_is_heard_beside_its_pictures(tmp_path, status):
+    certify(tmp_path)
+    with (
+        Camera(refuses_sound_alone("SETUP", status)) as camera,
+        Encrypted(camera, tmp_path) as encrypted,
+        Listener(encrypted.url("live"), ca_file=tmp_path / "ca.pem") as listener,
+    ):
+        listener.wait_until_heard(0.5)
 
 
 @pytest.mark.parametrize("status", [400, 500, 503, CLOSE])
@@ -127,11 +162,11 @@ def test_a_camera_without_sound_for_anybody_says_so_after_both():
         assert camera.connections == 2
 
 
-@pytest.mark.parametrize("status", [401, 404])
-def test_a_wrong_password_or_a_missing_stream_is_asked_for_once(status):
+@pytest.mark.parametrize(("status", "words"), [(401, "asks for a username"), (404, "no such stream")])
+def test_what_is_there_for_nobody_says_so_after_both(status, words):
     with Camera(lambda request: status if request.method == "DESCRIBE" else 200) as camera:
-        assert reasons(camera.url)
-        assert camera.connections == 1
+        assert words in reasons(camera.url)
+        assert camera.connections == 2
 
 
 def test_a_wrong_password_is_not_tried_with_pictures():

@@ -191,6 +191,21 @@ def test_time_stamps_that_nobody_can_believe_lose_nothing(tmp_path):
     assert status.lost == 0
 
 
+def test_a_header_that_cannot_be_read_says_so(tmp_path):
+    """FFmpeg's own words, such as "Operation not permitted", would lead astray."""
+    aiff = struct.pack(">hIh", 1, 2**32 - 1, 16) + bytes.fromhex("400cfa00000000000000")
+    aiff = b"FORM" + struct.pack(">I", 46 + 2000) + b"AIFFCOMM" + struct.pack(">I", 18) + aiff
+    aiff += b"SSND" + struct.pack(">III", 2008, 0, 0) + bytes(2000)
+    whole = encoded("ogg")
+    for content, words in (
+        (aiff, "FFmpeg cannot read its header: "),
+        (whole[:60], "ends before its first sound"),
+    ):
+        (tmp_path / "a").write_bytes(content)
+        with pytest.raises(NotAudioError, match=words):
+            decode(tmp_path / "a", RATE)
+
+
 # --- tracks -------------------------------------------------------------------------------------
 
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.capture.pcm import pcm, to_float
+from monitor.capture.silence import _WHY_SPOILED
 from monitor.status import SourceStatus
 from monitor.types import NotAudioError, SourceError
+from tests.broker import eventually
 
 RATE = 1000
 
@@ -61,6 +63,12 @@ def test_the_mean_of_what_no_sound_is_costs_no_warning(recwarn):
     got = heard(data, format="f32le", channels=2)
     assert not np.isfinite(got).all()
     assert [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)] == []
+
+
+def test_bytes_of_another_format_cost_no_warning(recwarn):
+    signalling = np.full(2 * RATE, 0x7FA00000, "<u4").tobytes()  # among them NaNs of which numpy warns
+    World().hear(signalling, format="f32le")
+    assert not recwarn.list
 
 
 def test_channels_are_interleaved_and_the_one_asked_for_is_heard():
@@ -157,6 +165,31 @@ def test_a_live_pipe_through_which_nothing_comes_is_deaf_until_it_does(pipe, cap
     ] * 2
 
 
+def test_a_byte_now_and_then_does_not_hold_up_the_reader(pipe, monkeypatch):
+    """The daemon would take it for a hang, and end."""
+    monkeypatch.setattr("monitor.capture.pcm._GATHER_SECONDS", 0.2)
+    read, write = pipe
+    status, stop, over = SourceStatus("in"), threading.Event(), threading.Event()
+
+    def trickle():
+        while not over.wait(0.01):
+            write.write(b"\1")
+
+    def look():
+        list(blocks_from(read, status=status, stop=stop, live=True, format="s16le", input_rate=48_000))
+
+    threads = [threading.Thread(target=target) for target in (trickle, look)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: status.looked >= 3)
+    finally:
+        stop.set()
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
 class World:
     """A clock that only waiting moves."""
 
@@ -191,6 +224,28 @@ def test_zeros_of_8_seconds_through_a_live_pipe_are_deafness_until_the_next_soun
         "source in is deaf: nothing but digital silence for 8 s: is it muted?",
         "source in hears again",
     ]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e20, -2000.0])
+@pytest.mark.parametrize("every", [1, RATE // 2])
+def test_samples_that_no_sound_has_for_8_seconds_are_deafness_until_they_cease(bad, every, caplog):
+    sound = np.random.default_rng(0).normal(0.0, 0.1, 41 * RATE).astype("<f4")
+    sound[RATE : 31 * RATE : every] = bad
+    seen = World().hear(sound.tobytes(), format="f32le")
+    deaf = [block.stop / RATE for block, _, trouble in seen if trouble is not None]
+    assert min(deaf) == pytest.approx(9, abs=0.21)
+    assert max(deaf) == pytest.approx(31.5, abs=0.7)
+    assert [line.getMessage() for line in caplog.records if "faster" not in line.getMessage()] == [
+        f"source in is deaf: {_WHY_SPOILED}",
+        "source in hears again",
+    ]
+
+
+def test_a_bad_sample_now_and_then_is_no_deafness(caplog):
+    sound = np.random.default_rng(0).normal(0.0, 0.1, 30 * RATE).astype("<f4")
+    sound[:: 2 * RATE] = np.nan
+    World().hear(sound.tobytes(), format="f32le")
+    assert "deaf" not in caplog.text
 
 
 def test_zeros_of_a_recording_that_is_read_fast_are_what_was_recorded(caplog):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.capture.recovery import RateLieError, Take, recovering
+from monitor.capture.silence import LINES
 from monitor.status import SourceStatus
 from monitor.types import SourceError
 
@@ -259,3 +260,20 @@ def test_who_has_lied_about_the_rate_is_deaf_until_it_is_seen_to_tell_the_truth(
         f"source mic is deaf: {lie}",
         "source mic hears again",
     ]
+
+
+def test_a_source_that_comes_and_goes_fills_no_log_and_its_last_state_is_told(caplog, monkeypatch):
+    seconds = [0.0]
+    monkeypatch.setattr("monitor.trouble_log.time.monotonic", lambda: seconds[0])
+    world = World(*([take(0.5)] for _ in range(500)), *(UNPLUGGED for _ in range(5)))
+
+    def wait(waited):
+        world.wait(waited)
+        if len(world.openings) == 2:
+            seconds[0] += 120.0
+
+    world.stop.wait = wait
+    list(world.blocks())
+    assert len(caplog.records) == 2 * LINES + 1
+    assert "no microphone" in caplog.records[-1].getMessage()
+    assert "left out" in caplog.records[-1].getMessage()

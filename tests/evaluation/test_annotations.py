@@ -142,10 +142,15 @@ def test_a_table_is_read_as_any_program_writes_it(folder, content):
         (TABLE.replace("1.5", "").encode(), ":2: onset, offset and snr_db are numbers"),
         (TABLE.replace("a.flac", "a" * 300).encode(), ":2: .*no such file"),
         (TABLE.replace("dog", '"dog').encode() + b"x" * 200_000, "table.tsv: Error: field larger"),
+        (
+            TABLE.replace("dog", '"dog').encode() + b"a.flac\t1\t2\tdog\n",
+            ":2: .*quotation mark .* not closed",
+        ),
+        (TABLE.replace("a.flac", '"a.flac', 1).encode(), r":2: "),
         (b"\xff\xfe", "no line in it"),
         (b"\n \n\t\t\n", "no line in it"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_what_cannot_be_read_says_why(folder, content, complaint):
     with pytest.raises(SourceError, match=complaint) as caught:

@@ -50,6 +50,7 @@ _KNOCK_SECONDS = 1.0
 _NOBODY = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
 
 _NO_SOUND = "it sends no sound that can be used"
+_NO_TRUST = "its certificate is not trusted (ca_file, tls_verify), or it does not speak TLS"
 _NO_ANSWER = f"it has not answered for {OPEN_SECONDS:g} s"
 _WHY: dict[type[av.error.FFmpegError], str] = {
     av.error.HTTPNotFoundError: "it has no such stream (404)",
@@ -71,7 +72,7 @@ class ForbiddenError(SourceError):
 
 
 class AbsentError(SourceError):
-    """There is nobody, or no such stream, or no trust: whatever is asked for would change nothing."""
+    """There is nobody: whatever is asked for would change nothing."""
 
 
 def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[Piece]:
@@ -153,12 +154,12 @@ def _explained(address: Address, error: av.error.FFmpegError) -> SourceError:
     """Say in plain words why there is no connection, which libav says in its own."""
     if isinstance(error, av.error.HTTPUnauthorizedError):
         if address.login is None:
-            return AbsentError(f"{address.shown}: it asks for a username and a password")
+            return SourceError(f"{address.shown}: it asks for a username and a password")
         return RefusedError(f"{address.shown}: it refuses the username or the password")
-    if isinstance(error, av.error.HTTPNotFoundError) or error.errno in _NOBODY:
+    if error.errno in _NOBODY:
         return AbsentError(f"{address.shown}: {_words(address, error)}")
-    if error.errno == errno.EIO and (why := _behind_input_output_error(address)):
-        return AbsentError(f"{address.shown}: {why}")
+    if error.errno == errno.EIO and not _is_known(address):
+        return AbsentError(f"{address.shown}: the name of this host is not known")
     if isinstance(error, av.error.ExitError) and not _listens(address):
         return AbsentError(f"{address.shown}: {_NO_ANSWER}")
     kind = ForbiddenError if isinstance(error, av.error.HTTPForbiddenError) else SourceError
@@ -169,18 +170,17 @@ def _words(address: Address, error: av.error.FFmpegError) -> str:
     if isinstance(error, av.error.HTTPOtherClientError) and address.scheme.startswith("rtsp"):
         return "it has nothing to play: is there sound in this stream?"
     if error.errno == errno.EIO:
-        return _NO_SOUND
+        return _NO_TRUST if address.scheme in ENCRYPTED else _NO_SOUND
     return next((words for kind, words in _WHY.items() if isinstance(error, kind)), f"{error.strerror}")
 
 
-def _behind_input_output_error(address: Address) -> str | None:
+def _is_known(address: Address) -> bool:
+    """Tell whether there is a host of this name."""
     try:
         socket.getaddrinfo(address.host, None)
     except (OSError, UnicodeError):
-        return "the name of this host is not known"
-    if address.scheme in ENCRYPTED:
-        return "its certificate is not trusted (ca_file, tls_verify), or it does not speak TLS"
-    return None
+        return False
+    return True
 
 
 def _listens(address: Address) -> bool:

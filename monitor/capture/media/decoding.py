@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from monitor.boundary import boundary
 from monitor.capture.media.container import Packet, implausible
 from monitor.capture.mixing import Mixer
+from monitor.trouble_log import TroubleLog
 from monitor.types import Samples, SourceError
 
 log = logging.getLogger(__name__)
+_troubles = TroubleLog(log, burst=20)
 
 _UNKNOWN_SECONDS = 0.03
 """Taken for what a damaged packet held if it does not say."""
@@ -105,7 +107,7 @@ class _Damage:
         """Count what a packet held, as far as it says, and say the first time why it is left out."""
         if not self._said:  # a camera may go on like this for days
             why = str(error).removeprefix(f"{self._name}: ")
-            log.warning("%s: a part cannot be decoded and is left out: %s", self._name, why)
+            _troubles.warning("%s: a part cannot be decoded and is left out: %s", self._name, why)
             self._said = True
         self.seconds += _seconds_in(packet)
 

@@ -35,6 +35,18 @@ _JUMP_SECONDS = 0.03
 _LONGEST_JUMP_SECONDS = 86_400.0
 """A larger step is a damaged time stamp, and tells nothing about what was lost."""
 
+_OF_THE_SYSTEM = (
+    errno.EACCES,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOENT,
+    errno.ENOMEM,
+    errno.ESTALE,
+)
+"""Errors of which the content of a file is no cause; FFmpeg uses the names of others for what it does not
+like in a header."""
+
 _WAY_OUT = (
     "raw samples are read from standard input (kind pcm, or --source -), so let FFmpeg make them: "
     "ffmpeg -i INPUT -f s16le -ac 1 -ar 48000 - | clap-monitor run --source - --rate 48000"
@@ -204,8 +216,12 @@ def _connect(path: Path, url: str) -> av.container.InputContainer:
         return av.open(url, metadata_errors="replace", options=dict(LIMITS))
     except av.error.InvalidDataError as error:
         raise NotAudioError(f"{path}: is no sound file that FFmpeg knows") from error
+    except av.error.EOFError as error:
+        raise NotAudioError(f"{path}: ends before its first sound") from error
     except (OSError, av.error.FFmpegError) as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
+        if error.errno in _OF_THE_SYSTEM:
+            raise SourceError(f"{path}: {error.strerror}") from error
+        raise NotAudioError(f"{path}: FFmpeg cannot read its header: {error.strerror}") from error
 
 
 def _explained(path: Path, error: av.error.FFmpegError) -> SourceError:

@@ -27,6 +27,7 @@ from monitor.capture.recovery import OpenDevice, Take, recovering
 from monitor.config import Address
 from monitor.status import SourceStatus
 from monitor.threads import ThreadGroup
+from monitor.trouble_log import TroubleLog
 from monitor.types import AudioBlock, SourceError
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ _REFUSED_SECONDS = 300.0
 
 _REOPEN_SECONDS = 300.0
 """Of exact zeros, until it is connected again: encoders make them of what is quiet, and it costs a second."""
+
+_SOON_SECONDS = 60.0
+_MOST_SOON_LOST = 2
+"""Times in a row that a connection is lost so soon until the other way is tried: a network fails as well."""
 
 _LOOK_AT_STOP_SECONDS = 0.1
 _CLOSE_SECONDS = 1.0
@@ -96,7 +101,7 @@ class _Connector:
 
     Some cameras give sound only to those who take the pictures, too.  If one answers, and gives no sound to
     who asks for sound alone, all tracks are asked for at once after it; what worked is tried first from then
-    on.
+    on.  Others begin to give it and soon stop: then the other way is tried first.
     """
 
     def __init__(self, name: str, address: Address, channel: int | None, stop: threading.Event) -> None:
@@ -107,6 +112,8 @@ class _Connector:
         self._pictures = _ways(address)
         self._last: _Connection | None = None
         self._refused: tuple[float, str] | None = None
+        self._soon_lost = 0
+        self._log = TroubleLog(log)
 
     @contextmanager
     def __call__(self) -> Iterator[OpenDevice]:
@@ -115,10 +122,28 @@ class _Connector:
         if self._refused is not None and time.monotonic() - self._refused[0] < _REFUSED_SECONDS:
             raise SourceError(self._refused[1])
         connection = self._open()
+        opened_at = time.monotonic()
         try:
             yield connection
+        except SourceError:
+            self._note_loss(time.monotonic() - opened_at)
+            raise
         finally:
             connection.close()
+
+    def _note_loss(self, seconds: float) -> None:
+        """Note for how long a connection gave sound; ask in the other way first after several short ones."""
+        self._soon_lost = self._soon_lost + 1 if seconds < _SOON_SECONDS else 0
+        if self._soon_lost >= _MOST_SOON_LOST and len(self._pictures) > 1:
+            self._soon_lost = 0
+            self._pictures = self._pictures[::-1]
+            what = "all its tracks are" if self._pictures[0] else "sound alone is"
+            self._log.warning(
+                "source %s: was lost soon, %d times in a row; %s asked for first from now on",
+                self._name,
+                _MOST_SOON_LOST,
+                what,
+            )
 
     def _open(self) -> _Connection:
         """Connect in the way that worked last; if that gives no sound, in the other one."""
@@ -147,7 +172,7 @@ class _Connector:
     def _remember(self, pictures: bool) -> None:  # noqa: FBT001
         if pictures != self._pictures[0] and not self._stop.is_set():
             what = "only with its pictures, which are dropped" if pictures else "without its pictures again"
-            log.warning("source %s: this camera gives sound %s", self._name, what)
+            self._log.warning("source %s: this camera gives sound %s", self._name, what)
             self._pictures = self._pictures[::-1]
 
 
