@@ -6,7 +6,7 @@ from monitor.outputs import echo
 from tests.broker import Broker, Subscriber, eventually
 from tests.outputs.test_mqtt import MIC, NODE, make, running, started
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("no_home_assistant_is_waited_for")]
 
 EVENT = f"{MIC}/event"
 USERS = {"monitor": "secret", "home": "secret"}

@@ -28,6 +28,8 @@ from tests.odd_broker import (
 )
 from tests.outputs.test_mqtt import CONFIG, GLASS, LABELS, MIC, NODE, STATUS, make, running, started
 
+pytestmark = pytest.mark.usefixtures("no_home_assistant_is_waited_for")
+
 EVENT = f"{MIC}/event"
 BOTH = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 VERSION = {"3.1.1": MQTT_3, "5": MQTT_5}
