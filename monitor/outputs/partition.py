@@ -53,8 +53,8 @@ def partition(
     components = payload["cmps"]
     if not isinstance(components, dict):
         raise TypeError(f"cmps is {components!r}")
-    empty = len(as_json({**payload, "cmps": {}}).encode())
-    sizes = {key: len(as_json({key: component}).encode()) for key, component in components.items()}
+    empty = _bytes({**payload, "cmps": {}})
+    sizes = {key: _bytes({key: component}) for key, component in components.items()}
     known = sorted(
         topic for topic in before if topic.startswith(f"{prefix}/device/") and device_of(topic) == device
     )
@@ -75,3 +75,8 @@ def partition(
         for topic in topics
         if topic in parts
     }
+
+
+def _bytes(payload: Mapping[str, object]) -> int:
+    """Return the size of a payload; one that cannot be sent at all is refused where it is sent."""
+    return len(as_json(payload).encode(errors="surrogatepass"))
