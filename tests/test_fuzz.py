@@ -247,7 +247,8 @@ def test_random_bytes_on_every_command_topic_are_refused_with_a_reason_and_nothi
         assert house.subscriber.texts(f"{node}/demo/threshold/dog") == [*thresholds, "0.25"]
         assert house.subscriber.texts(f"{node}/armed/state")[-1] == "ON"
         refusals = [json.loads(text) for text in house.subscriber.texts(f"{node}/refused")]
-        assert {refusal["topic"] for refusal in refusals} == set(topics)
+        many = f"{node}/refused"  # tells how many were too many to be told one by one
+        assert {refusal["topic"] for refusal in refusals} - {many} == set(topics)
         for refusal in refusals:
             assert refusal["reason"]
             assert len(refusal["reason"]) < 500

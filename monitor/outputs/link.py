@@ -267,7 +267,10 @@ class Link(Generic[T]):
 
     def _end(self, end: Ended) -> None:
         now = time.monotonic()
-        was_connected, self.connected = self.connected, False
+        was_connected, trouble = self.connected, f"{self._address} {end.why}"
+        if was_connected and end.why is not None:
+            self.trouble = trouble  # before the next line: who sees that there is no connection may ask why
+        self.connected = False
         self._connection, self._answer_by = None, math.inf
         if was_connected:
             self._negotiation.begin()
@@ -285,7 +288,6 @@ class Link(Generic[T]):
         self.ended += 1
         if end.why is None:
             return
-        trouble = f"{self._address} {end.why}"
         # A broker that stays away, or ends every connection, is one line, not one for each attempt.
         if trouble != self._said_trouble or stable:
             log.warning("mqtt: %s", trouble)
