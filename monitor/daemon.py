@@ -133,7 +133,7 @@ class Daemon:
         password = read_password(config.mqtt)
         self._serving = Serving(config)
         with loading("the model"):
-            self.hearing = hearing = prepare(config, apart=True)
+            self.hearing = hearing = prepare(config)
         self._hops = hops_of(config, length=hearing.length, hop=hearing.hop, rate=hearing.rate)
         self.control.begin(hearing.watch, hearing.watchlist)
         self._watchlist = hearing.watchlist

@@ -3,9 +3,21 @@
 import pytest
 
 from monitor.outputs import holding
+from tests.broker import Broker
 
 
 @pytest.fixture
 def no_home_assistant_is_waited_for(monkeypatch):
     """Late events wait 15 s for Home Assistant, which is not what is tested."""
     monkeypatch.setattr(holding, "HOLD_SECONDS", 0.2)
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with Broker(tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return tmp_path / "state" / "outbox.sqlite"

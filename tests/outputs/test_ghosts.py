@@ -11,7 +11,7 @@ from monitor.outputs.announced import Announced, read_announced, write_announced
 from monitor.outputs.announcement import Announcement
 from monitor.outputs.ghosts import farewells, newest, without
 from monitor.outputs.payload import Topics
-from tests.broker import Broker, Subscriber, eventually
+from tests.broker import Subscriber, eventually
 from tests.outputs.test_mqtt import CONFIG, LABELS, connected, make
 
 TOPIC = "homeassistant/device/clap_monitor_attic/config"
@@ -69,17 +69,6 @@ class Registry:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(announcement, "SETTLE_SECONDS", 0.2)
-
-
-@pytest.fixture
-def broker(tmp_path):
-    with Broker(tmp_path) as broker:
-        yield broker
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return tmp_path / "state" / "outbox.sqlite"
 
 
 def remembered(journal):

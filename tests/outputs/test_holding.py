@@ -5,7 +5,7 @@ import json
 import pytest
 
 from monitor.outputs import holding
-from tests.broker import Broker, Subscriber, eventually, free_port
+from tests.broker import Subscriber, eventually, free_port
 from tests.outputs.test_mqtt import (
     GLASS,
     MIC,
@@ -19,17 +19,6 @@ from tests.outputs.test_mqtt import (
 )
 
 pytestmark = pytest.mark.broker
-
-
-@pytest.fixture
-def broker(tmp_path):
-    with Broker(tmp_path) as broker:
-        yield broker
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return tmp_path / "state" / "outbox.sqlite"
 
 
 @pytest.fixture

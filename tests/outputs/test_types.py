@@ -6,23 +6,12 @@ import pytest
 
 from monitor.control import Listening
 from monitor.outputs import holding
-from tests.broker import Broker, Subscriber, eventually, free_port
+from tests.broker import Subscriber, eventually, free_port
 from tests.outputs.test_mqtt import CONFIG, LABELS, MIC, connected, ended, make, run_to_the_end, started
 
 pytestmark = pytest.mark.broker
 
 GLASS, DOG = LABELS
-
-
-@pytest.fixture
-def broker(tmp_path):
-    with Broker(tmp_path) as broker:
-        yield broker
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return tmp_path / "state" / "outbox.sqlite"
 
 
 def ignored(subscriber):
