@@ -10,6 +10,7 @@ Whatever a broker sends, paho's thread does not end unseen: the connection ends 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -229,6 +230,8 @@ class _Client(Client):
             reconnect_on_failure=False,
         )
         self._on_broken = on_broken
+        self._waking = threading.RLock()
+        """Held while another thread wakes paho's, so that what wakes it is not closed meanwhile."""
 
     @property
     def packet_bytes(self) -> int:
@@ -247,6 +250,14 @@ class _Client(Client):
         except OutputError as error:
             self._sock_close()
             self._on_broken(str(error).removeprefix("paho: "))
+        finally:
+            # Without it, two sockets of each connection stay open until a full garbage collection.
+            with self._waking:
+                self._reset_sockets()
+
+    def _packet_queue(self, *arguments: Any, **options: Any) -> MQTTErrorCode:
+        with self._waking:
+            return super()._packet_queue(*arguments, **options)
 
     def _sock_recv(self, bufsize: int) -> bytes:
         # Without it, a message of 120 MB takes 370 MB for a moment.  The beginning is kept, with the topic.

@@ -18,6 +18,9 @@ from monitor.whole import PRIVATE, make_directory
 BESIDE = ("-wal", "-shm", "-journal")
 """Suffixes of what SQLite keeps beside a file."""
 
+CACHE_KIB = 512
+"""Of the pages of a file, for each connection; SQLite's own limit is 2000."""
+
 _AGAIN_SECONDS = 0.2
 """Somebody else may be writing into a log just now: what looks damaged must look so twice."""
 
@@ -95,6 +98,7 @@ def open_database(
         undo.callback(connection.close)
         try:
             connection.execute("PRAGMA trusted_schema = OFF")
+            limit_cache(connection)
             prepare(connection)
         except sqlite3.Error as error:
             if _kind(error) in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FORMAT}:
@@ -102,6 +106,11 @@ def open_database(
             raise
         undo.pop_all()
     return connection
+
+
+def limit_cache(connection: sqlite3.Connection) -> None:
+    """Let a connection keep few pages of its own: the operating system keeps them, too, and once for all."""
+    connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """How a connection comes about and ends, seen from outside of paho."""
 
+import gc
 import queue
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from monitor.config import MqttConfig
@@ -15,7 +17,7 @@ from monitor.outputs.notices import Accepted, Acknowledged, Ended, Opened
 from monitor.outputs.terms import MQTT_3, Profile, Terms
 from monitor.outputs.tls import address, explain, tls_context
 from monitor.types import ConfigError
-from tests.broker import PATIENCE, Broker, Subscriber, free_port
+from tests.broker import PATIENCE, Broker, Subscriber, eventually, free_port
 
 pytestmark = pytest.mark.broker
 
@@ -45,6 +47,19 @@ class Watched:
         while not isinstance(notices[-1], Ended):
             notices.append(self.next())
         return notices
+
+
+@contextmanager
+def without_collecting_garbage():
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def sockets():
+    return len(psutil.Process().net_connections("all"))
 
 
 @contextmanager
@@ -111,6 +126,18 @@ def test_a_broker_that_ends_closes_the_connection(tmp_path):
 
 def test_a_port_where_nothing_listens_refuses():
     assert Watched(port=free_port()).until_end() == [Ended("refused the connection: is the broker running?")]
+
+
+def test_a_connection_that_has_ended_holds_no_socket_though_nobody_collects_garbage(tmp_path):
+    with Broker(tmp_path) as broker, without_collecting_garbage():
+        before = sockets()
+        ended = [Watched(port=free_port()), Watched(port=broker.port)]
+        assert [ended[1].next(), ended[1].next()] == [Opened(), Accepted()]
+        ended[1].connection.close()
+        for watched in ended:
+            watched.until_end()
+        eventually(lambda: sockets() == before)
+        ended[1].connection.publish("test/event", "too late", qos=1, retain=False)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from monitor.boundary import boundary
-from monitor.outputs.database import BrokenDatabaseError, DatabaseError, translated
+from monitor.outputs.database import BrokenDatabaseError, DatabaseError, limit_cache, translated
 from monitor.outputs.store import days, queries
 from monitor.outputs.store.rows import Day, EventFilter, KeptEvent, KeptMiss, Page, QuestionError
 
@@ -120,6 +120,7 @@ class History:
             connection = sqlite3.connect(
                 uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
+            limit_cache(connection)
         try:
             yield connection
         except sqlite3.Error:
