@@ -22,9 +22,9 @@ import soxr
 from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.yamnet import LENGTH, RATE
+from monitor.audio.level import to_reference
 from monitor.config import WindowConfig
-from monitor.level import to_reference
-from monitor.model import Clap
+from monitor.model.clap import Clap
 
 DEMO = Path(__file__).parents[1] / "recordings" / "demo.flac"
 

@@ -23,10 +23,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monitor.outputs import echo
-from monitor.outputs.mqtt import Mqtt
-from tests.broker import Broker, Subscriber, free_port
-from tests.outputs.test_mqtt import CONFIG, MIC, NODE, make, running, started
+from monitor.outputs.mqtt import delivery_check
+from monitor.outputs.mqtt.publisher import Mqtt
+from tests.outputs.mqtt.test_publisher import CONFIG, MIC, NODE, make, running, started
+from tests.support.broker import Broker, Subscriber, free_port
 
 SECONDS = 20.0
 EVENT = f"{MIC}/event"
@@ -38,7 +38,7 @@ def main() -> int:
     """Try every broker, print, and judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("brokers", nargs="+")
-    echo.PATIENCE_SECONDS = 3.0
+    delivery_check.PATIENCE_SECONDS = 3.0
     rows = [row for each in parser.parse_args().brokers for row in _try(each)]
     head = ("broker", "MQTT", "event", "description", "command", "denied event", "limit of 3000 bytes")
     for row in (head, *rows):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.test_streams import House, listening
+from tests.daemon.test_streams import House, listening
 
 MOST_SECONDS = 10.0
 

@@ -27,11 +27,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from monitor.buffer import RingBuffer
-from monitor.capture.microphone import microphone
-from monitor.status import SourceStatus
+from monitor.audio.ring_buffer import RingBuffer
+from monitor.audio.source_status import SourceStatus
+from monitor.audio.sources.microphone import microphone
 from monitor.types import Samples
-from tests.sound_card import RATE, SoundCard, plugged_in
+from tests.support.sound_card import RATE, SoundCard, plugged_in
 
 _LEAD_SECONDS = 2
 _KEY = 8

@@ -25,9 +25,9 @@ import soundfile
 import soxr
 
 from monitor.config import ClipsConfig, Config, MqttConfig, SourceConfig, load
-from monitor.daemon import Daemon
+from monitor.daemon.daemon import Daemon
 from monitor.types import Scores
-from tests.broker import Broker
+from tests.support.broker import Broker
 
 ROOT = Path(__file__).parents[1]
 RATES = (32_000, 16_000, 44_100, 48_000, 22_050)

@@ -18,10 +18,10 @@ from pathlib import Path
 from benchmarks.response import first_guess
 from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
 from benchmarks.yamnet import line
-from monitor import scoring
-from monitor.evaluation.detection import average_of, together
-from monitor.repertoire import read_repertoire
-from monitor.watchlist import watch
+from monitor.detection import scoring
+from monitor.detection.cohort_norm import read_repertoire
+from monitor.detection.prototypes import watch
+from monitor.evaluation.detection_metrics import average_of, together
 
 VARIANTS: Mapping[str, Mapping[str, float]] = {
     "as it is": {},
@@ -76,7 +76,7 @@ def without_background(bench: Bench) -> Bench:
 
 @contextmanager
 def constants_of_scoring(values: Mapping[str, float]) -> Iterator[None]:
-    """Change constants of `monitor.scoring` for a while: that is what is being chosen here."""
+    """Change constants of `monitor.detection.scoring` for a while: that is what is being chosen here."""
     before = {name: getattr(scoring, name) for name in values}
     for name, value in values.items():
         setattr(scoring, name, value)

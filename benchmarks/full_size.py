@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from transformers import ClapFeatureExtractor, ClapModel
 
-from monitor.model.trial import sounds
-from tests.checkpoints import LARGER_CLAP_GENERAL, build
+from monitor.model.self_test import sounds
+from tests.support.checkpoints import LARGER_CLAP_GENERAL, build
 
 RATE = 48_000
 

@@ -23,16 +23,17 @@ from pathlib import Path
 
 import torch
 
-from monitor.checkpoint import read
-from monitor.hub import STARTER
-from monitor.model import Clap, towers
-from monitor.model.reader import FarReader
-from monitor.repertoire import read_repertoire
-from monitor.scoring import read_response
+from monitor.detection.cohort_norm import read_repertoire
+from monitor.detection.scoring import read_response
+from monitor.model import loader
+from monitor.model.checkpoint import read
+from monitor.model.clap import Clap
+from monitor.model.hub import STARTER
+from monitor.model.text_encoder import FarReader
 from monitor.types import ModelError
-from tests import damage
+from tests.support import damage
 
-PLACE = towers.Place(torch.device("cpu"), torch.float32)
+PLACE = loader.Place(torch.device("cpu"), torch.float32)
 KINDS: dict[str, tuple[str, Callable[[Path, random.Random], None]]] = {
     **{name: (name, how) for name, how in damage.FILES.items()},
     "header": ("model.safetensors", damage.safetensors_header),

@@ -27,10 +27,10 @@ from pathlib import Path
 import psutil
 
 from monitor.config import load
-from monitor.control import THREADS, ControlSocket, ask_once
+from monitor.daemon.control_socket import THREADS, ControlSocket, ask_once
 from monitor.types import MonitorError
-from tests import nonsense
-from tests.wired import NODE, Wired
+from tests.support import nonsense
+from tests.support.wired import NODE, Wired
 
 SLOW_SECONDS = 30.0
 """Longer must no round take."""

@@ -28,17 +28,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.config import ClipsConfig, StoreConfig
-from monitor.events import ulid
-from monitor.outputs.backlog import Backlog
-from monitor.outputs.clips import Shelf, clip_path, sidecar
-from monitor.outputs.journal import Journal
+from monitor.detection.events import ulid
+from monitor.outputs.clips import Shelf, clip_path, metadata
+from monitor.outputs.mqtt.durable_queue import Backlog
+from monitor.outputs.mqtt.queue_file import Journal
 from monitor.outputs.store import FILE, History, Store
 from monitor.outputs.store.schema import open_for_writing
-from monitor.wall_clock import WallClock
-from tests.outputs.clips.sounds import event as clip_event
-from tests.outputs.clips.sounds import over
-from tests.outputs.letters import letter
-from tests.outputs.store.happenings import NOON, event, kept, miss, window
+from monitor.system.wall_clock import WallClock
+from tests.support.clip_events import event as clip_event
+from tests.support.clip_events import over
+from tests.support.queued_messages import letter
+from tests.support.stored_events import NOON, event, kept, miss, window
 
 ROWS = 400
 LONGEST_SECONDS = 60.0
@@ -140,7 +140,7 @@ def make_clips(directory: Path) -> None:
     shelf = _shelf(directory)
     for i in range(3):
         kept_event = over(clip_event(at=NOON + i, ident=ulid(NOON + i)))
-        content = sidecar.describe(kept_event, {"rate": 4}, {"label": {"id": "dog"}})
+        content = metadata.describe(kept_event, {"rate": 4}, {"label": {"id": "dog"}})
         shelf.put(kept_event, clip_path(kept_event), {".png": b"png" * 99, ".flac": b"flac" * 99}, content)
 
 

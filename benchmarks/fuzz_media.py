@@ -32,12 +32,12 @@ from typing import Self
 import av.logging
 import numpy as np
 
-from monitor.capture.media import connection, media, stream
+from monitor.audio.source_status import SourceStatus
+from monitor.audio.sources.ffmpeg import connection, media, stream
 from monitor.config import Address
-from monitor.status import SourceStatus
 from monitor.types import AudioBlock, SourceError
-from tests.camera import Camera
-from tests.odd_media import cases, odd
+from tests.support.camera import Camera
+from tests.support.odd_media import cases, odd
 
 RATE = 16_000
 CASE_SECONDS = 60

@@ -27,9 +27,9 @@ import numpy as np
 import psutil
 import soundfile
 
-from tests.broker import free_port
-from tests.outputs.web import attacks
-from tests.outputs.web.served import TOKEN
+from tests.support import web_attacks
+from tests.support.broker import free_port
+from tests.support.web_server import TOKEN
 
 ROOT = Path(__file__).parents[1]
 SILENT = 300
@@ -64,12 +64,12 @@ def measure(port: int, process: subprocess.Popen[bytes], log: Path, given: argpa
     silent: list[socket.socket] = []
     time.sleep(5)
     for _ in range(200):  # what is loaded at the first use is loaded
-        attacks.attack(port, chance, address=chance.choice(THEIRS))
+        web_attacks.attack(port, chance, address=chance.choice(THEIRS))
     before, began, looked = known.memory_info().rss, time.monotonic(), 0.0
     sizes = [before]
     while time.monotonic() - began < 60 * given.minutes and process.poll() is None:
         try:
-            found.update(attacks.attack(port, chance, address=chance.choice(THEIRS)) or [0])
+            found.update(web_attacks.attack(port, chance, address=chance.choice(THEIRS)) or [0])
         except TimeoutError:
             unending += 1
         bother(port, silent, chance)

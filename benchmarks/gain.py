@@ -18,7 +18,7 @@ import soundfile
 
 from benchmarks.trial import recordings_in, rules_of, set_up, swept
 from monitor.evaluation.annotations import Recording
-from monitor.evaluation.detection import together
+from monitor.evaluation.detection_metrics import together
 
 GAINS_DB = (-20.0, 0.0, 10.0)
 

@@ -24,8 +24,8 @@ import yaml
 from benchmarks.homeassistant_bench import ALARM, CRY, EVENTS, SENSOR, Bench, fresh
 from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.config import LabelConfig
-from monitor.control import Listening
-from monitor.outputs.commands import Arm, SetThreshold
+from monitor.detection.active_labels import Listening
+from monitor.outputs.mqtt.commands import Arm, SetThreshold
 
 LARGEST = 100_000
 """Bytes of a message that every broker takes."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.config import LabelConfig, MqttConfig
-from monitor.control import Listening
-from monitor.outputs.mqtt import Mqtt
+from monitor.detection.active_labels import Listening
+from monitor.outputs.mqtt.publisher import Mqtt
 from monitor.types import Event
-from tests.broker import Broker
+from tests.support.broker import Broker
 
 ALARM = LabelConfig(id="smoke_alarm", prompts=("a smoke alarm",), device_class="smoke")
 CRY = LabelConfig(id="baby_cry", prompts=("a baby cries",))

@@ -38,11 +38,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from monitor.config import Config, LabelConfig, SourceConfig
-from monitor.daemon import Daemon
-from monitor.pipeline import AudioTower
+from monitor.daemon.daemon import Daemon
+from monitor.detection.pipeline import AudioTower
 from monitor.types import Embeddings, Event, Scores
-from tests.broker import Broker, Subscriber, eventually, free_port
-from tests.http_radio import Radio
+from tests.support.broker import Broker, Subscriber, eventually, free_port
+from tests.support.http_radio import Radio
 
 DEMO = Path("recordings/demo.flac")
 WARM_SECONDS = 10.0

@@ -26,7 +26,7 @@ import soundfile
 import yaml
 
 from benchmarks.many_sources import DEMO, build_apart, in_another_process, memory_mb, watch_page
-from tests.broker import Broker, eventually, free_port
+from tests.support.broker import Broker, eventually, free_port
 
 RATE = 32_000
 """Of the demo recording."""

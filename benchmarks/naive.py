@@ -33,20 +33,21 @@ from transformers import ClapFeatureExtractor, ClapModel, pipeline
 
 from benchmarks.full_size import RATE, build_full_size
 from benchmarks.speed import machine
-from monitor import scoring
-from monitor.capture.media import decode
-from monitor.changes import Changes
+from monitor.audio.level import reference_gain
+from monitor.audio.source_status import SourceStatus
+from monitor.audio.sources.ffmpeg import decode
 from monitor.config import LabelConfig
-from monitor.events import Detector, rule_of
-from monitor.level import reference_gain
-from monitor.model import Clap, towers
-from monitor.model.shape import operations
-from monitor.pipeline import Scorer
-from monitor.scoring import Response
-from monitor.spectra import Spectra
-from monitor.status import SourceStatus
+from monitor.detection import scoring
+from monitor.detection.events import Detector, rule_of
+from monitor.detection.novelty_gate import Changes
+from monitor.detection.pipeline import Scorer
+from monitor.detection.prototypes import watch
+from monitor.detection.scoring import Response
+from monitor.model import loader
+from monitor.model.audio_config import operations
+from monitor.model.clap import Clap
+from monitor.model.spectrogram_cache import Spectra
 from monitor.types import Embeddings, Samples, Window
-from monitor.watchlist import watch
 
 LABELS = (
     *("a dog barking", "a baby crying", "glass breaking", "a smoke alarm beeping", "a doorbell ringing"),
@@ -147,7 +148,7 @@ def main() -> None:
 
 def busy(checkpoint: Path, rounds: int) -> dict[str, tuple[float, float]]:
     """Time both in turn; seconds of the pipeline and of our tower, by number format."""
-    towers.quiet()
+    loader.quiet()
     pipe = pipeline("zero-shot-audio-classification", model=str(checkpoint), device="cpu")
     ours = {dtype: Ours(Clap.load(str(checkpoint), dtype=dtype)) for dtype in FORMATS}
     audio = decode(Path("recordings/demo.flac"), ours["float32"].rate)
@@ -170,7 +171,7 @@ def busy(checkpoint: Path, rounds: int) -> dict[str, tuple[float, float]]:
             step(window)
             if number:  # the first round warms up
                 times[name].append(time.process_time() - begin)
-    work = operations(towers.shape(ours["float32"].clap._files))  # noqa: SLF001 - as it was loaded
+    work = operations(loader.shape(ours["float32"].clap._files))  # noqa: SLF001 - as it was loaded
     found = {}
     for dtype in ours:
         ratio = median(a / b for a, b in zip(times["pipeline"], times[dtype], strict=True))

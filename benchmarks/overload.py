@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from benchmarks.full_size import build_full_size
 from benchmarks.many_sources import DEMO
 from monitor.config import Config, LabelConfig
-from monitor.daemon import Daemon
+from monitor.daemon.daemon import Daemon
 from monitor.types import Embeddings, Scores
-from tests.broker import eventually
+from tests.support.broker import eventually
 
 MOST_HOPS = 2
 """How old a window may be when its turn comes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from monitor.model import Clap
+from monitor.model.clap import Clap
 from monitor.types import Embeddings
 
 

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from scipy.special import logit
 
 from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
-from monitor import scoring
-from monitor.evaluation.sweep import Sweep
-from monitor.scoring import Response
+from monitor.detection import scoring
+from monitor.detection.scoring import Response
+from monitor.evaluation.threshold_sweep import Sweep
 
 RATE, TEN_TIMES = 1.0, 10.0
 """False alarms an hour and label that are to score 0.5 and 0.1."""

@@ -32,8 +32,8 @@ import yaml
 from websockets.sync.client import connect
 
 from benchmarks.memory import RATE, speak
-from tests.broker import Broker, eventually, free_port
-from tests.http_radio import Radio
+from tests.support.broker import Broker, eventually, free_port
+from tests.support.http_radio import Radio
 
 PAGES = ("/", "/api/status", "/api/events", "/api/labels", "/api/day", "/api/misses", "/metrics")
 SAMPLE_SECONDS = 5.0

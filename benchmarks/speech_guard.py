@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 from benchmarks.scene_sources import RATE, Samples, load, read_clips
 from benchmarks.trial import LABELS
-from monitor import scoring
+from monitor.audio.level import gate, to_reference
 from monitor.config import SPEECH
 from monitor.config import load as read_config
-from monitor.level import gate, to_reference
-from monitor.model import Clap
-from monitor.repertoire import read_repertoire
-from monitor.watchlist import Watchlist, watch
+from monitor.detection import scoring
+from monitor.detection.cohort_norm import read_repertoire
+from monitor.detection.prototypes import Watchlist, watch
+from monitor.model.clap import Clap
 
 STEP = RATE // 2
 SILENCE_DBFS = -50.0

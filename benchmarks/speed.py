@@ -64,9 +64,9 @@ def measure(checkpoint: str, threads: int, dtype: str) -> dict[str, float | str]
     import torch
     from transformers import ClapFeatureExtractor
 
-    from monitor.features import log_mel
-    from monitor.model import Clap
-    from monitor.model.trial import sounds
+    from monitor.model.clap import Clap
+    from monitor.model.log_mel import log_mel
+    from monitor.model.self_test import sounds
 
     before = resident_mb()
     begin = time.perf_counter()
@@ -103,7 +103,7 @@ def measure(checkpoint: str, threads: int, dtype: str) -> dict[str, float | str]
 def published(directory: Path) -> list[str]:
     """Checkpoints of the published sizes, with random weights."""
     sys.path.insert(0, str(ROOT))
-    from tests.checkpoints import CLAP_HTSAT_UNFUSED, LARGER_CLAP_GENERAL, build
+    from tests.support.checkpoints import CLAP_HTSAT_UNFUSED, LARGER_CLAP_GENERAL, build
 
     build(directory / "clap-htsat-unfused", CLAP_HTSAT_UNFUSED)
     build(directory / "larger_clap_general", LARGER_CLAP_GENERAL)

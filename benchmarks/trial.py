@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from benchmarks.remembered import Remembered
 from monitor.config import Config, LabelConfig, load
+from monitor.detection.engine import Hearing, prepare
+from monitor.detection.events import Rule, rule_of
 from monitor.evaluation.annotations import Recording, read_annotations
 from monitor.evaluation.replay import Replay, replay
-from monitor.evaluation.sweep import SHIFTS, Sweep, sweep
-from monitor.events import Rule, rule_of
-from monitor.hearing import Hearing, prepare
-from monitor.model import Clap
+from monitor.evaluation.threshold_sweep import SHIFTS, Sweep, sweep
+from monitor.model.clap import Clap
 
 LABELS = Path(__file__).with_name("scenes.yaml")
 COLLAR_SECONDS = 2.0

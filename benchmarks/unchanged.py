@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.trial import COLLAR_SECONDS, Bench, replays_of, rules_of, set_up
-from monitor.evaluation.detection import average_of, together
+from monitor.detection.pipeline import UNCHANGED
+from monitor.evaluation.detection_metrics import average_of, together
 from monitor.evaluation.replay import Replay
 from monitor.evaluation.report import Detection
-from monitor.evaluation.sweep import sweep
-from monitor.pipeline import UNCHANGED
+from monitor.evaluation.threshold_sweep import sweep
 
 REUSE_SECONDS = 60.0
 

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.broker import Broker
-from tests.house import House
-from tests.sound_card import plugged_in
-from tests.test_device_loss import listening
+from tests.daemon.test_device_loss import listening
+from tests.support.broker import Broker
+from tests.support.monitor_in_process import House
+from tests.support.sound_card import plugged_in
 
 GONE_SECONDS, BACK_SECONDS = 10.0, 5.0
 

@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 import soundfile
 
-from tests.broker import free_port
+from tests.support.broker import free_port
 
 ROOT = Path(__file__).parents[1]
 

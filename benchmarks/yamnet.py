@@ -21,12 +21,12 @@ import soxr
 from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.trial import COLLAR_SECONDS, recordings_in
+from monitor.detection.events import Rule
 from monitor.evaluation.annotations import Recording
-from monitor.evaluation.detection import average_of, together
+from monitor.evaluation.detection_metrics import average_of, together
 from monitor.evaluation.replay import Replay
 from monitor.evaluation.report import Detection
-from monitor.evaluation.sweep import sweep
-from monitor.events import Rule
+from monitor.evaluation.threshold_sweep import sweep
 from monitor.types import Scores
 
 RATE = 16_000

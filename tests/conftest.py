@@ -6,9 +6,9 @@ import subprocess
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.rights import public
-from tests.sound_card import sound_card
-from tests.units import machine
+from tests.support.sound_card import sound_card
+from tests.support.systemd_units import machine
+from tests.support.unprivileged import public
 
 __all__ = ["full_disk", "machine", "public", "sound_card"]
 

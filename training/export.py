@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, PreTrainedTokenizerFast
 
-from monitor.repertoire import Repertoire, measure, write_repertoire
+from monitor.detection.cohort_norm import Repertoire, measure, write_repertoire
 from training import geometry as g
 from training.batches import Batches
 from training.clips import averaged_tower

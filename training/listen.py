@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from transformers import ClapModel, ClapProcessor
 
-from monitor.level import gate, to_reference
+from monitor.audio.level import gate, to_reference
 from training import geometry as g
 from training.minilm import embed
 from training.sound import Samples, level, resample

@@ -4,7 +4,7 @@ Everything heavy is imported inside the command that needs it, so that ``--help`
 in well under a second and load neither torch nor PortAudio.
 """
 
-from monitor.cli import listening, asking, configuring, recordings, installing, measuring  # noqa: I001 - the order of --help
+from monitor.cli import run, remote, config, recordings, setup, bench  # noqa: I001 - the order of --help
 from monitor.cli.app import app, main
 
-__all__ = ["app", "asking", "configuring", "installing", "listening", "main", "measuring", "recordings"]
+__all__ = ["app", "bench", "config", "main", "recordings", "remote", "run", "setup"]

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from monitor import __version__
-from monitor.logs import let_go_of_streams, log_to_stderr, open_what_is_closed, say
+from monitor.cli.logs import let_go_of_streams, log_to_stderr, open_what_is_closed, say
 from monitor.types import MonitorError, OutputError
 
 app = typer.Typer(

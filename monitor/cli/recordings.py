@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from monitor.cli.app import AsJson, Model, OtherModel, app
-from monitor.cli.settings import settings_from
-from monitor.console import steps
-from monitor.logs import log_to_stderr, say
+from monitor.cli.console import steps
+from monitor.cli.logs import log_to_stderr, say
+from monitor.cli.options import settings_from
 from monitor.types import ModelError, MonitorError, NotAudioError, SourceError
 
 
@@ -73,7 +73,7 @@ def classify(
     longer than the model's window is heard in evenly spaced windows, averaged.
     """
     log_to_stderr("warning")
-    from monitor.zeroshot import classify as classify_files
+    from monitor.evaluation.zero_shot import classify as classify_files
 
     left_out = LeftOut(len(files))
     for file, scores in classify_files(
@@ -106,7 +106,7 @@ def embed(
     log_to_stderr("warning")
     if bool(files) == bool(text):
         raise typer.BadParameter("give either files or --text sentences")
-    from monitor.zeroshot import embed_each, embed_sentences, refuse_unwritable, save
+    from monitor.evaluation.zero_shot import embed_each, embed_sentences, refuse_unwritable, save
 
     if out is not None:
         refuse_unwritable(out)  # before hours of work, not after it
@@ -153,7 +153,7 @@ def evaluate(
     if any(find_spec(name) is None for name in ("matplotlib", "sed_eval", "sed_scores_eval")):
         raise MonitorError("evaluate needs more packages: pip install 'clap-monitor[eval]'")
     from monitor import evaluation
-    from monitor.hearing import prepare
+    from monitor.detection.engine import prepare
 
     recordings = [found for table in annotations for found in evaluation.read_annotations(table)]
     hearing = prepare(settings)

@@ -1,18 +1,18 @@
 """YAML to frozen models; every fault names file, line and key."""
 
-from monitor.config.address import Address, Login
-from monitor.config.advice import warnings
 from monitor.config.alerts import HookConfig, NotifyConfig
-from monitor.config.arguments import replace_labels, replace_sources, serve_at, source_from_argument
-from monitor.config.changes import changed_label, differences, with_threshold
-from monitor.config.listening import LabelConfig, SourceConfig, confirmations
+from monitor.config.cli_overrides import replace_labels, replace_sources, serve_at, source_from_argument
+from monitor.config.default_labels import SPEECH, VOICES
+from monitor.config.diff import changed_label, differences, with_threshold
+from monitor.config.loader import example, json_schema, load, state_of
 from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, StoreConfig, WindowConfig
-from monitor.config.password import find_secret, read_address, read_password, read_secret
-from monitor.config.rules import slug
-from monitor.config.sounds import SPEECH, VOICES
-from monitor.config.text import example, json_schema, load, state_of
-from monitor.config.token import read_token
+from monitor.config.secrets import find_secret, read_address, read_password, read_secret
+from monitor.config.sources import LabelConfig, SourceConfig, confirmations
+from monitor.config.stream_address import Address, Login
+from monitor.config.validators import slug
+from monitor.config.warnings import warnings
 from monitor.config.web import MetricsConfig, WebConfig
+from monitor.config.web_token import read_token
 
 __all__ = [
     "SPEECH",

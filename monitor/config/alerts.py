@@ -17,9 +17,9 @@ from pydantic import (
     field_validator,
 )
 
-from monitor.config import rules
-from monitor.config.rules import Place, fault
+from monitor.config import validators
 from monitor.config.section import FilePath, HoursOfDay, Identifier, Section
+from monitor.config.validators import Place, fault
 
 
 def _check_argument(text: str) -> str:
@@ -80,7 +80,7 @@ class NotifyConfig(Section):
         description="File whose only line is the Apprise address (ntfy://..., mailto://...); a relative name "
         "is looked for among the systemd credentials first.",
     )
-    url_env: Annotated[str, StringConstraints(pattern=rules.ENVIRONMENT)] | None = Field(
+    url_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
         default=None,
         validate_default=True,
         description="Environment variable that holds the address, instead of url_file.",
@@ -141,8 +141,11 @@ def validate_alerts(
     labels : sequence
         All there are, with an ``id``; none if they are faulty themselves.
     """
-    found = [*rules.repeated(value, "name", what), *_unknown_labels(value, {label.id for label in labels})]
-    return rules.with_faults(value, validate, found)
+    found = [
+        *validators.repeated(value, "name", what),
+        *_unknown_labels(value, {label.id for label in labels}),
+    ]
+    return validators.with_faults(value, validate, found)
 
 
 def _unknown_labels(value: object, known: set[str]) -> Iterator[tuple[Place, str]]:

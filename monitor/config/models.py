@@ -20,12 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from monitor.config import rules
+from monitor.config import validators
 from monitor.config.alerts import HookConfig, NotifyConfig, validate_alerts
-from monitor.config.listening import LabelConfig, SourceConfig
-from monitor.config.rules import fault
+from monitor.config.default_labels import BACKGROUND, SOUNDS
 from monitor.config.section import FilePath, Identifier, Prompt, Section
-from monitor.config.sounds import BACKGROUND, SOUNDS
+from monitor.config.sources import LabelConfig, SourceConfig
+from monitor.config.validators import fault
 from monitor.config.web import MetricsConfig, WebConfig
 
 
@@ -43,7 +43,7 @@ class ModelConfig(Section):
         min_length=1,
         description="Commit, tag or branch of a hub checkpoint; unset: the downloaded one.",
     )
-    device: Annotated[str, StringConstraints(pattern=rules.DEVICE)] = Field(
+    device: Annotated[str, StringConstraints(pattern=validators.DEVICE)] = Field(
         default="auto", description="auto, cpu, cuda, cuda:0, mps; auto takes a GPU if there is one."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
@@ -100,8 +100,8 @@ class WindowConfig(Section):
 class MqttConfig(Section):
     """The broker that is told; the password is never written here."""
 
-    host: Annotated[str, StringConstraints(max_length=253), AfterValidator(rules.check_host)] | None = Field(
-        default=None, description="Name or IP address of the broker; unset: no MQTT."
+    host: Annotated[str, StringConstraints(max_length=253), AfterValidator(validators.check_host)] | None = (
+        Field(default=None, description="Name or IP address of the broker; unset: no MQTT.")
     )
     port: int = Field(default=1883, ge=1, le=65_535, description="Port of the broker; usually 8883 with tls.")
     tls: bool = Field(default=False, description="Whether to encrypt the connection.")
@@ -122,19 +122,19 @@ class MqttConfig(Section):
         description="File whose first line is the password; a relative name is looked for among the systemd "
         "credentials first. Needs username.",
     )
-    password_env: Annotated[str, StringConstraints(pattern=rules.ENVIRONMENT)] | None = Field(
+    password_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
         default=None, description="Environment variable that holds the password, instead of password_file."
     )
     client_id: str | None = Field(
         default=None, min_length=1, max_length=100, description="MQTT client id; unset: clap-monitor-NODE."
     )
-    protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(rules.check_version)] = Field(
+    protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(validators.check_version)] = Field(
         default="auto",
         description="Version of MQTT: 5 says what is refused, 3.1.1 does not; auto: 5, else 3.1.1.",
     )
-    base_topic: Annotated[str, StringConstraints(max_length=200), AfterValidator(rules.check_base_topic)] = (
-        Field(default="clap-monitor", description="First part of every topic.")
-    )
+    base_topic: Annotated[
+        str, StringConstraints(max_length=200), AfterValidator(validators.check_base_topic)
+    ] = Field(default="clap-monitor", description="First part of every topic.")
     commands: bool = Field(
         default=True,
         description="Whether those who may publish to the broker may switch listening, and change thresholds "
@@ -144,9 +144,9 @@ class MqttConfig(Section):
         default=True, description="Whether to tell Home Assistant which entities there are."
     )
     discovery_prefix: Annotated[
-        str, StringConstraints(max_length=200), AfterValidator(rules.check_base_topic)
+        str, StringConstraints(max_length=200), AfterValidator(validators.check_base_topic)
     ] = Field(default="homeassistant", description="First part of the topics of Home Assistant's discovery.")
-    qos: Annotated[Literal[0, 1, 2], BeforeValidator(rules.check_whole)] = Field(
+    qos: Annotated[Literal[0, 1, 2], BeforeValidator(validators.check_whole)] = Field(
         default=1, description="Delivery: 0 at most once, 1 at least once, 2 exactly once."
     )
     keepalive_seconds: int = Field(
@@ -182,7 +182,7 @@ class MqttConfig(Section):
     @field_validator("password_file", "password_env")
     @classmethod
     def _has_user(cls, value: Any, others: ValidationInfo) -> Any:
-        return rules.check_secret(value, others)
+        return validators.check_secret(value, others)
 
 
 class ClipsConfig(Section):
@@ -210,7 +210,7 @@ class ClipsConfig(Section):
         description="Who on this machine may read new clips beside the user of the monitor: nobody (owner), "
         "the group of the directory, or everyone.",
     )
-    public_url: Annotated[str, StringConstraints(pattern=rules.URL, max_length=500)] | None = Field(
+    public_url: Annotated[str, StringConstraints(pattern=validators.URL, max_length=500)] | None = Field(
         default=None,
         description="Where the recordings can be fetched, http(s)://...: links in messages begin with it. "
         "Unset: messages name the path below recordings.",
@@ -268,12 +268,12 @@ class StoreConfig(Section):
 
 
 def _sources(value: object, validate: Callable[[Any], Any]) -> Any:
-    found = [*rules.repeated(value, "name", "sources"), *rules.readers_of_standard_input(value)]
-    return rules.with_faults(value, validate, found)
+    found = [*validators.repeated(value, "name", "sources"), *validators.readers_of_standard_input(value)]
+    return validators.with_faults(value, validate, found)
 
 
 def _labels(value: object, validate: Callable[[Any], Any]) -> Any:
-    return rules.with_faults(value, validate, rules.repeated(value, "id", "labels"))
+    return validators.with_faults(value, validate, validators.repeated(value, "id", "labels"))
 
 
 def _hooks(value: object, validate: Callable[[Any], Any], others: ValidationInfo) -> Any:
@@ -350,5 +350,5 @@ class Config(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _knows_its_labels(cls, value: object, validate: Callable[[Any], Config]) -> Config:
-        validated: Config = rules.with_faults(value, validate, rules.unknown_labels(value, SOUNDS))
+        validated: Config = validators.with_faults(value, validate, validators.unknown_labels(value, SOUNDS))
         return validated

@@ -7,27 +7,30 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from monitor.config import rules
+from monitor.config import validators
 
 MAX_PROMPT = 300
 
-Identifier = Annotated[str, StringConstraints(pattern=rules.ID)]
+Identifier = Annotated[str, StringConstraints(pattern=validators.ID)]
 Prompt = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
-    AfterValidator(rules.check_words),
+    AfterValidator(validators.check_words),
 ]
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
-    AfterValidator(rules.check_words),
+    AfterValidator(validators.check_words),
 ]
 FilePath = Annotated[
-    Path, Field(strict=False), BeforeValidator(rules.check_present), AfterValidator(rules.check_path)
+    Path,
+    Field(strict=False),
+    BeforeValidator(validators.check_present),
+    AfterValidator(validators.check_path),
 ]
 
-HoursOfDay = Annotated[str, AfterValidator(rules.check_hours)]
-"""Such as ``22:00-07:00``, over midnight if need be; `monitor.hours.parse_hours` makes `Hours` of it."""
+HoursOfDay = Annotated[str, AfterValidator(validators.check_hours)]
+"""Such as ``22:00-07:00``, over midnight if need be; `parse_hours` makes `Hours` of it."""
 
 
 class Section(BaseModel):

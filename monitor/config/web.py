@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
-from monitor.boundary import printable
-from monitor.config import rules
+from monitor.config import validators
 from monitor.config.authority import parse_authority, parse_origin, spell_origin
-from monitor.config.rules import fault
 from monitor.config.section import FilePath, Section
+from monitor.config.validators import fault
+from monitor.system.boundary import printable
 
 MAX_HOST = 253
 
@@ -133,7 +133,7 @@ class WebConfig(Section):
         description="File whose only line is the token, at least 16 characters; a relative name is looked "
         "for among the systemd credentials first. Unset: nothing can be changed over the web.",
     )
-    token_env: Annotated[str, StringConstraints(pattern=rules.ENVIRONMENT)] | None = Field(
+    token_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
         default=None, description="Environment variable that holds the token, instead of token_file."
     )
     public_read: bool = Field(

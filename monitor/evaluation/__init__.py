@@ -4,7 +4,7 @@
 
     annotations -> replay -> matching, sweep, ranking, standard -> report -> plot
 
-Recordings go through the parts that `monitor.daemon` is made of, nothing else.  What only this
+Recordings go through the parts that `monitor.daemon.daemon` is made of, nothing else.  What only this
 package needs is in the extra ``eval`` and imported where it is used.
 """
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.boundary import printable
-from monitor.evaluation.tables import Row, number, read_rows
+from monitor.evaluation.table_reader import Row, number, read_rows
+from monitor.system.boundary import printable
 from monitor.types import SourceError
 
 _FILE = ("filename", "file")

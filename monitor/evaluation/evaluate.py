@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.config import Config
-from monitor.evaluation import standard
+from monitor.detection.engine import Hearing
+from monitor.detection.events import Rule, rule_of
+from monitor.evaluation import standard_metrics
 from monitor.evaluation.annotations import Recording
-from monitor.evaluation.detection import average_of, together
-from monitor.evaluation.ranking import rank
+from monitor.evaluation.clip_metrics import rank
+from monitor.evaluation.detection_metrics import average_of, together
 from monitor.evaluation.replay import Replay, replay
 from monitor.evaluation.report import Detection, Report
-from monitor.evaluation.sweep import sweep
-from monitor.events import Rule, rule_of
-from monitor.hearing import Hearing
+from monitor.evaluation.threshold_sweep import sweep
 from monitor.types import ConfigError
 
 Progress = Callable[[str, int, int], None]
@@ -45,7 +45,7 @@ def evaluate(
     config : Config
         Its labels, by id, name or any of their sentences, are the labels of the annotation.
     hearing : Hearing
-        From `monitor.hearing.prepare` with the same configuration.
+        From `monitor.detection.engine.prepare` with the same configuration.
     progress : callable
 
     Raises
@@ -103,15 +103,15 @@ def _detection(
         progress=lambda done, of: progress("thresholds", done, of),
     )
     labels = hearing.watchlist.labels
-    strict = standard.event_f1(recordings, replays, labels, _SHORTEST_COLLAR)
-    loose = standard.event_f1(recordings, replays, labels, collar)
+    strict = standard_metrics.event_f1(recordings, replays, labels, _SHORTEST_COLLAR)
+    loose = standard_metrics.event_f1(recordings, replays, labels, collar)
     found = {
         label: together(swept, [column], rules[column], strict[label], loose[label])
         for column, label in enumerate(labels)
     }
     found["all"] = together(swept, list(range(len(labels))), rules[0], strict["all"], loose["all"])
     found["mean"] = average_of(swept, [found[label] for label in labels])
-    return found, standard.psds(recordings, replays, labels, hearing.rate)
+    return found, standard_metrics.psds(recordings, replays, labels, hearing.rate)
 
 
 def _highest(heard: Replay, labels: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""A recording through the monitor: the same parts, in the same order, as in `monitor.daemon`."""
+"""A recording through the monitor: the same parts, in the same order, as in `monitor.daemon.daemon`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.buffer import RingBuffer
-from monitor.capture import open_source
-from monitor.changes import Changes
+from monitor.audio.ring_buffer import RingBuffer
+from monitor.audio.source_status import SourceStatus
+from monitor.audio.sources import open_source
+from monitor.audio.windows import Windows
 from monitor.config import Config, SourceConfig
-from monitor.events import Detector, Rule
-from monitor.hearing import Hearing
-from monitor.pipeline import Scorer, analyse, listen
-from monitor.spectra import Spectra
-from monitor.status import SourceStatus
-from monitor.threads import ThreadGroup
+from monitor.detection.engine import Hearing
+from monitor.detection.events import Detector, Rule
+from monitor.detection.novelty_gate import Changes
+from monitor.detection.pipeline import Scorer, analyse, listen
+from monitor.model.spectrogram_cache import Spectra
+from monitor.system.threads import ThreadGroup
 from monitor.types import AudioBlock, Event, Scores
-from monitor.windows import Windows
 
 _NAME = "recording"
 _JOIN_SECONDS = 60.0
@@ -62,7 +62,7 @@ def replay(
         Only ``silence_dbfs`` and ``window.reuse_seconds`` matter here; the rest of it is in ``hearing`` and
         ``rules``.
     hearing : Hearing
-        From `monitor.hearing.prepare`.
+        From `monitor.detection.engine.prepare`.
     rules : sequence of Rule
         One for each label of ``hearing``.
     fill : bool
@@ -114,7 +114,7 @@ def replay(
 
 
 def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[Heard, ...]:
-    """What a `monitor.events.Detector` reports, given these scores and then the end of the recording."""
+    """What a `Detector` reports, given these scores and then the end of the recording."""
     detector = Detector(rules)
     events = [(event, window.stop) for window in scores for event in detector.update(window)]
     events += [(event, scores[-1].stop) for event in detector.finish("end")]

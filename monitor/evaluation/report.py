@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from monitor.evaluation.bootstrap import Estimate
-from monitor.evaluation.ranking import Ranking
+from monitor.evaluation.clip_metrics import Ranking
+from monitor.evaluation.confidence import Estimate
 
 RATES = (0.1, 1.0, 10.0)
 """False alarms an hour at which recall is given."""

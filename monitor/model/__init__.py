@@ -1,5 +1,4 @@
-"""CLAP: windows of audio and sentences -> unit vectors in one space."""
+"""Model: CLAP, from windows of audio and sentences to unit vectors in one space.
 
-from monitor.model.clap import WARM_UPS, Clap
-
-__all__ = ["WARM_UPS", "Clap"]
+Nothing is exported from here, because only some of the modules load torch.
+"""

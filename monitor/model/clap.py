@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from monitor import heap
-from monitor.checkpoint import Checkpoint, read
 from monitor.config import ModelConfig
-from monitor.features import log_mel
-from monitor.hub import resolve
-from monitor.model import towers
-from monitor.model.pace import bfloat16_pays
-from monitor.model.reader import FarReader, NearReader, Reader
-from monitor.model.textcache import TextCache
-from monitor.model.trial import refuse_collapse, refuse_non_finite, sounds
+from monitor.model import loader
+from monitor.model.checkpoint import Checkpoint, read
+from monitor.model.dtype_choice import bfloat16_pays
+from monitor.model.hub import resolve
+from monitor.model.log_mel import log_mel
+from monitor.model.self_test import refuse_collapse, refuse_non_finite, sounds
+from monitor.model.text_cache import TextCache
+from monitor.model.text_encoder import FarReader, NearReader, Reader
+from monitor.system import malloc
 from monitor.types import Embeddings, ModelError, Samples
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,9 @@ class Clap:
         self,
         name: str,
         files: Checkpoint,
-        place: towers.Place,
+        place: loader.Place,
         cache: Path | None,
-        text_place: towers.Place | None = None,
+        text_place: loader.Place | None = None,
         *,
         apart: bool = False,
     ) -> None:
@@ -78,12 +78,12 @@ class Clap:
         self._files = files
         self._place = place
         text_place = text_place or place
-        self._audio, shape, self.logit_scale = towers.audio_tower(files, place)
-        heap.give_back()  # the copies of weights before they were packed
+        self._audio, shape, self.logit_scale = loader.audio_tower(files, place)
+        malloc.give_back()  # the copies of weights before they were packed
         self.dimension = shape.dimension
         self._reader: Reader = (FarReader if apart else NearReader)(files, text_place, name)
         self._reading = threading.Lock()
-        depends_on = [files.identity, str(files.commit), towers.name_of(text_place.dtype)]
+        depends_on = [files.identity, str(files.commit), loader.name_of(text_place.dtype)]
         self._cache = TextCache(cache, depends_on, self.dimension)
 
     @classmethod
@@ -95,9 +95,9 @@ class Clap:
         """
         torch.set_num_threads(settings.threads or 1)
         files = read(resolve(settings.checkpoint, settings.revision))
-        place = text = towers.place_of(settings.device, settings.dtype)
-        if settings.dtype == "auto" and place.device.type == "cpu" and bfloat16_pays(towers.shape(files)):
-            place = towers.place_of(settings.device, "bfloat16")
+        place = text = loader.place_of(settings.device, settings.dtype)
+        if settings.dtype == "auto" and place.device.type == "cpu" and bfloat16_pays(loader.shape(files)):
+            place = loader.place_of(settings.device, "bfloat16")
         clap = cls(settings.checkpoint, files, place, cache, text, apart=apart)
         clap._try()
         return clap
@@ -139,7 +139,7 @@ class Clap:
             The checkpoint, the device or the dtype cannot be used.
         """
         torch.set_num_threads(threads)
-        place = towers.place_of(device, dtype)
+        place = loader.place_of(device, dtype)
         clap = cls(checkpoint, read(resolve(checkpoint, revision)), place, cache, apart=apart)
         clap._try()
         return clap
@@ -164,8 +164,8 @@ class Clap:
 
     def embed_log_mel(self, spectrograms: NDArray[np.float32]) -> Embeddings:
         """Embed spectrograms as `features.log_mel` makes them, shape (n, frames, mel_bins)."""
-        with towers.enough_memory(self._files, self._place):
-            return towers.unit(self._audio(torch.from_numpy(spectrograms)))
+        with loader.enough_memory(self._files, self._place):
+            return loader.unit(self._audio(torch.from_numpy(spectrograms)))
 
     def embed_text(self, sentences: Sequence[str], *, keep: bool = True) -> Embeddings:
         """Embed sentences, each once: known ones come from the cache, without the text tower.
@@ -203,7 +203,7 @@ class Clap:
             self._reader.close()
             self._cache.trim()
         gc.collect()
-        heap.give_back()
+        malloc.give_back()
 
     def use_threads(self, threads: int) -> None:
         """Let torch use so many threads: with more than there are free cores it is 5 to 20 times slower."""
@@ -237,6 +237,6 @@ class Clap:
             if "not implemented for" in str(error):
                 raise ModelError(f"model.dtype: {self._place} does not work: use float32") from error
             raise ModelError(
-                f"{self.path / 'config.json'}: audio_config: no window passes: {towers.first_line(error)}"
+                f"{self.path / 'config.json'}: audio_config: no window passes: {loader.first_line(error)}"
             ) from error
         refuse_non_finite(vectors, self.name, self.dtype)

@@ -12,9 +12,9 @@ from pathlib import Path
 from monitor.config import Config, LabelConfig, NotifyConfig, read_secret
 from monitor.outputs.clips import SUFFIXES, clip_path
 from monitor.outputs.hooks import Hook, find_program
-from monitor.outputs.notify import LIMIT_SECONDS, Notifier
+from monitor.outputs.notify.notifier import LIMIT_SECONDS, Notifier
+from monitor.outputs.notify.send import NOT_UNDERSTOOD, post
 from monitor.outputs.payload import event_payload
-from monitor.outputs.post import NOT_UNDERSTOOD, post
 from monitor.types import ConfigError, Event
 
 _NO_NEWS = ("notify", "hook", "reload")

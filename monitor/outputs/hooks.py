@@ -12,12 +12,12 @@ import shutil
 import threading
 import time
 
-from monitor.boundary import printable
 from monitor.config import HookConfig
-from monitor.outputs.child import Ended, environment, run_child
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import as_json
-from monitor.trouble_log import TroubleLog
+from monitor.system.boundary import printable
+from monitor.system.child_process import Ended, environment, run_child
+from monitor.system.trouble_log import TroubleLog
 from monitor.types import ConfigError
 
 log = logging.getLogger(__name__)

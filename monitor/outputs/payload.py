@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from monitor.audio.source_status import Health
 from monitor.config import LabelConfig
-from monitor.status import Health
 from monitor.types import Event
 
 SCHEMA = 1

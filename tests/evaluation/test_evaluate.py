@@ -8,7 +8,7 @@ import pytest
 from monitor.evaluation import Occurrence, Recording, as_json, as_text, evaluate
 from monitor.evaluation.plot import plot
 from monitor.types import ConfigError, OutputError
-from tests.evaluation.listener import CONFIG, HEARING, write
+from tests.support.two_pitches import CONFIG, HEARING, write
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from monitor.evaluation.replay import detect, replay
 from monitor.types import NotAudioError
-from tests.evaluation.listener import CONFIG, HEARING, HOP, LENGTH, RATE, RULES, write
+from tests.support.two_pitches import CONFIG, HEARING, HOP, LENGTH, RATE, RULES, write
 
 
 def test_a_tone_is_reported_when_it_sounds(tmp_path):

@@ -11,11 +11,12 @@ from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 from transformers.pipelines import ZeroShotAudioClassificationPipeline
 
 from monitor.config import ModelConfig
-from monitor.hub import STARTER
-from monitor.model import Clap, towers
-from monitor.model.trial import sounds
+from monitor.evaluation.zero_shot import classify
+from monitor.model import loader
+from monitor.model.clap import Clap
+from monitor.model.hub import STARTER
+from monitor.model.self_test import sounds
 from monitor.types import ModelError
-from monitor.zeroshot import classify
 
 SENTENCES = ("a dog barking", "rain", "This is a sound of glass that breaks on a stone floor.")
 LABELS = ("dog", "rain", "a crying baby")
@@ -34,7 +35,7 @@ class Reference:
 
 
 def reference_of(path: Path) -> Reference:
-    towers.quiet()
+    loader.quiet()
     model = ClapModel.from_pretrained(path, dtype=torch.float32, local_files_only=True)
     extractor = ClapFeatureExtractor.from_pretrained(path)
     tokenizer = AutoTokenizer.from_pretrained(path)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from monitor.outputs import holding
-from tests.broker import Broker
+from monitor.outputs.mqtt import late_events
+from tests.support.broker import Broker
 
 
 @pytest.fixture
 def no_home_assistant_is_waited_for(monkeypatch):
     """Late events wait 15 s for Home Assistant, which is not what is tested."""
-    monkeypatch.setattr(holding, "HOLD_SECONDS", 0.2)
+    monkeypatch.setattr(late_events, "HOLD_SECONDS", 0.2)
 
 
 @pytest.fixture

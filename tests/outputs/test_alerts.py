@@ -6,9 +6,9 @@ import pytest
 from monitor.config import ClipsConfig, Config, LabelConfig, NotifyConfig
 from monitor.outputs.alerts import Alerts
 from monitor.outputs.clips import clip_path
-from tests.broker import PATIENCE, eventually
-from tests.outputs.happenings import event
-from tests.outputs.web_hook import WebHook
+from tests.support.broker import PATIENCE, eventually
+from tests.support.events import event
+from tests.support.http_receiver import WebHook
 
 DOG = LabelConfig(id="dog", prompts=("a dog barking",))
 

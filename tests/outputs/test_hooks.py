@@ -9,8 +9,8 @@ import pytest
 from monitor.config import HookConfig
 from monitor.outputs.hooks import WAITING, Hook
 from monitor.types import ConfigError
-from tests.broker import PATIENCE, eventually
-from tests.outputs.happenings import payload
+from tests.support.broker import PATIENCE, eventually
+from tests.support.events import payload
 
 RECORD = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read() + '\\n')"
 

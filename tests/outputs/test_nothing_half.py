@@ -16,10 +16,10 @@ import soundfile
 from monitor.config import ClipsConfig
 from monitor.outputs.clips import Shelf
 from monitor.outputs.store import FILE, History
-from tests.outputs.clips.sounds import RATE
-from tests.outputs.clips.test_picture import read as read_png
-from tests.outputs.keeper import SECONDS
-from tests.outputs.store.happenings import storing
+from tests.outputs.clips.test_spectrogram_png import read as read_png
+from tests.support.clip_events import RATE
+from tests.support.store_writer import SECONDS
+from tests.support.stored_events import storing
 
 KILLS = 50
 
@@ -29,7 +29,7 @@ class Keeper:
 
     def __init__(self, directory):
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.outputs.keeper", str(directory)],
+            [sys.executable, "-m", "tests.support.store_writer", str(directory)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from transformers import (
     ClapTextModelWithProjection,
 )
 
-from monitor.repertoire import Repertoire, read_repertoire
+from monitor.detection.cohort_norm import Repertoire, read_repertoire
 from training import geometry as g
 from training.bank import Bank
 from training.batches import RARITY, Batch

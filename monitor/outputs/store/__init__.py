@@ -1,6 +1,6 @@
 """What happened, in a file: one writer, any number of readers."""
 
-from monitor.outputs.store.history import History
+from monitor.outputs.store.reader import History
 from monitor.outputs.store.rows import (
     Day,
     EventFilter,

@@ -8,7 +8,7 @@ import sqlite3
 import time
 
 from monitor.config import StoreConfig
-from monitor.wall_clock import WallClock
+from monitor.system.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 

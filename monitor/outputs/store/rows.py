@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from monitor.outputs.database import DatabaseError
+from monitor.system.sqlite import DatabaseError
 
 StoreError = DatabaseError
 """The file cannot be used now; its text is the reason."""

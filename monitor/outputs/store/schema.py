@@ -12,8 +12,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from monitor.bounded import DamagedError, parse_json
-from monitor.outputs.database import (
+from monitor.system.bounded_read import DamagedError, parse_json
+from monitor.system.sqlite import (
     BrokenDatabaseError,
     DatabaseError,
     open_database,
@@ -21,8 +21,8 @@ from monitor.outputs.database import (
     refuse_other_tables,
     set_aside,
 )
-from monitor.outputs.salvage import Row, Table, salvage
-from monitor.outputs.write_ahead_log import read_log
+from monitor.system.sqlite_log import read_log
+from monitor.system.sqlite_salvage import Row, Table, salvage
 
 log = logging.getLogger(__name__)
 

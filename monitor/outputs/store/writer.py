@@ -18,12 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from monitor.boundary import boundary
 from monitor.config import LabelConfig, StoreConfig
-from monitor.outputs.database import BrokenDatabaseError, DatabaseError, identity, is_refusal, translated
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store import schema
-from monitor.outputs.store.changes import (
+from monitor.outputs.store.minute_summary import Minutes
+from monitor.outputs.store.operations import (
     BrokenOff,
     Change,
     ClipDecided,
@@ -35,11 +34,12 @@ from monitor.outputs.store.changes import (
     Reviewed,
     Titled,
 )
-from monitor.outputs.store.minutes import Minutes
 from monitor.outputs.store.retention import Retention, newest
 from monitor.outputs.store.rows import Mark, StoreError
+from monitor.system.boundary import boundary
+from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, identity, is_refusal, translated
+from monitor.system.wall_clock import WallClock
 from monitor.types import Event, NearMiss, Scores
-from monitor.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from monitor import __version__
-from monitor.boundary import printable
-from monitor.outputs.metrics import CONTENT_TYPE
-from monitor.outputs.web import clips, events, labels, now, session
+from monitor.outputs.prometheus import CONTENT_TYPE
 from monitor.outputs.web.asgi import App
-from monitor.outputs.web.guard import Guard
-from monitor.outputs.web.house import House, TheHouse
+from monitor.outputs.web.context import House, TheHouse
+from monitor.outputs.web.middleware import Guard
+from monitor.outputs.web.routes import clips, events, labels, session, status
+from monitor.system.boundary import printable
 
 STATIC = Path(__file__).parent / "static"
 
@@ -44,7 +44,7 @@ def application(house: House) -> App:
         exception_handlers={RequestValidationError: _refuse},
     )
     app.state.house = house
-    for routes in (now.routes, events.routes, clips.routes, labels.routes, session.routes):
+    for routes in (status.routes, events.routes, clips.routes, labels.routes, session.routes):
         app.include_router(routes, prefix="/api")
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)

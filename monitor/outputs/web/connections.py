@@ -13,10 +13,10 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from monitor.outputs.faults import Faults
-from monitor.outputs.web.crowd import MOST, MOST_TURNED_AWAY, Crowd
-from monitor.outputs.web.limits import is_oversized
+from monitor.outputs.request_faults import Faults
+from monitor.outputs.web.connection_limits import MOST, MOST_TURNED_AWAY, Crowd
 from monitor.outputs.web.peers import household
+from monitor.outputs.web.request_limits import is_oversized
 
 _MOST_UNSENT = 256 * 1024
 """Bytes that may wait for a client that goes on asking and reads nothing."""

@@ -11,17 +11,17 @@ from typing import Any, cast
 import anyio.to_thread
 import uvicorn
 
-from monitor.boundary import explain
 from monitor.config import WebConfig
-from monitor.control import Listening
-from monitor.outputs.faults import Faults
-from monitor.outputs.log_limit import LogLimit
-from monitor.outputs.web.access import Access
+from monitor.detection.active_labels import Listening
+from monitor.outputs.request_faults import Faults
 from monitor.outputs.web.app import application
+from monitor.outputs.web.auth import Access
+from monitor.outputs.web.connection_limits import Crowd
 from monitor.outputs.web.connections import HttpConnection, WebSocketConnection
-from monitor.outputs.web.crowd import Crowd
-from monitor.outputs.web.house import House
-from monitor.outputs.web.labels import labels_told
+from monitor.outputs.web.context import House
+from monitor.outputs.web.routes.labels import labels_told
+from monitor.system.boundary import explain
+from monitor.system.log_limit import LogLimit
 from monitor.types import OutputError
 
 log = logging.getLogger(__name__)

@@ -5,10 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from monitor.outputs.database import DatabaseError
 from monitor.outputs.store import EventFilter, History
 from monitor.outputs.store.schema import STEPS, migrate, open_for_writing
-from tests.outputs.store.happenings import NOON, event, kept, miss, storing, window
+from monitor.system.sqlite import DatabaseError
+from tests.support.stored_events import NOON, event, kept, miss, storing, window
 
 
 def tables(connection):

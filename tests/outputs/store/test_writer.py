@@ -17,10 +17,10 @@ from monitor.config import StoreConfig
 from monitor.outputs.store import EventFilter, History, StoreError, writer
 from monitor.outputs.store.retention import Retention
 from monitor.outputs.store.schema import open_for_writing
-from monitor.threads import ThreadGroup
-from tests.broker import eventually
-from tests.clocks import settled
-from tests.outputs.store.happenings import FOR_EVER, NOON, event, kept, miss, storing, window
+from monitor.system.threads import ThreadGroup
+from tests.support.broker import eventually
+from tests.support.clocks import settled
+from tests.support.stored_events import FOR_EVER, NOON, event, kept, miss, storing, window
 
 DAY = 86_400
 

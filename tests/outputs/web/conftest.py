@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.outputs.web.served import serving
+from tests.support.web_server import serving
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker import eventually
-from tests.outputs.web.attacks import attack, send, statuses
-from tests.outputs.web.served import TOKEN, serving
+from tests.support.broker import eventually
+from tests.support.web_attacks import attack, send, statuses
+from tests.support.web_server import TOKEN, serving
 
 JSON = {"content_type": "application/json"}
 

@@ -1,7 +1,7 @@
 import pytest
 
-from monitor.outputs.metrics import CONTENT_TYPE
-from tests.outputs.web.served import METRICS, serving
+from monitor.outputs.prometheus import CONTENT_TYPE
+from tests.support.web_server import METRICS, serving
 
 
 def test_the_page_gives_the_metrics_as_prometheus_wants_them():

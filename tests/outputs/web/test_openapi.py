@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from tests.broker import eventually
-from tests.outputs.web.served import TOKEN, serving
-from tests.outputs.web.test_events import event
+from tests.outputs.web.routes.test_events import event
+from tests.support.broker import eventually
+from tests.support.web_server import TOKEN, serving
 
 LONG = {"/api/live"}
 """Answers that do not end of themselves."""

@@ -1,7 +1,7 @@
 // The frame: which view is shown, the look, the key, and whether the news come in.
 
 import { h, icon, say, toast } from "./dom.js";
-import { follow, house, on } from "./house.js";
+import { follow, house, on } from "./state.js";
 import { leave, onSession, recall, session, unlock } from "./session.js";
 import { t } from "./strings.js";
 import * as events from "./events.js";

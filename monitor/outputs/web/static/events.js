@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { h, mark, say, toast } from "./dom.js";
 import * as format from "./format.js";
-import { house, nameOf, on } from "./house.js";
+import { house, nameOf, on } from "./state.js";
 import { change, onSession, session } from "./session.js";
 import { t } from "./strings.js";
 

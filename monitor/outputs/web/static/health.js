@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { h, say } from "./dom.js";
 import * as format from "./format.js";
-import { house, on } from "./house.js";
+import { house, on } from "./state.js";
 import { t } from "./strings.js";
 
 export function mount(root) {

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { h, mark, say } from "./dom.js";
 import * as format from "./format.js";
-import { house, nameOf, on } from "./house.js";
+import { house, nameOf, on } from "./state.js";
 import { change, onSession } from "./session.js";
 import { thresholdSlider } from "./thresholds.js";
 import { t } from "./strings.js";

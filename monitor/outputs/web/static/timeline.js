@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { h, say } from "./dom.js";
 import * as format from "./format.js";
-import { nameOf, on } from "./house.js";
+import { nameOf, on } from "./state.js";
 import { t } from "./strings.js";
 
 const HOUR = 3600;

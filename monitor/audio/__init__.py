@@ -1,0 +1,1 @@
+"""Audio: from a device, a stream or a file to windows."""

@@ -1,0 +1,70 @@
+"""Any number of channels to one, any rate to the model's, block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from monitor.audio.level import marked
+from monitor.types import Samples
+
+
+def mono(frames: NDArray[np.float32], channel: int | None) -> Samples:
+    """One channel, or the mean of all.
+
+    Parameters
+    ----------
+    frames : float32, shape (n, channels)
+        In [-1, 1].
+    channel : int or None
+        From 1; None is the mean of all channels.
+
+    Returns
+    -------
+    float32, shape (n,)
+        Contiguous.  A copy, or ``frames`` itself if it has only the one channel.  What no sound can be
+        (`level.PLAUSIBLE`) is infinite: a resampler then makes NaN of all that it reaches, where it
+        would make a ringing that looks like sound.
+    """
+    if channel is None and frames.shape[1] > 1:
+        with np.errstate(invalid="ignore"):  # of infinities of both signs
+            mean: Samples = marked(frames).mean(axis=1, dtype=np.float32)
+        return mean
+    return marked(np.ascontiguousarray(frames[:, (channel or 1) - 1]))
+
+
+class Resampler:
+    """Resample a stream; any block sizes give, sample for sample, what the whole array gives.
+
+    soxr at quality HQ.  It needs to see what comes next: what `push` returns ends `delay` samples
+    before what it was given, and `finish` returns the rest, so that n samples in all become
+    n * rate / input_rate, rounded.  Equal rates are passed through, without delay.
+
+    Parameters
+    ----------
+    input_rate, rate : int
+        Hz.
+    """
+
+    def __init__(self, input_rate: int, rate: int) -> None:
+        self._stream = None if input_rate == rate else soxr.ResampleStream(input_rate, rate, 1, quality="HQ")
+
+    @property
+    def delay(self) -> float:
+        """Audio taken in and not yet given out, in samples at the output's rate."""
+        return 0.0 if self._stream is None else float(self._stream.delay())
+
+    def push(self, samples: Samples) -> Samples:
+        """Resampled audio that is ready after these samples; may be empty."""
+        return samples if self._stream is None else self._run(samples, last=False)
+
+    def finish(self) -> Samples:
+        """Give out the rest of the audio; nothing may be pushed afterwards."""
+        nothing = np.zeros(0, dtype=np.float32)
+        return nothing if self._stream is None else self._run(nothing, last=True)
+
+    def _run(self, samples: Samples, *, last: bool) -> Samples:
+        assert self._stream is not None  # noqa: S101 - for mypy: the callers have looked
+        resampled: Samples = self._stream.resample_chunk(samples, last=last)
+        return resampled

@@ -1,0 +1,79 @@
+"""What a source delivers -> `AudioBlock`: counted, resampled, gaps marked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.audio.resample import Resampler
+from monitor.types import AudioBlock, Samples
+
+
+class BlockMaker:
+    """Make the blocks of one source, whatever happens to the source.
+
+    Positions count the samples made, so they go on without a jump when audio is lost; the loss is
+    marked by ``gap`` on the next block.  No resampling filter ever sees both sides of a gap.
+
+    Parameters
+    ----------
+    source : str
+        Name of the source.
+    rate : int
+        Hz, of the blocks.
+    """
+
+    def __init__(self, source: str, rate: int) -> None:
+        self._source = source
+        self._rate = rate
+        self._start = 0
+        self._gap = False
+        self._ended_at = 0.0
+        self._input_rate = rate
+        self._resampler = Resampler(rate, rate)
+
+    def begin(self, input_rate: int, *, gap: bool) -> list[AudioBlock]:
+        """Start afresh at ``input_rate`` (Hz); what follows does not continue what was before.
+
+        Returns the rest of what was before; ``gap`` says that audio is missing in between.
+        """
+        rest = self.finish()
+        self._input_rate = input_rate
+        self._resampler = Resampler(input_rate, self._rate)
+        self._gap = self._gap or (gap and self._start > 0)
+        return rest
+
+    def push(self, samples: Samples, ended_at: float, *, gap: bool = False) -> list[AudioBlock]:
+        """Blocks that are ready, at most two.
+
+        Parameters
+        ----------
+        samples : float32, shape (n,)
+            Mono, in [-1, 1], at the input's rate.
+        ended_at : float
+            Unix seconds when the last of them was captured.
+        gap : bool
+            Audio is missing just before them.
+        """
+        rest = self.begin(self._input_rate, gap=True) if gap else []
+        self._ended_at = ended_at
+        ready = self._resampler.push(samples)
+        return rest + self._block(ready, ended_at - self._resampler.delay / self._rate)
+
+    def finish(self) -> list[AudioBlock]:
+        """Give out what the resampler still holds."""
+        rest = self._block(self._resampler.finish(), self._ended_at)
+        self._resampler = Resampler(self._rate, self._rate)
+        return rest
+
+    def at_rate(self, count: int) -> int:
+        """Convert a number of samples from the input's rate to that of the blocks."""
+        return round(count * self._rate / self._input_rate)
+
+    def _block(self, samples: Samples, ended_at: float) -> list[AudioBlock]:
+        if not len(samples):
+            return []
+        # The reader may keep a block as long as it likes: it must not be a view of a larger array.
+        samples = samples if samples.base is None else np.array(samples)
+        block = AudioBlock(self._source, self._start, samples, ended_at, gap=self._gap)
+        self._start, self._gap = block.stop, False
+        return [block]

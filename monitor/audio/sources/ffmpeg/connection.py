@@ -1,0 +1,192 @@
+"""One connection to a stream: its sound, decoded, until it ends; and why it could not be had."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+
+import av
+import av.error
+
+from monitor.audio.sources.ffmpeg.container import LIMITS, audio_track, opened, packets
+from monitor.audio.sources.ffmpeg.decoder import Piece, frames
+from monitor.audio.sources.ffmpeg.live_edge import TimeStamps
+from monitor.config import Address
+from monitor.config.stream_address import ENCRYPTED
+from monitor.types import SourceError
+
+OPEN_SECONDS = 10.0
+"""For the connection, and again for the first of the audio."""
+
+READ_SECONDS = 5.0
+"""Nothing for so long ends a connection: a server that hangs keeps it open."""
+
+_MOST_TRACKS = "100"
+
+_ALL_TRACKS = {"analyzeduration": "1000000"}
+"""For so many microseconds, instead of 5 s, FFmpeg looks what the pictures are before it hands on sound."""
+
+_SOUND_ALONE = {"allowed_media_types": "audio", "max_ts_probe": "0"}
+"""FFmpeg opens it without waiting for sound: none is noticed after `READ_SECONDS`, not `OPEN_SECONDS`."""
+
+_TRANSPORT = {
+    "tcp": {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"},
+    "udp": {"rtsp_transport": "udp+tcp"},
+}
+"""The other one follows in the same session if a server refuses the first as unsupported (461)."""
+
+_RTSP = "rtsp,rtsps,tcp,tls,udp,rtp"
+_HTTP = "http,https,tcp,tls"
+_FORMATS = "rtsp,aac,flac,flv,matroska,webm,mov,mp4,mp3,mpegts,ogg,wav,asf,au,ac3,eac3,mpegps,mpeg"
+"""Not among them: playlists, which name further addresses and are half a minute late."""
+
+_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+_KNOCK_SECONDS = 1.0
+_NOBODY = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
+
+_NO_SOUND = "it sends no sound that can be used"
+_NO_TRUST = "its certificate is not trusted (ca_file, tls_verify), or it does not speak TLS"
+_NO_ANSWER = f"it has not answered for {OPEN_SECONDS:g} s"
+_WHY: dict[type[av.error.FFmpegError], str] = {
+    av.error.HTTPNotFoundError: "it has no such stream (404)",
+    av.error.EOFError: "it ended before any sound came",
+    av.error.ExitError: _NO_ANSWER,
+    av.error.TimeoutError: _NO_ANSWER,
+    av.error.InvalidDataError: _NO_SOUND,
+    av.error.DemuxerNotFoundError: _NO_SOUND,
+    av.error.ArgumentError: _NO_SOUND,  # a playlist
+}
+
+
+class RefusedError(SourceError):
+    """The login was refused; to try it again soon may lock us out."""
+
+
+class ForbiddenError(SourceError):
+    """It is forbidden (403): to this user, or to have sound alone."""
+
+
+class AbsentError(SourceError):
+    """There is nobody: whatever is asked for would change nothing."""
+
+
+def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[Piece]:
+    """Connect, and decode what comes; close the iterator to close the connection.
+
+    Parameters
+    ----------
+    address : Address
+    channel : int or None
+        From 1; None is the mean of all channels.
+    pictures : bool
+        Of RTSP, whether all tracks are asked for, not only sound.  They are dropped undecoded, as those that
+        come unasked by HTTP.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be connected to, holds no sound, or ends; without anything secret.
+    """
+    stamps = TimeStamps()
+    with opened(partial(_connect, address, pictures), address.shown) as container:
+        track = audio_track(container, address.track, address.shown)
+        yield from frames(
+            packets(container, track, address.shown, partial(_broken_off, address)),
+            address.shown,
+            channel,
+            lambda frame: stamps.missing(frame.time, frame.samples / frame.sample_rate),
+        )
+    raise SourceError(f"{address.shown}: the stream has ended")
+
+
+def _connect(address: Address, pictures: bool) -> av.container.InputContainer:  # noqa: FBT001
+    try:
+        return av.open(
+            address.with_login,
+            options=_options(address, pictures),
+            metadata_errors="replace",
+            timeout=(OPEN_SECONDS, READ_SECONDS),
+        )
+    except av.error.FFmpegError as error:
+        raise _explained(address, error) from None  # which repeats the password
+
+
+def _broken_off(address: Address, error: av.error.FFmpegError) -> SourceError:
+    if isinstance(error, av.error.ExitError):
+        return SourceError(f"{address.shown}: nothing has come for {READ_SECONDS:g} s")
+    return SourceError(f"{address.shown}: the stream broke off: {error.strerror}")
+
+
+def _options(address: Address, pictures: bool) -> dict[str, str]:  # noqa: FBT001
+    """What libav is told; a redirection or a playlist cannot lead it to a file of ours."""
+    rtsp = address.scheme.startswith("rtsp")
+    options = {
+        "protocol_whitelist": _RTSP if rtsp else _HTTP,
+        "format_whitelist": _FORMATS,
+        "user_agent": "clap-monitor",
+        "max_streams": _MOST_TRACKS,
+        **LIMITS,
+    }
+    if rtsp:
+        options |= _TRANSPORT[address.transport]
+        options |= _ALL_TRACKS if pictures else _SOUND_ALONE
+    if address.scheme in ENCRYPTED:
+        options["tls_verify"] = str(int(address.tls_verify))
+        if bundle := _certificates(address):
+            options["ca_file"] = bundle
+    return options
+
+
+def _certificates(address: Address) -> str | None:
+    """Certificates to trust; the libav of PyAV's wheels does not find those of the system."""
+    if address.ca_file is not None:
+        return str(address.ca_file)
+    found = (ssl.get_default_verify_paths().cafile, *_BUNDLES)
+    return next((path for path in found if path and Path(path).exists()), None)
+
+
+def _explained(address: Address, error: av.error.FFmpegError) -> SourceError:
+    """Say in plain words why there is no connection, which libav says in its own."""
+    if isinstance(error, av.error.HTTPUnauthorizedError):
+        if address.login is None:
+            return SourceError(f"{address.shown}: it asks for a username and a password")
+        return RefusedError(f"{address.shown}: it refuses the username or the password")
+    if error.errno in _NOBODY:
+        return AbsentError(f"{address.shown}: {_words(address, error)}")
+    if error.errno == errno.EIO and not _is_known(address):
+        return AbsentError(f"{address.shown}: the name of this host is not known")
+    if isinstance(error, av.error.ExitError) and not _listens(address):
+        return AbsentError(f"{address.shown}: {_NO_ANSWER}")
+    kind = ForbiddenError if isinstance(error, av.error.HTTPForbiddenError) else SourceError
+    return kind(f"{address.shown}: {_words(address, error)}")
+
+
+def _words(address: Address, error: av.error.FFmpegError) -> str:
+    if isinstance(error, av.error.HTTPOtherClientError) and address.scheme.startswith("rtsp"):
+        return "it has nothing to play: is there sound in this stream?"
+    if error.errno == errno.EIO:
+        return _NO_TRUST if address.scheme in ENCRYPTED else _NO_SOUND
+    return next((words for kind, words in _WHY.items() if isinstance(error, kind)), f"{error.strerror}")
+
+
+def _is_known(address: Address) -> bool:
+    """Tell whether there is a host of this name."""
+    try:
+        socket.getaddrinfo(address.host, None)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
+def _listens(address: Address) -> bool:
+    """Tell whether anybody takes a connection there."""
+    try:
+        with socket.create_connection((address.host, address.port), _KNOCK_SECONDS):
+            return True
+    except (OSError, UnicodeError):
+        return False

@@ -1,0 +1,130 @@
+"""Overlapping windows of every source, at the live edge."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from monitor.audio.ring_buffer import OverrunError, RingBuffer
+from monitor.audio.source_status import SourceStatus
+from monitor.types import Break, Window
+
+_LOOK_AGAIN_SECONDS = 0.5
+"""How often a source that delivers nothing is asked whether it has gone deaf."""
+
+_PATIENCE_SECONDS = 0.5
+"""A reader less late than this catches up; later, or two hops, it jumps.  Blocks of a sound card may
+well bring several short hops at once, which is not lateness."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the windows of one source have got to."""
+
+    due: int
+    """Index after the last sample of the next window."""
+    broken_at: int = -1
+    """Index of the last break that was reported."""
+    ended: bool = False
+
+
+class Windows:
+    """Iterate over what is due: at most one window or break of each source at a time, none now and then.
+
+    Windows of ``length`` samples end at ``length``, ``length + hop``, ...; after a gap the count
+    starts again behind it, so no window holds audio from both sides.  A reader that falls behind
+    jumps to the newest window (a monitor that is late is worse than one that leaves a window out);
+    `SourceStatus.skipped` counts those left out.  Lossless buffers wait for their reader instead.
+
+    Parameters
+    ----------
+    buffers : mapping of str to RingBuffer
+        By source name; all share one condition.
+    status : mapping of str to SourceStatus
+        By source name; a source that has gone deaf is broken at once, not when its audio returns.
+    length : int
+        Samples.
+    hop : int or mapping of str to int
+        Samples; by source name if they differ.
+    stop : threading.Event
+        Ends the iteration before the next window is taken.
+    """
+
+    def __init__(
+        self,
+        buffers: Mapping[str, RingBuffer],
+        status: Mapping[str, SourceStatus],
+        *,
+        length: int,
+        hop: int | Mapping[str, int],
+        stop: threading.Event,
+    ) -> None:
+        self._buffers = buffers
+        self._status = status
+        self._length = length
+        self._hops = dict.fromkeys(buffers, hop) if isinstance(hop, int) else hop
+        self._stop = stop
+        self._places = {name: _Place(due=length) for name in buffers}
+        self._changed = next(iter(buffers.values())).changed
+
+    def __iter__(self) -> Iterator[Sequence[Window | Break]]:
+        while not self._stop.is_set():
+            due = [step for name in self._buffers if (step := self._next(name)) is not None]
+            if due:
+                yield due
+            elif all(place.ended for place in self._places.values()):
+                return
+            elif not self._wait():
+                yield ()
+
+    def _wait(self) -> bool:
+        """Wait until something is due; False if that takes long."""
+        with self._changed:
+            return self._changed.wait_for(self._anything_due, timeout=_LOOK_AGAIN_SECONDS)
+
+    def _anything_due(self) -> bool:
+        return self._stop.is_set() or any(
+            buffer.stop >= self._places[name].due or (buffer.closed and not self._places[name].ended)
+            for name, buffer in self._buffers.items()
+        )
+
+    def _next(self, name: str) -> Window | Break | None:
+        """Return the window or the break of this source that is due now, if any."""
+        buffer, place, status = self._buffers[name], self._places[name], self._status[name]
+        newest, closed = buffer.stop, buffer.closed
+        if newest < place.due:
+            if closed and not place.ended:
+                place.ended = True
+                return self._break(name, newest, "end")
+            if status.deaf_since is not None and place.broken_at < newest:
+                return self._break(name, newest, "gap")
+            return None
+        if not buffer.lossless:
+            self._catch_up(place, status, newest)
+        start = place.due - self._length
+        gap = buffer.last_gap(start, place.due)
+        if gap is not None:
+            status.gate("gap")
+            place.due = gap + self._length
+            return self._break(name, gap, "gap") if place.broken_at < gap else None
+        try:
+            window = Window(name, start, buffer.read(start, place.due), buffer.time_of(place.due))
+        except OverrunError:  # overwritten since we looked: the next call catches up
+            return None
+        place.due += self._hops[name]
+        if buffer.lossless:
+            buffer.release(place.due - self._length)
+        return window
+
+    def _catch_up(self, place: _Place, status: SourceStatus, newest: int) -> None:
+        behind, hop = newest - place.due, self._hops[status.name]
+        if behind >= max(2 * hop, _PATIENCE_SECONDS * self._buffers[status.name].rate):
+            late = behind // hop
+            status.skipped += late
+            place.due += late * hop
+
+    def _break(self, name: str, index: int, reason: str) -> Break:
+        self._places[name].broken_at = index
+        buffer = self._buffers[name]
+        return Break(name, index, buffer.time_of(index) if buffer.stop else 0.0, reason)

@@ -1,0 +1,96 @@
+"""Commands about the configuration: check, schema, init, notify."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor.cli.app import ConfigFile, app
+from monitor.cli.logs import log_to_stderr
+from monitor.types import ConfigError, OutputError
+
+DEFAULT_CONFIG = Path("config/monitor.yaml")
+
+
+@app.command()
+def check(
+    path: Annotated[Path | None, typer.Argument(help="[default: config/monitor.yaml]")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The same as PATH.")] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also load the text tower and compare what the prompts mean.")
+    ] = False,
+) -> None:
+    """Look for faults in a configuration: one line each, exit 78; warnings alone exit 0."""
+    from monitor.config import load, warnings
+    from monitor.model.hub import usual_window_seconds
+
+    target = path or config or DEFAULT_CONFIG
+    settings = load(target)
+    window = settings.window.seconds or usual_window_seconds(
+        settings.model.checkpoint, settings.model.revision
+    )
+    notes = warnings(settings, window_seconds=window)
+    if deep:
+        from monitor.evaluation.prompt_lint import too_close
+
+        notes += too_close(settings)
+    for note in notes:
+        print(f"{target}: warning: {note}", file=sys.stderr)
+    enabled = sum(label.enabled for label in settings.labels)
+    print(f"{target}: good: {enabled} labels, {len(settings.enabled_sources)} sources, {len(notes)} warnings")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration."""
+    from monitor.config import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to; `-` prints it.")] = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Write the commented example configuration; it equals the defaults."""
+    from monitor.config import example
+
+    if str(path) == "-":
+        print(example(), end="")
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(example())
+    except FileExistsError as error:
+        raise _unwritable(path, "is there already; --force overwrites it") from error
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
+    print(f"{path}: written; edit it, then `clap-monitor check {path}`")
+
+
+@app.command()
+def notify(config: ConfigFile = None) -> None:
+    """Send a test message to everyone who is to be notified; exit code 75 if one does not arrive."""
+    log_to_stderr("warning")
+    from monitor.config import Config, load
+    from monitor.outputs.alerts import check_alerts, try_targets
+
+    settings = Config() if config is None else load(config)
+    if not settings.notify:
+        raise ConfigError("notify: there is nobody to notify")
+    check_alerts(settings)
+    failed = False
+    for name, trouble in try_targets(settings):
+        failed = failed or trouble is not None
+        print(f"{name}: {trouble or 'sent'}", flush=True)
+    raise typer.Exit(75 if failed else 0)
+
+
+def _unwritable(path: Path, why: str) -> OutputError:
+    return OutputError(f"{path}: {why}")

@@ -1,0 +1,154 @@
+"""The state of a monitor that runs, as a page for people; pure functions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Snapshot = Mapping[str, Any]
+"""Of `monitor.daemon.snapshot`."""
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def page(snapshot: Snapshot, now: float) -> str:
+    """Return what `clap-monitor status` prints.
+
+    Parameters
+    ----------
+    snapshot : mapping
+    now : float
+        Unix seconds.
+    """
+    blocks = [
+        list(_head(snapshot)),
+        _table(("source", "level", ""), [_source(name, s, now) for name, s in snapshot["sources"].items()]),
+        _table(("label", "threshold", "last event"), [_label(label, now) for label in snapshot["labels"]]),
+        _table((), list(_outputs(snapshot, now))),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def lasted(seconds: float) -> str:
+    """Return a time span in its two largest units: ``3 h 12 min``."""
+    words: list[str] = []
+    left = round(max(0.0, seconds))
+    for length, unit in _UNITS:
+        count, left = divmod(left, length)
+        if count or (unit == "s" and not words):
+            words.append(f"{count} {unit}")
+    return " ".join(words[:2])
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in a unit that fits: ``12.3 GB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - of SI units
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _head(snapshot: Snapshot) -> Iterator[str]:
+    model, windows = snapshot["model"], snapshot["windows"]
+    health = "healthy" if not snapshot["problems"] else "unhealthy"
+    yield f"clap-monitor {snapshot['version']} as {snapshot['node']}: {health}"
+    for problem in snapshot["problems"]:
+        yield f"  ! {problem['what']}: {problem['why']}"
+    if not snapshot["armed"]:
+        yield "  listening is switched off"
+    yield (
+        f"process {snapshot['pid']} for {lasted(snapshot['uptime_seconds'])}; "
+        f"{model['name']} on {model['device']} in {model['dtype']}, "
+        f"a window of {model['window_seconds']:g} s every {model['hop_seconds']:g} s"
+    )
+    yield (
+        f"real-time factor {snapshot['real_time_factor']:.3f}, lag {snapshot['lag_seconds']:.1f} s; windows: "
+        f"{windows['scored']} scored, {windows['gated']} not scored, {windows['skipped']} left out"
+    )
+
+
+def _source(name: str, source: Mapping[str, Any], now: float) -> tuple[str, ...]:
+    level = "silent" if source["level_dbfs"] is None else f"{source['level_dbfs']:.0f} dBFS"
+    lost = [
+        f"{source['dropped_seconds']:.1f} s dropped" if source["dropped_seconds"] else "",
+        f"{source['gaps']} gaps" if source["gaps"] else "",
+        f"{source['reopened']} times opened again" if source["reopened"] else "",
+    ]
+    state = "hears"
+    if source["ended"]:
+        state, level = "has ended", ""
+    elif source["deaf_since"] is not None:
+        since = lasted(now - source["deaf_since"])
+        state, level = f"hears nothing for {since}: {source['deaf'] or 'no audio arrives'}", ""
+    elif not source["online"]:
+        state, level = "waits for audio", ""
+    elif source["overloaded"]:
+        state = "hears, but windows are left out"
+    return name, level, "; ".join([state, *filter(None, lost)])
+
+
+def _label(label: Mapping[str, Any], now: float) -> tuple[str, ...]:
+    others = [f"{s} {t:.2f}" for s, t in label["thresholds"].items() if t != label["threshold"]]
+    threshold = f"{label['threshold']:.2f}" + (f" ({', '.join(others)})" if others else "")
+    return label["name"], threshold if label["enabled"] else "off", _last(label["last_event"], now)
+
+
+def _last(event: Mapping[str, Any] | None, now: float) -> str:
+    if event is None:
+        return "none"
+    if event["ended_at"] is None:
+        return (
+            f"now, for {lasted(now - event['started_at'])}, at {event['source']} ({event['peak_score']:.2f})"
+        )
+    when = time.strftime("%H:%M:%S", time.localtime(event["started_at"]))
+    return f"{lasted(now - event['ended_at'])} ago, {when} at {event['source']} ({event['peak_score']:.2f})"
+
+
+def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:
+    mqtt, store, clips, reload = (snapshot[key] for key in ("mqtt", "store", "clips", "reload"))
+    if mqtt is not None:
+        state = "connected" if mqtt["connected"] else mqtt["trouble"] or "not connected"
+        counts = (
+            f"{mqtt['published']} told, {mqtt['waiting']} wait, {mqtt['dropped']} dropped, "
+            f"{mqtt['refused']} refused"
+        )
+        yield "broker", f"{state}; {counts}"
+    if store is not None:
+        state = store["trouble"] or "is written"
+        yield (
+            "store",
+            f"{state}; {store['written']} kept, {store['waiting']} wait, {store['dropped']} dropped",
+        )
+    if clips is not None:
+        state = clips["trouble"] or "are written"
+        fates = ", ".join(f"{count} {fate}" for fate, count in clips["decided"].items()) or "none yet"
+        yield "clips", f"{state}; {fates}; {size(clips['bytes'])} in all"
+    for each in snapshot["notify"]:
+        state = each["trouble"] or "works"
+        yield f"notify {each['name']}", f"{state}; {_counts(each, 'sent', 'held', 'failed', 'dropped')}"
+    for each in snapshot["hooks"]:
+        state = each["trouble"] or "works"
+        yield f"hook {each['name']}", f"{state}; {_counts(each, 'done', 'failed', 'killed', 'dropped')}"
+    for name, free in snapshot["disk_free_bytes"].items():
+        yield name, f"{size(free)} free"
+    if reload is not None:
+        ago = lasted(now - reload["at"])
+        yield (
+            "reload",
+            f"{ago} ago, {'refused: ' + reload['faults'][0] if reload['faults'] else 'taken over'}",
+        )
+
+
+def _counts(each: Mapping[str, Any], *names: str) -> str:
+    return ", ".join(f"{each[name]} {name}" for name in names)
+
+
+def _table(head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns as wide as their widest cell; nothing behind the last."""
+    if not rows:
+        return []
+    lines = [tuple(head), *rows] if head else list(rows)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    return ["  ".join([*map(str.ljust, line, widths), line[-1]]).rstrip() for line in lines]

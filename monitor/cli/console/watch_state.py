@@ -1,0 +1,95 @@
+"""What a watcher of a monitor has been told so far; bounded, and without a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NEWEST = 50
+"""Events and near misses that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One label of one source in the newest window."""
+
+    source: str
+    label: str
+    score: float
+    threshold: float
+
+    @property
+    def share(self) -> float:
+        """Score as a share of the threshold."""
+        return self.score / self.threshold if self.threshold > 0 else float("inf")
+
+
+class Scene:
+    """Take lines of `monitor.outputs.live.watch` and know what they come to."""
+
+    def __init__(self) -> None:
+        self.status: Mapping[str, Any] = {}
+        self.levels: dict[str, float | None] = {}
+        """Newest level of each source, in dB of full scale; None for digital silence."""
+        self.gated: dict[str, str | None] = {}
+        """Why the newest window of a source was not scored; None if it was."""
+        self.news: deque[str] = deque(maxlen=NEWEST)
+        """Lines about events and near misses, newest last."""
+        self._scores: dict[str, Mapping[str, float]] = {}
+
+    def take(self, line: Mapping[str, Any]) -> str | None:
+        """Take the next line; return it in words if it is worth one."""
+        kind = line["kind"]
+        words = None
+        if kind == "status":
+            self.status = line
+        elif kind == "scores":
+            self.levels[line["source"]] = line["level_dbfs"]
+            self.gated[line["source"]] = line["gated"]
+            self._scores[line["source"]] = line["scores"]
+        elif kind == "event":
+            words = self._event(line)
+        elif kind == "near_miss":
+            words = self._miss(line)
+        if words is not None:
+            self.news.append(words)
+        return words
+
+    def rows(self) -> list[Row]:
+        """All labels of all sources, those nearest to their threshold first."""
+        rows = [
+            Row(source, label, score, self._threshold(source, label))
+            for source, scores in self._scores.items()
+            for label, score in scores.items()
+        ]
+        return sorted(rows, key=lambda row: (-row.share, row.source, row.label))
+
+    def title(self, label: str) -> str:
+        """Name of a label, for people."""
+        return next((each["name"] for each in self.status.get("labels", ()) if each["id"] == label), label)
+
+    def _threshold(self, source: str, label: str) -> float:
+        for each in self.status.get("labels", ()):
+            if each["id"] == label:
+                return float(each["thresholds"].get(source, each["threshold"]))
+        return 1.0
+
+    def _event(self, event: Mapping[str, Any]) -> str:
+        title = self.title(event["label"])
+        if event["ended_at"] is None:
+            return f"{_clock(event['started_at'])}  {event['source']}  start  {title}  ({event['score']:.2f})"
+        seconds = event["ended_at"] - event["started_at"]
+        how = f"lasted {seconds:.1f} s, best {event['peak']:.2f}, ended by {event['reason']}"
+        return f"{_clock(event['ended_at'])}  {event['source']}  end    {title}  ({how})"
+
+    def _miss(self, miss: Mapping[str, Any]) -> str:
+        why = str(miss["reason"]).replace("_", " ")
+        title = self.title(miss["label"])
+        return f"{_clock(miss['at'])}  {miss['source']}  no     {title}  ({miss['score']:.2f}: {why})"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))

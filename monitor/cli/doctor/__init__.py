@@ -1,0 +1,6 @@
+"""What `clap-monitor doctor` looks at: everything that `run` needs, one finding each."""
+
+from monitor.cli.doctor.finding import Finding, verdict
+from monitor.cli.doctor.run import examine
+
+__all__ = ["Finding", "examine", "verdict"]

@@ -1,0 +1,94 @@
+"""All checks, in the order in which audio passes through what they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
+from monitor.config import Config, load, read_address, read_password, warnings
+from monitor.types import ConfigError, ModelError
+
+
+def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Finding]:
+    """Look at everything that a run needs; each finding as soon as it is known.
+
+    Parameters
+    ----------
+    path : Path or None
+        The configuration; None is the defaults.
+    listen_seconds : float
+        How long each microphone or stream is listened to.
+    """
+    # Imported as they come: the first findings need neither PortAudio nor torch.
+    from monitor.cli.doctor import machine
+    from monitor.outputs.alerts import check_alerts
+
+    try:
+        config = Config() if path is None else load(path)
+        read_password(config.mqtt)
+        check_alerts(config)
+        for source in config.enabled_sources:
+            if source.kind == "stream":
+                read_address(source)
+    except ConfigError as error:
+        for fault in str(error).splitlines():
+            yield failure("configuration", fault, Code.CONFIGURATION)
+        yield machine.permissions()
+        yield machine.clock()
+        yield warning("the rest", "was not looked at", "mend the configuration first")
+        return
+    yield from configuration(path, config)
+    if any(source.kind == "microphone" for source in config.enabled_sources):
+        yield machine.permissions()
+    from monitor.cli.doctor import sources
+
+    for source in config.enabled_sources:
+        yield from sources.source(source, seconds=listen_seconds, silence_dbfs=config.silence_dbfs)
+    from monitor.cli.doctor import model
+
+    yield from model.model(config)
+    yield machine.directory("state", config.state, megabytes=machine.STATE_MEGABYTES)
+    yield from kept(config)
+    if config.clips.enabled:
+        yield machine.directory("recordings", config.recordings, megabytes=config.clips.max_megabytes)
+    yield machine.clock()
+    from monitor.cli.doctor import broker
+
+    yield from broker.broker(config.mqtt, node=config.node)
+
+
+def kept(config: Config) -> Iterator[Finding]:
+    """What is wrong with the files in which something is kept, and who else may read them."""
+    from monitor.cli.doctor import machine
+    from monitor.outputs.store import FILE
+
+    files = {FILE: config.store.enabled, "outbox.sqlite": config.mqtt.host is not None}
+    found = [machine.database("state", config.state / name) for name, wanted in files.items() if wanted]
+    open_to_others = [machine.others_may_read("state", config.state)]
+    if config.clips.enabled and config.clips.readable_by == "owner":
+        open_to_others.append(machine.others_may_read("recordings", config.recordings))
+    found += [finding for finding in open_to_others if finding is not None]
+    yield from (finding for finding in found if finding.state != "ok")
+
+
+def configuration(path: Path | None, config: Config) -> Iterator[Finding]:
+    """Whether there is something to listen for, and what of it will disappoint."""
+    from monitor.model.hub import usual_window_seconds
+
+    name = "the defaults, for no file was given" if path is None else f"{path.absolute()}"
+    enabled = sum(label.enabled for label in config.labels)
+    if not config.enabled_sources:
+        yield failure("configuration", f"{name}: no source is enabled", Code.CONFIGURATION, "enable one")
+        return
+    if not enabled:
+        yield failure("configuration", f"{name}: no label is enabled", Code.CONFIGURATION, "enable one")
+        return
+    try:
+        window = config.window.seconds or usual_window_seconds(config.model.checkpoint, config.model.revision)
+        notes = warnings(config, window_seconds=window)
+    except (ModelError, ConfigError):  # the model has a line of its own
+        notes = []
+    yield good("configuration", f"{name}: {enabled} labels, {len(config.enabled_sources)} sources")
+    for note in notes:
+        yield warning("configuration", note)

@@ -1,0 +1,114 @@
+"""What is changed while the monitor runs, judged by the same rules as the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import BaseModel, ValidationError
+
+from monitor.config.errors import explain, key_path
+from monitor.config.models import Config
+from monitor.config.sources import LabelConfig
+from monitor.config.yaml_reader import Node
+from monitor.system.boundary import boundary
+from monitor.types import ConfigError
+
+_Section = BaseModel
+
+MOST_FAULTS = 8
+"""Of a label; more are counted, not told."""
+
+
+def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> LabelConfig:
+    """Return a label with some keys changed; without a label, a new one.
+
+    Parameters
+    ----------
+    label : LabelConfig or None
+    keys : mapping of str to object
+        Those that change; None stands for the default.
+
+    Raises
+    ------
+    ConfigError
+        One line: every fault, as in the file.
+    """
+    content = {} if label is None else label.model_dump(exclude_unset=True)
+    content |= keys
+    content = {key: value for key, value in content.items() if value is not None}
+    with boundary(ConfigError, "label"):
+        try:
+            return LabelConfig.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_faults(error))) from error
+
+
+def _faults(error: ValidationError) -> list[str]:
+    """One part of a line for each fault; of very many the first."""
+    found = [
+        f"{key_path(place) or 'label'}: {words}" for _, place, words in explain(error, LabelConfig, Node(1))
+    ]
+    return (
+        found if len(found) <= MOST_FAULTS else [*found[:MOST_FAULTS], f"and {len(found) - MOST_FAULTS} more"]
+    )
+
+
+def with_threshold(label: LabelConfig, threshold: object) -> LabelConfig:
+    """Return a label with another threshold; a release threshold that would be above it comes down to it.
+
+    Raises
+    ------
+    ConfigError
+        If it is no number in [0, 1].
+    """
+    keys: dict[str, object] = {"threshold": threshold, "release_threshold": None}
+    moved = changed_label(label, keys)
+    if label.release_threshold is None:
+        return moved
+    return changed_label(moved, {"release_threshold": min(label.release_threshold, moved.threshold)})
+
+
+def differences(old: Config, new: Config) -> dict[str, list[str]]:
+    """Say in lines for people what is not the same in two configurations, by its first key.
+
+    Only numbers and switches are shown: texts may be long, or addresses with a password in them.
+    """
+    found: dict[str, list[str]] = {}
+    for key in type(old).model_fields:
+        before, after = getattr(old, key), getattr(new, key)
+        if before != after:
+            found[key] = list(_lines(key, before, after))
+    return found
+
+
+def _lines(key: str, before: object, after: object) -> Iterator[str]:
+    if isinstance(before, _Section) and isinstance(after, _Section):
+        for name in type(before).model_fields:
+            if getattr(before, name) != getattr(after, name):
+                yield from _lines(f"{key}.{name}", getattr(before, name), getattr(after, name))
+    elif key == "labels" and isinstance(before, Sequence) and isinstance(after, Sequence):
+        yield from _label_lines({each.id: each for each in before}, {each.id: each for each in after})
+    elif isinstance(before, int | float) and isinstance(after, int | float):
+        yield f"{key}: {_shown(before)} -> {_shown(after)}"
+    else:
+        yield f"{key}: changed"
+
+
+def _label_lines(before: Mapping[str, LabelConfig], after: Mapping[str, LabelConfig]) -> Iterator[str]:
+    moved = False
+    for id_ in dict.fromkeys([*before, *after]):
+        if id_ not in after:
+            yield f"labels: {id_} is gone"
+        elif id_ not in before:
+            yield f"labels: {id_} is new"
+        elif before[id_] != after[id_]:
+            yield from _lines(f"labels: {id_}", before[id_], after[id_])
+        else:
+            continue
+        moved = True
+    if not moved:
+        yield "labels: another order"
+
+
+def _shown(value: float) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"

@@ -1,0 +1,231 @@
+"""What a single value must be like, beyond its type and range."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from monitor.config.hours import parse_hours
+
+ID = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+DEVICE = r"^(auto|cpu|cuda|cuda:[0-9]{1,2}|mps)$"
+ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
+USER = r"^[^:]*$"
+URL = r"^https?://[^\s/]+(/\S*)?$"
+
+PATTERNS: dict[str, str] = {
+    ID: "an identifier of 1 to 32 letters a-z, digits, _ and -, the first a letter or a digit",
+    DEVICE: "one of auto, cpu, cuda, cuda:0, mps",
+    ENVIRONMENT: "the name of an environment variable",
+    USER: "a user without a colon; a password is named by password_file",
+    URL: "a URL that begins with http:// or https://",
+}
+"""What each pattern means, in words."""
+
+Place = tuple[str | int, ...]
+"""Where a value stands: keys and list indices from the root."""
+
+
+def fault(text: str) -> PydanticCustomError:
+    """Error whose words are ready for the person who wrote the configuration."""
+    return PydanticCustomError("plain", "{text}", {"text": text})
+
+
+def one_line(text: str) -> str:
+    """Text with every run of white space made one space."""
+    return " ".join(text.split())
+
+
+def check_words(text: str) -> str:
+    """Make one line of a text; refuse control characters, which a terminal may obey."""
+    line = one_line(text)
+    if any(unicodedata.category(character) == "Cc" for character in line):
+        raise fault("holds a control character; write words")
+    return line
+
+
+def slug(text: str) -> str:
+    """Make an identifier, at most 32 characters, of a text; empty if nothing of it can stand in one."""
+    plain = unicodedata.normalize("NFKD", text.lower())
+    letters = "".join(character for character in plain if not unicodedata.combining(character))
+    return re.sub(r"[^a-z0-9]+", "_", letters).strip("_")[:32].strip("_")
+
+
+def check_whole(value: object) -> object:
+    """Refuse what Python holds equal to a whole number: to a choice of 0, 1, 2, ``true`` looks like 1."""
+    if value is not None and type(value) is not int:
+        raise PydanticCustomError("literal_error", "not a whole number")
+    return value
+
+
+def check_version(value: object) -> object:
+    """Take a version that YAML holds for a number, 5 or 5.0, as its text."""
+    return f"{value:g}" if type(value) in {int, float} else value
+
+
+def check_host(host: str) -> str:
+    """Refuse addresses, ports and, above all, secrets in the name of the broker."""
+    if "@" in host:
+        raise fault(  # the value is not repeated: it may hold a password
+            "holds more than the broker's name; write the user as username, "
+            "and the password in the file named by password_file"
+        )
+    if "://" in host or "/" in host:
+        raise fault(f'"{host}" is an address; write only the name, and tls and port as keys of their own')
+    if ":" in host and not _is_ip_address(host):
+        raise fault(f'"{host}" holds a colon; write the port as a key of its own')
+    if not host or any(character.isspace() or not character.isprintable() for character in host):
+        raise fault(f'"{host}" is not the name or the IP address of a broker')
+    return host
+
+
+def check_base_topic(topic: str) -> str:
+    """Refuse what MQTT does not allow in the first part of a topic, or hides."""
+    if not topic:
+        raise fault('is empty; the default is "clap-monitor"')
+    if any(character in topic for character in "+#"):
+        raise fault(f'"{topic}" holds a wildcard; a topic that is published to has no + and no #')
+    if _has_control_characters(topic):
+        raise fault("holds a control character; use letters, digits, / and -")
+    if not topic.isprintable():
+        unseen = next(character for character in topic if not character.isprintable())
+        raise fault(f"holds a character that is not seen (U+{ord(unseen):04X}); use letters, digits, / and -")
+    if topic.startswith("/") or topic.endswith("/") or "//" in topic:
+        raise fault(f'"{topic}" has an empty level; it must not start or end with / nor hold //')
+    if topic.startswith("$"):
+        raise fault(f'"{topic}" starts with $, which is reserved for the broker')
+    return topic
+
+
+def _has_control_characters(text: str) -> bool:
+    return any(unicodedata.category(character) == "Cc" for character in text)
+
+
+def check_path(path: Path) -> Path:
+    """Path with ``~`` replaced by the home directory."""
+    text = str(path)
+    # Anything else may stand in a file's name: a no-break space, bytes that are not UTF-8.
+    if _has_control_characters(text):
+        raise fault("holds a control character; write the path of a file or a directory")
+    if re.match(r"[a-z]+:/", text):
+        raise fault(f'"{text}" is a network address; write the path of a file')
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise fault(f'"{text}" starts with ~, but the home directory is unknown; write it out') from error
+
+
+def check_present(path: object) -> object:
+    """Refuse the empty text, which would silently mean the working directory."""
+    if path == "":
+        raise fault('is empty; write a path, or "." for the working directory')
+    return path
+
+
+def check_hours(text: str) -> str:
+    """Hours of the day in their usual spelling; `monitor.config.hours.parse_hours` reads them."""
+    try:
+        return str(parse_hours(text))
+    except ValueError as error:
+        raise fault(f'"{text[:30]}" {error}') from error
+
+
+def check_sound_card(device: object) -> object:
+    """Refuse anything but the name or the index of a sound card, in one fault instead of one per type."""
+    if isinstance(device, bool) or not isinstance(device, str | int | None):
+        raise fault("is neither a part of a device's name nor its index; see `clap-monitor devices`")
+    if isinstance(device, int) and device < 0:
+        raise fault(f"{device} is not the index of a device; see `clap-monitor devices`")
+    if isinstance(device, str) and not device.strip():
+        raise fault("is empty; remove the key to use the system's default device")
+    return device
+
+
+def check_secret(value: Any, others: ValidationInfo) -> Any:
+    """Refuse a password that nobody uses, or a second one."""
+    if value is not None and others.data.get("username", "") is None:
+        raise fault("is of use only with a username")
+    if value is not None and others.data.get("password_file") is not None:
+        raise fault("is one too many beside password_file; keep one of the two")
+    return value
+
+
+def repeated(items: object, key: str, what: str) -> Iterable[tuple[Place, str]]:
+    """Faults of the items whose ``key`` an earlier one has, also among items that are not valid."""
+    first: dict[str, int] = {}
+    for index, item in enumerate(_items(items)):
+        value = _part(item, key)
+        if isinstance(value, str) and first.setdefault(value, index) != index:
+            yield (
+                (index, key),
+                f'"{value[:60]}" is the {key} of {what}[{first[value]}] already; choose another',
+            )
+
+
+def readers_of_standard_input(sources: object) -> Iterable[tuple[Place, str]]:
+    """Faults of the sources that would read what an earlier one reads."""
+    first: int | None = None
+    for index, source in enumerate(_items(sources)):
+        kind = _part(source, "kind")
+        if kind == "pcm" and first is None:
+            first = index
+        elif kind == "pcm":
+            yield (index, "kind"), f"sources[{first}] reads standard input already; only one source can"
+
+
+def unknown_labels(config: object, usual: Iterable[str]) -> Iterable[tuple[Place, str]]:
+    """Faults of sources that listen for labels that there are not; ``usual`` are those of the defaults."""
+    keys = config if isinstance(config, dict) else {}
+    labels = keys.get("labels")
+    known = [_part(label, "id") for label in _items(labels)] if labels is not None else list(usual)
+    for index, source in enumerate(_items(keys.get("sources"))):
+        for place, label in enumerate(_items(_part(source, "labels"))):
+            if isinstance(label, str) and label not in known:
+                close = difflib.get_close_matches(label, [each for each in known if isinstance(each, str)], 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                yield ("sources", index, "labels", place), f'"{label[:60]}" is the id of no label{hint}'
+
+
+def _items(value: object) -> Iterable[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _part(item: object, key: str) -> object:
+    return item.get(key) if isinstance(item, dict) else getattr(item, key, None)
+
+
+def with_faults(value: object, validate: Callable[[Any], Any], found: Iterable[tuple[Place, str]]) -> Any:
+    """Validate ``value``; a fault inside one item hides none between items, nor the other way round."""
+    faults = [InitErrorDetails(type=fault(text), loc=place, input=None) for place, text in found]
+    try:
+        validated = validate(value)
+    except ValidationError as error:
+        faults.extend(
+            InitErrorDetails(
+                type=PydanticCustomError(
+                    each["type"], "{message}", {"message": each["msg"], **each.get("ctx", {})}
+                ),
+                loc=each["loc"],
+                input=each["input"],
+            )
+            for each in error.errors()
+        )
+    if faults:
+        raise ValidationError.from_exception_data("configuration", faults, hide_input=True)
+    return validated
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

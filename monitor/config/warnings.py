@@ -1,0 +1,188 @@
+"""What is allowed in a configuration and will disappoint all the same."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+from monitor.config.models import Config, MqttConfig
+from monitor.config.sources import LabelConfig, SourceConfig, confirmations
+from monitor.config.web import WebConfig
+
+_MAX_WORDS = 60
+_MAX_TOKENS = 77  # longest caption the published checkpoints were trained on
+_LETTERS_PER_TOKEN = 6
+_NEAR = 0.75  # share of the words that matter: three of four
+_TLS_PORT, _PLAIN_PORT = 8883, 1883
+
+_EMPTY_WORDS = re.compile(
+    r"(a|an|the|is|are|of|on|in|at|with|and|to|its|his|her|their|from|into|some|someone|something|this|that"
+    r"|sounds?|noises?|audio|recording|hear|heard|hearing|clip)"
+)
+_NEGATION = re.compile(r"(no|not|never|without|none|nothing|nobody|except|(is|are|does|do)n't)")
+_FOREIGN = re.compile(
+    r"(der|das|und|eine?|eine[rsmn]|ist|im|les|une|des|du|le|est|dans|el|los|las|una|del|il|gli|uno|een|het|och"
+    r"|ett|ja|em|um|uma|som)"
+)
+"""Small words of other languages that are no English ones."""
+
+
+def warnings(config: Config, *, window_seconds: float) -> list[str]:
+    """Say what will not work as it seems to, one line each, the key first.
+
+    Parameters
+    ----------
+    config : Config
+        Free of faults.
+    window_seconds : float
+        Length of the windows that will be used, in seconds.
+    """
+    found = [*_windows(config, window_seconds), *_sources(config, window_seconds), *_mqtt(config.mqtt)]
+    found += _web(config.web)
+    if not any(label.enabled for label in config.labels):
+        found.append("labels: none is enabled; nothing will be listened for")
+    for index, label in enumerate(config.labels):
+        if label.enabled:
+            hop = config.window.hop(window_seconds)
+            found.extend(_label(f"labels[{index}]", label, hop, window_seconds))
+    for key, prompt in _prompts(config):
+        found.extend(f"{key}: {why}" for why in _prompt(prompt))
+    found.extend(_near(config))
+    return found
+
+
+def _windows(config: Config, seconds: float) -> Iterator[str]:
+    hop = config.window.hop(seconds)
+    if hop > seconds:
+        yield (
+            f"window.hop_seconds: {hop:g} is more than the window of {seconds:g} s; "
+            f"{hop - seconds:g} s of audio in every {hop:g} s will be unheard"
+        )
+
+
+def _web(web: WebConfig) -> Iterator[str]:
+    has_token = web.token_file is not None or web.token_env is not None
+    if web.enabled and web.proxied and not web.public_read and not has_token:
+        yield (
+            "web: public_url, prefix or trusted_proxies is set, so everyone needs the token, and there is "
+            "none: nothing can be read over the page; name one by token_file, or set public_read to true"
+        )
+
+
+def _label(key: str, label: LabelConfig, hop: float, window: float) -> Iterator[str]:
+    if label.threshold == 0:
+        yield f"{key}.threshold: 0 is reached by every window; the event will never end of itself"
+    if label.threshold == 1:
+        yield f"{key}.threshold: 1 is never reached; nothing will be reported"
+    if label.threshold > 0 and label.release == 0:
+        yield f"{key}.release_threshold: 0 is never fallen below; events will last until max_duration_seconds"
+    hits, of = confirmations(label.confirm_seconds, hop)
+    inside = max(1, math.floor(window / hop + 1e-9))
+    if hits > inside:
+        confirm = "unset, it" if label.confirm_seconds is None else f"{label.confirm_seconds:g}"
+        yield (
+            f"{key}.confirm_seconds: {confirm} needs {hits} of {of} windows to agree, but "
+            f"a short sound is inside only {inside} (windows of {window:g} s every {hop:g} s); "
+            f"use at most {inside * hop:g}"
+        )
+
+
+def _mqtt(mqtt: MqttConfig) -> Iterator[str]:
+    if mqtt.host is None:
+        return
+    if mqtt.tls and mqtt.port == _PLAIN_PORT:
+        yield f"mqtt.port: {_PLAIN_PORT} is usually the unencrypted port; with tls it is usually {_TLS_PORT}"
+    if not mqtt.tls and mqtt.port == _TLS_PORT:
+        yield f"mqtt.port: {_TLS_PORT} is usually the encrypted port; it needs tls: true"
+    yield from _login("mqtt", mqtt)
+
+
+def _sources(config: Config, seconds: float) -> Iterator[str]:
+    for index, source in enumerate(config.sources):
+        key = f"sources[{index}]"
+        if source.labels is not None and not any(
+            label.enabled for label in config.labels if label.id in source.labels
+        ):
+            yield f"{key}.labels: none of them is enabled; nothing will be listened for there"
+        yield from _login(key, source)
+        if source.hop_seconds is not None and source.hop_seconds > seconds:
+            yield (
+                f"{key}.hop_seconds: {source.hop_seconds:g} is more than the window of {seconds:g} s; "
+                "it will be refused"
+            )
+        if source.url is not None and re.search(
+            r"(pass|token|secret|key)\w*=[^{&]", source.url, re.IGNORECASE
+        ):
+            yield f"{key}.url: seems to hold a secret; write {{password}} for it, and name a password_file"
+
+
+def _login(key: str, section: MqttConfig | SourceConfig) -> Iterator[str]:
+    if section.username is not None and section.password_file is None and section.password_env is None:
+        yield f"{key}.username: is given without a password; name one by password_file or password_env"
+
+
+def _prompts(config: Config) -> Iterator[tuple[str, str]]:
+    for index, label in enumerate(config.labels):
+        if label.enabled:
+            yield from ((f"labels[{index}].prompts[{i}]", prompt) for i, prompt in enumerate(label.prompts))
+            yield from ((f"labels[{index}].against[{i}]", prompt) for i, prompt in enumerate(label.against))
+    yield from ((f"background[{i}]", prompt) for i, prompt in enumerate(config.background))
+
+
+def _prompt(prompt: str) -> Iterator[str]:
+    words = re.findall(r"[\w']+", prompt.lower())
+    tokens = 2 + sum(1 + len(word) // _LETTERS_PER_TOKEN for word in words)
+    if len(words) > _MAX_WORDS or tokens > _MAX_TOKENS:
+        yield f"{len(words)} words are too long a sentence; the model understands a few words best"
+    if any(character.isalpha() and not character.isascii() for character in prompt) or any(
+        map(_FOREIGN.fullmatch, words)
+    ):
+        yield f'"{prompt}" does not look like English; the model understands nothing else'
+    if negation := next(filter(_NEGATION.fullmatch, words), None):
+        yield f'"{negation}" is ignored by the model; describe what is heard, and put the rest under against'
+    if not _meaning(prompt):
+        yield f'"{prompt}" says nothing about the sound; describe what makes it, and how'
+
+
+def _near(config: Config) -> Iterator[str]:
+    """Pairs of sentences that say the same where they should differ."""
+    background = [(f"background[{i}]", text) for i, text in enumerate(config.background)]
+    earlier: list[tuple[str, str]] = []
+    for index, label in enumerate(config.labels):
+        if not label.enabled:
+            continue
+        key = f"labels[{index}]"
+        own = [(f"{key}.prompts[{i}]", text) for i, text in enumerate(label.prompts)]
+        against = [(f"{key}.against[{i}]", text) for i, text in enumerate(label.against)]
+        for (one, text), (other, again) in combinations(own, 2):
+            if text.lower() == again.lower():
+                yield f"{other}: is the same as {one}; it adds nothing"
+        for pair in _pairs([*against, *background], own):
+            yield f"{pair}; the label will hardly be heard"
+        for pair in _pairs(own, earlier):
+            yield f"{pair}; both labels will be heard together"
+        earlier += own
+
+
+def _pairs(ones: list[tuple[str, str]], others: list[tuple[str, str]]) -> Iterator[str]:
+    meanings = [(place, text, _meaning(text)) for place, text in others]
+    for one, text in ones:
+        meaning = _meaning(text)
+        for other, again, its_meaning in meanings:
+            if meaning and len(meaning & its_meaning) >= _NEAR * len(meaning | its_meaning):
+                yield f'{one}: "{text}" is nearly {other} "{again}"'
+
+
+def _meaning(text: str) -> frozenset[str]:
+    """Stems of the words that tell one sound from another."""
+    return frozenset(
+        _stem(word) for word in re.findall(r"\w+", text.lower()) if not _EMPTY_WORDS.fullmatch(word)
+    )
+
+
+def _stem(word: str) -> str:
+    """Word without its English ending, roughly: barks, barked and barking are one."""
+    stem = re.sub(r"(?<=\w{3})(ing|ed|es|s|e)$", "", word)
+    return re.sub(r"(\w)\1$", r"\1", stem)

@@ -1,0 +1,136 @@
+"""What can be seen to be wrong before a model is loaded, in a second instead of ten."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from importlib.util import find_spec
+
+from monitor.audio.source_status import SourceStatus
+from monitor.audio.sources import open_source
+from monitor.audio.sources.devices import Device, choose
+from monitor.config import Config, SourceConfig, read_address, read_password, read_token
+from monitor.outputs.alerts import check_alerts
+from monitor.outputs.clips import MODES, make_writable
+from monitor.outputs.mqtt.tls import address, tls_context
+from monitor.types import ConfigError, SourceError
+
+_ANY_RATE = 48_000
+
+
+def check(config: Config, *, required: bool = False) -> None:
+    """Try everything that a run needs and that may be missing, but the model and the broker.
+
+    Parameters
+    ----------
+    config : Config
+    required : bool
+        Microphones and streams must be there now.
+
+    Raises
+    ------
+    ConfigError
+        No label or no source is enabled, a secret is not where it should be, a hook or a target cannot do
+        its work, or the page cannot be served.
+    OutputError
+        A directory cannot be written.
+    SourceError, NotAudioError
+        A sound file, or a required microphone or stream, cannot be used.
+    """
+    if not any(label.enabled for label in config.labels):
+        raise ConfigError("labels: none is enabled, there is nothing to listen for")
+    read_password(config.mqtt)
+    check_alerts(config)
+    if not config.enabled_sources:
+        raise ConfigError("sources: none is enabled, there is nothing to listen to")
+    for source in config.enabled_sources:
+        if source.kind == "stream":
+            read_address(source)
+    check_served(config)
+    make_writable(config.state, "state")
+    if config.clips.enabled:
+        make_writable(config.recordings, "recordings", mode=MODES[config.clips.readable_by][1])
+    for source in config.enabled_sources:
+        if source.kind == "file" or (source.kind == "stream" and required):
+            check_media(source)
+        elif source.kind == "microphone" and required:
+            find_microphone(source)
+
+
+def check_reload(config: Config) -> None:
+    """Try what a reload may bring: the broker's password and certificates, the directory of clips.
+
+    Raises
+    ------
+    ConfigError
+        The password or a certificate is not where it should be.
+    OutputError
+        The directory cannot be written.
+    """
+    if not any(label.enabled for label in config.labels):
+        raise ConfigError("labels: none is enabled, there is nothing to listen for")
+    read_password(config.mqtt)
+    if config.mqtt.host is not None:
+        address(config.mqtt)
+        tls_context(config.mqtt)
+    if config.clips.enabled:
+        make_writable(config.recordings, "recordings", mode=MODES[config.clips.readable_by][1])
+
+
+def check_served(config: Config) -> None:
+    """See that what serves the page and the metrics is installed, without importing it.
+
+    Raises
+    ------
+    ConfigError
+        Something of the extras `web` or `metrics` is not, or the token is not where it should be.
+    """
+    if config.metrics.enabled and find_spec("prometheus_client") is None:
+        raise ConfigError(
+            "metrics.enabled: prometheus_client is not installed here: pip install 'clap-monitor[metrics]'"
+        )
+    if not config.web.enabled:
+        return
+    read_token(config.web)
+    needed = ("fastapi", "uvicorn", "websockets", "prometheus_client")
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"web.enabled: the page needs {', '.join(missing)}, not installed here: "
+            "pip install 'clap-monitor[web]'"
+        )
+
+
+def check_media(source: SourceConfig) -> None:
+    """Read the first block of a sound file or a stream.
+
+    Raises
+    ------
+    SourceError, NotAudioError
+        If there is none.
+    """
+    blocks = open_source(
+        source.model_copy(update={"pace": "fast"}),
+        rate=_ANY_RATE,
+        status=SourceStatus(source.name),
+        stop=threading.Event(),
+        required=True,
+    )
+    with contextlib.closing(blocks):  # type: ignore[type-var]  # a generator, called an iterator
+        next(blocks, None)
+
+
+def find_microphone(source: SourceConfig) -> Device:
+    """Return the device that a source means.
+
+    Raises
+    ------
+    SourceError
+        If it is not there, or more than one is meant.
+    """
+    from monitor.audio.sources.portaudio import library  # noqa: PLC0415 - files need no PortAudio
+
+    try:
+        return choose(library.devices(), source.device)
+    except SourceError as error:
+        raise SourceError(f"source {source.name}: {error}") from error

@@ -1,0 +1,236 @@
+"""Everything that is known of a run at one moment, ready for JSON: what `clap-monitor status` shows."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from monitor import __version__
+from monitor.audio.source_status import Health, SourceStatus
+from monitor.detection.active_labels import Listening
+from monitor.detection.control import Control
+from monitor.detection.engine import Hearing
+from monitor.outputs.alerts import Alerts
+from monitor.outputs.archive import Keeping
+from monitor.outputs.clips import Clips
+from monitor.outputs.counters import Tally
+from monitor.outputs.hooks import Hook
+from monitor.outputs.mqtt.publisher import Mqtt
+from monitor.outputs.notify.notifier import Notifier
+from monitor.outputs.store import Store
+from monitor.system.directories import Directories
+from monitor.types import Event
+
+SCHEMA = 1
+
+
+def snapshot(
+    control: Control,
+    *,
+    started_at: float,
+    hearing: Hearing,
+    sources: Mapping[str, SourceStatus],
+    healths: Mapping[str, Health],
+    mqtt: Mqtt | None,
+    tally: Tally,
+    others: Mapping[str, object],
+) -> dict[str, Any]:
+    """Put together what every part counts.
+
+    Parameters
+    ----------
+    control : Control
+    started_at : float
+        Unix seconds.
+    hearing : Hearing
+    sources, healths : mapping
+        By the name of a source; what is not known yet is missing in the last.
+    mqtt : Mqtt or None
+    tally : Tally
+    others : mapping
+        What else is to stand in it: of all sources together, of outputs.
+
+    Returns
+    -------
+    dict
+        No number in it is infinite or none.  A key may be added to it, none changes its meaning.
+    """
+    config, listening, reloaded = control.config, control.listening, control.reloaded
+    refused = reloaded is not None and bool(reloaded.faults)
+    told: dict[str, Any] = {
+        "schema": SCHEMA,
+        "node": config.node,
+        "version": __version__,
+        "pid": os.getpid(),
+        "started_at": round(started_at, 3),
+        "uptime_seconds": round(time.time() - started_at, 1),
+        "model": {
+            "name": hearing.model.name,
+            "device": hearing.model.device,
+            "dtype": hearing.model.dtype,
+            "window_seconds": hearing.length / hearing.rate,
+            "hop_seconds": hearing.hop / hearing.rate,
+            "rate": hearing.rate,
+        },
+        "armed": listening.armed,
+        "changed_at_run_time": control.overridden,
+        "changes_kept": control.kept,
+        "configured_at": round(reloaded.at if reloaded is not None and not refused else started_at, 3),
+        **others,
+        "lag_seconds": round(max(_lag(status, hearing.rate) for status in sources.values()), 3),
+        "sources": {
+            name: _source(status, hearing.rate, healths.get(name, Health()))
+            for name, status in sources.items()
+        },
+        "labels": [_label(listening, label.id, tally.last.get(label.id)) for label in listening.labels],
+        "mqtt": None if mqtt is None else _mqtt(mqtt),
+        "reload": None if reloaded is None else asdict(reloaded),
+    }
+    return {**told, "problems": problems(told)}
+
+
+def outputs_of(keeping: Keeping, *, alerts: Alerts, directories: Directories) -> dict[str, object]:
+    """Return what the outputs count, but the broker's.
+
+    Parameters
+    ----------
+    keeping : Keeping
+    alerts : Alerts
+    directories : Directories
+        Where something is kept.
+    """
+    return {
+        "store": None if keeping.store is None else _store(keeping.store),
+        "clips": None if keeping.clips is None else _clips(keeping.clips),
+        "notify": [_counts(each, "sent", "failed", "held", "dropped") for each in alerts.notifiers],
+        "hooks": [_counts(each, "done", "failed", "killed", "dropped") for each in alerts.hooks],
+        "disk_free_bytes": {name: _free(path) for name, path in directories.paths.items()},
+        "directories": dict(directories.trouble),
+    }
+
+
+def _store(store: Store) -> dict[str, object]:
+    names = ("written", "waiting", "dropped", "trouble")
+    return {name: getattr(store, name) for name in names}
+
+
+def _clips(clips: Clips) -> dict[str, object]:
+    return {
+        "decided": dict(clips.decided),
+        "bytes": clips.shelf.size,
+        "deleted": sum(clips.shelf.deleted.copy().values()),
+        "trouble": clips.trouble,
+    }
+
+
+def _counts(output: Notifier | Hook, *names: str) -> dict[str, object]:
+    return {name: getattr(output, name) for name in ("name", *names, "trouble")}
+
+
+def _free(path: Path) -> int:
+    """Bytes left where a directory is, or will be."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what keeps a monitor from its work: what, and why, for people; empty if it is healthy.
+
+    Parameters
+    ----------
+    snapshot : mapping
+        Of `snapshot`, this list itself aside.
+    """
+    found = [(name, why) for name, source in snapshot["sources"].items() if (why := _ails(source))]
+    mqtt, reload = snapshot["mqtt"], snapshot["reload"]
+    if mqtt is not None and not mqtt["connected"]:
+        found.append(("broker", f"is not told: {mqtt['trouble'] or 'not reached yet'}"))
+    if mqtt is not None:
+        found += [("broker", problem) for problem in mqtt["problems"]]
+    kept = [(what, snapshot[what]["trouble"]) for what in ("store", "clips") if snapshot[what] is not None]
+    found += [(what, f"nothing can be kept: {trouble}") for what, trouble in kept if trouble]
+    found += [(key, trouble) for key, trouble in snapshot.get("directories", {}).items() if trouble]
+    for what, outputs in (("notify", snapshot["notify"]), ("hook", snapshot["hooks"])):
+        found += [(f"{what} {each['name']}", each["trouble"]) for each in outputs if each["trouble"]]
+    if reload is not None and reload["faults"]:
+        found.append(("reload", f"refused: {reload['faults'][0]}"))
+    return [{"what": what, "why": why} for what, why in found]
+
+
+def _ails(source: Mapping[str, Any]) -> str | None:
+    if source["deaf_since"] is not None:
+        return f"hears nothing: {source['deaf'] or 'no audio arrives'}"
+    return "windows are left out: the model is slower than the hop" if source["overloaded"] else None
+
+
+def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, object]:
+    return {
+        "online": status.captured > 0 and not status.ended and status.deaf_since is None,
+        "ended": status.ended,
+        "deaf": status.trouble,
+        "deaf_since": status.deaf_since,
+        "overloaded": health.overloaded,
+        "level_dbfs": round(status.level_dbfs, 1) if math.isfinite(status.level_dbfs) else None,
+        "captured_seconds": round(status.captured / rate, 3),
+        "lost_seconds": round(status.lost / rate, 3),
+        "dropped_seconds": round(health.dropped_seconds, 3),
+        "lag_seconds": round(_lag(status, rate), 3),
+        "overflows": status.overflows,
+        "gaps": status.gaps,
+        "reopened": status.reopened,
+        "windows": {
+            "scored": status.scored,
+            "skipped": status.skipped,
+            "gated": dict(status.gated),
+        },
+    }
+
+
+def _lag(status: SourceStatus, rate: int) -> float:
+    """Seconds of audio that has come and has not been looked at."""
+    return max(0, status.captured - status.scored_until) / rate
+
+
+def _label(listening: Listening, label: str, last: Event | None) -> dict[str, object]:
+    found = listening.everywhere(label)
+    return {
+        "id": found.id,
+        "name": found.title,
+        "enabled": found.enabled,
+        "prompts": list(found.prompts),
+        "threshold": found.threshold,
+        "thresholds": {
+            source: listening.label(source, label).threshold
+            for source in listening.sources
+            if listening.listens(source, label)
+        },
+        "last_event": None if last is None else _last(last),
+    }
+
+
+def _last(event: Event) -> dict[str, object]:
+    return {
+        "source": event.source,
+        "started_at": round(event.started_at, 3),
+        "ended_at": None if event.ended_at is None else round(event.ended_at, 3),
+        "score": round(event.score, 3),
+        "peak_score": round(event.peak, 3),
+    }
+
+
+def _mqtt(mqtt: Mqtt) -> dict[str, object]:
+    return {
+        "connected": mqtt.connected,
+        "published": mqtt.published,
+        "waiting": mqtt.waiting,
+        "dropped": mqtt.dropped,
+        "refused": mqtt.refused,
+        "problems": mqtt.problems,
+        "trouble": mqtt.trouble,
+    }

@@ -1,0 +1,108 @@
+"""What a checkpoint makes of all kinds of sound: how much each sentence's cosine moves at all.
+
+One sentence's cosine runs from 0 to 0.6 over everything there is to hear, another's from 0 to 0.3; one
+threshold for both would make the first fire all day and the second never.  How far a sentence's cosine
+moves follows from the sentence alone, given once and for all how the embeddings of sounds are spread:
+for embeddings of mean ``m`` and covariance ``C`` the cosines with a direction ``p`` have the mean
+``p.m`` and the variance ``p.C.p``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.model.config_ranges import shown
+from monitor.system.boundary import boundary, explain
+from monitor.system.bounded_read import DamagedError, read_json
+from monitor.types import Embeddings, ModelError
+
+FILE = "repertoire.json"
+DIRECTIONS = 32
+"""Main directions that are kept; 16 to all 256 did equally well (benchmarks/decisions.py)."""
+
+_MOST_BYTES = 16 * 2**20
+_LONGEST = 1.01
+"""Of the mean of unit vectors, and of a deviation; rounded to four places."""
+
+_SMALLEST_SPREAD = 0.02
+"""Of a cosine: a sentence that no sound moves is not scaled up without end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repertoire:
+    """How the embeddings of all kinds of sound lie."""
+
+    mean: NDArray[np.float32]
+    """Shape (d,)."""
+    directions: NDArray[np.float32]
+    """Shape (k, d): principal directions, each as long as the deviation along it."""
+
+    def of(self, prototypes: Embeddings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and deviation of the cosine with each prototype, both of shape (labels,)."""
+        spread = np.linalg.norm(prototypes @ self.directions.T, axis=1)
+        return (prototypes @ self.mean).astype(np.float32), np.maximum(spread, _SMALLEST_SPREAD)
+
+
+def measure(sounds: Embeddings, directions: int = DIRECTIONS) -> Repertoire:
+    """Return the repertoire of embeddings of as many kinds of sound as can be had, shape (n, d)."""
+    mean = sounds.mean(axis=0)
+    _, sizes, rows = np.linalg.svd(sounds - mean, full_matrices=False)
+    scaled = rows * (sizes / np.sqrt(len(sounds)))[:, None]
+    return Repertoire(mean.astype(np.float32), scaled[:directions].astype(np.float32))
+
+
+def read_repertoire(directory: Path, dimension: int) -> Repertoire | None:
+    """Return what is kept beside a checkpoint (``repertoire.json``), None if there is nothing.
+
+    Raises
+    ------
+    ModelError
+        The file is broken, or of another width than the checkpoint's embeddings.
+    """
+    path = directory / FILE
+    try:
+        content = read_json(path, _MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except (OSError, DamagedError) as error:
+        raise ModelError(f"{path}: not a repertoire (mean, directions): {explain(error)}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: not a repertoire (mean, directions): holds no mapping")
+    mean, rows = (_numbers(content.get(key), f"{path}: {key}") for key in ("mean", "directions"))
+    fits = mean.shape == (dimension,) and rows.ndim == 2 and rows.shape[1] == dimension  # noqa: PLR2004
+    if not fits or not (np.isfinite(mean).all() and np.isfinite(rows).all()):
+        raise ModelError(
+            f"{path}: mean and directions have the shapes {mean.shape} and {rows.shape}, "
+            f"the checkpoint's embeddings {dimension} numbers"
+        )
+    longest = max(float(np.linalg.norm(mean)), float(np.linalg.norm(rows, axis=1).max()))
+    if longest > _LONGEST:
+        raise ModelError(
+            f"{path}: mean and directions of unit vectors are at most 1 long, not {longest:g}: with these "
+            "every sound would be the same"
+        )
+    return Repertoire(mean, rows)
+
+
+def _numbers(value: object, where: str) -> NDArray[np.float32]:
+    with boundary(ModelError, where), np.errstate(over="ignore"):
+        numbers = np.asarray(value)
+        if numbers.dtype.kind not in "if" or not numbers.size:
+            raise ModelError(f"{where}: {shown(value)} is not a list of numbers")
+        return numbers.astype(np.float32)
+
+
+def write_repertoire(directory: Path, repertoire: Repertoire) -> Path:
+    """Write ``repertoire.json``, to four places."""
+    path = directory / FILE
+    content = {
+        "mean": [round(float(value), 4) for value in repertoire.mean],
+        "directions": [[round(float(value), 4) for value in row] for row in repertoire.directions],
+    }
+    path.write_text(json.dumps(content, separators=(",", ":")) + "\n")
+    return path

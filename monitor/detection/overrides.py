@@ -1,0 +1,159 @@
+"""What was changed at run time, kept in the state directory; the file that a person wrote stays as it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from monitor.config import LabelConfig, changed_label
+from monitor.system.atomic_file import make_directory, write_whole
+from monitor.system.boundary import boundary
+from monitor.system.bounded_read import DamagedError, read_json
+from monitor.types import ConfigError
+
+log = logging.getLogger(__name__)
+
+FILE = "overrides.json"
+
+MOST_LABELS = 200
+"""Labels there can be, of the file and of the changes together."""
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Of the file: `MOST_LABELS` labels with twenty kilobytes of sentences each."""
+
+_MOST_ENTRIES = 10_000
+"""Of labels, those that were removed with them."""
+
+_ANY = LabelConfig(id="any", prompts=("any",))
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Everything that differs from the configuration; a value."""
+
+    armed: bool = True
+    labels: Mapping[str, Mapping[str, object] | None] = field(default_factory=dict)
+    """Keys of a label that differ, by its identifier; None: the label was removed."""
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By source, then by label."""
+
+    def put(self, label: str, keys: Mapping[str, object]) -> Overrides:
+        """Change keys of a label; a threshold among them holds for every source."""
+        known = self.labels.get(label) or {}
+        changed = replace(self, labels={**self.labels, label: {**known, **keys}})
+        return changed.everywhere(label) if "threshold" in keys else changed
+
+    def remove(self, label: str) -> Overrides:
+        """Remove a label and what sources have of their own for it."""
+        return replace(self, labels={**self.labels, label: None}).everywhere(label)
+
+    def set_threshold(self, source: str, label: str, threshold: float) -> Overrides:
+        """Give a source a threshold of its own."""
+        at_source = {**self.thresholds.get(source, {}), label: threshold}
+        return replace(self, thresholds={**self.thresholds, source: at_source})
+
+    def without_gone(self, known: Collection[str]) -> Overrides:
+        """Forget that labels were removed which are not in the file: nothing would bring them back."""
+        labels = {id_: keys for id_, keys in self.labels.items() if keys is not None or id_ in known}
+        return self if len(labels) == len(self.labels) else replace(self, labels=labels)
+
+    def everywhere(self, label: str) -> Overrides:
+        """Let a label be the same at every source."""
+        thresholds = {
+            source: kept
+            for source, known in self.thresholds.items()
+            if (kept := {id_: value for id_, value in known.items() if id_ != label})
+        }
+        return replace(self, thresholds=thresholds)
+
+
+def read_overrides(path: Path) -> Overrides:
+    """Return what was kept; nothing if there is no file, or a broken one, which is set aside."""
+    try:
+        return _overrides(read_json(path, MOST_BYTES))
+    except FileNotFoundError:
+        return Overrides()
+    except OSError as error:
+        log.warning("%s: cannot be read (%s): the configuration alone holds", path, error.strerror)
+    except (DamagedError, ConfigError) as error:
+        log.warning("%s: %s: the configuration alone holds; %s", path, error, _set_aside(path))
+    return Overrides()
+
+
+def _set_aside(path: Path) -> str:
+    """Keep a broken file for whoever looks into it; say where."""
+    aside = path.with_suffix(".broken.json")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"it cannot be set aside: {error.strerror}"
+    return f"it is set aside as {aside}"
+
+
+def write_overrides(path: Path, overrides: Overrides) -> None:
+    """Keep them, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        They cannot be written.
+    ConfigError
+        They are more than `read_overrides` would read again.
+    """
+    content = _content(overrides)
+    make_directory(path.parent)
+    write_whole(path, content)
+
+
+def _content(overrides: Overrides) -> bytes:
+    parts = {"armed": overrides.armed, "labels": overrides.labels, "thresholds": overrides.thresholds}
+    with boundary(ConfigError, "changes made at run time cannot be kept"):
+        content = json.dumps(parts, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    if len(content) > MOST_BYTES:
+        raise ConfigError(
+            f"changes made at run time would take more than {MOST_BYTES:,} bytes; "
+            "remove labels, or write them into the configuration"
+        )
+    return content
+
+
+def _overrides(content: Any) -> Overrides:
+    """Check what a file holds, by the same rules as a command.
+
+    Raises
+    ------
+    DamagedError, ConfigError
+        It is nothing that `write_overrides` has written.
+    """
+    parts = _mapping(content, "it")
+    armed = parts.get("armed")
+    if not isinstance(armed, bool):
+        raise DamagedError("armed is neither true nor false")
+    labels = _mapping(parts.get("labels"), "labels")
+    if len(labels) > _MOST_ENTRIES or sum(keys is not None for keys in labels.values()) > MOST_LABELS:
+        raise DamagedError(f"labels: holds more than {MOST_LABELS}")
+    for id_, keys in labels.items():
+        changed_label(_ANY, {"id": id_})
+        if keys is not None:
+            _mapping(keys, f"labels.{id_}")  # what does not fit in it is left out later, and the rest holds
+    thresholds = _mapping(parts.get("thresholds"), "thresholds")
+    found = Overrides(armed, labels, {source: _thresholds(known) for source, known in thresholds.items()})
+    _content(replace(found, armed=False))  # that is longer, and it must be possible to keep it
+    return found
+
+
+def _thresholds(known: Any) -> dict[str, float]:
+    thresholds = _mapping(known, "thresholds of a source")
+    if not all(type(value) in {int, float} and 0 <= value <= 1 for value in thresholds.values()):
+        raise DamagedError("thresholds: one of them is no number in [0, 1]")
+    return {id_: float(value) for id_, value in thresholds.items()}
+
+
+def _mapping(content: Any, what: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise DamagedError(f"{what}: is no mapping")
+    return content

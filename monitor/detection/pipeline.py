@@ -1,0 +1,301 @@
+"""The whole flow, in the order in which audio passes through it.
+
+    capture -> buffer -> windows -> features -> model -> scoring -> events -> outputs
+
+Each loop ends when its input ends and then closes what it feeds, so shutdown is end-of-file: stop
+the source, and everything behind it drains and finishes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.audio import level
+from monitor.audio.ring_buffer import RingBuffer
+from monitor.audio.source_status import SourceStatus
+from monitor.detection import scoring
+from monitor.detection.events import Detector
+from monitor.detection.novelty_gate import Changes
+from monitor.detection.prototypes import Watchlist
+from monitor.detection.scoring import Ambience, Response
+from monitor.model.spectrogram_cache import Spectra
+from monitor.system.histogram import Histogram
+from monitor.types import AudioBlock, Break, Embeddings, Event, NearMiss, Scores, Window
+
+log = logging.getLogger(__name__)
+
+AudioTower = Callable[[NDArray[np.float32]], Embeddings]
+"""Windows, shape (n, length), to unit vectors, shape (n, d); of `Scorer.share` also their spectrograms."""
+
+UNCHANGED = "unchanged"
+"""Why a window is not scored, if nothing new is in it; its scores are those of the last one that was."""
+
+NO_EMBEDDING = "no_embedding"
+"""Why a window is not scored, if the model makes no finite numbers of it."""
+
+CALM = 0.1
+"""Scores are used again only if none of them is higher: what may become an event is listened to."""
+
+
+def listen(blocks: Iterable[AudioBlock], buffer: RingBuffer, status: SourceStatus) -> None:
+    """Move audio from the source into the buffer until the source ends."""
+    try:
+        for block in blocks:
+            status.gaps += block.gap
+            buffer.append(block)
+            status.captured = block.stop
+    finally:
+        status.ended = True
+        buffer.close()
+
+
+def analyse(
+    steps: Iterable[Sequence[Window | Break]],
+    scorer: Scorer,
+    detector: Detector,
+    *,
+    on_scores: Callable[[Scores], None],
+    on_event: Callable[[Event], None],
+    on_miss: Callable[[NearMiss], None] = lambda _: None,
+    between: Callable[[], object] = lambda: None,
+) -> None:
+    """Score every window; hand on the scores, every event as it starts and as it ends, and near misses.
+
+    ``between`` is called between two windows, also while none is due: there may change what is listened for.
+    """
+    for step in steps:
+        between()
+        events = [event for at in step if isinstance(at, Break) for event in detector.interrupt(at)]
+        for every in scorer.score([at for at in step if isinstance(at, Window)], detector.active):
+            scores = only(every, detector.labels(every.source))
+            on_scores(scores)
+            events += detector.update(scores)
+        for event in events:
+            on_event(event)
+        for miss in detector.missed():
+            on_miss(miss)
+    for event in detector.finish():
+        on_event(event)
+    for miss in detector.missed():
+        on_miss(miss)
+
+
+def only(scores: Scores, labels: Collection[str]) -> Scores:
+    """Return the scores of some labels: those that are listened for at this source."""
+    places = [place for place, label in enumerate(scores.labels) if label in labels]
+    if len(places) == len(scores.labels):
+        return scores
+    return replace(
+        scores,
+        labels=tuple(scores.labels[place] for place in places),
+        values=scores.values[places],
+        alone=None if scores.alone is None else scores.alone[places],
+        nearer=tuple(scores.nearer[place] for place in places) if scores.nearer else (),
+    )
+
+
+STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Scorer:
+    """Windows in, scores out; remembers each source's ambience.
+
+    Parameters
+    ----------
+    embed : callable
+        The audio tower.
+    watchlist : Watchlist
+        May be replaced between two windows (`listen`).
+    response : Response
+        The checkpoint's.
+    status : mapping of str to SourceStatus
+        By source name.
+    rate : int
+        Hz.
+    hop : int or mapping of str to int
+        Samples between two windows; by source name if they differ.
+    silence_dbfs : float
+        Windows without anything louder are not scored.
+    known : callable
+        Source name to what is known of its ambience from an earlier run: label to logit.
+    """
+
+    def __init__(
+        self,
+        embed: AudioTower,
+        watchlist: Watchlist,
+        response: Response,
+        *,
+        status: Mapping[str, SourceStatus],
+        rate: int,
+        hop: int | Mapping[str, int],
+        silence_dbfs: float,
+        known: Callable[[str], Mapping[str, float]] = lambda _: {},
+    ) -> None:
+        self.busy_seconds = 0.0
+        self.stages = {name: Histogram(STAGE_SECONDS) for name in ("gate", "embed", "score")}
+        """Seconds that each stage took for the windows that were due together."""
+        self._armed = True
+        self._said = False
+        self._spectra: Spectra | None = None
+        self._changes: Changes | None = None
+        self._reuse = 0
+        self._fresh: dict[str, tuple[Watchlist, Scores]] = {}
+        self._embed = embed
+        self._watchlist = watchlist
+        self._response = response
+        self._status = status
+        self._rate = rate
+        self._hops = dict.fromkeys(status, hop) if isinstance(hop, int) else hop
+        self._silence_dbfs = silence_dbfs
+        self._known = known
+        memory = {name: round(scoring.MEMORY_SECONDS * rate / own) for name, own in self._hops.items()}
+        self._ambience = {name: Ambience(self._initial(known(name)), memory[name]) for name in status}
+
+    def listen(self, watchlist: Watchlist, *, armed: bool, silence_dbfs: float) -> None:
+        """Listen for something else from now on; the ambience of labels whose sentences stay is kept.
+
+        Parameters
+        ----------
+        watchlist : Watchlist
+        armed : bool
+            False: no window is scored until it is armed again.
+        silence_dbfs : float
+        """
+        before = {print_: at for at, print_ in enumerate(self._watchlist.fingerprints)}
+        columns = [before.get(print_) for print_ in watchlist.fingerprints]
+        stays = watchlist.labels == self._watchlist.labels and columns == list(range(len(before)))
+        self._watchlist, self._armed, self._silence_dbfs = watchlist, armed, silence_dbfs
+        if not stays:
+            for name, ambience in self._ambience.items():
+                self._ambience[name] = ambience.carried_over(self._initial(self._known(name)), columns)
+
+    def share(self, spectra: Spectra) -> None:
+        """Give the tower spectrograms, shape (n, frames, mel_bins), whose frames windows share."""
+        self._spectra = spectra
+
+    def spare(self, changes: Changes, reuse: int) -> None:
+        """Use the last scores again, for so many samples, while nothing new is heard and nothing goes on."""
+        self._changes, self._reuse = (changes, reuse) if reuse else (None, 0)
+
+    def score(self, windows: Sequence[Window], active: Callable[[str], frozenset[str]]) -> list[Scores]:
+        """Scores of each window; 0 for every label where there is nothing to score."""
+        started = time.perf_counter()
+        reasons = [self._gate(window, active(window.source)) for window in windows]
+        heard = [window for window, reason in zip(windows, reasons, strict=True) if reason is None]
+        gated = time.perf_counter()
+        embeddings = iter(self._embed(np.stack([self._levelled(w) for w in heard])) if heard else ())
+        embedded = time.perf_counter()
+        scores = []
+        for window, reason in zip(windows, reasons, strict=True):
+            status = self._status[window.source]
+            if reason is None:
+                scores.append(self._heard(window, next(embeddings), active(window.source)))
+            else:
+                scores.append(self._unheard(window, reason))
+            if scores[-1].gated is None:
+                status.scored += 1
+                self._fresh[window.source] = self._watchlist, scores[-1]
+            else:
+                status.gate(scores[-1].gated)
+            status.level_dbfs = scores[-1].level_dbfs
+            status.scored_until = window.stop
+        done = time.perf_counter()
+        self.busy_seconds += done - started
+        if windows:
+            self.stages["gate"].observe(gated - started)
+        if heard:
+            self.stages["embed"].observe(embedded - gated)
+            self.stages["score"].observe(done - embedded)
+        return scores
+
+    def ambience(self, source: str) -> dict[str, float]:
+        """What is known of a source's ambience, by label; to be given back as ``known``."""
+        return dict(zip(self._watchlist.labels, self._ambience[source].level.tolist(), strict=True))
+
+    def _levelled(self, window: Window) -> NDArray[np.float32]:
+        return level.to_reference(window.samples) if self._spectra is None else self._spectra.log_mel(window)
+
+    def _gate(self, window: Window, active: frozenset[str]) -> str | None:
+        """Why a window is not sent through the model."""
+        if not self._armed:
+            return "disarmed"
+        reason = level.gate(window.samples, self._rate, self._silence_dbfs)
+        if reason is not None or self._changes is None:
+            return reason
+        settled = self._changes.settled(window)  # asked every time: it remembers what it is shown
+        watchlist, last = self._fresh.get(window.source, (None, None))
+        again = (
+            settled
+            and last is not None
+            and watchlist is self._watchlist
+            and not active
+            and window.stop - last.stop <= self._reuse
+            and float(last.values.max(initial=0.0)) <= CALM
+        )
+        return UNCHANGED if again else None
+
+    def _heard(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
+        watchlist, ambience = self._watchlist, self._ambience[window.source]
+        if not np.isfinite(embedding).all():
+            return self._no_embedding(window)
+        logits = scoring.logits(scoring.margins(embedding, watchlist), self._response)
+        alone = scoring.logits(scoring.nearness(embedding, watchlist), self._response)
+        scores = replace(
+            self._unheard(window, None),
+            values=scoring.scores(logits, ambience.level),
+            alone=scoring.scores(alone, ambience.level),
+            nearer=scoring.nearer(embedding, watchlist),
+            speech=scoring.is_speech(embedding, watchlist, self._before(window)),
+            embedding=embedding,
+        )
+        ambience.update(logits, np.array([label in active for label in watchlist.labels]))
+        return scores
+
+    def _no_embedding(self, window: Window) -> Scores:
+        """Score 0 for every label, and say so once; the ambience learns nothing of such a window."""
+        if not self._said:
+            self._said = True
+            log.warning(
+                "source %s: the model makes no numbers of what it hears (windows not scored: %s); "
+                "set model.dtype to float32, or model.checkpoint to another one",
+                window.source,
+                NO_EMBEDDING,
+            )
+        return self._unheard(window, NO_EMBEDDING)
+
+    def _before(self, window: Window) -> NDArray[np.float32] | None:
+        """What was made of the last window of this source, if this one overlaps it."""
+        last = self._fresh.get(window.source)
+        return last[1].embedding if last is not None and last[1].stop > window.start else None
+
+    def _unheard(self, window: Window, reason: str | None) -> Scores:
+        """0 for every label, or the last scores once more."""
+        newest = window.samples[-self._hops[window.source] :]
+        scores = Scores(
+            source=window.source,
+            start=window.start,
+            stop=window.stop,
+            ended_at=window.ended_at,
+            labels=self._watchlist.labels,
+            values=np.zeros(len(self._watchlist.labels), dtype=np.float32),
+            level_dbfs=level.rms_dbfs(level.plausible(newest)),
+            gated=reason,
+        )
+        if reason != UNCHANGED:
+            return scores
+        last = self._fresh[window.source][1]
+        return replace(scores, values=last.values, alone=last.alone, nearer=last.nearer, speech=last.speech)
+
+    def _initial(self, known: Mapping[str, float]) -> scoring.Values:
+        """What is believed at first; of what is kept from earlier nothing that no window can have."""
+        usual = self._response.ambience
+        logits = (known.get(label, usual) for label in self._watchlist.labels)
+        believed = [logit if abs(logit) <= scoring.LARGEST_LOGIT else usual for logit in logits]
+        return np.array(believed, dtype=np.float32)

@@ -1,0 +1,95 @@
+"""How well scores rank clips: average precision and AUROC of each label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from monitor.evaluation.confidence import Estimate, estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Of one label, or the mean of all."""
+
+    clips: int
+    """Clips of the label."""
+    average_precision: Estimate
+    auroc: Estimate
+
+
+def rank(
+    scores: NDArray[np.float32], labels: Sequence[str], truth: Sequence[str | None]
+) -> dict[str, Ranking]:
+    """Rank the clips by the score of each label that has a clip and lacks one.
+
+    Parameters
+    ----------
+    scores : array, shape (clips, labels)
+    labels : sequence of str
+    truth : sequence of str or None
+        Label of each clip; one that is not among ``labels`` is a clip of something else.
+
+    Returns
+    -------
+    dict
+        By label, and ``all``: the mean over labels.
+    """
+    flags = np.array([[label == clip for label in labels] for clip in truth], dtype=bool).reshape(
+        -1, len(labels)
+    )
+    usable = [i for i in range(len(labels)) if 0 < flags[:, i].sum() < len(flags)]
+    if not usable:
+        return {}
+
+    def of(column: int, measure: Measure) -> Callable[[NDArray[np.intp]], float]:
+        return lambda rows: measure(flags[rows, column], scores[rows, column])
+
+    def mean(measure: Measure) -> Callable[[NDArray[np.intp]], float]:
+        def figure(rows: NDArray[np.intp]) -> float:
+            values = np.array([of(i, measure)(rows) for i in usable])
+            there = values[np.isfinite(values)]  # a draw may lack every clip of a label
+            return float(there.mean()) if len(there) else np.nan
+
+        return figure
+
+    ranked = {
+        labels[i]: Ranking(
+            int(flags[:, i].sum()),
+            estimate(of(i, _average_precision), len(flags)),
+            estimate(of(i, _auroc), len(flags)),
+        )
+        for i in usable
+    }
+    ranked["all"] = Ranking(
+        int(flags[:, usable].sum()),
+        estimate(mean(_average_precision), len(flags)),
+        estimate(mean(_auroc), len(flags)),
+    )
+    return ranked
+
+
+Measure = Callable[[NDArray[np.bool_], NDArray[np.float32]], float]
+
+
+def _average_precision(flags: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
+    """Mean over positives of the precision at their score; those that tie come together."""
+    if not flags.any():
+        return np.nan
+    # Negated, the highest score has rank 1, and equal ones the highest rank among them.
+    above = rankdata(-scores, method="max")[flags]
+    hits = rankdata(-scores[flags], method="max")
+    return float(np.mean(hits / above))
+
+
+def _auroc(flags: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
+    """Share of the pairs of a positive and a negative in which the positive is higher; ties count half."""
+    positives, negatives = int(flags.sum()), int((~flags).sum())
+    if not positives or not negatives:
+        return np.nan
+    wins = rankdata(scores)[flags].sum() - positives * (positives + 1) / 2
+    return float(wins / (positives * negatives))

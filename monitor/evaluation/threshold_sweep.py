@@ -1,0 +1,111 @@
+"""Recall against false alarms: the detector again, at other thresholds, on scores that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from monitor.detection.events import Rule
+from monitor.evaluation.annotations import Recording
+from monitor.evaluation.matching import Matched, match
+from monitor.evaluation.replay import Heard, Replay, detect
+
+SHIFTS = np.round(
+    np.concatenate([np.arange(-6.0, -2.0, 0.5), np.arange(-2.0, 6.01, 0.25), np.arange(6.5, 14.1, 0.5)]), 2
+)
+"""By how much logits of the thresholds are moved; 0 is the default."""
+
+_SMALLEST = 1e-7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sweep:
+    """What is found and what is false, at every shift."""
+
+    labels: tuple[str, ...]
+    shifts: NDArray[np.float64]
+    """Shape (shifts,)."""
+    found: NDArray[np.int64]
+    """Occurrences found, shape (shifts, recordings, labels)."""
+    false_alarms: NDArray[np.int64]
+    """Shape (shifts, recordings, labels)."""
+    occurrences: NDArray[np.int64]
+    """Shape (recordings, labels)."""
+    matched: tuple[tuple[tuple[Matched, ...], ...], ...]
+    """For each shift, recording and label."""
+    hours: NDArray[np.float64]
+    """Of each recording, shape (recordings,)."""
+
+
+def sweep(
+    recordings: Sequence[Recording],
+    replays: Sequence[Replay],
+    rules: Sequence[Rule],
+    *,
+    collar: float,
+    rate: int,
+    shifts: NDArray[np.float64] = SHIFTS,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Sweep:
+    """Replay the detector at every shift of the thresholds.
+
+    The scores are those of the default thresholds: what the ambience learns while a label is active
+    does depend on them, a little, and that is left out.
+    """
+    every = []
+    for number, shift in enumerate(shifts):
+        moved = [shifted(rule, float(shift)) for rule in rules]
+        every.append(
+            tuple(
+                _matched(recording, detect(heard.scores, moved, rate) if heard.scores else (), rules, collar)
+                for recording, heard in zip(recordings, replays, strict=True)
+            )
+        )
+        progress(number + 1, len(shifts))
+    return Sweep(
+        labels=tuple(rule.label for rule in rules),
+        shifts=np.asarray(shifts, dtype=np.float64),
+        found=np.array([[[one.found for one in row] for row in rows] for rows in every]),
+        false_alarms=np.array([[[one.false_alarms for one in row] for row in rows] for rows in every]),
+        occurrences=np.array([[len(one.occurrences) for one in row] for row in every[0]]),
+        matched=tuple(every),
+        hours=np.array([heard.seconds / 3600 for heard in replays]),
+    )
+
+
+def shifted(rule: Rule, shift: float) -> Rule:
+    """The rule with both its thresholds moved by ``shift`` in logits."""
+
+    def moved(score: float) -> float:
+        return float(expit(logit(min(max(score, _SMALLEST), 1.0 - _SMALLEST)) + shift))
+
+    return replace(rule, threshold=moved(rule.threshold), release=moved(rule.release))
+
+
+def best_shift(
+    false_alarms: NDArray[np.int64], found: NDArray[np.int64], hours: float, rate: float
+) -> int | None:
+    """Index of the shift that finds most at no more than ``rate`` false alarms an hour; None if none does.
+
+    Parameters
+    ----------
+    false_alarms, found : array, shape (shifts,)
+    hours : float
+        Of audio, times the labels counted together.
+    rate : float
+        False alarms an hour.
+    """
+    allowed = np.flatnonzero(false_alarms <= rate * hours + 1e-9)
+    if not len(allowed):
+        return None
+    return int(allowed[np.argmax(found[allowed])])
+
+
+def _matched(
+    recording: Recording, reports: Sequence[Heard], rules: Sequence[Rule], collar: float
+) -> tuple[Matched, ...]:
+    return tuple(match(recording.occurrences, reports, rule.label, collar) for rule in rules)

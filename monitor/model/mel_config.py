@@ -1,0 +1,138 @@
+"""What a checkpoint's preprocessor configuration says about spectrograms; nothing heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from monitor.model.config_ranges import Range, check, shown
+from monitor.types import ModelError
+
+# What ClapFeatureExtractor assumes when a key is absent; no published checkpoint has these values.
+_DEFAULTS: dict[str, Any] = {
+    "sampling_rate": 48_000,
+    "max_length_s": 10,
+    "fft_window_size": 1024,
+    "hop_length": 480,
+    "feature_size": 64,
+    "frequency_min": 0,
+    "frequency_max": 14_000,
+    "truncation": "fusion",
+    "padding": "repeatpad",
+}
+_CHOICES = {"truncation": ("rand_trunc", "fusion"), "padding": ("repeatpad", "repeat", "pad")}
+_RANGES = {
+    "sampling_rate": Range(1_000, 384_000),
+    "max_length_s": Range(0, 60, whole=False, above=True),
+    "fft_window_size": Range(2, 65_536),
+    "hop_length": Range(1, 65_536),
+    "feature_size": Range(1, 1_024),
+    "frequency_min": Range(0, 192_000, whole=False),
+    "frequency_max": Range(0, 192_000, whole=False, above=True),
+}
+_MOST_NUMBERS = 2**26
+"""In all frames of a window, before they become mel bins; CLAP has a million."""
+
+USUAL_WINDOW_SECONDS = 5.0
+"""What a window is unless it is configured, or the checkpoint hears less at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What a checkpoint calls a spectrogram."""
+
+    rate: int
+    """Hz"""
+    length: int
+    """Samples that the model hears at once; shorter windows are filled up to it."""
+    fft_length: int
+    """Samples of one STFT frame."""
+    hop: int
+    """Samples from one STFT frame to the next."""
+    mel_bins: int
+    frequency_min: float
+    """Hz"""
+    frequency_max: float
+    """Hz"""
+    mel: Literal["slaney", "htk"]
+    """The mel scale; with "slaney" every filter also has the same area."""
+    padding: Literal["repeatpad", "repeat", "pad"]
+    """How a shorter window is filled: whole repeats then zeros, repeats cut off at the end, or zeros."""
+    channels: int
+    """Equal copies of the spectrogram that the model takes: 4 for a fused checkpoint, else 1."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the model hears at once."""
+        return self.length / self.rate
+
+    @property
+    def usual_window(self) -> int:
+        """Samples in a window unless it is configured: 5 s, or `length` if that is shorter."""
+        return min(round(USUAL_WINDOW_SECONDS * self.rate), self.length)
+
+    @property
+    def frames(self) -> int:
+        """STFT frames in `length` samples."""
+        return 1 + (self.length + 2 * (self.fft_length // 2) - self.fft_length) // self.hop
+
+
+def geometry_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_config.json") -> Geometry:
+    """Geometry that a preprocessor configuration describes.
+
+    Parameters
+    ----------
+    preprocessor : Mapping
+        Keys of ``ClapFeatureExtractor``, whose defaults stand for absent ones.  ``truncation`` also
+        chooses the mel bank: "rand_trunc" means slaney, "fusion" means htk.  ``nb_max_samples`` is
+        ignored as it is there: the length is ``max_length_s * sampling_rate``.
+    origin : str
+        File the mapping was read from, for error messages.
+
+    Raises
+    ------
+    ModelError
+        A value that cannot work; the message names file, key and value.
+    """
+    keys = {key: preprocessor.get(key, default) for key, default in _DEFAULTS.items()}
+    for key, value in keys.items():
+        _check(key, value, origin)
+    fused = keys["truncation"] == "fusion"
+    geometry = Geometry(
+        rate=keys["sampling_rate"],
+        length=round(keys["max_length_s"] * keys["sampling_rate"]),
+        fft_length=keys["fft_window_size"],
+        hop=keys["hop_length"],
+        mel_bins=keys["feature_size"],
+        frequency_min=float(keys["frequency_min"]),
+        frequency_max=float(keys["frequency_max"]),
+        mel="htk" if fused else "slaney",
+        padding=keys["padding"],
+        channels=4 if fused else 1,
+    )
+    if not geometry.frequency_min < geometry.frequency_max <= geometry.rate / 2:
+        raise ModelError(
+            f"{origin}: frequency_min {geometry.frequency_min:g}, frequency_max {geometry.frequency_max:g} "
+            f"and half the sampling_rate {geometry.rate / 2:g} Hz must be in rising order"
+        )
+    if not 1 < geometry.fft_length < geometry.length:
+        raise ModelError(
+            f"{origin}: fft_window_size {geometry.fft_length} must be at least 2 and less than the "
+            f"{geometry.length} samples of max_length_s"
+        )
+    if geometry.frames * geometry.fft_length > _MOST_NUMBERS:
+        raise ModelError(
+            f"{origin}: hop_length {geometry.hop} and fft_window_size {geometry.fft_length} make "
+            f"{geometry.frames * geometry.fft_length:,} numbers of {geometry.seconds:g} s; at most "
+            f"{_MOST_NUMBERS:,} are allowed"
+        )
+    return geometry
+
+
+def _check(key: str, value: object, origin: str) -> None:
+    choices = _CHOICES.get(key)
+    if choices is None:
+        check(value, _RANGES[key], f"{origin}: {key}")
+    elif value not in choices:
+        raise ModelError(f"{origin}: {key}: {shown(value)} is none of {', '.join(choices)}")

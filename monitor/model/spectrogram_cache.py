@@ -1,0 +1,66 @@
+"""The spectrograms of the windows of many sources, each STFT frame computed once.
+
+Windows overlap, and so do their frames: of a window of 5 s that comes every second four fifths are known.
+Only the frames at both ends, which are mirrored, and at the seams of a repeated window belong to one
+window alone.  Frames are kept as power: a window's gain is a factor of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.audio.level import reference_gain
+from monitor.model.log_mel import Power, decibels, mel_power
+from monitor.model.mel_config import Geometry
+from monitor.types import Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Last:
+    """The newest window of a source."""
+
+    start: int
+    length: int
+    power: Power
+    inner: Power
+
+
+class Spectra:
+    """What the model hears of windows, one row of them for each source.
+
+    Any window may come next; only one that begins a whole number of STFT hops after the last one is
+    cheaper.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the checkpoint.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self._geometry = geometry
+        self._last: dict[str, _Last] = {}
+
+    def log_mel(self, window: Window) -> NDArray[np.float32]:
+        """Log-mel spectrogram of a window brought to the reference level, shape (frames, mel_bins)."""
+        return decibels(self._of(window).power, reference_gain(window.samples))
+
+    def inner(self, window: Window) -> Power:
+        """Mel power of the frames inside a window, as it was captured, oldest first."""
+        return self._of(window).inner
+
+    def _of(self, window: Window) -> _Last:
+        last = self._last.get(window.source)
+        length = len(window.samples)
+        if last is None or (last.start, last.length) != (window.start, length):
+            known = None if last is None or last.length != length else self._shared(last, window.start)
+            power, inner = mel_power(window.samples, self._geometry, known)
+            last = self._last[window.source] = _Last(window.start, length, power, inner)
+        return last
+
+    def _shared(self, last: _Last, start: int) -> Power | None:
+        frames, rest = divmod(start - last.start, self._geometry.hop)
+        return last.inner[frames:] if rest == 0 and 0 < frames < len(last.inner) else None

@@ -1,0 +1,114 @@
+"""What is known of a clip, as JSON beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from monitor.outputs.payload import iso
+from monitor.system.atomic_file import PRIVATE, write_whole
+from monitor.system.bounded_read import DamagedError, read_json
+from monitor.types import Event
+
+SCHEMA = 1
+
+MOST_BYTES = 1_000_000
+"""Of the JSON; ours has a few kilobytes."""
+
+LATEST = 1e11
+"""Unix seconds, in the year 5138: what is later was not written by us."""
+
+_ID = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
+_LONGEST = 200
+"""Characters of a name."""
+
+
+def describe(event: Event, kept: Mapping[str, object], about: Mapping[str, object]) -> dict[str, Any]:
+    """Say what there is to say of a clip.
+
+    Parameters
+    ----------
+    event : Event
+        As it was when the clip was written: a long one may not have ended.
+    kept : mapping
+        What of the audio is in the clip.
+    about : mapping
+        The model, the label, the versions.
+    """
+    facts = {name: value for name, value in asdict(event).items() if name != "clip"}
+    if not math.isfinite(event.level_dbfs):
+        facts["level_dbfs"] = None
+    return {
+        "schema": SCHEMA,
+        "onset": iso(event.started_at),
+        "event": facts,
+        "kept": dict(kept),
+        **about,
+        "locked": False,
+    }
+
+
+def write(path: Path, content: Mapping[str, object], *, mode: int = PRIVATE) -> int:
+    """Write it, whole or not at all; return its size."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n"
+    write_whole(path, text, mode=mode)
+    return len(text)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what stands there.
+
+    Raises
+    ------
+    OSError
+        It cannot be read now.
+    DamagedError
+        It is not what we wrote; says why.
+    """
+    content = read_json(path, MOST_BYTES)
+    if not isinstance(content, dict):
+        raise DamagedError("is no JSON object")
+    return content
+
+
+def event_of(content: Mapping[str, Any]) -> Event | None:
+    """Return the event that a sidecar tells of, None if it tells of none that could have been kept."""
+    facts = content.get("event")
+    if not isinstance(facts, dict):
+        return None
+    known = {name: value for name, value in facts.items() if name in Event.__slots__}
+    if known.get("level_dbfs", 0) is None:
+        known["level_dbfs"] = -math.inf
+    try:
+        event = Event(**known)
+    except TypeError:  # something is missing
+        return None
+    return event if _is_plausible(event) else None
+
+
+def _is_plausible(event: Event) -> bool:
+    """Tell whether every field has a type and a range that the store, the page and the broker can take."""
+    times = [event.started_at] if event.ended_at is None else [event.started_at, event.ended_at]
+    indices = [event.start, event.windows] if event.stop is None else [event.start, event.windows, event.stop]
+    return (
+        all(_is_name(word) for word in (event.id, event.source, event.label))
+        and _ID.fullmatch(event.id) is not None
+        and all(_is_number(at) and 0 <= at <= LATEST for at in times)
+        and all(_is_number(score) and 0 <= score <= 1 for score in (event.score, event.peak))
+        and all(isinstance(index, int) and not isinstance(index, bool) for index in indices)
+        and all(_is_number(number) for number in (event.level_dbfs, event.uncertainty_seconds))
+        and all(word is None or _is_name(word) for word in (event.reason, event.clip))
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable()

@@ -1,0 +1,274 @@
+"""Events -> clips: what the ring holds of an event is cut when the event and its tail are over.
+
+One thread, `Clips.run`, does all of it.  The methods that the analysis calls only leave a note.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from monitor.audio.ring_buffer import OverrunError, RingBuffer
+from monitor.config import ClipsConfig
+from monitor.model.mel_config import Geometry
+from monitor.outputs.clips import metadata, spectrogram_png
+from monitor.outputs.clips.encoding import encode, playable
+from monitor.outputs.clips.library import Shelf
+from monitor.outputs.clips.paths import SUFFIXES, clip_path
+from monitor.outputs.clips.speech_filter import SpeechGuard
+from monitor.types import Event, Samples, Scores
+
+log = logging.getLogger(__name__)
+
+PENDING = 500
+"""Events whose clips may wait at once; of more than these there is none."""
+
+PATIENCE_SECONDS = 10.0
+"""How much longer than it should take the tail of an event is waited for, if its source falls silent."""
+
+_LOOK_SECONDS = 0.25
+_SCAN_SECONDS = 3600.0
+
+
+@dataclass(slots=True)
+class _Pending:
+    event: Event
+    about: Mapping[str, object]
+    path: str
+    start: int
+    """Sample index of the beginning of the clip."""
+    stop: int
+    """Of its end, at most."""
+    give_up_at: float
+    """Moment of the monotonic clock."""
+
+
+class Clips:
+    """Cut and write the clips of events; `run` is the body of its thread, all else may be called from any.
+
+    Parameters
+    ----------
+    config : ClipsConfig
+    shelf : Shelf
+        Where clips are put.
+    buffers : mapping of str to RingBuffer
+        By source name.
+    geometry : Geometry
+        What the model calls a spectrogram.
+    on_decided : callable
+        Takes the event, the path of its clip or None, and what became of it: kept, speech, missed, room,
+        disk.
+    on_found : callable
+        Takes all clips that are there at the beginning: path, event, and what is known of the event.
+    """
+
+    def __init__(
+        self,
+        config: ClipsConfig,
+        shelf: Shelf,
+        buffers: Mapping[str, RingBuffer],
+        *,
+        geometry: Geometry,
+        on_decided: Callable[[str, str | None, str], None] = lambda *_: None,
+        on_found: Callable[[list[tuple[str, str, Event | None]]], None] = lambda _: None,
+    ) -> None:
+        self.decided: Counter[str] = Counter()
+        """What became of clips."""
+        self.trouble: str | None = None
+        """Why none can be written at the moment."""
+        self.shelf = shelf
+        self._config = config
+        self._buffers = buffers
+        self._geometry = geometry
+        self._on_decided = on_decided
+        self._on_found = on_found
+        self._guards = {source: SpeechGuard() for source in buffers}
+        self._pending: dict[str, _Pending] = {}
+        self._written: dict[str, str] = {}
+        """Clips of events that still last, by the event."""
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def limit(self, config: ClipsConfig) -> None:
+        """Go by other lengths and limits from now on."""
+        self._config = config
+
+    @property
+    def waiting(self) -> int:
+        """Events whose clips are not decided."""
+        return len(self._pending)
+
+    def start(self, event: Event, about: Mapping[str, object]) -> None:
+        """Begin the clip of an event that starts; ``about`` is to stand beside it."""
+        buffer = self._buffers[event.source]
+        with self._changed:
+            off_until = self._guards[event.source].off_until
+        start = max(off_until, event.start - round(self._config.before_seconds * buffer.rate))
+        stop = start + round(self._config.max_seconds * buffer.rate)
+        patience = self._config.max_seconds + PATIENCE_SECONDS
+        path = clip_path(event, SUFFIXES[self._config.format])
+        with self._changed:
+            full = len(self._pending) >= PENDING
+            if not full:
+                give_up_at = time.monotonic() + patience
+                self._pending[event.id] = _Pending(event, about, path, start, stop, give_up_at)
+                self._changed.notify()
+        if full:
+            self._decide(event.id, None, "missed")
+
+    def end(self, event: Event) -> str | None:
+        """Note that an event is over; return the path its clip has, or will have in a moment.
+
+        None if there will be none, as far as is known.
+        """
+        with self._changed:
+            pending = self._pending.get(event.id)
+            if pending is None or event.stop is None:
+                return self._written.pop(event.id, None)
+            buffer = self._buffers[event.source]
+            tail = 0 if event.reason == "disarmed" else round(self._config.after_seconds * buffer.rate)
+            pending.event = event
+            pending.stop = min(pending.stop, event.stop + tail)
+            pending.give_up_at = time.monotonic() + self._config.after_seconds + PATIENCE_SECONDS
+            self._changed.notify()
+            silenced = self._config.speech_guard and self._guards[event.source].heard(
+                pending.start, pending.stop
+            )
+            return None if silenced or self.trouble is not None else pending.path
+
+    def hear(self, scores: Scores) -> None:
+        """Take the scores of a window: whether people were speaking, and whether anybody was to listen."""
+        with self._changed:
+            guard = self._guards[scores.source]
+            if scores.gated == "disarmed":  # of what follows nothing is kept, in no clip
+                for pending in self._pending.values():
+                    if pending.event.source == scores.source:
+                        pending.stop = min(pending.stop, guard.known_until)
+            guard.hear(scores)
+            if self._pending:
+                self._changed.notify()
+
+    def close(self) -> None:
+        """No more will come; `run` cuts what is there and returns."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        """Cut and write until closed; now and then look whether all clips are still there."""
+        self._look_through()
+        self._on_found(list(self.shelf.told()))
+        scan_at = time.monotonic() + _SCAN_SECONDS
+        while True:
+            if time.monotonic() >= scan_at:
+                self._look_through()
+                scan_at = time.monotonic() + _SCAN_SECONDS
+            with self._changed:
+                if not self._closed:
+                    self._changed.wait(_LOOK_SECONDS if self._pending else scan_at - time.monotonic())
+                closed = self._closed
+            for pending, samples in self._cut(all_of_them=closed):
+                self._keep(pending, samples)
+            if closed and not self._pending:
+                return
+
+    def _look_through(self) -> None:
+        try:
+            self.shelf.look_through()
+        except OSError as error:
+            self._say(error.strerror or str(error))
+
+    def _cut(self, *, all_of_them: bool) -> list[tuple[_Pending, Samples]]:
+        """Copy what is due out of the rings, before anything is written."""
+        with self._changed:
+            due = [each for each in self._pending.values() if all_of_them or self._is_due(each)]
+            for each in due:
+                each.stop = min(each.stop, self._newest(each.event.source))
+        cut = []
+        for each in due:
+            samples = self._read(each)
+            if samples is not None:
+                cut.append((each, samples))
+        return cut
+
+    def _is_due(self, pending: _Pending) -> bool:
+        source = pending.event.source
+        ended = self._buffers[source].closed and pending.event.stop is not None
+        late = time.monotonic() >= pending.give_up_at
+        return ended or late or self._newest(source) >= pending.stop
+
+    def _newest(self, source: str) -> int:
+        """Up to where audio can be kept: what nobody has listened to for speech cannot."""
+        newest = self._buffers[source].stop
+        return min(newest, self._guards[source].known_until) if self._config.speech_guard else newest
+
+    def _read(self, pending: _Pending) -> Samples | None:
+        """Return the samples of a clip; None if it is decided that there is none."""
+        event = pending.event
+        with self._changed:
+            silenced = self._config.speech_guard and self._guards[event.source].heard(
+                pending.start, pending.stop
+            )
+        if silenced:
+            self._decide(event.id, None, "speech")
+            return None
+        buffer = self._buffers[event.source]
+        why: object = "nothing of it was heard"
+        if pending.stop > event.start:
+            try:
+                return buffer.read(pending.start, pending.stop)
+            except OverrunError as error:
+                why = error
+        log.warning("no clip of %s: %s", event.id, why)
+        self._decide(event.id, None, "missed")
+        return None
+
+    def _keep(self, pending: _Pending, samples: Samples) -> None:
+        event, rate = pending.event, self._buffers[pending.event.source].rate
+        samples = playable(samples)
+        gap = self._buffers[event.source].last_gap(pending.start, pending.stop)
+        kept = {
+            "format": self._config.format,
+            "rate": rate,
+            "start": pending.start,
+            "stop": pending.stop,
+            "seconds": round(len(samples) / rate, 3),
+            "seconds_before_onset": round((event.start - pending.start) / rate, 3),
+            "gap": gap is not None,
+            "speech_guard": self._config.speech_guard,
+        }
+        files = {
+            ".png": spectrogram_png.spectrogram(samples, self._geometry),
+            SUFFIXES[self._config.format]: encode(samples, rate, self._config.format),
+        }
+        content = metadata.describe(event, kept, pending.about)
+        try:
+            there_is_room = self.shelf.put(event, pending.path, files, content)
+        except OSError as error:
+            self._say(error.strerror or str(error))
+            self._decide(event.id, None, "disk")
+            return
+        floor = self._config.free_megabytes
+        why = f"less than {floor} MB are free" if floor else "the disk is full"
+        self._say(None if there_is_room else why)
+        self._decide(event.id, pending.path if there_is_room else None, "kept" if there_is_room else "room")
+
+    def _decide(self, event_id: str, path: str | None, fate: str) -> None:
+        with self._changed:
+            pending = self._pending.pop(event_id, None)
+            if pending is not None and pending.event.stop is None and path is not None:
+                self._written[event_id] = path
+        self.decided[fate] += 1
+        self._on_decided(event_id, path, fate)
+
+    def _say(self, trouble: str | None) -> None:
+        """Log what keeps clips from being written, once for each change."""
+        if trouble is None and self.trouble is not None:
+            log.info("clips: can be written again")
+        elif trouble is not None and self.trouble is None:
+            log.error("clips: none can be written: %s", trouble)
+        self.trouble = trouble

@@ -1,0 +1,202 @@
+"""Everyone who is told what is heard: terminal, store, clips, broker, people, commands, page, counts."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Container, Mapping
+from typing import Any
+
+from monitor.audio.ring_buffer import RingBuffer
+from monitor.audio.source_status import Health
+from monitor.config import ClipsConfig, Config, LabelConfig
+from monitor.config.web import WebConfig
+from monitor.detection import scoring
+from monitor.detection.active_labels import Listening
+from monitor.detection.control import Change
+from monitor.detection.engine import Hearing
+from monitor.detection.recent_embeddings import Memory
+from monitor.outputs.alerts import Alerts
+from monitor.outputs.archive import Keeping
+from monitor.outputs.counters import Tally
+from monitor.outputs.live.broadcast import Live
+from monitor.outputs.mqtt.publisher import Mqtt
+from monitor.outputs.mqtt.subscriber import OnCommand
+from monitor.outputs.outbox import Outbox
+from monitor.system.threads import ThreadGroup
+from monitor.types import Event, NearMiss, Scores, UndeliveredError
+
+DAY_OF_EVENTS = 20_000
+"""Boxes of outputs that should lose nothing hold one event every 4 s for a day."""
+
+
+class Audience:
+    """Hand on what is heard; `event`, `scores`, `miss` and `listen` are called by the analysis alone.
+
+    Parameters
+    ----------
+    config : Config
+    hearing : Hearing
+    listening : Listening
+    buffers : mapping of str to RingBuffer
+        By source name.
+    password : str or None
+        The broker's.
+    on_command : callable
+        Takes what comes from the broker.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        hearing: Hearing,
+        listening: Listening,
+        *,
+        buffers: Mapping[str, RingBuffer],
+        password: str | None,
+        on_command: OnCommand,
+    ) -> None:
+        geometry, model = hearing.model.geometry, hearing.model.name
+        self.keeping = Keeping(
+            config.store,
+            _linked(config),
+            state=config.state,
+            recordings=config.recordings,
+            buffers=buffers,
+            geometry=geometry,
+            model=model,
+        )
+        self.mqtt = None
+        if config.mqtt.host:
+            self.mqtt = Mqtt(
+                config.mqtt,
+                node=config.node,
+                listening=listening,
+                model=model,
+                password=password,
+                journal=config.state / "outbox.sqlite",
+                clock=self.keeping.clock,
+                on_command=on_command,
+                page=page_of(config.web),
+            )
+        self.alerts = Alerts(config, model)
+        self.memory = Memory(buffers, hearing.windows_in(scoring.MEMORY_SECONDS))
+        self.live = Live(buffers, geometry)
+        self.tally = Tally()
+        self.events = 0
+        """How many have started."""
+
+    def start(self, threads: ThreadGroup, on_event: Callable[[Event, LabelConfig], None]) -> None:
+        """Begin to tell; ``on_event`` takes every event with its label, in a thread of its own."""
+        self._terminal: Outbox[tuple[Event, LabelConfig]] = Outbox(
+            lambda told: on_event(*told), DAY_OF_EVENTS
+        )
+        threads.start("terminal", self._terminal.run, may_stay=True)
+        self.keeping.start(threads)
+        if self.mqtt is not None:
+            threads.start("mqtt", self.mqtt.run)
+        for name, run in self.alerts.threads():
+            threads.start(name, run)
+        threads.start("live", self.live.run)
+
+    def event(self, event: Event, label: LabelConfig) -> None:
+        """Tell of the start or the end of an event, with its label as it is then."""
+        self.events += event.stop is None
+        event = self.keeping.event(event, label)
+        self._terminal.put((event, label))
+        if self.mqtt is not None:
+            self.mqtt.put(event)
+        self.alerts.put(event, label)
+        self.tally.event(event)
+        self.live.event(event)
+
+    def scores(self, scores: Scores) -> None:
+        """Tell of a window."""
+        if self.mqtt is not None:
+            self.mqtt.level(scores.source, scores.level_dbfs)
+            self.mqtt.scores(scores)
+        self.keeping.scores(scores)
+        self.tally.scores(scores)
+        self.memory.add(scores)
+        self.live.scores(scores)
+
+    def miss(self, miss: NearMiss) -> None:
+        """Tell of what was almost an event."""
+        self.keeping.miss(miss)
+        self.tally.miss(miss)
+        self.live.miss(miss)
+
+    def listen(self, change: Change, votes: Mapping[str, tuple[int, int]], *, moved: bool) -> None:
+        """Go by another configuration.
+
+        Parameters
+        ----------
+        change : Change
+        votes : mapping
+            Windows that must agree, and among how many, by label.
+        moved : bool
+            Whether the broker is another one, or is to be spoken to in another way.
+        """
+        if self.mqtt is not None:
+            self.mqtt.listen(change.listening)
+            if moved:
+                self.mqtt.move(change.config.mqtt)
+        self.keeping.limit(change.config.clips)
+        self.keeping.watch(change.listening.enabled, votes)
+
+    def health(
+        self, healths: Mapping[str, Health], online: Container[str], snapshot: Callable[[], dict[str, Any]]
+    ) -> None:
+        """Tell how the sources are; once a second, by the main thread.
+
+        Parameters
+        ----------
+        healths : mapping
+            By source.
+        online : container of str
+            Sources that are heard.
+        snapshot : callable
+            Gives everything that is known of this run; asked only if somebody wants to know.
+        """
+        if self.mqtt is not None:
+            for name, health in healths.items():
+                self.mqtt.source(name, online=name in online)
+                self.mqtt.health(name, health)
+        if self.alerts.notifiers or self.live.watchers:
+            told = snapshot()
+            self.alerts.problems(told["problems"])
+            self.live.health(told)
+
+    def close(self) -> None:
+        """End all of them, once what they still have to tell is told."""
+        self._terminal.close()
+        self.keeping.close()
+        if self.mqtt is not None:
+            self.mqtt.close()
+        self.alerts.close()
+        self.live.close()
+
+    def check_delivered(self) -> None:
+        """Complain of what could not be delivered; raises UndeliveredError."""
+        if self.mqtt is not None and self.mqtt.waiting:
+            raise UndeliveredError(
+                f"mqtt: {self.mqtt.waiting} messages were not delivered: {self.mqtt.trouble}"
+            )
+
+
+def _linked(config: Config) -> ClipsConfig:
+    """Return the settings of clips, which the page serves if nobody else does."""
+    if config.clips.public_url is None and config.web.enabled and config.web.public_url is not None:
+        return config.clips.model_copy(update={"public_url": f"{config.web.public_url}/api/clips"})
+    return config.clips
+
+
+def page_of(config: WebConfig) -> str | None:
+    """Return the address at which others in the house reach the page; None if they do not."""
+    if not config.enabled or (config.public_url is None and (config.local or not config.port)):
+        return None
+    if config.public_url is not None:
+        return config.public_url
+    everywhere = ipaddress.ip_address(config.host).is_unspecified
+    host = socket.gethostname() if everywhere else config.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.port}{config.prefix}/"

@@ -1,0 +1,269 @@
+"""Newest scores, spectrogram, events and health -> any number of watchers.
+
+The analysis puts and goes on: with nobody watching it appends to a list, with fifty watching it
+does the same.  One thread makes each message once and lays it into one ring, from which every
+watcher reads at its own pace.  Who falls too far behind is dropped and counted: nobody's slow
+telephone costs memory, nor time that belongs to the listening.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from monitor.audio.ring_buffer import OverrunError, RingBuffer
+from monitor.model.mel_config import Geometry
+from monitor.outputs.live.spectrogram import Painter
+from monitor.outputs.outbox import Outbox
+from monitor.types import Event, NearMiss, Scores
+
+RING = 256
+"""Messages kept; a watcher that is further behind is dropped.  Half a minute of four sources."""
+
+STALLED = 16
+"""A watcher that goes with more messages unread has stalled: the kernel gave it up before the ring did."""
+
+WAITING = 64
+"""Things that may wait to be made a message."""
+
+MOST_WATCHERS = 100
+
+
+class TooManyError(Exception):
+    """There are `MOST_WATCHERS` already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One piece of news, ready to be sent."""
+
+    number: int
+    """Counts up from 1."""
+    kind: str
+    """scores, event, near_miss, health, labels."""
+    text: str
+    """JSON, one line."""
+
+
+class Watcher:
+    """One reader; made and ended by `Live`."""
+
+    def __init__(self, live: Live, seen: int, wake: Callable[[], object]) -> None:
+        self.seen = seen
+        """Number of the newest message that was taken."""
+        self.behind = 0
+        """How many were taken together the last time."""
+        self.gone: str | None = None
+        """Why nothing more comes: ``slow``, or ``end`` of the monitor."""
+        self.wake = wake
+        self._live = live
+
+    def take(self) -> list[Message]:
+        """Return the messages that have come since the last call."""
+        return self._live.since(self)
+
+
+class Live:
+    """What is heard now, for whoever looks; `run` is its thread.
+
+    Parameters
+    ----------
+    buffers : mapping of str to RingBuffer
+        By source name: where the audio of the spectrogram is.
+    geometry : Geometry
+        The checkpoint's.
+    ring : int
+        Messages kept.
+    """
+
+    def __init__(self, buffers: Mapping[str, RingBuffer], geometry: Geometry, *, ring: int = RING) -> None:
+        self.dropped = 0
+        """Watchers dropped because they were too slow."""
+        self._buffers = buffers
+        self._geometry = geometry
+        self.picture = {"bins": geometry.mel_bins, "per_second": Painter.per_second(geometry)}
+        """Of the spectrogram: rows, and columns in a second."""
+        self._painters = {name: Painter(geometry, buffer.read) for name, buffer in buffers.items()}
+        self._lock = threading.Lock()
+        self._ring: deque[Message] = deque(maxlen=ring)
+        self._number = 0
+        self._watchers: set[Watcher] = set()
+        self._active: dict[str, Event] = {}
+        self._closed = False
+        self._outbox = Outbox(self._publish, WAITING)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of those that are listened to."""
+        return tuple(self._buffers)
+
+    @property
+    def watchers(self) -> int:
+        """How many are watching."""
+        return len(self._watchers)
+
+    @property
+    def skipped(self) -> int:
+        """Messages that were never made, because the thread of `run` was late."""
+        return self._outbox.dropped
+
+    @property
+    def active(self) -> tuple[Event, ...]:
+        """Events that last."""
+        with self._lock:
+            return tuple(self._active.values())
+
+    def scores(self, scores: Scores) -> None:
+        """Take the scores of a window; never waits."""
+        if self._watchers:
+            self._outbox.put(scores)
+
+    def event(self, event: Event) -> None:
+        """Take an event as it starts and as it ends; never waits."""
+        with self._lock:
+            if event.ended_at is None:
+                self._active[event.id] = event
+            else:
+                self._active.pop(event.id, None)
+        if self._watchers:
+            self._outbox.put(("event", asdict(event)))
+
+    def miss(self, miss: NearMiss) -> None:
+        """Take what came near a label and was no event; never waits."""
+        if self._watchers:
+            self._outbox.put(("near_miss", asdict(miss)))
+
+    def health(self, status: Mapping[str, object]) -> None:
+        """Take how it goes; never waits."""
+        if self._watchers:
+            self._outbox.put(("health", status))
+
+    def labels(self, labels: Mapping[str, object]) -> None:
+        """Take what is listened for from now on; never waits."""
+        if self._watchers:
+            self._outbox.put(("labels", labels))
+
+    def run(self) -> None:
+        """Make and lay out messages until `close`; then every watcher is told of the end."""
+        try:
+            self._outbox.run()
+        finally:
+            with self._lock:
+                self._closed = True
+                for watcher in self._watchers:
+                    watcher.gone = "end"
+                    watcher.wake()
+
+    def close(self) -> None:
+        """No more will come."""
+        self._outbox.close()
+
+    def watch(self, wake: Callable[[], object]) -> Watcher:
+        """Let one more watch from now on.
+
+        Parameters
+        ----------
+        wake : callable
+            Called whenever there is something to `take`; from another thread and with a lock held, so it must
+            be quick.  Never called after `leave`.
+
+        Raises
+        ------
+        TooManyError
+        """
+        with self._lock:
+            if len(self._watchers) >= MOST_WATCHERS:
+                raise TooManyError(f"{MOST_WATCHERS} are watching already")
+            watcher = Watcher(self, self._number, wake)
+            if self._closed:
+                watcher.gone = "end"
+            else:
+                self._watchers.add(watcher)
+            return watcher
+
+    def leave(self, watcher: Watcher) -> None:
+        """Take back what `watch` gave; who was far behind has stalled, whoever noticed it first."""
+        with self._lock:
+            unread = max(self._number - watcher.seen, watcher.behind)
+            self.dropped += watcher in self._watchers and unread > STALLED
+            self._watchers.discard(watcher)
+
+    def since(self, watcher: Watcher) -> list[Message]:
+        """Messages that a watcher has not taken yet; for `Watcher.take`."""
+        with self._lock:
+            watcher.behind = self._number - watcher.seen
+            new = min(watcher.behind, len(self._ring))
+            watcher.seen = self._number
+            return [self._ring[index] for index in range(len(self._ring) - new, len(self._ring))]
+
+    def past(self, source: str) -> dict[str, object]:
+        """The spectrogram of all audio of a source that is still there, as far as it has no gap."""
+        buffer = self._buffers[source]
+        painter = Painter(self._geometry, buffer.read)
+        stop = buffer.stop
+        oldest = buffer.last_gap(0, stop) or buffer.start
+        if oldest:  # a little later: more audio comes while it is painted
+            painter.restart(max(oldest, buffer.start + buffer.rate))
+        return _picture(painter, buffer, stop)
+
+    def _publish(self, thing: Scores | tuple[str, Mapping[str, object]]) -> None:
+        kind, payload = ("scores", self._payload(thing)) if isinstance(thing, Scores) else thing
+        text = json.dumps(_finite(payload), allow_nan=False, separators=(",", ":"))
+        with self._lock:
+            self._number += 1
+            self._ring.append(Message(self._number, kind, text))
+            for watcher in list(self._watchers):
+                if self._number - watcher.seen > len(self._ring):
+                    watcher.gone = "slow"
+                    self.dropped += 1
+                    self._watchers.discard(watcher)
+                watcher.wake()
+
+    def _payload(self, scores: Scores) -> dict[str, object]:
+        values = zip(scores.labels, scores.values.tolist(), strict=True)
+        return {
+            "source": scores.source,
+            "at": round(scores.ended_at, 3),
+            "level_dbfs": round(scores.level_dbfs, 1),
+            "gated": scores.gated,
+            "scores": {label: round(value, 3) for label, value in values},
+            "spectrogram": self._spectrogram(scores),
+        }
+
+    def _spectrogram(self, scores: Scores) -> dict[str, object] | None:
+        """Columns since the last message, as base64; None where the audio is gone or has a gap."""
+        painter, buffer = self._painters[scores.source], self._buffers[scores.source]
+        window = scores.stop - scores.start
+        gap = buffer.last_gap(painter.position, scores.stop)
+        if gap is not None:
+            painter.restart(gap)
+        elif painter.position < scores.start - window:  # nobody has watched for a while
+            painter.restart(scores.start)
+        try:
+            return _picture(painter, buffer, scores.stop)
+        except OverrunError:
+            return None
+
+
+def _picture(painter: Painter, buffer: RingBuffer, stop: int) -> dict[str, object]:
+    start, columns = painter.paint(stop)
+    return {
+        "at": round(buffer.time_of(start), 3) if len(columns) else 0.0,
+        "bins": columns.shape[1],
+        "columns": base64.b64encode(columns.tobytes()).decode(),
+    }
+
+
+def _finite(payload: Any) -> Any:
+    """JSON has no infinity, at any depth: the level of digital silence is null."""
+    if isinstance(payload, Mapping):
+        return {key: _finite(value) for key, value in payload.items()}
+    if isinstance(payload, list | tuple):
+        return [_finite(value) for value in payload]
+    return None if isinstance(payload, float) and not math.isfinite(payload) else payload

@@ -1,0 +1,104 @@
+"""The newest audio as columns of the model's own log-mel, small enough to be drawn and sent.
+
+Streaming: whatever the steps in which audio arrives, the columns are those of the whole recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.model.log_mel import log_mel
+from monitor.model.mel_config import Geometry
+from monitor.types import Samples
+
+FLOOR_DB = -60.0
+"""What byte 0 stands for; the power spectrum of an amplitude of 0.001 is about there."""
+
+STEP_DB = 0.4
+"""From one byte to the next: 255 is 42 dB, full scale and a little more."""
+
+PER_SECOND = 20
+"""Columns, about; each is the loudest of the model's frames in its time, so no click falls between two."""
+
+Columns = NDArray[np.uint8]
+"""Shape (columns, mel_bins), lowest frequency first."""
+
+
+class Painter:
+    """Columns of one source.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The checkpoint's.
+    read : callable
+        ``(start, stop)`` to the samples between them.
+    """
+
+    def __init__(self, geometry: Geometry, read: Callable[[int, int], Samples]) -> None:
+        self.samples = round(geometry.rate / self.per_second(geometry))
+        """Samples from one column to the next: a whole number of the model's frames."""
+        self._geometry = geometry
+        self._read = read
+        self._margin = geometry.fft_length // 2
+        self._before = -(-self._margin // geometry.hop) * geometry.hop
+        self._next = 0
+        """Index of the next column, from the opening of the source."""
+
+    @staticmethod
+    def per_second(geometry: Geometry) -> float:
+        """Columns in a second, about `PER_SECOND`."""
+        return geometry.rate / (geometry.hop * max(1, round(geometry.rate / geometry.hop / PER_SECOND)))
+
+    @property
+    def position(self) -> int:
+        """Sample index at which the next column starts."""
+        return self._next * self.samples
+
+    def restart(self, index: int) -> None:
+        """Go on with the first column that starts at or behind sample ``index``."""
+        self._next = -(-(index + self._margin) // self.samples)
+
+    def paint(self, stop: int) -> tuple[int, Columns]:
+        """Return every column that is complete with the samples before ``stop``, each once.
+
+        Returns
+        -------
+        start : int
+            Sample index at which the first of them starts.
+        columns : array, shape (columns, mel_bins)
+            Bytes of `STEP_DB` above `FLOOR_DB`.
+
+        Raises
+        ------
+        OverrunError
+            Samples that are needed have been overwritten; `restart`.
+        """
+        first, last = self._next, max(self._next, (stop - self._margin) // self.samples)
+        self._next = last
+        most = max(1, (self._geometry.length - self._before - self._margin) // self.samples)
+        parts = [self._columns(at, min(at + most, last)) for at in range(first, last, most)]
+        empty = np.empty((0, self._geometry.mel_bins), dtype=np.uint8)
+        return first * self.samples, np.concatenate([empty, *parts])
+
+    def _columns(self, first: int, last: int) -> Columns:
+        """Columns ``[first, last)``, few enough for one window of the model."""
+        geometry = self._geometry
+        # Frames are centred on multiples of the hop; what lies half a frame around them is read as well,
+        # and nothing that the extractor mirrors at the ends is used.
+        before = min(first * self.samples, self._before)
+        samples = self._read(first * self.samples - before, last * self.samples + self._margin)
+        frames = log_mel(np.nan_to_num(samples), geometry)[before // geometry.hop :]
+        each = self.samples // geometry.hop
+        loudest = frames[: (last - first) * each].reshape(last - first, each, -1).max(axis=1)
+        return quantised(loudest)
+
+
+def quantised(decibels: NDArray[np.float32]) -> Columns:
+    """Decibels as bytes, see `FLOOR_DB` and `STEP_DB`."""
+    steps = np.rint((decibels - np.float32(FLOOR_DB)) / np.float32(STEP_DB))
+    columns: Columns = np.clip(steps, 0, 255).astype(np.uint8)
+    return columns

@@ -1,0 +1,1 @@
+"""Notifications: events and problems to people, through Apprise."""

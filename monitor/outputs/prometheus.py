@@ -1,0 +1,306 @@
+"""Status -> Prometheus: every number that the monitor counts, under one prefix and in base units.
+
+Nothing is counted here.  A scrape reads the snapshot that `clap-monitor status` shows and the `Tally`, so
+it costs nothing while nobody asks.  Labels are sources, identifiers of labels, and small fixed sets of words:
+never a sentence, never an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from monitor.outputs.counters import Tally
+from monitor.system.histogram import Histogram
+
+PREFIX = "clap_monitor_"
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Snapshot = Mapping[str, Any]
+"""Of `monitor.daemon.snapshot`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric."""
+
+    name: str
+    """Without the prefix."""
+    kind: type[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family(
+            "build_info", GaugeMetricFamily, "1, with what runs.", ("version", "model", "device", "dtype")
+        ),
+        Family("up", GaugeMetricFamily, "1 while the monitor runs."),
+        Family("healthy", GaugeMetricFamily, "1 if nothing is wrong, as clap-monitor status judges it."),
+        Family("armed", GaugeMetricFamily, "1 while listening is switched on."),
+        Family("start_time_seconds", GaugeMetricFamily, "Unix time at which the monitor started."),
+        Family("source_up", GaugeMetricFamily, "1 while audio arrives from a source.", ("source",)),
+        Family("source_overloaded", GaugeMetricFamily, "1 while windows are left out.", ("source",)),
+        Family("source_restarts_total", CounterMetricFamily, "Times a source was opened again.", ("source",)),
+        Family(
+            "capture_frames_total",
+            CounterMetricFamily,
+            "Samples that arrived, at the model's rate.",
+            ("source",),
+        ),
+        Family(
+            "capture_overflows_total",
+            CounterMetricFamily,
+            "Overflows that a sound card reported.",
+            ("source",),
+        ),
+        Family("capture_gaps_total", CounterMetricFamily, "Places where audio is missing.", ("source",)),
+        Family(
+            "ring_dropped_seconds_total",
+            CounterMetricFamily,
+            "Audio not looked at: lost on the way, or skipped because the analysis was late.",
+            ("source", "reason"),
+        ),
+        Family("windows_scored_total", CounterMetricFamily, "Windows that were scored.", ("source",)),
+        Family(
+            "windows_skipped_total",
+            CounterMetricFamily,
+            "Windows that were not scored: overload, silence, gap, disarmed, and others.",
+            ("source", "reason"),
+        ),
+        Family("inference_seconds", HistogramMetricFamily, "Time in the model for the windows due together."),
+        Family("stage_seconds", HistogramMetricFamily, "Time in each stage of the analysis.", ("stage",)),
+        Family(
+            "realtime_ratio",
+            GaugeMetricFamily,
+            "Seconds of scoring for each second of audio; below 1 keeps up.",
+        ),
+        Family(
+            "lag_seconds", GaugeMetricFamily, "Audio that has arrived and has not been scored.", ("source",)
+        ),
+        Family("score", GaugeMetricFamily, "Score of a label in the newest window.", ("source", "label")),
+        Family(
+            "threshold", GaugeMetricFamily, "Score from which a label counts as heard.", ("source", "label")
+        ),
+        Family("level_dbfs", GaugeMetricFamily, "Newest level in dB of full scale.", ("source",)),
+        Family("events_total", CounterMetricFamily, "Events that started.", ("source", "label")),
+        Family(
+            "last_event_timestamp_seconds",
+            GaugeMetricFamily,
+            "Unix time of the onset of the newest event of a label.",
+            ("label",),
+        ),
+        Family(
+            "candidates_rejected_total",
+            CounterMetricFamily,
+            "What came near a label and was no event, and why not.",
+            ("label", "reason"),
+        ),
+        Family(
+            "alert_latency_seconds",
+            HistogramMetricFamily,
+            "From the onset until the broker had acknowledged it.",
+        ),
+        Family("mqtt_connected", GaugeMetricFamily, "1 while the broker lets us in."),
+        Family("mqtt_queue_messages", GaugeMetricFamily, "Starts and ends that wait for the broker."),
+        Family(
+            "mqtt_published_total", CounterMetricFamily, "Starts and ends that the broker has acknowledged."
+        ),
+        Family("mqtt_dropped_total", CounterMetricFamily, "Starts and ends that were given up."),
+        Family(
+            "mqtt_refused_total", CounterMetricFamily, "Messages of any kind that the broker did not take."
+        ),
+        Family("store_queue_messages", GaugeMetricFamily, "Changes that wait to be written to the store."),
+        Family("store_written_total", CounterMetricFamily, "Changes that were written to the store."),
+        Family("store_dropped_total", CounterMetricFamily, "Changes that could not be kept."),
+        Family("clips_total", CounterMetricFamily, "What became of clips.", ("outcome",)),
+        Family("clips_bytes", GaugeMetricFamily, "Size of all clips."),
+        Family("clips_deleted_total", CounterMetricFamily, "Clips deleted to keep within the limits."),
+        Family("disk_free_bytes", GaugeMetricFamily, "Room where something is kept.", ("directory",)),
+        Family(
+            "notifications_total", CounterMetricFamily, "What became of notifications.", ("target", "outcome")
+        ),
+        Family("hook_runs_total", CounterMetricFamily, "How commands ended.", ("hook", "outcome")),
+        Family("commands_total", CounterMetricFamily, "What became of commands over MQTT.", ("outcome",)),
+        Family(
+            "http_rejections_total",
+            CounterMetricFamily,
+            "Requests refused, connections turned_away or expired, answers that failed by a fault of ours.",
+            ("reason",),
+        ),
+        Family("config_last_reload_successful", GaugeMetricFamily, "1 unless the last reload was refused."),
+        Family(
+            "config_last_reload_success_timestamp_seconds",
+            GaugeMetricFamily,
+            "Unix time at which the configuration in use was read.",
+        ),
+    )
+}
+"""Everything that there is, in the order in which it is given out."""
+
+
+class Metrics:
+    """Give out what a monitor counts, as text.
+
+    Parameters
+    ----------
+    snapshot : callable
+        Returns what `clap-monitor status` shows.
+    tally : Tally
+    stages : mapping of str to Histogram
+        Seconds that each stage of the analysis took; ``embed`` is the model.
+    latency : Histogram or None
+        Seconds from the onset of an event until the broker had it; None without a broker.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        tally: Tally,
+        *,
+        stages: Mapping[str, Histogram],
+        latency: Histogram | None,
+    ) -> None:
+        histograms = [("stage_seconds", [stage], histogram) for stage, histogram in stages.items()]
+        histograms.append(("inference_seconds", [], stages["embed"]))
+        if latency is not None:
+            histograms.append(("alert_latency_seconds", [], latency))
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Collector(snapshot, tally, histograms))
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """Return everything in the text format of Prometheus; its type is `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+
+class _Collector(Collector):
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        tally: Tally,
+        histograms: Sequence[tuple[str, list[str], Histogram]],
+    ) -> None:
+        self._snapshot = snapshot
+        self._tally = tally
+        self._histograms = histograms
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family, also those that are empty."""
+        snapshot = self._snapshot()
+        made = {name: _made(family) for name, family in FAMILIES.items()}
+        for name, values, value in _samples(snapshot, self._tally):
+            made[name].add_metric(values, float(value))
+        for name, values, histogram in self._histograms:
+            buckets = [(_bound(bound), float(count)) for bound, count in histogram.cumulative()]
+            made[name].add_metric(values, buckets=buckets, sum_value=histogram.total)
+        yield from made.values()
+
+
+def _made(family: Family) -> Any:
+    return family.kind(PREFIX + family.name, family.help, labels=family.labels)
+
+
+def _bound(bound: float) -> str:
+    return "+Inf" if bound == float("inf") else str(bound)
+
+
+Sample = tuple[str, list[str], float]
+"""Name without the prefix, values of the labels, value."""
+
+
+def _samples(snapshot: Snapshot, tally: Tally) -> Iterator[Sample]:
+    model, reload = snapshot["model"], snapshot["reload"]
+    yield "build_info", [snapshot["version"], model["name"], model["device"], model["dtype"]], 1
+    yield "up", [], 1
+    yield "healthy", [], not snapshot["problems"]
+    yield "armed", [], snapshot["armed"]
+    yield "start_time_seconds", [], snapshot["started_at"]
+    yield "realtime_ratio", [], snapshot["real_time_factor"]
+    yield "config_last_reload_successful", [], not (reload and reload["faults"])
+    yield "config_last_reload_success_timestamp_seconds", [], snapshot["configured_at"]
+    for name, source in snapshot["sources"].items():
+        yield from _source(name, source, model["rate"])
+    yield from _heard(snapshot, tally)
+    yield from _outputs(snapshot)
+    for outcome, count in snapshot["commands"].items():
+        yield "commands_total", [outcome], count
+    for directory, free in snapshot["disk_free_bytes"].items():
+        yield "disk_free_bytes", [directory], free
+
+
+def _source(name: str, source: Mapping[str, Any], rate: int) -> Iterator[Sample]:
+    windows = source["windows"]
+    yield "source_up", [name], source["online"]
+    yield "source_overloaded", [name], source["overloaded"]
+    yield "source_restarts_total", [name], source["reopened"]
+    yield "capture_frames_total", [name], round(source["captured_seconds"] * rate)
+    yield "capture_overflows_total", [name], source["overflows"]
+    yield "capture_gaps_total", [name], source["gaps"]
+    yield "ring_dropped_seconds_total", [name, "lost"], source["lost_seconds"]
+    yield "ring_dropped_seconds_total", [name, "skipped"], source["dropped_seconds"] - source["lost_seconds"]
+    yield "windows_scored_total", [name], windows["scored"]
+    yield "windows_skipped_total", [name, "overload"], windows["skipped"]
+    for reason, count in windows["gated"].items():
+        yield "windows_skipped_total", [name, "silence" if reason == "silent" else reason], count
+    yield "lag_seconds", [name], source["lag_seconds"]
+    if source["level_dbfs"] is not None:
+        yield "level_dbfs", [name], source["level_dbfs"]
+
+
+def _heard(snapshot: Snapshot, tally: Tally) -> Iterator[Sample]:
+    """What is heard now and was heard before, of the labels that there are."""
+    known = {label["id"] for label in snapshot["labels"]}
+    for source, scores in tally.newest.copy().items():
+        for label, value in zip(scores.labels, scores.values.tolist(), strict=True):
+            yield "score", [source, label], value
+    for label in snapshot["labels"]:
+        for source, threshold in label["thresholds"].items():
+            yield "threshold", [source, label["id"]], threshold
+            yield "events_total", [source, label["id"]], tally.events.get((source, label["id"]), 0)
+    for label, event in tally.last.copy().items():
+        if label in known:
+            yield "last_event_timestamp_seconds", [label], event.started_at
+    for (label, reason), count in tally.rejected.copy().items():
+        if label in known:
+            yield "candidates_rejected_total", [label, reason], count
+
+
+def _outputs(snapshot: Snapshot) -> Iterator[Sample]:
+    mqtt, store, clips = snapshot["mqtt"], snapshot["store"], snapshot["clips"]
+    if mqtt is not None:
+        yield "mqtt_connected", [], mqtt["connected"]
+        yield "mqtt_queue_messages", [], mqtt["waiting"]
+        yield "mqtt_published_total", [], mqtt["published"]
+        yield "mqtt_dropped_total", [], mqtt["dropped"]
+        yield "mqtt_refused_total", [], mqtt["refused"]
+    if store is not None:
+        yield "store_queue_messages", [], store["waiting"]
+        yield "store_written_total", [], store["written"]
+        yield "store_dropped_total", [], store["dropped"]
+    if clips is not None:
+        yield "clips_bytes", [], clips["bytes"]
+        yield "clips_deleted_total", [], clips["deleted"]
+        for outcome, count in clips["decided"].items():
+            yield "clips_total", [outcome], count
+    for reason, count in (snapshot.get("http") or {}).items():
+        yield "http_rejections_total", [reason], count
+    for target in snapshot["notify"]:
+        for outcome in ("sent", "failed", "held", "dropped"):
+            yield "notifications_total", [target["name"], outcome], target[outcome]
+    for hook in snapshot["hooks"]:
+        for outcome in ("done", "failed", "killed", "dropped"):
+            yield "hook_runs_total", [hook["name"], outcome], hook[outcome]

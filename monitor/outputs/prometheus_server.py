@@ -1,0 +1,206 @@
+"""Metrics over HTTP for those who do without the web page: one path, one thread, nothing else."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from monitor.outputs.request_faults import Faults
+from monitor.types import OutputError
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 5.0
+"""Whoever has not asked, or not read some of the answer, for so long is let go."""
+
+ANSWER_SECONDS = 30.0
+"""Whoever has not read all of the answer by then is let go."""
+
+MOST_BYTES = 8192
+"""Of a request."""
+
+MOST_CONNECTIONS = 32
+"""At once; one more takes the place of the one that has kept us waiting longest."""
+
+_LOOK_SECONDS = 0.2
+
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    500: "Internal Server Error",
+}
+
+
+class _Client:
+    """Whoever asks: what has come of the request, and what is left of the answer."""
+
+    def __init__(self, connection: socket.socket, now: float) -> None:
+        self.connection = connection
+        self.request = b""
+        self.answer = memoryview(b"")
+        self.waits_since = now
+        self.ends_at = now + PATIENCE_SECONDS + ANSWER_SECONDS
+
+
+class Exporter:
+    """Serve ``/metrics``: bound when made, served by `run` in a thread of its own.
+
+    Nobody waits for anybody: each connection is read and written as far as it goes.
+
+    Parameters
+    ----------
+    host : str
+        IP address to listen on.
+    port : int
+        0 is any free one.
+    text : callable
+        Returns what is served.
+    content_type : str
+
+    Raises
+    ------
+    OutputError
+        If nothing can be served there.
+    """
+
+    def __init__(self, host: str, port: int, text: Callable[[], bytes], content_type: str) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._listener = socket.create_server((host, port), family=family, backlog=16)
+        except OSError as error:
+            raise OutputError(
+                f"metrics: {host}:{port} cannot be listened on: {error.strerror}; set metrics.port or "
+                "metrics.host to another, or end what has it"
+            ) from error
+        self._listener.setblocking(False)
+        self.port: int = self._listener.getsockname()[1]
+        self.faults = Faults()
+        self.refused = 0
+        """Requests for anything else."""
+        self.turned_away = 0
+        """Connections that were ended because there were too many."""
+        self.expired = 0
+        """Connections that were ended because they kept us waiting."""
+        self._text = text
+        self._content_type = content_type
+        self._closed = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        self._clients: dict[socket.socket, _Client] = {}
+
+    def run(self) -> None:
+        """Answer whoever asks until closed."""
+        log.info("metrics are at port %d, path /metrics", self.port)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        try:
+            while not self._closed.is_set():
+                ready = self._selector.select(_LOOK_SECONDS)
+                self._serve([key.fileobj for key, _ in ready], time.monotonic())
+        finally:
+            for client in list(self._clients.values()):
+                self._end(client)
+            self._selector.close()
+            self._listener.close()
+
+    def close(self) -> None:
+        """End soon; from any thread."""
+        self._closed.set()
+
+    def counts(self) -> dict[str, int]:
+        """Return what there was to refuse, and what failed; from any thread."""
+        return {
+            "refused": self.refused,
+            "turned_away": self.turned_away,
+            "expired": self.expired,
+            "faults": self.faults.count,
+        }
+
+    def _serve(self, ready: list[object], now: float) -> None:
+        for client in [
+            self._clients[each] for each in ready if isinstance(each, socket.socket) and each in self._clients
+        ]:
+            self._go_on(client, now)
+        if self._listener in ready:
+            self._accept(now)
+        for client in list(self._clients.values()):
+            if now - client.waits_since > PATIENCE_SECONDS or now > client.ends_at:
+                self.expired += 1
+                self._end(client)
+
+    def _accept(self, now: float) -> None:
+        try:
+            connection = self._listener.accept()[0]
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+                self._closed.wait(_LOOK_SECONDS)  # it stays ready: without a pause this would spin
+            return
+        if len(self._clients) >= MOST_CONNECTIONS:
+            self.turned_away += 1
+            self._end(min(self._clients.values(), key=lambda each: each.waits_since))
+        connection.setblocking(False)
+        self._clients[connection] = _Client(connection, now)
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def _go_on(self, client: _Client, now: float) -> None:
+        """Read or write once, whichever it waits for; whoever has gone is forgotten."""
+        try:
+            if client.answer:
+                client.answer = client.answer[client.connection.send(client.answer) :]
+                client.waits_since = now
+                over = not client.answer
+            else:
+                over = not self._read(client)
+        except BlockingIOError:
+            return
+        except OSError:
+            over = True
+        if over:
+            self._end(client)
+
+    def _read(self, client: _Client) -> bool:
+        """Take what has come, and lay out the answer to a whole request; False if there will be none."""
+        part = client.connection.recv(MOST_BYTES)
+        client.request += part
+        if part and b"\r\n\r\n" not in client.request and len(client.request) < MOST_BYTES:
+            return True
+        if not client.request:
+            return False
+        client.answer = memoryview(self._answer(client.request))
+        self._selector.modify(client.connection, selectors.EVENT_WRITE)
+        return True
+
+    def _end(self, client: _Client) -> None:
+        del self._clients[client.connection]
+        self._selector.unregister(client.connection)
+        with suppress(OSError):
+            client.connection.shutdown(socket.SHUT_WR)
+        client.connection.close()
+
+    def _answer(self, request: bytes) -> bytes:
+        status, content = 500, b"a fault of clap-monitor: its log says more\n"
+        with self.faults.counted("the answer to /metrics"):
+            status, content = self._content(request)
+            self.refused += status != 200  # noqa: PLR2004
+        kind = self._content_type if status == 200 else "text/plain; charset=utf-8"  # noqa: PLR2004
+        head = (
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\n"
+            f"Content-Length: {len(content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        )
+        return head.encode() + content
+
+    def _content(self, request: bytes) -> tuple[int, bytes]:
+        match request.partition(b"\r\n")[0].split(b" "):
+            case [b"GET", path, _] if path.partition(b"?")[0] == b"/metrics":
+                return 200, self._text()
+            case [b"GET", _, _]:
+                return 404, b"there is only /metrics\n"
+            case [_, _, _]:
+                return 405, b"there is only GET\n"
+        return 400, b"that is no request\n"

@@ -1,0 +1,222 @@
+"""What is written: each change is one thing that happened, and can be tried again."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.outputs.store.minute_summary import Minute
+from monitor.outputs.store.rows import Mark
+from monitor.types import Event, NearMiss
+
+Change = Callable[[sqlite3.Connection], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EventHappened:
+    """The start or the end of an event."""
+
+    event: Event
+    late: Callable[[], bool]
+    """Asked when it is written: whether that is long after it happened."""
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Insert the event, or bring it up to date."""
+        event = self.event
+        row = [
+            event.id,
+            _series(connection, event.source, event.label),
+            event.started_at,
+            event.ended_at,
+            event.score,
+            event.peak,
+            event.windows,
+            _finite(event.level_dbfs),
+            event.uncertainty_seconds,
+            event.reason,
+            self.late(),
+        ]
+        connection.execute(
+            "INSERT INTO events (id, series, started_at, ended_at, score, peak, windows, level_dbfs,"
+            " uncertainty, reason, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, peak = excluded.peak,"
+            " windows = excluded.windows, reason = excluded.reason, late = max(late, excluded.late)",
+            row,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A near miss."""
+
+    miss: NearMiss
+    seconds: float
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Insert it."""
+        miss = self.miss
+        row = [
+            _series(connection, miss.source, miss.label),
+            miss.at,
+            self.seconds,
+            miss.score,
+            miss.threshold,
+            str(miss.reason),
+            miss.rival,
+            miss.hits,
+            miss.needed,
+            _finite(miss.level_dbfs),
+        ]
+        connection.execute(
+            "INSERT INTO misses (series, at, seconds, score, threshold, reason, rival, hits, needed,"
+            " level_dbfs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteOver:
+    """A minute of a source."""
+
+    minute: Minute
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Insert it, or join it with what an earlier run kept of the same minute."""
+        minute = self.minute
+        labels = json.dumps(minute.labels)
+        connection.execute("INSERT OR IGNORE INTO label_sets (labels) VALUES (?)", [labels])
+        (number,) = connection.execute("SELECT number FROM label_sets WHERE labels = ?", [labels]).fetchone()
+        kept = connection.execute(
+            "SELECT level_dbfs, peaks, agreed FROM minutes WHERE source = ? AND minute = ? AND labels = ?",
+            [minute.source, minute.minute, number],
+        ).fetchone()
+        if kept is not None:
+            level = -math.inf if kept[0] is None else kept[0]
+            peaks, agreed = (np.frombuffer(values, np.uint8) for values in kept[1:])
+            minute = Minute(minute.source, minute.minute, minute.labels, level, peaks, agreed).joined(minute)
+        connection.execute(
+            "INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                minute.source,
+                minute.minute,
+                number,
+                _finite(minute.level_dbfs),
+                minute.peaks.tobytes(),
+                minute.agreed.tobytes(),
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClipDecided:
+    """What became of the clip of an event."""
+
+    event_id: str
+    path: str | None
+    fate: str
+    unwanted: Callable[[str], object]
+    """Given the path of a clip whose event has been deleted meanwhile."""
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Note it at the event."""
+        done = connection.execute(
+            "UPDATE events SET clip = ?, fate = ? WHERE id = ?", [self.path, self.fate, self.event_id]
+        )
+        if not done.rowcount and self.path is not None:
+            self.unwanted(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipsFound:
+    """All clips that are there: path, event, and what their sidecar tells of the event."""
+
+    found: Sequence[tuple[str, str, Event | None]]
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Bring the events up to date; one that was never written, or is in a file that broke, comes back."""
+        paths = {path for path, _, _ in self.found}
+        for event_id, path in connection.execute(
+            "SELECT id, clip FROM events WHERE clip IS NOT NULL"
+        ).fetchall():
+            if path not in paths:
+                connection.execute("UPDATE events SET clip = NULL, fate = 'gone' WHERE id = ?", [event_id])
+        for path, event_id, event in self.found:
+            known = connection.execute("SELECT 1 FROM events WHERE id = ?", [event_id]).fetchone()
+            if known is None and event is not None and event.id == event_id:
+                EventHappened(event, lambda: True)(connection)
+            query = "UPDATE events SET clip = ?, fate = 'kept' WHERE id = ? AND clip IS NOT ?"
+            connection.execute(query, [path, event_id, path])
+        connection.execute("UPDATE events SET reason = 'restart' WHERE ended_at IS NULL AND reason IS NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class Titled:
+    """The names of the labels, for searching."""
+
+    titles: Sequence[tuple[str, str]]
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Keep them; labels that are gone keep theirs."""
+        connection.executemany("INSERT OR REPLACE INTO titles VALUES (?, ?)", self.titles)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """The events that an earlier run began and did not end."""
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Say that they are over, as the broker is told."""
+        connection.execute("UPDATE events SET reason = 'restart' WHERE ended_at IS NULL AND reason IS NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A person has said whether an event was right; somebody waits for the answer."""
+
+    event_id: str
+    mark: Mark | None
+    done: Future[bool]
+
+    def __call__(self, connection: sqlite3.Connection) -> bool:
+        """Note it at the event; False if there is no such event."""
+        done = connection.execute("UPDATE events SET review = ? WHERE id = ?", [self.mark, self.event_id])
+        return bool(done.rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A person wants an event and its clip gone; somebody waits for the answer."""
+
+    event_id: str
+    remove: Callable[[str], object]
+    """Deletes a clip, given its path."""
+    done: Future[bool]
+
+    def __call__(self, connection: sqlite3.Connection) -> bool:
+        """Delete the clip, then the event; False if there is no such event."""
+        found = connection.execute("SELECT clip FROM events WHERE id = ?", [self.event_id]).fetchone()
+        if found is None:
+            return False
+        if (
+            found[0] is not None
+        ):  # before its row: a clip without an event would be found again at the next start
+            self.remove(found[0])
+        connection.execute("DELETE FROM events WHERE id = ?", [self.event_id])
+        return True
+
+
+def _series(connection: sqlite3.Connection, source: str, label: str) -> int:
+    connection.execute("INSERT OR IGNORE INTO series (source, label) VALUES (?, ?)", [source, label])
+    query = "SELECT number FROM series WHERE source = ? AND label = ?"
+    (number,) = connection.execute(query, [source, label]).fetchone()
+    return int(number)
+
+
+def _finite(level: float) -> float | None:
+    return level if math.isfinite(level) else None

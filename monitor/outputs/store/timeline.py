@@ -1,0 +1,150 @@
+"""Questions about minutes: a day at a glance, and what another threshold would have done."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.outputs.store import queries
+from monitor.outputs.store.minute_summary import SECONDS, STEPS
+from monitor.outputs.store.rows import MOST, Day, EventFilter, Lane, QuestionError
+
+THRESHOLDS = 101
+"""Thresholds from 0 to 1 that are tried, a hundredth apart."""
+
+LONGEST_DAYS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Minutes:
+    """Minutes of one source with the same labels."""
+
+    source: str
+    labels: tuple[str, ...]
+    places: list[int]
+    """Minutes since the beginning."""
+    levels: list[float | None]
+    peaks: NDArray[np.uint8]
+    """Shape (minutes, labels)."""
+    agreed: NDArray[np.uint8]
+    """Shape (minutes, labels)."""
+
+
+def day(connection: sqlite3.Connection, since: float, until: float) -> Day:
+    """Return what happened in a stretch of time of at most `LONGEST_DAYS`.
+
+    Raises
+    ------
+    QuestionError
+        It is longer, or ends before it begins.
+    """
+    length = _length(since, until)
+    peaks: dict[tuple[str, str], NDArray[np.uint8]] = {}
+    levels: dict[str, list[float | None]] = {}
+    for some in _minutes(connection, since, until):
+        loudest = levels.setdefault(some.source, [None] * length)
+        for place, level in zip(some.places, some.levels, strict=True):
+            loudest[place] = level
+        for column, label in enumerate(some.labels):
+            lane = peaks.setdefault((some.source, label), np.zeros(length, np.uint8))
+            lane[some.places] = some.peaks[:, column]
+    page = queries.find_events(connection, EventFilter(since=since, until=until), limit=MOST)
+    counts = _events_of_pairs(connection, since, until)
+    nothing = np.zeros(length, np.uint8)
+    lanes = tuple(
+        Lane(source, label, counts.get((source, label), 0), _scores(peaks.get((source, label), nothing)))
+        for source, label in sorted(peaks.keys() | counts.keys())
+    )
+    return Day(
+        since, until, lanes, {k: tuple(v) for k, v in levels.items()}, page.rows, page.next is not None
+    )
+
+
+def at_thresholds(
+    connection: sqlite3.Connection, label: str, *, since: float, until: float, source: str | None = None
+) -> list[int]:
+    """Return about how many events a label would have had at each of the thresholds 0, 0.01 ... 1.
+
+    Minutes in a row in which enough windows agreed count as one event, so sounds that came several times
+    in a minute count once.
+
+    Raises
+    ------
+    QuestionError
+        As for `day`.
+    """
+    length = _length(since, until)
+    heard: dict[str, NDArray[np.uint8]] = {}
+    for some in _minutes(connection, since, until):
+        if label in some.labels and source in {None, some.source}:
+            lane = heard.setdefault(some.source, np.zeros(length, np.uint8))
+            lane[some.places] = some.agreed[:, some.labels.index(label)]
+    steps = np.maximum(1, np.arange(THRESHOLDS) * STEPS // (THRESHOLDS - 1))[:, None]  # (thresholds, 1)
+    totals = np.zeros(THRESHOLDS, dtype=np.intp)
+    for agreed in heard.values():
+        above = agreed[None] >= steps  # (thresholds, minutes)
+        totals += above[:, 0] + (above[:, 1:] & ~above[:, :-1]).sum(axis=1)
+    return [int(total) for total in totals]
+
+
+def _length(since: float, until: float) -> int:
+    """Minutes of a stretch of time."""
+    if not 0 <= until - since <= LONGEST_DAYS * 86_400:
+        raise QuestionError(f"from since to until it may be 0 to {LONGEST_DAYS} days")
+    return max(1, int(-(-until // SECONDS)) - int(since // SECONDS))
+
+
+def _minutes(connection: sqlite3.Connection, since: float, until: float) -> Iterator[_Minutes]:
+    first, after = int(since // SECONDS), int(-(-until // SECONDS))
+    sets = {
+        number: tuple(json.loads(labels))
+        for number, labels in connection.execute("SELECT number, labels FROM label_sets")
+    }
+    # One step of the index for each source: DISTINCT would read all minutes that there are.
+    sources = connection.execute(
+        "WITH RECURSIVE heard (source) AS (SELECT min(source) FROM minutes UNION ALL"
+        " SELECT (SELECT min(source) FROM minutes WHERE source > heard.source) FROM heard"
+        " WHERE source IS NOT NULL) SELECT source FROM heard WHERE source IS NOT NULL"
+    ).fetchall()
+    query = (
+        "SELECT labels, minute - ?, level_dbfs, peaks, agreed FROM minutes"
+        " WHERE source = ? AND minute >= ? AND minute < ?"
+    )
+    for (source,) in sources:
+        alike: dict[int, list[tuple[int, float | None, bytes, bytes]]] = {}
+        for number, *row in connection.execute(query, [first, source, first, after]):
+            alike.setdefault(number, []).append(tuple(row))
+        for number, rows in alike.items():
+            places, levels, peaks, agreed = zip(*rows, strict=True)
+            labels = sets[number]
+            yield _Minutes(
+                source, labels, list(places), list(levels), _table(peaks, labels), _table(agreed, labels)
+            )
+
+
+def _table(rows: Sequence[bytes], labels: Sequence[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(labels))
+
+
+def _events_of_pairs(
+    connection: sqlite3.Connection, since: float, until: float
+) -> dict[tuple[str, str], int]:
+    query = (
+        "SELECT source, label, count(*) FROM events INDEXED BY events_by_series"
+        " JOIN series ON series.number = series WHERE series = ? AND started_at >= ? AND started_at < ?"
+    )
+    found = {}
+    for (number,) in connection.execute("SELECT number FROM series").fetchall():
+        source, label, events = connection.execute(query, [number, since, until]).fetchone()
+        if events:
+            found[source, label] = events
+    return found
+
+
+def _scores(steps: NDArray[np.uint8]) -> tuple[float, ...]:
+    return tuple((steps / STEPS).round(3).tolist())

@@ -1,0 +1,180 @@
+"""The news, as server-sent events and over a WebSocket, to as many as watch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Self
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from monitor.outputs.live.broadcast import Live, Message, TooManyError
+
+PING_SECONDS = 15.0
+"""Something is sent at least so often, so that proxies and dead connections show themselves."""
+
+Abort = Callable[[tuple[str, int]], None]
+"""Cut the connection of a client, given by address and port."""
+
+
+class Reader:
+    """A watcher seen from the loop of the web server; a context manager.
+
+    Parameters
+    ----------
+    live : Live
+    abort : callable
+        Cuts this connection: who does not read keeps us waiting in `send`, where nothing else ends it.
+
+    Raises
+    ------
+    TooManyError
+    """
+
+    def __init__(self, live: Live, abort: Callable[[], None]) -> None:
+        self._live = live
+        self._abort = abort
+        self._news = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._watcher = live.watch(lambda: loop.call_soon_threadsafe(self._on_news))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.leave(self._watcher)
+
+    async def next(self) -> list[Message] | None:
+        """Wait for news: those there are, none of them if it is time for a ping, None at the end."""
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                if not self._watcher.gone:
+                    await self._news.wait()
+        except TimeoutError:
+            return []
+        self._news.clear()
+        messages = [] if self._watcher.gone == "slow" else self._watcher.take()
+        return messages or (None if self._watcher.gone else [])
+
+    def _on_news(self) -> None:
+        self._news.set()
+        if self._watcher.gone == "slow":
+            self._abort()
+
+
+class EventStream(Response):
+    """Server-sent events until the client goes, falls behind, or the monitor ends.
+
+    Parameters
+    ----------
+    live : Live
+    hello : mapping
+        The first event: what the others refer to.
+    abort : callable
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, live: Live, hello: dict[str, object], abort: Abort, status_code: int = 200) -> None:
+        super().__init__(
+            status_code=status_code,
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+            media_type=self.media_type,
+        )
+        del self.headers["content-length"]
+        self._live = live
+        self._hello = hello
+        self._cut = abort
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until there is a reason to end."""
+        try:
+            reader = Reader(self._live, lambda: self._cut(tuple(scope["client"])))
+        except TooManyError as error:
+            full = Response(str(error), status_code=503, headers={"retry-after": "30"})
+            await full(scope, receive, send)
+            return
+        with reader:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            gone = asyncio.ensure_future(_until_gone(receive))
+            try:
+                await self._send(reader, gone, send)
+            finally:
+                gone.cancel()
+
+    async def _send(self, reader: Reader, gone: asyncio.Future[None], send: Send) -> None:
+        async def say(text: str) -> None:
+            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+        await say(f"retry: 2000\nevent: hello\ndata: {json.dumps(self._hello)}\n\n")
+        while True:
+            messages = await _news(reader, gone)
+            if gone.done():
+                return
+            if messages is None:
+                break
+            await say("".join(map(_event, messages)) or ": still here\n\n")
+        await say("event: end\ndata: {}\n\n")
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def over_websocket(socket: WebSocket, live: Live, hello: dict[str, object], abort: Abort) -> None:
+    """Send the same as JSON objects with a ``kind``; what the client says is not listened to."""
+    client: Any = socket.scope["client"]
+    try:
+        reader = Reader(live, lambda: abort(tuple(client)))
+    except TooManyError:
+        await socket.close(1013)
+        return
+    with reader:
+        await socket.accept()
+        gone = asyncio.ensure_future(_until_closed(socket))
+        try:
+            await socket.send_text(_object("hello", json.dumps(hello)))
+            while not gone.done():
+                messages = await _news(reader, gone)
+                if gone.done():
+                    return
+                if messages is None:
+                    await socket.close(1001)
+                    return
+                for message in messages:
+                    await socket.send_text(_object(message.kind, message.text))
+        except WebSocketDisconnect:
+            return
+        finally:
+            gone.cancel()
+
+
+async def _news(reader: Reader, gone: asyncio.Future[None]) -> list[Message] | None:
+    """Wait for news, but for no one who has gone: then, as at the end, there is None."""
+    news = asyncio.ensure_future(reader.next())
+    waiting: set[asyncio.Future[Any]] = {news, gone}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    if gone.done():
+        news.cancel()
+        return None
+    return news.result()
+
+
+def _event(message: Message) -> str:
+    return f"event: {message.kind}\ndata: {message.text}\n\n"
+
+
+def _object(kind: str, text: str) -> str:
+    return f'{{"kind":"{kind}","data":{text}}}'
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _until_closed(socket: WebSocket) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass

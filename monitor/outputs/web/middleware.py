@@ -1,0 +1,205 @@
+"""What every request passes before anything of ours sees it, and what every answer carries."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+
+from monitor.outputs.request_faults import Faults
+from monitor.outputs.web.asgi import App, Message, Receive, Scope, Send, headers_of, replayed
+from monitor.outputs.web.auth import Access, Refusal
+from monitor.outputs.web.request_limits import MAX_BODY, refuse_size
+from monitor.system.bounded_read import DamagedError, parse_json
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
+)
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+_OPEN = {"/", "/docs", "/openapi.json", "/api/health", "/api/session"}
+"""Answered without a token, as is what lies in `static`; nothing of it says what is heard."""
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+
+_TOO_LARGE = Refusal(413, f"The body has more than {MAX_BODY} bytes")
+_NOT_JSON = Refusal(415, "The body must be JSON: send it with Content-Type: application/json")
+
+
+class Guard:
+    """ASGI middleware: name, prefix, token, size and headers.
+
+    Parameters
+    ----------
+    app : callable
+        The ASGI application.
+    access : Access
+    faults : Faults
+    prefix : str
+        Path below which a reverse proxy serves us; requests come with it or without.
+    """
+
+    def __init__(self, app: App, access: Access, faults: Faults, prefix: str = "") -> None:
+        self._app = app
+        self._access = access
+        self._faults = faults
+        self._prefix = prefix
+        self._headers = {**_HEADERS, "content-security-policy": _POLICY + access.frame_ancestors()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it; a fault of ours is a 500, and no more."""
+        started = failed = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        def fail() -> None:
+            nonlocal failed
+            failed = True
+
+        asked = f"{scope.get('method', 'WebSocket')} {scope['path'][:100]!r}"
+        with self._faults.counted(asked, fail):
+            await self._guard(scope, receive, noting)
+        if failed and not started:
+            await self._refuse(scope, receive, send, _FAULT)
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of(scope)
+        scope = self._without_prefix(scope)
+        refusal = Refusal(400, "A header that may come once came twice") if headers is None else None
+        refusal = refusal or self._judge(scope, headers or {})
+        if refusal is not None:
+            await self._refuse(scope, receive, send, refusal)
+        elif scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        elif self._prefix and scope["path"] == "":
+            await self._answer(send, 308, b"", {"location": f"{self._prefix}/"})
+        else:
+            await self._pass_on(scope, receive, send, headers or {})
+
+    def _without_prefix(self, scope: Scope) -> Scope:
+        path = scope["path"]
+        if not self._prefix or not (path == self._prefix or path.startswith(f"{self._prefix}/")):
+            return scope
+        return {**scope, "path": path.removeprefix(self._prefix), "root_path": ""}
+
+    def _judge(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
+        """Return why a request is refused, whatever its body is."""
+        if too_long := refuse_size(scope):
+            return Refusal(*too_long)
+        if refusal := self._access.check_host(headers.get("host", "")):
+            return refusal
+        if not scope["raw_path"].startswith(b"/"):
+            return Refusal(400, "Ask for a path: this is no proxy")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            return Refusal(400, "The body has two ends")  # a proxy may have seen the other one
+        if scope["type"] == "http" and _size(headers) > MAX_BODY:
+            return _TOO_LARGE
+        return self._judge_reader(scope, headers, self._address(scope, headers))
+
+    def _judge_reader(self, scope: Scope, headers: Mapping[str, str], address: str) -> Refusal | None:
+        path = scope["path"]
+        if scope["type"] == "websocket":
+            return self._access.check_origin(headers) or self._access.check_read(headers, address)
+        safe = scope["method"] in _SAFE
+        if path in _OPEN or path.startswith("/static/") or (self._prefix and path == ""):
+            return None if safe else self._access.check_origin(headers)
+        check = self._access.check_read if safe else self._access.check_write
+        return check(headers, address)
+
+    def _address(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Whom a request is counted for; the routes find it in the state."""
+        peer, _ = scope.get("client") or ("", 0)
+        address = self._access.client(peer, headers.get("x-forwarded-for", ""))
+        scope["state"] = {**scope.get("state", {}), "address": address}
+        return address
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
+        if scope["method"] in _SAFE:
+            body: bytes | Refusal = b""  # nothing of ours reads one
+        else:
+            body = await _checked_body(receive, headers)
+        if isinstance(body, Refusal):
+            await self._refuse(scope, receive, send, body)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                known = {key.lower() for key, _ in message["headers"]}
+                extra = {**self._headers, "cache-control": _caching(scope["path"])}
+                message["headers"] = [
+                    *message["headers"],
+                    *((k.encode(), v.encode()) for k, v in extra.items() if k.encode() not in known),
+                ]
+            await send(message)
+
+        await self._app(scope, replayed(body, receive), with_headers)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+        self._access.refused += refusal is not _FAULT
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal.reason[:100]})
+            return
+        extra = dict(_JSON)
+        if refusal.status == 401:  # noqa: PLR2004
+            extra["www-authenticate"] = 'Bearer realm="clap-monitor"'
+        if refusal.retry_seconds is not None:
+            extra["retry-after"] = str(math.ceil(refusal.retry_seconds))
+        await self._answer(send, refusal.status, _reason(refusal.reason), extra)
+
+    async def _answer(self, send: Send, status: int, body: bytes, extra: Mapping[str, str]) -> None:
+        headers = {**self._headers, "cache-control": "no-store", "content-length": str(len(body)), **extra}
+        pairs = [(key.encode(), value.encode("latin-1")) for key, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": pairs})
+        await send({"type": "http.response.body", "body": body})
+
+
+_FAULT = Refusal(500, "A fault of clap-monitor: its log says more")
+_JSON = {"content-type": "application/json"}
+
+
+def _reason(text: str) -> bytes:
+    return json.dumps({"detail": text}).encode()
+
+
+async def _checked_body(receive: Receive, headers: Mapping[str, str]) -> bytes | Refusal:
+    """Return a body that our own code can store again, as it was understood here; empty without one."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return Refusal(400, "The body has no end")
+        part: bytes = message.get("body", b"")
+        body += part
+        if len(body) > MAX_BODY:
+            return _TOO_LARGE
+        if not message.get("more_body", False):
+            break
+    if not body:
+        return body
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return _NOT_JSON
+    try:
+        understood: bytes = json.dumps(parse_json(body)).encode()
+    except DamagedError as error:
+        return Refusal(400, f"The body {error}")
+    return understood
+
+
+def _size(headers: Mapping[str, str]) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else MAX_BODY + 1  # noqa: PLR2004
+
+
+def _caching(path: str) -> str:
+    return "no-store" if path.startswith("/api/") or path == "/metrics" else "no-cache"

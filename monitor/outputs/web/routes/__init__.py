@@ -1,0 +1,1 @@
+"""Routes of the web API, one file for each kind of thing."""

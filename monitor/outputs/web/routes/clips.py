@@ -1,0 +1,65 @@
+"""Clips, with their pictures and what is known of them, as files."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path
+from fastapi.responses import FileResponse
+
+from monitor.outputs.web.asgi import Receive, Scope, Send
+from monitor.outputs.web.context import TheHouse
+from monitor.outputs.web.routes.events import GONE
+from monitor.system.log_limit import LogLimit
+
+log = logging.getLogger(__name__)
+log.addFilter(LogLimit())
+
+routes = APIRouter(tags=["events"])
+
+_KINDS = {
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "opus": "audio/ogg",
+    "png": "image/png",
+    "json": "application/json",
+}
+
+
+@routes.get(
+    "/clips/{day}/{name}",
+    response_class=FileResponse,
+    responses=GONE | {200: {"content": {"audio/flac": {}, "image/png": {}}}, 206: {"description": "A part"}},
+)
+def clip(
+    house: TheHouse,
+    day: Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$")],
+    name: Annotated[str, Path(max_length=150, pattern=r"^[A-Za-z0-9_.-]+$")],
+    download: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+) -> FileResponse:
+    """Return a clip, whole or by `Range`; with the suffix `.png` its spectrogram, `.json` what is known."""
+    kind = _KINDS.get(name.rpartition(".")[2])
+    try:
+        file = None if house.shelf is None or kind is None else house.shelf.find(f"{day}/{name}")
+        known = None if file is None else file.stat()
+    except FileNotFoundError:  # deleted just now
+        file = known = None
+    except OSError as error:
+        raise HTTPException(503, f"The clip cannot be read now: {error.strerror}") from error
+    if file is None or known is None:
+        raise HTTPException(404, "There is no such clip")
+    headers = {"cache-control": "private, max-age=86400, immutable"} if kind != "application/json" else None
+    named = name if download else None
+    return _Clip(file, media_type=kind, filename=named, headers=headers, stat_result=known)
+
+
+class _Clip(FileResponse):
+    """A file that may be deleted, or fail to be read, while it is sent: then the answer is cut off."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it as far as it can be read."""
+        try:
+            await super().__call__(scope, receive, send)
+        except OSError as error:
+            log.warning("a clip could not be sent: %s", error.strerror)

@@ -1,0 +1,400 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from monitor.audio.source_status import SourceStatus
+from monitor.audio.sources.devices import Device
+from monitor.audio.sources.microphone import microphone
+from monitor.audio.sources.portaudio import channels_to_open, library, possible_rate
+from monitor.types import SourceError
+from tests.support.sound_card import CHANNELS, RATE, SoundCard, plugged_in
+
+pytestmark = pytest.mark.sound_card
+
+
+class Ear:
+    """A microphone that is listened to in a thread of its own."""
+
+    def __init__(self, *, device=SoundCard.microphone, channel=1, rate=RATE, wish=None):
+        self.status = SourceStatus("mic")
+        self.blocks = []
+        self._stop = threading.Event()
+        self._source = microphone(
+            "mic",
+            device=device,
+            channel=channel,
+            wish=wish or rate,
+            rate=rate,
+            status=self.status,
+            stop=self._stop,
+        )
+        self._thread = threading.Thread(target=self._listen)
+
+    def _listen(self):
+        for block in self._source:
+            self.blocks.append(block)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def wait_for(self, what, seconds=120):
+        deadline = time.monotonic() + seconds
+        while not what(self):
+            assert time.monotonic() < deadline, self.status
+            time.sleep(0.02)
+
+    @property
+    def samples(self):
+        return np.concatenate([block.samples for block in self.blocks])
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Two seconds of a different noise on each channel, no sample of it zero, after a second of silence."""
+    noise = np.random.default_rng(7).integers(1, 30000, (2 * RATE, CHANNELS)).astype(np.int16)
+    noise[::2] *= -1
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, np.concatenate([np.zeros((RATE, CHANNELS), np.int16), noise]), RATE)
+    return path, (noise / 32768).astype(np.float32)
+
+
+def has_audio(ear):
+    return len(ear.blocks) > 5
+
+
+def play_whole(card, path, ear):
+    """Play; return when all of it has been captured."""
+    assert card.play(path).wait(120) == 0
+    until = ear.blocks[-1].stop + RATE
+    ear.wait_for(lambda ear: ear.blocks[-1].stop > until)
+
+
+def test_every_sample_played_is_captured(sound_card, recording):
+    path, played = recording
+    before = time.time()
+    with Ear(channel=2) as ear:
+        ear.wait_for(has_audio)
+        play_whole(sound_card, path, ear)
+    heard = ear.samples
+    sounding = np.flatnonzero(heard)
+    assert heard[sounding[0] : sounding[-1] + 1].tolist() == played[:, 1].tolist()
+    assert ear.status.lost == ear.status.overflows == ear.status.reopened == 0
+    assert not any(block.gap for block in ear.blocks)
+    assert [block.start for block in ear.blocks] == [0, *(block.stop for block in ear.blocks[:-1])]
+    stamps = [block.ended_at for block in ear.blocks]
+    assert stamps == sorted(stamps)
+    assert before < stamps[0]
+    assert stamps[-1] <= time.time()
+
+
+def test_the_mean_of_all_channels_is_heard(sound_card, recording):
+    path, played = recording
+    with Ear(channel=None) as ear:
+        ear.wait_for(has_audio)
+        play_whole(sound_card, path, ear)
+    heard = ear.samples
+    first = np.flatnonzero(heard)[0]
+    expected = played.mean(axis=1)
+    np.testing.assert_allclose(heard[first : first + len(expected)], expected, atol=2 / 32768)
+
+
+def test_a_device_at_another_rate_is_resampled(sound_card, recording):
+    path, played = recording
+    with Ear(rate=16000, wish=RATE) as ear:
+        ear.wait_for(has_audio)
+        play_whole(sound_card, path, ear)
+    loud = np.flatnonzero(np.abs(ear.samples) > 0.01)
+    assert loud[-1] - loud[0] == pytest.approx(len(played) / 3, abs=20)
+
+
+def test_an_unplugged_device_is_missed_and_found_again(sound_card, recording):
+    path, played = recording
+    with Ear() as ear:
+        ear.wait_for(has_audio)
+        sound_card.unplug()
+        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        missing_from = ear.blocks[-1].stop
+        sound_card.plug_in()
+        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+        ear.wait_for(lambda ear: ear.blocks[-1].stop > missing_from + RATE)
+        play_whole(sound_card, path, ear)
+    assert ear.status.reopened == 1
+    assert [block.start for block in ear.blocks if block.gap] == [missing_from]
+    sounding = np.flatnonzero(ear.samples)
+    assert ear.samples[sounding[0] : sounding[-1] + 1].tolist() == played[:, 0].tolist()
+
+
+def test_a_driver_that_hangs_is_noticed_and_does_not_hang_the_source(sound_card):
+    with Ear() as ear:
+        ear.wait_for(has_audio)
+        sound_card.freeze()
+        ear.wait_for(lambda ear: ear.status.trouble == "it has delivered nothing for 5 s")
+        ear.wait_for(lambda ear: ear.status.trouble == "its driver hangs while it is being closed")
+        sound_card.thaw()
+        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+
+
+@pytest.mark.usefixtures("sound_card")
+def test_two_microphones_are_heard_and_one_does_not_stop_the_other():
+    with Ear() as ear:
+        ear.wait_for(has_audio)
+        with Ear(device="pulse") as other:
+            other.wait_for(has_audio)
+            assert {device.name for device in library.devices()} >= {"pulse", SoundCard.microphone}
+        with Ear(device="no such") as missing:
+            missing.wait_for(lambda missing: missing.status.trouble is not None)
+        before = ear.blocks[-1].stop
+        ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)
+    assert ear.status.reopened == 0
+    assert not any(block.gap for block in ear.blocks)
+
+
+def test_one_microphone_goes_and_comes_and_the_other_goes_on_without_a_gap(sound_card):
+    with plugged_in("other_microphone") as other_card:
+        sound_card.hum()
+        other_card.hum()
+        with Ear() as ear, Ear(device="other_microphone") as other:
+            ear.wait_for(has_audio)
+            other.wait_for(has_audio)
+            sound_card.unload()
+            ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+            sound_card.load()
+            sound_card.hum()
+            ear.wait_for(lambda ear: ear.status.deaf_since is None)
+            before = other.blocks[-1].stop
+            other.wait_for(lambda other: other.blocks[-1].stop > before + RATE)
+    assert ear.status.reopened == 1
+    assert other.status.reopened == 0
+    assert sum(block.gap for block in other.blocks) <= other.status.overflows  # none, if the machine keeps up
+
+
+def test_a_microphone_that_is_not_there_at_first_is_heard_as_soon_as_it_comes(sound_card):
+    sound_card.unload()
+    with Ear() as ear:
+        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        sound_card.load()
+        sound_card.hum()
+        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+        ear.wait_for(has_audio)
+    assert not ear.blocks[0].gap
+
+
+def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card):
+    sound_card.hum()
+    before = {device.name: device.index for device in library.devices()}
+    with Ear() as ear:
+        ear.wait_for(has_audio)
+        sound_card.unload()
+        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        sound_card.list_devices("a_new_one", "another_new_one", SoundCard.microphone)
+        sound_card.load()
+        sound_card.hum()
+        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+    after = {device.name: device.index for device in library.devices()}
+    assert before[SoundCard.microphone] != after[SoundCard.microphone]
+
+
+def test_a_microphone_that_delivers_nothing_but_zeros_is_deaf_until_it_sounds(sound_card):
+    with Ear() as ear:
+        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        assert "nothing but digital silence for 8 s" in ear.status.trouble
+        sound_card.hum()
+        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+
+
+def test_the_channels_of_a_device_are_sources_of_their_own_on_one_stream(sound_card, recording):
+    path, played = recording
+    with Ear(channel=1) as left, Ear(channel=2) as right:
+        for ear in (left, right):
+            ear.wait_for(has_audio)
+        assert len(library._streams) == 1
+        play_whole(sound_card, path, left)
+        right.wait_for(lambda right: right.blocks[-1].stop >= left.blocks[-1].stop)
+    for channel, ear in enumerate((left, right)):
+        sounding = np.flatnonzero(ear.samples)
+        assert ear.samples[sounding[0] : sounding[-1] + 1].tolist() == played[:, channel].tolist()
+        assert ear.status.reopened == ear.status.lost == 0
+    assert not library._streams
+
+
+def test_the_channels_of_a_device_are_lost_and_come_back_together(sound_card):
+    sound_card.hum()
+    with Ear(channel=1) as left, Ear(channel=2) as right:
+        for _ in range(3):
+            for ear in (left, right):
+                ear.wait_for(lambda ear: ear.blocks and ear.status.deaf_since is None)
+            sound_card.unload()
+            for ear in (left, right):
+                ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+            sound_card.load()
+            sound_card.hum()
+        for ear in (left, right):
+            ear.wait_for(lambda ear: ear.status.deaf_since is None)
+            assert ear.status.reopened == 3
+
+
+def test_a_channel_that_is_silent_disturbs_no_other(sound_card, tmp_path):
+    half = np.zeros((60 * RATE, CHANNELS), np.int16)
+    half[:, 0] = np.random.default_rng(0).integers(-9000, 9000, len(half))
+    soundfile.write(tmp_path / "half.wav", half, RATE)
+    with sound_card.play(tmp_path / "half.wav") as player, Ear(channel=1) as left, Ear(channel=2) as right:
+        right.wait_for(lambda right: "digital silence" in (right.status.trouble or ""))
+        before = left.blocks[-1].stop
+        left.wait_for(lambda left: left.blocks[-1].stop > before + RATE)
+        assert left.status.deaf_since is None
+        player.kill()
+    assert left.status.reopened == 0
+
+
+@pytest.mark.usefixtures("sound_card")
+def test_a_channel_more_than_is_open_opens_the_device_again_for_all():
+    with Ear(channel=None) as mixed:
+        mixed.wait_for(has_audio)
+        with Ear(channel=4) as fourth:
+            fourth.wait_for(has_audio)
+            before = mixed.blocks[-1].stop
+            mixed.wait_for(lambda mixed: mixed.blocks[-1].stop > before + RATE)
+            assert len(library._streams) == 1
+
+
+def test_a_microphone_that_nobody_knew_is_found_while_another_one_goes_on(sound_card):
+    sound_card.hum()
+    with Ear() as ear:
+        ear.wait_for(has_audio)
+        with Ear(device="a_new_one") as new:
+            new.wait_for(lambda new: new.status.deaf_since is not None)
+            assert "no microphone is called 'a_new_one'" in new.status.trouble
+            sound_card.list_devices("one_more", SoundCard.microphone, "a_new_one")
+            new.wait_for(has_audio)
+            with Ear(device="one_more") as third:
+                third.wait_for(has_audio)
+            before = ear.blocks[-1].stop
+            ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)
+    assert ear.status.reopened == 0
+    assert sum(block.gap for block in ear.blocks) <= ear.status.overflows  # none, if the machine keeps up
+    assert not library._streams
+
+
+def test_devices_are_listed(sound_card):
+    found = {device.name: device for device in library.devices()}
+    assert found[sound_card.microphone].host_api == "ALSA"
+    assert found[sound_card.microphone].channels > 0
+    assert sum(device.default for device in found.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ({"device": "no such"}, "source mic: no microphone is called 'no such', there are: "),
+        ({"device": 99}, "source mic: no microphone is called 99, there are: "),
+        ({"device": SoundCard.microphone, "channel": 99}, "has 32 channels, so no channel 99"),
+    ],
+)
+@pytest.mark.usefixtures("sound_card")
+def test_a_needed_microphone_that_is_not_there_is_said(what, message):
+    options = {"device": None, "channel": None, "wish": RATE, "rate": RATE, "required": True} | what
+    with pytest.raises(SourceError) as raised:
+        list(microphone("mic", status=SourceStatus("mic"), stop=threading.Event(), **options))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_device_that_cannot_be_opened_is_said(sound_card):
+    library.devices()  # the card is seen, and then it is gone
+    sound_card.unplug()
+    with pytest.raises(SourceError, match="no microphone"):
+        next(
+            microphone(
+                "mic",
+                device=SoundCard.microphone,
+                channel=None,
+                wish=RATE,
+                rate=RATE,
+                status=SourceStatus("mic"),
+                stop=threading.Event(),
+                required=True,
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("of_device", "channel", "opened"),
+    [(1, None, 1), (6, None, 6), (6, 2, 6), (32, None, 1), (128, None, 1), (32, 1, 2), (64, 4, 4)],
+)
+def test_all_channels_of_a_card_are_opened_but_a_server_is_asked_for_what_is_needed(
+    of_device, channel, opened
+):
+    assert channels_to_open(Device(0, "card", "ALSA", of_device, 48000.0, default=True), channel) == opened
+
+
+@pytest.mark.parametrize(("wish", "opened"), [(16000, 16000), (48000, 44100)])
+def test_a_device_that_cannot_do_the_wished_rate_is_opened_at_its_own(wish, opened):
+    def check_input_settings(index, *, channels, dtype, samplerate):
+        assert (index, channels, dtype) == (3, 2, "float32")
+        if samplerate == 48000:
+            raise OSError
+
+    portaudio = SimpleNamespace(check_input_settings=check_input_settings, PortAudioError=OSError)
+    card = Device(3, "card", "ALSA", channels=2, rate=44100.0, default=True)
+    assert possible_rate(portaudio, card, 2, wish) == opened
+
+
+WITHOUT_PORTAUDIO = """
+import ctypes.util, sys
+ctypes.util.find_library = lambda name: None
+from monitor.capture.portaudio import library
+assert "sounddevice" not in sys.modules
+from monitor.types import SourceError
+try:
+    library.devices()
+except SourceError as error:
+    print(error)
+"""
+
+
+def test_without_portaudio_its_package_is_named():
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PORTAUDIO], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines() == [
+        "PortAudio library not found: microphones need PortAudio (Debian: apt-get install libportaudio2)"
+    ]
+
+
+LISTEN_UNTIL_KILLED = """
+import threading, sys
+from monitor.capture.microphone import microphone
+from monitor.status import SourceStatus
+stop = threading.Event()
+blocks = microphone("mic", device="virtual", channel=None, wish=48000, rate=48000,
+                    status=SourceStatus("mic"), stop=stop)
+next(blocks)
+print("hears", flush=True)
+threading.Timer(1, stop.set).start()
+print(sum(1 for _ in blocks) >= 0, flush=True)
+"""
+
+
+def test_a_process_ends_although_the_driver_hangs(sound_card):
+    command = [sys.executable, "-c", LISTEN_UNTIL_KILLED]
+    environment = os.environ | sound_card.environment
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout.readline() == "hears\n"
+        sound_card.freeze()
+        try:
+            assert process.wait(120) == 0
+        finally:
+            sound_card.thaw()

@@ -1,0 +1,26 @@
+import json
+
+from monitor.cli.doctor.finding import Code, failure, good, verdict, warning
+
+
+def test_a_finding_is_one_line_with_its_fix():
+    assert good("dns", "it is 10.0.0.1").as_text() == "ok    dns            it is 10.0.0.1"
+    assert warning("clock", "is late", "set it").as_text() == "warn  clock          is late; fix: set it"
+    assert failure("tcp", "refused\nit", Code.TCP).as_text() == "FAIL  tcp            refused it"
+
+
+def test_machines_get_the_same_and_the_code():
+    assert json.loads(failure("tcp", "refused", Code.TCP, "start it").as_json()) == {
+        "check": "tcp",
+        "state": "fail",
+        "says": "refused",
+        "fix": "start it",
+        "exit_code": 69,
+    }
+    assert json.loads(good("tcp", "open").as_json())["fix"] is None
+
+
+def test_the_verdict_counts():
+    found = [good("a", ""), warning("b", ""), failure("c", "", Code.DNS)]
+    assert verdict(found[:1]) == "everything is well"
+    assert verdict(found) == "1 failures, 1 warnings"

@@ -1,0 +1,121 @@
+"""A checkpoint made ready: the window, and the response of one that brings none."""
+
+import json
+import shutil
+
+import pytest
+
+from monitor.config import ClipsConfig, Config, LabelConfig, ModelConfig, SourceConfig, WindowConfig
+from monitor.detection.engine import enough_threads, hops_of, prepare, window_of
+from monitor.model.clap import Clap
+from monitor.types import ConfigError, ModelError
+from tests.support.command_line import ROOT
+
+STARTER = ROOT / "monitor/starter"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Clap.load("starter")
+
+
+def config(tmp_path, **settings):
+    label = LabelConfig(id="dog", prompts=("a dog barking",))
+    return Config(labels=(label,), state=tmp_path, **settings)
+
+
+def test_a_window_is_five_seconds_or_the_checkpoints_own_length_if_that_is_shorter(model, tmp_path):
+    length, hop = window_of(config(tmp_path), model)
+    assert length == min(5 * model.geometry.rate, model.geometry.length)
+    assert hop == min(model.geometry.rate, length // 2)
+
+
+def test_a_shorter_window_that_divides_the_checkpoints_is_taken(model, tmp_path):
+    seconds = model.geometry.length / model.geometry.rate / 4
+    length, _ = window_of(config(tmp_path, window=WindowConfig(seconds=seconds, hop_seconds=seconds)), model)
+    assert length == model.geometry.length // 4
+
+
+def test_a_window_that_does_not_divide_the_checkpoints_is_refused(model, tmp_path):
+    seconds = model.geometry.length / model.geometry.rate * 0.7
+    window = WindowConfig(seconds=seconds, hop_seconds=seconds)
+    with pytest.raises(ModelError, match="divide"):
+        window_of(config(tmp_path, window=window), model)
+
+
+def test_a_hop_that_leaves_audio_unheard_is_refused(model, tmp_path):
+    with pytest.raises(ConfigError, match=r"window\.hop_seconds: 60\.0 leaves audio unheard"):
+        window_of(config(tmp_path, window=WindowConfig(hop_seconds=60)), model)
+
+
+def test_a_checkpoint_without_a_response_gets_one_and_keeps_it(tmp_path):
+    place = tmp_path / "checkpoint"
+    shutil.copytree(STARTER, place)
+    (place / "detection.json").unlink(missing_ok=True)
+    settings = config(tmp_path / "state", model=ModelConfig(checkpoint=str(place)))
+    (tmp_path / "state").mkdir()
+    first = prepare(settings).response
+    assert first.scale > 0
+    assert first.ambience < 0
+    (kept,) = (tmp_path / "state/responses").iterdir()
+    assert json.loads(kept.read_text()) == {
+        "scale": first.scale,
+        "centre": first.centre,
+        "ambience": first.ambience,
+    }
+    kept.write_text("broken")
+    assert prepare(settings).response == first
+
+
+class Model:
+    """A model that takes so many seconds for a window with each number of threads."""
+
+    def __init__(self, *seconds):
+        self.seconds, self.threads = seconds, 1
+
+    def use_threads(self, threads):
+        self.threads = threads
+
+    def window_seconds(self):
+        return self.seconds[self.threads - 1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cores", "expected"),
+    [
+        ((0.4, 0.2), 2, 1),
+        ((0.8, 0.45), 2, 2),
+        ((0.8, 0.45), 1, 1),
+        ((0.8, 0.75, 0.3, 0.2), 4, 3),
+        ((2.0, 1.1, 0.8, 0.75), 4, 3),
+        ((0.8, 4.0), 2, 1),
+    ],
+    ids=["one is enough", "two are needed", "none is free", "two are no help", "none suffice", "collapse"],
+)
+def test_threads_are_as_few_as_keep_up_and_never_more_than_are_free(seconds, cores, expected):
+    model = Model(*seconds)
+    assert enough_threads(model, 1.0, lambda: cores, model.window_seconds) == expected
+    assert model.threads == expected
+
+
+def test_a_source_may_have_a_hop_of_its_own_which_is_at_most_a_window():
+    def sources(*hops):
+        named = enumerate(hops)
+        return Config(
+            sources=tuple(SourceConfig(name=f"s{i}", kind="microphone", hop_seconds=hop) for i, hop in named)
+        )
+
+    assert hops_of(sources(None, 2.0), length=40, hop=10, rate=10) == {"s0": 10, "s1": 20}
+    with pytest.raises(ConfigError, match=r"source s0: hop_seconds: 4\.1 leaves audio unheard"):
+        hops_of(sources(4.1), length=40, hop=10, rate=10)
+
+
+def test_speech_is_listened_for_only_where_clips_must_not_hold_it_and_after_a_change_as_well(tmp_path):
+    guarded = prepare(config(tmp_path, clips=ClipsConfig(enabled=True)))
+    assert guarded.watchlist.speech is not None
+    other = (LabelConfig(id="cat", prompts=("a cat meowing",)),)
+    assert guarded.watch(other, ()).speech.directions[0] == pytest.approx(
+        guarded.watchlist.speech.directions[0]
+    )
+    for clips in (ClipsConfig(), ClipsConfig(enabled=True, speech_guard=False)):
+        assert prepare(config(tmp_path, clips=clips)).watchlist.speech is None

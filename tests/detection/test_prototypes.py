@@ -1,0 +1,85 @@
+"""The watchlist: sentences become directions, and no label is its own rival."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from monitor.config import VOICES, LabelConfig
+from monitor.detection.prototypes import watch
+
+VECTORS = {
+    "a dog barking": (1, 0, 0),
+    "a dog yapping": (0, 1, 0),
+    "a wolf howling": (0.6, 0, 0.8),
+    "people talking": (0, 0, 1),
+    "a person speaking": (0, 0.28, 0.96),
+}
+
+
+def embed(sentences):
+    return np.array([VECTORS.get(text, (0, 1, 0)) for text in sentences], dtype=np.float32)
+
+
+def label(name, *prompts, **settings):
+    return LabelConfig(id=name, prompts=prompts, **settings)
+
+
+def test_the_prototype_is_the_direction_of_the_mean_of_the_phrasings():
+    found = watch([label("dog", "a dog barking", "a dog yapping")], [], embed)
+    assert found.prototypes == pytest.approx(np.array([[0.5, 0.5, 0]]) ** 0.5)
+
+
+def test_background_speaks_against_every_label_and_against_only_its_own():
+    labels = [label("dog", "a dog barking", against=("a wolf howling",)), label("yap", "a dog yapping")]
+    found = watch(labels, ["people talking"], embed)
+    assert found.rivals.tolist() == [[True, True], [True, False]]
+    assert found.rival_vectors == pytest.approx(embed(["people talking", "a wolf howling"]))
+
+
+def test_background_that_means_the_same_as_a_label_does_not_silence_it(caplog):
+    caplog.set_level(logging.DEBUG)
+    found = watch([label("speech", "a person speaking")], ["people talking"], embed)
+    assert found.rivals.tolist() == [[False]]
+    assert "speech: background prompt 'people talking' means the same" in caplog.text
+
+
+def test_what_the_user_set_against_a_label_stays_however_close():
+    found = watch([label("speech", "a person speaking", against=("people talking",))], [], embed)
+    assert found.rivals.tolist() == [[True]]
+
+
+def test_a_label_that_is_not_enabled_is_left_out():
+    labels = [label("dog", "a dog barking", enabled=False), label("yap", "a dog yapping")]
+    assert watch(labels, [], embed).labels == ("yap",)
+
+
+def test_a_fingerprint_changes_with_every_sentence_and_with_nothing_else():
+    def fingerprint(chosen, background=()):
+        return watch([chosen], background, embed).fingerprints
+
+    one = label("dog", "a dog barking")
+    assert fingerprint(one) == fingerprint(one.model_copy(update={"threshold": 0.9}))
+    assert fingerprint(one) != fingerprint(label("dog", "a dog yapping"))
+    assert fingerprint(one) != fingerprint(label("dog", "a dog barking", against=("a wolf howling",)))
+    assert fingerprint(one) != fingerprint(one, ["people talking"])
+
+
+def test_what_speaks_against_labels_has_names_in_the_order_of_its_directions():
+    labels = [label("dog", "a dog barking", against=("a wolf howling",))]
+    found = watch(labels, ["people talking"], embed)
+    assert found.rival_names == ("people talking", "a wolf howling")
+    assert found.rival_vectors == pytest.approx(embed(found.rival_names))
+
+
+def test_speech_is_a_direction_of_its_own_and_no_label_and_no_rival():
+    plain = watch([label("dog", "a dog barking")], ["people talking"], embed)
+    speech = ("people talking", "a person speaking")
+    guarded = watch([label("dog", "a dog barking")], ["people talking"], embed, speech=speech)
+    assert plain.speech is None
+    mean = np.array([0, 0.14, 0.98])
+    assert guarded.speech.directions[0] == pytest.approx(mean / np.linalg.norm(mean))
+    assert guarded.speech.directions[1:] == pytest.approx(embed(VOICES))
+    assert guarded.speech.usual is guarded.speech.spread is None
+    assert (guarded.labels, guarded.rival_names) == (plain.labels, plain.rival_names)
+    assert guarded.fingerprints == plain.fingerprints

@@ -1,0 +1,194 @@
+"""Any number of watchers: bounded, dropped when they stall, free when there are none."""
+
+import json
+import math
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from monitor.audio.ring_buffer import RingBuffer
+from monitor.model.mel_config import geometry_of
+from monitor.outputs.live.broadcast import MOST_WATCHERS, STALLED, Live, TooManyError
+from monitor.types import AudioBlock, Event, Scores
+from tests.support.broker import eventually
+
+RATE = 8000
+GEOMETRY = geometry_of(
+    {
+        "sampling_rate": RATE,
+        "max_length_s": 4,
+        "fft_window_size": 256,
+        "hop_length": 80,
+        "frequency_max": 4000,
+    }
+)
+
+
+@pytest.fixture
+def buffer():
+    ring = RingBuffer(10 * RATE, RATE)
+    ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
+    return ring
+
+
+@pytest.fixture
+def live(buffer):
+    live = Live({"crib": buffer}, GEOMETRY, ring=8)
+    thread = threading.Thread(target=live.run)
+    thread.start()
+    yield live
+    live.close()
+    thread.join(120)
+    assert not thread.is_alive()
+
+
+def scores(stop=RATE, level=-20.0, **values):
+    values = values or {"dog": 0.25}
+    return Scores(
+        "crib",
+        max(0, stop - RATE),
+        stop,
+        97.0,
+        tuple(values),
+        np.array([*values.values()], np.float32),
+        level,
+    )
+
+
+def event(**changes):
+    known = dict.fromkeys(("stop", "ended_at"))
+    known |= {"id": "01J", "source": "crib", "label": "dog", "start": 0, "started_at": 1.0}
+    known |= {"score": 0.5, "peak": 0.5, "windows": 2, "level_dbfs": -20.0, "uncertainty_seconds": 1.0}
+    return Event(**(known | changes))
+
+
+def messages(watcher, count):
+    """Return so many messages as they come."""
+    found = []
+    eventually(lambda: found.extend(watcher.take()) or len(found) >= count)
+    return found
+
+
+def test_a_watcher_gets_what_comes_after_it_began_in_order(live):
+    live.event(event(id="early"))
+    watcher = live.watch(lambda: None)
+    live.scores(scores())
+    live.event(event(id="late"))
+    found = messages(watcher, 2)
+    assert [message.kind for message in found] == ["scores", "event"]
+    assert json.loads(found[1].text)["id"] == "late"
+
+
+def test_scores_come_with_the_level_and_the_columns_of_their_audio(live):
+    watcher = live.watch(lambda: None)
+    live.scores(scores(dog=0.25, cat=0.5))
+    live.scores(scores(stop=2 * RATE, level=float("-inf")))
+    first, second = (json.loads(message.text) for message in messages(watcher, 2))
+    assert first["scores"] == {"dog": 0.25, "cat": 0.5}
+    assert (first["level_dbfs"], second["level_dbfs"]) == (-20.0, None)
+    assert first["spectrogram"]["bins"] == 64
+    columns = [len(each["spectrogram"]["columns"]) * 3 // 4 // 64 for each in (first, second)]
+    assert sum(columns) == (2 * RATE - 128) // 400
+    assert second["spectrogram"]["at"] == pytest.approx(96.0 + 400 * columns[0] / RATE, abs=1e-3)
+
+
+def test_a_stalled_watcher_is_dropped_and_counted_and_the_others_miss_nothing(live):
+    woken = threading.Event()
+    stalled, reading = live.watch(woken.set), live.watch(lambda: None)
+    for number in range(20):
+        live.event(event(id=str(number)))
+        assert json.loads(messages(reading, 1)[0].text)["id"] == str(number)
+    assert stalled.gone == "slow"
+    assert woken.is_set()
+    assert (live.dropped, live.watchers, reading.gone) == (1, 1, None)
+
+
+def test_a_watcher_that_has_left_is_not_woken(live):
+    woken = []
+    left = live.watch(lambda: woken.append(1))
+    staying = live.watch(lambda: None)
+    live.leave(left)
+    live.event(event())
+    messages(staying, 1)
+    assert woken == []
+
+
+def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buffer):
+    live = Live({"crib": buffer}, GEOMETRY)
+    leaving, lost = live.watch(lambda: None), live.watch(lambda: None)
+    for _ in range(STALLED + 1):
+        live.event(event())
+    live.close()
+    live._outbox.run()
+    leaving.take()
+    leaving.take()
+    live.leave(leaving)
+    assert live.dropped == 0
+    live.leave(lost)
+    assert live.dropped == 1
+
+
+def test_at_the_end_every_watcher_is_told(buffer):
+    live = Live({"crib": buffer}, GEOMETRY)
+    watcher = live.watch(lambda: None)
+    live.event(event())
+    live.close()
+    live.run()
+    assert [message.kind for message in watcher.take()] == ["event"]
+    assert watcher.gone == "end"
+    assert live.watch(lambda: None).gone == "end"
+
+
+def test_there_is_a_limit_to_how_many_watch(live):
+    for _ in range(MOST_WATCHERS):
+        live.watch(lambda: None)
+    with pytest.raises(TooManyError, match="100 are watching already"):
+        live.watch(lambda: None)
+
+
+def test_with_nobody_watching_nothing_is_made_and_nothing_kept(buffer):
+    live = Live({"crib": buffer}, GEOMETRY)
+    window = scores()
+    live.scores(window)
+    tracemalloc.start()
+    for _ in range(1000):
+        live.scores(window)
+        live.event(event())
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 10_000
+    assert live.watchers == live.skipped == 0
+
+
+def test_a_watcher_that_never_reads_costs_one_ring_however_much_comes(live):
+    live.watch(lambda: None)
+    reading = live.watch(lambda: None)
+    for _ in range(200):
+        live.event(event())
+        messages(reading, 1)
+    assert len(live._ring) == 8
+
+
+def test_audio_that_is_gone_leaves_the_scores_without_a_picture():
+    ring = RingBuffer(RATE, RATE)
+    for second in range(4):
+        ring.append(AudioBlock("crib", second * RATE, np.zeros(RATE, np.float32), second + 1.0))
+    live = Live({"crib": ring}, GEOMETRY)
+    watcher = live.watch(lambda: None)
+    live.scores(scores())
+    live.close()
+    live.run()
+    assert json.loads(watcher.take()[0].text)["spectrogram"] is None
+
+
+def test_whatever_is_told_is_json_that_can_be_sent(live):
+    watcher = live.watch(lambda: None)
+    live.health(
+        {"load": math.nan, "sources": {"crib": {"level": -math.inf, "all": [math.inf, 1.0]}}, "why": "\ud800"}
+    )
+    (message,) = messages(watcher, 1)
+    told = json.loads(message.text.encode("utf-8"))
+    assert told["sources"] == {"crib": {"level": None, "all": [None, 1.0]}}
+    assert told["load"] is None

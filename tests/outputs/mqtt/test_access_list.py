@@ -1,0 +1,123 @@
+"""A real broker with an access list and limits: what it refuses is known, kept, and delivered later."""
+
+import pytest
+
+from monitor.outputs.mqtt import delivery_check
+from tests.outputs.mqtt.test_publisher import MIC, NODE, make, running, started
+from tests.support.broker import Broker, Subscriber, eventually
+
+pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("no_home_assistant_is_waited_for")]
+
+EVENT = f"{MIC}/event"
+USERS = {"monitor": "secret", "home": "secret"}
+ALL = """
+user home
+topic readwrite #
+user monitor
+topic readwrite clap-monitor/#
+topic readwrite homeassistant/#
+"""
+HOME = {"username": "home", "password": "secret"}
+NOT_EVENTS = ALL + f"topic deny {EVENT}\n"
+NOTHING = ALL.replace("clap-monitor/#", "elsewhere/#").replace("homeassistant/#", "nowhere/#")
+ONLY_WRITE = ALL.replace("topic readwrite clap", "topic write clap")
+
+
+def monitor(broker, **config):
+    return make(broker.port, username="monitor", password="secret", **config)
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_the_access_list_denies_waits_until_it_may_be_written(tmp_path, qos):
+    with (
+        Broker(tmp_path, users=USERS, access=NOT_EVENTS) as broker,
+        Subscriber(broker, EVENT, **HOME) as home,
+        running(monitor(broker, qos=qos)) as mqtt,
+    ):
+        for number in range(45):
+            mqtt.put(started(number))
+        eventually(lambda: EVENT in " ".join(mqtt.problems) and mqtt._backlog.held_back)
+        assert (mqtt.waiting, mqtt.published) == (45, 0)
+        assert 1 <= broker.log.count("Denied PUBLISH") <= 20
+        broker.allow(ALL)
+        mqtt._link._delivery.refusals.connected()  # as if some minutes had gone by
+        mqtt._link.wake()
+        home.wait_for(EVENT, count=45)
+        eventually(lambda: (mqtt.waiting, mqtt.problems) == (0, []))
+
+
+def test_everything_that_is_denied_is_named_and_nothing_is_sent_again_and_again(tmp_path):
+    with (
+        Broker(tmp_path, users=USERS, access=NOTHING) as broker,
+        running(monitor(broker)) as mqtt,
+    ):
+        mqtt.put(started())
+        eventually(lambda: EVENT in " ".join(mqtt.problems))
+        assert "homeassistant/device/clap_monitor_livingroom/config (not authorised)" in mqtt.problems[0]
+        denied = broker.log.count("Denied PUBLISH")
+        with Subscriber(broker, "#", **HOME) as home:
+            home.settle()
+        assert broker.log.count("Denied PUBLISH") == denied
+    assert mqtt.waiting == 1
+
+
+@pytest.mark.parametrize(
+    ("access", "config", "missed"),
+    [
+        (NOT_EVENTS, {"protocol": "3.1.1"}, EVENT),
+        (NOT_EVENTS, {"qos": 0}, EVENT),
+        (NOT_EVENTS, {"protocol": "3.1.1", "qos": 2}, EVENT),
+        (NOTHING, {"protocol": "3.1.1"}, f"{NODE}/status"),
+        (ONLY_WRITE, {"protocol": "3.1.1"}, "which cannot be told apart"),
+        (ONLY_WRITE, {"protocol": "3.1.1"}, EVENT),
+    ],
+)
+def test_where_mqtt_cannot_say_it_what_does_not_come_back_is_a_problem(
+    tmp_path, monkeypatch, access, config, missed
+):
+    monkeypatch.setattr(delivery_check, "PATIENCE_SECONDS", 1.0)
+    with Broker(tmp_path, users=USERS, access=access) as broker, running(monitor(broker, **config)) as mqtt:
+        mqtt.put(started())
+        eventually(lambda: missed in " ".join(mqtt.problems))
+
+
+@pytest.mark.parametrize("config", [{"protocol": "3.1.1"}, {"qos": 0}, {"qos": 2}, {}], ids=str)
+def test_what_is_allowed_is_no_problem(tmp_path, monkeypatch, config):
+    monkeypatch.setattr(delivery_check, "PATIENCE_SECONDS", 1.0)
+    commands = []
+    with (
+        Broker(tmp_path, users=USERS, access=ALL) as broker,
+        Subscriber(broker, EVENT, **HOME) as home,
+        running(monitor(broker, on_command=lambda *words: commands.append(words), **config)) as mqtt,
+    ):
+        mqtt.put(started())
+        home.wait_for(EVENT, count=1)
+        eventually(lambda: mqtt.published == 1)
+        home._client.publish(f"{NODE}/armed/set", "OFF", qos=1)
+        eventually(lambda: commands)  # our own messages, which come back, are none
+        eventually(lambda: mqtt._link._delivery.due() > 1e300)  # nothing is waited for any more
+        assert mqtt.problems == []
+        assert len(commands) == 1
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_a_size_limit_costs_only_what_is_larger(tmp_path, protocol):
+    with (
+        Broker(tmp_path, options=["max_packet_size 3000"]) as broker,
+        Subscriber(broker, EVENT) as home,
+        running(make(broker.port, protocol=protocol)) as mqtt,
+    ):
+        mqtt.put(started())
+        home.wait_for(EVENT, count=1)
+        eventually(lambda: "homeassistant/device" in " ".join(mqtt.problems))
+
+
+def test_a_second_monitor_with_the_same_client_id_is_named(tmp_path):
+    with (
+        Broker(tmp_path) as broker,
+        running(make(broker.port, client_id="same", drain_seconds=0.1)) as first,
+    ):
+        eventually(lambda: first.connected)
+        with running(make(broker.port, client_id="same", base_topic="other", drain_seconds=0.1)) as second:
+            eventually(lambda: second.connected)
+            eventually(lambda: "the client id 'same'" in " ".join(first.problems + second.problems))

@@ -1,0 +1,315 @@
+"""A scripted Home Assistant over a real broker: it keeps discovery and states as its core does."""
+
+import itertools
+import json
+import time
+from contextlib import ExitStack
+
+import jinja2
+import pytest
+
+from monitor.audio.source_status import Health
+from monitor.config import LabelConfig
+from monitor.detection.active_labels import Listening
+from monitor.outputs.mqtt.commands import Arm
+from tests.outputs.mqtt.test_publisher import (
+    CONFIG,
+    GLASS,
+    LABELS,
+    MIC,
+    NODE,
+    STATUS,
+    connected,
+    ended,
+    make,
+    running,
+    started,
+)
+from tests.support.broker import Broker, Subscriber, eventually, free_port
+
+pytestmark = pytest.mark.broker
+
+GLASS_KEY = "mic0_SOUND_glass"
+
+
+class HomeAssistant:
+    """Entities, availability and states out of what a subscriber has received; a context manager."""
+
+    def __init__(self, broker, prefix="homeassistant"):
+        self._subscriber = Subscriber(broker)
+        self._prefix = prefix
+
+    def __enter__(self):
+        self._subscriber.__enter__()
+        self._subscriber._client.publish(f"{self._prefix}/status", "online", qos=1)
+        return self
+
+    def __exit__(self, *_):
+        self._subscriber.__exit__()
+
+    @property
+    def components(self):
+        """What there is: a component stays until it comes reduced to its platform, or the device goes."""
+        known = {}
+        for message in self._subscriber.messages():
+            if message.topic.startswith(f"{self._prefix}/device/"):
+                if not message.text:
+                    known.clear()
+                    continue
+                root = json.loads(message.text)
+                shared = {"avty": root["avty"]}
+                for key, component in root["cmps"].items():
+                    if component.keys() == {"p"}:
+                        known.pop(key, None)
+                    else:
+                        known[key] = shared | component
+        return known
+
+    def state(self, key):
+        """State of a binary sensor: on, off, unknown, unavailable; None if it does not exist."""
+        component = self.components.get(key)
+        if component is None:
+            return None
+        if any(self._newest(at["t"]) != "online" for at in component["avty"]):
+            return "unavailable"
+        text = self._newest(component["stat_t"])
+        if text is not None and "val_tpl" in component:
+            text = jinja2.Template(component["val_tpl"]).render(value_json=json.loads(text))
+        return {"ON": "on", "OFF": "off"}.get(text, "unknown")
+
+    def settle(self):
+        """Wait until it is connected and has received everything that there was."""
+        self._subscriber.wait_until_back()
+        self._subscriber.settle()
+
+    def _newest(self, topic):
+        return next(iter(self._subscriber.texts(topic)[-1:]), None)
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with Broker(tmp_path) as broker:
+        yield broker
+
+
+def journal(tmp_path):
+    return tmp_path / "state" / "outbox.sqlite"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("broker", "us", "home"))), ids="-".join)
+@pytest.mark.parametrize("lasts", [True, False], ids=["sounding", "silent"])
+def test_after_restarts_in_any_order_the_house_knows_what_is_true(broker, order, lasts):
+    with ExitStack() as ours, ExitStack() as homes:
+
+        def restart_us():
+            ours.close()
+            mqtt = ours.enter_context(running(make(broker.port)))
+            mqtt.source("mic0", online=True)
+            if lasts:
+                mqtt.put(started(at=time.time()))
+
+        def restart_home():
+            homes.close()
+            return homes.enter_context(HomeAssistant(broker))
+
+        restart_us()
+        home = restart_home()
+        eventually(lambda: home.state(GLASS_KEY) == ("on" if lasts else "off"))
+        for who in order:
+            if who == "broker":
+                broker.kill()
+                broker.start()
+            elif who == "us":
+                restart_us()
+            else:
+                home = restart_home()
+        eventually(lambda: broker.retained().get(STATUS) == "online")  # a new broker knew nothing of us
+        home.settle()
+        eventually(lambda: home.state(GLASS_KEY) == ("on" if lasts else "off"))
+        eventually(lambda: home.state("mic0_SOUND_dog") == "off")
+        ours.close()
+        eventually(lambda: home.state(GLASS_KEY) == "unavailable")
+
+
+def test_a_removed_label_and_source_leave_no_ghost_and_nothing_retained(tmp_path, broker):
+    with HomeAssistant(broker) as home:
+        with connected(make(broker.port, journal=journal(tmp_path), sources=("mic0", "mic1"))):
+            eventually(lambda: home.state("mic1_SOUND_dog") == "unavailable")
+            eventually(lambda: f"{NODE}/mic1/status" in broker.retained())
+        with connected(make(broker.port, journal=journal(tmp_path), labels=LABELS[:1])):
+            eventually(lambda: "mic0_SOUND_dog" not in home.components)
+            eventually(lambda: "mic1_LEVEL" not in home.components)
+            assert home.state(GLASS_KEY) is not None
+            eventually(lambda: not any("dog" in topic or "mic1" in topic for topic in broker.retained()))
+            left = broker.retained()
+            assert set(left) == {
+                CONFIG, STATUS, f"{NODE}/health", f"{MIC}/status", f"{MIC}/health",
+                f"{GLASS}/state", f"{GLASS}/attributes", f"{MIC}/threshold/glass",
+                f"{NODE}/armed/state", f"{NODE}/labels",
+            }  # fmt: skip
+            assert "dog" not in left[CONFIG]
+
+
+def test_another_prefix_and_no_discovery_take_the_old_description_away(tmp_path, broker):
+    with connected(make(broker.port, journal=journal(tmp_path))):
+        eventually(lambda: CONFIG in broker.retained())
+    other = CONFIG.replace("homeassistant", "ha")
+    with connected(make(broker.port, journal=journal(tmp_path), discovery_prefix="ha")):
+        eventually(lambda: other in (kept := broker.retained()) and CONFIG not in kept)
+    with connected(make(broker.port, journal=journal(tmp_path), discovery=False)):
+        eventually(lambda: other not in broker.retained())
+
+
+def test_a_trigger_is_sent_once_for_each_start_and_neither_it_nor_events_are_retained(broker):
+    with Subscriber(broker) as subscriber, connected(make(broker.port)) as mqtt:
+        mqtt.put(started())
+        assert subscriber.wait_for(f"{GLASS}/trigger") == ["detected"]
+        mqtt.level("mic0", -40.0)
+        subscriber.wait_for(f"{MIC}/level")
+        kept = broker.retained()
+        assert not [topic for topic in kept if topic.endswith(("/trigger", "/event", "/level"))]
+
+
+def test_what_is_wrong_with_a_source_is_told_while_it_is_offline(broker):
+    with HomeAssistant(broker) as home, connected(make(broker.port)) as mqtt:
+        mqtt.health("mic0", Health(deaf="unplugged", dropped_seconds=2.04))
+        eventually(lambda: '"reason":"unplugged"' in broker.retained().get(f"{MIC}/health", ""))
+        eventually(lambda: home.state(GLASS_KEY) == "unavailable")
+        eventually(lambda: home.state("mic0_DEAF") == "on")
+
+
+def test_a_file_of_what_was_announced_that_is_broken_is_begun_anew(tmp_path, broker, caplog):
+    path = journal(tmp_path).with_name("announced.json")
+    path.parent.mkdir()
+    path.write_text("[]")
+    with connected(make(broker.port, journal=journal(tmp_path))):
+        eventually(lambda: CONFIG in broker.retained())
+    assert "announced.json: not readable" in caplog.text
+    assert CONFIG in json.loads(path.read_text())["announced"]
+
+
+def test_when_home_assistant_starts_everything_is_said_again_but_not_for_a_birth_that_is_retained(broker):
+    with Subscriber(broker) as subscriber:
+        subscriber._client.publish("homeassistant/status", "online", qos=1, retain=True)
+        eventually(lambda: "homeassistant/status" in broker.retained())
+        with connected(make(broker.port)):
+            subscriber.wait_for(STATUS, "online")
+            for text in ("offline", "\udcff", "online"):
+                subscriber._client.publish("homeassistant/status", text.encode(errors="replace"), qos=1)
+            subscriber.wait_for(STATUS, "online", "online")
+            assert len(subscriber.texts(CONFIG)) == len(subscriber.texts(f"{GLASS}/state")) == 2
+
+
+def test_what_waited_fires_no_trigger_and_the_broker_counts_as_late(tmp_path, broker):
+    before = make(free_port(), journal=journal(tmp_path))
+    before.put(started())
+    with running(before):
+        pass
+    with Subscriber(broker) as subscriber, connected(make(broker.port, journal=journal(tmp_path))):
+        subscriber.wait_for(f"{NODE}/health", '{"late":true}')
+        assert json.loads(subscriber.texts(f"{MIC}/event")[0])["late"]
+        assert subscriber.texts(f"{GLASS}/trigger") == []
+
+
+def test_what_stays_the_same_keeps_the_file_as_it_is(tmp_path, broker):
+    for _ in range(2):
+        with connected(make(broker.port, journal=journal(tmp_path))):
+            eventually(lambda: CONFIG in broker.retained())
+    content = json.loads(journal(tmp_path).with_name("announced.json").read_text())
+    assert set(content["announced"]) == {CONFIG}
+    assert set(content["retained"]) - {f"{MIC}/last"} == set(broker.retained()) - {CONFIG}
+
+
+def test_labels_come_and_go_while_it_runs_and_leave_nothing_behind(tmp_path, broker):
+    glass, dog = LABELS
+    kettle = LabelConfig(id="kettle", prompts=("a kettle",), threshold=0.7)
+    with HomeAssistant(broker) as home, connected(make(broker.port, journal=journal(tmp_path))) as mqtt:
+        mqtt.source("mic0", online=True)
+        mqtt.put(started(label="dog"))
+        eventually(lambda: home.state("mic0_SOUND_dog") == "on")
+        mqtt.put(ended(started(label="dog")))
+        mqtt.listen(Listening((glass, kettle), ("mic0",)))
+        eventually(lambda: home.state("mic0_SOUND_kettle") == "off")
+        eventually(lambda: home.state("mic0_THRESHOLD_kettle") is not None)
+        eventually(lambda: "mic0_SOUND_dog" not in home.components)
+        eventually(lambda: not [topic for topic in broker.retained() if "dog" in topic])
+        assert broker.retained()[f"{MIC}/threshold/kettle"] == "0.7"
+        mqtt.listen(Listening((glass, dog), ("mic0",)))
+        eventually(lambda: home.state("mic0_SOUND_dog") == "off")
+        eventually(lambda: not [topic for topic in broker.retained() if "kettle" in topic])
+    kept = broker.retained()
+    assert "kettle" not in kept[CONFIG]
+    assert json.loads(kept[f"{MIC}/last"])["event_type"] == "dog"
+
+
+def test_labels_that_go_while_the_broker_is_away_leave_nothing_behind_either(tmp_path, broker):
+    with HomeAssistant(broker) as home, connected(make(broker.port, journal=journal(tmp_path))) as mqtt:
+        eventually(lambda: home.state("mic0_SOUND_dog") is not None)
+        with broker.frozen():
+            mqtt.put(started(label="dog"))
+            mqtt.put(ended(started(label="dog")))
+            mqtt.listen(Listening(LABELS[:1], ("mic0",)))
+        eventually(lambda: "mic0_SOUND_dog" not in home.components)
+        eventually(lambda: mqtt.published == 2)
+        eventually(lambda: not [topic for topic in broker.retained() if "/dog" in topic])
+
+
+def test_what_is_set_is_echoed_and_a_new_broker_is_told_of_it(broker):
+    with connected(make(broker.port)) as mqtt:
+        eventually(lambda: broker.retained().get(f"{NODE}/armed/state") == "ON")
+        quiet = LABELS[0].model_copy(update={"threshold": 0.9})
+        mqtt.listen(Listening(LABELS, ("mic0",), armed=False, own={("mic0", "glass"): quiet}))
+        eventually(lambda: broker.retained()[f"{NODE}/armed/state"] == "OFF")
+        eventually(lambda: broker.retained()[f"{MIC}/threshold/glass"] == "0.9")
+        broker.kill()
+        broker.start()
+        eventually(lambda: broker.retained().get(f"{MIC}/threshold/glass") == "0.9")
+        assert broker.retained()[f"{NODE}/armed/state"] == "OFF"
+
+
+def test_commands_are_handed_on_and_what_is_retained_is_not(broker, caplog):
+    said = []
+    with Subscriber(broker) as subscriber:
+        publish = subscriber._client.publish
+        for _ in range(2):
+            publish(f"{NODE}/armed/set", "OFF", qos=1, retain=True)
+        publish(f"{NODE}/labels/set", "{}", qos=1, retain=True)
+        subscriber.wait_for(f"{NODE}/labels/set")
+        with connected(make(broker.port, on_command=lambda *words: said.append(words))) as mqtt:
+            subscriber.wait_for(STATUS, "online")
+            publish(f"{NODE}/armed/set", "ON", qos=1)
+            publish(f"{MIC}/threshold/glass/set", "high", qos=1)
+            publish(f"{NODE}/other/set", "ON", qos=1)
+            eventually(lambda: len(said) == 2)
+            mqtt.refuse(f"{NODE}/armed/set", "not today")
+            refusal = json.loads(subscriber.wait_for(f"{NODE}/refused")[0])
+            assert refusal == {"topic": f"{NODE}/armed/set", "reason": "not today"}
+    assert said[0] == (f"{NODE}/armed/set", Arm(True))
+    assert said[1] == (f"{MIC}/threshold/glass/set", '"high" is not a number')
+    assert sum("a retained command is ignored" in record.getMessage() for record in caplog.records) == 1
+    assert f"{NODE}/refused" not in broker.retained()
+
+
+def test_without_commands_nothing_is_listened_to(broker):
+    said = []
+    with Subscriber(broker) as subscriber:
+        options = {"commands": False, "on_command": lambda *words: said.append(words)}
+        with connected(make(broker.port, **options)):
+            subscriber.wait_for(STATUS, "online")
+            subscriber._client.publish(f"{NODE}/armed/set", "OFF", qos=1)
+            subscriber._client.publish("homeassistant/status", "online", qos=1)
+            subscriber.wait_for(STATUS, "online", "online")
+    assert said == []
+    assert "cmd_t" not in broker.retained()[CONFIG]
+
+
+def test_of_a_flood_of_commands_none_is_lost_on_the_way_and_all_else_goes_on(broker):
+    said = []
+    mqtt = make(broker.port, on_command=lambda *words: said.append(words))
+    with Subscriber(broker, f"{MIC}/event") as subscriber, connected(mqtt):
+        for _ in range(3000):
+            subscriber._client.publish(f"{NODE}/armed/set", "ON", qos=0)
+        mqtt.put(started())
+        subscriber.wait_for(f"{MIC}/event")
+        eventually(lambda: len(said) == 3000)
+        assert mqtt.connected

@@ -1,0 +1,533 @@
+import json
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from monitor.config import LabelConfig, MqttConfig
+from monitor.detection.active_labels import Listening
+from monitor.outputs.mqtt.publisher import IN_MEMORY, Mqtt
+from monitor.types import Event
+from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
+
+pytestmark = pytest.mark.broker
+
+LABELS = (
+    LabelConfig(id="glass", name="Glass breaking", prompts=("the sound of glass shattering",), threshold=0.6),
+    LabelConfig(id="dog", prompts=("a dog barks",)),
+)
+NODE = "clap-monitor/livingroom"
+STATUS = f"{NODE}/status"
+CONFIG = "homeassistant/device/clap_monitor_livingroom/config"
+MIC = f"{NODE}/mic0"
+GLASS = f"{MIC}/event/glass"
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with Broker(tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture
+def subscriber(broker):
+    with Subscriber(broker) as subscriber:
+        yield subscriber
+
+
+def started(number=0, *, label="glass", at=1795435203.412):
+    return Event(
+        id=f"{number:026d}",
+        source="mic0",
+        label=label,
+        start=48_000,
+        stop=None,
+        started_at=at,
+        ended_at=None,
+        score=0.83,
+        peak=0.91,
+        windows=2,
+        level_dbfs=-18.2,
+        uncertainty_seconds=2.5,
+    )
+
+
+def ended(event, seconds=5.0):
+    return replace(event, stop=event.start + 24_000, ended_at=event.started_at + seconds, reason="quiet")
+
+
+def make(
+    port,
+    *,
+    password=None,
+    journal=None,
+    drain_seconds=5.0,
+    labels=LABELS,
+    sources=("mic0",),
+    on_command=lambda *_: None,
+    **config,
+):
+    return Mqtt(
+        MqttConfig(host="127.0.0.1", port=port, **config),
+        node="livingroom",
+        listening=Listening(tuple(labels), tuple(sources)),
+        model="starter",
+        password=password,
+        journal=journal,
+        drain_seconds=drain_seconds,
+        on_command=on_command,
+    )
+
+
+@contextmanager
+def running(mqtt):
+    thread = threading.Thread(target=mqtt.run, name="mqtt")
+    thread.start()
+    try:
+        yield mqtt
+    finally:
+        mqtt.close()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def connected(mqtt):
+    with running(mqtt):
+        eventually(lambda: mqtt.connected)
+        yield mqtt
+
+
+def run_to_the_end(mqtt):
+    with running(mqtt):
+        pass
+
+
+def phases(subscriber):
+    return [
+        (event["event_id"][-1], event["phase"]) for event in map(json.loads, subscriber.texts(f"{MIC}/event"))
+    ]
+
+
+def test_at_start_everything_is_said_and_kept_by_the_broker(broker, subscriber):
+    with connected(make(broker.port)):
+        assert subscriber.wait_for(STATUS) == ["online"]
+        retained = broker.retained()
+        assert retained.pop(CONFIG)
+        assert [label["id"] for label in json.loads(retained.pop(f"{NODE}/labels"))] == ["glass", "dog"]
+        assert retained == {
+            f"{NODE}/health": '{"late":false}',
+            f"{MIC}/health": '{"deaf":false,"reason":null,"overloaded":false,"dropped_seconds":0.0}',
+            STATUS: "online",
+            f"{MIC}/status": "offline",  # nothing has been heard yet
+            f"{GLASS}/state": "OFF",
+            f"{GLASS}/attributes": "{}",
+            f"{MIC}/event/dog/state": "OFF",
+            f"{MIC}/event/dog/attributes": "{}",
+            f"{NODE}/armed/state": "ON",
+            f"{MIC}/threshold/glass": "0.6",
+            f"{MIC}/threshold/dog": "0.5",
+        }
+        assert {message.qos for message in subscriber.messages()} == {1}
+
+
+def test_the_states_are_said_before_the_node_is_online(broker, subscriber):
+    with connected(make(broker.port)):
+        subscriber.wait_for(STATUS)
+        assert subscriber.messages()[-1].topic == STATUS
+
+
+def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
+    before = time.time()
+    with connected(make(broker.port)) as mqtt:
+        mqtt.put(started(at=before))
+        assert subscriber.wait_for(f"{GLASS}/state", "OFF", "ON")
+        mqtt.put(ended(started(at=before)))
+        subscriber.wait_for(f"{GLASS}/state", "ON", "OFF")
+        eventually(lambda: mqtt.published == 2)
+        start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
+        assert (start["phase"], start["label"], start["score"], start["late"]) == (
+            "start",
+            "Glass breaking",
+            0.83,
+            False,
+        )
+        assert (end["phase"], end["duration_s"], end["reason"], end["late"]) == ("end", 5.0, "quiet", False)
+        assert start["event_id"] == end["event_id"]
+        assert before <= start["published_ts"] <= time.time()
+        assert (start["node"], start["source"], start["model"]) == ("livingroom", "mic0", "starter")
+        assert (mqtt.waiting, mqtt.dropped, mqtt.trouble) == (0, 0, None)
+
+
+def test_the_time_from_the_onset_until_the_broker_has_it_is_known_once_for_each_event(broker):
+    with running(make(broker.port)) as mqtt:
+        event = started(1, at=time.time() - 1.0)
+        mqtt.put(event)
+        mqtt.put(ended(event))
+        mqtt.put(started(2, label="dog", at=time.time() + 3600))  # of a recording that is replayed fast
+        eventually(lambda: mqtt.published == 3)
+    assert mqtt.latency.count == 1
+    assert mqtt.latency.total >= 1.0
+
+
+def test_events_and_levels_are_not_retained_but_states_are(broker, subscriber):
+    with connected(make(broker.port)) as mqtt:
+        mqtt.put(started())
+        mqtt.level("mic0", -41.23)
+        subscriber.wait_for(f"{MIC}/level")
+        subscriber.wait_for(f"{GLASS}/attributes", count=2)
+        retained = broker.retained()
+        assert retained[f"{GLASS}/state"] == "ON"
+        assert json.loads(retained[f"{GLASS}/attributes"])["event_id"] == started().id
+        assert f"{MIC}/event" not in retained
+        assert f"{MIC}/level" not in retained
+
+
+def test_an_event_that_ends_at_once_still_goes_on_and_off(broker, subscriber):
+    with connected(make(broker.port)) as mqtt:
+        for number in range(3):
+            mqtt.put(started(number))
+            mqtt.put(ended(started(number)))
+        states = subscriber.wait_for(f"{GLASS}/state", count=7)
+        assert states == ["OFF", "ON", "OFF", "ON", "OFF", "ON", "OFF"]
+        assert phases(subscriber) == [(n, phase) for n in "012" for phase in ("start", "end")]
+
+
+def test_a_source_that_goes_deaf_is_offline(broker, subscriber):
+    with connected(make(broker.port, sources=("mic0", "mic1"))) as mqtt:
+        mqtt.source("mic0", online=True)
+        mqtt.source("mic1", online=True)
+        subscriber.wait_for(f"{MIC}/status", "offline", "online")
+        mqtt.source("mic0", online=True)
+        mqtt.source("mic0", online=False)
+        subscriber.wait_for(f"{MIC}/status", "offline", "online", "offline")
+        subscriber.wait_for(f"{NODE}/mic1/status", "offline", "online")
+        retained = broker.retained()
+        assert (retained[f"{MIC}/status"], retained[f"{NODE}/mic1/status"]) == ("offline", "online")
+
+
+def test_only_the_newest_level_of_each_second_is_sent(broker, subscriber):
+    with connected(make(broker.port)) as mqtt:
+        mqtt.level("mic0", -30.0)
+        subscriber.wait_for(f"{MIC}/level")
+        for dbfs in (-31.0, -32.0, float("-inf")):
+            mqtt.level("mic0", dbfs)
+        assert subscriber.wait_for(f"{MIC}/level", count=2) == ['{"dbfs":-30.0}', '{"dbfs":null}']
+        assert {message.qos for message in subscriber.messages(f"{MIC}/level")} == {0}
+
+
+def test_a_clean_end_leaves_nothing_on(broker, subscriber):
+    with connected(make(broker.port)) as mqtt:
+        mqtt.source("mic0", online=True)
+        mqtt.put(started())
+        subscriber.wait_for(f"{GLASS}/state", "ON")
+    assert (mqtt.connected, mqtt.waiting) == (False, 0)
+    retained = broker.retained()
+    assert retained[STATUS] == retained[f"{MIC}/status"] == "offline"
+    assert retained[f"{GLASS}/state"] == "OFF"
+    subscriber.settle()
+    assert subscriber.messages()[-1].topic == STATUS
+    assert subscriber.texts(STATUS) == ["online", "offline"]  # once: the last will is not sent
+
+
+def test_what_is_put_just_before_the_end_is_delivered(broker, subscriber):
+    mqtt = make(broker.port)
+    for number in range(3):
+        mqtt.put(started(number))
+    run_to_the_end(mqtt)
+    subscriber.settle()
+    assert phases(subscriber) == [("0", "start"), ("1", "start"), ("2", "start")]
+    assert (mqtt.published, mqtt.waiting) == (3, 0)
+
+
+def test_a_crash_is_told_by_the_last_will_and_cleared_at_the_next_start(broker, subscriber):
+    program = f"""
+import time
+from tests.outputs.test_mqtt import connected, make, started
+with connected(make({broker.port})) as mqtt:
+    mqtt.source("mic0", online=True)
+    mqtt.put(started())
+    time.sleep(1000)
+"""
+    child = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        subscriber.wait_for(f"{GLASS}/state", "ON")
+        assert subscriber.wait_for(STATUS) == ["online"]
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait(PATIENCE)
+    subscriber.wait_for(STATUS, "online", "offline")
+    assert broker.retained()[f"{GLASS}/state"] == "ON"
+    with connected(make(broker.port)):
+        subscriber.wait_for(STATUS, "offline", "online")
+        assert broker.retained()[f"{GLASS}/state"] == "OFF"
+        assert broker.retained()[f"{MIC}/status"] == "offline"
+
+
+def test_after_a_restart_of_the_broker_all_states_are_said_again(broker):
+    with connected(make(broker.port)) as mqtt:
+        mqtt.source("mic0", online=True)
+        mqtt.put(started())
+        mqtt.put(started(1, label="dog"))
+        eventually(lambda: mqtt.published == 2)
+        broker.kill()
+        eventually(lambda: not mqtt.connected)
+        assert mqtt.trouble is not None
+        mqtt.put(ended(started(1, label="dog")))
+        broker.start()
+        with Subscriber(broker) as subscriber:
+            subscriber.wait_for(STATUS)
+            subscriber.wait_for(f"{MIC}/event")
+            retained = broker.retained()
+            assert retained[STATUS] == retained[f"{MIC}/status"] == "online"
+            assert retained[f"{GLASS}/state"] == "ON"
+            assert retained[f"{MIC}/event/dog/state"] == "OFF"
+            assert phases(subscriber) == [("1", "end")]
+            assert mqtt.trouble is None
+
+
+def test_a_broker_that_comes_later_gets_what_waited_marked_as_late(tmp_path, caplog):
+    broker = Broker(tmp_path)
+    caplog.set_level(logging.INFO, "monitor.outputs")
+    mqtt = make(broker.port)
+    mqtt.put(started())
+    with running(mqtt):
+        eventually(lambda: mqtt._link.ended == 2)  # the next attempt is more than 3 s after the event
+        assert mqtt.trouble == f"127.0.0.1:{broker.port} refused the connection: is the broker running?"
+        with broker, Subscriber(broker) as subscriber:
+            subscriber.wait_for(f"{MIC}/event")
+            mqtt.put(ended(started()))
+            subscriber.wait_for(f"{MIC}/event", count=2)
+            assert [json.loads(text)["late"] for text in subscriber.texts(f"{MIC}/event")] == [True, False]
+            assert subscriber.texts(f"{GLASS}/state")[0] == "ON"
+            mqtt.close()
+            eventually(lambda: not mqtt.connected)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"mqtt: 127.0.0.1:{broker.port} refused the connection: is the broker running?",
+        f"mqtt: 127.0.0.1:{broker.port}: connected; 1 messages waited, 0 were dropped",
+    ]
+
+
+def test_of_too_many_events_the_newest_are_kept_and_the_others_counted(broker, subscriber):
+    mqtt = make(broker.port)
+    for number in range(IN_MEMORY):
+        mqtt.put(started(number))
+        mqtt.put(ended(started(number)))
+    mqtt.put(started(4))
+    assert (mqtt.waiting, mqtt.dropped) == (IN_MEMORY, IN_MEMORY + 1)
+    with running(mqtt):
+        subscriber.wait_for(f"{MIC}/event", count=IN_MEMORY)
+        eventually(lambda: mqtt.published == IN_MEMORY)
+        assert phases(subscriber)[-2:] == [("9", "end"), ("4", "start")]
+        assert subscriber.texts(f"{GLASS}/state") == ["ON"]  # the newest, not what led to it
+
+
+def test_a_long_backlog_is_delivered_whole_and_in_order(broker, subscriber):
+    mqtt = make(broker.port)
+    for number in range(500):
+        mqtt.put(started(number))
+    run_to_the_end(mqtt)
+    subscriber.settle()
+    numbers = [int(json.loads(text)["event_id"]) for text in subscriber.texts(f"{MIC}/event")]
+    assert numbers == list(range(500))
+    assert (mqtt.published, mqtt.waiting, mqtt.dropped) == (500, 0, 0)
+
+
+def test_what_a_frozen_broker_did_not_acknowledge_is_neither_published_nor_forgotten(broker):
+    with connected(make(broker.port)) as mqtt:
+        with broker.frozen():
+            mqtt.put(started())
+            eventually(lambda: mqtt._backlog._taken == {1})
+            assert (mqtt.published, mqtt.waiting) == (0, 1)
+        eventually(lambda: mqtt.published == 1)
+
+
+def test_a_frozen_broker_does_not_hold_up_the_end(broker):
+    mqtt = make(broker.port, drain_seconds=0.5)
+    with connected(mqtt), broker.frozen():
+        mqtt.put(started())
+        mqtt.put(ended(started()))
+        mqtt.close()
+        eventually(lambda: not any(thread.name == "mqtt" for thread in threading.enumerate()))
+        assert mqtt.waiting == 2
+
+
+def test_an_end_without_a_broker_counts_what_was_not_delivered():
+    mqtt = make(free_port())
+    for number in range(12):
+        mqtt.put(started(number))
+    run_to_the_end(mqtt)
+    assert (mqtt.waiting, mqtt.published, mqtt.dropped) == (12, 0, 0)
+    assert mqtt.trouble.endswith("refused the connection: is the broker running?")
+
+
+def test_an_end_without_a_broker_and_without_events_waits_for_nothing():
+    mqtt = make(free_port())
+    run_to_the_end(mqtt)
+    assert (mqtt.waiting, mqtt.published, mqtt.dropped) == (0, 0, 0)
+
+
+def test_a_wrong_password_is_told_in_plain_words_and_never_shown(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    user = {"username": "monitor", "password": "wrong-secret"}
+    with (
+        Broker(tmp_path, users={"monitor": "right-secret"}) as broker,
+        running(make(broker.port, **user)) as mqtt,
+    ):
+        trouble = eventually(lambda: mqtt.trouble)
+        said = "says not authorised: check mqtt.username and mqtt.password_file"
+        assert trouble == f"127.0.0.1:{broker.port} {said}"
+    assert "not authorised" in caplog.text
+    assert "secret" not in caplog.text + repr(vars(mqtt))
+
+
+def test_password_and_tls_together_deliver(tmp_path):
+    user = {"username": "monitor", "password": "secret"}
+    with (
+        Broker(tmp_path, users={"monitor": "secret"}, tls=True) as broker,
+        Subscriber(broker, **user) as subscriber,
+    ):
+        mqtt = make(broker.port, tls=True, ca_file=broker.ca_file, **user)
+        mqtt.put(started())
+        run_to_the_end(mqtt)
+        subscriber.settle()
+        assert phases(subscriber) == [("0", "start")]
+
+
+def test_a_web_server_is_said_not_to_speak_mqtt_even_if_it_waits_for_the_end_of_a_line():
+    class Quiet(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01]).start()
+        mqtt = make(server.server_port, drain_seconds=1.0)
+        mqtt.put(started())
+        run_to_the_end(mqtt)
+        server.shutdown()
+    assert mqtt.waiting == 1
+    assert mqtt.trouble.startswith(f"127.0.0.1:{server.server_port} does not speak MQTT (no answer ")
+
+
+@pytest.mark.parametrize("qos", [0, 2])
+def test_events_are_delivered_with_any_quality_of_service(broker, subscriber, qos):
+    with connected(make(broker.port, qos=qos)) as mqtt:
+        mqtt.put(started())
+        subscriber.wait_for(f"{MIC}/event")
+        eventually(lambda: mqtt.published == 1)
+        assert [message.qos for message in subscriber.messages(f"{MIC}/event")] == [min(qos, 1)]
+
+
+def test_two_monitors_with_other_nodes_share_a_broker(broker, subscriber):
+    second = Mqtt(
+        MqttConfig(host="127.0.0.1", port=broker.port, base_topic="home/sounds"),
+        node="kitchen",
+        listening=Listening(LABELS, ("mic0",)),
+        model="starter",
+    )
+    with connected(make(broker.port)), connected(second):
+        subscriber.wait_for(STATUS, "online")
+        subscriber.wait_for("home/sounds/kitchen/status", "online")
+
+
+def outbox(tmp_path):
+    return tmp_path / "state" / "outbox.sqlite"
+
+
+def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever_is_configured_now(
+    tmp_path, broker, subscriber
+):
+    before = make(free_port(), journal=outbox(tmp_path))
+    before.put(started())
+    before.put(ended(started()))
+    run_to_the_end(before)
+    assert (before.waiting, before.published) == (2, 0)
+    other = LabelConfig(id="dog", name="Hound", prompts=("a hound",))
+    with running(make(broker.port, journal=outbox(tmp_path), labels=[other], base_topic="x")) as mqtt:
+        mqtt.put(started(1, label="dog"))
+        subscriber.wait_for("x/livingroom/mic0/event")
+        eventually(lambda: mqtt.published == 3)
+    start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
+    assert (start["event_id"], start["phase"], start["late"]) == (started().id, "start", True)
+    assert (end["event_id"], end["phase"], end["late"]) == (started().id, "end", True)
+    assert (start["label"], start["threshold"], end["duration_s"]) == ("Glass breaking", 0.6, 5.0)
+    topics = [message.topic for message in subscriber.messages() if message.topic.endswith("/event")]
+    assert topics == [f"{MIC}/event", f"{MIC}/event", "x/livingroom/mic0/event"]
+    assert mqtt.waiting == 0
+
+
+def test_to_put_an_event_touches_no_disk(tmp_path):
+    mqtt = make(free_port(), journal=outbox(tmp_path))
+    mqtt.put(started())
+    assert mqtt.waiting == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_been_acknowledged_is_not_delivered_again_by_the_next_run(tmp_path, broker, subscriber):
+    for number in range(2):
+        mqtt = make(broker.port, journal=outbox(tmp_path))
+        mqtt.put(started(number))
+        mqtt.put(ended(started(number)))
+        run_to_the_end(mqtt)
+        assert (mqtt.published, mqtt.waiting) == (2, 0)
+    subscriber.settle()
+    assert phases(subscriber) == [(n, phase) for n in "01" for phase in ("start", "end")]
+
+
+def test_an_event_during_which_the_monitor_was_killed_ends_after_the_restart(tmp_path, broker, subscriber):
+    program = f"""
+import os, signal
+from pathlib import Path
+from tests.broker import eventually
+from tests.outputs.test_mqtt import connected, make, started
+with connected(make({broker.port}, journal=Path({str(outbox(tmp_path))!r}))) as mqtt:
+    mqtt.put(started())
+    eventually(lambda: mqtt.published == 1 and not mqtt.waiting)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    with connected(make(broker.port, journal=outbox(tmp_path))):
+        subscriber.wait_for(f"{MIC}/event", count=2)
+    start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
+    assert {key: end[key] for key in end if end[key] != start[key]} == {
+        "phase": "end",
+        "reason": "restart",
+        "published_ts": end["published_ts"],
+        "latency_s": None,
+        "late": True,
+    }
+    assert broker.retained()[f"{GLASS}/state"] == "OFF"
+    run_to_the_end(make(broker.port, journal=outbox(tmp_path)))
+    subscriber.settle()
+    assert len(subscriber.texts(f"{MIC}/event")) == 2
+
+
+def test_a_broker_that_is_killed_in_mid_publish_gets_again_what_it_did_not_acknowledge(tmp_path, broker):
+    with connected(make(broker.port, journal=outbox(tmp_path))) as mqtt:
+        with broker.frozen():
+            mqtt.put(started())
+            eventually(lambda: mqtt._backlog._taken == {1})
+            mqtt.put(ended(started()))
+            broker.kill()
+        eventually(lambda: not mqtt.connected)
+        assert (mqtt.published, mqtt.waiting) == (0, 2)
+        broker.start()
+        eventually(lambda: mqtt.published == 2)
+    assert mqtt.waiting == 0
+
+
+def test_events_go_out_though_the_disk_is_full(full_disk, broker, subscriber, caplog):
+    with connected(make(broker.port, journal=full_disk / "outbox.sqlite")) as mqtt:
+        mqtt.put(started())
+        mqtt.put(ended(started()))
+        subscriber.wait_for(f"{MIC}/event", count=2)
+        eventually(lambda: mqtt.published == 2)
+    assert (mqtt.waiting, mqtt.dropped) == (0, 0)
+    assert sum("events wait in memory only" in record.getMessage() for record in caplog.records) == 1

@@ -1,0 +1,98 @@
+"""Labels that go while their events are still on their way: Home Assistant ignores types it does not know."""
+
+import json
+
+import pytest
+
+from monitor.detection.active_labels import Listening
+from monitor.outputs.mqtt import late_events
+from tests.outputs.mqtt.test_publisher import (
+    CONFIG,
+    LABELS,
+    MIC,
+    connected,
+    ended,
+    make,
+    run_to_the_end,
+    started,
+)
+from tests.support.broker import Subscriber, eventually, free_port
+
+pytestmark = pytest.mark.broker
+
+GLASS, DOG = LABELS
+
+
+def ignored(subscriber):
+    """Events whose type the description before them did not have, as Home Assistant would find it."""
+    types, found = [], []
+    for message in subscriber.messages():
+        if message.topic == CONFIG and "mic0_EVENTS" in (components := json.loads(message.text)["cmps"]):
+            types = components["mic0_EVENTS"].get("evt_typ", [])
+        elif message.topic == f"{MIC}/event" and json.loads(message.text)["event_type"] not in types:
+            found.append(message.text)
+    return found
+
+
+def types_at(broker):
+    return json.loads(broker.retained()[CONFIG])["cmps"]["mic0_EVENTS"]["evt_typ"]
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_the_end_of_a_sound_whose_label_is_removed_comes_before_the_description_without_it(
+    broker, journal, qos
+):
+    with Subscriber(broker) as subscriber, connected(make(broker.port, journal=journal, qos=qos)) as mqtt:
+        mqtt.put(started(1, label="dog"))
+        subscriber.wait_for(f"{MIC}/event")
+        mqtt.put(ended(started(1, label="dog")))
+        mqtt.listen(Listening((GLASS,), ("mic0",)))
+        subscriber.wait_for(f"{MIC}/event", count=2)
+        eventually(lambda: types_at(broker) == ["glass"])
+        assert "mic0_SOUND_dog" not in json.loads(broker.retained()[CONFIG])["cmps"]
+        assert ignored(subscriber) == []
+
+
+def test_so_do_those_that_wait_for_a_broker_that_is_away(broker, journal, monkeypatch):
+    monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
+    with connected(make(broker.port, journal=journal)) as mqtt:
+        broker.kill()
+        eventually(lambda: not mqtt.connected)
+        mqtt.put(started(1, label="dog"))
+        mqtt.put(ended(started(1, label="dog")))
+        mqtt.listen(Listening((GLASS,), ("mic0",)))
+        broker.start()
+        with Subscriber(broker) as subscriber:
+            subscriber.wait_for(f"{MIC}/event", count=2)
+            eventually(lambda: types_at(broker) == ["glass"])
+            assert ignored(subscriber) == []
+
+
+def test_and_those_of_an_earlier_run_that_knew_the_label(broker, journal, monkeypatch):
+    monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
+    with connected(make(broker.port, journal=journal)):
+        eventually(lambda: CONFIG in broker.retained())
+    without_broker = make(free_port(), journal=journal)
+    without_broker.put(started(1, label="dog"))
+    run_to_the_end(without_broker)
+    with Subscriber(broker) as subscriber, connected(make(broker.port, journal=journal, labels=(GLASS,))):
+        subscriber.wait_for(f"{MIC}/event", count=2)
+        eventually(lambda: types_at(broker) == ["glass"])
+        assert ignored(subscriber) == []
+
+
+def test_where_nothing_waits_a_label_that_is_gone_is_not_described_at_all(broker, journal):
+    with connected(make(broker.port, journal=journal)):
+        eventually(lambda: CONFIG in broker.retained())
+    with Subscriber(broker, CONFIG) as subscriber:
+        subscriber.wait_for(CONFIG)
+        with connected(make(broker.port, journal=journal, labels=(GLASS,))):
+            eventually(lambda: types_at(broker) == ["glass"])
+
+            def types():
+                described = [json.loads(message.text)["cmps"] for message in subscriber.messages(CONFIG)[1:]]
+                events = [each["mic0_EVENTS"] for each in described if "mic0_EVENTS" in each]
+                return [each["evt_typ"] for each in events if "evt_typ" in each]
+
+            eventually(types)
+            assert not [each for each in types() if each != ["glass"]]

@@ -1,0 +1,329 @@
+import base64
+import contextlib
+import logging
+import math
+import threading
+import time
+
+import pytest
+
+from monitor.config import NotifyConfig
+from monitor.outputs.notify import notifier
+from monitor.outputs.notify.apprise_worker import redacted
+from monitor.outputs.notify.notifier import Notifier
+from monitor.outputs.notify.send import NOT_UNDERSTOOD, post
+from tests.support.broker import PATIENCE, eventually
+from tests.support.command_line import ROOT
+from tests.support.events import event
+from tests.support.http_receiver import WebHook
+
+
+def config(**keys):
+    return NotifyConfig(name="phone", url_env="URL", **keys)
+
+
+@pytest.fixture
+def web_hook():
+    with WebHook() as hook:
+        yield hook
+
+
+@contextlib.contextmanager
+def running(notifier):
+    thread = threading.Thread(target=notifier.run)
+    thread.start()
+    try:
+        yield notifier
+    finally:
+        notifier.close()
+        thread.join(2 * PATIENCE)
+        assert not thread.is_alive()
+
+
+def soon():
+    give_up_at = time.monotonic() + PATIENCE
+    return lambda: give_up_at
+
+
+def letter(url, **more):
+    return {"url": url, "title": "Dog", "body": "porch", "kind": "info", "clip": None} | more
+
+
+class Courier:
+    """Stands in for the post: writes down what it is given, and fails as long as it has troubles."""
+
+    def __init__(self, *troubles):
+        self.troubles = list(troubles)
+        self.letters = []
+
+    def __call__(self, letter, give_up_at):
+        assert give_up_at() > time.monotonic()
+        if self.troubles:
+            return self.troubles.pop(0)
+        self.letters.append(letter)
+        return None
+
+
+def test_an_event_is_told_with_what_where_and_when(web_hook):
+    with running(Notifier(config(), web_hook.url("secret"))) as phone:
+        phone.put(event("dog", at=1_795_435_203.4), "Dog bark")
+        eventually(lambda: web_hook.letters)
+    when = time.strftime("%H:%M:%S", time.localtime(1_795_435_203.4))
+    told = web_hook.letters[0]
+    assert (told["title"], told["message"]) == ("Dog bark", f"porch, {when}, score 0.83")
+    assert (told["type"], told["attachments"]) == ("info", [])
+    assert web_hook.paths == ["/secret"]
+    assert (phone.sent, phone.failed, phone.dropped, phone.held, phone.trouble) == (1, 0, 0, 0, None)
+
+
+def test_what_the_target_does_not_want_is_neither_told_nor_held_back():
+    courier = Courier()
+    with running(Notifier(config(labels=("cat",)), "json://x", post=courier)) as phone:
+        phone.put(event("dog"), "Dog")
+        phone.put(event("cat"), "Cat")
+        phone.put(event("cat", ended=True), "Cat")
+        eventually(lambda: phone.sent == 1)
+    assert [told["title"] for told in courier.letters] == ["Cat"]
+    assert phone.held == 0
+
+
+def test_what_was_held_back_is_one_line_of_the_next_message():
+    courier = Courier()
+    with running(Notifier(config(cooldown_seconds=3600), "json://x", post=courier)) as phone:
+        phone.put(event("dog"), "Dog")
+        eventually(lambda: phone.sent == 1)
+        phone.put(event("dog", number=2), "Dog")
+        phone.put(event("dog", number=3), "Dog")
+        eventually(lambda: phone.held == 2)
+        phone.put(event("cat"), "Cat")
+        eventually(lambda: phone.sent == 2)
+    assert courier.letters[1]["title"] == "Cat"
+    assert courier.letters[1]["body"].splitlines()[1].endswith(": Dog (2 times)")
+
+
+def test_in_quiet_hours_nothing_is_told():
+    courier = Courier()
+    with running(Notifier(config(quiet_hours=("00:00-24:00",)), "json://x", post=courier)) as phone:
+        phone.put(event("dog"), "Dog")
+        phone.problems({"porch": "hears nothing"})
+        eventually(lambda: phone.held == 1)
+    assert courier.letters == []
+
+
+def test_when_quiet_hours_are_over_one_message_says_what_was_held_back(monkeypatch):
+    courier = Courier()
+    now = [0]
+    monkeypatch.setattr("time.time", lambda: float(now[0]))  # the wall clock of this process
+    hours = time.strftime("%H:%M", time.localtime(0)), time.strftime("%H:%M", time.localtime(3600))
+    with running(Notifier(config(quiet_hours=("-".join(hours),)), "json://x", post=courier)) as phone:
+        phone.put(event("dog"), "Dog")
+        phone.put(event("dog", number=2), "Dog")
+        eventually(lambda: phone.held == 2)
+        now[0] = 3600
+        eventually(lambda: phone.sent == 1)
+    assert [told["title"] for told in courier.letters] == ["Quiet hours are over"]
+    assert courier.letters[0]["body"] == f"Held back since {hours[0]}: Dog (2 times)"
+
+
+def test_a_clip_that_comes_is_attached(tmp_path, web_hook):
+    clip = tmp_path / "clip.flac"
+
+    def find(_):
+        return clip if clip.exists() else None
+
+    with running(Notifier(config(clip=True), web_hook.url(), find_clip=find, clip_seconds=60.0)) as phone:
+        phone.put(event("dog"), "Dog", clip=True)
+        phone.put(event("cat"), "Cat", clip=False)
+        eventually(lambda: web_hook.titles == ["Cat"])
+        clip.write_bytes(b"fLaC...")
+        eventually(lambda: web_hook.titles == ["Cat", "Dog"])
+    (attached,) = web_hook.letters[1]["attachments"]
+    assert (attached["filename"], base64.b64decode(attached["base64"])) == ("clip.flac", b"fLaC...")
+
+
+def test_a_clip_that_never_comes_is_not_waited_for_forever(monkeypatch):
+    monkeypatch.setattr(notifier, "CLIP_SECONDS", 0.0)
+    courier = Courier()
+    with running(Notifier(config(clip=True), "json://x", clip_seconds=0.3, post=courier)) as phone:
+        phone.put(event("dog"), "Dog", clip=True)
+        eventually(lambda: phone.sent == 1)
+    assert courier.letters[0]["clip"] is None
+
+
+def test_a_failure_is_logged_once_counted_and_tried_again(monkeypatch, caplog):
+    monkeypatch.setattr(notifier, "FIRST_DELAY", 0.05)
+    courier = Courier("refused", "refused", "no answer in time")
+    with caplog.at_level(logging.INFO), running(Notifier(config(), "json://x", post=courier)) as phone:
+        phone.put(event("dog"), "Dog")
+        eventually(lambda: phone.sent == 1)
+    assert [told["title"] for told in courier.letters] == ["Dog"]
+    assert (phone.failed, phone.trouble) == (3, None)
+    assert [record.getMessage() for record in caplog.records] == [
+        "notify phone: refused",
+        "notify phone: no answer in time",
+        "notify phone: messages arrive again",
+    ]
+
+
+def test_messages_that_cannot_be_told_are_bounded_and_end_up_in_the_digest(monkeypatch):
+    monkeypatch.setattr(notifier, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(notifier, "LONGEST_DELAY", 0.01)
+    courier = Courier(*["refused"] * 1_000_000)
+    with running(Notifier(config(cooldown_seconds=0), "json://x", post=courier)) as phone:
+        for number in range(notifier.WAITING + 7):
+            phone.put(event("dog", number=number), "Dog")
+        eventually(lambda: phone.dropped == 7)
+        courier.troubles.clear()
+        eventually(lambda: phone.sent == notifier.WAITING)
+    assert phone.held == 7
+    assert courier.letters[0]["body"].endswith(": Dog (7 times)")
+
+
+def test_old_news_is_given_up(monkeypatch):
+    monkeypatch.setattr(notifier, "KEEP_SECONDS", 0.3)
+    courier = Courier("refused")
+    with running(Notifier(config(), "json://x", post=courier)) as phone:
+        phone.put(event("dog"), "Dog")
+        eventually(lambda: phone.dropped == 1)
+    assert (courier.letters, phone.held) == ([], 1)
+
+
+def test_what_is_wrong_and_when_it_works_again_is_told():
+    courier = Courier()
+    quick = config(labels=(), health_after_seconds=0)
+    with running(Notifier(quick, "json://x", post=courier)) as phone:
+        phone.problems({"porch": "hears nothing: device lost"})
+        eventually(lambda: phone.sent == 1)
+        phone.problems({})
+        eventually(lambda: phone.sent == 2)
+    assert [(told["title"], told["body"], told["kind"]) for told in courier.letters] == [
+        ("Trouble: porch", "hears nothing: device lost", "warning"),
+        ("porch works again", "porch works again", "success"),
+    ]
+
+
+def test_who_does_not_want_to_hear_of_health_does_not():
+    courier = Courier()
+    with running(Notifier(config(health=False, health_after_seconds=0), "json://x", post=courier)) as phone:
+        phone.problems({"porch": "hears nothing"})
+        phone.put(event("dog"), "Dog")
+        eventually(lambda: phone.sent == 1)
+    assert [told["title"] for told in courier.letters] == ["Dog"]
+
+
+def test_what_waits_at_the_end_is_still_told():
+    courier = Courier()
+    with running(Notifier(config(cooldown_seconds=0), "json://x", post=courier)) as phone:
+        for number in range(5):
+            phone.put(event("dog", number=number), "Dog")
+    assert (phone.sent, phone.dropped) == (5, 0)
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "trickle"])
+def test_at_the_end_a_service_that_hangs_is_left_alone_and_the_loss_is_said(web_hook, caplog, behaviour):
+    web_hook.behaviour = behaviour
+    with running(Notifier(config(), web_hook.url())) as phone:
+        phone.put(event("dog"), "Dog")
+        eventually(lambda: web_hook.tries == 1)
+    assert (phone.sent, phone.dropped) == (0, 1)
+    assert "notify phone: at the end 1 messages were not told" in caplog.text
+
+
+def test_a_service_that_answers_a_byte_at_a_time_is_given_up(web_hook):
+    web_hook.behaviour = "trickle"
+    give_up_at = time.monotonic() + 4
+    assert post(letter(web_hook.url()), lambda: give_up_at) == "no answer in time"
+
+
+def test_a_service_that_answers_without_end_cannot_fill_the_memory(web_hook):
+    web_hook.behaviour = "flood"
+    why = post(letter(web_hook.url("t0psecret")), lambda: math.inf)
+    assert why == "Notification service 'JSON' raised an exception."
+
+
+ANSWERS = [
+    "import sys; sys.exit(3)",
+    "print('[1]')",
+    "print('{}')",
+    "print('{\"trouble\": ')",
+    "print('[' * 100_000)",
+    "import os; os.kill(os.getpid(), 9)",
+    "print('x' * 10_000_000)",
+]
+
+
+@pytest.mark.parametrize("program", ANSWERS)
+def test_a_courier_that_answers_nonsense_has_failed_and_nothing_of_what_it_said_is_told(
+    tmp_path, monkeypatch, program
+):
+    (tmp_path / "sitecustomize.py").write_text(f"{program}\nimport os, sys; sys.stdout.flush(); os._exit(0)")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    why = post(letter("json://hunter2"), soon())
+    assert why.startswith("the courier ended with exit code ")
+
+
+def test_a_long_trouble_in_any_script_comes_whole(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nimport monitor.outputs.notify.apprise_worker as c\n"
+        "c.deliver = lambda _: '\U0001f514' * 200\nc.main()\nos._exit(0)"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    assert post(letter("json://x"), soon()) == "\U0001f514" * 200
+
+
+def test_why_a_service_refused_is_said_without_the_address(web_hook):
+    web_hook.status = 401
+    why = post(letter(web_hook.url("t0psecret", user="me:hunter2@")), soon())
+    assert "401" in why
+    assert "t0psecret" not in why
+    assert "hunter2" not in why
+
+
+def test_that_nobody_listens_is_said_without_the_address(web_hook):
+    url = f"json://me:hunter2@localhost:{web_hook.port}/t0psecret"
+    web_hook.__exit__()
+    why = post(letter(url), soon())
+    assert "onnection" in why
+    assert not [word for word in ("hunter2", "t0psecret", "localhost") if word in why]
+
+
+def test_an_address_is_looked_at_without_telling_anybody(web_hook):
+    assert post({"url": web_hook.url()}, soon()) is None
+    assert post({"url": "nosuch://hunter2"}, soon()) == NOT_UNDERSTOOD
+    assert web_hook.tries == 0
+
+
+def test_a_sandbox_that_lets_nobody_be_nice_stops_no_letter(tmp_path, monkeypatch, web_hook):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\ndef nice(_): raise PermissionError(1, 'Operation not permitted')\nos.nice = nice\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    assert post(letter(web_hook.url()), soon()) is None
+    assert web_hook.titles == ["Dog"]
+
+
+def test_nothing_is_imported_from_where_the_monitor_runs(tmp_path, monkeypatch, web_hook):
+    (tmp_path / "json.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    assert post(letter(web_hook.url()), soon()) is None
+
+
+def test_letters_of_every_language_arrive(web_hook):
+    assert post(letter(web_hook.url(), title="Türklingel 🔔", body="Küche"), soon()) is None
+    assert (web_hook.letters[0]["title"], web_hook.letters[0]["message"]) == ("Türklingel 🔔", "Küche")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("tgram://123456789:AbC-dEf_gH/chat", "POST https://api/bot123456789:AbC-dEf_gH/send failed"),
+        ("mailto://me:p%40ssw%C3%B6rd@example.org", "login with p@sswörd failed"),
+        ("mailto://me:p%40ssw%C3%B6rd@example.org", "login with p%40ssw%C3%B6rd failed"),
+        ("json://host/path?token=abcd1234", "failed: ABCD1234 is unknown"),
+    ],
+)
+def test_no_part_of_an_address_is_left_in_what_is_said(url, said):
+    text = redacted(said, url).lower()
+    for secret in ("123456789", "abc-def", "p@ssw", "ssw%c3", "abcd1234", "sswörd"):
+        assert secret not in text
+    assert "failed" in text

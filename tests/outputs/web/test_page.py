@@ -1,0 +1,282 @@
+"""The page as a person uses it: a real browser, the real daemon, a recording replayed as it was recorded."""
+
+import contextlib
+import json
+import re
+import urllib.request
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+from tests.support.broker import eventually, free_port
+from tests.support.command_line import ROOT, start
+from tests.support.web_server import scores, serving
+
+TOKEN = "a-token-of-the-house"
+PATIENCE_MS = 60_000
+SCORE = re.compile(r"0\.\d\d")
+VIEWS = ["now", "timeline", "events", "labels", "health"]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """Return the address of a monitor that hears a rooster and a dog again and again."""
+    place = tmp_path_factory.mktemp("page")
+    samples, rate = soundfile.read(ROOT / "recordings/demo.flac", dtype="int16")
+    soundfile.write(place / "farm.wav", np.tile(samples[17 * rate : 36 * rate], 60), rate)
+    port = free_port()
+    (place / "monitor.yaml").write_text(
+        f"""
+node: farm
+sources: [{{name: yard, kind: file, path: farm.wav}}]
+labels:
+- {{id: rooster, prompts: [a rooster crowing, a cock crowing in the morning]}}
+- {{id: dog_bark, prompts: [a dog barking]}}
+- {{id: glass, name: Glass breaking, prompts: [glass breaking]}}
+clips: {{enabled: true, before_seconds: 1.0, after_seconds: 1.0, speech_guard: false}}
+web: {{enabled: true, port: {port}, token_env: PAGE_TOKEN}}
+"""
+    )
+    process = start("run", "--config", "monitor.yaml", "--json", cwd=place, env={"PAGE_TOKEN": TOKEN})
+    try:
+        eventually(lambda: answers(port) or process.poll() is not None, 120)
+        assert process.poll() is None, process.stderr.read()
+        yield f"http://127.0.0.1:{port}/"
+        process.terminate()
+        assert process.wait(30) == 0, process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def answers(port):
+    with contextlib.suppress(OSError):
+        return ask(f"http://127.0.0.1:{port}/", "health")
+    return None
+
+
+def ask(url, path):
+    with urllib.request.urlopen(f"{url}api/{path}", timeout=20) as answer:  # noqa: S310 - our own
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def opened(browser, url, view="", forgiven="nothing", **options):
+    """Open the page; it must neither complain, but of what is forgiven, nor ask anybody else."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    complaints, asked = [], set()
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    page.goto(f"{url}#{view}")
+    eventually(lambda: page.evaluate("document.querySelector('.link')?.dataset.state") == "live", 60)
+    try:
+        yield page
+        assert [text for text in complaints if forgiven not in text] == []
+        assert asked - {""} == {urlsplit(url).netloc}
+    finally:
+        context.close()
+
+
+@pytest.fixture
+def page(browser, url):
+    with opened(browser, url) as page:
+        yield page
+
+
+def unlock(page):
+    page.get_by_role("button", name="Unlock").click()
+    page.get_by_role("textbox", name="Token").fill(TOKEN)
+    page.get_by_role("dialog").get_by_role("button", name="Unlock").click()
+    expect(page.get_by_role("button", name="Lock again")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def label_of(url, label):
+    return next((each for each in ask(url, "labels")["rows"] if each["id"] == label), None)
+
+
+def test_scores_level_and_spectrogram_move(page):
+    seen, levels = set(), set()
+    rooster = page.locator("[data-label=rooster] .value")
+
+    def moved():
+        seen.add(rooster.text_content())
+        levels.add(page.locator(".level b").text_content())
+        return len(seen) > 3 and len(levels) > 2
+
+    eventually(moved, 60)
+    colours = """() => {
+        const canvas = document.querySelector('.picture canvas');
+        const bytes = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        return new Set(new Uint32Array(bytes.buffer)).size;
+    }"""
+    eventually(lambda: page.evaluate(colours) > 20, 60)
+
+
+def test_an_event_appears_by_itself_and_its_clip_plays_to_the_end(browser, url):
+    with opened(browser, url, "events") as page:
+        newest = "document.querySelector('.row')?.dataset.id"
+        before = page.evaluate(newest)
+        page.evaluate("window.untouched = true")
+        eventually(lambda: page.evaluate(newest) != before, 60)
+        assert page.evaluate("window.untouched")
+        row = page.locator(f".row[data-id='{page.evaluate(newest)}']")
+        play = row.locator(".play")
+        expect(play).to_be_enabled(timeout=PATIENCE_MS)
+        play.click()
+        eventually(lambda: page.evaluate("document.querySelector('audio')?.ended"), 60)
+        assert page.evaluate("document.querySelector('audio').duration") > 2
+        assert page.evaluate("document.querySelector('.strip img').naturalWidth") > 0
+
+
+def test_a_threshold_that_is_dragged_is_obeyed(page, url):
+    unlock(page)
+    handle = page.locator("[data-label=glass] [role=slider]")
+    track = page.locator("[data-label=glass] .track").bounding_box()
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(track["x"] + 0.7 * track["width"], box["y"] + 10, steps=8)
+    expect(page.locator("[data-label=glass] output")).to_contain_text("in the last day", timeout=PATIENCE_MS)
+    page.mouse.move(track["x"] + 0.9 * track["width"], box["y"] + 10, steps=8)
+    page.mouse.up()
+    eventually(lambda: label_of(url, "glass")["threshold"] == pytest.approx(0.9, abs=0.02), 60)
+    shown = f"{label_of(url, 'glass')['threshold']:.2f}"
+    expect(handle).to_have_attribute("aria-valuenow", shown, timeout=PATIENCE_MS)
+
+
+def test_a_threshold_is_moved_by_keys(page, url):
+    unlock(page)
+    before = label_of(url, "dog_bark")["threshold"]
+    page.locator("[data-label=dog_bark] [role=slider]").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    eventually(lambda: label_of(url, "dog_bark")["threshold"] == pytest.approx(before - 0.03), 60)
+
+
+def test_without_the_token_nothing_moves(browser, url):
+    before = label_of(url, "rooster")["threshold"]
+    with opened(browser, url, forgiven="401") as page:  # the browser itself tells of it
+        page.locator("[data-label=rooster] [role=slider]").focus()
+        page.keyboard.press("ArrowLeft")
+        page.get_by_role("button", name="Unlock").click()
+        page.get_by_role("textbox", name="Token").fill("not the token")
+        with page.expect_response("**/api/session") as answer:
+            page.get_by_role("dialog").get_by_role("button", name="Unlock").click()
+        assert answer.value.status == 401
+        expect(page.get_by_text("That is not the token.")).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+        assert label_of(url, "rooster")["threshold"] == before
+
+
+def test_a_label_is_tried_added_by_its_sentence_and_scored(browser, url):
+    with opened(browser, url, "labels") as page:
+        unlock(page)
+        page.get_by_label("Describe a sound in a sentence").fill("a rooster on a farm")
+        expect(page.locator(".now-score b")).to_have_text(SCORE, timeout=PATIENCE_MS)
+        expect(page.locator(".near li").first).to_contain_text("Rooster", timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Listen for it").click()
+        row = page.locator("[data-label=a_rooster_on_a_farm]")
+        expect(row).to_be_visible(timeout=PATIENCE_MS)
+        expect(row.locator(".value")).to_have_text(SCORE, timeout=PATIENCE_MS)
+        row.get_by_role("button", name="Remove a rooster on a farm?").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        expect(row).to_have_count(0, timeout=PATIENCE_MS)
+        assert label_of(url, "a_rooster_on_a_farm") is None
+
+
+def test_an_event_is_marked_and_deleted(browser, url):
+    eventually(lambda: len(ask(url, "events")["rows"]) > 1, 60)
+    with opened(browser, url, "events") as page:
+        unlock(page)
+        id_ = ask(url, "events")["rows"][-1]["id"]
+        row = page.locator(f".row[data-id='{id_}']")
+        row.get_by_role("button", name="Wrong").click()
+        eventually(lambda: ask(url, f"events/{id_}")["review"] == "wrong", 60)
+        row.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(row).to_have_count(0, timeout=PATIENCE_MS)
+        assert id_ not in [event["id"] for event in ask(url, "events")["rows"]]
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_whatever_is_wrong_shows_at_every_view(browser, viewport):
+    with serving() as served:
+        served.deaf = "3 events were refused by the broker"  # any words: the page knows no list of troubles
+        with opened(browser, served.web.url, "now", viewport=viewport) as page:
+            link = page.get_by_role("link", name="Health: One thing is wrong.")
+            expect(link).to_have_attribute("data-wrong", "1", timeout=PATIENCE_MS)
+            expect(link).to_have_attribute("title", "crib 3 events were refused by the broker")
+            expect(page.locator(".stage .state")).to_have_text("", timeout=PATIENCE_MS)
+            served.live.health(served.snapshot())
+            expect(page.locator(".stage .state")).to_have_text(served.deaf, timeout=PATIENCE_MS)
+            assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+            served.deaf = None
+            served.live.health(served.snapshot())
+            expect(page.get_by_role("link", name="Health", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+            served.live.scores(replace(scores(), gated="absurd_samples"))
+            expect(page.locator(".stage .state")).to_have_text("absurd samples", timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_telephone_shows_all_of_it(browser, url, view):
+    with opened(
+        browser, url, view, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    ) as page:
+        expect(page.locator("h1")).to_be_visible(timeout=PATIENCE_MS)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_no_serious_fault(browser, url, view, scheme):
+    with opened(browser, url, view, color_scheme=scheme, reduced_motion="reduce") as page:
+        expect(page.locator("main h1")).to_be_visible(timeout=PATIENCE_MS)
+        page.wait_for_timeout(1000)
+        found = Axe().run(page).response["violations"]
+        serious = [
+            (each["id"], [node["target"] for node in each["nodes"]])
+            for each in found
+            if each["impact"] in {"serious", "critical"}
+        ]
+        assert serious == []
+
+
+def test_nothing_moves_about_while_it_listens(browser, url):
+    with opened(browser, url) as page:
+        shift = page.evaluate(
+            """() => new Promise((resolve) => {
+                let sum = 0;
+                new PerformanceObserver((list) => list.getEntries().forEach((each) => { sum += each.value; }))
+                    .observe({ type: "layout-shift", buffered: false });
+                setTimeout(() => resolve(sum), 6000);
+            })"""
+        )
+        assert shift < 0.1
+
+
+def test_the_description_of_the_api_is_readable_and_asks_nobody(browser, url):
+    context = browser.new_context()
+    page = context.new_page()
+    asked = set()
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    page.goto(f"{url}docs")
+    expect(page.get_by_text("/api/labels/{label_id}/threshold")).to_be_visible(timeout=PATIENCE_MS)
+    assert asked == {urlsplit(url).netloc}
+    context.close()

@@ -1,0 +1,65 @@
+"""A monitor in this process, with a real broker and somebody who listens to it."""
+
+import threading
+
+from monitor.config import Config, LabelConfig, MqttConfig
+from monitor.daemon.daemon import Daemon
+from tests.support.broker import PATIENCE, Subscriber, eventually
+
+
+class House:
+    """A monitor, the broker it tells, and somebody who listens there; a context manager.
+
+    Parameters
+    ----------
+    broker : Broker
+    directory : Path
+        For what is kept.
+    *sources : SourceConfig
+    **options
+        For `Daemon`.
+    """
+
+    def __init__(self, broker, directory, *sources, **options):
+        self.daemon = Daemon(
+            Config(
+                sources=sources,
+                labels=(LabelConfig(id="dog", prompts=("a dog barking",)),),
+                mqtt=MqttConfig(host=broker.host, port=broker.port),
+                state=directory / "state",
+                recordings=directory / "recordings",
+            ),
+            **options,
+        )
+        self.scored = {source.name: [] for source in sources}
+        self.subscriber = Subscriber(broker)
+        self._thread = threading.Thread(target=self.daemon.run, kwargs={"on_scores": self._note})
+
+    def __enter__(self):
+        self.subscriber.__enter__()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.daemon.stop()
+        self._thread.join(PATIENCE)
+        self.subscriber.__exit__()
+        assert not self._thread.is_alive()
+
+    def _note(self, scores):
+        self.scored[scores.source].append((scores.start, scores.stop))
+
+    def statuses(self, source):
+        """What was said of a source since the broker let us in, without repetitions."""
+        said = self.subscriber.texts(f"clap-monitor/home/{source}/status")
+        return [text for i, text in enumerate(said) if i == 0 or text != said[i - 1]]
+
+    def until(self, source, *statuses):
+        eventually(lambda: self.statuses(source)[-len(statuses) :] == list(statuses))
+
+    def until_scored(self, source, windows=1):
+        before = len(self.scored[source])
+        eventually(lambda: len(self.scored[source]) >= before + windows)
+
+    def gaps(self, source):
+        return set(self.daemon._buffers[source]._gaps)

@@ -1,0 +1,196 @@
+"""The page of a small house, really served; and a client that may say whatever it likes."""
+
+import contextlib
+import http.client
+import json
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.audio.ring_buffer import RingBuffer
+from monitor.config import Config, LabelConfig, SourceConfig, WebConfig
+from monitor.detection.control import Control
+from monitor.detection.prompt_preview import Tryout
+from monitor.detection.prototypes import watch
+from monitor.detection.recent_embeddings import Memory
+from monitor.detection.scoring import Response
+from monitor.model.mel_config import geometry_of
+from monitor.outputs.live.broadcast import Live
+from monitor.outputs.store import History, Store
+from monitor.outputs.web import House, Web
+from monitor.types import AudioBlock, Scores
+
+TOKEN = "0123456789abcdef-token"
+METRICS = b"# HELP clap_monitor_up 1 while the monitor runs.\n"
+RATE = 8000
+GEOMETRY = geometry_of(
+    {"sampling_rate": RATE, "max_length_s": 4, "fft_window_size": 256, "frequency_max": 4000}
+)
+
+
+@dataclass
+class Answer:
+    """What the server said."""
+
+    status: int
+    headers: dict
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+@dataclass
+class Served:
+    """A server that runs; `ask` it."""
+
+    web: Web
+    live: Live
+    control: Control
+    memory: Memory
+    store: Store | None = None
+    shelf: object = None
+    deaf: str | None = None
+    token: str = TOKEN
+
+    def snapshot(self):
+        source = {"deaf": self.deaf, "overloaded": False}
+        problems = [{"what": "crib", "why": self.deaf}] if self.deaf else []
+        return {"armed": self.control.listening.armed, "problems": problems, "sources": {"crib": source}}
+
+    @property
+    def port(self):
+        return int(self.web.url.rstrip("/").rpartition(":")[2])
+
+    def ask(self, method, path, body=None, **headers):
+        """Ask with the headers given, underscores for dashes; None leaves a usual one out."""
+        known = {"host": f"127.0.0.1:{self.port}"}
+        known |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if isinstance(body, dict | list):
+            body = json.dumps(body).encode()
+            known.setdefault("content-type", "application/json")
+        if body is not None:
+            known.setdefault("content-length", str(len(body)))
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in known.items():
+                if value is not None:
+                    connection.putheader(name, value)
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.headers), response.read())
+        finally:
+            connection.close()
+
+    def write(self, method, path, body=None, **headers):
+        """Ask with the token."""
+        return self.ask(method, path, body, **{"authorization": f"Bearer {self.token}"} | headers)
+
+
+class Hearing:
+    """What a sentence means, made up: as many directions as letters, the more of a letter the longer."""
+
+    repertoire = None
+    response = Response(scale=10.0, centre=0.3, ambience=-3.0)
+
+    def __init__(self):
+        self.model = self
+
+    def windows_in(self, seconds):
+        return round(2 * seconds)
+
+    def embed_text(self, sentences, *, keep=True):  # noqa: ARG002 - of the real one
+        rows = np.array([[0.1 + text.count(letter) for letter in LETTERS] for text in sentences], np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def forget_text(self):
+        pass
+
+    def watch(self, labels, background):
+        return watch(labels, background, self.embed_text)
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
+
+LABELS = (
+    LabelConfig(id="dog", prompts=("a dog barking",)),
+    LabelConfig(id="cat", name="The cat", prompts=("a cat meowing", "a kitten mewing")),
+)
+
+
+class Shelf:
+    """Clips, some of them kept for good."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.locked = frozenset()
+
+    def find(self, path):
+        file = self.directory / path
+        return file if file.is_file() else None
+
+    def lock(self, path, *, locked):
+        if self.find(path) is None:
+            return False
+        self.locked = self.locked | {path} if locked else self.locked - {path}
+        return True
+
+
+@contextlib.contextmanager
+def serving(token=TOKEN, *, directory=None, **keys):
+    """Serve a small house; with a directory it keeps what happens, and changes."""
+    ring = RingBuffer(10 * RATE, RATE)
+    ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
+    config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone"),))
+    hearing, memory = Hearing(), Memory(["crib"], 120)
+    control = Control(config, state=directory)
+    control.begin(hearing.watch, hearing.watch(LABELS, config.background))
+    live = Live({"crib": ring}, GEOMETRY)
+    web = Web(WebConfig(enabled=True, port=0, **keys), token)
+    served = Served(web, live, control, memory)
+    runs = [live.run, web.run]
+    if directory is not None:
+        served.shelf = Shelf(directory)
+        served.store = Store(directory / "history.sqlite", config.store, rate=RATE)
+        served.store.watch(LABELS, {label.id: (2, 3) for label in LABELS})
+        runs.append(served.store.run)
+    web.show(
+        House(
+            access=web.access,
+            faults=web.faults,
+            abort=web.abort,
+            control=control,
+            live=live,
+            tryout=Tryout(hearing, memory),
+            snapshot=served.snapshot,
+            hop_seconds=0.5,
+            history=None if directory is None else History(directory / "history.sqlite"),
+            store=served.store,
+            shelf=served.shelf,
+            prefix=web.prefix,
+            metrics=lambda: METRICS,
+            counts=web.counts,
+        )
+    )
+    threads = [threading.Thread(target=run) for run in runs]
+    for thread in threads:
+        thread.start()
+    try:
+        yield served
+    finally:
+        live.close()
+        web.close()
+        if served.store is not None:
+            served.store.close()
+        for thread in threads:
+            thread.join(120)
+            assert not thread.is_alive()
+
+
+def scores(stop=RATE, **values):
+    values = values or {"dog": 0.25}
+    numbers = np.array([*values.values()], np.float32)
+    return Scores("crib", max(0, stop - RATE), stop, 97.0, tuple(values), numbers, -20.0)
