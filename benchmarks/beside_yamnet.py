@@ -79,10 +79,10 @@ def yamnet(path: Path, samples: npt.NDArray[np.float32]) -> Callable[[], None]:
 def checkpoint(name: str, samples: npt.NDArray[np.float32], rate: int) -> Callable[[], None]:
     """What listens to every window once, one at a time, as it does live."""
     clap = Clap.load(name, dtype="float32")
-    if rate != clap.geometry.rate:
-        samples = soxr.resample(samples, rate, clap.geometry.rate).astype(np.float32)
-    length = clap.geometry.usual_window
-    hop = round(WindowConfig().hop(length / clap.geometry.rate) * clap.geometry.rate)
+    if rate != clap.mel_config.rate:
+        samples = soxr.resample(samples, rate, clap.mel_config.rate).astype(np.float32)
+    length = clap.mel_config.usual_window
+    hop = round(WindowConfig().hop(length / clap.mel_config.rate) * clap.mel_config.rate)
     windows = [samples[start : start + length] for start in range(0, len(samples) - length + 1, hop)]
 
     def listen() -> None:

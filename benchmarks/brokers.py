@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.outputs.mqtt import delivery_check
-from monitor.outputs.mqtt.publisher import Mqtt
+from monitor.outputs.mqtt.publisher import MqttPublisher
 from tests.outputs.mqtt.test_publisher import CONFIG, MIC, NODE, make, running, started
 from tests.support.broker import Broker, Subscriber, free_port
 
@@ -94,7 +94,7 @@ def _limited(command: str, protocol: str) -> str:
     return "named, events go on" if named and event else "NO"
 
 
-def _kept(mqtt: Mqtt, topic: str) -> str:
+def _kept(mqtt: MqttPublisher, topic: str) -> str:
     if topic not in " ".join(mqtt.problems):
         return "NO"
     return "named, the event waits" if mqtt.waiting else "named, for it does not come back"

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.daemon.test_streams import House, listening
+from tests.daemon.test_streams import House, monitor_of
 
 MOST_SECONDS = 10.0
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory() as directory, listening(Path(directory)) as house:
+    with tempfile.TemporaryDirectory() as directory, monitor_of(Path(directory)) as house:
         threads, files = house.process.num_threads(), house.process.num_fds()
         back = []
         for number in range(rounds):

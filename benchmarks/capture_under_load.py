@@ -49,7 +49,7 @@ class Comparison:
     """Samples that are neither where they belong nor anywhere else."""
 
 
-class Ear:
+class ChannelReader:
     """Everything that the ring received, in order; read from it in time, as the analysis does."""
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ def load(workers: int, seconds: float) -> Iterator[str]:
 def run(seconds: float, workers: int) -> bool:
     """Play and listen for ``seconds`` seconds, print the figures; True if all is accounted for."""
     played = sequence(seconds)
-    ear = Ear()
+    ear = ChannelReader()
     with tempfile.TemporaryDirectory() as directory, plugged_in() as card:
         path = Path(directory) / "sequence.wav"
         # Silence first: PulseAudio takes back what its sink had rendered ahead when a sound begins.

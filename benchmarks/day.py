@@ -73,7 +73,7 @@ def configuration(directory: Path, paths: Sequence[Path], port: int) -> Config:
 def listen(directory: Path, paths: Sequence[Path], port: int) -> None:
     """Listen to the end, and print what became of every source: the watched process."""
     daemon = Daemon(configuration(directory, paths, port))
-    length = soundfile.info(paths[0]).duration * daemon.hearing.rate
+    length = soundfile.info(paths[0]).duration * daemon.engine.rate
 
     def mark(scores: Scores) -> None:
         if scores.source == paths[0].stem:
@@ -84,10 +84,10 @@ def listen(directory: Path, paths: Sequence[Path], port: int) -> None:
     for path in paths:
         status, info = daemon.status[path.stem], soundfile.info(path)
         sources[path.stem] = {
-            "recorded": round(info.frames * daemon.hearing.rate / info.samplerate),
+            "recorded": round(info.frames * daemon.engine.rate / info.samplerate),
             "captured": status.captured,
             "lost": status.lost,
-            "windows": (status.captured - daemon.hearing.length) // daemon.hearing.hop + 1,
+            "windows": (status.captured - daemon.engine.length) // daemon.engine.hop + 1,
             "scored": status.scored,
             "gated": sum(status.gated.values()),
             "skipped": status.skipped,

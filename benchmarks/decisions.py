@@ -19,7 +19,7 @@ from benchmarks.response import first_guess
 from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
 from benchmarks.yamnet import line
 from monitor.detection import scoring
-from monitor.detection.cohort_norm import read_repertoire
+from monitor.detection.cohort_norm import read_cohort_norm
 from monitor.detection.prototypes import watch
 from monitor.evaluation.detection_metrics import average_of, together
 
@@ -58,7 +58,7 @@ def report(name: str, bench: Bench, variant: Mapping[str, float]) -> None:
     changes = {key: value for key, value in variant.items() if key == "confirm_seconds"}
     with constants_of_scoring(constants):
         tried = without_background(bench) if variant.get("background") == 0 else bench
-        tried = replace(tried, hearing=replace(tried.hearing, response=first_guess(tried)))
+        tried = replace(tried, engine=replace(tried.engine, response=first_guess(tried)))
         rules = rules_of(tried, **changes)
         found = swept(tried, rules)
     each = [together(found, [column], rule, None, None) for column, rule in enumerate(rules)]
@@ -69,9 +69,9 @@ def report(name: str, bench: Bench, variant: Mapping[str, float]) -> None:
 
 def without_background(bench: Bench) -> Bench:
     """The same with nothing that speaks against every label."""
-    repertoire = read_repertoire(bench.hearing.model.path, bench.hearing.watchlist.prototypes.shape[1])
-    watchlist = watch(bench.config.labels, (), bench.model.embed_text, repertoire)
-    return replace(bench, hearing=replace(bench.hearing, watchlist=watchlist))
+    cohort_norm = read_cohort_norm(bench.engine.model.path, bench.engine.prototypes.prototypes.shape[1])
+    prototypes = watch(bench.config.labels, (), bench.model.embed_text, cohort_norm)
+    return replace(bench, engine=replace(bench.engine, prototypes=prototypes))
 
 
 @contextmanager

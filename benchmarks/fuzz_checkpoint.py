@@ -23,13 +23,13 @@ from pathlib import Path
 
 import torch
 
-from monitor.detection.cohort_norm import read_repertoire
-from monitor.detection.scoring import read_response
+from monitor.detection.cohort_norm import read_cohort_norm
+from monitor.detection.scoring import read_calibration
 from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
-from monitor.model.text_encoder import FarReader
+from monitor.model.text_encoder import SubprocessTextEncoder
 from monitor.types import ModelError
 from tests.support import damage
 
@@ -45,12 +45,12 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 def hear(directory: Path, *, sentences: bool) -> None:
     """Read a checkpoint as the service does at its start."""
     files = read(directory)
-    read_repertoire(directory, 256)
-    read_response(directory)
+    read_cohort_norm(directory, 256)
+    read_calibration(directory)
     if not sentences:
         Clap.load(str(directory)).self_test()
         return
-    reader = FarReader(files, PLACE, "damaged", limit_seconds=120)
+    reader = SubprocessTextEncoder(files, PLACE, "damaged", limit_seconds=120)
     try:
         reader.embed(["a dog barking", "rain " * 30, "\u00e9\U0001f415 \u202e!"])
     finally:

@@ -56,7 +56,7 @@ def commands(chance: random.Random, state: Path, counts: Counter[str]) -> None:
     counts["replaced"] += requests.replaced
     counts["lost"] += requests.lost
     assert requests.done + requests.refused + requests.replaced + requests.lost == COMMANDS + 1
-    assert Wired(state).control.listening == wired.control.listening
+    assert Wired(state).control.active_labels == wired.control.active_labels
 
 
 def requests_at_the_socket(chance: random.Random, state: Path, counts: Counter[str]) -> None:
@@ -72,7 +72,7 @@ def requests_at_the_socket(chance: random.Random, state: Path, counts: Counter[s
                     connection.shutdown(socket.SHUT_WR)
                     json.loads(connection.recv(10_000).partition(b"\n")[0] or "{}")
             counts["requests"] += 1
-        assert ask_once(state, {"command": "status"}) == {"armed": wired.control.listening.armed}
+        assert ask_once(state, {"command": "status"}) == {"armed": wired.control.active_labels.armed}
 
 
 @contextlib.contextmanager
@@ -81,7 +81,7 @@ def serving(wired: Wired, state: Path) -> Iterator[None]:
     server = ControlSocket(
         state,
         {
-            "status": lambda _: [{"armed": wired.control.listening.armed}],
+            "status": lambda _: [{"armed": wired.control.active_labels.armed}],
             "reload": lambda _: [{"at": wired.control.reload().at}],
             "watch": lambda _: ({"number": number} for number in range(100)),
         },
@@ -104,7 +104,7 @@ def kept_changes(chance: random.Random, state: Path, counts: Counter[str]) -> No
     for _ in range(FILES):
         (state / "overrides.json").write_bytes(nonsense.overrides(chance))
         control = Wired(state).control
-        assert control.listening.enabled
+        assert control.active_labels.enabled
         control.arm(armed=True)
         counts["files"] += 1
         counts["set aside"] += (state / "overrides.broken.json").exists()

@@ -29,10 +29,10 @@ from pathlib import Path
 
 from monitor.config import ClipsConfig, StoreConfig
 from monitor.detection.events import ulid
-from monitor.outputs.clips import Shelf, clip_path, metadata
-from monitor.outputs.mqtt.durable_queue import Backlog
-from monitor.outputs.mqtt.queue_file import Journal
-from monitor.outputs.store import FILE, History, Store
+from monitor.outputs.clips import ClipLibrary, clip_path, metadata
+from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.queue_file import QueueFile
+from monitor.outputs.store import FILE, Store, StoreReader
 from monitor.outputs.store.schema import open_for_writing
 from monitor.system.wall_clock import WallClock
 from tests.support.clip_events import event as clip_event
@@ -94,7 +94,7 @@ def read_store(directory: Path) -> str:
     thread.join(LONGEST_SECONDS)
     assert not thread.is_alive(), "it hangs"
     assert store.trouble is None, store.trouble
-    with closing(History(path)) as history:
+    with closing(StoreReader(path)) as history:
         assert history.event("NEW") is not None
         events = len(history.events(limit=500).rows)
         history.misses(limit=500)
@@ -106,11 +106,14 @@ def read_store(directory: Path) -> str:
 
 def make_outbox(directory: Path) -> None:
     """Write an outbox with its log, as a killed process leaves it."""
-    with tempfile.TemporaryDirectory() as place, closing(Journal(Path(place) / "outbox.sqlite")) as journal:
+    with (
+        tempfile.TemporaryDirectory() as place,
+        closing(QueueFile(Path(place) / "outbox.sqlite")) as queue_file,
+    ):
         letters = [letter(n, put_at=time.time(), phase="end", more="x" * 200) for n in range(1, ROWS)]
         for start in range(0, ROWS, 40):
-            journal.write(letters[start : start + 40], [])
-        journal.write([letter(ROWS, put_at=time.time())], [1, 2, 3])
+            queue_file.write(letters[start : start + 40], [])
+        queue_file.write([letter(ROWS, put_at=time.time())], [1, 2, 3])
         for file in Path(place).iterdir():
             shutil.copy(file, directory)
 
@@ -119,7 +122,7 @@ def read_outbox(directory: Path) -> str:
     """Open an outbox; what is added now is handed out."""
     path = directory / "outbox.sqlite"
     limits = {"most_bytes": 10**7, "most_seconds": 1e9}
-    with Backlog(path, size=10_000, **limits, clock=WallClock()) as backlog:  # type: ignore[arg-type]
+    with DurableQueue(path, size=10_000, **limits, clock=WallClock()) as backlog:  # type: ignore[arg-type]
         backlog.add([letter(1, put_at=time.time(), phase="end", event="NEW")])
         taken = backlog.take(10_000)
         assert [each.event_id for each in taken][-1] == "NEW"
@@ -156,7 +159,7 @@ def read_clips(directory: Path) -> str:
     assert store.trouble is None, store.trouble
     assert store.refused == 0
     known = sum(told is not None and told.id == ident for _, ident, told in found)
-    with closing(History(directory / FILE)) as history:
+    with closing(StoreReader(directory / FILE)) as history:
         assert len(history.events().rows) == known
     for clip, _, _ in found:
         with suppress(OSError):  # a directory has the name of its JSON
@@ -164,8 +167,8 @@ def read_clips(directory: Path) -> str:
     return f"{known} of {len(found)} known"
 
 
-def _shelf(directory: Path) -> Shelf:
-    return Shelf(directory, ClipsConfig(enabled=True, keep_days=36_500, free_megabytes=0))
+def _shelf(directory: Path) -> ClipLibrary:
+    return ClipLibrary(directory, ClipsConfig(enabled=True, keep_days=36_500, free_megabytes=0))
 
 
 def make_clock(directory: Path) -> None:

@@ -4,7 +4,7 @@
 
 COMMAND runs an installation that nobody else uses: its MQTT integration is set up anew, its automations are
 written over.  DIR is its directory of configuration.  The broker is a mosquitto that this starts; ours is
-`Mqtt` itself, in this process, as the daemon runs it.  Exit 1 if something is not as it should be.
+`MqttPublisher` itself, in this process, as the daemon runs it.  Exit 1 if something is not as it should be.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import yaml
 from benchmarks.homeassistant_bench import ALARM, CRY, EVENTS, SENSOR, Bench, fresh
 from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.config import LabelConfig
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import Arm, SetThreshold
 
 LARGEST = 100_000
@@ -107,7 +107,7 @@ def late_events(bench: Bench) -> None:
     bench.labels = (CRY,)
     assert bench.mqtt is not None
     bench.falls_silent(event, "disabled")
-    bench.mqtt.listen(Listening(bench.labels, bench.sources))
+    bench.mqtt.listen(ActiveLabels(bench.labels, bench.sources))
     good = eventually(lambda: bench.phases(event) == ["start", "end"], 20)
     bench.report("a label removed while it sounds: its end arrives", good=good, more=bench.phases(event))
 

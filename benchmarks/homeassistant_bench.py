@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.config import LabelConfig, MqttConfig
-from monitor.detection.active_labels import Listening
-from monitor.outputs.mqtt.publisher import Mqtt
+from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.types import Event
 from tests.support.broker import Broker
 
@@ -37,24 +37,24 @@ class Bench:
     def __init__(self, home: HomeAssistant, directory: Path) -> None:
         self.home, self.directory = home, directory
         self.broker = Broker(directory, sessions=True)
-        self.journal = directory / "state" / "outbox.sqlite"
+        self.queue_file = directory / "state" / "outbox.sqlite"
         self.node = "home"
         self.labels: tuple[LabelConfig, ...] = (ALARM, CRY)
         self.sources: tuple[str, ...] = ("nursery",)
         self.discovery = True
         self.commands: list[object] = []
-        self.mqtt: Mqtt | None = None
+        self.mqtt: MqttPublisher | None = None
         self.failed = 0
         self.complaints: list[str] = []
 
-    def start_monitor(self) -> Mqtt:
+    def start_monitor(self) -> MqttPublisher:
         """Start ours; it hears something from the start."""
-        self.mqtt = mqtt = Mqtt(
+        self.mqtt = mqtt = MqttPublisher(
             MqttConfig(host="127.0.0.1", port=self.broker.port, discovery=self.discovery),
             node=self.node,
-            listening=Listening(self.labels, self.sources),
+            active_labels=ActiveLabels(self.labels, self.sources),
             model="starter",
-            journal=self.journal,
+            queue_file=self.queue_file,
             on_command=lambda _topic, command: self.commands.append(command),
             page="http://127.0.0.1:8095/",
         )
@@ -132,7 +132,7 @@ def fresh(bench: Bench) -> Iterator[None]:
     bench.broker.kill()
     for file in bench.directory.glob("mosquitto.db"):
         file.unlink()
-    shutil.rmtree(bench.journal.parent, ignore_errors=True)
+    shutil.rmtree(bench.queue_file.parent, ignore_errors=True)
     bench.broker.start()
     bench.home.use_broker(bench.broker.port)
     bench.home.wait_until_quiet()

@@ -69,9 +69,9 @@ class HomeAssistant:
         assert eventually(self._answers), "Home Assistant does not answer"
         self._log_in()
         assert eventually(lambda: self.get("/api/config")["state"] == "RUNNING"), "it does not run"
-        listening = threading.Event()
-        threading.Thread(target=self._listen, args=(listening, self._token), daemon=True).start()
-        assert listening.wait(PATIENCE)
+        active_labels = threading.Event()
+        threading.Thread(target=self._listen, args=(active_labels, self._token), daemon=True).start()
+        assert active_labels.wait(PATIENCE)
 
     def stop(self) -> None:
         """End it as a service manager does."""
@@ -194,13 +194,13 @@ class HomeAssistant:
             error.add_note(f"{method} {path} {body}: {error.read()[:500]!r}")
             raise
 
-    def _listen(self, listening: threading.Event, token: str) -> None:
+    def _listen(self, active_labels: threading.Event, token: str) -> None:
         try:
             with connect(f"ws://{self._address}/api/websocket", max_size=None) as socket:
                 self._authenticate(socket, token)
                 socket.send('{"id": 1, "type": "subscribe_events", "event_type": "state_changed"}')
                 socket.recv()
-                listening.set()
+                active_labels.set()
                 for message in itertools.chain(socket):
                     new = json.loads(message)["event"]["data"]["new_state"]
                     if new is not None:

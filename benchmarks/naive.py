@@ -39,14 +39,14 @@ from monitor.audio.sources.ffmpeg import decode
 from monitor.config import LabelConfig
 from monitor.detection import scoring
 from monitor.detection.events import Detector, rule_of
-from monitor.detection.novelty_gate import Changes
+from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import Scorer
 from monitor.detection.prototypes import watch
-from monitor.detection.scoring import Response
+from monitor.detection.scoring import Calibration
 from monitor.model import loader
 from monitor.model.audio_config import operations
 from monitor.model.clap import Clap
-from monitor.model.spectrogram_cache import Spectra
+from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.types import Embeddings, Samples, Window
 
 LABELS = (
@@ -72,9 +72,9 @@ class Ours:
         *,
         gated: bool = False,
         library: Library | None = None,
-        response: Response = Response(scale=10.0, centre=2.0, ambience=-10.0),  # noqa: B008 - it never changes
+        response: Calibration = Calibration(scale=10.0, centre=2.0, baseline=-10.0),  # noqa: B008 - it never changes
     ) -> None:
-        self.clap, self.rate = clap, clap.geometry.rate
+        self.clap, self.rate = clap, clap.mel_config.rate
         self.events: list[tuple[str, int, int | None]] = []
         self.hop = HOP_SECONDS * self.rate
         labels = [LabelConfig(id=f"label{i}", prompts=(text,)) for i, text in enumerate(LABELS)]
@@ -89,10 +89,10 @@ class Ours:
             hop=self.hop,
             silence_dbfs=-70.0,
         )
-        spectra: Any = Spectra(clap.geometry) if library is None else library
-        self.scorer.share(spectra)
+        spectrograms: Any = SpectrogramCache(clap.mel_config) if library is None else library
+        self.scorer.share(spectrograms)
         if gated:
-            changes = Changes(spectra, clap.geometry, self.hop)
+            changes = NoveltyGate(spectrograms, clap.mel_config, self.hop)
             self.scorer.spare(changes, round(REUSE_SECONDS * self.rate))
 
     def hear(self, window: Window) -> None:
@@ -158,7 +158,7 @@ def busy(checkpoint: Path, rounds: int) -> dict[str, tuple[float, float]]:
     }
     for dtype, one in ours.items():
         steps[dtype] = one.hear
-        spectrogram = Spectra(one.clap.geometry).log_mel(next(windows(audio, one.rate)))[None]
+        spectrogram = SpectrogramCache(one.clap.mel_config).log_mel(next(windows(audio, one.rate)))[None]
         steps[f"tower {dtype}"] = lambda _, one=one, x=spectrogram: one.clap.embed_log_mel(x)  # type: ignore[misc]
         if dtype != "int8":
             square = torch.rand(PRODUCT, PRODUCT).to(getattr(torch, dtype))
@@ -193,15 +193,15 @@ def same_events(checkpoint: str) -> None:
     """Compare the events that come of transformers' numbers with those of ours, in every number format."""
     clap = Clap.load(checkpoint, dtype="float32")
     library = Library(clap.path)
-    audio = np.tile(decode(Path("recordings/demo.flac"), clap.geometry.rate), 2)
-    seconds = min(SECONDS, clap.geometry.length // clap.geometry.rate)
-    row = list(windows(audio, clap.geometry.rate, seconds))
-    judges = Ours(clap).scorer._watchlist  # noqa: SLF001 - what it listens for
+    audio = np.tile(decode(Path("recordings/demo.flac"), clap.mel_config.rate), 2)
+    seconds = min(SECONDS, clap.mel_config.length // clap.mel_config.rate)
+    row = list(windows(audio, clap.mel_config.rate, seconds))
+    judges = Ours(clap).scorer._prototypes  # noqa: SLF001 - what it listens for
     rows = np.concatenate([library.embed(library.log_mel(window)[None]) for window in row])
     margins = np.stack([scoring.margins(each, judges) for each in rows])
     # So that a few of a hundred windows are above the threshold, whatever the weights make of them.
     spread, high = float(margins.std()), float(np.quantile(margins, 0.9))
-    response = Response(scale=1.5 / spread, centre=high, ambience=-10.0)
+    response = Calibration(scale=1.5 / spread, centre=high, baseline=-10.0)
     theirs = Ours(clap, library=library, response=response)
     found = {"transformers": theirs.events}
     ours = {dtype: Clap.load(checkpoint, dtype=dtype) for dtype in FORMATS}

@@ -21,7 +21,7 @@ from scipy.special import logit
 
 from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
 from monitor.detection import scoring
-from monitor.detection.scoring import Response
+from monitor.detection.scoring import Calibration
 from monitor.evaluation.threshold_sweep import Sweep
 
 RATE, TEN_TIMES = 1.0, 10.0
@@ -46,21 +46,21 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="file that keeps the embeddings")
     arguments = parser.parse_args()
     bench = set_up(arguments.checkpoint, arguments.scenes, hop_seconds=arguments.hop, cache=arguments.cache)
-    path = arguments.out or bench.hearing.model.path / "detection.json"
+    path = arguments.out or bench.engine.model.path / "detection.json"
     response = fit(bench)
     path.write_text(json.dumps(asdict(response), indent=1) + "\n")
     print(f"{path}: {response}")
 
 
-def fit(bench: Bench) -> Response:
+def fit(bench: Bench) -> Calibration:
     """Response of the checkpoint on these recordings."""
     response = first_guess(bench)
     for _ in range(ROUNDS):
-        tried = replace(bench, hearing=replace(bench.hearing, response=response))
+        tried = replace(bench, engine=replace(bench.engine, response=response))
         found = swept(tried, rules_of(tried), COARSE)
         response = corrected(response, shift_at(found, RATE), shift_at(found, TEN_TIMES))
-        ambience = float(np.median(np.quantile(margins_of(bench), scoring.QUANTILE, axis=0)))
-        response = replace(response, ambience=response.scale * (ambience - response.centre))
+        baseline = float(np.median(np.quantile(margins_of(bench), scoring.QUANTILE, axis=0)))
+        response = replace(response, baseline=response.scale * (baseline - response.centre))
         print(
             f"1 an hour at {shift_at(found, RATE):+.2f}, recall {recall_at(found, RATE):.3f}: {response}",
             flush=True,
@@ -68,28 +68,28 @@ def fit(bench: Bench) -> Response:
     return response
 
 
-def first_guess(bench: Bench) -> Response:
+def first_guess(bench: Bench) -> Calibration:
     """A response whose logits keep clear of where a score of 32 bits is 0 or 1."""
     margins = margins_of(bench)
     spread, usual = float(margins.std()), float(np.quantile(margins, scoring.QUANTILE))
     centre = (usual * (1 - scoring.SHARE) + 2 * spread) / (1 - scoring.SHARE)
-    return Response(scale=1.0 / spread, centre=centre, ambience=(usual - centre) / spread)
+    return Calibration(scale=1.0 / spread, centre=centre, baseline=(usual - centre) / spread)
 
 
 def margins_of(bench: Bench) -> npt.NDArray[np.float32]:
     """Margins of every window of every recording, shape (windows, labels)."""
     if not bench.model.rows().size:
         replays_of(bench, rules_of(bench))
-    watchlist = bench.hearing.watchlist
-    return np.stack([scoring.margins(row, watchlist) for row in bench.model.rows()])
+    prototypes = bench.engine.prototypes
+    return np.stack([scoring.margins(row, prototypes) for row in bench.model.rows()])
 
 
-def corrected(response: Response, at_rate: float, at_ten_times: float) -> Response:
+def corrected(response: Calibration, at_rate: float, at_ten_times: float) -> Calibration:
     """Move and stretch the logits so that the one shift becomes 0, and the other the logit of 0.1."""
     stretch = float(logit(0.9)) / max(at_rate - at_ten_times, 0.05)
     # logit = scale * (margin - SHARE * q90 - (1 - SHARE) * centre), so a shift of it is one of the centre.
     centre = response.centre + at_rate / (response.scale * (1 - scoring.SHARE))
-    return Response(scale=response.scale * stretch, centre=centre, ambience=response.ambience)
+    return Calibration(scale=response.scale * stretch, centre=centre, baseline=response.baseline)
 
 
 def shift_at(found: Sweep, rate: float) -> float:

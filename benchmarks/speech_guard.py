@@ -23,8 +23,8 @@ from monitor.audio.level import gate, to_reference
 from monitor.config import SPEECH
 from monitor.config import load as read_config
 from monitor.detection import scoring
-from monitor.detection.cohort_norm import read_repertoire
-from monitor.detection.prototypes import Watchlist, watch
+from monitor.detection.cohort_norm import read_cohort_norm
+from monitor.detection.prototypes import Prototypes, watch
 from monitor.model.clap import Clap
 
 STEP = RATE // 2
@@ -45,15 +45,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     model = Clap.load(arguments.checkpoint)
-    repertoire = read_repertoire(model.path, model.dimension)
-    watchlist = watch(read_config(LABELS).labels, (), model.embed_text, repertoire, speech=SPEECH)
+    cohort_norm = read_cohort_norm(model.path, model.dimension)
+    prototypes = watch(read_config(LABELS).labels, (), model.embed_text, cohort_norm, speech=SPEECH)
     spoken, others = [], defaultdict(list)
     for clip in read_clips(arguments.data):
         if clip.label == "speech":
             spoken.append(load(clip))
         elif not clip.label.startswith("bed_"):
             others[clip.label].append(load(clip))
-    print("speech: " + counted(heard(spoken, model, watchlist)))
+    print("speech: " + counted(heard(spoken, model, prototypes)))
     longer = [sound for several in others.values() for sound in several if len(sound) >= SHORTEST]
     for below in BELOW_DB:
         rng = np.random.default_rng(0)
@@ -61,8 +61,8 @@ def main() -> None:
             sound + np.resize(spoken[rng.integers(len(spoken))], len(sound)) * np.float32(10 ** (-below / 20))
             for sound in longer
         ]
-        print(f"{below:.0f} dB below another sound: " + counted(heard(mixed, model, watchlist)))
-    told = {label: heard(several, model, watchlist) for label, several in others.items()}
+        print(f"{below:.0f} dB below another sound: " + counted(heard(mixed, model, prototypes)))
+    told = {label: heard(several, model, prototypes) for label, several in others.items()}
     print("other sounds: " + counted([each for several in told.values() for each in several]))
     for label, several in told.items():
         if any(each.any() for each in several):
@@ -75,7 +75,7 @@ def counted(told: Sequence[npt.NDArray[np.bool_]]) -> str:
     return f"{clips} of {len(told)} clips, {windows.mean():.3f} of {len(windows)} windows"
 
 
-def heard(sounds: Sequence[Samples], model: Clap, watchlist: Watchlist) -> list[npt.NDArray[np.bool_]]:
+def heard(sounds: Sequence[Samples], model: Clap, prototypes: Prototypes) -> list[npt.NDArray[np.bool_]]:
     """For each sound, whether each of its windows that is not silent is speech."""
     told = []
     for sound in sounds:
@@ -86,7 +86,7 @@ def heard(sounds: Sequence[Samples], model: Clap, watchlist: Watchlist) -> list[
         embeddings = [embedding for batch in batches for embedding in model.embed_audio(batch)]
         pairs = zip(embeddings, [None, *embeddings], strict=False)
         told.append(
-            np.array([scoring.is_speech(own, watchlist, before) for own, before in pairs], dtype=bool)
+            np.array([scoring.is_speech(own, prototypes, before) for own, before in pairs], dtype=bool)
         )
     return told
 

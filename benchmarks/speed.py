@@ -72,10 +72,10 @@ def measure(checkpoint: str, threads: int, dtype: str) -> dict[str, float | str]
     begin = time.perf_counter()
     clap = Clap.load(checkpoint, threads=threads, dtype=dtype)
     load = time.perf_counter() - begin
-    length = min(5 * clap.geometry.rate, clap.geometry.length)
-    window = sounds(length, clap.geometry.rate)[1:2]
+    length = min(5 * clap.mel_config.rate, clap.mel_config.length)
+    window = sounds(length, clap.mel_config.rate)[1:2]
     extractor = ClapFeatureExtractor.from_pretrained(clap.path)
-    mel = median_ms(lambda: log_mel(window, clap.geometry))
+    mel = median_ms(lambda: log_mel(window, clap.mel_config))
     whole = median_ms(lambda: clap.embed_audio(window))
     begin = time.perf_counter()
     clap.embed_text(["a dog barking"])
@@ -87,7 +87,7 @@ def measure(checkpoint: str, threads: int, dtype: str) -> dict[str, float | str]
         "checkpoint": Path(checkpoint).name,
         "load": load,
         "mel": mel,
-        "extractor": median_ms(lambda: extractor(window[0], sampling_rate=clap.geometry.rate), 5),
+        "extractor": median_ms(lambda: extractor(window[0], sampling_rate=clap.mel_config.rate), 5),
         "tower": whole - mel,
         "window": whole,
         "cpu": median_ms(lambda: clap.embed_audio(window), clock=time.process_time),

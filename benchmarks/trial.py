@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.remembered import Remembered
 from monitor.config import Config, LabelConfig, load
-from monitor.detection.engine import Hearing, prepare
+from monitor.detection.engine import Engine, prepare
 from monitor.detection.events import Rule, rule_of
 from monitor.evaluation.annotations import Recording, read_annotations
 from monitor.evaluation.replay import Replay, replay
@@ -29,7 +29,7 @@ class Bench:
     """A checkpoint, the labels of the scenes, and the recordings of one half."""
 
     config: Config
-    hearing: Hearing
+    engine: Engine
     model: Remembered
     recordings: tuple[Recording, ...]
 
@@ -45,11 +45,11 @@ def set_up(
         window = window.model_copy(update={"hop_seconds": hop_seconds})
     config = config.model_copy(update={"model": model, "window": window})
     config.state.mkdir(parents=True, exist_ok=True)
-    hearing = prepare(config)
-    remembered = Remembered(hearing.model, cache)
+    engine = prepare(config)
+    remembered = Remembered(engine.model, cache)
     # Duck-typed: replaying needs its name, its geometry and its embeddings.
-    hearing = replace(hearing, model=cast("Clap", remembered))
-    return Bench(config, hearing, remembered, recordings_in(half))
+    engine = replace(engine, model=cast("Clap", remembered))
+    return Bench(config, engine, remembered, recordings_in(half))
 
 
 def recordings_in(half: Path) -> tuple[Recording, ...]:
@@ -62,7 +62,7 @@ def replays_of(bench: Bench, rules: Sequence[Rule]) -> list[Replay]:
     """Everything through the monitor; the model is asked only about what is new, and that is kept."""
     found = []
     for number, recording in enumerate(bench.recordings):
-        found.append(replay(recording.path, bench.config, bench.hearing, rules))
+        found.append(replay(recording.path, bench.config, bench.engine, rules))
         if number % 8 == 7:  # noqa: PLR2004 - now and then, in case it is interrupted
             bench.model.save()
     bench.model.save()
@@ -72,7 +72,7 @@ def replays_of(bench: Bench, rules: Sequence[Rule]) -> list[Replay]:
 def rules_of(bench: Bench, **changes: Any) -> list[Rule]:
     """Rules of the labels, with some of their settings changed."""
     labels: Iterable[LabelConfig] = (label.model_copy(update=changes) for label in bench.config.labels)
-    return [rule_of(label, rate=bench.hearing.rate, hop=bench.hearing.hop) for label in labels]
+    return [rule_of(label, rate=bench.engine.rate, hop=bench.engine.hop) for label in labels]
 
 
 def swept(bench: Bench, rules: Sequence[Rule], shifts: npt.NDArray[np.float64] = SHIFTS) -> Sweep:
@@ -82,6 +82,6 @@ def swept(bench: Bench, rules: Sequence[Rule], shifts: npt.NDArray[np.float64] =
         replays_of(bench, rules),
         rules,
         collar=COLLAR_SECONDS,
-        rate=bench.hearing.rate,
+        rate=bench.engine.rate,
         shifts=shifts,
     )

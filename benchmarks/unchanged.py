@@ -39,15 +39,15 @@ def main() -> None:
     bench = replace(bench, recordings=bench.recordings[:: arguments.every])
     for reuse in (0.0, arguments.reuse):
         window = bench.config.window.model_copy(update={"reuse_seconds": reuse})
-        listening = replace(bench, config=bench.config.model_copy(update={"window": window}))
-        report(listening, f"reuse_seconds {reuse:g}")
+        active_labels = replace(bench, config=bench.config.model_copy(update={"window": window}))
+        report(active_labels, f"reuse_seconds {reuse:g}")
 
 
 def report(bench: Bench, title: str) -> None:
     """Print what is found and what was left out."""
     rules = rules_of(bench)
     replays = replays_of(bench, rules)
-    found = sweep(bench.recordings, replays, rules, collar=COLLAR_SECONDS, rate=bench.hearing.rate)
+    found = sweep(bench.recordings, replays, rules, collar=COLLAR_SECONDS, rate=bench.engine.rate)
     columns = list(range(len(rules)))
     one = together(found, columns, rules[0], None, None)
     each = average_of(found, [together(found, [column], rules[column], None, None) for column in columns])

@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.daemon.test_device_loss import listening
+from tests.daemon.test_device_loss import monitor_of
 from tests.support.broker import Broker
-from tests.support.monitor_in_process import House
+from tests.support.monitor_in_process import RunningMonitor
 from tests.support.sound_card import plugged_in
 
 GONE_SECONDS, BACK_SECONDS = 10.0, 5.0
@@ -37,7 +37,7 @@ def main() -> int:
         Broker(Path(directory)) as broker,
     ):
         card.hum()
-        with listening(broker, Path(directory), card.microphone) as house:
+        with monitor_of(broker, Path(directory), card.microphone) as house:
             house.until(card.microphone, "offline", "online")
             for number in range(rounds):
                 house.until_scored(card.microphone)
@@ -51,7 +51,7 @@ def main() -> int:
     return 0 if good else 1
 
 
-def _seconds_until(house: House, source: str, state: str, what: Callable[[], object]) -> float:
+def _seconds_until(house: RunningMonitor, source: str, state: str, what: Callable[[], object]) -> float:
     began = time.monotonic()
     what()
     house.until(source, state)

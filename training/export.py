@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, PreTrainedTokenizerFast
 
-from monitor.detection.cohort_norm import Repertoire, measure, write_repertoire
+from monitor.detection.cohort_norm import CohortNorm, measure, write_cohort_norm
 from training import geometry as g
 from training.batches import Batches
 from training.clips import averaged_tower
@@ -92,7 +92,7 @@ def export(places: Places, start: Path | None, share: float) -> None:
         even_out(model, repertoire)
     model.save_pretrained(places.export)
     ClapProcessor(feature_extractor=extractor(), tokenizer=tokenizer).save_pretrained(places.export)
-    write_repertoire(places.export, repertoire)
+    write_cohort_norm(places.export, repertoire)
     amend(places.export / "config.json", COMPUTE)
     amend(places.export / "tokenizer_config.json", TOKENIZER, without=LOADING)
     (places.export / "model.safetensors").chmod(0o644)
@@ -104,7 +104,7 @@ def export(places: Places, start: Path | None, share: float) -> None:
 
 
 @torch.no_grad()
-def even_out(model: ClapModel, repertoire: Repertoire) -> None:
+def even_out(model: ClapModel, repertoire: CohortNorm) -> None:
     """Change the text projection such that cosines of different sentences can be compared.
 
     All sounds lie about one direction, and what a sentence has of it lifts its cosine with every sound:

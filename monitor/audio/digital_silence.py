@@ -31,7 +31,7 @@ LINES = 20
 """About a source that comes and goes, at once; then one a minute."""
 
 
-class Silence:
+class DigitalSilence:
     """Note in the status of a source whether it hears, and say when that changes.
 
     Parameters

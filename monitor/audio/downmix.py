@@ -47,7 +47,7 @@ _said: set[str] = set()
 """Sources of which it was said: once, however often they are opened."""
 
 
-class Mixer:
+class Downmixer:
     """Make one channel of the channels of one source.
 
     Parameters

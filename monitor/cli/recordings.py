@@ -156,9 +156,9 @@ def evaluate(
     from monitor.detection.engine import prepare
 
     recordings = [found for table in annotations for found in evaluation.read_annotations(table)]
-    hearing = prepare(settings)
-    hearing.model.forget_text()  # no other sentences come
-    measured = evaluation.evaluate(recordings, settings, hearing, progress=steps())
+    engine = prepare(settings)
+    engine.model.forget_text()  # no other sentences come
+    measured = evaluation.evaluate(recordings, settings, engine, progress=steps())
     if plot is not None:
         for path in evaluation.plot(measured, plot):
             print(f"{path}: written", file=sys.stderr)

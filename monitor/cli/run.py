@@ -64,7 +64,7 @@ def run(
 
     check_before(settings, required=bool(source))
     from monitor.daemon.daemon import Daemon
-    from monitor.outputs.stdout import Terminal
+    from monitor.outputs.stdout import StdoutWriter
 
     daemon = Daemon(
         settings,
@@ -72,12 +72,12 @@ def run(
         reread=None if config is None else reread,
         keeps=not label,  # what was changed of configured labels says nothing of others
     )
-    terminal = Terminal(
+    terminal = StdoutWriter(
         sys.stdout,
         recordings=frozenset(source.name for source in settings.sources if source.kind == "file"),
-        rate=daemon.hearing.rate,
+        rate=daemon.engine.rate,
         node=settings.node,
-        model=daemon.hearing.model.name,
+        model=daemon.engine.model.name,
         as_json=as_json,
         # Who replays recordings into `head` wants no more of them; what listens goes on for everybody else.
         on_gone=(lambda: None) if any(each.live for each in settings.enabled_sources) else daemon.stop,

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class CommandQueue(Generic[T]):
+class CoalescingQueue(Generic[T]):
     """Take requests without ever waiting; hand them out one after another, in the order they came in.
 
     A request with the key of one that still waits replaces it, and waits anew behind all others: so it

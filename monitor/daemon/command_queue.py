@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from monitor.daemon.coalescing_queue import CommandQueue
+from monitor.daemon.coalescing_queue import CoalescingQueue
 from monitor.detection.control import Control
 from monitor.outputs.mqtt.commands import Arm, Command, PutLabel, RemoveLabel, SetThreshold, obey
 from monitor.system.boundary import boundary
@@ -41,7 +41,7 @@ class _Request:
     """None: read the configuration again."""
 
 
-class Requests:
+class CommandQueue:
     """Commands and reloads; `run` is the body of the thread, the others never wait.
 
     Of commands under one topic that wait only the newest is carried out; of labels each, in the order they
@@ -61,7 +61,7 @@ class Requests:
         """Commands that made room for others."""
         self._control = control
         self._refuse = refuse
-        self._queue: CommandQueue[_Request] = CommandQueue(WAITING)
+        self._queue: CoalescingQueue[_Request] = CoalescingQueue(WAITING)
         self._closed_at = math.inf
         self._counting = threading.Lock()
         self._refusals = TroubleLog(log)
@@ -109,8 +109,10 @@ class Requests:
             case PutLabel() | RemoveLabel():
                 return LABELS, object()  # each counts: it may be about another label, or other keys of one
             case SetThreshold(source, label):
-                listening = self._control.listening
-                known = source in listening.sources and any(each.id == label for each in listening.labels)
+                active_labels = self._control.active_labels
+                known = source in active_labels.sources and any(
+                    each.id == label for each in active_labels.labels
+                )
                 return THRESHOLDS if known else UNKNOWN, (source, label)
 
     def _lose(self, request: _Request, why: str) -> None:

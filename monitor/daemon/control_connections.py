@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 
-from monitor.daemon.control_protocol import Answer, Conversation
+from monitor.daemon.control_protocol import Answer, ControlExchange
 
 MOST_CONNECTIONS = 32
 """At once; for one more, the one that has been silent for longest is let go."""
@@ -19,7 +19,7 @@ MOST_CONNECTIONS = 32
 _PAUSE_SECONDS = 0.1
 
 
-class Door:
+class ControlConnections:
     """Wait for connections and answer them; `run` is the body of several threads.
 
     Parameters
@@ -37,10 +37,10 @@ class Door:
         self._waiting = threading.Lock()
         """Held by the one thread that waits for all connections."""
         self._lock = threading.Lock()
-        self._open: set[Conversation] = set()
-        self._unread: deque[Conversation] = deque()
+        self._open: set[ControlExchange] = set()
+        self._unread: deque[ControlExchange] = deque()
         """Whose newest line has not gone yet: the thread that waits goes on with them."""
-        self._ready: deque[Conversation] = deque()
+        self._ready: deque[ControlExchange] = deque()
         self._selector = selectors.DefaultSelector()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         listener.setblocking(False)
@@ -77,7 +77,7 @@ class Door:
             for conversation in waiting:
                 self._drop(conversation)
 
-    def _next(self) -> Conversation | None:
+    def _next(self) -> ControlExchange | None:
         """Wait for somebody who is to be answered; None once closed."""
         with self._waiting:
             while not self._closed.is_set():
@@ -104,7 +104,7 @@ class Door:
             if still and now >= conversation.give_up_at:
                 self._let_go(conversation)
 
-    def _look_at(self, conversation: Conversation) -> None:
+    def _look_at(self, conversation: ControlExchange) -> None:
         try:
             done = conversation.write() if conversation.asked else conversation.read()
         except OSError:
@@ -128,7 +128,7 @@ class Door:
             return
         if len(self._open) >= MOST_CONNECTIONS:
             self._let_go(min(silent, key=lambda each: each.connected_at))
-        conversation = Conversation(connection, self._answers)
+        conversation = ControlExchange(connection, self._answers)
         with self._lock:
             self._open.add(conversation)
         self._selector.register(connection, selectors.EVENT_READ, conversation)
@@ -140,7 +140,7 @@ class Door:
             conversation = self._unread.popleft()
             self._selector.register(conversation.connection, selectors.EVENT_WRITE, conversation)
 
-    def _wait_for_reader(self, conversation: Conversation) -> bool:
+    def _wait_for_reader(self, conversation: ControlExchange) -> bool:
         """Leave a conversation to the thread that waits; False if there is none any more."""
         with self._lock:
             if self._closed.is_set():
@@ -149,11 +149,11 @@ class Door:
             os.eventfd_write(self._wake, 1)
         return True
 
-    def _let_go(self, conversation: Conversation) -> None:
+    def _let_go(self, conversation: ControlExchange) -> None:
         self._selector.unregister(conversation.connection)
         self._drop(conversation)
 
-    def _drop(self, conversation: Conversation) -> None:
+    def _drop(self, conversation: ControlExchange) -> None:
         with self._lock:
             self._open.discard(conversation)
         conversation.close()

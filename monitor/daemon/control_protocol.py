@@ -27,7 +27,7 @@ Answer = Callable[[Mapping[str, Any]], Iterable[Mapping[str, object]]]
 It may go on for as long as it likes, but must yield now and then: only so it learns that nobody listens."""
 
 
-class Conversation:
+class ControlExchange:
     """A connection that is read and written as far as is possible at once.
 
     Parameters

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monitor.daemon.control_connections import Door
+from monitor.daemon.control_connections import ControlConnections
 from monitor.daemon.control_protocol import ASK_SECONDS, Answer, as_line
 from monitor.types import NotRunningError, RefusedError
 
@@ -46,7 +46,7 @@ class ControlSocket:
         self._state = state
         self._answers = answers
         self._directory: int | None = None
-        self._door: Door | None = None
+        self._door: ControlConnections | None = None
 
     def open(self) -> bool:
         """Begin to listen; False, and logged, if that cannot be.
@@ -57,7 +57,7 @@ class ControlSocket:
         try:
             self._directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._door = Door(_listener(self._directory), self._answers)
+            self._door = ControlConnections(_listener(self._directory), self._answers)
         except BlockingIOError:
             log.warning("%s: another clap-monitor has it: this one cannot be asked", self._state)
         except OSError as error:
@@ -83,7 +83,7 @@ class ControlSocket:
             if not _is_same(self._state, old):
                 directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
                 fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._directory, self._door = directory, Door(_listener(directory), self._answers)
+            self._directory, self._door = directory, ControlConnections(_listener(directory), self._answers)
         except OSError as error:
             if directory != old:
                 os.close(directory)

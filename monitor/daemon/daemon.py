@@ -21,28 +21,28 @@ from monitor.audio.sources import open_source
 from monitor.audio.windows import Windows
 from monitor.config import Config, LabelConfig, SourceConfig, read_password
 from monitor.config.hours import parse_hours
-from monitor.daemon.command_queue import Requests
+from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import THREADS, ControlSocket
 from monitor.daemon.dead_man import DeadMan
-from monitor.daemon.http_servers import Serving
+from monitor.daemon.http_servers import HttpServers
 from monitor.daemon.preflight import check_reload
 from monitor.daemon.snapshot import outputs_of, snapshot
-from monitor.daemon.watchdog import AwakeClock, HangError, Liveness, loading
-from monitor.detection.active_labels import Listening
-from monitor.detection.baseline_store import Ambiences
+from monitor.daemon.watchdog import AwakeClock, HangError, Watchdog, loading
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Control
 from monitor.detection.engine import hops_of, prepare
 from monitor.detection.events import Detector, Rule, rule_of
-from monitor.detection.novelty_gate import Changes
+from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import AudioTower, Scorer, analyse, listen
-from monitor.detection.prompt_preview import Tryout
-from monitor.model.spectrogram_cache import Spectra
+from monitor.detection.prompt_preview import PromptPreview
+from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.outputs.clips import MODES
-from monitor.outputs.fan_out import Audience
-from monitor.outputs.live.watch import Watching
+from monitor.outputs.fan_out import FanOut
+from monitor.outputs.live.watch import WatchFeed
 from monitor.system import systemd
 from monitor.system.directories import Directories
-from monitor.system.malloc import Tidy, limit_arenas
+from monitor.system.malloc import MemoryTrimmer, limit_arenas
 from monitor.system.signals import handled
 from monitor.system.threads import ThreadGroup
 from monitor.types import AudioBlock, Event, Scores, SourceError
@@ -118,8 +118,8 @@ class Daemon:
             reread=None if reread is None else lambda: _awake(reread()),
             check=check_reload,
         )
-        self._listening = self.control.listening
-        self._config = config = config.model_copy(update={"labels": self._listening.labels})
+        self._active_labels = self.control.active_labels
+        self._config = config = config.model_copy(update={"labels": self._active_labels.labels})
         self._required = required
         self._patience_seconds = patience_seconds
         self._stop = threading.Event()
@@ -127,67 +127,67 @@ class Daemon:
         self._failures: list[SourceError] = []
         self._reload_wanted = False
         self._reread = reread
-        self._requests = Requests(self.control, self._refuse)
+        self._requests = CommandQueue(self.control, self._refuse)
         self._socket = ControlSocket(
             config.state,
             {"status": self._say_status, "reload": self._say_reload, "watch": self._say_watch},
         )
         password = read_password(config.mqtt)
-        self._serving = Serving(config)
+        self._serving = HttpServers(config)
         with loading("the model"):
-            self.hearing = hearing = prepare(config)
-        self._hops = hops_of(config, length=hearing.length, hop=hearing.hop, rate=hearing.rate)
-        self.control.begin(hearing.watch, hearing.watchlist)
-        self._watchlist = hearing.watchlist
+            self.engine = engine = prepare(config)
+        self._hops = hops_of(config, length=engine.length, hop=engine.hop, rate=engine.rate)
+        self.control.begin(engine.watch, engine.prototypes)
+        self._prototypes = engine.prototypes
         self._started_at = time.time()
         self.status = {source.name: SourceStatus(source.name) for source in config.sources}
         self._buffers = self._make_buffers()
-        self._ambiences = Ambiences(config.state, hearing.model.identity)
+        self._baselines = BaselineStore(config.state, engine.model.identity)
         self._scorer = Scorer(
-            around(hearing.model.embed_log_mel),
-            hearing.watchlist,
-            hearing.response,
+            around(engine.model.embed_log_mel),
+            engine.prototypes,
+            engine.response,
             status=self.status,
-            rate=hearing.rate,
+            rate=engine.rate,
             hop=self._hops,
             silence_dbfs=config.silence_dbfs,
-            known=lambda source: self._ambiences.known(source, self._watchlist),
+            known=lambda source: self._baselines.known(source, self._prototypes),
         )
         self._scorer.listen(
-            self._watchlist, armed=self._listening.armed, silence_dbfs=self._listening.silence_dbfs
+            self._prototypes, armed=self._active_labels.armed, silence_dbfs=self._active_labels.silence_dbfs
         )
-        spectra = Spectra(hearing.model.geometry)
-        self._scorer.share(spectra)
-        changes = Changes(spectra, hearing.model.geometry, self._hops)
-        self._scorer.spare(changes, round(config.window.reuse_seconds * hearing.rate))
-        self._detector = Detector(at=self._rules(self._listening))
-        self._audience = audience = Audience(
+        spectrograms = SpectrogramCache(engine.model.mel_config)
+        self._scorer.share(spectrograms)
+        changes = NoveltyGate(spectrograms, engine.model.mel_config, self._hops)
+        self._scorer.spare(changes, round(config.window.reuse_seconds * engine.rate))
+        self._detector = Detector(at=self._rules(self._active_labels))
+        self._fan_out = fan_out = FanOut(
             config,
-            hearing,
-            self._listening,
+            engine,
+            self._active_labels,
             buffers=self._buffers,
             password=password,
             on_command=self._requests.command,
         )
-        audience.keeping.watch(self._listening.enabled, self._votes(self._listening))
-        self._tryout = Tryout(hearing, audience.memory)
-        self._watching = Watching(audience.live, self.snapshot)
+        fan_out.archive.watch(self._active_labels.enabled, self._votes(self._active_labels))
+        self._prompt_preview = PromptPreview(engine, fan_out.memory)
+        self._watching = WatchFeed(fan_out.live, self.snapshot)
         self._healths: dict[str, Health] = {}
         directories = {"state": (config.state, 0o700)}
         if config.clips.enabled:
             directories["recordings"] = config.recordings, MODES[config.clips.readable_by][1]
         self._directories = Directories(
-            directories, on_changed=audience.keeping.look_again, on_look=self._look_after_files
+            directories, on_changed=fan_out.archive.look_again, on_look=self._look_after_files
         )
-        latency = None if audience.mqtt is None else audience.mqtt.latency
-        self._serving.count(self.snapshot, audience.tally, self._scorer.stages, latency)
+        latency = None if fan_out.mqtt is None else fan_out.mqtt.latency
+        self._serving.count(self.snapshot, fan_out.counters, self._scorer.stages, latency)
         self._serving.furnish(
             control=self.control,
-            live=audience.live,
-            tryout=self._tryout,
-            keeping=audience.keeping,
+            live=fan_out.live,
+            prompt_preview=self._prompt_preview,
+            archive=fan_out.archive,
             snapshot=self.snapshot,
-            hop_seconds=hearing.hop / hearing.rate,
+            hop_seconds=engine.hop / engine.rate,
         )
 
     def run(
@@ -235,7 +235,7 @@ class Daemon:
         self._keep_ambiences()
         self._name_the_too_short()
         if not self._signalled:  # a finished job; a service that was told to stop may leave some
-            self._audience.check_delivered()
+            self._fan_out.check_delivered()
             if self._failures:
                 raise self._failures[0]
         return self.summary()
@@ -248,24 +248,24 @@ class Daemon:
     def summary(self) -> Summary:
         """What has been done so far."""
         every = self.status.values()
-        audio = sum(status.captured for status in every) / self.hearing.rate
+        audio = sum(status.captured for status in every) / self.engine.rate
         return Summary(
             audio_seconds=audio,
             windows=sum(status.scored for status in every),
             gated=sum((Counter(status.gated) for status in every), Counter()),
             skipped=sum(status.skipped for status in every),
-            events=self._audience.events,
-            lost_seconds=sum(status.lost for status in every) / self.hearing.rate,
+            events=self._fan_out.events,
+            lost_seconds=sum(status.lost for status in every) / self.engine.rate,
             real_time_factor=self._scorer.busy_seconds / audio if audio else 0.0,
         )
 
     def _start(self, threads: ThreadGroup, on_event: Callable[[Event, LabelConfig], None]) -> None:
-        self._audience.start(threads, on_event)
+        self._fan_out.start(threads, on_event)
         self._serving.start(threads)
         for source in self._config.sources:
             blocks = open_source(
                 source,
-                rate=self.hearing.rate,
+                rate=self.engine.rate,
                 status=self.status[source.name],
                 stop=self._stop,
                 required=self._required,
@@ -291,7 +291,7 @@ class Daemon:
 
     def _analyse(self) -> None:
         windows = Windows(
-            self._buffers, self.status, length=self.hearing.length, hop=self._hops, stop=self._stop
+            self._buffers, self.status, length=self.engine.length, hop=self._hops, stop=self._stop
         )
         try:
             analyse(
@@ -300,7 +300,7 @@ class Daemon:
                 self._detector,
                 on_scores=self._hand_on_scores,
                 on_event=self._hand_on,
-                on_miss=self._audience.miss,
+                on_miss=self._fan_out.miss,
                 between=self._take_change,
             )
         finally:
@@ -308,68 +308,72 @@ class Daemon:
             self._stop.set()
 
     def _close_outputs(self) -> None:
-        self._audience.close()
+        self._fan_out.close()
         self._serving.close()
-        self.hearing.model.forget_text()
+        self.engine.model.forget_text()
 
     def _take_change(self) -> None:
         """Listen for something else, if that is wanted; between two windows, so no window is lost."""
         change = self.control.take()
         if change is None:
             return
-        ended = self._detector.listen(self._rules(change.listening))
-        if not change.listening.armed:
+        ended = self._detector.listen(self._rules(change.active_labels))
+        if not change.active_labels.armed:
             ended += self._detector.finish("disarmed")
         for event in ended:
             self._hand_on(event)
         for name in self.status:
-            self._ambiences.note(name, self._watchlist, self._scorer.ambience(name))
-        self._listening, self._watchlist = change.listening, change.watchlist
+            self._baselines.note(name, self._prototypes, self._scorer.baseline(name))
+        self._active_labels, self._prototypes = change.active_labels, change.prototypes
         self._scorer.listen(
-            change.watchlist, armed=change.listening.armed, silence_dbfs=change.listening.silence_dbfs
+            change.prototypes,
+            armed=change.active_labels.armed,
+            silence_dbfs=change.active_labels.silence_dbfs,
         )
         moved = change.config.mqtt != self._config.mqtt
-        self._audience.listen(change, self._votes(change.listening), moved=moved)
+        self._fan_out.listen(change, self._votes(change.active_labels), moved=moved)
         logging.getLogger("monitor").setLevel(change.config.log_level.upper())
         self._config = self._config.model_copy(
             update={"mqtt": change.config.mqtt, "clips": change.config.clips}
         )
-        self._serving.tell(change.listening)
+        self._serving.tell(change.active_labels)
 
-    def _rules(self, listening: Listening) -> dict[str, list[Rule]]:
+    def _rules(self, active_labels: ActiveLabels) -> dict[str, list[Rule]]:
         return {
             source.name: [
                 rule_of(
                     label,
-                    rate=self.hearing.rate,
+                    rate=self.engine.rate,
                     hop=self._hops[source.name],
                     quiet=tuple(map(parse_hours, source.quiet_hours)),
                 )
-                for label in listening.at(source.name)
+                for label in active_labels.at(source.name)
             ]
             for source in self._config.sources
         }
 
-    def _votes(self, listening: Listening) -> dict[str, tuple[int, int]]:
+    def _votes(self, active_labels: ActiveLabels) -> dict[str, tuple[int, int]]:
         """Windows that must agree, and among how many, by label."""
         return {
-            rule.label: (rule.hits, rule.of) for rules in self._rules(listening).values() for rule in rules
+            rule.label: (rule.hits, rule.of)
+            for rules in self._rules(active_labels).values()
+            for rule in rules
         }
 
     def _hand_on(self, event: Event) -> None:
-        self._audience.event(event, self._listening.label(event.source, event.label))
+        self._fan_out.event(event, self._active_labels.label(event.source, event.label))
 
     def _hand_on_scores(self, scores: Scores) -> None:
         self._on_scores(scores)
-        self._audience.scores(scores)
+        self._fan_out.scores(scores)
 
     def _watch(self, dead_man: DeadMan) -> HangError | None:
         """Sleep on `stop`; once a second tell systemd and the broker how it goes; return what hangs."""
-        patience = self._patience_seconds + self.hearing.length / self.hearing.rate
+        patience = self._patience_seconds + self.engine.length / self.engine.rate
         tick = min(TICK_SECONDS, (systemd.watchdog_seconds() or 2 * TICK_SECONDS) / 2)
         clock = AwakeClock(most_seconds=5 * tick)
-        liveness = Liveness(self.status, patience, clock.now(), length=self.hearing.length)
-        tidy = Tidy(clock.now())
+        liveness = Watchdog(self.status, patience, clock.now(), length=self.engine.length)
+        tidy = MemoryTrimmer(clock.now())
         hung = None
         while hung is None and not self._stop.wait(tick):
             dead_man.is_well()
@@ -385,14 +389,14 @@ class Daemon:
             for name in liveness.fell_behind(now):
                 log.warning("%s: windows are left out: the model is slower than the hop", name)
             self._healths = healths = {
-                name: liveness.health(name, now, rate=self.hearing.rate, hop=self._hops[name])
+                name: liveness.health(name, now, rate=self.engine.rate, hop=self._hops[name])
                 for name in self.status
             }
-            self._audience.health(healths, {name for name in healths if liveness.hears(name)}, self.snapshot)
-            self._tryout.rest()
+            self._fan_out.health(healths, {name for name in healths if liveness.hears(name)}, self.snapshot)
+            self._prompt_preview.rest()
             factor = self.summary().real_time_factor
-            line = one_line(list(self.status.values()), len(self._listening.enabled), factor)
-            if not self._listening.armed:
+            line = one_line(list(self.status.values()), len(self._active_labels.enabled), factor)
+            if not self._active_labels.armed:
                 line = f"switched off; {line}"
             if self.control.reloaded is not None and self.control.reloaded.faults:
                 line = f"{line}; reload refused: {self.control.reloaded.faults[0]}"
@@ -404,15 +408,15 @@ class Daemon:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that is known of this run, ready for JSON; from any thread."""
-        done, told = self.summary(), self._audience
+        done, told = self.summary(), self._fan_out
         return snapshot(
             self.control,
             started_at=self._started_at,
-            hearing=self.hearing,
+            engine=self.engine,
             sources=self.status,
             healths=self._healths,
             mqtt=told.mqtt,
-            tally=told.tally,
+            counters=told.counters,
             others={
                 "real_time_factor": round(done.real_time_factor, 4),
                 "windows": {
@@ -421,7 +425,7 @@ class Daemon:
                     "skipped": done.skipped,
                 },
                 "events": done.events,
-                **outputs_of(told.keeping, alerts=told.alerts, directories=self._directories),
+                **outputs_of(told.archive, alerts=told.alerts, directories=self._directories),
                 "http": self._serving.counts(),
                 "commands": {
                     "done": self._requests.done,
@@ -435,7 +439,7 @@ class Daemon:
     def _look_after_files(self) -> None:
         """See that what is open in the state directory is still there."""
         self._socket.mend()
-        self._audience.keeping.look_again("state")
+        self._fan_out.archive.look_again("state")
 
     def _say_status(self, _: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield self.snapshot()
@@ -447,8 +451,8 @@ class Daemon:
         yield asdict(self.control.reload())
 
     def _refuse(self, topic: str, why: str) -> None:
-        if self._audience.mqtt is not None:
-            self._audience.mqtt.refuse(topic, why)
+        if self._fan_out.mqtt is not None:
+            self._fan_out.mqtt.refuse(topic, why)
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reload_wanted = True  # and nothing more: a signal may come in the middle of anything
@@ -461,13 +465,13 @@ class Daemon:
         changed = threading.Condition()
         long = self._config.clips.enabled or any(map(_is_replay, self._config.sources))
         seconds = LONG_RING_SECONDS if long else RING_SECONDS
-        capacity = max(seconds * self.hearing.rate, 2 * self.hearing.length)
+        capacity = max(seconds * self.engine.rate, 2 * self.engine.length)
         # A clip looks back; what a replayed file has room for ahead of the analysis is the rest.
-        behind = max(0, min(LOOKING_BACK_SECONDS * self.hearing.rate, capacity - 3 * self.hearing.length))
+        behind = max(0, min(LOOKING_BACK_SECONDS * self.engine.rate, capacity - 3 * self.engine.length))
         return {
             source.name: RingBuffer(
                 capacity,
-                self.hearing.rate,
+                self.engine.rate,
                 changed=changed,
                 lossless=_is_replay(source),
                 behind=behind if self._config.clips.enabled else 0,
@@ -477,9 +481,9 @@ class Daemon:
 
     def _name_the_too_short(self) -> None:
         """Say of which recordings nothing was scored, and why; nobody should take it for silence."""
-        window = self.hearing.length / self.hearing.rate
+        window = self.engine.length / self.engine.rate
         for source in self._config.sources:
-            seconds = self.status[source.name].captured / self.hearing.rate
+            seconds = self.status[source.name].captured / self.engine.rate
             if not source.live and not self._signalled and seconds < window:
                 log.warning(
                     "%s: %.1f s is shorter than one window (%g s): nothing was scored",
@@ -491,7 +495,7 @@ class Daemon:
     def _keep_ambiences(self) -> None:
         """Remember what the rooms of live sources sound like."""
         live = [source.name for source in self._config.sources if source.live]
-        self._ambiences.keep(self._watchlist, {name: self._scorer.ambience(name) for name in live})
+        self._baselines.keep(self._prototypes, {name: self._scorer.baseline(name) for name in live})
 
 
 def _awake(config: Config) -> Config:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from monitor.config import Config, read_token
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.control import Control
-from monitor.detection.prompt_preview import Tryout
-from monitor.outputs.archive import Keeping
-from monitor.outputs.counters import Tally
-from monitor.outputs.live.broadcast import Live
-from monitor.outputs.store import History
+from monitor.detection.prompt_preview import PromptPreview
+from monitor.outputs.archive import Archive
+from monitor.outputs.counters import Counters
+from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.store import StoreReader
 from monitor.system.histogram import Histogram
 from monitor.system.threads import ThreadGroup
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the extras `web` and `metrics` are needed only by whoever s
     from monitor.outputs.web import Web
 
 
-class Serving:
+class HttpServers:
     """The servers; nothing is answered before `count`, `furnish` and `start`.
 
     Parameters
@@ -51,7 +51,7 @@ class Serving:
     def count(
         self,
         snapshot: Callable[[], Mapping[str, Any]],
-        tally: Tally,
+        counters: Counters,
         stages: Mapping[str, Histogram],
         latency: Histogram | None,
     ) -> None:
@@ -59,37 +59,37 @@ class Serving:
         if self.wanted:
             from monitor.outputs.prometheus import Metrics  # noqa: PLC0415 - the extras `metrics` and `web`
 
-            self._metrics = Metrics(snapshot, tally, stages=stages, latency=latency)
+            self._metrics = Metrics(snapshot, counters, stages=stages, latency=latency)
 
     def furnish(
         self,
         *,
         control: Control,
-        live: Live,
-        tryout: Tryout,
-        keeping: Keeping,
+        live: Broadcast,
+        prompt_preview: PromptPreview,
+        archive: Archive,
         snapshot: Callable[[], Mapping[str, Any]],
         hop_seconds: float,
     ) -> None:
         """Give the page what it shows and changes, if it is served."""
         if self._web is None:
             return
-        from monitor.outputs.web import House  # noqa: PLC0415 - the extra `web`
+        from monitor.outputs.web import AppContext  # noqa: PLC0415 - the extra `web`
 
-        store = keeping.store
+        store = archive.store
         self._web.show(
-            House(
+            AppContext(
                 access=self._web.access,
                 faults=self._web.faults,
                 abort=self._web.abort,
                 control=control,
                 live=live,
-                tryout=tryout,
+                prompt_preview=prompt_preview,
                 snapshot=snapshot,
                 hop_seconds=hop_seconds,
-                history=None if store is None else History(store.path),
+                history=None if store is None else StoreReader(store.path),
                 store=store,
-                shelf=keeping.shelf,
+                shelf=archive.shelf,
                 prefix=self._web.prefix,
                 metrics=self._text,
                 counts=self._web.counts,
@@ -103,10 +103,10 @@ class Serving:
         if self._exporter is not None:
             threads.start("metrics", self._exporter.run)
 
-    def tell(self, listening: Listening) -> None:
+    def tell(self, active_labels: ActiveLabels) -> None:
         """Tell whoever looks at the page that something else is listened for."""
         if self._web is not None:
-            self._web.tell(listening)
+            self._web.tell(active_labels)
 
     def counts(self) -> dict[str, int] | None:
         """Return what was refused, cut off and failed, of all that is served; None if nothing is."""

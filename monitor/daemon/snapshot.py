@@ -13,15 +13,15 @@ from typing import Any
 
 from monitor import __version__
 from monitor.audio.source_status import Health, SourceStatus
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.control import Control
-from monitor.detection.engine import Hearing
+from monitor.detection.engine import Engine
 from monitor.outputs.alerts import Alerts
-from monitor.outputs.archive import Keeping
-from monitor.outputs.clips import Clips
-from monitor.outputs.counters import Tally
+from monitor.outputs.archive import Archive
+from monitor.outputs.clips import ClipRecorder
+from monitor.outputs.counters import Counters
 from monitor.outputs.hooks import Hook
-from monitor.outputs.mqtt.publisher import Mqtt
+from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.notifier import Notifier
 from monitor.outputs.store import Store
 from monitor.system.directories import Directories
@@ -34,11 +34,11 @@ def snapshot(
     control: Control,
     *,
     started_at: float,
-    hearing: Hearing,
+    engine: Engine,
     sources: Mapping[str, SourceStatus],
     healths: Mapping[str, Health],
-    mqtt: Mqtt | None,
-    tally: Tally,
+    mqtt: MqttPublisher | None,
+    counters: Counters,
     others: Mapping[str, object],
 ) -> dict[str, Any]:
     """Put together what every part counts.
@@ -48,11 +48,11 @@ def snapshot(
     control : Control
     started_at : float
         Unix seconds.
-    hearing : Hearing
+    engine : Engine
     sources, healths : mapping
         By the name of a source; what is not known yet is missing in the last.
-    mqtt : Mqtt or None
-    tally : Tally
+    mqtt : MqttPublisher or None
+    counters : Counters
     others : mapping
         What else is to stand in it: of all sources together, of outputs.
 
@@ -61,7 +61,7 @@ def snapshot(
     dict
         No number in it is infinite or none.  A key may be added to it, none changes its meaning.
     """
-    config, listening, reloaded = control.config, control.listening, control.reloaded
+    config, active_labels, reloaded = control.config, control.active_labels, control.reloaded
     refused = reloaded is not None and bool(reloaded.faults)
     told: dict[str, Any] = {
         "schema": SCHEMA,
@@ -71,43 +71,45 @@ def snapshot(
         "started_at": round(started_at, 3),
         "uptime_seconds": round(time.time() - started_at, 1),
         "model": {
-            "name": hearing.model.name,
-            "device": hearing.model.device,
-            "dtype": hearing.model.dtype,
-            "window_seconds": hearing.length / hearing.rate,
-            "hop_seconds": hearing.hop / hearing.rate,
-            "rate": hearing.rate,
+            "name": engine.model.name,
+            "device": engine.model.device,
+            "dtype": engine.model.dtype,
+            "window_seconds": engine.length / engine.rate,
+            "hop_seconds": engine.hop / engine.rate,
+            "rate": engine.rate,
         },
-        "armed": listening.armed,
+        "armed": active_labels.armed,
         "changed_at_run_time": control.overridden,
         "changes_kept": control.kept,
         "configured_at": round(reloaded.at if reloaded is not None and not refused else started_at, 3),
         **others,
-        "lag_seconds": round(max(_lag(status, hearing.rate) for status in sources.values()), 3),
+        "lag_seconds": round(max(_lag(status, engine.rate) for status in sources.values()), 3),
         "sources": {
-            name: _source(status, hearing.rate, healths.get(name, Health()))
+            name: _source(status, engine.rate, healths.get(name, Health()))
             for name, status in sources.items()
         },
-        "labels": [_label(listening, label.id, tally.last.get(label.id)) for label in listening.labels],
+        "labels": [
+            _label(active_labels, label.id, counters.last.get(label.id)) for label in active_labels.labels
+        ],
         "mqtt": None if mqtt is None else _mqtt(mqtt),
         "reload": None if reloaded is None else asdict(reloaded),
     }
     return {**told, "problems": problems(told)}
 
 
-def outputs_of(keeping: Keeping, *, alerts: Alerts, directories: Directories) -> dict[str, object]:
+def outputs_of(archive: Archive, *, alerts: Alerts, directories: Directories) -> dict[str, object]:
     """Return what the outputs count, but the broker's.
 
     Parameters
     ----------
-    keeping : Keeping
+    archive : Archive
     alerts : Alerts
     directories : Directories
         Where something is kept.
     """
     return {
-        "store": None if keeping.store is None else _store(keeping.store),
-        "clips": None if keeping.clips is None else _clips(keeping.clips),
+        "store": None if archive.store is None else _store(archive.store),
+        "clips": None if archive.clips is None else _clips(archive.clips),
         "notify": [_counts(each, "sent", "failed", "held", "dropped") for each in alerts.notifiers],
         "hooks": [_counts(each, "done", "failed", "killed", "dropped") for each in alerts.hooks],
         "disk_free_bytes": {name: _free(path) for name, path in directories.paths.items()},
@@ -120,7 +122,7 @@ def _store(store: Store) -> dict[str, object]:
     return {name: getattr(store, name) for name in names}
 
 
-def _clips(clips: Clips) -> dict[str, object]:
+def _clips(clips: ClipRecorder) -> dict[str, object]:
     return {
         "decided": dict(clips.decided),
         "bytes": clips.shelf.size,
@@ -197,8 +199,8 @@ def _lag(status: SourceStatus, rate: int) -> float:
     return max(0, status.captured - status.scored_until) / rate
 
 
-def _label(listening: Listening, label: str, last: Event | None) -> dict[str, object]:
-    found = listening.everywhere(label)
+def _label(active_labels: ActiveLabels, label: str, last: Event | None) -> dict[str, object]:
+    found = active_labels.everywhere(label)
     return {
         "id": found.id,
         "name": found.title,
@@ -206,9 +208,9 @@ def _label(listening: Listening, label: str, last: Event | None) -> dict[str, ob
         "prompts": list(found.prompts),
         "threshold": found.threshold,
         "thresholds": {
-            source: listening.label(source, label).threshold
-            for source in listening.sources
-            if listening.listens(source, label)
+            source: active_labels.label(source, label).threshold
+            for source in active_labels.sources
+            if active_labels.listens(source, label)
         },
         "last_event": None if last is None else _last(last),
     }
@@ -224,7 +226,7 @@ def _last(event: Event) -> dict[str, object]:
     }
 
 
-def _mqtt(mqtt: Mqtt) -> dict[str, object]:
+def _mqtt(mqtt: MqttPublisher) -> dict[str, object]:
     return {
         "connected": mqtt.connected,
         "published": mqtt.published,

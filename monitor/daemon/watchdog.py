@@ -93,7 +93,7 @@ class AwakeClock:
         return self._awake
 
 
-class Liveness:
+class Watchdog:
     """Judges once in a while whether the monitor works, and says so.
 
     Parameters

@@ -12,7 +12,7 @@ from monitor.types import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class ActiveLabels:
     """The configuration with everything that was changed at run time."""
 
     labels: tuple[LabelConfig, ...]
@@ -80,7 +80,7 @@ class Listening:
         return {source: tuple(label.id for label in self.at(source)) for source in self.sources}
 
 
-def listening_of(config: Config, overrides: Overrides) -> tuple[Listening, list[str]]:
+def active_labels_of(config: Config, overrides: Overrides) -> tuple[ActiveLabels, list[str]]:
     """Apply to a configuration what was changed at run time; name, one line each, what does not fit it."""
     labels = {label.id: label for label in config.labels}
     unfit: list[str] = []
@@ -102,7 +102,7 @@ def listening_of(config: Config, overrides: Overrides) -> tuple[Listening, list[
         for id_, threshold in thresholds.items():
             if source in names and id_ in labels:
                 own[source, id_] = with_threshold(labels[id_], threshold)
-    listening = Listening(
+    active_labels = ActiveLabels(
         labels=tuple(labels.values()),
         sources=names,
         background=config.background,
@@ -111,18 +111,18 @@ def listening_of(config: Config, overrides: Overrides) -> tuple[Listening, list[
         some={source.name: source.labels for source in config.sources if source.labels is not None},
         own=own,
     )
-    return listening, unfit
+    return active_labels, unfit
 
 
-def fitting(config: Config, overrides: Overrides) -> tuple[Overrides, Listening, list[str]]:
+def fitting(config: Config, overrides: Overrides) -> tuple[Overrides, ActiveLabels, list[str]]:
     """Return as much of the overrides as fits the configuration, what follows, and what does not fit."""
     overrides = overrides.without_gone({label.id for label in config.labels})
-    listening, unfit = listening_of(config, overrides)
+    active_labels, unfit = active_labels_of(config, overrides)
     if not unfit:
-        return overrides, listening, []
+        return overrides, active_labels, []
     labels: dict[str, Mapping[str, object] | None] = {}
     for id_, keys in overrides.labels.items():
-        if not listening_of(config, Overrides(labels={**labels, id_: keys}))[1]:
+        if not active_labels_of(config, Overrides(labels={**labels, id_: keys}))[1]:
             labels[id_] = keys
     fitting = replace(overrides, labels=labels)
-    return fitting, listening_of(config, fitting)[0], unfit
+    return fitting, active_labels_of(config, fitting)[0], unfit

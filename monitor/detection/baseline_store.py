@@ -7,9 +7,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from monitor.detection.prototypes import Watchlist
+from monitor.detection.prototypes import Prototypes
 from monitor.model.config_ranges import Range, check_mapping, shown
-from monitor.system.atomic_file import write_whole
+from monitor.system.atomic_file import write_atomic
 from monitor.system.boundary import explain
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import ModelError
@@ -26,7 +26,7 @@ _LOGITS = Range(-1e4, 1e4, whole=False)
 """What a room can give a label; anything else would make every score 0, or none."""
 
 
-def read_ambiences(state: Path) -> dict[str, dict[str, float]]:
+def read_baselines(state: Path) -> dict[str, dict[str, float]]:
     """Return what was kept: source to fingerprint of a label to logit; nothing if it cannot be read.
 
     Parameters
@@ -48,16 +48,16 @@ def read_ambiences(state: Path) -> dict[str, dict[str, float]]:
     return {source: {key: float(level) for key, level in kept.items()} for source, kept in content.items()}
 
 
-def write_ambiences(state: Path, ambiences: Mapping[str, Mapping[str, float]]) -> None:
+def write_baselines(state: Path, baselines: Mapping[str, Mapping[str, float]]) -> None:
     """Keep them, whole or not at all; a full disk is only logged."""
     path = state / FILE
     try:
-        write_whole(path, json.dumps(ambiences, indent=1).encode())
+        write_atomic(path, json.dumps(baselines, indent=1).encode())
     except OSError as error:
         log.warning("%s: the ambience cannot be kept: %s", path, error.strerror)
 
 
-class Ambiences:
+class BaselineStore:
     """What every room gives every label that was ever listened for in it.
 
     Parameters
@@ -70,31 +70,31 @@ class Ambiences:
 
     def __init__(self, state: Path, model: str) -> None:
         self._state, self._model = state, model
-        self._known = read_ambiences(state)
+        self._known = read_baselines(state)
 
-    def known(self, source: str, watchlist: Watchlist) -> dict[str, float]:
+    def known(self, source: str, prototypes: Prototypes) -> dict[str, float]:
         """What was noted of a source: label to logit."""
         kept = self._known.get(source, {})
-        return {label: kept[key] for label, key in self._keys(watchlist).items() if key in kept}
+        return {label: kept[key] for label, key in self._keys(prototypes).items() if key in kept}
 
-    def note(self, source: str, watchlist: Watchlist, levels: Mapping[str, float]) -> None:
+    def note(self, source: str, prototypes: Prototypes, levels: Mapping[str, float]) -> None:
         """Take label to logit of labels that are about to go, should they come back."""
         known = self._known.get(source, {})
-        self._known[source] = {**(known if len(known) < MOST else {}), **self._keyed(watchlist, levels)}
+        self._known[source] = {**(known if len(known) < MOST else {}), **self._keyed(prototypes, levels)}
 
-    def keep(self, watchlist: Watchlist, rooms: Mapping[str, Mapping[str, float]]) -> None:
+    def keep(self, prototypes: Prototypes, rooms: Mapping[str, Mapping[str, float]]) -> None:
         """Keep source to label to logit for the next run; a replayed file is no room."""
         for source, levels in rooms.items():
-            self._known[source] = self._keyed(watchlist, levels)
+            self._known[source] = self._keyed(prototypes, levels)
         if rooms:
-            write_ambiences(self._state, self._known)
+            write_baselines(self._state, self._known)
 
-    def _keyed(self, watchlist: Watchlist, levels: Mapping[str, float]) -> dict[str, float]:
-        keys = self._keys(watchlist)
+    def _keyed(self, prototypes: Prototypes, levels: Mapping[str, float]) -> dict[str, float]:
+        keys = self._keys(prototypes)
         return {keys[label]: level for label, level in levels.items()}
 
-    def _keys(self, watchlist: Watchlist) -> dict[str, str]:
+    def _keys(self, prototypes: Prototypes) -> dict[str, str]:
         return {
             label: f"{self._model} {fingerprint}"
-            for label, fingerprint in zip(watchlist.labels, watchlist.fingerprints, strict=True)
+            for label, fingerprint in zip(prototypes.labels, prototypes.fingerprints, strict=True)
         }

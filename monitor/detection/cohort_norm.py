@@ -34,7 +34,7 @@ _SMALLEST_SPREAD = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Repertoire:
+class CohortNorm:
     """How the embeddings of all kinds of sound lie."""
 
     mean: NDArray[np.float32]
@@ -48,15 +48,15 @@ class Repertoire:
         return (prototypes @ self.mean).astype(np.float32), np.maximum(spread, _SMALLEST_SPREAD)
 
 
-def measure(sounds: Embeddings, directions: int = DIRECTIONS) -> Repertoire:
+def measure(sounds: Embeddings, directions: int = DIRECTIONS) -> CohortNorm:
     """Return the repertoire of embeddings of as many kinds of sound as can be had, shape (n, d)."""
     mean = sounds.mean(axis=0)
     _, sizes, rows = np.linalg.svd(sounds - mean, full_matrices=False)
     scaled = rows * (sizes / np.sqrt(len(sounds)))[:, None]
-    return Repertoire(mean.astype(np.float32), scaled[:directions].astype(np.float32))
+    return CohortNorm(mean.astype(np.float32), scaled[:directions].astype(np.float32))
 
 
-def read_repertoire(directory: Path, dimension: int) -> Repertoire | None:
+def read_cohort_norm(directory: Path, dimension: int) -> CohortNorm | None:
     """Return what is kept beside a checkpoint (``repertoire.json``), None if there is nothing.
 
     Raises
@@ -86,7 +86,7 @@ def read_repertoire(directory: Path, dimension: int) -> Repertoire | None:
             f"{path}: mean and directions of unit vectors are at most 1 long, not {longest:g}: with these "
             "every sound would be the same"
         )
-    return Repertoire(mean, rows)
+    return CohortNorm(mean, rows)
 
 
 def _numbers(value: object, where: str) -> NDArray[np.float32]:
@@ -97,12 +97,12 @@ def _numbers(value: object, where: str) -> NDArray[np.float32]:
         return numbers.astype(np.float32)
 
 
-def write_repertoire(directory: Path, repertoire: Repertoire) -> Path:
+def write_cohort_norm(directory: Path, cohort_norm: CohortNorm) -> Path:
     """Write ``repertoire.json``, to four places."""
     path = directory / FILE
     content = {
-        "mean": [round(float(value), 4) for value in repertoire.mean],
-        "directions": [[round(float(value), 4) for value in row] for row in repertoire.directions],
+        "mean": [round(float(value), 4) for value in cohort_norm.mean],
+        "directions": [[round(float(value), 4) for value in row] for row in cohort_norm.directions],
     }
     path.write_text(json.dumps(content, separators=(",", ":")) + "\n")
     return path

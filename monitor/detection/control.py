@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.config import Config, LabelConfig, changed_label, differences, with_threshold
-from monitor.detection.active_labels import Listening, fitting, listening_of
+from monitor.detection.active_labels import ActiveLabels, active_labels_of, fitting
 from monitor.detection.overrides import FILE, Overrides, read_overrides, write_overrides
-from monitor.detection.prototypes import Watchlist
+from monitor.detection.prototypes import Prototypes
 from monitor.system.boundary import boundary
 from monitor.types import ConfigError, ModelError, MonitorError
 
@@ -28,7 +28,7 @@ KEPT_OF_CLIPS = ("enabled", "format", "speech_guard")
 MOST_FAULTS = 20
 """Lines about a file that was refused; `clap-monitor check` shows more."""
 
-Watch = Callable[[Sequence[LabelConfig], Sequence[str]], Watchlist]
+Watch = Callable[[Sequence[LabelConfig], Sequence[str]], Prototypes]
 """Labels and background to a watchlist: `Hearing.watch`."""
 
 
@@ -37,8 +37,8 @@ class Change:
     """What the analysis takes over between two windows."""
 
     config: Config
-    listening: Listening
-    watchlist: Watchlist
+    active_labels: ActiveLabels
+    prototypes: Prototypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +93,16 @@ class Control:
         self._check = check
         self._config = config
         overrides = Overrides() if self._path is None else read_overrides(self._path)
-        self._overrides, self._listening, left_out = fitting(config, overrides)
+        self._overrides, self._active_labels, left_out = fitting(config, overrides)
         for line in left_out:
             log.warning("%s: %s; left out", self._path, line)
-        if not self._listening.armed:
+        if not self._active_labels.armed:
             log.warning("listening is switched off: nothing is scored until it is switched on")
         self._changes: deque[Change] = deque(maxlen=1)
 
-    def begin(self, watch: Watch, watchlist: Watchlist) -> None:
-        """Take over what embeds sentences, and what it made of `listening` as it is."""
-        self._watch, self._watchlist = watch, watchlist
+    def begin(self, watch: Watch, prototypes: Prototypes) -> None:
+        """Take over what embeds sentences, and what it made of `active_labels` as it is."""
+        self._watch, self._prototypes = watch, prototypes
 
     @property
     def config(self) -> Config:
@@ -110,9 +110,9 @@ class Control:
         return self._config
 
     @property
-    def listening(self) -> Listening:
+    def active_labels(self) -> ActiveLabels:
         """What is listened for, or will be from the next window on."""
-        return self._listening
+        return self._active_labels
 
     @property
     def overridden(self) -> bool:
@@ -141,10 +141,10 @@ class Control:
         """
         with self._lock:
             if source is not None:
-                moved = with_threshold(self._listening.label(source, label), threshold)
+                moved = with_threshold(self._active_labels.label(source, label), threshold)
                 self._change(self._overrides.set_threshold(source, label, moved.threshold))
                 return
-            before = self._listening.everywhere(label)
+            before = self._active_labels.everywhere(label)
             moved = with_threshold(before, threshold)
             keys: dict[str, object] = {"threshold": moved.threshold}
             if moved.release_threshold != before.release_threshold:
@@ -163,7 +163,7 @@ class Control:
         """
         with self._lock:
             id_ = keys.get("id")
-            known = next((label for label in self._listening.labels if label.id == id_), None)
+            known = next((label for label in self._active_labels.labels if label.id == id_), None)
             label = changed_label(known, keys)
             self._change(self._overrides.put(label.id, {k: v for k, v in keys.items() if k != "id"}))
 
@@ -176,7 +176,7 @@ class Control:
             There is none of this identifier, or it is the last.
         """
         with self._lock:
-            self._listening.everywhere(label)
+            self._active_labels.everywhere(label)
             self._change(self._overrides.remove(label))
 
     def enable_label(self, label: str, *, enabled: bool) -> None:
@@ -188,7 +188,7 @@ class Control:
             There is none of this identifier, or no other one is enabled.
         """
         with self._lock:
-            self._listening.everywhere(label)
+            self._active_labels.everywhere(label)
             self._change(self._overrides.put(label, {"enabled": enabled}))
 
     def reset(self) -> None:
@@ -225,27 +225,27 @@ class Control:
         self._check(wanted)
         config, needs_restart = _swappable(self._config, wanted)
         changed = [line for lines in differences(self._config, config).values() for line in lines]
-        overrides, listening, left_out = fitting(config, self._overrides)
-        self._hand_over(config, overrides, listening)
+        overrides, active_labels, left_out = fitting(config, self._overrides)
+        self._hand_over(config, overrides, active_labels)
         return Reload(time.time(), tuple(changed), needs_restart, tuple(left_out))
 
     def _change(self, overrides: Overrides) -> None:
         overrides = overrides.without_gone({label.id for label in self._config.labels})
-        listening, unfit = listening_of(self._config, overrides)
+        active_labels, unfit = active_labels_of(self._config, overrides)
         if unfit:
             raise ConfigError(unfit[0])
-        self._hand_over(self._config, overrides, listening)
+        self._hand_over(self._config, overrides, active_labels)
 
-    def _hand_over(self, config: Config, overrides: Overrides, listening: Listening) -> None:
+    def _hand_over(self, config: Config, overrides: Overrides, active_labels: ActiveLabels) -> None:
         """Make it so; only embedding new sentences can still fail, and comes first."""
-        watchlist = self._watchlist
-        if _sentences(listening) != _sentences(self._listening):
+        prototypes = self._prototypes
+        if _sentences(active_labels) != _sentences(self._active_labels):
             with boundary(ModelError, "the sentences cannot be embedded"):
-                watchlist = self._watch(listening.labels, listening.background)
+                prototypes = self._watch(active_labels.labels, active_labels.background)
         self._keep(overrides)
         self._config, self._overrides = config, overrides
-        self._listening, self._watchlist = listening, watchlist
-        self._changes.append(Change(config, listening, watchlist))
+        self._active_labels, self._prototypes = active_labels, prototypes
+        self._changes.append(Change(config, active_labels, prototypes))
 
     def _keep(self, overrides: Overrides) -> None:
         if self._path is None or (overrides == self._overrides and self.kept):
@@ -272,10 +272,10 @@ def _swappable(now: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
     return config, tuple(lines)
 
 
-def _sentences(listening: Listening) -> list[object]:
+def _sentences(active_labels: ActiveLabels) -> list[object]:
     """All that a watchlist depends on."""
-    labels = [(label.id, label.prompts, label.against) for label in listening.enabled]
-    return [labels, listening.background]
+    labels = [(label.id, label.prompts, label.against) for label in active_labels.enabled]
+    return [labels, active_labels.background]
 
 
 def _first(lines: list[str]) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ import numpy as np
 from monitor.audio.level import to_reference
 from monitor.config import SPEECH, Config, LabelConfig
 from monitor.detection import scoring
-from monitor.detection.cohort_norm import Repertoire, read_repertoire
-from monitor.detection.prototypes import Watchlist, watch
-from monitor.detection.scoring import Response
+from monitor.detection.cohort_norm import CohortNorm, read_cohort_norm
+from monitor.detection.prototypes import Prototypes, watch
+from monitor.detection.scoring import Calibration
 from monitor.model.clap import WARM_UPS, Clap
 from monitor.model.log_mel import check_window
-from monitor.system.atomic_file import write_whole
+from monitor.system.atomic_file import write_atomic
 from monitor.system.boundary import explain
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.system.cpu import free_cores
@@ -33,21 +33,21 @@ _WORTH_IT = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hearing:
+class Engine:
     """Everything between a window and its scores."""
 
     model: Clap
-    watchlist: Watchlist
-    response: Response
+    prototypes: Prototypes
+    response: Calibration
     length: int
     """Samples in a window."""
     hop: int
     """Samples between two windows, of sources that have no hop of their own."""
-    repertoire: Repertoire | None = None
+    cohort_norm: CohortNorm | None = None
     speech: tuple[str, ...] = ()
     """Sentences for people speaking, if that is to be told."""
 
-    def watch(self, labels: Sequence[LabelConfig], background: Sequence[str]) -> Watchlist:
+    def watch(self, labels: Sequence[LabelConfig], background: Sequence[str]) -> Prototypes:
         """Embed sentences, with the text tower only if it must; another thread may embed audio meanwhile.
 
         Raises
@@ -56,7 +56,7 @@ class Hearing:
             The text tower cannot be loaded.
         """
         try:
-            return watch(labels, background, self.model.embed_text, self.repertoire, speech=self.speech)
+            return watch(labels, background, self.model.embed_text, self.cohort_norm, speech=self.speech)
         finally:
             self.model.forget_text()
 
@@ -67,10 +67,10 @@ class Hearing:
     @property
     def rate(self) -> int:
         """Samples per second."""
-        return self.model.geometry.rate
+        return self.model.mel_config.rate
 
 
-def prepare(config: Config, *, apart: bool = True) -> Hearing:
+def prepare(config: Config, *, apart: bool = True) -> Engine:
     """Load and try the model, embed every sentence, then free the text tower.
 
     Parameters
@@ -91,15 +91,15 @@ def prepare(config: Config, *, apart: bool = True) -> Hearing:
     model.warm_up(length)
     model.self_test()
     if config.model.threads is None:
-        hops = hops_of(config, length=length, hop=hop, rate=model.geometry.rate)
-        budget = 1 / sum(model.geometry.rate / own for own in hops.values())
+        hops = hops_of(config, length=length, hop=hop, rate=model.mel_config.rate)
+        budget = 1 / sum(model.mel_config.rate / own for own in hops.values())
         enough_threads(model, budget, free_cores, partial(_window_seconds, model, length))
-    repertoire = read_repertoire(model.path, model.dimension)
+    cohort_norm = read_cohort_norm(model.path, model.dimension)
     speech = SPEECH if config.clips.enabled and config.clips.speech_guard else ()
-    watchlist = watch(config.labels, config.background, model.embed_text, repertoire, speech=speech)
-    response = scoring.read_response(model.path) or _estimated(model, config, length, repertoire)
+    prototypes = watch(config.labels, config.background, model.embed_text, cohort_norm, speech=speech)
+    response = scoring.read_calibration(model.path) or _estimated(model, config, length, cohort_norm)
     model.forget_text()
-    return Hearing(model, watchlist, response, length, hop, repertoire, speech)
+    return Engine(model, prototypes, response, length, hop, cohort_norm, speech)
 
 
 def enough_threads(
@@ -163,27 +163,31 @@ def hops_of(config: Config, *, length: int, hop: int, rate: int) -> dict[str, in
 
 def window_of(config: Config, model: Clap) -> tuple[int, int]:
     """Return the length and the hop of windows, in samples."""
-    geometry = model.geometry
+    mel_config = model.mel_config
     seconds = config.window.seconds
-    length = geometry.usual_window if seconds is None else round(seconds * geometry.rate)
-    check_window(length, geometry)
-    hop = round(config.window.hop(length / geometry.rate) * geometry.rate)
+    length = mel_config.usual_window if seconds is None else round(seconds * mel_config.rate)
+    check_window(length, mel_config)
+    hop = round(config.window.hop(length / mel_config.rate) * mel_config.rate)
     if not 0 < hop <= length:
         raise ConfigError(
             f"window.hop_seconds: {config.window.hop_seconds} leaves audio unheard between windows of "
-            f"{length / geometry.rate:g} s; choose at most that"
+            f"{length / mel_config.rate:g} s; choose at most that"
         )
     return length, hop
 
 
-def _estimated(model: Clap, config: Config, length: int, repertoire: Repertoire | None) -> Response:
+def _estimated(model: Clap, config: Config, length: int, cohort_norm: CohortNorm | None) -> Calibration:
     """Response of a checkpoint that brings none, from sounds made here; kept in the state directory."""
     sentences = [*scoring.STANDARD_SENTENCES, *config.background]
-    known = [model.identity, str(length), "" if repertoire is None else repertoire.directions.tobytes().hex()]
+    known = [
+        model.identity,
+        str(length),
+        "" if cohort_norm is None else cohort_norm.directions.tobytes().hex(),
+    ]
     key = hashlib.sha256("\0".join([*known, *sentences]).encode()).hexdigest()[:16]
     path = config.state / "responses" / f"{key}.json"
     try:
-        return scoring.response_of(read_json(path, scoring.MOST_BYTES), str(path))
+        return scoring.calibration_of(read_json(path, scoring.MOST_BYTES), str(path))
     except FileNotFoundError:
         log.info("%s brings no detection.json: its response is estimated, once", model.name)
     except ModelError as error:
@@ -191,14 +195,14 @@ def _estimated(model: Clap, config: Config, length: int, repertoire: Repertoire 
     except (OSError, DamagedError) as error:
         log.warning("%s: %s: the response is estimated anew", path, explain(error))
     standard = [LabelConfig(id=f"s{i}", prompts=(text,)) for i, text in enumerate(scoring.STANDARD_SENTENCES)]
-    watchlist = watch(standard, config.background, model.embed_text, repertoire)
-    response = scoring.estimate_response(
-        np.stack([scoring.margins(row, watchlist) for row in embed_background(model, length)])
+    prototypes = watch(standard, config.background, model.embed_text, cohort_norm)
+    response = scoring.estimate_calibration(
+        np.stack([scoring.margins(row, prototypes) for row in embed_background(model, length)])
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({name: getattr(response, name) for name in Response.__slots__})
-        write_whole(path, content.encode())
+        content = json.dumps({name: getattr(response, name) for name in Calibration.__slots__})
+        write_atomic(path, content.encode())
     except OSError as error:
         log.warning("%s: cannot be kept: %s", path, error.strerror)
     return response
@@ -207,7 +211,7 @@ def _estimated(model: Clap, config: Config, length: int, repertoire: Repertoire 
 def embed_background(model: Clap, length: int) -> Embeddings:
     """Embeddings of a room's ordinary sounds, made here, shape (sounds, d)."""
     return np.concatenate(
-        [model.embed_audio(sound[None]) for sound in _background(length, model.geometry.rate)]
+        [model.embed_audio(sound[None]) for sound in _background(length, model.mel_config.rate)]
     )
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.model.mel_config import Geometry
-from monitor.model.spectrogram_cache import Spectra
+from monitor.model.mel_config import MelConfig
+from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.types import Window
 
 Levels = NDArray[np.float32]
@@ -49,30 +49,30 @@ class _Heard:
 
 
 @dataclass(slots=True)
-class Changes:
+class NoveltyGate:
     """Remembers what each source sounds like.
 
     Parameters
     ----------
-    spectra : Spectra
+    spectrograms : SpectrogramCache
         Of the same windows.
-    geometry : Geometry
+    mel_config : MelConfig
     hop : int or mapping of str to int
         Samples between two windows; by source name if they differ.
     """
 
-    spectra: Spectra
-    geometry: Geometry
+    spectrograms: SpectrogramCache
+    mel_config: MelConfig
     hop: int | Mapping[str, int]
     _heard: dict[str, _Heard] = field(default_factory=dict, init=False)
 
     def settled(self, window: Window) -> bool:
         """Take a window's newest hop; tell whether nothing in the window stands out."""
         hop = self.hop if isinstance(self.hop, int) else self.hop[window.source]
-        hops = max(1, round(_MEMORY_SECONDS * self.geometry.rate / hop))
+        hops = max(1, round(_MEMORY_SECONDS * self.mel_config.rate / hop))
         heard = self._heard.setdefault(window.source, _Heard(deque(maxlen=hops), deque(maxlen=hops)))
         parts, whole = self._levels(window, hop)
-        known = len(heard.parts) * hop >= _KNOWN_SECONDS * self.geometry.rate
+        known = len(heard.parts) * hop >= _KNOWN_SECONDS * self.mel_config.rate
         if (
             window.start > heard.stop - hop
             or not known
@@ -87,9 +87,9 @@ class Changes:
 
     def _levels(self, window: Window, hop: int) -> tuple[Levels, Levels]:
         """Of the parts of the newest hop, and of all its frames together."""
-        power = self.spectra.inner(window)
-        fresh = power[-max(1, hop // self.geometry.hop) :]
-        part = max(1, round(_PART_SECONDS * self.geometry.rate / self.geometry.hop))
+        power = self.spectrograms.inner(window)
+        fresh = power[-max(1, hop // self.mel_config.hop) :]
+        part = max(1, round(_PART_SECONDS * self.mel_config.rate / self.mel_config.hop))
         parts = np.add.reduceat(fresh, np.arange(0, len(fresh), part), axis=0)
         counts = np.diff([*range(0, len(fresh), part), len(fresh)])[:, None]
         edges = np.linspace(0, power.shape[1], min(_BANDS, power.shape[1]) + 1).astype(int)[:-1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.config import LabelConfig, changed_label
-from monitor.system.atomic_file import make_directory, write_whole
+from monitor.system.atomic_file import make_directory, write_atomic
 from monitor.system.boundary import boundary
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import ConfigError
@@ -106,7 +106,7 @@ def write_overrides(path: Path, overrides: Overrides) -> None:
     """
     content = _content(overrides)
     make_directory(path.parent)
-    write_whole(path, content)
+    write_atomic(path, content)
 
 
 def _content(overrides: Overrides) -> bytes:

@@ -21,10 +21,10 @@ from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.detection import scoring
 from monitor.detection.events import Detector
-from monitor.detection.novelty_gate import Changes
-from monitor.detection.prototypes import Watchlist
-from monitor.detection.scoring import Ambience, Response
-from monitor.model.spectrogram_cache import Spectra
+from monitor.detection.novelty_gate import NoveltyGate
+from monitor.detection.prototypes import Prototypes
+from monitor.detection.scoring import Baseline, Calibration
+from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.system.histogram import Histogram
 from monitor.types import AudioBlock, Break, Embeddings, Event, NearMiss, Scores, Window
 
@@ -110,9 +110,9 @@ class Scorer:
     ----------
     embed : callable
         The audio tower.
-    watchlist : Watchlist
+    prototypes : Prototypes
         May be replaced between two windows (`listen`).
-    response : Response
+    response : Calibration
         The checkpoint's.
     status : mapping of str to SourceStatus
         By source name.
@@ -129,8 +129,8 @@ class Scorer:
     def __init__(
         self,
         embed: AudioTower,
-        watchlist: Watchlist,
-        response: Response,
+        prototypes: Prototypes,
+        response: Calibration,
         *,
         status: Mapping[str, SourceStatus],
         rate: int,
@@ -143,12 +143,12 @@ class Scorer:
         """Seconds that each stage took for the windows that were due together."""
         self._armed = True
         self._said = False
-        self._spectra: Spectra | None = None
-        self._changes: Changes | None = None
+        self._spectrograms: SpectrogramCache | None = None
+        self._changes: NoveltyGate | None = None
         self._reuse = 0
-        self._fresh: dict[str, tuple[Watchlist, Scores]] = {}
+        self._fresh: dict[str, tuple[Prototypes, Scores]] = {}
         self._embed = embed
-        self._watchlist = watchlist
+        self._prototypes = prototypes
         self._response = response
         self._status = status
         self._rate = rate
@@ -156,31 +156,31 @@ class Scorer:
         self._silence_dbfs = silence_dbfs
         self._known = known
         memory = {name: round(scoring.MEMORY_SECONDS * rate / own) for name, own in self._hops.items()}
-        self._ambience = {name: Ambience(self._initial(known(name)), memory[name]) for name in status}
+        self._baseline = {name: Baseline(self._initial(known(name)), memory[name]) for name in status}
 
-    def listen(self, watchlist: Watchlist, *, armed: bool, silence_dbfs: float) -> None:
+    def listen(self, prototypes: Prototypes, *, armed: bool, silence_dbfs: float) -> None:
         """Listen for something else from now on; the ambience of labels whose sentences stay is kept.
 
         Parameters
         ----------
-        watchlist : Watchlist
+        prototypes : Prototypes
         armed : bool
             False: no window is scored until it is armed again.
         silence_dbfs : float
         """
-        before = {print_: at for at, print_ in enumerate(self._watchlist.fingerprints)}
-        columns = [before.get(print_) for print_ in watchlist.fingerprints]
-        stays = watchlist.labels == self._watchlist.labels and columns == list(range(len(before)))
-        self._watchlist, self._armed, self._silence_dbfs = watchlist, armed, silence_dbfs
+        before = {print_: at for at, print_ in enumerate(self._prototypes.fingerprints)}
+        columns = [before.get(print_) for print_ in prototypes.fingerprints]
+        stays = prototypes.labels == self._prototypes.labels and columns == list(range(len(before)))
+        self._prototypes, self._armed, self._silence_dbfs = prototypes, armed, silence_dbfs
         if not stays:
-            for name, ambience in self._ambience.items():
-                self._ambience[name] = ambience.carried_over(self._initial(self._known(name)), columns)
+            for name, baseline in self._baseline.items():
+                self._baseline[name] = baseline.carried_over(self._initial(self._known(name)), columns)
 
-    def share(self, spectra: Spectra) -> None:
+    def share(self, spectrograms: SpectrogramCache) -> None:
         """Give the tower spectrograms, shape (n, frames, mel_bins), whose frames windows share."""
-        self._spectra = spectra
+        self._spectrograms = spectrograms
 
-    def spare(self, changes: Changes, reuse: int) -> None:
+    def spare(self, changes: NoveltyGate, reuse: int) -> None:
         """Use the last scores again, for so many samples, while nothing new is heard and nothing goes on."""
         self._changes, self._reuse = (changes, reuse) if reuse else (None, 0)
 
@@ -201,7 +201,7 @@ class Scorer:
                 scores.append(self._unheard(window, reason))
             if scores[-1].gated is None:
                 status.scored += 1
-                self._fresh[window.source] = self._watchlist, scores[-1]
+                self._fresh[window.source] = self._prototypes, scores[-1]
             else:
                 status.gate(scores[-1].gated)
             status.level_dbfs = scores[-1].level_dbfs
@@ -215,12 +215,16 @@ class Scorer:
             self.stages["score"].observe(done - embedded)
         return scores
 
-    def ambience(self, source: str) -> dict[str, float]:
+    def baseline(self, source: str) -> dict[str, float]:
         """What is known of a source's ambience, by label; to be given back as ``known``."""
-        return dict(zip(self._watchlist.labels, self._ambience[source].level.tolist(), strict=True))
+        return dict(zip(self._prototypes.labels, self._baseline[source].level.tolist(), strict=True))
 
     def _levelled(self, window: Window) -> NDArray[np.float32]:
-        return level.to_reference(window.samples) if self._spectra is None else self._spectra.log_mel(window)
+        return (
+            level.to_reference(window.samples)
+            if self._spectrograms is None
+            else self._spectrograms.log_mel(window)
+        )
 
     def _gate(self, window: Window, active: frozenset[str]) -> str | None:
         """Why a window is not sent through the model."""
@@ -230,11 +234,11 @@ class Scorer:
         if reason is not None or self._changes is None:
             return reason
         settled = self._changes.settled(window)  # asked every time: it remembers what it is shown
-        watchlist, last = self._fresh.get(window.source, (None, None))
+        prototypes, last = self._fresh.get(window.source, (None, None))
         again = (
             settled
             and last is not None
-            and watchlist is self._watchlist
+            and prototypes is self._prototypes
             and not active
             and window.stop - last.stop <= self._reuse
             and float(last.values.max(initial=0.0)) <= CALM
@@ -242,20 +246,20 @@ class Scorer:
         return UNCHANGED if again else None
 
     def _heard(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
-        watchlist, ambience = self._watchlist, self._ambience[window.source]
+        prototypes, baseline = self._prototypes, self._baseline[window.source]
         if not np.isfinite(embedding).all():
             return self._no_embedding(window)
-        logits = scoring.logits(scoring.margins(embedding, watchlist), self._response)
-        alone = scoring.logits(scoring.nearness(embedding, watchlist), self._response)
+        logits = scoring.logits(scoring.margins(embedding, prototypes), self._response)
+        alone = scoring.logits(scoring.nearness(embedding, prototypes), self._response)
         scores = replace(
             self._unheard(window, None),
-            values=scoring.scores(logits, ambience.level),
-            alone=scoring.scores(alone, ambience.level),
-            nearer=scoring.nearer(embedding, watchlist),
-            speech=scoring.is_speech(embedding, watchlist, self._before(window)),
+            values=scoring.scores(logits, baseline.level),
+            alone=scoring.scores(alone, baseline.level),
+            nearer=scoring.nearer(embedding, prototypes),
+            speech=scoring.is_speech(embedding, prototypes, self._before(window)),
             embedding=embedding,
         )
-        ambience.update(logits, np.array([label in active for label in watchlist.labels]))
+        baseline.update(logits, np.array([label in active for label in prototypes.labels]))
         return scores
 
     def _no_embedding(self, window: Window) -> Scores:
@@ -283,8 +287,8 @@ class Scorer:
             start=window.start,
             stop=window.stop,
             ended_at=window.ended_at,
-            labels=self._watchlist.labels,
-            values=np.zeros(len(self._watchlist.labels), dtype=np.float32),
+            labels=self._prototypes.labels,
+            values=np.zeros(len(self._prototypes.labels), dtype=np.float32),
             level_dbfs=level.rms_dbfs(level.plausible(newest)),
             gated=reason,
         )
@@ -295,7 +299,7 @@ class Scorer:
 
     def _initial(self, known: Mapping[str, float]) -> scoring.Values:
         """What is believed at first; of what is kept from earlier nothing that no window can have."""
-        usual = self._response.ambience
-        logits = (known.get(label, usual) for label in self._watchlist.labels)
+        usual = self._response.baseline
+        logits = (known.get(label, usual) for label in self._prototypes.labels)
         believed = [logit if abs(logit) <= scoring.LARGEST_LOGIT else usual for logit in logits]
         return np.array(believed, dtype=np.float32)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from monitor.config import changed_label
 from monitor.detection import scoring
-from monitor.detection.active_labels import Listening
-from monitor.detection.engine import Hearing
-from monitor.detection.prototypes import Watchlist, watch
-from monitor.detection.recent_embeddings import Memory
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.engine import Engine
+from monitor.detection.prototypes import Prototypes, watch
+from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.types import Embeddings
 
 NEIGHBOURS = 6
@@ -61,30 +61,30 @@ class Tried:
     """Nearest first."""
 
 
-class Tryout:
+class PromptPreview:
     """Try sentences against what the microphones have just heard; from any thread.
 
     Parameters
     ----------
-    hearing : Hearing
+    engine : Engine
         Its text tower stays loaded while sentences are being tried; `rest` frees it.
-    memory : Memory
+    memory : RecentEmbeddings
         What was heard.
     now : callable
         Monotonic seconds.
     """
 
     def __init__(
-        self, hearing: Hearing, memory: Memory, *, now: Callable[[], float] = time.monotonic
+        self, engine: Engine, memory: RecentEmbeddings, *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._hearing = hearing
+        self._engine = engine
         self._memory = memory
         self._now = now
         self._lock = threading.Lock()
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._used_at: float | None = None
 
-    def ask(self, prompts: Sequence[str], against: Sequence[str], listening: Listening) -> Tried:
+    def ask(self, prompts: Sequence[str], against: Sequence[str], active_labels: ActiveLabels) -> Tried:
         """Try a label of these sentences beside what is listened for.
 
         Raises
@@ -95,9 +95,9 @@ class Tryout:
             The sentences cannot be embedded.
         """
         label = changed_label(None, {"id": _ID, "prompts": list(prompts), "against": list(against)})
-        watchlist = watch([label], listening.background, self._embed, self._hearing.repertoire)
-        near = self._near(watchlist.prototypes[0], listening, known=frozenset(prompts))
-        return Tried({source: self._heard(source, watchlist) for source in listening.sources}, near)
+        prototypes = watch([label], active_labels.background, self._embed, self._engine.cohort_norm)
+        near = self._near(prototypes.prototypes[0], active_labels, known=frozenset(prompts))
+        return Tried({source: self._heard(source, prototypes) for source in active_labels.sources}, near)
 
     def rest(self) -> None:
         """Free the text tower if nothing has been tried for a while; to be called now and then."""
@@ -105,14 +105,14 @@ class Tryout:
             if self._used_at is None or self._now() - self._used_at < IDLE_SECONDS:
                 return
             self._used_at = None
-        self._hearing.model.forget_text()
+        self._engine.model.forget_text()
 
     def _embed(self, sentences: Sequence[str]) -> Embeddings:
         with self._lock:
             new = [text for text in dict.fromkeys(sentences) if text not in self._known]
             if new:
                 self._used_at = self._now()
-                self._known |= zip(new, self._hearing.model.embed_text(new, keep=False), strict=True)
+                self._known |= zip(new, self._engine.model.embed_text(new, keep=False), strict=True)
             rows = np.stack([self._known[text] for text in sentences])
             for text in sentences:
                 self._known.move_to_end(text)
@@ -120,28 +120,28 @@ class Tryout:
                 self._known.popitem(last=False)
         return rows
 
-    def _heard(self, source: str, watchlist: Watchlist) -> Heard:
+    def _heard(self, source: str, prototypes: Prototypes) -> Heard:
         at, embeddings = self._memory.recent(source)
         if not at:
             return Heard((), ())
-        response, minute = self._hearing.response, self._hearing.windows_in(scoring.MEMORY_SECONDS)
-        margins = np.stack([scoring.margins(row, watchlist) for row in embeddings])
+        response, minute = self._engine.response, self._engine.windows_in(scoring.MEMORY_SECONDS)
+        margins = np.stack([scoring.margins(row, prototypes) for row in embeddings])
         logits = scoring.logits(margins, response)[:, 0]
-        unheard = np.full(max(0, minute - len(logits)), response.ambience, np.float32)
+        unheard = np.full(max(0, minute - len(logits)), response.baseline, np.float32)
         # As if it had been listened for all along: the ambience that the newest window would find.
-        ambience = np.quantile(np.concatenate([logits, unheard]), scoring.QUANTILE).astype(np.float32)
-        scores: NDArray[np.float32] = scoring.scores(logits, ambience)
+        baseline = np.quantile(np.concatenate([logits, unheard]), scoring.QUANTILE).astype(np.float32)
+        scores: NDArray[np.float32] = scoring.scores(logits, baseline)
         return Heard(tuple(at), tuple(scores.round(3).tolist()))
 
     def _near(
         self,
         prototype: NDArray[np.float32],
-        listening: Listening,
+        active_labels: ActiveLabels,
         *,
         known: frozenset[str],
     ) -> tuple[Neighbour, ...]:
-        texts: dict[str, str | None] = dict.fromkeys(listening.background)
-        texts |= {text: label.id for label in listening.enabled for text in label.prompts}
+        texts: dict[str, str | None] = dict.fromkeys(active_labels.background)
+        texts |= {text: label.id for label in active_labels.enabled for text in label.prompts}
         others = [text for text in texts if text not in known]
         if not others:
             return ()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.config import VOICES, LabelConfig
-from monitor.detection.cohort_norm import Repertoire
+from monitor.detection.cohort_norm import CohortNorm
 from monitor.types import Embeddings
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Watchlist:
+class Prototypes:
     """Labels and their rivals; a value: a change makes a new one."""
 
     labels: tuple[str, ...]
@@ -69,10 +69,10 @@ def watch(
     labels: Sequence[LabelConfig],
     background: Sequence[str],
     embed: Callable[[Sequence[str]], Embeddings],
-    repertoire: Repertoire | None = None,
+    cohort_norm: CohortNorm | None = None,
     *,
     speech: Sequence[str] = (),
-) -> Watchlist:
+) -> Prototypes:
     """Turn the enabled labels into a watchlist.
 
     Parameters
@@ -83,7 +83,7 @@ def watch(
         Sentences for what is no event; they speak against every label but those they mean the same as.
     embed : callable
         Sentences to unit vectors, shape (n, d).
-    repertoire : Repertoire or None
+    cohort_norm : CohortNorm or None
         The checkpoint's; without one every label is taken to move as much as every other.
     speech : sequence of str
         Sentences for people speaking, if that is to be told.
@@ -103,9 +103,9 @@ def watch(
         near = rival_vectors @ prototypes[-1] >= limit
         rows.append(_rivals(label, background, against, near))
     stacked = np.stack(prototypes).astype(np.float32)
-    usual, spread = repertoire.of(stacked) if repertoire else _ALIKE
-    rival_usual, rival_spread = repertoire.of(rival_vectors) if repertoire and against else _ALIKE
-    return Watchlist(
+    usual, spread = cohort_norm.of(stacked) if cohort_norm else _ALIKE
+    rival_usual, rival_spread = cohort_norm.of(rival_vectors) if cohort_norm and against else _ALIKE
+    return Prototypes(
         labels=tuple(label.id for label in enabled),
         prototypes=stacked,
         rival_vectors=rival_vectors,
@@ -116,15 +116,15 @@ def watch(
         rival_names=tuple(against),
         rival_usual=rival_usual,
         rival_spread=rival_spread,
-        speech=_speech(vectors[len(prompts) + len(against) :], len(speech), repertoire) if speech else None,
+        speech=_speech(vectors[len(prompts) + len(against) :], len(speech), cohort_norm) if speech else None,
     )
 
 
-def _speech(vectors: Embeddings, own: int, repertoire: Repertoire | None) -> Speech:
+def _speech(vectors: Embeddings, own: int, cohort_norm: CohortNorm | None) -> Speech:
     """What is known of people speaking, of whom the first ``own`` vectors tell, and of the other voices."""
     mean = vectors[:own].mean(axis=0)
     directions = np.stack([mean / np.linalg.norm(mean), *vectors[own:]]).astype(np.float32)
-    return Speech(directions, *(repertoire.of(directions) if repertoire else (None, None)))
+    return Speech(directions, *(cohort_norm.of(directions) if cohort_norm else (None, None)))
 
 
 def _too_close(background: Embeddings) -> float:

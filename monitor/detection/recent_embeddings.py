@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from monitor.types import Embeddings, Scores
 
 
-class Memory:
+class RecentEmbeddings:
     """Keep what windows sounded like to the model; written by the analysis, read by any thread.
 
     Parameters

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detection.prototypes import Watchlist
+from monitor.detection.prototypes import Prototypes
 from monitor.model.config_ranges import Range, check
 from monitor.system.boundary import explain
 from monitor.system.bounded_read import DamagedError, read_json
@@ -81,55 +81,55 @@ _RANGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class Calibration:
     """How a checkpoint's margins become logits; belongs to the checkpoint."""
 
     scale: float
     """Logits per unit of margin."""
     centre: float
     """Margin whose logit is 0: the score is then 0.5 where the ambience has nothing of the label."""
-    ambience: float
+    baseline: float
     """Logit that ordinary ambience gives a label at its 90th percentile; believed until heard."""
 
 
-def margins(embedding: NDArray[np.float32], watchlist: Watchlist) -> Values:
+def margins(embedding: NDArray[np.float32], prototypes: Prototypes) -> Values:
     """How much nearer the audio is to each label than to what speaks against it, shape (labels,).
 
     In deviations of the label's cosine over all kinds of sound; for a checkpoint of which these are not
     known it is the cosine itself, less what its rivals take.
     """
-    near = nearness(embedding, watchlist)
-    if not watchlist.rivals.shape[1]:
+    near = nearness(embedding, prototypes)
+    if not prototypes.rivals.shape[1]:
         return near
-    cosines = watchlist.rival_vectors @ embedding
-    has_rival = np.any(watchlist.rivals, axis=1, keepdims=True)
-    logits = np.where(watchlist.rivals | ~has_rival, cosines / RIVAL_TEMPERATURE, -np.inf)
+    cosines = prototypes.rival_vectors @ embedding
+    has_rival = np.any(prototypes.rivals, axis=1, keepdims=True)
+    logits = np.where(prototypes.rivals | ~has_rival, cosines / RIVAL_TEMPERATURE, -np.inf)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     far = (weights / weights.sum(axis=1, keepdims=True)) @ cosines
     taken = RIVAL_SHARE * np.where(has_rival[:, 0], far, 0.0).astype(np.float32)
-    margin: Values = near - taken / watchlist.spread
+    margin: Values = near - taken / prototypes.spread
     return margin
 
 
-def nearness(embedding: NDArray[np.float32], watchlist: Watchlist) -> Values:
+def nearness(embedding: NDArray[np.float32], prototypes: Prototypes) -> Values:
     """How near the audio is to each label, whatever speaks against it, shape (labels,)."""
-    near: Values = (watchlist.prototypes @ embedding - watchlist.usual) / watchlist.spread
+    near: Values = (prototypes.prototypes @ embedding - prototypes.usual) / prototypes.spread
     return near
 
 
-def nearer(embedding: NDArray[np.float32], watchlist: Watchlist) -> tuple[str | None, ...]:
+def nearer(embedding: NDArray[np.float32], prototypes: Prototypes) -> tuple[str | None, ...]:
     """For each label, the sentence against it that the audio is nearest to, if nearer than to the label."""
-    if not watchlist.rival_names:
-        return (None,) * len(watchlist.labels)
-    far = (watchlist.rival_vectors @ embedding - watchlist.rival_usual) / watchlist.rival_spread
-    against = np.where(watchlist.rivals, far, -np.inf)  # (labels, rivals)
+    if not prototypes.rival_names:
+        return (None,) * len(prototypes.labels)
+    far = (prototypes.rival_vectors @ embedding - prototypes.rival_usual) / prototypes.rival_spread
+    against = np.where(prototypes.rivals, far, -np.inf)  # (labels, rivals)
     best = against.argmax(axis=1)
-    wins = against.max(axis=1) > nearness(embedding, watchlist)
-    return tuple(watchlist.rival_names[i] if won else None for i, won in zip(best, wins, strict=True))
+    wins = against.max(axis=1) > nearness(embedding, prototypes)
+    return tuple(prototypes.rival_names[i] if won else None for i, won in zip(best, wins, strict=True))
 
 
 def is_speech(
-    embedding: NDArray[np.float32], watchlist: Watchlist, before: NDArray[np.float32] | None = None
+    embedding: NDArray[np.float32], prototypes: Prototypes, before: NDArray[np.float32] | None = None
 ) -> bool:
     """Tell whether the audio sounds like people speaking; False if the watchlist does not ask.
 
@@ -138,35 +138,35 @@ def is_speech(
     Parameters
     ----------
     embedding : array, shape (d,)
-    watchlist : Watchlist
+    prototypes : Prototypes
     before : array, shape (d,), or None
         Embedding of the window before, if this one overlaps it: the end of a crow or a cry, alone in a
         window, has lost what tells it from a word.
     """
-    speech = watchlist.speech
+    speech = prototypes.speech
     if speech is None:
         return False
     if speech.usual is None or speech.spread is None:
-        return bool(speech.directions[0] @ embedding > (watchlist.prototypes @ embedding).max(initial=-1.0))
+        return bool(speech.directions[0] @ embedding > (prototypes.prototypes @ embedding).max(initial=-1.0))
     heard = np.stack([embedding] if before is None else [embedding, before])
     deviations = (heard @ speech.directions.T - speech.usual) / speech.spread  # (windows, 1 + voices)
     own, other = deviations[0, 0], deviations[:, 1:].max()
     return bool(own >= SPEECH_DEVIATIONS and own > other - VOICE_DEVIATIONS)
 
 
-def logits(margin: Values, response: Response) -> Values:
+def logits(margin: Values, response: Calibration) -> Values:
     """Margins on the scale of the logistic function, shape (labels,)."""
     return (response.scale * (margin - response.centre)).astype(np.float32)
 
 
-def scores(logit: Values, ambience: Values) -> Values:
+def scores(logit: Values, baseline: Values) -> Values:
     """Probability-like scores in [0, 1], shape (labels,), given what the ambience gives each label."""
     # The logistic function; this form overflows nowhere, and keeps what is next to nothing apart.
-    score: Values = np.exp(-np.logaddexp(0.0, SHARE * ambience - logit)).astype(np.float32)
+    score: Values = np.exp(-np.logaddexp(0.0, SHARE * baseline - logit)).astype(np.float32)
     return score
 
 
-class Ambience:
+class Baseline:
     """What one source's surroundings give each label: the 90th percentile of a minute of logits.
 
     Parameters
@@ -187,7 +187,7 @@ class Ambience:
         """The 90th percentile of each label's logits, shape (labels,)."""
         return self._level
 
-    def carried_over(self, initial: Values, columns: Sequence[int | None]) -> Ambience:
+    def carried_over(self, initial: Values, columns: Sequence[int | None]) -> Baseline:
         """Return the ambience of other labels, with what is known of those that stay.
 
         Parameters
@@ -197,7 +197,7 @@ class Ambience:
         columns : sequence of int or None
             For each label its place among those of today, None if it is another one.
         """
-        other = Ambience(initial, len(self._logits))
+        other = Baseline(initial, len(self._logits))
         for to, at in enumerate(columns):
             if at is not None:
                 other._logits[:, to] = self._logits[:, at]
@@ -214,7 +214,7 @@ class Ambience:
         self._level = np.quantile(self._logits, QUANTILE, axis=0).astype(np.float32)
 
 
-def read_response(directory: Path) -> Response | None:
+def read_calibration(directory: Path) -> Calibration | None:
     """Return the response kept beside a checkpoint (``detection.json``), None if there is none."""
     path = directory / "detection.json"
     try:
@@ -223,16 +223,16 @@ def read_response(directory: Path) -> Response | None:
         return None
     except (OSError, DamagedError) as error:
         raise ModelError(f"{path}: not a detection response: {explain(error)}") from error
-    return response_of(content, f"{path}: not a detection response")
+    return calibration_of(content, f"{path}: not a detection response")
 
 
-def response_of(content: object, where: str) -> Response:
+def calibration_of(content: object, where: str) -> Calibration:
     """Return the response that a JSON document describes; raises ModelError for what is none."""
     if not isinstance(content, dict):
         raise ModelError(f"{where}: holds no mapping of scale, centre and ambience")
     for name, allowed in _RANGES.items():
         check(content.get(name), allowed, f"{where}: {name}")
-    return Response(*(float(content[name]) for name in _RANGES))
+    return Calibration(*(float(content[name]) for name in _RANGES))
 
 
 STANDARD_SENTENCES = (
@@ -253,7 +253,7 @@ STANDARD_SENTENCES = (
 _SMALLEST_SPREAD = 0.02
 
 
-def estimate_response(background: NDArray[np.float32]) -> Response:
+def estimate_calibration(background: NDArray[np.float32]) -> Calibration:
     """Guess a response from margins of sounds that are no event.
 
     For a checkpoint that brings none.  An event is then what stands three standard deviations above
@@ -270,4 +270,4 @@ def estimate_response(background: NDArray[np.float32]) -> Response:
     scale = 1.5 / spread
     # score 0.5 at usual + 3 spreads: z = SHARE * ambience, with ambience = scale * (usual - centre)
     centre = (usual + 3.0 * spread - SHARE * usual) / (1.0 - SHARE)
-    return Response(scale=scale, centre=centre, ambience=scale * (usual - centre))
+    return Calibration(scale=scale, centre=centre, baseline=scale * (usual - centre))

@@ -19,11 +19,11 @@ from monitor.config import Config, LabelConfig, ModelConfig
 from monitor.detection.engine import window_of
 from monitor.detection.events import Detector, rule_of
 from monitor.detection.pipeline import Scorer
-from monitor.detection.prototypes import Watchlist
-from monitor.detection.scoring import Response
+from monitor.detection.prototypes import Prototypes
+from monitor.detection.scoring import Calibration
 from monitor.model.audio_encoder.int8_linear import steps
 from monitor.model.clap import Clap
-from monitor.model.spectrogram_cache import Spectra
+from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.system.cpu import free_cores, has_bfloat16
 from monitor.types import ConfigError, Window
 
@@ -104,25 +104,25 @@ def measure(
     for other in _formats(clap.device):
         if other != clap.dtype:
             dtypes[other] = run.tower_ms(Clap.load(model, dtype=other))
-    budget = 1000 * hop / clap.geometry.rate * _SHARE
+    budget = 1000 * hop / clap.mel_config.rate * _SHARE
     return Bench(
         model=clap.name,
         device=clap.device,
         dtype=clap.dtype,
         sources=sources,
         labels=labels,
-        window_seconds=length / clap.geometry.rate,
-        hop_seconds=hop / clap.geometry.rate,
+        window_seconds=length / clap.mel_config.rate,
+        hop_seconds=hop / clap.mel_config.rate,
         spectrogram_ms=spectrogram,
         tower_ms=tower,
         rest_ms=max(0.0, whole - tower - spectrogram),
         window_ms=whole,
-        real_time_factor=whole * sources / (1000 * hop / clap.geometry.rate),
+        real_time_factor=whole * sources / (1000 * hop / clap.mel_config.rate),
         streams=int(budget / whole),
         memory_mb=memory,
         peak_mb=peak,
         dtypes_ms=dtypes,
-        recommended_hop_seconds=_hop(whole * sources, length / clap.geometry.rate),
+        recommended_hop_seconds=_hop(whole * sources, length / clap.mel_config.rate),
         recommended_dtype=_dtype(dtypes),
         recommended_threads=_threads(whole * sources, budget),
     )
@@ -138,17 +138,17 @@ class _Run:
         random = np.random.default_rng(0)
         self._noise = np.float32(0.1) * random.standard_normal(length + _ROUND_TRIP * hop, dtype=np.float32)
         wanted = [LabelConfig(id=f"label{number}", prompts=("-",)) for number in range(labels)]
-        self._detector = Detector([rule_of(label, rate=clap.geometry.rate, hop=hop) for label in wanted])
+        self._detector = Detector([rule_of(label, rate=clap.mel_config.rate, hop=hop) for label in wanted])
         self._scorer = Scorer(
             clap.embed_log_mel,
-            _watchlist([label.id for label in wanted], clap.dimension),
-            Response(scale=10.0, centre=1.0, ambience=-10.0),
+            _prototypes([label.id for label in wanted], clap.dimension),
+            Calibration(scale=10.0, centre=1.0, baseline=-10.0),
             status={name: SourceStatus(name) for name in names},
-            rate=clap.geometry.rate,
+            rate=clap.mel_config.rate,
             hop=hop,
             silence_dbfs=-70.0,
         )
-        self._scorer.share(Spectra(clap.geometry))
+        self._scorer.share(SpectrogramCache(clap.mel_config))
 
     def whole_ms(self) -> float:
         """Everything, for one window."""
@@ -161,28 +161,30 @@ class _Run:
 
     def spectrogram_ms(self) -> float:
         """Only the spectrogram of a window that follows another."""
-        spectra = Spectra(self._clap.geometry)
-        return _median_ms(lambda: [spectra.log_mel(window) for window in self._windows()]) / len(self._names)
+        spectrograms = SpectrogramCache(self._clap.mel_config)
+        return _median_ms(lambda: [spectrograms.log_mel(window) for window in self._windows()]) / len(
+            self._names
+        )
 
     def tower_ms(self, clap: Clap) -> float:
         """Only the audio tower, all sources at once."""
-        spectra = Spectra(clap.geometry)
-        batch = np.stack([spectra.log_mel(window) for window in self._windows()])
+        spectrograms = SpectrogramCache(clap.mel_config)
+        batch = np.stack([spectrograms.log_mel(window) for window in self._windows()])
         return _median_ms(lambda: clap.embed_log_mel(batch)) / len(self._names)
 
     def _windows(self) -> Sequence[Window]:
         self._start += self._hop
         at = self._start % (_ROUND_TRIP * self._hop)
         samples = self._noise[at : at + self._length]
-        stop = (self._start + self._length) / self._clap.geometry.rate
+        stop = (self._start + self._length) / self._clap.mel_config.rate
         return [Window(name, self._start, samples, stop) for name in self._names]
 
 
-def _watchlist(labels: Sequence[str], dimension: int) -> Watchlist:
+def _prototypes(labels: Sequence[str], dimension: int) -> Prototypes:
     """Random directions: what a comparison costs does not depend on what is compared."""
     vectors = np.random.default_rng(1).standard_normal((len(labels) + 8, dimension)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Watchlist(
+    return Prototypes(
         labels=tuple(labels),
         prototypes=vectors[8:],
         rival_vectors=vectors[:8],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.config import Config
-from monitor.detection.engine import Hearing
+from monitor.detection.engine import Engine
 from monitor.detection.events import Rule, rule_of
 from monitor.evaluation import standard_metrics
 from monitor.evaluation.annotations import Recording
@@ -29,7 +29,7 @@ _SHORTEST_COLLAR = 1.0
 def evaluate(
     recordings: Sequence[Recording],
     config: Config,
-    hearing: Hearing,
+    engine: Engine,
     *,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> Report:
@@ -44,7 +44,7 @@ def evaluate(
         From `monitor.evaluation.read_annotations`.
     config : Config
         Its labels, by id, name or any of their sentences, are the labels of the annotation.
-    hearing : Hearing
+    engine : Engine
         From `monitor.detection.engine.prepare` with the same configuration.
     progress : callable
 
@@ -58,30 +58,30 @@ def evaluate(
     """
     enabled = [label for label in config.labels if label.enabled]
     names = {name: label.id for label in enabled for name in (*label.prompts, label.title, label.id)}
-    rules = [rule_of(label, rate=hearing.rate, hop=hearing.hop) for label in enabled]
+    rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in enabled]
     known = [_renamed(recording, names) for recording in recordings]
     annotated = {label for recording in known for label in _labels_of(recording)}
     if annotated and not annotated & set(names.values()):
         raise ConfigError(
-            f"labels: none of {', '.join(hearing.watchlist.labels)} is in the annotation, which has "
+            f"labels: none of {', '.join(engine.prototypes.labels)} is in the annotation, which has "
             f"{', '.join(sorted(annotated))}; write an id, a name or a sentence of a label"
         )
     replays = []
     for number, recording in enumerate(known):
-        replays.append(replay(recording.path, config, hearing, rules, fill=recording.clip_label is not None))
+        replays.append(replay(recording.path, config, engine, rules, fill=recording.clip_label is not None))
         progress("recordings", number + 1, len(known))
     clips = [pair for pair in zip(known, replays, strict=True) if pair[0].clip_label is not None]
     scenes = [pair for pair in zip(known, replays, strict=True) if pair[0].clip_label is None]
-    labels = hearing.watchlist.labels
+    labels = engine.prototypes.labels
     best = np.array([_highest(heard, len(labels)) for _, heard in clips], dtype=np.float32)
-    detection, psds = _detection(scenes, rules, hearing, progress) if scenes else ({}, {})
+    detection, psds = _detection(scenes, rules, engine, progress) if scenes else ({}, {})
     return Report(
-        model=hearing.model.name,
+        model=engine.model.name,
         labels=labels,
         recordings=len(known),
         hours=sum(heard.seconds for heard in replays) / 3600,
-        window_seconds=hearing.length / hearing.rate,
-        hop_seconds=hearing.hop / hearing.rate,
+        window_seconds=engine.length / engine.rate,
+        hop_seconds=engine.hop / engine.rate,
         ranking=rank(best, labels, [clip.clip_label for clip, _ in clips]) if clips else {},
         detection=detection,
         psds=psds,
@@ -90,19 +90,19 @@ def evaluate(
 
 
 def _detection(
-    scenes: Sequence[tuple[Recording, Replay]], rules: Sequence[Rule], hearing: Hearing, progress: Progress
+    scenes: Sequence[tuple[Recording, Replay]], rules: Sequence[Rule], engine: Engine, progress: Progress
 ) -> tuple[dict[str, Detection], dict[str, float | None]]:
     recordings, replays = [recording for recording, _ in scenes], [heard for _, heard in scenes]
-    collar = max(_SHORTEST_COLLAR, hearing.length / hearing.rate)
+    collar = max(_SHORTEST_COLLAR, engine.length / engine.rate)
     swept = sweep(
         recordings,
         replays,
         rules,
         collar=collar,
-        rate=hearing.rate,
+        rate=engine.rate,
         progress=lambda done, of: progress("thresholds", done, of),
     )
-    labels = hearing.watchlist.labels
+    labels = engine.prototypes.labels
     strict = standard_metrics.event_f1(recordings, replays, labels, _SHORTEST_COLLAR)
     loose = standard_metrics.event_f1(recordings, replays, labels, collar)
     found = {
@@ -111,7 +111,7 @@ def _detection(
     }
     found["all"] = together(swept, list(range(len(labels))), rules[0], strict["all"], loose["all"])
     found["mean"] = average_of(swept, [found[label] for label in labels])
-    return found, standard_metrics.psds(recordings, replays, labels, hearing.rate)
+    return found, standard_metrics.psds(recordings, replays, labels, engine.rate)
 
 
 def _highest(heard: Replay, labels: int) -> NDArray[np.float32]:

@@ -15,11 +15,11 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources import open_source
 from monitor.audio.windows import Windows
 from monitor.config import Config, SourceConfig
-from monitor.detection.engine import Hearing
+from monitor.detection.engine import Engine
 from monitor.detection.events import Detector, Rule
-from monitor.detection.novelty_gate import Changes
+from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import Scorer, analyse, listen
-from monitor.model.spectrogram_cache import Spectra
+from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.system.threads import ThreadGroup
 from monitor.types import AudioBlock, Event, Scores
 
@@ -51,7 +51,7 @@ class Replay:
 
 
 def replay(
-    path: Path, config: Config, hearing: Hearing, rules: Sequence[Rule], *, fill: bool = False
+    path: Path, config: Config, engine: Engine, rules: Sequence[Rule], *, fill: bool = False
 ) -> Replay:
     """Send one recording through the monitor, with no memory of earlier ones.
 
@@ -59,12 +59,12 @@ def replay(
     ----------
     path : Path
     config : Config
-        Only ``silence_dbfs`` and ``window.reuse_seconds`` matter here; the rest of it is in ``hearing`` and
+        Only ``silence_dbfs`` and ``window.reuse_seconds`` matter here; the rest of it is in ``engine`` and
         ``rules``.
-    hearing : Hearing
+    engine : Engine
         From `monitor.detection.engine.prepare`.
     rules : sequence of Rule
-        One for each label of ``hearing``.
+        One for each label of ``engine``.
     fill : bool
         Repeat a recording shorter than a window until it fills one, as the model's own preprocessor
         does with a clip; else nothing is heard in it, as live.
@@ -77,30 +77,30 @@ def replay(
     source = SourceConfig(name=_NAME, kind="file", path=path, pace="fast")
     status = SourceStatus(_NAME)
     stop = threading.Event()
-    buffer = RingBuffer(max(60 * hearing.rate, 2 * hearing.length), hearing.rate, lossless=True)
-    blocks = open_source(source, rate=hearing.rate, status=status, stop=stop)
+    buffer = RingBuffer(max(60 * engine.rate, 2 * engine.length), engine.rate, lossless=True)
+    blocks = open_source(source, rate=engine.rate, status=status, stop=stop)
     if fill:
-        blocks = _filled(blocks, hearing.length)
+        blocks = _filled(blocks, engine.length)
     scorer = Scorer(
-        hearing.model.embed_audio,
-        hearing.watchlist,
-        hearing.response,
+        engine.model.embed_audio,
+        engine.prototypes,
+        engine.response,
         status={_NAME: status},
-        rate=hearing.rate,
-        hop=hearing.hop,
+        rate=engine.rate,
+        hop=engine.hop,
         silence_dbfs=config.silence_dbfs,
     )
     if config.window.reuse_seconds:
-        geometry = hearing.model.geometry
-        changes = Changes(Spectra(geometry), geometry, hearing.hop)
-        scorer.spare(changes, round(config.window.reuse_seconds * hearing.rate))
+        mel_config = engine.model.mel_config
+        changes = NoveltyGate(SpectrogramCache(mel_config), mel_config, engine.hop)
+        scorer.spare(changes, round(config.window.reuse_seconds * engine.rate))
     scores: list[Scores] = []
     events: list[tuple[Event, int]] = []
     threads = ThreadGroup(stop)
     threads.start("listen", partial(listen, blocks, buffer, status))
     try:
         analyse(
-            Windows({_NAME: buffer}, {_NAME: status}, length=hearing.length, hop=hearing.hop, stop=stop),
+            Windows({_NAME: buffer}, {_NAME: status}, length=engine.length, hop=engine.hop, stop=stop),
             scorer,
             Detector(rules),
             on_scores=lambda window: scores.append(replace(window, embedding=None)),  # of a night, 100 MB
@@ -110,7 +110,7 @@ def replay(
         stop.set()
         buffer.close()
         threads.join(_JOIN_SECONDS)
-    return Replay(status.captured / hearing.rate, tuple(scores), _heard(events, hearing.rate))
+    return Replay(status.captured / engine.rate, tuple(scores), _heard(events, engine.rate))
 
 
 def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[Heard, ...]:

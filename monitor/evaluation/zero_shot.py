@@ -234,9 +234,11 @@ def _each(clap: Clap, files: Sequence[Path], read: Read, refused: Refused) -> It
 
 def _embedding(clap: Clap, file: Path, read: Read) -> Embeddings:
     """Embedding of a whole file, shape (dimension,)."""
-    window = clap.geometry.length
-    kept, length = _survey(file, _blocks(file, clap.geometry.rate, read), _KEPT_SECONDS * clap.geometry.rate)
-    blocks = kept if kept is not None else _blocks(file, clap.geometry.rate, read)
+    window = clap.mel_config.length
+    kept, length = _survey(
+        file, _blocks(file, clap.mel_config.rate, read), _KEPT_SECONDS * clap.mel_config.rate
+    )
+    blocks = kept if kept is not None else _blocks(file, clap.mel_config.rate, read)
     total = np.zeros(clap.dimension, dtype=np.float32)
     batch: list[Samples] = []
     count = 0

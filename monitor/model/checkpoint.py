@@ -1,7 +1,7 @@
 """The files of one CLAP checkpoint, judged before anything heavy is imported.
 
 A checkpoint is a directory that ``ClapModel.from_pretrained`` and ``ClapProcessor.from_pretrained``
-load: configuration, weights, tokenizer, and the preprocessor configuration that gives `Geometry`.
+load: configuration, weights, tokenizer, and the preprocessor configuration that gives `MelConfig`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.model.config_ranges import check_mapping, shown
-from monitor.model.mel_config import Geometry, geometry_of
+from monitor.model.mel_config import MelConfig, mel_config_of
 from monitor.model.tower_config import TOP, check_audio, check_text
 from monitor.system.boundary import boundary, explain
 from monitor.system.bounded_read import DamagedError, read_json
@@ -49,7 +49,7 @@ class Checkpoint:
     """A directory that holds a CLAP model, as far as its small files tell."""
 
     path: Path
-    geometry: Geometry
+    mel_config: MelConfig
     weights: Path
     commit: str | None
     """Commit of a snapshot of the hub, None for any other directory."""
@@ -110,29 +110,29 @@ def read(path: Path) -> Checkpoint:
         raise ModelError(
             f"{path / 'config.json'}: model_type: {shown(config.get('model_type'))} is not 'clap'"
         )
-    geometry = _geometry(path)
+    mel_config = _mel_config(path)
     check_mapping(config, TOP, f"{path / 'config.json'}: config")
-    check_audio(config.get("audio_config", {}), geometry, path / "config.json")
+    check_audio(config.get("audio_config", {}), mel_config, path / "config.json")
     weights = next(path / name for name in WEIGHTS if name in names)
     check_text(config.get("text_config", {}), _size(weights), path / "config.json")
     _check_sizes(path, names)
     commit = path.name if path.parent.name == "snapshots" else None
-    return Checkpoint(path, geometry, weights, commit, commit or _fingerprint(path), config)
+    return Checkpoint(path, mel_config, weights, commit, commit or _fingerprint(path), config)
 
 
-def read_geometry(path: Path) -> Geometry:
+def read_mel_config(path: Path) -> MelConfig:
     """Geometry of the checkpoint in a directory; raises as `read` does."""
-    return read(path).geometry
+    return read(path).mel_config
 
 
-def _geometry(path: Path) -> Geometry:
+def _mel_config(path: Path) -> MelConfig:
     """Read the nested form that transformers 5 writes, or the file of its own that came before."""
     joint, own = (path / name for name in _PREPROCESSOR)
     nested = _json(joint).get("feature_extractor") if joint.is_file() else None
     if isinstance(nested, dict):
-        return geometry_of(nested, origin=str(joint))
+        return mel_config_of(nested, origin=str(joint))
     if own.is_file():
-        return geometry_of(_json(own), origin=str(own))
+        return mel_config_of(_json(own), origin=str(own))
     raise ModelError(f"{joint}: feature_extractor: not there, nor a file {own.name}")
 
 

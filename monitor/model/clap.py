@@ -24,7 +24,7 @@ from monitor.model.hub import resolve
 from monitor.model.log_mel import log_mel
 from monitor.model.self_test import refuse_collapse, refuse_non_finite, sounds
 from monitor.model.text_cache import TextCache
-from monitor.model.text_encoder import FarReader, NearReader, Reader
+from monitor.model.text_encoder import LocalTextEncoder, Reader, SubprocessTextEncoder
 from monitor.system import malloc
 from monitor.types import Embeddings, ModelError, Samples
 
@@ -48,7 +48,7 @@ class Clap:
         Commit of the hub, None for a directory.
     identity : str
         Changes whenever the files do.
-    geometry : Geometry
+    mel_config : MelConfig
         What it hears.
     dimension : int
         Length of an embedding.
@@ -72,7 +72,7 @@ class Clap:
         self.path = files.path
         self.revision = files.commit
         self.identity = files.identity
-        self.geometry = files.geometry
+        self.mel_config = files.mel_config
         self.device = str(place.device)
         self.dtype = place.precision
         self._files = files
@@ -81,7 +81,7 @@ class Clap:
         self._audio, shape, self.logit_scale = loader.audio_tower(files, place)
         malloc.give_back()  # the copies of weights before they were packed
         self.dimension = shape.dimension
-        self._reader: Reader = (FarReader if apart else NearReader)(files, text_place, name)
+        self._reader: Reader = (SubprocessTextEncoder if apart else LocalTextEncoder)(files, text_place, name)
         self._reading = threading.Lock()
         depends_on = [files.identity, str(files.commit), loader.name_of(text_place.dtype)]
         self._cache = TextCache(cache, depends_on, self.dimension)
@@ -160,7 +160,7 @@ class Clap:
         """
         if not len(windows):
             return np.empty((0, self.dimension), dtype=np.float32)
-        return self.embed_log_mel(log_mel(windows, self.geometry))
+        return self.embed_log_mel(log_mel(windows, self.mel_config))
 
     def embed_log_mel(self, spectrograms: NDArray[np.float32]) -> Embeddings:
         """Embed spectrograms as `features.log_mel` makes them, shape (n, frames, mel_bins)."""
@@ -211,7 +211,7 @@ class Clap:
 
     def warm_up(self, length: int | None = None) -> None:
         """Embed noise of ``length`` samples `WARM_UPS` times, so that the first real one is not slow."""
-        noise = sounds(length or self.geometry.length, self.geometry.rate)[1:2]
+        noise = sounds(length or self.mel_config.length, self.mel_config.rate)[1:2]
         for _ in range(WARM_UPS):
             self.embed_audio(noise)
 
@@ -225,14 +225,14 @@ class Clap:
         ModelError
             Two of the sounds have a cosine of `trial.COLLAPSED` or more, or an output is not finite.
         """
-        vectors = self.embed_audio(sounds(self.geometry.length, self.geometry.rate))
+        vectors = self.embed_audio(sounds(self.mel_config.length, self.mel_config.rate))
         refuse_non_finite(vectors, self.name, self.dtype)
         refuse_collapse(vectors, self.name)
 
     def _try(self) -> None:
         """Send one window through: what does not fit together shows only now."""
         try:
-            vectors = self.embed_audio(sounds(self.geometry.length, self.geometry.rate)[1:2])
+            vectors = self.embed_audio(sounds(self.mel_config.length, self.mel_config.rate)[1:2])
         except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
             if "not implemented for" in str(error):
                 raise ModelError(f"model.dtype: {self._place} does not work: use float32") from error

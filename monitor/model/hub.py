@@ -19,7 +19,7 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from monitor.model import hub_listing
-from monitor.model.checkpoint import lacking, missing, names_in, read_geometry
+from monitor.model.checkpoint import lacking, missing, names_in, read_mel_config
 from monitor.model.hub_cache import COMMIT, Expected, Folder
 from monitor.model.mel_config import USUAL_WINDOW_SECONDS
 from monitor.model.transfer import BrokenOffError, Server, StatusError, UnfitAnswerError, pieces
@@ -92,8 +92,8 @@ def usual_window_seconds(checkpoint: str, revision: str | None = None) -> float:
     directory = local_directory(checkpoint, revision)
     if directory is None:
         return USUAL_WINDOW_SECONDS
-    geometry = read_geometry(directory)
-    return geometry.usual_window / geometry.rate
+    mel_config = read_mel_config(directory)
+    return mel_config.usual_window / mel_config.rate
 
 
 def download(checkpoint: str, revision: str | None = None, progress: Progress | None = None) -> Path:

@@ -128,7 +128,7 @@ def audio_tower(files: Checkpoint, place: Place) -> tuple[AudioTower, Shape, flo
                     f"{files.path / 'config.json'}: audio_config: makes {name} {list(expected)}, but the "
                     f"weights have {list(weights.shape(name))}"
                 )
-        frames = files.geometry.frames
+        frames = files.mel_config.frames
         product = partial(int8_linear.QuantisedLinear, steps=int8_linear.steps()) if place.int8 else Linear
         tower = AudioTower(form, weights, place.device, place.dtype, frames=frames, product=product)
         scale = weights.copy("logit_scale_a", torch.device("cpu"), torch.float32)

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.model.mel_config import Geometry
+from monitor.model.mel_config import MelConfig
 from monitor.types import ModelError, Samples
 
 # Rows of one Fourier transform.  Blocks that stay in the cache are three times as fast as all frames at
@@ -29,7 +29,7 @@ Power: TypeAlias = NDArray[np.float32]
 _KNEE = 15.0  # mel at 1000 Hz, where the slaney scale turns from linear to logarithmic
 
 
-def check_window(length: int, geometry: Geometry) -> None:
+def check_window(length: int, mel_config: MelConfig) -> None:
     """Refuse windows that a whole number of repeats does not fill.
 
     The rest would be digital silence, -100 dB in every bin: on the starter one sample too many took
@@ -40,15 +40,15 @@ def check_window(length: int, geometry: Geometry) -> None:
     ModelError
         The length, in samples, does not divide the checkpoint's.
     """
-    if length < 1 or geometry.length % length:
-        fitting = ", ".join(f"{geometry.seconds / count:g}" for count in (1, 2, 4, 5, 10))
+    if length < 1 or mel_config.length % length:
+        fitting = ", ".join(f"{mel_config.seconds / count:g}" for count in (1, 2, 4, 5, 10))
         raise ModelError(
-            f"window.seconds: {length / geometry.rate:g} s does not divide the {geometry.seconds:g} s that "
-            f"the checkpoint hears at once; {fitting} s do"
+            f"window.seconds: {length / mel_config.rate:g} s does not divide the {mel_config.seconds:g} s "
+            f"that the checkpoint hears at once; {fitting} s do"
         )
 
 
-def log_mel(samples: Samples, geometry: Geometry) -> NDArray[np.float32]:
+def log_mel(samples: Samples, mel_config: MelConfig) -> NDArray[np.float32]:
     """Log-mel spectrogram of one window, or of each window of a batch.
 
     Power spectrum of periodic Hann frames centred on multiples of the hop, both ends mirrored; mel
@@ -70,8 +70,8 @@ def log_mel(samples: Samples, geometry: Geometry) -> NDArray[np.float32]:
         An empty window, or one longer than the checkpoint hears (nothing is cropped here).
     """
     if samples.ndim > 1:
-        return np.stack([log_mel(window, geometry) for window in samples])
-    return decibels(mel_power(samples, geometry)[0])
+        return np.stack([log_mel(window, mel_config) for window in samples])
+    return decibels(mel_power(samples, mel_config)[0])
 
 
 def decibels(power: Power, gain: float = 1.0) -> NDArray[np.float32]:
@@ -80,7 +80,7 @@ def decibels(power: Power, gain: float = 1.0) -> NDArray[np.float32]:
     return level
 
 
-def mel_power(samples: Samples, geometry: Geometry, known: Power | None = None) -> tuple[Power, Power]:
+def mel_power(samples: Samples, mel_config: MelConfig, known: Power | None = None) -> tuple[Power, Power]:
     """Mel power of one window, and the part of it that the next window can use.
 
     Parameters
@@ -96,21 +96,21 @@ def mel_power(samples: Samples, geometry: Geometry, known: Power | None = None) 
     inner : array, shape (inner frames, mel_bins)
         Of the frames that reach over no end and no seam, in order: nothing but these samples is in them.
     """
-    if not 0 < len(samples) <= geometry.length:
-        raise ValueError(f"{len(samples)} samples: expected 1 to {geometry.length}")
-    form = _form(len(samples), geometry)
+    if not 0 < len(samples) <= mel_config.length:
+        raise ValueError(f"{len(samples)} samples: expected 1 to {mel_config.length}")
+    form = _form(len(samples), mel_config)
     done = 0 if known is None else len(known)
     if form.inner > done:
-        views = np.lib.stride_tricks.sliding_window_view(samples, geometry.fft_length)
-        fresh = _powers(views[form.offset + done * geometry.hop :: geometry.hop], geometry)
+        views = np.lib.stride_tricks.sliding_window_view(samples, mel_config.fft_length)
+        fresh = _powers(views[form.offset + done * mel_config.hop :: mel_config.hop], mel_config)
     else:
-        fresh = np.empty((0, geometry.mel_bins), dtype=np.float32)
+        fresh = np.empty((0, mel_config.mel_bins), dtype=np.float32)
     inner = fresh if known is None else np.concatenate([known, fresh])
     edges = np.where(form.edges < 0, 0.0, samples[form.edges])  # (edge frames, fft_length)
-    return np.concatenate([inner, _powers(edges, geometry)])[form.frames], inner
+    return np.concatenate([inner, _powers(edges, mel_config)])[form.frames], inner
 
 
-def mel_bank(geometry: Geometry) -> NDArray[np.float64]:
+def mel_bank(mel_config: MelConfig) -> NDArray[np.float64]:
     """Weights of the mel filters, shape (fft_length // 2 + 1, mel_bins).
 
     Triangles, linear in Hz, whose corners are equally spaced on a mel scale.  "htk":
@@ -119,13 +119,13 @@ def mel_bank(geometry: Geometry) -> NDArray[np.float64]:
     triangle divided by half its width in Hz, so that all have the same area (Slaney, Auditory
     Toolbox, technical report 1998-010); what librosa computes by default.
     """
-    low, high = (_to_mel(f, geometry.mel) for f in (geometry.frequency_min, geometry.frequency_max))
-    corners = _to_hertz(np.linspace(low, high, geometry.mel_bins + 2), geometry.mel)
-    bins = np.linspace(0, geometry.rate // 2, geometry.fft_length // 2 + 1)[:, None]
+    low, high = (_to_mel(f, mel_config.mel) for f in (mel_config.frequency_min, mel_config.frequency_max))
+    corners = _to_hertz(np.linspace(low, high, mel_config.mel_bins + 2), mel_config.mel)
+    bins = np.linspace(0, mel_config.rate // 2, mel_config.fft_length // 2 + 1)[:, None]
     rising = (bins - corners[:-2]) / np.diff(corners)[:-1]
     falling = (corners[2:] - bins) / np.diff(corners)[1:]
     weights: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
-    return weights * (2.0 / (corners[2:] - corners[:-2])) if geometry.mel == "slaney" else weights
+    return weights * (2.0 / (corners[2:] - corners[:-2])) if mel_config.mel == "slaney" else weights
 
 
 def _to_mel(hertz: float, mel: str) -> float:
@@ -164,13 +164,13 @@ class _Filters:
 
 
 @lru_cache(maxsize=8)
-def _filters(geometry: Geometry) -> _Filters:
-    bank = mel_bank(geometry)
+def _filters(mel_config: MelConfig) -> _Filters:
+    bank = mel_bank(mel_config)
     # A filter that lies between two bins hears nothing: bin 0, with its weight of 0.
     own = [np.flatnonzero(column) if column.any() else np.array([0]) for column in bank.T]
     weights = [column[bins] for column, bins in zip(bank.T, own, strict=True)]
     return _Filters(
-        np.hanning(geometry.fft_length + 1)[:-1],
+        np.hanning(mel_config.fft_length + 1)[:-1],
         np.concatenate(own),
         np.concatenate(weights).astype(np.float32),
         np.cumsum([0, *(len(bins) for bins in own[:-1])]),
@@ -192,14 +192,14 @@ class _Form:
 
 
 @lru_cache(maxsize=8)
-def _form(length: int, geometry: Geometry) -> _Form:
+def _form(length: int, mel_config: MelConfig) -> _Form:
     """Find the frames that lie inside the window, and of the others each only once."""
-    half, hop = geometry.fft_length // 2, geometry.hop
+    half, hop = mel_config.fft_length // 2, mel_config.hop
     first = -(-half // hop)
-    count = max(0, 1 + (length - geometry.fft_length - (first * hop - half)) // hop)
-    period = length // hop if _repeats(length, geometry) else 0
-    numbers, frames = np.arange(geometry.frames), np.empty(geometry.frames, dtype=np.intp)
-    at_an_end = (numbers < first) | (numbers > geometry.frames - 1 - first)
+    count = max(0, 1 + (length - mel_config.fft_length - (first * hop - half)) // hop)
+    period = length // hop if _repeats(length, mel_config) else 0
+    numbers, frames = np.arange(mel_config.frames), np.empty(mel_config.frames, dtype=np.intp)
+    at_an_end = (numbers < first) | (numbers > mel_config.frames - 1 - first)
     place = np.where(at_an_end | (period == 0), numbers, numbers % period if period else 0)
     is_inner = (place >= first) & (place < first + count)
     frames[is_inner] = place[is_inner] - first
@@ -208,36 +208,36 @@ def _form(length: int, geometry: Geometry) -> _Form:
     _, chosen, which = np.unique(keys, return_index=True, return_inverse=True)
     frames[~is_inner] = count + which
     starts = numbers[~is_inner][chosen] * hop - half
-    samples = _mirror_and_fill(starts[:, None] + np.arange(geometry.fft_length), length, geometry)
+    samples = _mirror_and_fill(starts[:, None] + np.arange(mel_config.fft_length), length, mel_config)
     return _Form(count, first * hop - half, samples, frames)
 
 
-def _mirror_and_fill(index: NDArray[np.intp], length: int, geometry: Geometry) -> NDArray[np.intp]:
+def _mirror_and_fill(index: NDArray[np.intp], length: int, mel_config: MelConfig) -> NDArray[np.intp]:
     """Sample of a window that stands at an index of the filled window, whose ends are mirrored; -1: none."""
     index = np.where(index < 0, -index, index)
-    index = np.where(index >= geometry.length, 2 * (geometry.length - 1) - index, index)
+    index = np.where(index >= mel_config.length, 2 * (mel_config.length - 1) - index, index)
     filled = {
-        "repeat": geometry.length,
-        "repeatpad": geometry.length // length * length,
+        "repeat": mel_config.length,
+        "repeatpad": mel_config.length // length * length,
         "pad": length,
-    }[geometry.padding]
+    }[mel_config.padding]
     return np.where(index < filled, index % length, -1)
 
 
-def _repeats(length: int, geometry: Geometry) -> bool:
+def _repeats(length: int, mel_config: MelConfig) -> bool:
     """Tell whether the window is repeated whole, and so are its frames."""
-    whole = length < geometry.length and geometry.length % length == 0 and length % geometry.hop == 0
-    return whole and geometry.padding != "pad"
+    whole = length < mel_config.length and mel_config.length % length == 0 and length % mel_config.hop == 0
+    return whole and mel_config.padding != "pad"
 
 
-def _powers(frames: NDArray[Any], geometry: Geometry) -> Power:
+def _powers(frames: NDArray[Any], mel_config: MelConfig) -> Power:
     """Mel power of STFT frames, (n, fft_length) -> (n, mel_bins).
 
     The transform is in float64 as in the extractor: in float32 its rounding, 90 dB below a loud
     tone, would show in quiet bins.
     """
-    filters = _filters(geometry)
-    power = np.empty((len(frames), geometry.mel_bins), dtype=np.float32)
+    filters = _filters(mel_config)
+    power = np.empty((len(frames), mel_config.mel_bins), dtype=np.float32)
     for start in range(0, len(frames), _ROWS):
         rows = slice(start, start + _ROWS)
         spectrum = np.fft.rfft(frames[rows] * filters.hann, axis=1)

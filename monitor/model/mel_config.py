@@ -39,7 +39,7 @@ USUAL_WINDOW_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class MelConfig:
     """What a checkpoint calls a spectrogram."""
 
     rate: int
@@ -78,7 +78,7 @@ class Geometry:
         return 1 + (self.length + 2 * (self.fft_length // 2) - self.fft_length) // self.hop
 
 
-def geometry_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_config.json") -> Geometry:
+def mel_config_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_config.json") -> MelConfig:
     """Geometry that a preprocessor configuration describes.
 
     Parameters
@@ -99,7 +99,7 @@ def geometry_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_con
     for key, value in keys.items():
         _check(key, value, origin)
     fused = keys["truncation"] == "fusion"
-    geometry = Geometry(
+    mel_config = MelConfig(
         rate=keys["sampling_rate"],
         length=round(keys["max_length_s"] * keys["sampling_rate"]),
         fft_length=keys["fft_window_size"],
@@ -111,23 +111,24 @@ def geometry_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_con
         padding=keys["padding"],
         channels=4 if fused else 1,
     )
-    if not geometry.frequency_min < geometry.frequency_max <= geometry.rate / 2:
+    if not mel_config.frequency_min < mel_config.frequency_max <= mel_config.rate / 2:
         raise ModelError(
-            f"{origin}: frequency_min {geometry.frequency_min:g}, frequency_max {geometry.frequency_max:g} "
-            f"and half the sampling_rate {geometry.rate / 2:g} Hz must be in rising order"
+            f"{origin}: frequency_min {mel_config.frequency_min:g}, "
+            f"frequency_max {mel_config.frequency_max:g} "
+            f"and half the sampling_rate {mel_config.rate / 2:g} Hz must be in rising order"
         )
-    if not 1 < geometry.fft_length < geometry.length:
+    if not 1 < mel_config.fft_length < mel_config.length:
         raise ModelError(
-            f"{origin}: fft_window_size {geometry.fft_length} must be at least 2 and less than the "
-            f"{geometry.length} samples of max_length_s"
+            f"{origin}: fft_window_size {mel_config.fft_length} must be at least 2 and less than the "
+            f"{mel_config.length} samples of max_length_s"
         )
-    if geometry.frames * geometry.fft_length > _MOST_NUMBERS:
+    if mel_config.frames * mel_config.fft_length > _MOST_NUMBERS:
         raise ModelError(
-            f"{origin}: hop_length {geometry.hop} and fft_window_size {geometry.fft_length} make "
-            f"{geometry.frames * geometry.fft_length:,} numbers of {geometry.seconds:g} s; at most "
+            f"{origin}: hop_length {mel_config.hop} and fft_window_size {mel_config.fft_length} make "
+            f"{mel_config.frames * mel_config.fft_length:,} numbers of {mel_config.seconds:g} s; at most "
             f"{_MOST_NUMBERS:,} are allowed"
         )
-    return geometry
+    return mel_config
 
 
 def _check(key: str, value: object, origin: str) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monitor.audio.level import reference_gain
 from monitor.model.log_mel import Power, decibels, mel_power
-from monitor.model.mel_config import Geometry
+from monitor.model.mel_config import MelConfig
 from monitor.types import Window
 
 
@@ -28,7 +28,7 @@ class _Last:
     inner: Power
 
 
-class Spectra:
+class SpectrogramCache:
     """What the model hears of windows, one row of them for each source.
 
     Any window may come next; only one that begins a whole number of STFT hops after the last one is
@@ -36,12 +36,12 @@ class Spectra:
 
     Parameters
     ----------
-    geometry : Geometry
+    mel_config : MelConfig
         Of the checkpoint.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
-        self._geometry = geometry
+    def __init__(self, mel_config: MelConfig) -> None:
+        self._mel_config = mel_config
         self._last: dict[str, _Last] = {}
 
     def log_mel(self, window: Window) -> NDArray[np.float32]:
@@ -57,10 +57,10 @@ class Spectra:
         length = len(window.samples)
         if last is None or (last.start, last.length) != (window.start, length):
             known = None if last is None or last.length != length else self._shared(last, window.start)
-            power, inner = mel_power(window.samples, self._geometry, known)
+            power, inner = mel_power(window.samples, self._mel_config, known)
             last = self._last[window.source] = _Last(window.start, length, power, inner)
         return last
 
     def _shared(self, last: _Last, start: int) -> Power | None:
-        frames, rest = divmod(start - last.start, self._geometry.hop)
+        frames, rest = divmod(start - last.start, self._mel_config.hop)
         return last.inner[frames:] if rest == 0 and 0 < frames < len(last.inner) else None

@@ -63,7 +63,7 @@ class Reader(Protocol):
         """Free what it takes; `embed` gets it again."""
 
 
-class NearReader:
+class LocalTextEncoder:
     """The text tower in this process, loaded when it is first needed.
 
     Parameters
@@ -139,7 +139,7 @@ class NearReader:
         self._tower = None
 
 
-class FarReader:
+class SubprocessTextEncoder:
     """The text tower in a child of low priority, started when it is first needed.
 
     Parameters
@@ -308,7 +308,7 @@ def _sentences(line: bytes) -> Sequence[str]:
 
 
 def main(path: str, device: str, dtype: str, name: str) -> None:
-    """Be the child of a `FarReader`."""
+    """Be the child of a `SubprocessTextEncoder`."""
     os.nice(PATIENCE)
     text_sandbox.be_expendable()
     # What a library prints must not come between the numbers.
@@ -316,5 +316,5 @@ def main(path: str, device: str, dtype: str, name: str) -> None:
     os.dup2(2, 1)
     torch.set_num_threads(1)
     place = loader.Place(torch.device(device), loader.dtype_of(dtype))
-    reader = NearReader(read(Path(path)), place, name, text_sandbox.limited_memory)
+    reader = LocalTextEncoder(read(Path(path)), place, name, text_sandbox.limited_memory)
     serve(reader.embed, sys.stdin.buffer, answers)

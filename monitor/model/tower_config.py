@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.model.config_ranges import Range, check_list, check_mapping, shown
-from monitor.model.mel_config import Geometry
+from monitor.model.mel_config import MelConfig
 from monitor.types import ModelError
 
 # Keys of audio_config that a checkpoint may leave out, with the values of ClapAudioConfig.
@@ -66,30 +66,30 @@ _SMALL = 2**28
 _LAYERS = Range(1, 128)
 
 
-def check_audio(audio: object, geometry: Geometry, origin: Path) -> None:
+def check_audio(audio: object, mel_config: MelConfig, origin: Path) -> None:
     """Refuse an audio tower that cannot take these features; else it shows at the first window only."""
     check_mapping(audio, AUDIO_RANGES, f"{origin}: audio_config")
     assert isinstance(audio, Mapping)  # noqa: S101 - just checked
     keys = {key: audio.get(key, default) for key, default in _AUDIO_DEFAULTS.items()}
     check_list(keys["depths"], _LAYERS, _STAGES, f"{origin}: audio_config.depths")
     spec, bins, stages = keys["spec_size"], keys["num_mel_bins"], len(keys["depths"])
-    if geometry.mel_bins != bins:
+    if mel_config.mel_bins != bins:
         raise ModelError(
-            f"{origin}: audio_config.num_mel_bins: {bins}, but the preprocessor makes {geometry.mel_bins}"
+            f"{origin}: audio_config.num_mel_bins: {bins}, but the preprocessor makes {mel_config.mel_bins}"
         )
     if spec % bins:
         raise ModelError(f"{origin}: audio_config.spec_size: {spec} is no multiple of num_mel_bins {bins}")
-    if geometry.frames > spec * spec // bins:
+    if mel_config.frames > spec * spec // bins:
         raise ModelError(
             f"{origin}: audio_config.spec_size: {spec} holds {spec * spec // bins} frames of {bins} bins, "
-            f"but {geometry.seconds:g} s are {geometry.frames} frames"
+            f"but {mel_config.seconds:g} s are {mel_config.frames} frames"
         )
     if keys["hidden_size"] != keys["patch_embeds_hidden_size"] * 2 ** (stages - 1):
         raise ModelError(
             f"{origin}: audio_config.hidden_size: {keys['hidden_size']} is not patch_embeds_hidden_size "
             f"{keys['patch_embeds_hidden_size']} doubled after each of {stages} stages but the last"
         )
-    if geometry.channels > 1 and not keys["enable_fusion"]:
+    if mel_config.channels > 1 and not keys["enable_fusion"]:
         raise ModelError(
             f"{origin}: audio_config.enable_fusion: {shown(keys['enable_fusion'])}, but the preprocessor's "
             "truncation 'fusion' makes 4 channels; without fusion it is 'rand_trunc'"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import ClipsConfig, LabelConfig, StoreConfig
-from monitor.model.mel_config import Geometry
-from monitor.outputs.clips import Clips, Shelf
+from monitor.model.mel_config import MelConfig
+from monitor.outputs.clips import ClipLibrary, ClipRecorder
 from monitor.outputs.store import FILE, Store
 from monitor.system.threads import ThreadGroup
 from monitor.system.wall_clock import WallClock
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _PACKAGES = ("clap-monitor", "numpy", "soundfile", "torch", "transformers")
 
 
-class Keeping:
+class Archive:
     """Hand on to the store and to the clips, if they are wanted; the methods are called by the analysis.
 
     Parameters
@@ -32,7 +32,7 @@ class Keeping:
         Directories.
     buffers : mapping of str to RingBuffer
         By source name.
-    geometry : Geometry
+    mel_config : MelConfig
     model : str
         Name of the checkpoint.
     """
@@ -45,25 +45,25 @@ class Keeping:
         state: Path,
         recordings: Path,
         buffers: Mapping[str, RingBuffer],
-        geometry: Geometry,
+        mel_config: MelConfig,
         model: str,
     ) -> None:
         self.clock = WallClock(state)
         """Judges whether things may be deleted for their age."""
-        self.shelf = Shelf(recordings, clips, on_deleted=self._deleted, clock=self.clock)
+        self.shelf = ClipLibrary(recordings, clips, on_deleted=self._deleted, clock=self.clock)
         """The clips that are there, also if no new ones are wanted."""
         self.store = None
         if store.enabled:
             self.store = Store(
-                state / FILE, store, rate=geometry.rate, clock=self.clock, remove_clip=self.shelf.delete
+                state / FILE, store, rate=mel_config.rate, clock=self.clock, remove_clip=self.shelf.delete
             )
         self.clips = None
         if clips.enabled:
-            self.clips = Clips(
+            self.clips = ClipRecorder(
                 clips,
                 self.shelf,
                 buffers,
-                geometry=geometry,
+                mel_config=mel_config,
                 on_decided=self._decided,
                 on_found=self._found,
             )
@@ -143,7 +143,7 @@ class Keeping:
         except OSError as error:
             log.warning("clips: %s: %s", self._recordings, error.strerror or error)
 
-    def _clip(self, clips: Clips, event: Event, label: LabelConfig) -> str | None:
+    def _clip(self, clips: ClipRecorder, event: Event, label: LabelConfig) -> str | None:
         if event.stop is not None:
             return clips.end(event)
         if label.clips:

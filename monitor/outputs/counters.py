@@ -12,7 +12,7 @@ MOST = 5000
 """Counts that are kept at once, of each kind."""
 
 
-class Tally:
+class Counters:
     """Count; every method is quick and waits for nobody."""
 
     def __init__(self) -> None:

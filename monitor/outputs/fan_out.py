@@ -12,15 +12,15 @@ from monitor.audio.source_status import Health
 from monitor.config import ClipsConfig, Config, LabelConfig
 from monitor.config.web import WebConfig
 from monitor.detection import scoring
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.control import Change
-from monitor.detection.engine import Hearing
-from monitor.detection.recent_embeddings import Memory
+from monitor.detection.engine import Engine
+from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.outputs.alerts import Alerts
-from monitor.outputs.archive import Keeping
-from monitor.outputs.counters import Tally
-from monitor.outputs.live.broadcast import Live
-from monitor.outputs.mqtt.publisher import Mqtt
+from monitor.outputs.archive import Archive
+from monitor.outputs.counters import Counters
+from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.mqtt.subscriber import OnCommand
 from monitor.outputs.outbox import Outbox
 from monitor.system.threads import ThreadGroup
@@ -30,14 +30,14 @@ DAY_OF_EVENTS = 20_000
 """Boxes of outputs that should lose nothing hold one event every 4 s for a day."""
 
 
-class Audience:
+class FanOut:
     """Hand on what is heard; `event`, `scores`, `miss` and `listen` are called by the analysis alone.
 
     Parameters
     ----------
     config : Config
-    hearing : Hearing
-    listening : Listening
+    engine : Engine
+    active_labels : ActiveLabels
     buffers : mapping of str to RingBuffer
         By source name.
     password : str or None
@@ -49,40 +49,40 @@ class Audience:
     def __init__(
         self,
         config: Config,
-        hearing: Hearing,
-        listening: Listening,
+        engine: Engine,
+        active_labels: ActiveLabels,
         *,
         buffers: Mapping[str, RingBuffer],
         password: str | None,
         on_command: OnCommand,
     ) -> None:
-        geometry, model = hearing.model.geometry, hearing.model.name
-        self.keeping = Keeping(
+        mel_config, model = engine.model.mel_config, engine.model.name
+        self.archive = Archive(
             config.store,
             _linked(config),
             state=config.state,
             recordings=config.recordings,
             buffers=buffers,
-            geometry=geometry,
+            mel_config=mel_config,
             model=model,
         )
         self.mqtt = None
         if config.mqtt.host:
-            self.mqtt = Mqtt(
+            self.mqtt = MqttPublisher(
                 config.mqtt,
                 node=config.node,
-                listening=listening,
+                active_labels=active_labels,
                 model=model,
                 password=password,
-                journal=config.state / "outbox.sqlite",
-                clock=self.keeping.clock,
+                queue_file=config.state / "outbox.sqlite",
+                clock=self.archive.clock,
                 on_command=on_command,
                 page=page_of(config.web),
             )
         self.alerts = Alerts(config, model)
-        self.memory = Memory(buffers, hearing.windows_in(scoring.MEMORY_SECONDS))
-        self.live = Live(buffers, geometry)
-        self.tally = Tally()
+        self.memory = RecentEmbeddings(buffers, engine.windows_in(scoring.MEMORY_SECONDS))
+        self.live = Broadcast(buffers, mel_config)
+        self.counters = Counters()
         self.events = 0
         """How many have started."""
 
@@ -92,7 +92,7 @@ class Audience:
             lambda told: on_event(*told), DAY_OF_EVENTS
         )
         threads.start("terminal", self._terminal.run, may_stay=True)
-        self.keeping.start(threads)
+        self.archive.start(threads)
         if self.mqtt is not None:
             threads.start("mqtt", self.mqtt.run)
         for name, run in self.alerts.threads():
@@ -102,12 +102,12 @@ class Audience:
     def event(self, event: Event, label: LabelConfig) -> None:
         """Tell of the start or the end of an event, with its label as it is then."""
         self.events += event.stop is None
-        event = self.keeping.event(event, label)
+        event = self.archive.event(event, label)
         self._terminal.put((event, label))
         if self.mqtt is not None:
             self.mqtt.put(event)
         self.alerts.put(event, label)
-        self.tally.event(event)
+        self.counters.event(event)
         self.live.event(event)
 
     def scores(self, scores: Scores) -> None:
@@ -115,15 +115,15 @@ class Audience:
         if self.mqtt is not None:
             self.mqtt.level(scores.source, scores.level_dbfs)
             self.mqtt.scores(scores)
-        self.keeping.scores(scores)
-        self.tally.scores(scores)
+        self.archive.scores(scores)
+        self.counters.scores(scores)
         self.memory.add(scores)
         self.live.scores(scores)
 
     def miss(self, miss: NearMiss) -> None:
         """Tell of what was almost an event."""
-        self.keeping.miss(miss)
-        self.tally.miss(miss)
+        self.archive.miss(miss)
+        self.counters.miss(miss)
         self.live.miss(miss)
 
     def listen(self, change: Change, votes: Mapping[str, tuple[int, int]], *, moved: bool) -> None:
@@ -138,11 +138,11 @@ class Audience:
             Whether the broker is another one, or is to be spoken to in another way.
         """
         if self.mqtt is not None:
-            self.mqtt.listen(change.listening)
+            self.mqtt.listen(change.active_labels)
             if moved:
                 self.mqtt.move(change.config.mqtt)
-        self.keeping.limit(change.config.clips)
-        self.keeping.watch(change.listening.enabled, votes)
+        self.archive.limit(change.config.clips)
+        self.archive.watch(change.active_labels.enabled, votes)
 
     def health(
         self, healths: Mapping[str, Health], online: Container[str], snapshot: Callable[[], dict[str, Any]]
@@ -170,7 +170,7 @@ class Audience:
     def close(self) -> None:
         """End all of them, once what they still have to tell is told."""
         self._terminal.close()
-        self.keeping.close()
+        self.archive.close()
         if self.mqtt is not None:
             self.mqtt.close()
         self.alerts.close()

@@ -1,6 +1,6 @@
 """Status -> Prometheus: every number that the monitor counts, under one prefix and in base units.
 
-Nothing is counted here.  A scrape reads the snapshot that `clap-monitor status` shows and the `Tally`, so
+Nothing is counted here.  A scrape reads the snapshot that `clap-monitor status` shows and the `Counters`, so
 it costs nothing while nobody asks.  Labels are sources, identifiers of labels, and small fixed sets of words:
 never a sentence, never an address.
 """
@@ -20,7 +20,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from monitor.outputs.counters import Tally
+from monitor.outputs.counters import Counters
 from monitor.system.histogram import Histogram
 
 PREFIX = "clap_monitor_"
@@ -159,7 +159,7 @@ class Metrics:
     ----------
     snapshot : callable
         Returns what `clap-monitor status` shows.
-    tally : Tally
+    counters : Counters
     stages : mapping of str to Histogram
         Seconds that each stage of the analysis took; ``embed`` is the model.
     latency : Histogram or None
@@ -169,7 +169,7 @@ class Metrics:
     def __init__(
         self,
         snapshot: Callable[[], Snapshot],
-        tally: Tally,
+        counters: Counters,
         *,
         stages: Mapping[str, Histogram],
         latency: Histogram | None,
@@ -179,7 +179,7 @@ class Metrics:
         if latency is not None:
             histograms.append(("alert_latency_seconds", [], latency))
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Collector(snapshot, tally, histograms))
+        self._registry.register(_Collector(snapshot, counters, histograms))
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
@@ -191,18 +191,18 @@ class _Collector(Collector):
     def __init__(
         self,
         snapshot: Callable[[], Snapshot],
-        tally: Tally,
+        counters: Counters,
         histograms: Sequence[tuple[str, list[str], Histogram]],
     ) -> None:
         self._snapshot = snapshot
-        self._tally = tally
+        self._counters = counters
         self._histograms = histograms
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family, also those that are empty."""
         snapshot = self._snapshot()
         made = {name: _made(family) for name, family in FAMILIES.items()}
-        for name, values, value in _samples(snapshot, self._tally):
+        for name, values, value in _samples(snapshot, self._counters):
             made[name].add_metric(values, float(value))
         for name, values, histogram in self._histograms:
             buckets = [(_bound(bound), float(count)) for bound, count in histogram.cumulative()]
@@ -222,7 +222,7 @@ Sample = tuple[str, list[str], float]
 """Name without the prefix, values of the labels, value."""
 
 
-def _samples(snapshot: Snapshot, tally: Tally) -> Iterator[Sample]:
+def _samples(snapshot: Snapshot, counters: Counters) -> Iterator[Sample]:
     model, reload = snapshot["model"], snapshot["reload"]
     yield "build_info", [snapshot["version"], model["name"], model["device"], model["dtype"]], 1
     yield "up", [], 1
@@ -234,7 +234,7 @@ def _samples(snapshot: Snapshot, tally: Tally) -> Iterator[Sample]:
     yield "config_last_reload_success_timestamp_seconds", [], snapshot["configured_at"]
     for name, source in snapshot["sources"].items():
         yield from _source(name, source, model["rate"])
-    yield from _heard(snapshot, tally)
+    yield from _heard(snapshot, counters)
     yield from _outputs(snapshot)
     for outcome, count in snapshot["commands"].items():
         yield "commands_total", [outcome], count
@@ -261,20 +261,20 @@ def _source(name: str, source: Mapping[str, Any], rate: int) -> Iterator[Sample]
         yield "level_dbfs", [name], source["level_dbfs"]
 
 
-def _heard(snapshot: Snapshot, tally: Tally) -> Iterator[Sample]:
+def _heard(snapshot: Snapshot, counters: Counters) -> Iterator[Sample]:
     """What is heard now and was heard before, of the labels that there are."""
     known = {label["id"] for label in snapshot["labels"]}
-    for source, scores in tally.newest.copy().items():
+    for source, scores in counters.newest.copy().items():
         for label, value in zip(scores.labels, scores.values.tolist(), strict=True):
             yield "score", [source, label], value
     for label in snapshot["labels"]:
         for source, threshold in label["thresholds"].items():
             yield "threshold", [source, label["id"]], threshold
-            yield "events_total", [source, label["id"]], tally.events.get((source, label["id"]), 0)
-    for label, event in tally.last.copy().items():
+            yield "events_total", [source, label["id"]], counters.events.get((source, label["id"]), 0)
+    for label, event in counters.last.copy().items():
         if label in known:
             yield "last_event_timestamp_seconds", [label], event.started_at
-    for (label, reason), count in tally.rejected.copy().items():
+    for (label, reason), count in counters.rejected.copy().items():
         if label in known:
             yield "candidates_rejected_total", [label, reason], count
 

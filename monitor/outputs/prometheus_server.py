@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from monitor.outputs.request_faults import Faults
+from monitor.outputs.request_faults import RequestFaults
 from monitor.types import OutputError
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Exporter:
             ) from error
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
-        self.faults = Faults()
+        self.faults = RequestFaults()
         self.refused = 0
         """Requests for anything else."""
         self.turned_away = 0

@@ -18,7 +18,7 @@ class FaultError(Exception):
     """Something that nobody foresaw was raised while a request was being answered."""
 
 
-class Faults:
+class RequestFaults:
     """Count the faults of a server; from any thread of it."""
 
     def __init__(self) -> None:

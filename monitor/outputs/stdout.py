@@ -16,7 +16,7 @@ from monitor.types import Event
 log = logging.getLogger(__name__)
 
 
-class Terminal:
+class StdoutWriter:
     """Print every event as it starts and as it ends; `deliver` runs in its own thread.
 
     A full disk or a dead terminal behind the stream costs lines, which are counted, and nothing else.

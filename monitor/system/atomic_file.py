@@ -37,7 +37,7 @@ def make_directory(path: Path, mode: int = 0o700) -> None:
         path.chmod(mode)
 
 
-def write_whole(path: Path, content: bytes, *, durable: bool = False, mode: int = PRIVATE) -> None:
+def write_atomic(path: Path, content: bytes, *, durable: bool = False, mode: int = PRIVATE) -> None:
     """Write beside the file, then put that in its place: nobody ever reads half of it.
 
     Parameters

@@ -23,7 +23,7 @@ _M_ARENA_MAX = -8
 """Of ``malloc.h``: see mallopt(3)."""
 
 
-class Tidy:
+class MemoryTrimmer:
     """Give back once all has started, and again now and then."""
 
     def __init__(self, now: float) -> None:

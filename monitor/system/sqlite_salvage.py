@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from monitor.system.atomic_file import write_whole
+from monitor.system.atomic_file import write_atomic
 from monitor.system.sqlite import columns_of, translated
 from monitor.system.sqlite_log import USUAL_PAGE, read_log
 
@@ -102,7 +102,7 @@ def salvage(broken: Path, into: sqlite3.Connection, tables: Sequence[Table]) -> 
 
 def _copy(broken: Path, draft: Path) -> int:
     """Copy the file, with the pages of its log in their places; return the size of a page."""
-    write_whole(draft, b"")
+    write_atomic(draft, b"")
     with draft.open("r+b") as copy:
         if broken.is_file():
             with broken.open("rb") as file:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from monitor.system.atomic_file import write_whole
+from monitor.system.atomic_file import write_atomic
 from monitor.system.bounded_read import DamagedError, read_json
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class WallClock:
         if self._file is None or (self._remembered and passed - self._noted_at < NOTED_SECONDS):
             return
         with contextlib.suppress(OSError):  # a full disk; then the newest thing that was kept has to do
-            write_whole(self._file, b'{"trusted_at": %d}\n' % now)
+            write_atomic(self._file, b'{"trusted_at": %d}\n' % now)
             self._remembered, self._noted_at = True, passed
 
 

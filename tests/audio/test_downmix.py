@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from monitor.audio.downmix import Mixer
+from monitor.audio.downmix import Downmixer
 from monitor.audio.sources.ffmpeg import decode
 
 RATE = 8000
@@ -19,7 +19,7 @@ def sound(seconds=3.0, seed=0, amplitude=0.1):
 
 
 def mixed(frames, sizes=(800,), rate=RATE, mixer=None):
-    mixer = mixer or Mixer("test", None)
+    mixer = mixer or Downmixer("test", None)
     parts, start = [], 0
     while start < len(frames):
         size = sizes[len(parts) % len(sizes)]
@@ -108,7 +108,7 @@ def test_levels_that_change_places_do_not_move_the_choice():
 def test_channels_that_have_long_agreed_are_mixed_again():
     left, right = sound(1.0), sound(300.0, 1)
     frames = np.concatenate([np.stack([left, -left], axis=1), np.stack([right, right], axis=1)])
-    mixer = Mixer("test", None)
+    mixer = Downmixer("test", None)
     mixed(frames, mixer=mixer)
     both = np.stack([left, 2 * left], axis=1)
     assert mixed(both, mixer=mixer).tolist() == both.mean(axis=1, dtype=np.float32).tolist()
@@ -127,13 +127,13 @@ def test_a_sample_that_is_no_sound_teaches_nothing_and_is_marked(bad):
 def test_the_channel_that_was_asked_for_is_heard_whatever_the_others_are():
     left = sound()
     frames = np.stack([left, -left], axis=1)
-    assert mixed(frames, mixer=Mixer("test", 2)).tolist() == (-left).tolist()
+    assert mixed(frames, mixer=Downmixer("test", 2)).tolist() == (-left).tolist()
 
 
 def test_it_is_said_once_with_the_source_and_the_key_that_mends_it(caplog):
     left = sound()
     for _ in range(3):
-        mixed(np.stack([left, -left], axis=1), mixer=Mixer("source porch, said once", None))
+        mixed(np.stack([left, -left], axis=1), mixer=Downmixer("source porch, said once", None))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.messages[0].startswith("source porch, said once: channels cancel each other out")
     assert "`channel:`" in caplog.messages[0]

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from monitor.outputs.mqtt.queue_file import Journal
-from monitor.outputs.store import FILE, History
+from monitor.outputs.mqtt.queue_file import QueueFile
+from monitor.outputs.store import FILE, StoreReader
 from tests.support.command_line import COMMAND, ENVIRONMENT, ROOT, clap_monitor, windows_in
 
 RATE = 48_000
@@ -170,8 +170,8 @@ def test_a_port_that_is_not_mqtt_is_one_line_and_the_undelivered_are_counted_and
         server.shutdown()
     assert done.returncode == 69
     assert f"127.0.0.1:{port}" in lines(done)[-1]
-    with contextlib.closing(Journal(tmp_path / "state" / "outbox.sqlite")) as journal:
-        assert f"{journal.count} messages were not delivered" in lines(done)[-1]
+    with contextlib.closing(QueueFile(tmp_path / "state" / "outbox.sqlite")) as queue_file:
+        assert f"{queue_file.count} messages were not delivered" in lines(done)[-1]
     assert sum("does not speak MQTT" in line for line in lines(done)[:-1]) == 1
 
 
@@ -249,5 +249,5 @@ def test_a_full_disk_behind_standard_output_and_error_ends_no_run(tmp_path, stde
             timeout=600,
         )  # fmt: skip
     assert done.returncode == 0
-    with contextlib.closing(History(tmp_path / "state" / FILE)) as history:
+    with contextlib.closing(StoreReader(tmp_path / "state" / FILE)) as history:
         assert [event.reason for event in history.events().rows] == ["quiet"]

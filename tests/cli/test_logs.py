@@ -57,11 +57,11 @@ def journal_of(file):
 
 
 def test_the_journal_is_known_by_what_the_stream_is_not_by_the_variable_alone(tmp_path):
-    with (tmp_path / "journal").open("w") as journal, (tmp_path / "file").open("w") as file:
-        assert is_journal(journal, journal_of(journal))
-        assert not is_journal(file, journal_of(journal))
-        assert not is_journal(journal, {})
-    assert not is_journal(journal, {"JOURNAL_STREAM": "1:2"})  # closed
+    with (tmp_path / "journal").open("w") as queue_file, (tmp_path / "file").open("w") as file:
+        assert is_journal(queue_file, journal_of(queue_file))
+        assert not is_journal(file, journal_of(queue_file))
+        assert not is_journal(queue_file, {})
+    assert not is_journal(queue_file, {"JOURNAL_STREAM": "1:2"})  # closed
 
 
 SAY = """
@@ -75,12 +75,12 @@ raise RuntimeError("a fault of ours")
 """
 
 
-def said(tmp_path, *, as_json=False, journal=False):
+def said(tmp_path, *, as_json=False, queue_file=False):
     with (tmp_path / "errors").open("w") as file:
         done = subprocess.run(
             [sys.executable, "-c", SAY.format(as_json=as_json)],
             stderr=file,
-            env=ENVIRONMENT | (journal_of(file) if journal else {}),
+            env=ENVIRONMENT | (journal_of(file) if queue_file else {}),
             check=False,
         )
     assert done.returncode == 1
@@ -95,7 +95,7 @@ def test_to_people_the_summary_is_bare_and_a_crash_is_python_s(tmp_path):
 
 
 def test_to_the_journal_all_of_it_has_a_priority_and_a_crash_is_critical(tmp_path):
-    lines = said(tmp_path, journal=True)
+    lines = said(tmp_path, queue_file=True)
     assert lines[:2] == ["<6>monitor.part: listening", "<6>monitor: 68.0 s of audio"]
     assert all(line.startswith("<2>") for line in lines[2:])
     assert lines[-1] == "<2>RuntimeError: a fault of ours"

@@ -2,7 +2,7 @@
 
 import threading
 
-from monitor.daemon.coalescing_queue import CommandQueue
+from monitor.daemon.coalescing_queue import CoalescingQueue
 from tests.support.broker import PATIENCE
 
 
@@ -12,7 +12,7 @@ def taken(queue):
 
 
 def test_a_newer_one_takes_the_place_of_an_older_and_waits_behind_all_others():
-    queue = CommandQueue({"first": 1, "rest": 10})
+    queue = CoalescingQueue({"first": 1, "rest": 10})
     for key, request in (("a", "a1"), ("b", "b1"), ("a", "a2"), ("c", "c1")):
         assert queue.put(request, lane="rest", key=key) is None
     assert queue.replaced == 1
@@ -20,14 +20,14 @@ def test_a_newer_one_takes_the_place_of_an_older_and_waits_behind_all_others():
 
 
 def test_lanes_keep_the_order_between_them_but_the_first_lane_comes_first():
-    queue = CommandQueue({"first": 1, "one": 10, "other": 10})
+    queue = CoalescingQueue({"first": 1, "one": 10, "other": 10})
     for lane, request in (("one", 1), ("other", 2), ("one", 3), ("first", 4), ("other", 5)):
         queue.put(request, lane=lane, key=request)
     assert taken(queue) == [4, 1, 2, 3, 5]
 
 
 def test_in_a_full_lane_the_oldest_makes_room_and_is_returned():
-    queue = CommandQueue({"first": 1, "one": 2, "other": 2})
+    queue = CoalescingQueue({"first": 1, "one": 2, "other": 2})
     queue.put("kept", lane="other", key="kept")
     lost = [queue.put(number, lane="one", key=number) for number in range(5)]
     assert lost == [None, None, 0, 1, 2]
@@ -36,7 +36,7 @@ def test_in_a_full_lane_the_oldest_makes_room_and_is_returned():
 
 
 def test_threads_that_put_and_one_that_takes_lose_nothing():
-    queue = CommandQueue({"first": 1, "rest": 4000})
+    queue = CoalescingQueue({"first": 1, "rest": 4000})
     got = []
     taker = threading.Thread(target=lambda: got.extend(iter(queue.take, None)))
     putters = [

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from monitor.config import LabelConfig
-from monitor.daemon.command_queue import LABELS, LOST, UNKNOWN, WAITING, Requests
-from monitor.detection.active_labels import Listening
+from monitor.daemon.command_queue import LABELS, LOST, UNKNOWN, WAITING, CommandQueue
+from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import Arm, PutLabel, RemoveLabel, SetThreshold
 from monitor.types import ConfigError
 
@@ -17,13 +17,13 @@ class Noted:
     def __init__(self):
         self.done = []
         labels = tuple(LabelConfig(id=f"l{number}", prompts=("a",)) for number in range(200))
-        self.listening = Listening(labels, tuple(f"s{number}" for number in range(8)))
+        self.active_labels = ActiveLabels(labels, tuple(f"s{number}" for number in range(8)))
 
     def arm(self, *, armed):
         self.done.append(armed)
 
     def set_threshold(self, label, threshold, source):
-        if label not in {each.id for each in self.listening.labels}:
+        if label not in {each.id for each in self.active_labels.labels}:
             raise ConfigError(f"there is no label {label!r}")
         self.done.append((source, label, threshold))
 
@@ -43,7 +43,7 @@ class Noted:
 def run(*asked):
     """Ask, run to the end; return the requests, what was done and what was refused."""
     control, refusals = Noted(), []
-    requests = Requests(control, lambda topic, why: refusals.append((topic, why)))
+    requests = CommandQueue(control, lambda topic, why: refusals.append((topic, why)))
     for ask in asked:
         ask(requests)
     requests.close()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from monitor.outputs.store import FILE, History
+from monitor.outputs.store import FILE, StoreReader
 from tests.outputs.store.test_writer import fill, small_disk
 from tests.support.broker import Broker, Subscriber
 from tests.support.command_line import ROOT, clap_monitor, events_of
@@ -63,7 +63,7 @@ def test_an_event_leaves_a_clip_with_its_picture_and_a_row_in_the_store(yard):
     assert known["kept"]["seconds"] == len(samples) / rate
     assert known["label"]["prompts"] == ["a rooster crowing", "a cock crowing in the morning"]
     assert np.abs(samples).max() > 0.05
-    history = History(yard / "state" / FILE)
+    history = StoreReader(yard / "state" / FILE)
     (kept,) = history.events().rows
     assert (kept.id, kept.clip, kept.fate) == (end["event_id"], end["clip"], "kept")
     day = history.day(kept.started_at - 60, kept.started_at + 60)
@@ -80,7 +80,7 @@ def test_somebody_who_speaks_nearby_is_not_recorded_unless_that_is_wanted(yard):
     end = end_of(clap_monitor("run", *configured(yard), "--json", cwd=yard))
     assert end["clip"] is None
     assert not list(yard.glob("recordings/*/*"))
-    history = History(yard / "state" / FILE)
+    history = StoreReader(yard / "state" / FILE)
     assert [(e.label, e.fate) for e in history.events().rows] == [("rooster", "speech")]
     history.close()
 
@@ -114,6 +114,6 @@ def test_on_a_full_disk_events_still_reach_the_broker_and_the_loss_is_said(yard,
         done = clap_monitor("run", *configured(yard, **options), "--json", cwd=yard)
         assert done.returncode == 0, done.stderr
         assert "none can be written" not in done.stderr
-        history = History(place / "state" / FILE)
+        history = StoreReader(place / "state" / FILE)
         assert [event.fate for event in history.events().rows] == ["kept"]
         history.close()

@@ -10,7 +10,7 @@ from tests.outputs.mqtt.test_homeassistant import HomeAssistant
 from tests.support.broken_model import slow_while
 from tests.support.broker import Broker, eventually
 from tests.support.command_line import ROOT
-from tests.support.monitor_in_process import House
+from tests.support.monitor_in_process import RunningMonitor
 
 pytestmark = pytest.mark.broker
 
@@ -30,7 +30,7 @@ def test_windows_are_left_out_counted_and_told_while_the_model_is_slow_and_it_is
     slow = threading.Event()
     with (
         HomeAssistant(broker) as home,
-        House(broker, tmp_path, SOURCE, around=slow_while(slow, seconds=4.0)) as house,
+        RunningMonitor(broker, tmp_path, SOURCE, around=slow_while(slow, seconds=4.0)) as house,
     ):
 
         def told():

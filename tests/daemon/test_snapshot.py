@@ -2,7 +2,7 @@ import pytest
 
 from monitor.config import LabelConfig
 from monitor.daemon.snapshot import _label, problems
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from tests.support.snapshots import deaf, snapshot
 from tests.support.stored_events import event
 
@@ -72,6 +72,6 @@ def test_what_a_broker_does_not_take_is_one_though_it_is_connected():
 
 
 def test_the_last_event_of_a_label_has_its_score_and_its_peak_by_their_names():
-    listening = Listening((LabelConfig(id="dog", prompts=("a dog barking",)),), ("mic",))
-    told = _label(listening, "dog", event(peak=0.9))["last_event"]
+    active_labels = ActiveLabels((LabelConfig(id="dog", prompts=("a dog barking",)),), ("mic",))
+    told = _label(active_labels, "dog", event(peak=0.9))["last_event"]
     assert (told["score"], told["peak_score"]) == (0.7, 0.9)

@@ -38,7 +38,7 @@ class House:
 
 
 @contextmanager
-def listening(tmp_path):
+def monitor_of(tmp_path):
     """Everything in its own process but the radio; `House` once both cameras are heard."""
     with (
         Broker(tmp_path) as broker,
@@ -66,7 +66,7 @@ def listening(tmp_path):
 
 @pytest.fixture
 def house(tmp_path):
-    with listening(tmp_path) as house:
+    with monitor_of(tmp_path) as house:
         yield house
 
 

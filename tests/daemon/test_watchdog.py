@@ -8,7 +8,7 @@ import pytest
 from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.daemon.daemon import Daemon
-from monitor.daemon.watchdog import EXTENSION_SECONDS, HOPELESS, AwakeClock, Liveness, loading
+from monitor.daemon.watchdog import EXTENSION_SECONDS, HOPELESS, AwakeClock, Watchdog, loading
 from tests.support.broken_model import troubled
 from tests.support.command_line import ROOT
 
@@ -27,7 +27,7 @@ class Told(list):
 
 def liveness_of(*sources, patience=10):
     told = Told()
-    return Liveness({s.name: s for s in sources}, patience, now=0, notify=told), told
+    return Watchdog({s.name: s for s in sources}, patience, now=0, notify=told), told
 
 
 def test_it_is_ready_after_the_first_window_and_says_so_once():
@@ -232,7 +232,7 @@ def test_a_supervisor_hears_ready_and_watchdog_while_a_microphone_is_awaited(tmp
 
 def test_the_health_of_a_source_names_why_it_is_deaf_and_what_was_lost():
     status = SourceStatus("mic", lost=8, skipped=3)
-    liveness = Liveness({"mic": status}, 10, 0, notify=lambda *_: None)
+    liveness = Watchdog({"mic": status}, 10, 0, notify=lambda *_: None)
     status.deaf("unplugged")
     assert liveness.fell_behind(1) == ["mic"]
     health = liveness.health("mic", 2, rate=4, hop=2)

@@ -2,29 +2,29 @@ from types import SimpleNamespace
 
 import pytest
 
-from monitor.detection.baseline_store import Ambiences, read_ambiences, write_ambiences
+from monitor.detection.baseline_store import BaselineStore, read_baselines, write_baselines
 
 
 def test_what_is_kept_comes_back(tmp_path):
     kept = {"crib": {"starter abc": -6.5}, "hall": {}}
-    write_ambiences(tmp_path, kept)
-    assert read_ambiences(tmp_path) == kept
+    write_baselines(tmp_path, kept)
+    assert read_baselines(tmp_path) == kept
     assert [path.name for path in tmp_path.iterdir()] == ["ambience.json"]
 
 
 def test_nothing_is_kept_at_first(tmp_path):
-    assert read_ambiences(tmp_path) == {}
+    assert read_baselines(tmp_path) == {}
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"crib": 3}', '{"crib": {"a": "loud"}}'])
 def test_a_broken_file_is_learnt_anew_and_said(tmp_path, caplog, content):
     (tmp_path / "ambience.json").write_text(content)
-    assert read_ambiences(tmp_path) == {}
+    assert read_baselines(tmp_path) == {}
     assert "learnt anew" in caplog.text
 
 
 def test_a_directory_that_is_gone_is_said(tmp_path, caplog):
-    write_ambiences(tmp_path / "none", {"crib": {}})
+    write_baselines(tmp_path / "none", {"crib": {}})
     assert "cannot be kept" in caplog.text
 
 
@@ -33,16 +33,16 @@ WATCHLIST = SimpleNamespace(labels=LABELS, fingerprints=("d0", "d1"))
 
 
 def test_what_a_room_gave_a_label_holds_while_its_sentences_and_the_model_do(tmp_path):
-    rooms = Ambiences(tmp_path, "starter")
+    rooms = BaselineStore(tmp_path, "starter")
     rooms.keep(WATCHLIST, {"crib": {"dog": -6.5, "door": -3.0}})
     changed = SimpleNamespace(labels=LABELS, fingerprints=("d0", "other sentences"))
-    assert Ambiences(tmp_path, "starter").known("crib", changed) == {"dog": -6.5}
-    assert Ambiences(tmp_path, "starter").known("hall", WATCHLIST) == {}
-    assert Ambiences(tmp_path, "larger").known("crib", WATCHLIST) == {}
+    assert BaselineStore(tmp_path, "starter").known("crib", changed) == {"dog": -6.5}
+    assert BaselineStore(tmp_path, "starter").known("hall", WATCHLIST) == {}
+    assert BaselineStore(tmp_path, "larger").known("crib", WATCHLIST) == {}
 
 
 def test_a_label_that_comes_back_finds_what_was_noted_when_it_went(tmp_path):
-    rooms = Ambiences(tmp_path, "starter")
+    rooms = BaselineStore(tmp_path, "starter")
     rooms.note("crib", WATCHLIST, {"dog": -6.5, "door": -3.0})
     rooms.note("crib", SimpleNamespace(labels=("dog",), fingerprints=("d0",)), {"dog": -5.0})
     assert rooms.known("crib", WATCHLIST) == {"dog": -5.0, "door": -3.0}
@@ -50,5 +50,5 @@ def test_a_label_that_comes_back_finds_what_was_noted_when_it_went(tmp_path):
 
 
 def test_without_a_live_source_nothing_is_written(tmp_path):
-    Ambiences(tmp_path, "starter").keep(WATCHLIST, {})
+    BaselineStore(tmp_path, "starter").keep(WATCHLIST, {})
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from monitor.detection.cohort_norm import measure, read_repertoire, write_repertoire
+from monitor.detection.cohort_norm import measure, read_cohort_norm, write_cohort_norm
 from monitor.types import ModelError
 
 
@@ -38,15 +38,15 @@ def test_the_main_directions_are_nearly_enough(sounds):
 
 def test_it_is_kept_beside_the_checkpoint(sounds, tmp_path):
     kept = measure(sounds)
-    write_repertoire(tmp_path, kept)
-    read = read_repertoire(tmp_path, 6)
+    write_cohort_norm(tmp_path, kept)
+    read = read_cohort_norm(tmp_path, 6)
     assert read is not None
     np.testing.assert_allclose(read.mean, kept.mean, atol=1e-4)
     np.testing.assert_allclose(read.directions, kept.directions, atol=1e-4)
 
 
 def test_a_checkpoint_may_have_none(tmp_path):
-    assert read_repertoire(tmp_path, 6) is None
+    assert read_cohort_norm(tmp_path, 6) is None
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_a_checkpoint_may_have_none(tmp_path):
 def test_a_broken_one_names_its_file(tmp_path, content):
     (tmp_path / "repertoire.json").write_text(content)
     with pytest.raises(ModelError, match=r"repertoire\.json"):
-        read_repertoire(tmp_path, 6)
+        read_cohort_norm(tmp_path, 6)

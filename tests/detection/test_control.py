@@ -33,26 +33,26 @@ class House:
         self.config = Config(sources=SOURCES, labels=labels, background=("rain",), **config)
         self.embedded = []
         self.control = Control(self.config, state=state, reread=lambda: self.config, check=check)
-        listening = self.control.listening
-        self.control.begin(self.watch, watch(listening.labels, listening.background, embed))
+        active_labels = self.control.active_labels
+        self.control.begin(self.watch, watch(active_labels.labels, active_labels.background, embed))
 
     def watch(self, labels, background):
         self.embedded.append([label.id for label in labels])
         return watch(labels, background, embed)
 
     def thresholds(self, label):
-        return [self.control.listening.label(source.name, label).threshold for source in SOURCES]
+        return [self.control.active_labels.label(source.name, label).threshold for source in SOURCES]
 
 
 def ids(house):
-    return [label.id for label in house.control.listening.enabled]
+    return [label.id for label in house.control.active_labels.enabled]
 
 
 def test_nothing_is_to_be_taken_over_until_something_changes_and_then_once():
     house = House()
     assert house.control.take() is None
     house.control.set_threshold("dog", 0.7)
-    assert house.control.take().listening.label("hall", "dog").threshold == 0.7
+    assert house.control.take().active_labels.label("hall", "dog").threshold == 0.7
     assert house.control.take() is None
 
 
@@ -61,9 +61,9 @@ def test_of_changes_that_were_not_taken_the_newest_holds_all_of_them():
     house.control.set_threshold("dog", 0.7)
     house.control.arm(armed=False)
     house.control.remove_label("cat")
-    listening = house.control.take().listening
-    assert (listening.armed, [label.id for label in listening.enabled]) == (False, ["dog"])
-    assert listening.label("porch", "dog").threshold == 0.7
+    active_labels = house.control.take().active_labels
+    assert (active_labels.armed, [label.id for label in active_labels.enabled]) == (False, ["dog"])
+    assert active_labels.label("porch", "dog").threshold == 0.7
 
 
 def test_a_threshold_is_of_one_source_or_of_all():
@@ -72,17 +72,17 @@ def test_a_threshold_is_of_one_source_or_of_all():
     assert house.thresholds("dog") == [0.6, 0.9]
     house.control.set_threshold("dog", 0.3)
     assert house.thresholds("dog") == [0.3, 0.3]
-    assert [label.release for label in house.control.listening.at("hall")] == [0.15, 0.4]
+    assert [label.release for label in house.control.active_labels.at("hall")] == [0.15, 0.4]
 
 
 def test_a_release_threshold_comes_down_with_its_threshold_and_no_further_up_than_it_was():
     house = House()
     for threshold, release in ((0.2, 0.2), (0.9, 0.2)):
         house.control.set_threshold("cat", threshold)
-        assert house.control.listening.everywhere("cat").release == release
+        assert house.control.active_labels.everywhere("cat").release == release
     house.control.set_threshold("cat", 0.1, "porch")
-    assert house.control.listening.label("porch", "cat").release == 0.1
-    assert house.control.listening.label("hall", "cat").release == 0.2
+    assert house.control.active_labels.label("porch", "cat").release == 0.1
+    assert house.control.active_labels.label("hall", "cat").release == 0.2
 
 
 def test_only_new_sentences_are_embedded():
@@ -94,14 +94,14 @@ def test_only_new_sentences_are_embedded():
     house.control.put_label({"id": "kettle", "prompts": ["a kettle whistling"]})
     house.control.put_label({"id": "dog", "prompts": ["a dog howling"]})
     assert house.embedded == [["dog", "cat", "kettle"]] * 2
-    assert house.control.take().watchlist.labels == ("dog", "cat", "kettle")
+    assert house.control.take().prototypes.labels == ("dog", "cat", "kettle")
 
 
 def test_a_label_is_added_changed_key_by_key_and_removed():
     house = House()
     house.control.put_label({"id": "kettle", "prompts": ["a kettle"], "threshold": 0.8, "against": ["wind"]})
     house.control.put_label({"id": "kettle", "name": "Tea", "threshold": None})
-    kettle = house.control.listening.everywhere("kettle")
+    kettle = house.control.active_labels.everywhere("kettle")
     assert (kettle.title, kettle.prompts, kettle.against) == ("Tea", ("a kettle",), ("wind",))
     assert kettle.threshold == 0.5
     house.control.remove_label("kettle")
@@ -144,7 +144,7 @@ def test_what_the_file_could_not_say_is_refused_in_one_line_and_changes_nothing(
         change(house.control)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
-    left = house.control.listening
+    left = house.control.active_labels
     assert left.labels[-1] == CAT
     assert ids(House()) == ["dog", "cat"]
 
@@ -177,18 +177,18 @@ def test_what_was_changed_is_known_to_the_next_run_and_the_rest_is_as_the_file_s
     house.control.remove_label("cat")
     house.control.arm(armed=False)
     again = House(tmp_path, labels=(DOG.model_copy(update={"name": "Rex"}), CAT))
-    assert again.control.listening.armed is False
+    assert again.control.active_labels.armed is False
     assert ids(again) == ["dog", "kettle"]
     assert again.thresholds("dog") == [0.6, 0.9]
-    assert again.control.listening.everywhere("dog").title == "Rex"
+    assert again.control.active_labels.everywhere("dog").title == "Rex"
     assert again.control.overridden
     again.control.reset()
-    assert (ids(again), again.control.listening.armed, again.control.overridden) == (
+    assert (ids(again), again.control.active_labels.armed, again.control.overridden) == (
         ["dog", "cat"],
         True,
         False,
     )
-    assert House(tmp_path).control.listening == House().control.listening
+    assert House(tmp_path).control.active_labels == House().control.active_labels
 
 
 def test_without_a_state_directory_nothing_is_kept():
@@ -230,7 +230,7 @@ def test_what_cannot_be_swapped_is_named_and_stays():
     )
     change = house.control.take()
     assert (change.config.node, change.config.window) == (before.node, before.window)
-    assert change.listening.silence_dbfs == -60.0
+    assert change.active_labels.silence_dbfs == -60.0
     assert house.control.reload().needs_restart == done.needs_restart
 
 
@@ -357,4 +357,4 @@ def test_whatever_is_put_is_a_label_or_a_refusal_in_one_line(content, id_):
     change = house.control.take()
     assert (change is None) == bool(refused)
     assert all("\n" not in why for why in refused)
-    assert change is not None or house.control.listening.labels == (DOG, CAT)
+    assert change is not None or house.control.active_labels.labels == (DOG, CAT)

@@ -26,18 +26,18 @@ def config(tmp_path, **settings):
 
 def test_a_window_is_five_seconds_or_the_checkpoints_own_length_if_that_is_shorter(model, tmp_path):
     length, hop = window_of(config(tmp_path), model)
-    assert length == min(5 * model.geometry.rate, model.geometry.length)
-    assert hop == min(model.geometry.rate, length // 2)
+    assert length == min(5 * model.mel_config.rate, model.mel_config.length)
+    assert hop == min(model.mel_config.rate, length // 2)
 
 
 def test_a_shorter_window_that_divides_the_checkpoints_is_taken(model, tmp_path):
-    seconds = model.geometry.length / model.geometry.rate / 4
+    seconds = model.mel_config.length / model.mel_config.rate / 4
     length, _ = window_of(config(tmp_path, window=WindowConfig(seconds=seconds, hop_seconds=seconds)), model)
-    assert length == model.geometry.length // 4
+    assert length == model.mel_config.length // 4
 
 
 def test_a_window_that_does_not_divide_the_checkpoints_is_refused(model, tmp_path):
-    seconds = model.geometry.length / model.geometry.rate * 0.7
+    seconds = model.mel_config.length / model.mel_config.rate * 0.7
     window = WindowConfig(seconds=seconds, hop_seconds=seconds)
     with pytest.raises(ModelError, match="divide"):
         window_of(config(tmp_path, window=window), model)
@@ -56,12 +56,12 @@ def test_a_checkpoint_without_a_response_gets_one_and_keeps_it(tmp_path):
     (tmp_path / "state").mkdir()
     first = prepare(settings).response
     assert first.scale > 0
-    assert first.ambience < 0
+    assert first.baseline < 0
     (kept,) = (tmp_path / "state/responses").iterdir()
     assert json.loads(kept.read_text()) == {
         "scale": first.scale,
         "centre": first.centre,
-        "ambience": first.ambience,
+        "ambience": first.baseline,
     }
     kept.write_text("broken")
     assert prepare(settings).response == first
@@ -112,10 +112,10 @@ def test_a_source_may_have_a_hop_of_its_own_which_is_at_most_a_window():
 
 def test_speech_is_listened_for_only_where_clips_must_not_hold_it_and_after_a_change_as_well(tmp_path):
     guarded = prepare(config(tmp_path, clips=ClipsConfig(enabled=True)))
-    assert guarded.watchlist.speech is not None
+    assert guarded.prototypes.speech is not None
     other = (LabelConfig(id="cat", prompts=("a cat meowing",)),)
     assert guarded.watch(other, ()).speech.directions[0] == pytest.approx(
-        guarded.watchlist.speech.directions[0]
+        guarded.prototypes.speech.directions[0]
     )
     for clips in (ClipsConfig(), ClipsConfig(enabled=True, speech_guard=False)):
-        assert prepare(config(tmp_path, clips=clips)).watchlist.speech is None
+        assert prepare(config(tmp_path, clips=clips)).prototypes.speech is None

@@ -29,10 +29,10 @@ def detector(*, quiet=(), **settings):
 
 def phases(*values, **settings):
     """What happens at each window: + starts, - ends."""
-    listening = detector(**settings)
+    active_labels = detector(**settings)
     marks = ""
     for scores in scores_of(*values):
-        events = listening.update(scores)
+        events = active_labels.update(scores)
         marks += "".join("-" if event.stop else "+" for event in events) or "."
     return marks
 
@@ -87,15 +87,15 @@ DETECTOR = detector()
 
 
 def test_the_score_at_the_start_is_the_best_of_the_confirming_windows_not_the_last():
-    listening = detector(confirm_seconds=2)
-    (start,) = (event for scores in scores_of(0.9, 0.6) for event in listening.update(scores))
+    active_labels = detector(confirm_seconds=2)
+    (start,) = (event for scores in scores_of(0.9, 0.6) for event in active_labels.update(scores))
     assert start.score == pytest.approx(0.9)
 
 
 def test_onset_and_offset_lie_in_the_first_and_the_last_window_that_heard_it():
-    listening = detector(confirm_seconds=2)
+    active_labels = detector(confirm_seconds=2)
     heard = scores_of(0.1, 0.9, 0.9, 0.9, 0.1)
-    start, end = (event for scores in heard for event in listening.update(scores))
+    start, end = (event for scores in heard for event in active_labels.update(scores))
     assert heard[1].start <= start.start < heard[1].stop
     assert heard[3].start < end.stop <= heard[3].stop
     assert start.start < end.stop
@@ -105,40 +105,40 @@ def test_onset_and_offset_lie_in_the_first_and_the_last_window_that_heard_it():
 
 @pytest.mark.parametrize("reason", ["gap", "end"])
 def test_an_event_that_is_open_ends_where_the_audio_breaks(reason):
-    listening = detector()
+    active_labels = detector()
     (first, *_) = scores_of(0.9)
-    (start,) = listening.update(first)
-    (end,) = listening.interrupt(Break("mic", 9, 102.25, reason))
+    (start,) = active_labels.update(first)
+    (end,) = active_labels.interrupt(Break("mic", 9, 102.25, reason))
     assert (end.id, end.reason) == (start.id, reason)
-    assert listening.finish() == []
+    assert active_labels.finish() == []
 
 
 def test_nothing_is_confirmed_across_a_break():
-    listening = detector(confirm_seconds=2)
+    active_labels = detector(confirm_seconds=2)
     first, second = scores_of(0.9, 0.9)
-    listening.update(first)
-    listening.interrupt(Break("mic", 9, 102.25, "gap"))
-    assert listening.update(second) == []
+    active_labels.update(first)
+    active_labels.interrupt(Break("mic", 9, 102.25, "gap"))
+    assert active_labels.update(second) == []
 
 
 def test_sources_do_not_confirm_each_other():
-    listening = detector(confirm_seconds=2)
+    active_labels = detector(confirm_seconds=2)
     (first, *_) = scores_of(0.9)
     other = type(first)(**{name: getattr(first, name) for name in first.__slots__} | {"source": "porch"})
-    assert listening.update(first) == []
-    assert listening.update(other) == []
+    assert active_labels.update(first) == []
+    assert active_labels.update(other) == []
 
 
 def test_what_is_heard_or_about_to_be_is_active():
-    listening = detector(confirm_seconds=2)
+    active_labels = detector(confirm_seconds=2)
     first, second, quiet = scores_of(0.9, 0.9, 0.1)
-    assert listening.active("mic") == frozenset()
-    listening.update(first)
-    assert listening.active("mic") == {"dog"}
-    listening.update(second)
-    assert listening.active("mic") == {"dog"}
-    listening.update(quiet)
-    assert listening.active("mic") == frozenset()
+    assert active_labels.active("mic") == frozenset()
+    active_labels.update(first)
+    assert active_labels.active("mic") == {"dog"}
+    active_labels.update(second)
+    assert active_labels.active("mic") == {"dog"}
+    active_labels.update(quiet)
+    assert active_labels.active("mic") == frozenset()
 
 
 @given(
@@ -155,13 +155,13 @@ def test_what_is_heard_or_about_to_be_is_active():
     broken_at=st.integers(0, 40),
 )
 def test_starts_and_ends_alternate_and_every_start_has_its_end(values, settings, broken_at):
-    listening = detector(**settings)
+    active_labels = detector(**settings)
     events = []
     for index, scores in enumerate(scores_of(*values)):
         if index == broken_at:
-            events += listening.interrupt(Break("mic", scores.start, 0.0, "gap"))
-        events += listening.update(scores)
-    events += listening.finish()
+            events += active_labels.interrupt(Break("mic", scores.start, 0.0, "gap"))
+        events += active_labels.update(scores)
+    events += active_labels.finish()
     assert [event.stop is None for event in events] == [True, False] * (len(events) // 2)
     for start, end in zip(events[::2], events[1::2], strict=True):
         assert start.id == end.id
@@ -188,10 +188,10 @@ def _in_greenwich(monkeypatch):
     time.tzset()
 
 
-def rest(listening, *values, at):
+def rest(active_labels, *values, at):
     """What starts and ends with windows that end a second apart from a moment on."""
     heard = [replace(each, ended_at=at + i) for i, each in enumerate(scores_of(*values))]
-    return [event for scores in heard for event in listening.update(scores)]
+    return [event for scores in heard for event in active_labels.update(scores)]
 
 
 def resting(**settings):
@@ -200,9 +200,9 @@ def resting(**settings):
 
 @pytest.mark.usefixtures("_in_greenwich")
 def test_no_event_starts_in_quiet_hours_and_it_is_told_why():
-    listening = resting()
-    assert rest(listening, 0.9, 0.9, 0.9, 0, 0, 0, 0, at=NOON) == []
-    (miss,) = listening.missed()
+    active_labels = resting()
+    assert rest(active_labels, 0.9, 0.9, 0.9, 0, 0, 0, 0, at=NOON) == []
+    (miss,) = active_labels.missed()
     assert (miss.label, miss.reason) == ("dog", MissReason.QUIET_HOURS)
 
 
@@ -234,30 +234,30 @@ def rules(**thresholds):
 
 
 def test_a_threshold_of_one_source_holds_there_alone():
-    listening = Detector(at={"mic": rules(dog=0.9), "hall": rules(dog=0.5)})
+    active_labels = Detector(at={"mic": rules(dog=0.9), "hall": rules(dog=0.5)})
     (scores,) = scores_of(0.7)
-    assert listening.update(scores) == []
-    (event,) = listening.update(replace(scores, source="hall"))
+    assert active_labels.update(scores) == []
+    (event,) = active_labels.update(replace(scores, source="hall"))
     assert (event.source, event.label) == ("hall", "dog")
 
 
 def test_a_changed_threshold_holds_from_the_next_window_on_and_an_open_event_goes_on():
-    listening = Detector(at={"mic": rules(dog=0.5)})
+    active_labels = Detector(at={"mic": rules(dog=0.5)})
     first, second, third = scores_of(0.7, 0.7, 0.7)
-    (event,) = listening.update(first)
-    assert listening.listen({"mic": rules(dog=0.9)}) == []
-    assert listening.update(second) == []
-    assert [ended.id for ended in listening.listen({"mic": []})] == [event.id]
-    assert listening.listen({"mic": rules(dog=0.6)}) == []
-    assert len(listening.update(third)) == 1
+    (event,) = active_labels.update(first)
+    assert active_labels.listen({"mic": rules(dog=0.9)}) == []
+    assert active_labels.update(second) == []
+    assert [ended.id for ended in active_labels.listen({"mic": []})] == [event.id]
+    assert active_labels.listen({"mic": rules(dog=0.6)}) == []
+    assert len(active_labels.update(third)) == 1
 
 
 def test_an_event_of_a_label_that_goes_ends_as_disabled_and_others_go_on():
-    listening = Detector(at={"mic": rules(dog=0.5, cat=0.5)})
+    active_labels = Detector(at={"mic": rules(dog=0.5, cat=0.5)})
     (scores,) = scores_of(0.7)
     both = replace(scores, labels=("dog", "cat"), values=np.array([0.7, 0.8], np.float32))
-    assert len(listening.update(both)) == 2
-    (ended,) = listening.listen({"mic": rules(cat=0.5)})
+    assert len(active_labels.update(both)) == 2
+    (ended,) = active_labels.listen({"mic": rules(cat=0.5)})
     assert (ended.label, ended.reason) == ("dog", "disabled")
     assert ended.stop > ended.start
-    assert listening.active("mic") == {"cat"}
+    assert active_labels.active("mic") == {"cat"}

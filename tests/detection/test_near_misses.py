@@ -28,11 +28,11 @@ def detector(**settings):
 
 
 def misses(*windows, **settings):
-    listening = detector(**settings)
+    active_labels = detector(**settings)
     found = []
     for scores in windows:
-        listening.update(scores)
-        found += listening.missed()
+        active_labels.update(scores)
+        found += active_labels.missed()
     return found
 
 
@@ -54,11 +54,11 @@ def test_what_stays_far_below_the_threshold_is_no_miss():
 
 
 def test_a_miss_is_told_once_it_is_over():
-    listening = detector()
+    active_labels = detector()
     told = []
     for scores in scores_of(0.4, 0.1, 0.1, 0.1, 0.1):
-        listening.update(scores)
-        told.append(len(listening.missed()))
+        active_labels.update(scores)
+        told.append(len(active_labels.missed()))
     assert told == [0, 0, 0, 1, 0]
 
 
@@ -122,19 +122,19 @@ def test_another_sound_won_if_it_was_nearer_and_made_the_difference(rival, alone
 
 @pytest.mark.parametrize("reason", ["gap", "end"])
 def test_what_a_break_cut_off_was_interrupted(reason):
-    listening = detector(confirm_seconds=2)
-    listening.update(*scores_of(0.9))
-    listening.interrupt(Break("mic", 9, 102.25, reason))
-    (miss,) = listening.missed()
+    active_labels = detector(confirm_seconds=2)
+    active_labels.update(*scores_of(0.9))
+    active_labels.interrupt(Break("mic", 9, 102.25, reason))
+    (miss,) = active_labels.missed()
     assert miss.reason is MissReason.INTERRUPTED
-    assert listening.missed() == []
+    assert active_labels.missed() == []
 
 
 def test_what_is_open_at_the_shutdown_is_told():
-    listening = detector(confirm_seconds=2)
-    listening.update(*scores_of(0.9))
-    listening.finish()
-    assert [miss.reason for miss in listening.missed()] == [MissReason.INTERRUPTED]
+    active_labels = detector(confirm_seconds=2)
+    active_labels.update(*scores_of(0.9))
+    active_labels.finish()
+    assert [miss.reason for miss in active_labels.missed()] == [MissReason.INTERRUPTED]
 
 
 def test_what_comes_soon_after_a_miss_joins_the_next_one():
@@ -162,11 +162,11 @@ def test_a_sound_that_goes_on_through_a_long_cooldown_is_told_once():
     ),
 )
 def test_misses_are_apart_near_and_never_an_event(values, settings):
-    listening = detector(**settings)
+    active_labels = detector(**settings)
     events, told_at = [], []
     for scores in scores_of(*values):
-        events += listening.update(scores)
-        for miss in listening.missed():
+        events += active_labels.update(scores)
+        for miss in active_labels.missed():
             told_at.append(scores.stop)
             assert 0.3 - 1e-6 <= miss.score <= max(values)
             assert miss.start < miss.stop <= scores.stop

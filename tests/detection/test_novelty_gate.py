@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from monitor.audio.source_status import SourceStatus
-from monitor.detection.novelty_gate import Changes
+from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import Scorer
-from monitor.detection.prototypes import Watchlist
-from monitor.detection.scoring import Response
-from monitor.model.mel_config import geometry_of
-from monitor.model.spectrogram_cache import Spectra
+from monitor.detection.prototypes import Prototypes
+from monitor.detection.scoring import Calibration
+from monitor.model.mel_config import mel_config_of
+from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.types import Window
 
 RATE, LENGTH, HOP = 8000, 16_000, 8000
-GEOMETRY = geometry_of(
+GEOMETRY = mel_config_of(
     {"sampling_rate": RATE, "hop_length": 80, "fft_window_size": 256, "feature_size": 32, "max_length_s": 2}
     | {"frequency_min": 50, "frequency_max": 4000, "truncation": "rand_trunc"}
 )
-WATCHLIST = Watchlist(
+WATCHLIST = Prototypes(
     labels=("beep",),
     prototypes=np.array([[1.0, 0.0]], np.float32),
     rival_vectors=np.zeros((0, 2), np.float32),
@@ -52,7 +52,7 @@ def windows(audio, source="mic"):
 
 def settled(audio):
     """Seconds at which windows end that are settled."""
-    changes = Changes(Spectra(GEOMETRY), GEOMETRY, HOP)
+    changes = NoveltyGate(SpectrogramCache(GEOMETRY), GEOMETRY, HOP)
     return [window.stop // RATE for window in windows(audio) if changes.settled(window)]
 
 
@@ -80,7 +80,7 @@ def test_a_louder_room_is_news_until_it_is_usual():
 
 
 def test_what_comes_after_a_gap_is_news_at_first():
-    changes = Changes(Spectra(GEOMETRY), GEOMETRY, HOP)
+    changes = NoveltyGate(SpectrogramCache(GEOMETRY), GEOMETRY, HOP)
     row = windows(room(40))
     before, behind = row[:20], row[25:]
     assert changes.settled(before[-1]) is False
@@ -98,15 +98,15 @@ class Listener:
         self.scorer = Scorer(
             self.embed,
             WATCHLIST,
-            Response(scale=10.0, centre=0.5, ambience=0.0),
+            Calibration(scale=10.0, centre=0.5, baseline=0.0),
             status=self.status,
             rate=RATE,
             hop=HOP,
             silence_dbfs=-70.0,
         )
-        spectra = Spectra(GEOMETRY)
-        self.scorer.share(spectra)
-        self.scorer.spare(Changes(spectra, GEOMETRY, HOP), reuse * RATE)
+        spectrograms = SpectrogramCache(GEOMETRY)
+        self.scorer.share(spectrograms)
+        self.scorer.spare(NoveltyGate(spectrograms, GEOMETRY, HOP), reuse * RATE)
 
     def embed(self, spectrograms):
         assert spectrograms.shape[1:] == (GEOMETRY.frames, GEOMETRY.mel_bins)

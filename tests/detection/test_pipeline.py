@@ -14,17 +14,17 @@ from monitor.audio.windows import Windows
 from monitor.config import LabelConfig
 from monitor.detection.events import Detector, rule_of
 from monitor.detection.pipeline import NO_EMBEDDING, UNCHANGED, Scorer, analyse, listen, only
-from monitor.detection.prototypes import Speech, Watchlist
-from monitor.detection.scoring import Response
-from monitor.outputs.clips.speech_filter import SpeechGuard
+from monitor.detection.prototypes import Prototypes, Speech
+from monitor.detection.scoring import Calibration
+from monitor.outputs.clips.speech_filter import SpeechFilter
 from monitor.types import AudioBlock, Window
 from tests.support.ramps import scores_of
 
 RATE = 100
 LENGTH, HOP = 200, 100
 QUIET, LOUD = np.array([0.0, 1.0], np.float32), np.array([1.0, 0.0], np.float32)
-RESPONSE = Response(scale=10.0, centre=0.5, ambience=0.0)
-WATCHLIST = Watchlist(
+RESPONSE = Calibration(scale=10.0, centre=0.5, baseline=0.0)
+WATCHLIST = Prototypes(
     labels=("dog",),
     prototypes=LOUD[None],
     rival_vectors=np.zeros((0, 2), np.float32),
@@ -136,7 +136,7 @@ def test_a_sample_that_no_sound_can_have_leaves_nothing_behind():
     broken[150] = 1e20
     whole, flow = Flow(samples), Flow(broken)
     assert flow.status.gated == {"non_finite": 2}
-    assert flow.scorer.ambience("mic") == pytest.approx(whole.scorer.ambience("mic"), abs=0.05)
+    assert flow.scorer.baseline("mic") == pytest.approx(whole.scorer.baseline("mic"), abs=0.05)
     for one, other in zip(flow.scores[-20:], whole.scores[-20:], strict=True):
         assert one.values == pytest.approx(other.values, abs=0.01)
 
@@ -158,7 +158,7 @@ def test_windows_of_which_the_model_makes_no_numbers_are_counted_and_teach_nothi
     assert set(flow.status.gated) == {"no_embedding"}
     assert flow.status.scored + flow.status.gated["no_embedding"] == len(flow.scores)
     assert all(np.isfinite(scores.values).all() for scores in flow.scores)
-    assert all(np.isfinite(level) for level in flow.scorer.ambience("mic").values())
+    assert all(np.isfinite(level) for level in flow.scorer.baseline("mic").values())
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "source mic" in caplog.text
     assert "model.dtype" in caplog.text
@@ -189,7 +189,7 @@ def test_a_quieter_or_louder_scene_gives_the_same_events(gain_db):
 def test_what_is_known_of_the_room_is_used_and_what_is_learnt_can_be_asked():
     fresh, used = Flow(scene("\\\\\\")), Flow(scene("\\\\\\"), memory={"dog": 4.0})
     assert used.scores[0].values < fresh.scores[0].values
-    assert used.scorer.ambience("mic") == {"dog": pytest.approx(4.0)}
+    assert used.scorer.baseline("mic") == {"dog": pytest.approx(4.0)}
 
 
 def test_a_failing_source_still_closes_its_buffer():
@@ -235,7 +235,7 @@ def test_only_the_scores_of_what_a_source_listens_for_are_handed_on():
 
 def watching(*labels):
     """Return a watchlist of labels that all sound alike, each of sentences of its own."""
-    return Watchlist(
+    return Prototypes(
         labels=labels,
         prototypes=np.stack([LOUD] * len(labels)),
         rival_vectors=np.zeros((0, 2), np.float32),
@@ -302,6 +302,6 @@ def test_the_page_has_words_for_every_reason(reason):
 
 @pytest.mark.parametrize("reason", ["non_finite", NO_EMBEDDING])
 def test_nobody_is_known_to_be_silent_in_a_window_that_could_not_be_judged(reason):
-    guard = SpeechGuard()
+    guard = SpeechFilter()
     guard.hear(replace(scores_of(0.0)[0], gated=reason))
     assert guard.heard(0, 8)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.remembered import Remembered
 from benchmarks.response import corrected, shift_at
-from monitor.detection.scoring import SHARE, Response, logits, scores
+from monitor.detection.scoring import SHARE, Calibration, logits, scores
 from monitor.evaluation.threshold_sweep import Sweep
 
 
@@ -37,7 +37,7 @@ def test_a_rate_that_is_never_exceeded_or_never_reached_gives_an_end():
 
 
 def test_a_threshold_that_was_one_logit_too_low_scores_half_afterwards():
-    before = Response(scale=10.0, centre=0.3, ambience=-2.0)
+    before = Calibration(scale=10.0, centre=0.3, baseline=-2.0)
     after = corrected(before, at_rate=1.0, at_ten_times=-1.0)
     usual = 0.1
     margin = SHARE * usual + (1 - SHARE) * before.centre + 1.0 / before.scale
@@ -49,7 +49,7 @@ def test_a_threshold_that_was_one_logit_too_low_scores_half_afterwards():
 
 
 def test_ten_times_as_many_false_alarms_score_a_tenth():
-    before = Response(scale=10.0, centre=0.3, ambience=-2.0)
+    before = Calibration(scale=10.0, centre=0.3, baseline=-2.0)
     after = corrected(before, at_rate=1.0, at_ten_times=-1.0)
     # Two logits lie between the two rates before, and those of 0.5 and 0.1 afterwards.
     assert after.scale / before.scale == pytest.approx(np.log(9) / 2.0)
@@ -62,7 +62,7 @@ def test_a_window_is_embedded_once_and_kept_across_runs(tmp_path):
         asked.append(len(windows))
         return windows[:, :2] * 2
 
-    model = SimpleNamespace(name="m", path=tmp_path, geometry=None, embed_audio=embed)
+    model = SimpleNamespace(name="m", path=tmp_path, mel_config=None, embed_audio=embed)
     windows = np.arange(12, dtype=np.float32).reshape(4, 3)
     first = Remembered(model, tmp_path / "kept.npz")
     assert np.array_equal(first.embed_audio(windows[:3]), windows[:3, :2] * 2)

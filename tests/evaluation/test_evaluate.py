@@ -134,12 +134,12 @@ def test_where_nothing_is_annotated_every_report_is_a_false_alarm(tmp_path):
 ONE = CONFIG.model_copy(update={"labels": CONFIG.labels[:1]})
 HEARING_OF_ONE = replace(
     HEARING,
-    watchlist=replace(
-        HEARING.watchlist,
-        labels=HEARING.watchlist.labels[:1],
-        prototypes=HEARING.watchlist.prototypes[:1],
-        rivals=HEARING.watchlist.rivals[:1],
-        fingerprints=HEARING.watchlist.fingerprints[:1],
+    prototypes=replace(
+        HEARING.prototypes,
+        labels=HEARING.prototypes.labels[:1],
+        prototypes=HEARING.prototypes.prototypes[:1],
+        rivals=HEARING.prototypes.rivals[:1],
+        fingerprints=HEARING.prototypes.fingerprints[:1],
     ),
 )
 

@@ -13,10 +13,10 @@ def heard(dtype, state):
     config = load(ROOT / "config/demo.yaml")
     model = config.model.model_copy(update={"dtype": dtype})
     config = config.model_copy(update={"model": model, "state": state})
-    hearing = prepare(config)
-    assert hearing.model.dtype == dtype
-    rules = [rule_of(label, rate=hearing.rate, hop=hearing.hop) for label in config.labels]
-    return replay(ROOT / "recordings/demo.flac", config, hearing, rules).heard
+    engine = prepare(config)
+    assert engine.model.dtype == dtype
+    rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in config.labels]
+    return replay(ROOT / "recordings/demo.flac", config, engine, rules).heard
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])

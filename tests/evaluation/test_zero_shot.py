@@ -6,13 +6,13 @@ import soundfile
 
 from monitor.audio.sources.ffmpeg import decode
 from monitor.evaluation.zero_shot import classify, embed_files, embed_sentences, save, starts
-from monitor.model.checkpoint import read_geometry
+from monitor.model.checkpoint import read_mel_config
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
 from monitor.model.self_test import sounds
 from monitor.types import ConfigError, ModelError, NotAudioError, OutputError
 
-GEOMETRY = read_geometry(STARTER)
+GEOMETRY = read_mel_config(STARTER)
 RATE, WINDOW = GEOMETRY.rate, GEOMETRY.length
 TONE, NOISE, CLICKS = sounds(WINDOW, RATE)
 

@@ -13,18 +13,18 @@ import pytest
 import torch
 
 from monitor.config import Config, LabelConfig
-from monitor.detection.baseline_store import read_ambiences
-from monitor.detection.cohort_norm import read_repertoire
+from monitor.detection.baseline_store import read_baselines
+from monitor.detection.cohort_norm import read_cohort_norm
 from monitor.detection.engine import prepare
-from monitor.detection.scoring import read_response
+from monitor.detection.scoring import read_calibration
 from monitor.model import loader
 from monitor.model.audio_config import shape_of
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
 from monitor.model.text_cache import TextCache
-from monitor.model.text_encoder import FarReader
-from monitor.outputs.mqtt.discovery_record import Announced, read_announced
+from monitor.model.text_encoder import SubprocessTextEncoder
+from monitor.outputs.mqtt.discovery_record import DiscoveryRecord, read_discovery_record
 from monitor.types import ModelError
 from tests.support import damage
 from tests.support.command_line import ROOT, clap_monitor
@@ -52,8 +52,8 @@ def small_files(directory):
     """Read what is judged before anything heavy is made."""
     files = read(directory)
     shape_of(files.config, str(directory / "config.json"))
-    read_repertoire(directory, 256)
-    read_response(directory)
+    read_cohort_norm(directory, 256)
+    read_calibration(directory)
 
 
 @pytest.mark.parametrize("name", sorted(set(damage.FILES) - {"tokenizer.json"}))
@@ -119,7 +119,7 @@ PANICKING = {"type": "Sequence", "pretokenizers": [{"type": "BertPreTokenizer"},
 
 
 def embed(directory, limit_seconds=300.0):
-    reader = FarReader(read(directory), PLACE, "damaged", limit_seconds=limit_seconds)
+    reader = SubprocessTextEncoder(read(directory), PLACE, "damaged", limit_seconds=limit_seconds)
     try:
         return reader.embed(["a dog barking " + "a" * 60 + "!"])
     finally:
@@ -199,19 +199,19 @@ def test_a_damaged_ambience_is_learnt_anew(tmp_path, caplog):
     for _ in range(400):
         path.write_text(json.dumps(AMBIENCE))
         damage.json_file(path, chance)
-        known = read_ambiences(tmp_path)
+        known = read_baselines(tmp_path)
         refused += bool(one_warning(caplog))
         for levels in known.values():
             assert all(abs(level) <= 1e4 for level in levels.values())
     assert refused > 100
     path.write_text(json.dumps(AMBIENCE))
-    assert read_ambiences(tmp_path) == AMBIENCE
+    assert read_baselines(tmp_path) == AMBIENCE
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300, "7", None, True, [1], {"x": 1}])
 def test_an_ambience_that_would_deafen_is_not_believed(tmp_path, caplog, value):
     (tmp_path / "ambience.json").write_text(json.dumps({"nursery": {"model fingerprint": value}}))
-    assert read_ambiences(tmp_path) == {}
+    assert read_baselines(tmp_path) == {}
     assert "the ambience is learnt anew" in caplog.text
 
 
@@ -220,26 +220,26 @@ def test_a_damaged_announcement_is_begun_anew(tmp_path, caplog):
     for _ in range(400):
         path.write_text(json.dumps(ANNOUNCED))
         damage.json_file(path, chance)
-        announced = read_announced(path)
+        announced = read_discovery_record(path)
         one_warning(caplog)
         for topic in (*announced.components, *announced.retained, *announced.ghosts):
             assert topic
             assert not set(topic) & set("+#\0")
             topic.encode()
     path.write_text(json.dumps(ANNOUNCED))
-    announced = read_announced(path)
-    assert announced == Announced(ANNOUNCED["announced"], frozenset(ANNOUNCED["retained"]))
+    announced = read_discovery_record(path)
+    assert announced == DiscoveryRecord(ANNOUNCED["announced"], frozenset(ANNOUNCED["retained"]))
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"[" * 100_000, b"\xff", b"null", b"NaN", b"{}" * 3, b" " * 70_000_000]
 )
 def test_whatever_is_in_kept_files_they_are_one_line(tmp_path, caplog, content):
-    for name, read_it in (("ambience.json", read_ambiences), ("announced.json", None)):
+    for name, read_it in (("ambience.json", read_baselines), ("announced.json", None)):
         path = tmp_path / name
         path.write_bytes(content)
-        kept = read_it(tmp_path) if read_it else read_announced(path)
-        assert kept in ({}, Announced())
+        kept = read_it(tmp_path) if read_it else read_discovery_record(path)
+        assert kept in ({}, DiscoveryRecord())
         assert len(one_warning(caplog)) == 1
 
 
@@ -297,7 +297,7 @@ def test_a_damaged_estimated_response_is_estimated_anew(without_response, tmp_pa
 
 def test_a_fifo_in_place_of_a_kept_file_does_not_stop_the_start(tmp_path, caplog):
     os.mkfifo(tmp_path / "ambience.json")
-    assert read_ambiences(tmp_path) == {}
+    assert read_baselines(tmp_path) == {}
     assert "is not a regular file" in caplog.text
 
 

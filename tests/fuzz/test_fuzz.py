@@ -23,7 +23,7 @@ from monitor.detection.pipeline import Scorer, analyse, listen
 from monitor.types import ConfigError
 from tests.support.broker import Broker, eventually
 from tests.support.command_line import ROOT, clap_monitor
-from tests.support.monitor_in_process import House
+from tests.support.monitor_in_process import RunningMonitor
 
 SLOW = settings(
     max_examples=30,
@@ -40,37 +40,35 @@ LABEL = LabelConfig(id="dog", prompts=("a dog barking",))
 
 
 @pytest.fixture(scope="module")
-def hearing(tmp_path_factory):
+def engine(tmp_path_factory):
     place = tmp_path_factory.mktemp("fuzz")
     return prepare(Config(labels=(LABEL,), state=place / "state", recordings=place / "recordings"))
 
 
-def hear(hearing, data, format_, rate):
+def hear(engine, data, format_, rate):
     """Send raw bytes through the whole flow; return the status, scores and events."""
     status, scores, events = SourceStatus("in"), [], []
-    buffer = RingBuffer(60 * hearing.rate, hearing.rate, lossless=True)
+    buffer = RingBuffer(60 * engine.rate, engine.rate, lossless=True)
     stop = threading.Event()
     blocks = pcm(
         "in", io.BytesIO(data), input_rate=rate, format=format_, channels=1, channel=None,
-        rate=hearing.rate, status=status, stop=stop,
+        rate=engine.rate, status=status, stop=stop,
     )  # fmt: skip
     thread = threading.Thread(target=listen, args=(blocks, buffer, status))
     thread.start()
     scorer = Scorer(
-        hearing.model.embed_audio, hearing.watchlist, hearing.response, status={"in": status},
-        rate=hearing.rate, hop=hearing.hop, silence_dbfs=-70.0,
+        engine.model.embed_audio, engine.prototypes, engine.response, status={"in": status},
+        rate=engine.rate, hop=engine.hop, silence_dbfs=-70.0,
     )  # fmt: skip
-    windows = Windows({"in": buffer}, {"in": status}, length=hearing.length, hop=hearing.hop, stop=stop)
-    rules = [rule_of(LABEL, rate=hearing.rate, hop=hearing.hop)]
+    windows = Windows({"in": buffer}, {"in": status}, length=engine.length, hop=engine.hop, stop=stop)
+    rules = [rule_of(LABEL, rate=engine.rate, hop=engine.hop)]
     analyse(windows, scorer, Detector(rules), on_scores=scores.append, on_event=events.append)
     thread.join()
     return status, scores, events
 
 
-def in_order(hearing, status, scores, events):
-    assert status.captured == 0 or len(scores) == max(
-        0, (status.captured - hearing.length) // hearing.hop + 1
-    )
+def in_order(engine, status, scores, events):
+    assert status.captured == 0 or len(scores) == max(0, (status.captured - engine.length) // engine.hop + 1)
     assert status.scored + sum(status.gated.values()) == len(scores)
     for each in scores:
         assert np.isfinite(each.values).all()
@@ -95,16 +93,16 @@ WORDS = st.one_of(
     parts=st.lists(st.tuples(WORDS, st.integers(1, 60_000)), min_size=1, max_size=6),
     format_=st.sampled_from(sorted(WIDTH)),
 )
-def test_any_bytes_as_samples_are_scored_or_gated_and_always_accounted_for(hearing, parts, format_):
+def test_any_bytes_as_samples_are_scored_or_gated_and_always_accounted_for(engine, parts, format_):
     data = b"".join(word * count for word, count in parts)[:1_000_000] + bytes(WIDTH[format_])
-    in_order(hearing, *hear(hearing, data, format_, 32_000))
+    in_order(engine, *hear(engine, data, format_, 32_000))
 
 
 @pytest.mark.parametrize("format_", sorted(WIDTH))
-def test_noise_out_of_random_bytes_is_heard_in_every_format(hearing, format_):
+def test_noise_out_of_random_bytes_is_heard_in_every_format(engine, format_):
     data = np.random.default_rng(1).bytes(WIDTH[format_] * 32_000 * 5)
-    status, scores, events = hear(hearing, data, format_, 32_000)
-    in_order(hearing, status, scores, events)
+    status, scores, events = hear(engine, data, format_, 32_000)
+    in_order(engine, status, scores, events)
     assert len(scores) > 1
 
 
@@ -234,7 +232,7 @@ def test_random_bytes_on_every_command_topic_are_refused_with_a_reason_and_nothi
     ]
     chance = random.Random(6)
     contents = [*NASTY, *(chance.randbytes(chance.randrange(300)) for _ in range(100))]
-    with Broker(tmp_path) as broker, House(broker, tmp_path, source) as house:
+    with Broker(tmp_path) as broker, RunningMonitor(broker, tmp_path, source) as house:
         house.until("demo", "online")
         house.until_scored("demo")
         thresholds = house.subscriber.wait_for(f"{node}/demo/threshold/dog")
@@ -266,7 +264,7 @@ def test_one_evil_message_a_burst_and_a_flood_leave_the_program_as_it_should_be(
         json.dumps({"armed": True, "labels": changes, "thresholds": {}})
     )
     node = "clap-monitor/home"
-    with Broker(tmp_path) as broker, House(broker, tmp_path, *sources) as house:
+    with Broker(tmp_path) as broker, RunningMonitor(broker, tmp_path, *sources) as house:
         house.until(names[-1], "online")
 
         def say(*messages):
@@ -278,11 +276,11 @@ def test_one_evil_message_a_burst_and_a_flood_leave_the_program_as_it_should_be(
             (f"{name}/threshold/{label}/set", value) for value in ("0.1", "0.95") for name, label in every
         ])  # fmt: skip
         control = house.daemon.control
-        eventually(lambda: {control.listening.label(*each).threshold for each in every} == {0.95})
+        eventually(lambda: {control.active_labels.label(*each).threshold for each in every} == {0.95})
         say(*[("porch/threshold/l0/set", "x"), ("labels/set", "no label")] * 500, ("armed/set", "OFF"))
         house.subscriber.wait_for(f"{node}/armed/state", "OFF")
         eventually(lambda: house.daemon.snapshot()["commands"]["refused"] == 1010)
         counts = house.daemon.snapshot()["commands"]
         assert counts["lost"] == 0
         assert counts["done"] + counts["replaced"] == 2 * len(every) + 1
-        assert house.daemon._audience.mqtt.connected
+        assert house.daemon._fan_out.mqtt.connected

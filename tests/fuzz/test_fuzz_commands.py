@@ -38,8 +38,8 @@ def test_whatever_is_said_is_done_or_refused_in_plain_words_and_can_be_kept(tmp_
             plain(why)
         wired.say(f"{NODE}/armed/set", b"OFF")
         wired.settle()
-        assert not wired.control.listening.armed
-        assert Wired(tmp_path).control.listening == wired.control.listening
+        assert not wired.control.active_labels.armed
+        assert Wired(tmp_path).control.active_labels == wired.control.active_labels
     assert not list(tmp_path.glob("*broken*"))
 
 
@@ -98,7 +98,7 @@ def test_whatever_stands_in_the_file_of_changes_the_start_goes_on(tmp_path, seed
         content = nonsense.overrides(chance)
         (tmp_path / "overrides.json").write_bytes(content)
         wired = Wired(tmp_path)
-        assert wired.control.listening.enabled
+        assert wired.control.active_labels.enabled
         wired.control.arm(armed=True)
         (tmp_path / "overrides.broken.json").unlink(missing_ok=True)
 
@@ -134,8 +134,8 @@ def test_a_file_of_changes_that_is_too_much_is_told_and_the_start_goes_on(tmp_pa
     with Wired(tmp_path) as wired:
         wired.say(f"{NODE}/armed/set", b"OFF")
         wired.settle()
-        assert not wired.control.listening.armed
-        assert {"dog", "cat"} <= {label.id for label in wired.control.listening.enabled}
+        assert not wired.control.active_labels.armed
+        assert {"dog", "cat"} <= {label.id for label in wired.control.active_labels.enabled}
     assert "overrides.json: " in caplog.text
 
 
@@ -154,8 +154,8 @@ def test_more_than_can_be_kept_is_refused_and_what_was_kept_stays(tmp_path, monk
     wired.control.put_label({"id": "small", "prompts": ["x"]})
     with pytest.raises(ConfigError, match="would take more than 5,000 bytes"):
         wired.control.put_label({"id": "large", "prompts": ["x" * 300] * 30})
-    assert [label.id for label in wired.control.listening.enabled] == ["dog", "cat", "small"]
-    assert Wired(tmp_path).control.listening == wired.control.listening
+    assert [label.id for label in wired.control.active_labels.enabled] == ["dog", "cat", "small"]
+    assert Wired(tmp_path).control.active_labels == wired.control.active_labels
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -175,7 +175,7 @@ def test_any_configuration_is_good_or_refused_in_plain_lines_also_by_a_reload(tm
     assert refused > 50
     path.write_text("background: [rain]\n")
     wired.control.reload()
-    assert wired.control.listening.background == ("rain",)
+    assert wired.control.active_labels.background == ("rain",)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_whatever_is_asked_at_the_control_socket_is_answered_or_dropped(tmp_path
     chance = random.Random(5)
     wired = Wired(tmp_path)
     answers = {
-        "status": lambda _: [{"armed": wired.control.listening.armed}],
+        "status": lambda _: [{"armed": wired.control.active_labels.armed}],
         "reload": lambda _: [{"at": wired.control.reload().at}],
         "watch": lambda _: ({"number": number} for number in range(10)),
     }

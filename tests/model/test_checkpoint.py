@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from monitor.model.audio_config import shape_of
-from monitor.model.checkpoint import missing, read, read_geometry
+from monitor.model.checkpoint import missing, read, read_mel_config
 from monitor.model.hub import STARTER
 from monitor.types import ModelError
 
@@ -26,8 +26,8 @@ def change_audio(directory, **keys):
 
 def test_the_starter_lacks_nothing():
     assert missing(STARTER) == []
-    geometry = read_geometry(STARTER)
-    assert (geometry.rate, geometry.length, geometry.frames) == (48_000, 48_000, 96)
+    mel_config = read_mel_config(STARTER)
+    assert (mel_config.rate, mel_config.length, mel_config.frames) == (48_000, 48_000, 96)
 
 
 def test_an_empty_directory_is_told_all_that_it_lacks(tmp_path):
@@ -52,10 +52,10 @@ def test_safetensors_are_preferred(copy):
 
 def test_the_older_form_of_the_preprocessor_configuration_is_read(copy):
     nested = json.loads((copy / "processor_config.json").read_text())["feature_extractor"]
-    expected = read_geometry(copy)
+    expected = read_mel_config(copy)
     (copy / "processor_config.json").write_text('{"processor_class": "ClapProcessor"}')
     (copy / "preprocessor_config.json").write_text(json.dumps(nested))
-    assert read_geometry(copy) == expected
+    assert read_mel_config(copy) == expected
 
 
 def test_a_processor_without_features_is_refused(copy):

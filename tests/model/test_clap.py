@@ -99,7 +99,7 @@ def test_embeddings_and_scores_are_those_of_transformers(reference):
 def test_a_fused_checkpoint_never_hears_a_window_as_longer(tiny_fused):
     reference = reference_of(tiny_fused)
     clap = Clap.load(str(tiny_fused))
-    assert clap.geometry.channels == 4
+    assert clap.mel_config.channels == 4
     for _ in range(3):
         assert distances(clap.embed_audio(reference.window), reference.audio).max() < 1e-5
     assert distances(clap.embed_text(SENTENCES), reference.text).max() < 1e-5
@@ -108,13 +108,13 @@ def test_a_fused_checkpoint_never_hears_a_window_as_longer(tiny_fused):
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_a_window_is_embedded_the_same_in_any_batch(dtype):
     starter = Clap.load("starter", dtype=dtype)
-    windows = sounds(starter.geometry.length, starter.geometry.rate)
+    windows = sounds(starter.mel_config.length, starter.mel_config.rate)
     alone = np.concatenate([starter.embed_audio(window[None]) for window in windows])
     assert np.abs(starter.embed_audio(windows) - alone).max() < 1e-5
 
 
 def test_no_window_gives_no_embedding(starter):
-    assert starter.embed_audio(np.empty((0, starter.geometry.length), dtype=np.float32)).shape == (0, 256)
+    assert starter.embed_audio(np.empty((0, starter.mel_config.length), dtype=np.float32)).shape == (0, 256)
     assert starter.embed_text([]).shape == (0, 256)
 
 
@@ -127,7 +127,7 @@ def test_a_sentence_is_embedded_the_same_beside_longer_ones():
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_a_broken_sample_spoils_its_own_window_only(dtype):
     starter = Clap.load("starter", dtype=dtype)
-    windows = sounds(starter.geometry.length, starter.geometry.rate)
+    windows = sounds(starter.mel_config.length, starter.mel_config.rate)
     clean = starter.embed_audio(windows)
     windows[1, 1000] = np.nan
     spoilt = starter.embed_audio(windows)
@@ -189,14 +189,14 @@ def test_in_int8_sentences_are_those_of_float32(apart, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int8"])
 def test_less_precision_hears_nearly_the_same(starter, dtype):
-    windows = sounds(starter.geometry.length, starter.geometry.rate)
+    windows = sounds(starter.mel_config.length, starter.mel_config.rate)
     vectors = Clap.load("starter", dtype=dtype).embed_audio(windows)
     assert vectors.dtype == np.float32
     assert (vectors * starter.embed_audio(windows)).sum(axis=1).min() > 0.99
 
 
 def test_the_starter_passes_the_self_test(starter):
-    starter.warm_up(starter.geometry.length)
+    starter.warm_up(starter.mel_config.length)
     starter.self_test()
 
 
@@ -224,7 +224,7 @@ def test_torch_uses_as_many_threads_as_it_is_told():
 
 def test_sentences_may_be_embedded_in_another_thread_than_audio(tmp_path):
     clap = Clap.load("starter", cache=tmp_path / "one")
-    window = sounds(clap.geometry.usual_window, clap.geometry.rate)[1:2]
+    window = sounds(clap.mel_config.usual_window, clap.mel_config.rate)[1:2]
     alone = clap.embed_audio(window)
     sentences = [f"{what} {where}" for what in ("a dog", "rain", "glass") for where in ("near", "far")]
     texts = Clap.load("starter", cache=tmp_path / "two").embed_text(sentences)

@@ -4,7 +4,7 @@ from transformers import ClapFeatureExtractor
 from transformers.audio_utils import mel_filter_bank
 
 from monitor.model.log_mel import check_window, log_mel, mel_bank
-from monitor.model.mel_config import geometry_of
+from monitor.model.mel_config import mel_config_of
 from monitor.types import ModelError
 
 UNFUSED = {"frequency_min": 50, "truncation": "rand_trunc"}
@@ -44,23 +44,23 @@ SOUNDS = {
     "preprocessor", [UNFUSED, FUSED, STARTER, LONG_FRAMES], ids=["unfused", "fused", "starter", "long frames"]
 )
 def test_log_mel_equals_the_extractor(preprocessor, seconds, sound):
-    geometry = geometry_of(preprocessor)
-    samples = SOUNDS[sound](min(round(seconds * geometry.rate), geometry.length))
+    mel_config = mel_config_of(preprocessor)
+    samples = SOUNDS[sound](min(round(seconds * mel_config.rate), mel_config.length))
     expected = extracted(preprocessor, samples)
-    got = log_mel(samples, geometry)
-    assert expected.shape == (geometry.channels, *got.shape)
-    assert got.shape == (geometry.frames, geometry.mel_bins)
+    got = log_mel(samples, mel_config)
+    assert expected.shape == (mel_config.channels, *got.shape)
+    assert got.shape == (mel_config.frames, mel_config.mel_bins)
     assert got.dtype == np.float32
     assert np.abs(expected - got).max() < 1e-3
 
 
 def test_a_filter_that_lies_between_two_bins_hears_nothing_and_its_neighbours_hear_what_they_did():
-    geometry = geometry_of(UNFUSED | {"feature_size": 160, "fft_window_size": 512, "max_length_s": 1})
-    bank = mel_bank(geometry)
+    mel_config = mel_config_of(UNFUSED | {"feature_size": 160, "fft_window_size": 512, "max_length_s": 1})
+    bank = mel_bank(mel_config)
     deaf = ~bank.any(axis=0)
     assert 0 < deaf.sum() < 80
     assert not deaf[-1]
-    got, samples = log_mel(noise(48_000), geometry), noise(48_000)
+    got, samples = log_mel(noise(48_000), mel_config), noise(48_000)
     frame = samples[480 * 10 - 256 : 480 * 10 + 256] * np.hanning(513)[:-1]
     expected = 10 * np.log10(np.maximum(np.abs(np.fft.rfft(frame)) ** 2 @ bank, 1e-10))
     assert got[:, deaf].max() < -99.999
@@ -72,21 +72,23 @@ def test_a_filter_that_lies_between_two_bins_hears_nothing_and_its_neighbours_he
 def test_log_mel_fills_windows_of_any_length_as_the_extractor(n, padding):
     preprocessor = ODD | {"padding": padding}
     samples = noise(n)
-    assert np.abs(extracted(preprocessor, samples) - log_mel(samples, geometry_of(preprocessor))).max() < 1e-3
+    assert (
+        np.abs(extracted(preprocessor, samples) - log_mel(samples, mel_config_of(preprocessor))).max() < 1e-3
+    )
 
 
 def test_a_batch_is_its_windows_one_by_one():
-    geometry = geometry_of(LONG_FRAMES)
+    mel_config = mel_config_of(LONG_FRAMES)
     batch = np.stack([noise(48_000), loud_tone(48_000)])
-    assert np.array_equal(log_mel(batch, geometry), [log_mel(window, geometry) for window in batch])
+    assert np.array_equal(log_mel(batch, mel_config), [log_mel(window, mel_config) for window in batch])
 
 
 def test_a_sample_that_is_no_number_spoils_no_other_frame():
-    geometry = geometry_of(LONG_FRAMES)
+    mel_config = mel_config_of(LONG_FRAMES)
     samples = noise(240_000)
-    clean = log_mel(samples, geometry)
+    clean = log_mel(samples, mel_config)
     samples[120_000] = np.nan
-    spoilt = log_mel(samples, geometry)
+    spoilt = log_mel(samples, mel_config)
     rows = np.flatnonzero(np.isnan(spoilt).any(axis=1))
     assert 2 <= len(rows) <= 3
     assert np.array_equal(np.delete(clean, rows, axis=0), np.delete(spoilt, rows, axis=0))
@@ -95,21 +97,21 @@ def test_a_sample_that_is_no_number_spoils_no_other_frame():
 def test_mel_bank_is_the_library_s_for_both_scales():
     for preprocessor, scale, norm in ((UNFUSED, "slaney", "slaney"), (FUSED, "htk", None)):
         expected = mel_filter_bank(513, 64, 50, 14_000, 48_000, norm=norm, mel_scale=scale)
-        assert np.abs(mel_bank(geometry_of(preprocessor)) - expected).max() < 1e-12
+        assert np.abs(mel_bank(mel_config_of(preprocessor)) - expected).max() < 1e-12
 
 
 @pytest.mark.parametrize("n", [0, 240_001])
 def test_windows_that_the_model_cannot_hear_whole_are_refused_not_cropped(n):
     with pytest.raises(ValueError, match="expected 1 to 240000"):
-        log_mel(noise(n), geometry_of(LONG_FRAMES))
+        log_mel(noise(n), mel_config_of(LONG_FRAMES))
 
 
 @pytest.mark.parametrize("seconds", [10, 5, 2.5, 2, 1, 0.5])
 def test_windows_that_divide_the_length_are_accepted(seconds):
-    check_window(round(seconds * 48_000), geometry_of(UNFUSED))
+    check_window(round(seconds * 48_000), mel_config_of(UNFUSED))
 
 
 @pytest.mark.parametrize("seconds", [0, 3, 4, 10.00002, 20])
 def test_windows_that_do_not_divide_the_length_are_refused_with_those_that_do(seconds):
     with pytest.raises(ModelError, match=r"does not divide the 10 s .*; 10, 5, 2\.5, 2, 1 s do"):
-        check_window(round(seconds * 48_000), geometry_of(UNFUSED))
+        check_window(round(seconds * 48_000), mel_config_of(UNFUSED))

@@ -1,31 +1,31 @@
 import pytest
 from transformers import ClapFeatureExtractor
 
-from monitor.model.mel_config import geometry_of
+from monitor.model.mel_config import mel_config_of
 from monitor.types import ModelError
 
 
 def test_absent_keys_have_the_library_s_defaults():
-    assert geometry_of({}) == geometry_of(ClapFeatureExtractor().to_dict())
+    assert mel_config_of({}) == mel_config_of(ClapFeatureExtractor().to_dict())
 
 
 def test_truncation_chooses_the_mel_bank_and_the_channels():
-    fused, unfused = geometry_of({"truncation": "fusion"}), geometry_of({"truncation": "rand_trunc"})
+    fused, unfused = mel_config_of({"truncation": "fusion"}), mel_config_of({"truncation": "rand_trunc"})
     assert (fused.mel, fused.channels) == ("htk", 4)
     assert (unfused.mel, unfused.channels) == ("slaney", 1)
 
 
 def test_the_length_is_the_seconds_at_the_rate_whatever_nb_max_samples_says():
-    geometry = geometry_of(
+    mel_config = mel_config_of(
         {"max_length_s": 5, "sampling_rate": 16_000, "frequency_max": 8_000, "nb_max_samples": 1}
     )
     assert (
-        geometry.length
+        mel_config.length
         == ClapFeatureExtractor(
             max_length_s=5, sampling_rate=16_000, frequency_max=8_000, nb_max_samples=1
         ).nb_max_samples
     )
-    assert geometry.seconds == 5
+    assert mel_config.seconds == 5
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_length_is_the_seconds_at_the_rate_whatever_nb_max_samples_says():
 )
 def test_a_nonsense_value_is_named_with_its_file_and_key(key, value):
     with pytest.raises(ModelError, match=f"^some/file.json: {key}: "):
-        geometry_of({key: value}, origin="some/file.json")
+        mel_config_of({key: value}, origin="some/file.json")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_nonsense_value_is_named_with_its_file_and_key(key, value):
 )
 def test_values_that_cannot_work_together_are_refused(keys):
     with pytest.raises(ModelError, match="must be"):
-        geometry_of(keys)
+        mel_config_of(keys)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_an_absurd_number_is_refused_with_the_range_that_is_allowed(key):
         with pytest.raises(
             ModelError, match=rf"some/file\.json: {key}: .* is not a (whole )?number (from|above)"
         ):
-            geometry_of({key: value}, origin="some/file.json")
+            mel_config_of({key: value}, origin="some/file.json")
 
 
 def test_numbers_that_are_plausible_each_but_not_together_are_refused():
     with pytest.raises(ModelError, match=r"hop_length 1 and fft_window_size 65536 make .* at most"):
-        geometry_of({"hop_length": 1, "fft_window_size": 65_536})
+        mel_config_of({"hop_length": 1, "fft_window_size": 65_536})

@@ -15,7 +15,7 @@ import torch
 from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.hub import STARTER, resolve
-from monitor.model.text_encoder import FarReader, NearReader, serve
+from monitor.model.text_encoder import LocalTextEncoder, SubprocessTextEncoder, serve
 from monitor.types import ModelError
 
 SENTENCES = ("a dog barking", "rain", "a long sentence about dogs that bark at night")
@@ -29,13 +29,13 @@ def files():
 
 @pytest.fixture
 def far(files):
-    reader = FarReader(files, PLACE, "starter")
+    reader = SubprocessTextEncoder(files, PLACE, "starter")
     yield reader
     reader.close()
 
 
 def test_far_and_near_are_the_same_and_what_is_said_of_them_comes_along(files, far, caplog):
-    near = NearReader(files, PLACE, "starter").embed(SENTENCES)
+    near = LocalTextEncoder(files, PLACE, "starter").embed(SENTENCES)
     assert np.array_equal(far.embed(SENTENCES), near)
     assert not caplog.records
     assert far.embed(["dog " * 200]).shape == (1, 256)
@@ -66,7 +66,7 @@ def test_closing_ends_the_child_and_it_comes_back(far):
 
 
 def test_one_that_does_not_answer_in_time_is_ended(files):
-    reader = FarReader(files, PLACE, "starter", limit_seconds=0.01)
+    reader = SubprocessTextEncoder(files, PLACE, "starter", limit_seconds=0.01)
     with pytest.raises(ModelError, match=r"what reads sentences did not answer within 0\.01 s"):
         reader.embed(["rain"])
     assert reader._child is None
@@ -79,7 +79,7 @@ def test_what_is_wrong_with_a_checkpoint_is_said_as_if_it_were_here(tmp_path):
     vocabulary["text_config"]["vocab_size"] = 17
     (copy / "config.json").write_text(json.dumps(vocabulary))
     said = []
-    for kind in (NearReader, FarReader):
+    for kind in (LocalTextEncoder, SubprocessTextEncoder):
         reader = kind(read(copy), PLACE, "broken")
         with pytest.raises(ModelError) as error:
             reader.embed(["rain"])
@@ -89,7 +89,7 @@ def test_what_is_wrong_with_a_checkpoint_is_said_as_if_it_were_here(tmp_path):
     assert str(copy) in said[0]
 
 
-@pytest.mark.parametrize("kind", [NearReader, FarReader])
+@pytest.mark.parametrize("kind", [LocalTextEncoder, SubprocessTextEncoder])
 def test_files_that_changed_since_are_not_read(tmp_path, kind):
     copy = tmp_path / "other"
     shutil.copytree(STARTER, copy)

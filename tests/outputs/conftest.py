@@ -19,5 +19,5 @@ def broker(tmp_path):
 
 
 @pytest.fixture
-def journal(tmp_path):
+def queue_file(tmp_path):
     return tmp_path / "state" / "outbox.sqlite"

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from monitor.config import ClipsConfig, LabelConfig, StoreConfig
-from monitor.outputs.archive import Keeping
-from monitor.outputs.store import FILE, History
+from monitor.outputs.archive import Archive
+from monitor.outputs.store import FILE, StoreReader
 from monitor.system.threads import ThreadGroup
 from tests.support.broker import eventually
 from tests.support.clip_events import GEOMETRY, ID, event, over, ring, window
@@ -21,42 +21,42 @@ class House:
     """Everything that keeps, running."""
 
     def __init__(self, directory, *, store=FOR_EVER, **clips):
-        self.keeping = Keeping(
+        self.archive = Archive(
             store,
             ClipsConfig(**{"enabled": True, "free_megabytes": 0, "keep_days": 36_500} | clips),
             state=directory / "state",
             recordings=directory / "recordings",
             buffers={"mic": ring()},
-            geometry=GEOMETRY,
+            mel_config=GEOMETRY,
             model="starter",
         )
-        self.keeping.watch([DOG], {"dog": (2, 3)})
-        self.history = History(directory / "state" / FILE)
+        self.archive.watch([DOG], {"dog": (2, 3)})
+        self.history = StoreReader(directory / "state" / FILE)
         self._threads = ThreadGroup(threading.Event())
-        self.keeping.start(self._threads)
+        self.archive.start(self._threads)
 
     def __enter__(self):
         for i in range(20):
-            self.keeping.scores(window(i))
+            self.archive.scores(window(i))
         return self
 
     def __exit__(self, *_):
-        self.keeping.close()
+        self.archive.close()
         self._threads.join(30)
         self.history.close()
 
     def happen(self, label=DOG, **changes):
         start = event(**changes)
-        assert self.keeping.event(start, label) == start
-        return self.keeping.event(over(start), label)
+        assert self.archive.event(start, label) == start
+        return self.archive.event(over(start), label)
 
 
 def test_the_end_of_an_event_has_the_path_of_its_clip_and_the_store_has_it_too(tmp_path):
     with House(tmp_path) as house:
         assert house.happen().clip == PATH
-        eventually(lambda: house.keeping.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.decided["kept"])
     assert (tmp_path / "recordings" / PATH).exists()
-    kept = History(tmp_path / "state" / FILE).event(ID)
+    kept = StoreReader(tmp_path / "state" / FILE).event(ID)
     assert (kept.clip, kept.fate) == (PATH, "kept")
 
 
@@ -72,17 +72,17 @@ def test_with_a_public_url_it_is_a_link(tmp_path, url):
 def test_what_is_not_to_be_recorded_is_not(tmp_path, label, clips):
     with House(tmp_path, **clips) as house:
         assert house.happen(label).clip is None
-    kept = History(tmp_path / "state" / FILE).event(ID)
+    kept = StoreReader(tmp_path / "state" / FILE).event(ID)
     assert (kept.clip, kept.fate) == (None, None)
     assert not list(tmp_path.glob("recordings/*/*"))
 
 
 def test_where_people_speak_the_event_is_kept_and_the_clip_is_not(tmp_path):
     with House(tmp_path) as house:
-        house.keeping.scores(window(20, speech=True))
-        house.keeping.scores(replace(window(9), speech=True))
+        house.archive.scores(window(20, speech=True))
+        house.archive.scores(replace(window(9), speech=True))
         assert house.happen().clip is None
-    kept = History(tmp_path / "state" / FILE).event(ID)
+    kept = StoreReader(tmp_path / "state" / FILE).event(ID)
     assert (kept.reason, kept.clip, kept.fate) == ("quiet", None, "speech")
     assert not list(tmp_path.glob("recordings/*/*"))
 
@@ -90,10 +90,10 @@ def test_where_people_speak_the_event_is_kept_and_the_clip_is_not(tmp_path):
 def test_a_clip_that_had_to_go_is_no_longer_linked(tmp_path):
     with House(tmp_path) as house:
         house.happen()
-        eventually(lambda: house.keeping.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.decided["kept"])
     with House(tmp_path, keep_days=0.1, keep_per_label=0):
         pass
-    kept = History(tmp_path / "state" / FILE).event(ID)
+    kept = StoreReader(tmp_path / "state" / FILE).event(ID)
     assert (kept.clip, kept.fate) == (None, "deleted")
     assert not list(tmp_path.glob("recordings/*/*"))
 
@@ -101,9 +101,9 @@ def test_a_clip_that_had_to_go_is_no_longer_linked(tmp_path):
 def test_old_clips_go_also_when_no_new_ones_are_wanted(tmp_path):
     with House(tmp_path) as house:
         house.happen()
-        eventually(lambda: house.keeping.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.decided["kept"])
     with House(tmp_path, enabled=False, keep_days=0.1, keep_per_label=0) as house:
-        eventually(lambda: house.keeping.shelf.deleted)
+        eventually(lambda: house.archive.shelf.deleted)
     assert not list(tmp_path.glob("recordings/*/*"))
 
 
@@ -116,8 +116,8 @@ def test_where_no_clips_are_wanted_no_directory_is_made_for_them(tmp_path):
 def test_deleting_an_event_deletes_its_clip(tmp_path):
     with House(tmp_path) as house:
         house.happen()
-        eventually(lambda: house.keeping.clips.decided["kept"])
-        assert house.keeping.store.delete(ID).result(30)
+        eventually(lambda: house.archive.clips.decided["kept"])
+        assert house.archive.store.delete(ID).result(30)
         assert not list(tmp_path.glob("recordings/*/*"))
         assert house.history.event(ID) is None
 
@@ -125,11 +125,11 @@ def test_deleting_an_event_deletes_its_clip(tmp_path):
 def test_events_that_a_broken_store_lost_come_back_from_their_clips(tmp_path):
     with House(tmp_path) as house:
         house.happen()
-        eventually(lambda: house.keeping.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.decided["kept"])
     (tmp_path / "state" / FILE).write_bytes(b"broken")
     with House(tmp_path):
         pass
-    kept = History(tmp_path / "state" / FILE).event(ID)
+    kept = StoreReader(tmp_path / "state" / FILE).event(ID)
     assert (kept.label, kept.peak, kept.clip) == ("dog", 0.8, PATH)
 
 

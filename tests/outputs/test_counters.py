@@ -1,6 +1,6 @@
 import numpy as np
 
-from monitor.outputs.counters import MOST, Tally
+from monitor.outputs.counters import MOST, Counters
 from monitor.types import MissReason, NearMiss, Scores
 from tests.support.events import event
 
@@ -11,33 +11,33 @@ def miss(label="dog", reason=MissReason.COOLDOWN):
 
 
 def test_an_event_is_counted_once_and_known_as_it_ended():
-    tally = Tally()
-    tally.event(event("dog"))
-    tally.event(event("dog", ended=True))
-    tally.event(event("dog", source="crib"))
-    assert tally.events == {("porch", "dog"): 1, ("crib", "dog"): 1}
-    assert tally.last["dog"].source == "crib"
+    counters = Counters()
+    counters.event(event("dog"))
+    counters.event(event("dog", ended=True))
+    counters.event(event("dog", source="crib"))
+    assert counters.events == {("porch", "dog"): 1, ("crib", "dog"): 1}
+    assert counters.last["dog"].source == "crib"
 
 
 def test_what_came_near_is_counted_by_its_reason():
-    tally = Tally()
+    counters = Counters()
     for reason in (MissReason.COOLDOWN, MissReason.COOLDOWN, MissReason.CONFUSABLE):
-        tally.miss(miss(reason=reason))
-    assert tally.rejected == {("dog", "cooldown"): 2, ("dog", "confusable"): 1}
+        counters.miss(miss(reason=reason))
+    assert counters.rejected == {("dog", "cooldown"): 2, ("dog", "confusable"): 1}
 
 
 def test_the_newest_scores_of_each_source_are_known():
-    tally = Tally()
+    counters = Counters()
     for stop in (1, 2):
         values = np.zeros(1, dtype=np.float32)
-        tally.scores(Scores("porch", 0, stop, 0.0, ("dog",), values, level_dbfs=-40.0))
-    assert tally.newest["porch"].stop == 2
+        counters.scores(Scores("porch", 0, stop, 0.0, ("dog",), values, level_dbfs=-40.0))
+    assert counters.newest["porch"].stop == 2
 
 
 def test_labels_that_come_and_go_for_years_take_no_more_room():
-    tally = Tally()
+    counters = Counters()
     for number in range(MOST + 10):
-        tally.event(event(f"label{number}"))
-        tally.miss(miss(f"label{number}"))
-    assert len(tally.events) == len(tally.last) == len(tally.rejected) == MOST
-    assert ("porch", f"label{MOST + 9}") in tally.events
+        counters.event(event(f"label{number}"))
+        counters.miss(miss(f"label{number}"))
+    assert len(counters.events) == len(counters.last) == len(counters.rejected) == MOST
+    assert ("porch", f"label{MOST + 9}") in counters.events

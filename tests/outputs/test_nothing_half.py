@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from monitor.config import ClipsConfig
-from monitor.outputs.clips import Shelf
-from monitor.outputs.store import FILE, History
+from monitor.outputs.clips import ClipLibrary
+from monitor.outputs.store import FILE, StoreReader
 from tests.outputs.clips.test_spectrogram_png import read as read_png
 from tests.support.clip_events import RATE
 from tests.support.store_writer import SECONDS
@@ -75,8 +75,8 @@ def test_after_every_kill_the_file_is_sound_and_every_clip_is_whole_and_belongs_
 ):
     recordings = tmp_path / "recordings"
     recordings.mkdir()
-    history = History(tmp_path / FILE)
-    shelf = Shelf(recordings, ClipsConfig(max_megabytes=20, free_megabytes=1, keep_per_label=1))
+    history = StoreReader(tmp_path / FILE)
+    shelf = ClipLibrary(recordings, ClipsConfig(max_megabytes=20, free_megabytes=1, keep_per_label=1))
     chance, looked_at = random.Random(7), set()
     half = 0
     for _ in range(KILLS):

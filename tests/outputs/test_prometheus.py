@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.detection.pipeline import STAGE_SECONDS
-from monitor.outputs.counters import Tally
+from monitor.outputs.counters import Counters
 from monitor.outputs.mqtt.publisher import LATENCY_SECONDS
 from monitor.outputs.prometheus import FAMILIES, PREFIX, Metrics
 from monitor.system.histogram import Histogram
@@ -32,13 +32,15 @@ IN_0_TO_1 = {"score", "threshold"}
 
 def busy():
     """Return the tally of a monitor that has heard something."""
-    tally = Tally()
-    tally.event(event("dog", at=1_795_435_131.0))
-    tally.event(event("gone"))
-    tally.miss(miss("dog", MissReason.COOLDOWN))
-    tally.miss(miss("gone", MissReason.COOLDOWN))
-    tally.scores(Scores("porch", 0, 1, 0.0, ("dog",), np.array([0.25], dtype=np.float32), level_dbfs=-40.0))
-    return tally
+    counters = Counters()
+    counters.event(event("dog", at=1_795_435_131.0))
+    counters.event(event("gone"))
+    counters.miss(miss("dog", MissReason.COOLDOWN))
+    counters.miss(miss("gone", MissReason.COOLDOWN))
+    counters.scores(
+        Scores("porch", 0, 1, 0.0, ("dog",), np.array([0.25], dtype=np.float32), level_dbfs=-40.0)
+    )
+    return counters
 
 
 def histograms():
@@ -52,8 +54,8 @@ def histograms():
     return {"stages": stages, "latency": latency}
 
 
-def text(told=None, tally=None):
-    return Metrics(lambda: told or snapshot(), tally or busy(), **histograms()).text().decode()
+def text(told=None, counters=None):
+    return Metrics(lambda: told or snapshot(), counters or busy(), **histograms()).text().decode()
 
 
 def families(*arguments):
@@ -174,7 +176,7 @@ def test_labels_that_are_gone_are_not_given_out():
 
 def test_without_outputs_and_before_anything_was_heard_it_is_valid():
     bare = snapshot(mqtt=None, store=None, clips=None, notify=[], hooks=[])
-    assert families(bare, Tally()).keys() == families().keys()
+    assert families(bare, Counters()).keys() == families().keys()
 
 
 def test_the_process_itself_is_in_it():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from monitor.config import LabelConfig
-from monitor.outputs.stdout import Terminal
+from monitor.outputs.stdout import StdoutWriter
 from monitor.types import Event
 
 RATE = 4
@@ -38,7 +38,7 @@ END = {"stop": 300, "ended_at": 1_795_435_205.9, "peak": 0.91, "reason": "quiet"
 
 
 def terminal(stream, *, recordings=frozenset({"porch"}), as_json=False, on_gone=lambda: None):
-    return Terminal(
+    return StdoutWriter(
         stream,
         recordings=recordings,
         rate=RATE,

@@ -8,14 +8,14 @@ import numpy as np
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import ClipsConfig
-from monitor.model.mel_config import Geometry
-from monitor.outputs.clips import Clips, Shelf
+from monitor.model.mel_config import MelConfig
+from monitor.outputs.clips import ClipLibrary, ClipRecorder
 from monitor.types import AudioBlock, Event, Scores
 
 RATE = 8_000
 ID = "01JDABCDEFGHJKMNPQRSTVWXYZ"
 NOON = 1_795_435_203.4
-GEOMETRY = Geometry(
+GEOMETRY = MelConfig(
     rate=RATE,
     length=RATE,
     fft_length=512,
@@ -89,12 +89,12 @@ class Cutting:
         self.fates = {}
         self.found = None
         config = ClipsConfig(enabled=True, keep_days=36_500, **settings)
-        self.shelf = Shelf(directory, config, free=lambda _: free)
-        self.clips = Clips(
+        self.shelf = ClipLibrary(directory, config, free=lambda _: free)
+        self.clips = ClipRecorder(
             config,
             self.shelf,
             {"mic": buffer},
-            geometry=GEOMETRY,
+            mel_config=GEOMETRY,
             on_decided=self._decided,
             on_found=self._found,
         )

@@ -7,7 +7,7 @@ from monitor.daemon.daemon import Daemon
 from tests.support.broker import PATIENCE, Subscriber, eventually
 
 
-class House:
+class RunningMonitor:
     """A monitor, the broker it tells, and somebody who listens there; a context manager.
 
     Parameters

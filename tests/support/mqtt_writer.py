@@ -1,4 +1,4 @@
-"""A monitor without ears: events out of thin air through `Mqtt` and its journal, until standard input ends.
+"""Writer of made-up events through `MqttPublisher` and its queue file, until standard input ends.
 
 It says on standard output what it does: ``put NUMBER EVENT PHASE`` before each start and end, and
 ``written NUMBER`` for the newest that is in the journal.
@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
-from monitor.detection.active_labels import Listening
-from monitor.outputs.mqtt.publisher import Mqtt
+from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.types import Event
 
 LABELS = ("glass", "dog")
@@ -59,7 +59,7 @@ def talk(mqtt, life, over):
         phase = "start" if event.ended_at is None else "end"
         say("put", next(numbers), event.id, phase)
         mqtt.put(event)
-        say("written", mqtt._backlog.written)
+        say("written", mqtt._durable_queue.written)
 
     while not over.is_set():
         label = chance.choice(LABELS)
@@ -73,13 +73,15 @@ def talk(mqtt, life, over):
         put(end(event))
 
 
-def main(port, journal, life):
-    mqtt = Mqtt(
+def main(port, queue_file, life):
+    mqtt = MqttPublisher(
         MqttConfig(host="127.0.0.1", port=port, discovery=False),  # with it, live events pass late ones
         node="home",
-        listening=Listening(tuple(LabelConfig(id=label, prompts=(label,)) for label in LABELS), ("mic0",)),
+        active_labels=ActiveLabels(
+            tuple(LabelConfig(id=label, prompts=(label,)) for label in LABELS), ("mic0",)
+        ),
         model="none",
-        journal=journal,
+        queue_file=queue_file,
     )
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
@@ -90,7 +92,7 @@ def main(port, journal, life):
         time.sleep(0.01)
     mqtt.close()
     thread.join()
-    say("written", mqtt._backlog.written)
+    say("written", mqtt._durable_queue.written)
 
 
 if __name__ == "__main__":

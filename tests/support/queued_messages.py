@@ -1,6 +1,6 @@
 """Letters to test with, and what is wrong with the files in which they lie."""
 
-from monitor.outputs.mqtt.queue_file import Letter
+from monitor.outputs.mqtt.queue_file import QueuedMessage
 
 
 def letter(number, *, phase="start", event=None, put_at=0.0, label="glass", more=""):
@@ -13,7 +13,7 @@ def letter(number, *, phase="start", event=None, put_at=0.0, label="glass", more
         "reason": None if phase == "start" else "quiet",
         "name": f"Küche{more}",
     }
-    return Letter(number, "home/mic0/event", payload, happened_at=100.0 + number, put_at=put_at)
+    return QueuedMessage(number, "home/mic0/event", payload, happened_at=100.0 + number, put_at=put_at)
 
 
 def overwrite(path, old, new):

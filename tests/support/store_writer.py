@@ -18,7 +18,7 @@ import numpy as np
 
 from monitor.config import ClipsConfig, StoreConfig
 from monitor.detection.events import ulid
-from monitor.outputs.clips import Shelf, clip_path, metadata
+from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.clips.encoding import encode
 from monitor.outputs.clips.spectrogram_png import spectrogram
 from monitor.outputs.store import FILE, Store
@@ -41,7 +41,9 @@ def contents():
 
 def live(directory, files, life):
     """Keep things until killed."""
-    shelf = Shelf(directory / "recordings", ClipsConfig(max_megabytes=20, free_megabytes=1, keep_per_label=1))
+    shelf = ClipLibrary(
+        directory / "recordings", ClipsConfig(max_megabytes=20, free_megabytes=1, keep_per_label=1)
+    )
     store = Store(directory / FILE, StoreConfig(), rate=RATE, remove_clip=shelf.delete, retry_seconds=0.1)
     threading.Thread(target=store.run, daemon=True).start()
     chance = random.Random(life)

@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.config import StoreConfig
 from monitor.detection.events import ulid
-from monitor.outputs.store import History, Store
+from monitor.outputs.store import Store, StoreReader
 from monitor.types import Event, MissReason, NearMiss, Scores
 
 RATE = 4
@@ -98,4 +98,4 @@ def kept(path, *things, config=None, **settings):
             else:
                 store.scores(thing)
     assert (store.dropped, store.refused, store.waiting, store.trouble) == (0, 0, 0, None)
-    return History(path)
+    return StoreReader(path)

@@ -6,10 +6,10 @@ import numpy as np
 import soundfile
 
 from monitor.config import Config, LabelConfig
-from monitor.detection.engine import Hearing
+from monitor.detection.engine import Engine
 from monitor.detection.events import rule_of
-from monitor.detection.prototypes import Watchlist
-from monitor.detection.scoring import Response
+from monitor.detection.prototypes import Prototypes
+from monitor.detection.scoring import Calibration
 
 RATE = 1000
 LENGTH, HOP = 1000, 500
@@ -41,9 +41,9 @@ def embed(windows):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-HEARING = Hearing(
-    model=SimpleNamespace(name="two pitches", geometry=SimpleNamespace(rate=RATE), embed_audio=embed),
-    watchlist=Watchlist(
+HEARING = Engine(
+    model=SimpleNamespace(name="two pitches", mel_config=SimpleNamespace(rate=RATE), embed_audio=embed),
+    prototypes=Prototypes(
         labels=tuple(PITCH),
         prototypes=np.eye(3, dtype=np.float32)[:2],
         rival_vectors=np.zeros((0, 3), np.float32),
@@ -52,7 +52,7 @@ HEARING = Hearing(
         spread=np.ones(1, np.float32),
         fingerprints=("l", "h"),
     ),
-    response=Response(scale=10.0, centre=0.5, ambience=-5.0),
+    response=Calibration(scale=10.0, centre=0.5, baseline=-5.0),
     length=LENGTH,
     hop=HOP,
 )

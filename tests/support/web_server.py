@@ -11,20 +11,20 @@ import numpy as np
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import Config, LabelConfig, SourceConfig, WebConfig
 from monitor.detection.control import Control
-from monitor.detection.prompt_preview import Tryout
+from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.prototypes import watch
-from monitor.detection.recent_embeddings import Memory
-from monitor.detection.scoring import Response
-from monitor.model.mel_config import geometry_of
-from monitor.outputs.live.broadcast import Live
-from monitor.outputs.store import History, Store
-from monitor.outputs.web import House, Web
+from monitor.detection.recent_embeddings import RecentEmbeddings
+from monitor.detection.scoring import Calibration
+from monitor.model.mel_config import mel_config_of
+from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.store import Store, StoreReader
+from monitor.outputs.web import AppContext, Web
 from monitor.types import AudioBlock, Scores
 
 TOKEN = "0123456789abcdef-token"
 METRICS = b"# HELP clap_monitor_up 1 while the monitor runs.\n"
 RATE = 8000
-GEOMETRY = geometry_of(
+GEOMETRY = mel_config_of(
     {"sampling_rate": RATE, "max_length_s": 4, "fft_window_size": 256, "frequency_max": 4000}
 )
 
@@ -47,9 +47,9 @@ class Served:
     """A server that runs; `ask` it."""
 
     web: Web
-    live: Live
+    live: Broadcast
     control: Control
-    memory: Memory
+    memory: RecentEmbeddings
     store: Store | None = None
     shelf: object = None
     deaf: str | None = None
@@ -58,7 +58,7 @@ class Served:
     def snapshot(self):
         source = {"deaf": self.deaf, "overloaded": False}
         problems = [{"what": "crib", "why": self.deaf}] if self.deaf else []
-        return {"armed": self.control.listening.armed, "problems": problems, "sources": {"crib": source}}
+        return {"armed": self.control.active_labels.armed, "problems": problems, "sources": {"crib": source}}
 
     @property
     def port(self):
@@ -90,11 +90,11 @@ class Served:
         return self.ask(method, path, body, **{"authorization": f"Bearer {self.token}"} | headers)
 
 
-class Hearing:
+class Engine:
     """What a sentence means, made up: as many directions as letters, the more of a letter the longer."""
 
-    repertoire = None
-    response = Response(scale=10.0, centre=0.3, ambience=-3.0)
+    cohort_norm = None
+    response = Calibration(scale=10.0, centre=0.3, baseline=-3.0)
 
     def __init__(self):
         self.model = self
@@ -121,7 +121,7 @@ LABELS = (
 )
 
 
-class Shelf:
+class ClipLibrary:
     """Clips, some of them kept for good."""
 
     def __init__(self, directory):
@@ -145,29 +145,29 @@ def serving(token=TOKEN, *, directory=None, **keys):
     ring = RingBuffer(10 * RATE, RATE)
     ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
     config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone"),))
-    hearing, memory = Hearing(), Memory(["crib"], 120)
+    engine, memory = Engine(), RecentEmbeddings(["crib"], 120)
     control = Control(config, state=directory)
-    control.begin(hearing.watch, hearing.watch(LABELS, config.background))
-    live = Live({"crib": ring}, GEOMETRY)
+    control.begin(engine.watch, engine.watch(LABELS, config.background))
+    live = Broadcast({"crib": ring}, GEOMETRY)
     web = Web(WebConfig(enabled=True, port=0, **keys), token)
     served = Served(web, live, control, memory)
     runs = [live.run, web.run]
     if directory is not None:
-        served.shelf = Shelf(directory)
+        served.shelf = ClipLibrary(directory)
         served.store = Store(directory / "history.sqlite", config.store, rate=RATE)
         served.store.watch(LABELS, {label.id: (2, 3) for label in LABELS})
         runs.append(served.store.run)
     web.show(
-        House(
+        AppContext(
             access=web.access,
             faults=web.faults,
             abort=web.abort,
             control=control,
             live=live,
-            tryout=Tryout(hearing, memory),
+            prompt_preview=PromptPreview(engine, memory),
             snapshot=served.snapshot,
             hop_seconds=0.5,
-            history=None if directory is None else History(directory / "history.sqlite"),
+            history=None if directory is None else StoreReader(directory / "history.sqlite"),
             store=served.store,
             shelf=served.shelf,
             prefix=web.prefix,

@@ -6,11 +6,11 @@ import time
 import numpy as np
 
 from monitor.config import Config, LabelConfig, SourceConfig
-from monitor.daemon.command_queue import Requests
+from monitor.daemon.command_queue import CommandQueue
 from monitor.detection.control import Control
 from monitor.detection.prototypes import watch
 from monitor.outputs.mqtt.connection import MOST_BYTES, Received
-from monitor.outputs.mqtt.subscriber import Reception
+from monitor.outputs.mqtt.subscriber import MqttSubscriber
 from monitor.outputs.payload import Topics
 from tests.support.broker import PATIENCE
 
@@ -47,15 +47,15 @@ class Wired:
             labels=LABELS,
         )
         self.control = Control(self.config, state=state, reread=reread or (lambda: self.config))
-        listening = self.control.listening
+        active_labels = self.control.active_labels
         self.control.begin(
             lambda labels, background: watch(labels, background, embed),
-            watch(listening.labels, listening.background, embed),
+            watch(active_labels.labels, active_labels.background, embed),
         )
         self.refused = []
         self._settled = 0
-        self.requests = Requests(self.control, lambda *words: self.refused.append(words))
-        self.reception = Reception(TOPICS, birth=None, commands=True, on_command=self.requests.command)
+        self.requests = CommandQueue(self.control, lambda *words: self.refused.append(words))
+        self.reception = MqttSubscriber(TOPICS, birth=None, commands=True, on_command=self.requests.command)
         self.trouble = None
         self._thread = threading.Thread(target=self._run)
 
@@ -88,7 +88,7 @@ class Wired:
         self.say(
             f"{NODE}/labels/set", b'{"id": "settled", "prompts": ["rain"], "name": "%s"}' % name.encode()
         )
-        while name not in {label.name for label in self.control.listening.labels}:
+        while name not in {label.name for label in self.control.active_labels.labels}:
             assert self._thread.is_alive(), self.trouble
             assert time.monotonic() < deadline
             time.sleep(0.001)

@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from monitor.system.atomic_file import try_directory, write_whole
+from monitor.system.atomic_file import try_directory, write_atomic
 
 
 def test_what_was_there_is_replaced_and_nothing_is_left_beside_it(tmp_path):
     path = tmp_path / "kept.json"
     for content in (b"old", b"new"):
-        write_whole(path, content)
+        write_atomic(path, content)
         assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
 
@@ -20,7 +20,7 @@ def test_what_cannot_be_put_in_its_place_leaves_nothing_beside_it(tmp_path):
     path.mkdir()
     (path / "inside").touch()
     with pytest.raises(IsADirectoryError):
-        write_whole(path, b"new")
+        write_atomic(path, b"new")
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -10,10 +10,10 @@ import pytest
 from monitor.config import ClipsConfig, LabelConfig
 from monitor.daemon.control_socket import FILE as SOCKET
 from monitor.daemon.control_socket import ControlSocket, ask
-from monitor.outputs.archive import Keeping
-from monitor.outputs.mqtt.durable_queue import Backlog
-from monitor.outputs.mqtt.queue_file import Journal
-from monitor.outputs.store import FILE, History
+from monitor.outputs.archive import Archive
+from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.queue_file import QueueFile
+from monitor.outputs.store import FILE, StoreReader
 from monitor.system.directories import Directories
 from monitor.system.threads import ThreadGroup
 from tests.support.broker import eventually
@@ -115,7 +115,7 @@ def test_the_store_goes_on_in_a_new_file(state, how, caplog):
         shutil.rmtree(state) if how == "removed" else state.rename(state.with_name("old"))
         store.event(kept_event(ident="AFTER"))
         eventually(lambda: not store.waiting)
-        with closing(History(path)) as history:
+        with closing(StoreReader(path)) as history:
             assert history.event("AFTER") is not None
     assert caplog.text.count("was removed or replaced") == 1
 
@@ -123,9 +123,9 @@ def test_the_store_goes_on_in_a_new_file(state, how, caplog):
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_what_waits_for_the_broker_goes_into_a_new_file(state, how, caplog):
     path = state / "outbox.sqlite"
-    with closing(Journal(path)) as journal:
-        journal.write([letter(1, phase="end")], [])
-    with Backlog(path, size=10, most_bytes=10**6, most_seconds=1e9, now=lambda: 0.0) as backlog:
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write([letter(1, phase="end")], [])
+    with DurableQueue(path, size=10, most_bytes=10**6, most_seconds=1e9, now=lambda: 0.0) as backlog:
         backlog.add([letter(1, phase="end")])
         assert [each.number for each in backlog.take(1)] == [0]
         shutil.rmtree(state) if how == "removed" else state.rename(state.with_name("old"))
@@ -133,8 +133,8 @@ def test_what_waits_for_the_broker_goes_into_a_new_file(state, how, caplog):
         assert (backlog.waiting, backlog.dropped) == (3, 0)
         backlog.remove([0])
         assert [each.number for each in backlog.take(9)] == [1, 2]
-    with closing(Journal(path)) as journal:
-        assert journal.count == 2
+    with closing(QueueFile(path)) as queue_file:
+        assert queue_file.count == 2
     assert caplog.text.count("was removed or replaced") == 1
 
 
@@ -160,27 +160,27 @@ def test_the_control_socket_listens_anew(state, how):
 
 
 def test_clips_go_on_in_a_directory_that_was_removed(tmp_path):
-    keeping = Keeping(
+    archive = Archive(
         FOR_EVER,
         ClipsConfig(enabled=True, free_megabytes=0, keep_days=36_500),
         state=tmp_path / "state",
         recordings=tmp_path / "recordings",
         buffers={"mic": ring()},
-        geometry=GEOMETRY,
+        mel_config=GEOMETRY,
         model="starter",
     )
     threads = ThreadGroup(threading.Event())
-    keeping.start(threads)
+    archive.start(threads)
     try:
         for i in range(20):
-            keeping.scores(window(i))
+            archive.scores(window(i))
         eventually((tmp_path / "recordings").is_dir)
         shutil.rmtree(tmp_path / "recordings")
-        keeping.event(event(), DOG)
-        keeping.event(over(event()), DOG)
-        eventually(lambda: keeping.clips.decided["kept"])
-        keeping.look_again("recordings")
-        assert [clip.event_id for clip in keeping.shelf.clips] == [event().id]
+        archive.event(event(), DOG)
+        archive.event(over(event()), DOG)
+        eventually(lambda: archive.clips.decided["kept"])
+        archive.look_again("recordings")
+        assert [clip.event_id for clip in archive.shelf.clips] == [event().id]
     finally:
-        keeping.close()
+        archive.close()
         threads.join(30)

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from monitor.outputs.mqtt.durable_queue import Backlog
-from monitor.outputs.mqtt.queue_file import Journal
-from monitor.outputs.store import FILE, History
+from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.queue_file import QueueFile
+from monitor.outputs.store import FILE, StoreReader
 from monitor.outputs.store.schema import open_for_writing
 from monitor.system.sqlite_log import checksum, read_log
 from tests.support.broker import eventually
@@ -35,7 +35,7 @@ def killed(tmp_path):
 def opened(path):
     """Open a history as a start does, and return the events that are in it."""
     kept(path, event(NOON + 5000, ident="NOW"))
-    with closing(History(path)) as history, closing(sqlite3.connect(path)) as connection:
+    with closing(StoreReader(path)) as history, closing(sqlite3.connect(path)) as connection:
         found = {ident for (ident,) in connection.execute("SELECT id FROM events")}
         counted = len(history.events(limit=500).rows)
     assert counted == min(500, len(found))
@@ -211,13 +211,13 @@ def test_what_is_no_file_is_set_aside(tmp_path, beside):
 
 def test_letters_behind_a_damaged_place_in_the_log_are_delivered(tmp_path, caplog):
     path = tmp_path / "whole" / "outbox.sqlite"
-    with closing(Journal(path)) as journal:
+    with closing(QueueFile(path)) as queue_file:
         for number in range(1, 51):
-            journal.write([letter(number, phase="end", more="x" * 1500)], [])
+            queue_file.write([letter(number, phase="end", more="x" * 1500)], [])
         shutil.copytree(path.parent, tmp_path / "state")
     path = tmp_path / "state" / "outbox.sqlite"
     flip(log_of(path), 30 * FRAME + 2000)
-    with Backlog(path, size=100, most_bytes=10**6, most_seconds=1e9, now=lambda: 0.0) as backlog:
+    with DurableQueue(path, size=100, most_bytes=10**6, most_seconds=1e9, now=lambda: 0.0) as backlog:
         letters = backlog.take(100)
         assert len(letters) >= 48
         assert len(letters) + backlog.dropped == 50

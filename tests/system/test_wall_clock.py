@@ -7,10 +7,10 @@ import pytest
 
 from monitor.config import ClipsConfig, StoreConfig
 from monitor.detection.events import ulid
-from monitor.outputs.clips import Shelf, clip_path, metadata
-from monitor.outputs.mqtt.durable_queue import Backlog
-from monitor.outputs.mqtt.queue_file import Journal
-from monitor.outputs.store import History
+from monitor.outputs.clips import ClipLibrary, clip_path, metadata
+from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.queue_file import QueueFile
+from monitor.outputs.store import StoreReader
 from monitor.outputs.store.retention import Retention, newest
 from monitor.outputs.store.schema import open_for_writing
 from monitor.system.wall_clock import (
@@ -140,7 +140,7 @@ def clips(shelf, *ages):
 
 def shelf_of(directory, clock):
     config = ClipsConfig(enabled=True, keep_days=30, keep_per_label=0)
-    return Shelf(directory, config, free=lambda _: PLENTY, clock=clock)
+    return ClipLibrary(directory, config, free=lambda _: PLENTY, clock=clock)
 
 
 @pytest.mark.parametrize("off", [YEARS, -YEARS])
@@ -176,12 +176,12 @@ def test_one_start_with_a_wrong_clock_deletes_nothing_of_the_store(tmp_path, off
         clock.learn(NOW)
         retention = Retention(StoreConfig(), clock)
         retention.apply(connection)
-        assert len(History(path).events().rows) == 5
+        assert len(StoreReader(path).events().rows) == 5
         right = Machine()
         clock = right.clock()
         clock.learn(NOW)
         Retention(StoreConfig(), clock).apply(connection)
-    history = History(path)
+    history = StoreReader(path)
     assert history.events().rows[0].id == "FUTURE"
     assert len(history.events().rows) == 4
     assert [each.at for each in history.misses().rows] == [NOW, NOW - DAY]
@@ -191,19 +191,21 @@ def test_one_start_with_a_wrong_clock_deletes_nothing_of_the_store(tmp_path, off
 @pytest.mark.parametrize("off", [YEARS, -YEARS])
 def test_one_start_with_a_wrong_clock_drops_nothing_that_waits_for_the_broker(tmp_path, off):
     path = tmp_path / "outbox.sqlite"
-    with closing(Journal(path)) as journal:
-        journal.write([letter(1, phase="end", put_at=NOW - 10 * DAY), letter(2, phase="end", put_at=NOW)], [])
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write(
+            [letter(1, phase="end", put_at=NOW - 10 * DAY), letter(2, phase="end", put_at=NOW)], []
+        )
 
     def waiting(machine):
-        with Backlog(
+        with DurableQueue(
             path,
             size=10,
             most_bytes=10**6,
             most_seconds=7 * DAY,
             now=lambda: machine.at,
             clock=machine.clock(),
-        ) as backlog:
-            return backlog.waiting, backlog.dropped
+        ) as durable_queue:
+            return durable_queue.waiting, durable_queue.dropped
 
     assert waiting(Machine(NOW + off)) == (2, 0)
     assert waiting(Machine()) == (1, 1)

@@ -18,7 +18,7 @@ from transformers import (
     ClapTextModelWithProjection,
 )
 
-from monitor.detection.cohort_norm import Repertoire, read_repertoire
+from monitor.detection.cohort_norm import CohortNorm, read_cohort_norm
 from training import geometry as g
 from training.bank import Bank
 from training.batches import RARITY, Batch
@@ -498,7 +498,7 @@ def test_export_is_a_checkpoint_for_the_library_alone(places):
     ours = averaged_tower(places.runs / "audio.pt")(mel)
     theirs = model.get_audio_features(mel).pooler_output
     assert torch.cosine_similarity(ours, theirs) > 0.999
-    assert read_repertoire(places.export, DIM).directions.shape == (32, DIM)
+    assert read_cohort_norm(places.export, DIM).directions.shape == (32, DIM)
     auto = AutoTokenizer.from_pretrained(places.export)
     assert auto("A Dog")["input_ids"] == processor.tokenizer("a dog")["input_ids"]
 
@@ -544,7 +544,7 @@ def test_what_all_sounds_have_in_common_lifts_no_sentence():
     common = np.zeros(DIM, np.float32)
     common[3] = 0.5
     wide = np.linspace(0.3, 0.02, 40)[:, None] * np.linalg.qr(rng.standard_normal((DIM, 40)))[0].T
-    repertoire = Repertoire(common, wide.astype(np.float32))
+    repertoire = CohortNorm(common, wide.astype(np.float32))
     torch.manual_seed(4)
     model = ClapModel(student_config(len(WORDS))).eval()
     ids = torch.tensor([[0, 5, 6, 2], [0, 7, 8, 2]])

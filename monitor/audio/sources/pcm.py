@@ -15,8 +15,8 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.audio.digital_silence import Silence
-from monitor.audio.downmix import Mixer
+from monitor.audio.digital_silence import DigitalSilence
+from monitor.audio.downmix import Downmixer
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.blocks import BlockMaker
 from monitor.types import AudioBlock, NotAudioError, SourceError
@@ -108,8 +108,8 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     maker, clock = BlockMaker(name, rate), _ArrivalClock(input_rate)
     yield from maker.begin(input_rate, gap=False)
     heard, rest, last, idle = 0, b"", now(), False
-    silence, pace = Silence(status), _Pace(name, input_rate)
-    mixer = Mixer(f"source {name}", channel)
+    silence, pace = DigitalSilence(status), _Pace(name, input_rate)
+    mixer = Downmixer(f"source {name}", channel)
     for piece in _pieces(name, stream, round(input_rate * _BLOCK_SECONDS) * width, stop):
         status.looked += 1
         if not piece:

@@ -21,7 +21,7 @@ from types import ModuleType
 from monitor.audio.digital_silence import SILENCE_SECONDS
 from monitor.audio.sources.devices import Device, choose
 from monitor.audio.sources.portaudio_copy import another
-from monitor.audio.sources.portaudio_stream import DeviceStream, Ear, in_one_line
+from monitor.audio.sources.portaudio_stream import ChannelReader, DeviceStream, in_one_line
 from monitor.system.boundary import boundary
 from monitor.types import SourceError
 
@@ -55,7 +55,7 @@ class _Library:
         with self._lock:
             return list_devices(self._fresh(self._first()))
 
-    def join(self, wanted: str | int | None, channel: int | None, wish: int) -> Ear:
+    def join(self, wanted: str | int | None, channel: int | None, wish: int) -> ChannelReader:
         """Listen to a device, which is opened if it is not.
 
         Parameters
@@ -75,7 +75,7 @@ class _Library:
         with self._lock:
             stream, opened = self._find(wanted, channel, wish)
             stream.check()
-            ear = Ear(stream, channel)
+            ear = ChannelReader(stream, channel)
         if opened:
             try:
                 stream.start()
@@ -84,12 +84,12 @@ class _Library:
                 raise
         return ear
 
-    def leave(self, ear: Ear, trouble: SourceError | None = None) -> None:
+    def leave(self, ear: ChannelReader, trouble: SourceError | None = None) -> None:
         """Listen no more; the last one closes the device.
 
         Parameters
         ----------
-        ear : Ear
+        ear : ChannelReader
         trouble : SourceError or None
             Why the device is lost, for all who listen to it.
         """

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.audio.downmix import Mixer
+from monitor.audio.downmix import Downmixer
 from monitor.audio.sources.capture_clock import CaptureClock
 from monitor.audio.sources.devices import Device
-from monitor.audio.sources.reconnect import RateLieError, Take
-from monitor.audio.sources.sample_rate_check import Tempo
+from monitor.audio.sources.reconnect import Take, WrongRateError
+from monitor.audio.sources.sample_rate_check import SampleRateCheck
 from monitor.system.boundary import boundary
 from monitor.types import SourceError
 
@@ -70,7 +70,7 @@ class DeviceStream:
         self.rate = rate
         self.channels = channels
         self.name = device.name
-        self.ears: tuple[Ear, ...] = ()
+        self.ears: tuple[ChannelReader, ...] = ()
         """Replaced as a whole, for PortAudio's thread goes through them at any moment."""
         self.trouble: SourceError | None = None
         """Why it is to be closed, and opened again by who wants it."""
@@ -125,7 +125,7 @@ class DeviceStream:
             ear.hear(frames, now, unix_now, overflow=bool(flags.input_overflow))
 
 
-class Ear:
+class ChannelReader:
     """One source of an open device: PortAudio's thread fills a queue of `_QUEUE_SECONDS`, `read` empties it.
 
     When the queue is full a new block is dropped, and the next that fits says how much was.
@@ -141,9 +141,9 @@ class Ear:
     def __init__(self, stream: DeviceStream, channel: int | None) -> None:
         self.rate = stream.rate
         self.stream = stream
-        self._mixer = Mixer(f"microphone {stream.name!r}", channel)
+        self._mixer = Downmixer(f"microphone {stream.name!r}", channel)
         self._clock = CaptureClock(self.rate)
-        self._tempo = Tempo(self.rate)
+        self._tempo = SampleRateCheck(self.rate)
         self._queue: queue.Queue[_Captured] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
         self._dropped = 0
         self._overflow = False
@@ -152,7 +152,7 @@ class Ear:
     def read(self, seconds: float) -> Take | None:
         """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost.
 
-        `RateLieError` if its samples are more or fewer a second than it says.
+        `WrongRateError` if its samples are more or fewer a second than it says.
         """
         if self.stream.trouble is not None:
             self.stream.check()
@@ -164,7 +164,7 @@ class Ear:
         count = captured.dropped + len(captured.frames)
         self._tempo.hear(count, captured.now, lost=captured.overflow)
         if self._tempo.lie is not None:
-            raise RateLieError(
+            raise WrongRateError(
                 f"{self.stream.name!r} delivers {self._tempo.lie} samples a second where {self.rate} were "
                 "agreed on: set the source's `rate` to one that the device has"
             )

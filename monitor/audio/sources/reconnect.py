@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitor.audio.digital_silence import LINES, SILENCE_SECONDS, Silence
+from monitor.audio.digital_silence import LINES, SILENCE_SECONDS, DigitalSilence
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.blocks import BlockMaker
 from monitor.system.trouble_log import TroubleLog
@@ -57,7 +57,7 @@ class Take:
     """The device has been seen to deliver as many samples a second as it says."""
 
 
-class RateLieError(SourceError):
+class WrongRateError(SourceError):
     """A device does not deliver as many samples a second as it says."""
 
 
@@ -71,7 +71,7 @@ class OpenDevice(Protocol):
     def read(self, seconds: float) -> Take | None:
         """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost.
 
-        `RateLieError` if its samples are not what they seem.
+        `WrongRateError` if its samples are not what they seem.
         """
 
 
@@ -114,7 +114,7 @@ def recovering(
         Only if ``required``.
     """
     maker = BlockMaker(name, rate)
-    listening = _Listening(maker, status, stop, reopen_seconds, now)
+    active_labels = _Listening(maker, status, stop, reopen_seconds, now)
     wait, troubles, untold = _FIRST_WAIT_SECONDS, TroubleLog(log, burst=LINES), False
     while not stop.is_set():
         opened = None
@@ -122,9 +122,9 @@ def recovering(
             status.looked += 1
             with connect() as device:
                 opened = now()
-                yield from listening.to(device)
+                yield from active_labels.to(device)
         except SourceError as error:
-            if required and not listening.heard:
+            if required and not active_labels.heard:
                 raise SourceError(f"source {name}: {error}") from error
             if status.deaf(str(error)) or (untold and troubles.ready):
                 untold = not troubles.warning("source %s is deaf: %s", name, error)
@@ -153,7 +153,7 @@ class _Listening:
         self._stop = stop
         self._now = now
         self._doubted = False
-        self._silence = Silence(status)
+        self._silence = DigitalSilence(status)
         self._reopen_at = self._reopen_first = reopen_seconds
 
     def to(self, device: OpenDevice) -> Iterator[AudioBlock]:
@@ -186,7 +186,7 @@ class _Listening:
         self._status.looked += 1
         try:
             take = device.read(_LOOK_AT_STOP_SECONDS)
-        except RateLieError:
+        except WrongRateError:
             self._doubted = True
             raise
         self._doubted = self._doubted and not (take is not None and take.at_rate)

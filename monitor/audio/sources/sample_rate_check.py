@@ -17,7 +17,7 @@ _ALIKE = 0.5
 """What is only held up, or lost now and then, is not late by about the same from stretch to stretch."""
 
 
-class Tempo:
+class SampleRateCheck:
     """Compares the number of samples with the clock, stretch by stretch, for one opening of a device.
 
     Of each stretch the block that came soonest counts: blocks come late on a busy machine, but never

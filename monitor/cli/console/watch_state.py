@@ -27,7 +27,7 @@ class Row:
         return self.score / self.threshold if self.threshold > 0 else float("inf")
 
 
-class Scene:
+class WatchState:
     """Take lines of `monitor.outputs.live.watch` and know what they come to."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from monitor.cli.console.watch_state import Row, Scene
+from monitor.cli.console.watch_state import Row, WatchState
 
 BAR = 32
 """Characters of a bar; it ends at score 1."""
@@ -50,7 +50,7 @@ def watch(lines: Iterable[Mapping[str, Any]], *, as_json: bool, stream: TextIO =
 
 
 def _print(lines: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
-    scene = Scene()
+    scene = WatchState()
     for line in lines:
         words = scene.take(line)
         if line["kind"] == "scores":
@@ -59,7 +59,7 @@ def _print(lines: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
             print(words, file=stream, flush=True)
 
 
-def _window(scene: Scene, line: Mapping[str, Any]) -> str:
+def _window(scene: WatchState, line: Mapping[str, Any]) -> str:
     """Return one line about a window: its level and what it sounds most like."""
     best = [row for row in scene.rows() if row.source == line["source"]][:3]
     heard = ", ".join(f"{scene.title(row.label)} {row.score:.2f}" for row in best)
@@ -68,7 +68,7 @@ def _window(scene: Scene, line: Mapping[str, Any]) -> str:
 
 
 def _draw(lines: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
-    scene = Scene()
+    scene = WatchState()
     console = Console(file=stream)
     with Live(console=console, screen=True, auto_refresh=False, transient=True) as live:
         drawn_at = 0.0
@@ -80,7 +80,7 @@ def _draw(lines: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
     console.print("the monitor has ended", style="dim")
 
 
-def picture(scene: Scene, height: int) -> RenderableType:
+def picture(scene: WatchState, height: int) -> RenderableType:
     """Return what is drawn on a terminal of so many lines."""
     head = _head(scene)
     levels = Table.grid(padding=(0, 2))
@@ -108,7 +108,7 @@ def picture(scene: Scene, height: int) -> RenderableType:
     )
 
 
-def _head(scene: Scene) -> list[Text]:
+def _head(scene: WatchState) -> list[Text]:
     status = scene.status
     if not status:
         return [Text("clap-monitor", "bold")]

@@ -29,7 +29,7 @@ def model(config: Config) -> Iterator[Finding]:
         clap = Clap.configured(config.model)
         length, hop = window_of(config, clap)
         listened = config.model_copy(update={"sources": config.enabled_sources})
-        hops = hops_of(listened, length=length, hop=hop, rate=clap.geometry.rate)
+        hops = hops_of(listened, length=length, hop=hop, rate=clap.mel_config.rate)
         clap.warm_up(length)
         clap.self_test()
         try:
@@ -40,7 +40,7 @@ def model(config: Config) -> Iterator[Finding]:
         yield failure("model", str(error), Code.MODEL)
         return
     yield good("model", f"{clap.name} on {clap.device} in {clap.dtype}: tells tone, noise and clicks apart")
-    rate = clap.geometry.rate
+    rate = clap.mel_config.rate
     window = sounds(length, rate)[1:2]
     seconds = _time_of(lambda: clap.embed_audio(window))
     yield speed(seconds, hop_seconds=_mean_hop(hops.values()) / rate, sources=len(hops))

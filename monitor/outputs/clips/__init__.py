@@ -4,9 +4,9 @@ Nothing is kept but a few seconds around an event, and only if ``clips.enabled``
 say ``clips: false``, and nobody is heard speaking (``clips.speech_guard``).
 """
 
-from monitor.outputs.clips.library import MODES, Shelf
+from monitor.outputs.clips.library import MODES, ClipLibrary
 from monitor.outputs.clips.paths import SUFFIXES, clip_path
-from monitor.outputs.clips.recorder import Clips
+from monitor.outputs.clips.recorder import ClipRecorder
 from monitor.system.writable import make_writable
 
-__all__ = ["MODES", "SUFFIXES", "Clips", "Shelf", "clip_path", "make_writable"]
+__all__ = ["MODES", "SUFFIXES", "ClipLibrary", "ClipRecorder", "clip_path", "make_writable"]

@@ -20,7 +20,7 @@ from monitor.config import ClipsConfig
 from monitor.outputs.clips import metadata
 from monitor.outputs.clips.paths import SUFFIXES, read_name
 from monitor.outputs.clips.retention import MEGABYTE, Kept, doomed
-from monitor.system.atomic_file import make_directory, write_whole
+from monitor.system.atomic_file import make_directory, write_atomic
 from monitor.system.bounded_read import DamagedError
 from monitor.system.wall_clock import WallClock
 from monitor.types import Event
@@ -36,7 +36,7 @@ MODES = {"owner": (0o600, 0o700), "group": (0o640, 0o750), "everyone": (0o644, 0
 """Of files and of directories, by `clips.readable_by`."""
 
 
-class Shelf:
+class ClipLibrary:
     """All clips; every method may be called from any thread.
 
     Parameters
@@ -140,7 +140,7 @@ class Shelf:
                 size = metadata.write(sound.with_suffix(".json"), content, mode=mode)
                 for suffix, body in files.items():
                     durable = suffix == sound.suffix
-                    write_whole(sound.with_suffix(suffix), body, durable=durable, mode=mode)
+                    write_atomic(sound.with_suffix(suffix), body, durable=durable, mode=mode)
                     size += len(body)
             except OSError:
                 for suffix in BESIDE:

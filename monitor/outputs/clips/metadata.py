@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.outputs.payload import iso
-from monitor.system.atomic_file import PRIVATE, write_whole
+from monitor.system.atomic_file import PRIVATE, write_atomic
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import Event
 
@@ -56,7 +56,7 @@ def describe(event: Event, kept: Mapping[str, object], about: Mapping[str, objec
 def write(path: Path, content: Mapping[str, object], *, mode: int = PRIVATE) -> int:
     """Write it, whole or not at all; return its size."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n"
-    write_whole(path, text, mode=mode)
+    write_atomic(path, text, mode=mode)
     return len(text)
 
 

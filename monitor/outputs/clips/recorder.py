@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
 from monitor.config import ClipsConfig
-from monitor.model.mel_config import Geometry
+from monitor.model.mel_config import MelConfig
 from monitor.outputs.clips import metadata, spectrogram_png
 from monitor.outputs.clips.encoding import encode, playable
-from monitor.outputs.clips.library import Shelf
+from monitor.outputs.clips.library import ClipLibrary
 from monitor.outputs.clips.paths import SUFFIXES, clip_path
-from monitor.outputs.clips.speech_filter import SpeechGuard
+from monitor.outputs.clips.speech_filter import SpeechFilter
 from monitor.types import Event, Samples, Scores
 
 log = logging.getLogger(__name__)
@@ -47,17 +47,17 @@ class _Pending:
     """Moment of the monotonic clock."""
 
 
-class Clips:
+class ClipRecorder:
     """Cut and write the clips of events; `run` is the body of its thread, all else may be called from any.
 
     Parameters
     ----------
     config : ClipsConfig
-    shelf : Shelf
+    shelf : ClipLibrary
         Where clips are put.
     buffers : mapping of str to RingBuffer
         By source name.
-    geometry : Geometry
+    mel_config : MelConfig
         What the model calls a spectrogram.
     on_decided : callable
         Takes the event, the path of its clip or None, and what became of it: kept, speech, missed, room,
@@ -69,10 +69,10 @@ class Clips:
     def __init__(
         self,
         config: ClipsConfig,
-        shelf: Shelf,
+        shelf: ClipLibrary,
         buffers: Mapping[str, RingBuffer],
         *,
-        geometry: Geometry,
+        mel_config: MelConfig,
         on_decided: Callable[[str, str | None, str], None] = lambda *_: None,
         on_found: Callable[[list[tuple[str, str, Event | None]]], None] = lambda _: None,
     ) -> None:
@@ -83,10 +83,10 @@ class Clips:
         self.shelf = shelf
         self._config = config
         self._buffers = buffers
-        self._geometry = geometry
+        self._mel_config = mel_config
         self._on_decided = on_decided
         self._on_found = on_found
-        self._guards = {source: SpeechGuard() for source in buffers}
+        self._guards = {source: SpeechFilter() for source in buffers}
         self._pending: dict[str, _Pending] = {}
         self._written: dict[str, str] = {}
         """Clips of events that still last, by the event."""
@@ -242,7 +242,7 @@ class Clips:
             "speech_guard": self._config.speech_guard,
         }
         files = {
-            ".png": spectrogram_png.spectrogram(samples, self._geometry),
+            ".png": spectrogram_png.spectrogram(samples, self._mel_config),
             SUFFIXES[self._config.format]: encode(samples, rate, self._config.format),
         }
         content = metadata.describe(event, kept, pending.about)

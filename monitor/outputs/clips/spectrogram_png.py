@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.model.log_mel import log_mel
-from monitor.model.mel_config import Geometry
+from monitor.model.mel_config import MelConfig
 from monitor.types import Samples
 
 RANGE_DB = 70.0
@@ -34,7 +34,7 @@ _ANCHORS = (
 """Night, violet, red, orange, light: evenly brighter, so that it also reads in grey."""
 
 
-def spectrogram(samples: Samples, geometry: Geometry) -> bytes:
+def spectrogram(samples: Samples, mel_config: MelConfig) -> bytes:
     """Draw a clip: time from left to right, low sounds at the bottom, the loudest the brightest.
 
     Parameters
@@ -42,7 +42,7 @@ def spectrogram(samples: Samples, geometry: Geometry) -> bytes:
     samples : Samples
         Shape (n,), at the geometry's rate, all finite.
     """
-    decibels = _frames(samples, geometry)  # (frames, mel_bins)
+    decibels = _frames(samples, mel_config)  # (frames, mel_bins)
     step = -(-len(decibels) // WIDEST)
     padded = np.pad(decibels, ((0, -len(decibels) % step), (0, 0)), mode="edge")
     columns = padded.reshape(-1, step, decibels.shape[1]).max(axis=1)
@@ -81,13 +81,13 @@ def palette() -> NDArray[np.uint8]:
     return np.round(np.stack(mixed, axis=1)).astype(np.uint8)
 
 
-def _frames(samples: Samples, geometry: Geometry) -> NDArray[np.float32]:
+def _frames(samples: Samples, mel_config: MelConfig) -> NDArray[np.float32]:
     """Log-mel of a whole clip, piece by piece, shape (frames, mel_bins)."""
-    length = geometry.length - geometry.length % geometry.hop or geometry.length
+    length = mel_config.length - mel_config.length % mel_config.hop or mel_config.length
     pieces = []
     for start in range(0, max(len(samples), 1), length):
         piece = samples[start : start + length]
-        frames = -(-len(piece) // geometry.hop) or 1
-        whole = np.pad(piece, (0, geometry.length - len(piece))).astype(np.float32)
-        pieces.append(log_mel(whole, geometry)[:frames])
+        frames = -(-len(piece) // mel_config.hop) or 1
+        whole = np.pad(piece, (0, mel_config.length - len(piece))).astype(np.float32)
+        pieces.append(log_mel(whole, mel_config)[:frames])
     return np.concatenate(pieces)

@@ -10,7 +10,7 @@ REMEMBERED = 2000
 """Windows with speech that are remembered of each source: more than fit into the ring."""
 
 
-class SpeechGuard:
+class SpeechFilter:
     """What the newest windows of one source said of speech; used under a lock."""
 
     def __init__(self) -> None:

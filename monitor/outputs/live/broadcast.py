@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
-from monitor.model.mel_config import Geometry
-from monitor.outputs.live.spectrogram import Painter
+from monitor.model.mel_config import MelConfig
+from monitor.outputs.live.spectrogram import SpectrogramColumns
 from monitor.outputs.outbox import Outbox
 from monitor.types import Event, NearMiss, Scores
 
@@ -52,9 +52,9 @@ class Message:
 
 
 class Watcher:
-    """One reader; made and ended by `Live`."""
+    """One reader; made and ended by `Broadcast`."""
 
-    def __init__(self, live: Live, seen: int, wake: Callable[[], object]) -> None:
+    def __init__(self, live: Broadcast, seen: int, wake: Callable[[], object]) -> None:
         self.seen = seen
         """Number of the newest message that was taken."""
         self.behind = 0
@@ -69,27 +69,29 @@ class Watcher:
         return self._live.since(self)
 
 
-class Live:
+class Broadcast:
     """What is heard now, for whoever looks; `run` is its thread.
 
     Parameters
     ----------
     buffers : mapping of str to RingBuffer
         By source name: where the audio of the spectrogram is.
-    geometry : Geometry
+    mel_config : MelConfig
         The checkpoint's.
     ring : int
         Messages kept.
     """
 
-    def __init__(self, buffers: Mapping[str, RingBuffer], geometry: Geometry, *, ring: int = RING) -> None:
+    def __init__(self, buffers: Mapping[str, RingBuffer], mel_config: MelConfig, *, ring: int = RING) -> None:
         self.dropped = 0
         """Watchers dropped because they were too slow."""
         self._buffers = buffers
-        self._geometry = geometry
-        self.picture = {"bins": geometry.mel_bins, "per_second": Painter.per_second(geometry)}
+        self._mel_config = mel_config
+        self.picture = {"bins": mel_config.mel_bins, "per_second": SpectrogramColumns.per_second(mel_config)}
         """Of the spectrogram: rows, and columns in a second."""
-        self._painters = {name: Painter(geometry, buffer.read) for name, buffer in buffers.items()}
+        self._painters = {
+            name: SpectrogramColumns(mel_config, buffer.read) for name, buffer in buffers.items()
+        }
         self._lock = threading.Lock()
         self._ring: deque[Message] = deque(maxlen=ring)
         self._number = 0
@@ -205,7 +207,7 @@ class Live:
     def past(self, source: str) -> dict[str, object]:
         """The spectrogram of all audio of a source that is still there, as far as it has no gap."""
         buffer = self._buffers[source]
-        painter = Painter(self._geometry, buffer.read)
+        painter = SpectrogramColumns(self._mel_config, buffer.read)
         stop = buffer.stop
         oldest = buffer.last_gap(0, stop) or buffer.start
         if oldest:  # a little later: more audio comes while it is painted
@@ -251,7 +253,7 @@ class Live:
             return None
 
 
-def _picture(painter: Painter, buffer: RingBuffer, stop: int) -> dict[str, object]:
+def _picture(painter: SpectrogramColumns, buffer: RingBuffer, stop: int) -> dict[str, object]:
     start, columns = painter.paint(stop)
     return {
         "at": round(buffer.time_of(start), 3) if len(columns) else 0.0,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.model.log_mel import log_mel
-from monitor.model.mel_config import Geometry
+from monitor.model.mel_config import MelConfig
 from monitor.types import Samples
 
 FLOOR_DB = -60.0
@@ -27,31 +27,33 @@ Columns = NDArray[np.uint8]
 """Shape (columns, mel_bins), lowest frequency first."""
 
 
-class Painter:
+class SpectrogramColumns:
     """Columns of one source.
 
     Parameters
     ----------
-    geometry : Geometry
+    mel_config : MelConfig
         The checkpoint's.
     read : callable
         ``(start, stop)`` to the samples between them.
     """
 
-    def __init__(self, geometry: Geometry, read: Callable[[int, int], Samples]) -> None:
-        self.samples = round(geometry.rate / self.per_second(geometry))
+    def __init__(self, mel_config: MelConfig, read: Callable[[int, int], Samples]) -> None:
+        self.samples = round(mel_config.rate / self.per_second(mel_config))
         """Samples from one column to the next: a whole number of the model's frames."""
-        self._geometry = geometry
+        self._mel_config = mel_config
         self._read = read
-        self._margin = geometry.fft_length // 2
-        self._before = -(-self._margin // geometry.hop) * geometry.hop
+        self._margin = mel_config.fft_length // 2
+        self._before = -(-self._margin // mel_config.hop) * mel_config.hop
         self._next = 0
         """Index of the next column, from the opening of the source."""
 
     @staticmethod
-    def per_second(geometry: Geometry) -> float:
+    def per_second(mel_config: MelConfig) -> float:
         """Columns in a second, about `PER_SECOND`."""
-        return geometry.rate / (geometry.hop * max(1, round(geometry.rate / geometry.hop / PER_SECOND)))
+        return mel_config.rate / (
+            mel_config.hop * max(1, round(mel_config.rate / mel_config.hop / PER_SECOND))
+        )
 
     @property
     def position(self) -> int:
@@ -79,20 +81,20 @@ class Painter:
         """
         first, last = self._next, max(self._next, (stop - self._margin) // self.samples)
         self._next = last
-        most = max(1, (self._geometry.length - self._before - self._margin) // self.samples)
+        most = max(1, (self._mel_config.length - self._before - self._margin) // self.samples)
         parts = [self._columns(at, min(at + most, last)) for at in range(first, last, most)]
-        empty = np.empty((0, self._geometry.mel_bins), dtype=np.uint8)
+        empty = np.empty((0, self._mel_config.mel_bins), dtype=np.uint8)
         return first * self.samples, np.concatenate([empty, *parts])
 
     def _columns(self, first: int, last: int) -> Columns:
         """Columns ``[first, last)``, few enough for one window of the model."""
-        geometry = self._geometry
+        mel_config = self._mel_config
         # Frames are centred on multiples of the hop; what lies half a frame around them is read as well,
         # and nothing that the extractor mirrors at the ends is used.
         before = min(first * self.samples, self._before)
         samples = self._read(first * self.samples - before, last * self.samples + self._margin)
-        frames = log_mel(np.nan_to_num(samples), geometry)[before // geometry.hop :]
-        each = self.samples // geometry.hop
+        frames = log_mel(np.nan_to_num(samples), mel_config)[before // mel_config.hop :]
+        each = self.samples // mel_config.hop
         loudest = frames[: (last - first) * each].reshape(last - first, each, -1).max(axis=1)
         return quantised(loudest)
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from monitor.outputs.live.broadcast import Live, TooManyError
+from monitor.outputs.live.broadcast import Broadcast, TooManyError
 from monitor.types import RefusedError
 
 MOST = 4
@@ -24,17 +24,17 @@ KINDS = frozenset({"scores", "event", "near_miss"})
 _WAIT_SECONDS = 0.5
 
 
-class Watching:
-    """Tell watchers what `Live` says, and now and then how it goes.
+class WatchFeed:
+    """Tell watchers what `Broadcast` says, and now and then how it goes.
 
     Parameters
     ----------
-    live : Live
+    live : Broadcast
     snapshot : callable
         Returns what `clap-monitor status` shows.
     """
 
-    def __init__(self, live: Live, snapshot: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(self, live: Broadcast, snapshot: Callable[[], Mapping[str, object]]) -> None:
         self._live = live
         self._snapshot = snapshot
         self._places = threading.BoundedSemaphore(MOST)

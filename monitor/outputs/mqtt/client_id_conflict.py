@@ -21,7 +21,7 @@ other all the time, so that neither delivers anything."""
 REMEMBERED_SECONDS = 600.0
 
 
-class Contention:
+class ClientIdConflict:
     """Notice it from how connections end: MQTT 5 says so, in MQTT 3.1.1 they are just short.
 
     Parameters

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.config import LabelConfig
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.control import Control
 from monitor.outputs.payload import Topics
 from monitor.system.boundary import printable
@@ -100,16 +100,16 @@ def obey(command: Command, control: Control) -> None:
             control.remove_label(label)
 
 
-def settings(topics: Topics, listening: Listening) -> dict[str, str]:
+def settings(topics: Topics, active_labels: ActiveLabels) -> dict[str, str]:
     """Say what is set now: text by topic, all of it retained."""
     said = {
-        topics.armed(): "ON" if listening.armed else "OFF",
+        topics.armed(): "ON" if active_labels.armed else "OFF",
         topics.labels(): json.dumps(
-            [_described(label) for label in listening.labels], ensure_ascii=False, separators=(",", ":")
+            [_described(label) for label in active_labels.labels], ensure_ascii=False, separators=(",", ":")
         ),
     }
-    for source in listening.sources:
-        for label in listening.at(source):
+    for source in active_labels.sources:
+        for label in active_labels.at(source):
             said[topics.threshold(source, label.id)] = f"{label.threshold:g}"
     return said
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from monitor.outputs.mqtt.delivery_check import Echo
+from monitor.outputs.mqtt.delivery_check import DeliveryCheck
 from monitor.outputs.mqtt.notices import Accepted, Ended, Limits
 from monitor.outputs.mqtt.reason_codes import (
     NO_RETAIN,
@@ -18,8 +18,8 @@ from monitor.outputs.mqtt.reason_codes import (
     REFUSING,
     explain_refused_message,
 )
-from monitor.outputs.mqtt.refused_topics import Refusals
-from monitor.outputs.mqtt.suspect_messages import SUBSCRIPTION, Message, Suspects, message_of
+from monitor.outputs.mqtt.refused_topics import RefusedTopics
+from monitor.outputs.mqtt.suspect_messages import SUBSCRIPTION, Message, SuspectMessages, message_of
 from monitor.types import OutputError
 
 log = logging.getLogger(__name__)
@@ -61,11 +61,11 @@ class Delivery(Generic[T]):
         """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
         self.returned: list[T] = []
         """Letters that were refused; whoever publishes takes them out."""
-        self.refusals = Refusals()
+        self.refusals = RefusedTopics()
         self._address = address
         self._silence_seconds = silence_seconds
-        self._echo = Echo()
-        self._suspects = Suspects()
+        self._echo = DeliveryCheck()
+        self._suspects = SuspectMessages()
         self._limits = Limits()
         self._sent: dict[int, _Sent[T]] = {}
         self._unasked: dict[str, _Sent[T]] = {}

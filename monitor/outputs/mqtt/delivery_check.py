@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 15.0
 """From the acknowledgement of a message until it must have come back."""
 
 
-class Echo:
+class DeliveryCheck:
     """Follow the messages that should come back."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monitor.system.atomic_file import make_directory, write_whole
+from monitor.system.atomic_file import make_directory, write_atomic
 from monitor.system.boundary import explain
 from monitor.system.bounded_read import DamagedError, read_json
 
@@ -30,7 +30,7 @@ Components = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class DiscoveryRecord:
     """What has been told."""
 
     components: Components = field(default_factory=dict)
@@ -43,26 +43,26 @@ class Announced:
     """Labels that Home Assistant knows as types of the events of a source."""
 
 
-def read_announced(path: Path | None) -> Announced:
+def read_discovery_record(path: Path | None) -> DiscoveryRecord:
     """Return the record; an empty one if there is none, or none that can be read."""
     if path is None:
-        return Announced()
+        return DiscoveryRecord()
     try:
         content = _mapping(read_json(path, LARGEST))
-        return Announced(
+        return DiscoveryRecord(
             components=_components(content.get("announced")),
             retained=frozenset(_texts(content.get("retained"), _RETAINED)),
             ghosts=_components(content.get("ghosts", {})),
             types={str(key): _texts(value) for key, value in _mapping(content.get("types", {})).items()},
         )
     except FileNotFoundError:
-        return Announced()
+        return DiscoveryRecord()
     except (OSError, DamagedError) as error:
         log.warning("%s: not readable, what was announced before is not taken back: %s", path, explain(error))
-        return Announced()
+        return DiscoveryRecord()
 
 
-def write_announced(path: Path | None, announced: Announced) -> None:
+def write_discovery_record(path: Path | None, announced: DiscoveryRecord) -> None:
     """Keep the record; a disk that cannot be written is logged, and nothing else comes of it."""
     if path is None:
         return
@@ -74,7 +74,7 @@ def write_announced(path: Path | None, announced: Announced) -> None:
     }
     try:
         make_directory(path.parent)
-        write_whole(path, json.dumps(content, indent=1).encode())
+        write_atomic(path, json.dumps(content, indent=1).encode())
     except OSError as error:
         log.warning("%s: what the broker keeps of us cannot be remembered: %s", path, error.strerror)
 

@@ -11,7 +11,12 @@ from pathlib import Path
 from monitor.config import LabelConfig, MqttConfig
 from monitor.outputs.mqtt.discovery import ORIGIN, birth_topic, device_id, discovery_payload, platforms
 from monitor.outputs.mqtt.discovery_parts import device_of, partition
-from monitor.outputs.mqtt.discovery_record import Announced, Components, read_announced, write_announced
+from monitor.outputs.mqtt.discovery_record import (
+    Components,
+    DiscoveryRecord,
+    read_discovery_record,
+    write_discovery_record,
+)
 from monitor.outputs.mqtt.stale_entities import MOST_GHOSTS, farewells, newest, together, without
 from monitor.outputs.payload import Topics, as_json
 
@@ -47,7 +52,7 @@ class _Round:
     """Moment at which what there is is said once more, and the rest is taken out of the broker."""
 
 
-class Announcement:
+class DiscoverySync:
     """The description of a node as the broker keeps it; used by the one thread that publishes.
 
     What may be retained at the broker is in the file before it is published, and out of it only when
@@ -84,7 +89,7 @@ class Announcement:
         self._prefix, self._commands = config.discovery_prefix, config.commands
         self.described = config.discovery
         """Whether Home Assistant is told what there is."""
-        known = read_announced(path)
+        known = read_discovery_record(path)
         self._before, self._retained_before = known.components, frozenset(known.retained)
         self._ghosts, self._types = known.ghosts, known.types
         self._round = _Round()
@@ -226,7 +231,7 @@ class Announcement:
             publish(topic, as_json(payload), qos=1, retain=True)
 
     def _keep(self, components: Components, retained: Collection[str]) -> None:
-        write_announced(self._path, Announced(components, retained, self._ghosts, self._types))
+        write_discovery_record(self._path, DiscoveryRecord(components, retained, self._ghosts, self._types))
 
 
 def _base(topic: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from monitor.outputs.mqtt.queue_file import BrokenJournalError, Journal, JournalError, Letter
+from monitor.outputs.mqtt.queue_file import BrokenJournalError, JournalError, QueuedMessage, QueueFile
 from monitor.outputs.payload import broken_off
 from monitor.system.sqlite import set_aside
 from monitor.system.wall_clock import WallClock
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Backlog:
+class DurableQueue:
     """Keep letters until they have arrived; a context manager that holds the file, for one thread.
 
     A letter is in the file before `take` hands it out, and leaves it by `remove`.  If the file cannot be
@@ -68,8 +68,8 @@ class Backlog:
         self._most_seconds = most_seconds
         self._now = now
         self._clock = clock
-        self._journal: Journal | None = None
-        self._memory: list[Letter] = []
+        self._queue_file: QueueFile | None = None
+        self._memory: list[QueuedMessage] = []
         self._taken: set[int] = set()
         self._looked_to = -math.inf
         """Number of the newest letter that `take` has looked at; up to it, all are on their way or held."""
@@ -93,7 +93,7 @@ class Backlog:
         """Keep less or more from now on."""
         self._most_bytes, self._most_seconds = most_bytes, most_seconds
 
-    def add(self, letters: Sequence[Letter]) -> None:
+    def add(self, letters: Sequence[QueuedMessage]) -> None:
         """Keep letters that are newer than all others."""
         if letters:
             self._newest = letters[-1].number
@@ -105,7 +105,9 @@ class Backlog:
         """Whether all that waits is in the file, where the next run finds it."""
         return self._path is not None and not self._memory
 
-    def take(self, most: int, blocks: Callable[[Letter], bool] = lambda _letter: False) -> list[Letter]:
+    def take(
+        self, most: int, blocks: Callable[[QueuedMessage], bool] = lambda _letter: False
+    ) -> list[QueuedMessage]:
         """Return the oldest letters that are not on their way; from now on they are.
 
         Parameters
@@ -114,7 +116,7 @@ class Backlog:
         blocks : callable
             Tells of a letter whether it is held back; it is looked at again after `rewind`.
         """
-        found: list[Letter] = []
+        found: list[QueuedMessage] = []
         spare = self._taken | self._arrived
         while len(found) < most and self.waiting > len(self._taken) and (letters := self._next(most)):
             for letter in letters:
@@ -126,11 +128,11 @@ class Backlog:
         self._taken.update(letter.number for letter in found)
         return found
 
-    def _next(self, most: int) -> list[Letter]:
+    def _next(self, most: int) -> list[QueuedMessage]:
         """Return the oldest letters that have not been looked at."""
         # What is in memory is newer than all that is in the file: see `_write`.
         after = self._looked_to
-        read = self._on_file(lambda journal: journal.read(most, after)) if self._journal else None
+        read = self._on_file(lambda queue_file: queue_file.read(most, after)) if self._queue_file else None
         return [*(read or ()), *(letter for letter in self._memory if letter.number > after)]
 
     def give_back(self, numbers: Collection[int]) -> None:
@@ -173,26 +175,26 @@ class Backlog:
         self._count()
 
     def _count(self) -> None:
-        in_file = self._journal.count if self._journal is not None else 0
+        in_file = self._queue_file.count if self._queue_file is not None else 0
         self.waiting = in_file - len(self._arrived) + len(self._memory)
 
     def _in_memory(self) -> set[int]:
         return {letter.number for letter in self._memory}
 
-    def _write(self, journal: Journal) -> bool:
+    def _write(self, queue_file: QueueFile) -> bool:
         """Write all of what is new, or nothing, so that the newest is in memory; True if there was any."""
         news = bool(self._memory or self._arrived)
         if news:
-            journal.write(self._memory, self._arrived)
+            queue_file.write(self._memory, self._arrived)
         self.written = max([self.written, *(letter.number for letter in self._memory)])
         self._memory.clear()
         self._arrived.clear()
         may_delete = self._clock is None or self._clock.may_delete()
         put_after = self._now() - self._most_seconds if may_delete else -math.inf
-        self.dropped += journal.trim(most_bytes=self._most_bytes, put_after=put_after, spare=self._taken)
+        self.dropped += queue_file.trim(most_bytes=self._most_bytes, put_after=put_after, spare=self._taken)
         return news
 
-    def _on_file(self, work: Callable[[Journal], T]) -> T | None:
+    def _on_file(self, work: Callable[[QueueFile], T]) -> T | None:
         """Do something with the file; None if it cannot be used."""
         if self._path is None:
             return None
@@ -206,57 +208,57 @@ class Backlog:
             self._say(str(error))
             return None
 
-    def _leave(self, path: Path, journal: Journal) -> None:
+    def _leave(self, path: Path, queue_file: QueueFile) -> None:
         """Take the letters out of a file that was removed or replaced, for the one that is there now."""
         log.error("mqtt: %s: was removed or replaced while it was open: it is opened anew", path)
         known = self._in_memory() | self._arrived
-        letters = [letter for letter in journal.read(self._size) if letter.number not in known]
+        letters = [letter for letter in queue_file.read(self._size) if letter.number not in known]
         self._close()
         self._arrived.clear()
-        journal = self._journal = Journal(path)
-        if journal.count:  # numbers of earlier runs are taken there
+        queue_file = self._queue_file = QueueFile(path)
+        if queue_file.count:  # numbers of earlier runs are taken there
             self.dropped += sum(letter.number <= 0 for letter in letters)
             letters = [letter for letter in letters if letter.number > 0]
         self._memory[:0] = letters
         self.rewind()
 
-    def _opened(self, path: Path) -> Journal:
-        if self._journal is not None and not self._journal.is_in_place:
-            self._leave(path, self._journal)
-        if self._journal is None:
-            self._journal = journal = Journal(path)
+    def _opened(self, path: Path) -> QueueFile:
+        if self._queue_file is not None and not self._queue_file.is_in_place:
+            self._leave(path, self._queue_file)
+        if self._queue_file is None:
+            self._queue_file = queue_file = QueueFile(path)
             self.rewind()  # letters of earlier runs come before all of ours
-            if journal.count or journal.lasting:
+            if queue_file.count or queue_file.lasting:
                 self._newest = max(self._newest, 0)
             # Opened again in the midst of a run, it has the starts of events that still go on.
             self._memory[:0] = [
                 replace(start, payload=broken_off(start.payload), happened_at=None, put_at=self._now())
-                for start in (() if self._was_open else journal.lasting)
+                for start in (() if self._was_open else queue_file.lasting)
             ]
             if self._clock is not None and not self._was_open:
-                self._clock.learn(journal.newest)
+                self._clock.learn(queue_file.newest)
             self._was_open = True
-        return self._journal
+        return self._queue_file
 
     def _set_aside(self, path: Path, error: BrokenJournalError) -> None:
-        waited = None if self._journal is None else self._journal.count - len(self._arrived)
+        waited = None if self._queue_file is None else self._queue_file.count - len(self._arrived)
         self._close()
         self._arrived.clear()
         self._taken &= self._in_memory()
         self._count()
         aside = set_aside(path)
         log.warning("mqtt: %s: %s; set aside as %s", path, error, aside)
-        with closing(Journal(path)) as journal:
-            saved = journal.save_from(aside)
-            self.dropped += saved.lost if waited is None else max(0, waited - journal.count)
+        with closing(QueueFile(path)) as queue_file:
+            saved = queue_file.save_from(aside)
+            self.dropped += saved.lost if waited is None else max(0, waited - queue_file.count)
         log.warning("mqtt: %s: %s", path, saved)
         self._opened(path)
         self._count()
 
     def _close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        if self._queue_file is not None:
+            self._queue_file.close()
+            self._queue_file = None
 
     def _say(self, trouble: str | None) -> None:
         """Log what keeps the file from being used, once for each change."""

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Collection
 
-from monitor.outputs.mqtt.queue_file import Letter
+from monitor.outputs.mqtt.queue_file import QueuedMessage
 
 HOLD_SECONDS = 15.0
 """Longest wait after a connection: one round of Home Assistant, and time to subscribe."""
@@ -21,7 +21,7 @@ BIRTH_SECONDS = 2.0
 """Wait after a birth: meanwhile Home Assistant makes entities of the description that it was told last."""
 
 
-class Holding:
+class LateEvents:
     """Which letters wait for Home Assistant; used by the one thread that publishes."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Holding:
             self.end()
         return over
 
-    def holds(self, letter: Letter) -> bool:
+    def holds(self, letter: QueuedMessage) -> bool:
         """Tell whether a letter has to wait."""
         return self.active and (letter.number <= self.upto or self.belated(letter))
 
@@ -72,6 +72,6 @@ class Holding:
         """Moment, on the monotonic clock, at which the wait is over; infinity if nothing waits."""
         return self._until if self.active else math.inf
 
-    def belated(self, letter: Letter) -> bool:
+    def belated(self, letter: QueuedMessage) -> bool:
         """Tell whether this is the end of an event whose start waits, or has waited on this connection."""
         return not letter.lasts and letter.event_id in self._begun

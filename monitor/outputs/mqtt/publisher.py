@@ -4,7 +4,7 @@ One thread, `Mqtt.run`, does all of it; the methods that other threads call only
 it, so the analysis waits neither for the broker nor for the disk.  The thread puts an event into the
 backlog, which is a file, before it offers it to the broker, and takes it out when it has arrived.
 Of states only the newest counts.  Discovery for Home Assistant and all states are said on every
-connection, and again when Home Assistant says that it has started; late events wait for that (`Holding`).
+connection, and again when Home Assistant says that it has started; late events wait for that (`LateEvents`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pathlib import Path
 
 from monitor.audio.source_status import Health
 from monitor.config import MqttConfig, read_password
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.overrides import MOST_LABELS
 from monitor.outputs.mqtt.connection import Connection
 from monitor.outputs.mqtt.connection_terms import Negotiation, Profile
-from monitor.outputs.mqtt.discovery_sync import Announcement
-from monitor.outputs.mqtt.durable_queue import Backlog
-from monitor.outputs.mqtt.late_events import Holding
-from monitor.outputs.mqtt.queue_file import Letter
-from monitor.outputs.mqtt.retained_settings import Settings
-from monitor.outputs.mqtt.retained_states import States
-from monitor.outputs.mqtt.score_topics import ScoreBoard
-from monitor.outputs.mqtt.session import Link
-from monitor.outputs.mqtt.subscriber import OnCommand, Reception
+from monitor.outputs.mqtt.discovery_sync import DiscoverySync
+from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.late_events import LateEvents
+from monitor.outputs.mqtt.queue_file import QueuedMessage
+from monitor.outputs.mqtt.retained_settings import RetainedSettings
+from monitor.outputs.mqtt.retained_states import RetainedStates
+from monitor.outputs.mqtt.score_topics import ScoreTopics
+from monitor.outputs.mqtt.session import MqttSession
+from monitor.outputs.mqtt.subscriber import MqttSubscriber, OnCommand
 from monitor.outputs.mqtt.tls import address, tls_context
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import TRIGGER, Topics, as_json, event_payload, newest_moment, stamped
@@ -60,7 +60,7 @@ MOVE_SECONDS = 2.0
 """Given to take leave of a broker before another one is told."""
 
 
-class Mqtt:
+class MqttPublisher:
     """Tell the broker everything; `run` is the body of its thread.
 
     Parameters
@@ -69,12 +69,12 @@ class Mqtt:
         With a host.
     node : str
         Name of this monitor.
-    listening : Listening
+    active_labels : ActiveLabels
         Each of its sources counts as offline until `source` says otherwise.
     model : str
         Name of the checkpoint.
     password : str or None
-    journal : Path or None
+    queue_file : Path or None
         File in which events wait while the broker is away, also across restarts; None for memory alone.
         Beside it is ``announced.json``, what the broker keeps of us.
     clock : WallClock or None
@@ -98,10 +98,10 @@ class Mqtt:
         config: MqttConfig,
         *,
         node: str,
-        listening: Listening,
+        active_labels: ActiveLabels,
         model: str,
         password: str | None = None,
-        journal: Path | None = None,
+        queue_file: Path | None = None,
         clock: WallClock | None = None,
         drain_seconds: float = 5.0,
         on_command: OnCommand = lambda _topic, _command: None,
@@ -109,27 +109,27 @@ class Mqtt:
     ) -> None:
         self.latency = Histogram(LATENCY_SECONDS)
         """Seconds from the onset of an event until the broker had acknowledged its start."""
-        self._node, self._model, self._journal, self._page = node, model, journal, page
-        self._listening = listening
-        self._changes: deque[Listening] = deque(maxlen=1)
+        self._node, self._model, self._queue_file, self._page = node, model, queue_file, page
+        self._active_labels = active_labels
+        self._changes: deque[ActiveLabels] = deque(maxlen=1)
         self._moves: deque[MqttConfig] = deque(maxlen=1)
         self._qos = config.qos
         self._topics = Topics(config.base_topic, node)
         self._announcement = self._make_announcement(config, self._topics)
-        self._reception = Reception(
+        self._reception = MqttSubscriber(
             self._topics, birth=self._announcement.birth, commands=config.commands, on_command=on_command
         )
         self._link = self._make_link(config, password)
         publish = self._publish
-        self._states = States(self._topics, labels=listening.ids_by_source, publish=publish)
-        self._scores = ScoreBoard(self._topics, publish)
-        self._settings = Settings(self._topics, listening, publish)
+        self._states = RetainedStates(self._topics, labels=active_labels.ids_by_source, publish=publish)
+        self._scores = ScoreTopics(self._topics, publish)
+        self._settings = RetainedSettings(self._topics, active_labels, publish)
         self._refused = self._left_out = 0
-        self._new: list[Letter] = []
-        self._outbox: Outbox[Letter] = Outbox(self._new.append, IN_MEMORY)
+        self._new: list[QueuedMessage] = []
+        self._outbox: Outbox[QueuedMessage] = Outbox(self._new.append, IN_MEMORY)
         self._ahead = time.time() - time.monotonic()
-        self._backlog = Backlog(
-            journal,
+        self._durable_queue = DurableQueue(
+            queue_file,
             size=IN_MEMORY,
             most_bytes=config.keep_megabytes * 1_000_000,
             most_seconds=config.keep_days * 86_400,
@@ -139,7 +139,7 @@ class Mqtt:
         self._drain_seconds = drain_seconds
         self._onsets: dict[int, float] = {}
         """Unix seconds of the onsets of events whose start is on its way, by the number of the letter."""
-        self._holding = Holding()
+        self._holding = LateEvents()
         self._waited = 0
         """Number of the newest letter that was put while there was no connection, or before one broke."""
         self._newest_arrived = 0
@@ -155,13 +155,13 @@ class Mqtt:
         self._numbered += 1
         if not self._link.connected:
             self._waited = self._numbered
-        letter = Letter(
+        letter = QueuedMessage(
             number=self._numbered,
             topic=self._topics.event(event.source),
             payload=event_payload(
                 event,
                 node=self._node,
-                label=self._listening.label(event.source, event.label),
+                label=self._active_labels.label(event.source, event.label),
                 model=self._model,
                 published_at=time.time(),
             ),
@@ -172,11 +172,11 @@ class Mqtt:
         self._outbox.put(letter)
         self._link.wake()
 
-    def listen(self, listening: Listening) -> None:
+    def listen(self, active_labels: ActiveLabels) -> None:
         """Say what is listened for from now on; from the thread that puts events, after those of before."""
-        self._listening = listening
-        self._changes.append(listening)
-        self._states.listen(listening.ids_by_source)
+        self._active_labels = active_labels
+        self._changes.append(active_labels)
+        self._states.listen(active_labels.ids_by_source)
         self._link.wake()
 
     def source(self, name: str, *, online: bool) -> None:
@@ -227,12 +227,12 @@ class Mqtt:
     @property
     def dropped(self) -> int:
         """Starts and ends of events lost because too many waited, for too long, or in a file that broke."""
-        return self._outbox.dropped + self._backlog.dropped
+        return self._outbox.dropped + self._durable_queue.dropped
 
     @property
     def waiting(self) -> int:
         """Starts and ends of events that the broker has not acknowledged; exact once `run` has returned."""
-        return self._outbox.waiting + len(self._new) + self._backlog.waiting
+        return self._outbox.waiting + len(self._new) + self._durable_queue.waiting
 
     @property
     def trouble(self) -> str | None:
@@ -266,7 +266,7 @@ class Mqtt:
         the journal for the next run.
         """
         self._alone_since = time.monotonic()
-        with self._backlog:
+        with self._durable_queue:
             self._settle()
             while not self._finished():
                 connected_anew = self._link.wait(self._due())
@@ -307,7 +307,7 @@ class Mqtt:
         for letter in self._new:
             if self._link.connected and self._holding.active and self._holding.belated(letter):
                 self._states.say_label(letter)  # it waits, but the state that it leads to does not
-        self._backlog.add(self._new)
+        self._durable_queue.add(self._new)
         self._new.clear()
         self._published += len(self._link.arrived)
         for number in self._link.arrived:
@@ -315,17 +315,17 @@ class Mqtt:
             if latency >= 0:  # a recording that is replayed fast is told before it was heard
                 self.latency.observe(latency)
         self._newest_arrived = max([self._newest_arrived, *self._link.arrived])
-        self._backlog.remove(self._link.arrived)
+        self._durable_queue.remove(self._link.arrived)
         self._link.arrived.clear()
-        self._backlog.give_back(self._link.returned)
+        self._durable_queue.give_back(self._link.returned)
         self._link.returned.clear()
 
     def _note_change(self) -> None:
         """Describe what is listened for now, and take back what is not."""
         while self._changes:
-            listening = self._changes.popleft()
-            self._settings.listen(listening)
-            news = self._announcement.change(listening.by_source)
+            active_labels = self._changes.popleft()
+            self._settings.listen(active_labels)
+            news = self._announcement.change(active_labels.by_source)
             if news and self._link.connected:
                 self._announcement.say(self._link.publish)
                 self._states.say_new_labels()
@@ -338,19 +338,19 @@ class Mqtt:
     def _publish(self, topic: str, text: str, *, qos: int, retain: bool = False) -> None:
         self._link.publish(topic, text, qos=qos, retain=retain)
 
-    def _make_announcement(self, config: MqttConfig, topics: Topics) -> Announcement:
-        return Announcement(
+    def _make_announcement(self, config: MqttConfig, topics: Topics) -> DiscoverySync:
+        return DiscoverySync(
             config,
             topics,
-            labels=self._listening.by_source,
+            labels=self._active_labels.by_source,
             model=self._model,
-            path=None if self._journal is None else self._journal.with_name("announced.json"),
+            path=None if self._queue_file is None else self._queue_file.with_name("announced.json"),
             page=self._page,
         )
 
-    def _make_link(self, config: MqttConfig, password: str | None) -> Link[int]:
+    def _make_link(self, config: MqttConfig, password: str | None) -> MqttSession[int]:
         self._address = address(config)
-        sources = self._listening.sources
+        sources = self._active_labels.sources
         # Where MQTT cannot say that something is refused, we look whether it is delivered.
         own = {self._topics.status(), *map(self._topics.event, sources)}
         profile = Profile(
@@ -363,7 +363,7 @@ class Mqtt:
             listen=tuple(self._reception.filters()),
             own=frozenset(own),
         )
-        return Link(
+        return MqttSession(
             partial(Connection, profile),
             address=self._address,
             silence_seconds=config.keepalive_seconds,
@@ -390,8 +390,8 @@ class Mqtt:
         self._reception.move(self._topics, birth=self._announcement.birth, commands=config.commands)
         self._states.move(self._topics)
         self._scores.move(self._topics)
-        self._settings = Settings(self._topics, self._listening, self._publish)
-        self._backlog.limit(
+        self._settings = RetainedSettings(self._topics, self._active_labels, self._publish)
+        self._durable_queue.limit(
             most_bytes=config.keep_megabytes * 1_000_000, most_seconds=config.keep_days * 86_400
         )
         self._link = self._make_link(config, password)
@@ -402,10 +402,12 @@ class Mqtt:
         self._last_try = self._last_try or self._link.ended + self._link.connected + 1
         self._link.hurry()
         hopeless = self._link.ended >= self._last_try or time.monotonic() >= self._drained_by()
-        if not self._backlog.safe and self._holding.active:
+        if not self._durable_queue.safe and self._holding.active:
             self._holding.end()
-            self._backlog.rewind()
-        held_back = self.connected and self._backlog.held_back and not (self._outbox.waiting or self._new)
+            self._durable_queue.rewind()
+        held_back = (
+            self.connected and self._durable_queue.held_back and not (self._outbox.waiting or self._new)
+        )
         return hopeless or held_back or not self.waiting
 
     def _drained_by(self) -> float:
@@ -424,7 +426,7 @@ class Mqtt:
         log.info(said, self._address, self.waiting, self.dropped)
         self._overflowing = False
         self._hold()
-        self._backlog.take_back()
+        self._durable_queue.take_back()
         self._onsets.clear()
         if self._link.suspicious:  # it may close the connection on the rest once more
             self._send_events()
@@ -470,17 +472,17 @@ class Mqtt:
         """Publish what waits; of events under a topic that the broker refuses, one now and then."""
         refusals = self._link.refusals
         if any([self._holding.end_if_over(), refusals.stir()]):
-            self._backlog.rewind()
+            self._durable_queue.rewind()
         if refusals.stir_others():
             self._say_anew()
         self._announcement.say_again(self._link.publish)
-        for letter in self._backlog.take(WINDOW - self._link.unacknowledged, self._is_held_back):
+        for letter in self._durable_queue.take(WINDOW - self._link.unacknowledged, self._is_held_back):
             self._send(letter)
 
-    def _is_held_back(self, letter: Letter) -> bool:
+    def _is_held_back(self, letter: QueuedMessage) -> bool:
         return self._holding.holds(letter) or self._link.refusals.blocks(letter.topic)
 
-    def _send(self, letter: Letter) -> None:
+    def _send(self, letter: QueuedMessage) -> None:
         """Publish one event, and the states that it changes unless they have been said."""
         late = letter.number <= 0 or self._now() - letter.put_at > LATE_SECONDS
         payload = stamped(letter.payload, happened_at=letter.happened_at, published_at=time.time(), late=late)

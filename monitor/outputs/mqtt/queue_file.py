@@ -44,7 +44,7 @@ BrokenJournalError = BrokenDatabaseError
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class QueuedMessage:
     """The start or the end of an event as it is told, but for what depends on when it is sent."""
 
     number: int
@@ -78,7 +78,7 @@ class Letter:
         return self.payload["phase"] == "start"
 
 
-class Journal:
+class QueueFile:
     """Letters in a file, for one process at a time; used by one thread.
 
     Parameters
@@ -116,7 +116,7 @@ class Journal:
         """What they take up, without SQLite's own share."""
         self._before = last + len(rows)
 
-    def write(self, new: Collection[Letter], gone: Iterable[int]) -> None:
+    def write(self, new: Collection[QueuedMessage], gone: Iterable[int]) -> None:
         """Put letters in and take others out, by number: all of it, or nothing.
 
         Once this returns, all of it survives a power cut.
@@ -128,7 +128,7 @@ class Journal:
         self.count += len(new) - len(taken)
         self.bytes += sum(len(_content(letter)) for letter in new) - sum(taken)
 
-    def read(self, most: int, after: float = -math.inf) -> list[Letter]:
+    def read(self, most: int, after: float = -math.inf) -> list[QueuedMessage]:
         """Return the oldest letters whose numbers are larger than ``after``, oldest first."""
         query = "SELECT number, put_at, sum, content FROM letters WHERE number > ? ORDER BY number LIMIT ?"
         with translated():
@@ -167,7 +167,7 @@ class Journal:
         self._connection.close()
 
     def save_from(self, broken: Path) -> Salvaged:
-        """Put in what can be read of a broken file, before anything else is; another `Journal` reads it.
+        """Put in what can be read of a broken file, before anything else is; another `QueueFile` reads it.
 
         Raises
         ------
@@ -183,7 +183,7 @@ class Journal:
     def _one(self, query: str) -> tuple[Any, ...]:
         return tuple(self._connection.execute(query).fetchone())
 
-    def _put_in(self, letter: Letter) -> None:
+    def _put_in(self, letter: QueuedMessage) -> None:
         content = _content(letter)
         row = (letter.put_at, zlib.crc32(content), content)
         self._connection.execute(
@@ -203,12 +203,12 @@ class Journal:
         return size and int(size[0])
 
 
-def _content(letter: Letter) -> bytes:
+def _content(letter: QueuedMessage) -> bytes:
     content = {"topic": letter.topic, "happened_at": letter.happened_at, "payload": letter.payload}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _letter(number: int, put_at: float, checksum: int, content: bytes) -> Letter:
+def _letter(number: int, put_at: float, checksum: int, content: bytes) -> QueuedMessage:
     # SQLite notices what breaks its own structure, not what changes a value.
     if not isinstance(content, bytes) or zlib.crc32(content) != checksum:
         raise BrokenJournalError("is damaged: a letter is not what was written")
@@ -218,7 +218,7 @@ def _letter(number: int, put_at: float, checksum: int, content: bytes) -> Letter
         raise BrokenJournalError(f"is damaged: a letter {error}") from error
     if not _has_what_is_told(known) or not isinstance(put_at, int | float):
         raise BrokenJournalError("is damaged: a letter is not one of ours")
-    return Letter(number, known["topic"], known["payload"], known["happened_at"], put_at)
+    return QueuedMessage(number, known["topic"], known["payload"], known["happened_at"], put_at)
 
 
 def _has_what_is_told(content: Any) -> bool:

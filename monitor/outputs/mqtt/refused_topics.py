@@ -27,7 +27,7 @@ class _Refusal:
     """It was not even sent, for the broker closes the connection on it: a new one changes nothing."""
 
 
-class Refusals:
+class RefusedTopics:
     """Remember what the broker refuses, so that nothing is published there again and again."""
 
     def __init__(self) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import settings
 from monitor.outputs.payload import Topics
 
 
-class Settings:
+class RetainedSettings:
     """The echo of every change; used by the one thread that publishes.
 
     Parameters
@@ -18,15 +18,15 @@ class Settings:
         Sends one message: `Link.publish`.
     """
 
-    def __init__(self, topics: Topics, listening: Listening, publish: Callable[..., None]) -> None:
+    def __init__(self, topics: Topics, active_labels: ActiveLabels, publish: Callable[..., None]) -> None:
         self._topics = topics
         self._publish = publish
         self._said: dict[str, str] = {}
-        self.listen(listening)
+        self.listen(active_labels)
 
-    def listen(self, listening: Listening) -> None:
-        """Say this from now on; what is not set any more is taken back by the `Announcement`."""
-        self._wanted = settings(self._topics, listening)
+    def listen(self, active_labels: ActiveLabels) -> None:
+        """Say this from now on; what is not set any more is taken back by the `DiscoverySync`."""
+        self._wanted = settings(self._topics, active_labels)
         self._said = {topic: text for topic, text in self._said.items() if topic in self._wanted}
 
     def say(self) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from monitor.audio.source_status import Health
-from monitor.outputs.mqtt.queue_file import Letter
+from monitor.outputs.mqtt.queue_file import QueuedMessage
 from monitor.outputs.payload import (
     Topics,
     as_json,
@@ -25,7 +25,7 @@ WARNINGS = 100
 """So many may wait for the broker; the oldest make room."""
 
 
-class States:
+class RetainedStates:
     """The state of every label, source and level; noted by any thread, said by the one that publishes.
 
     Parameters
@@ -46,11 +46,11 @@ class States:
         self._said_online: dict[str, bool] = {}
         self._healths = dict.fromkeys(self._online, Health())
         self._warnings: deque[tuple[str, str]] = deque(maxlen=WARNINGS)
-        self._last: dict[str, Letter] = {}
-        self._said_last: dict[str, Letter] = {}
+        self._last: dict[str, QueuedMessage] = {}
+        self._said_last: dict[str, QueuedMessage] = {}
         self._late_until = -math.inf
         self._said_healths: dict[str, str] = {}
-        self._newest: dict[tuple[str, str], Letter | None] = {}
+        self._newest: dict[tuple[str, str], QueuedMessage | None] = {}
         self._said_labels: set[tuple[str, str]] = set()
         self.listen(labels)
         self._noted = 0
@@ -69,7 +69,7 @@ class States:
         """Say everything under other topics from now on."""
         self._topics = topics
 
-    def event(self, letter: Letter) -> None:
+    def event(self, letter: QueuedMessage) -> None:
         """Note the newest start or end of an event; from one thread, in the order of their numbers."""
         if (letter.source, letter.label) in self._newest:
             self._newest[letter.source, letter.label] = letter  # before it is counted: see `say_labels`
@@ -149,7 +149,7 @@ class States:
             if newest[source, label] is None:
                 self._say_label(source, label, None)
 
-    def say_label(self, letter: Letter) -> None:
+    def say_label(self, letter: QueuedMessage) -> None:
         """Say the state to which an event leads, unless that or a newer one has been said."""
         known = (letter.source, letter.label) in self._newest  # else what was retained of it is gone
         if known and letter.number > self._covered:
@@ -195,7 +195,7 @@ class States:
         over = self._late_until if time.monotonic() < self._late_until else math.inf
         return min([over, *(self._level_due.get(source, 0.0) for source in tuple(self._levels))])
 
-    def _say_label(self, source: str, label: str, letter: Letter | None) -> None:
+    def _say_label(self, source: str, label: str, letter: QueuedMessage | None) -> None:
         lasts = letter is not None and letter.lasts
         attributes = {} if letter is None else attributes_payload(letter.payload)
         # Attributes first: an automation that begins with the state finds those of the same event.

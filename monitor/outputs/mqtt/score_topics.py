@@ -14,7 +14,7 @@ AGAIN_SECONDS = 30.0
 """A score that stays the same is said again after so long, for Home Assistant lets old ones expire."""
 
 
-class ScoreBoard:
+class ScoreTopics:
     """Noted by the analysis, said by the thread that publishes: only the newest counts.
 
     Parameters

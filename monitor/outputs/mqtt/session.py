@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from monitor.outputs.mqtt.client_id_conflict import Contention
+from monitor.outputs.mqtt.client_id_conflict import ClientIdConflict
 from monitor.outputs.mqtt.connection import Connection
 from monitor.outputs.mqtt.connection_terms import MQTT_3, MQTT_5, VERSIONS, Negotiation, Terms, Will
 from monitor.outputs.mqtt.delivery import SILENT, Delivery
@@ -29,7 +29,7 @@ from monitor.outputs.mqtt.notices import (
     Received,
     Subscribed,
 )
-from monitor.outputs.mqtt.refused_topics import Refusals
+from monitor.outputs.mqtt.refused_topics import RefusedTopics
 from monitor.outputs.mqtt.tls import NOT_MQTT
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ Connect = Callable[[Terms, Callable[[Connection, Notice], None]], Connection]
 """Begins a `Connection` on the given terms, that reports to the function it is given."""
 
 
-class Link(Generic[T]):
+class MqttSession(Generic[T]):
     """Publish over one connection after another.
 
     Parameters
@@ -95,7 +95,7 @@ class Link(Generic[T]):
         self._receive = receive
         self._answer_seconds = answer_seconds
         self._negotiation = negotiation or Negotiation()
-        self._contention = Contention(client_id)
+        self._contention = ClientIdConflict(client_id)
         self._delivery: Delivery[T] = Delivery(address, silence_seconds)
         self._connection: Connection | None = None
         self._terms = self._negotiation.terms
@@ -120,7 +120,7 @@ class Link(Generic[T]):
         return self._delivery.returned
 
     @property
-    def refusals(self) -> Refusals:
+    def refusals(self) -> RefusedTopics:
         """What the broker does not take."""
         return self._delivery.refusals
 

@@ -31,7 +31,7 @@ _RETAINED = (
 )
 
 
-class Reception:
+class MqttSubscriber:
     """Take what is said and hand commands on, in the thread of the connection; say which are refused.
 
     Parameters

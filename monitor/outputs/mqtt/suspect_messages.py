@@ -55,7 +55,7 @@ class _Blamed:
     at: float
 
 
-class Suspects:
+class SuspectMessages:
     """Find out what a broker does not take, from what it had acknowledged when it closed the connection."""
 
     def __init__(self) -> None:

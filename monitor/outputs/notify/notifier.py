@@ -16,7 +16,7 @@ from pathlib import Path
 
 from monitor.config import NotifyConfig
 from monitor.outputs.notify.problems import Problems
-from monitor.outputs.notify.rate_limit import Restraint
+from monitor.outputs.notify.rate_limit import RateLimit
 from monitor.outputs.notify.send import Post, post
 from monitor.outputs.outbox import Outbox
 from monitor.system.trouble_log import TroubleLog
@@ -100,7 +100,7 @@ class Notifier:
         self._find_clip = find_clip
         self._clip_wait = clip_seconds + CLIP_SECONDS if config.clip and clip_seconds else 0.0
         self._post = post
-        self._restraint = Restraint(config)
+        self._restraint = RateLimit(config)
         self._problems = Problems(
             after_seconds=config.health_after_seconds, cooldown_seconds=config.health_cooldown_seconds
         )

@@ -14,7 +14,7 @@ MOST_KEPT = 50
 """Names of labels that are remembered of what was held back."""
 
 
-class Restraint:
+class RateLimit:
     """Judge every event for one target.
 
     Cooldown goes by a clock that is never set, quiet hours go by the one on the wall.

@@ -1,6 +1,6 @@
 """What happened, in a file: one writer, any number of readers."""
 
-from monitor.outputs.store.reader import History
+from monitor.outputs.store.reader import StoreReader
 from monitor.outputs.store.rows import (
     Day,
     EventFilter,
@@ -18,7 +18,6 @@ __all__ = [
     "FILE",
     "Day",
     "EventFilter",
-    "History",
     "KeptEvent",
     "KeptMiss",
     "Lane",
@@ -26,4 +25,5 @@ __all__ = [
     "Page",
     "Store",
     "StoreError",
+    "StoreReader",
 ]

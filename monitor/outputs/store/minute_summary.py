@@ -75,7 +75,7 @@ class _Running:
         self.agreed = np.zeros(len(self.labels), np.float32)
 
 
-class Minutes:
+class MinuteSummaries:
     """All sources.
 
     Parameters

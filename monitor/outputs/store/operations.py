@@ -19,7 +19,7 @@ Change = Callable[[sqlite3.Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
-class EventHappened:
+class EventChanged:
     """The start or the end of an event."""
 
     event: Event
@@ -52,7 +52,7 @@ class EventHappened:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class NearMissHappened:
     """A near miss."""
 
     miss: NearMiss
@@ -149,7 +149,7 @@ class ClipsFound:
         for path, event_id, event in self.found:
             known = connection.execute("SELECT 1 FROM events WHERE id = ?", [event_id]).fetchone()
             if known is None and event is not None and event.id == event_id:
-                EventHappened(event, lambda: True)(connection)
+                EventChanged(event, lambda: True)(connection)
             query = "UPDATE events SET clip = ?, fate = 'kept' WHERE id = ? AND clip IS NOT ?"
             connection.execute(query, [path, event_id, path])
         connection.execute("UPDATE events SET reason = 'restart' WHERE ended_at IS NULL AND reason IS NULL")

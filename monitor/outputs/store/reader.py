@@ -26,7 +26,7 @@ IDLE = 8
 """Connections that are kept open while nobody asks."""
 
 
-class History:
+class StoreReader:
     """Ask what happened; every method may be called from any thread.
 
     All of them raise a `StoreError` if the file cannot be read now, also because nothing has been kept

@@ -21,16 +21,16 @@ from typing import TypeVar
 from monitor.config import LabelConfig, StoreConfig
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store import schema
-from monitor.outputs.store.minute_summary import Minutes
+from monitor.outputs.store.minute_summary import MinuteSummaries
 from monitor.outputs.store.operations import (
     BrokenOff,
     Change,
     ClipDecided,
     ClipsFound,
     Deleted,
-    EventHappened,
+    EventChanged,
     MinuteOver,
-    Missed,
+    NearMissHappened,
     Reviewed,
     Titled,
 )
@@ -74,7 +74,7 @@ class Store:
     Parameters
     ----------
     path : Path
-        Of the file; see `History` for reading it.
+        Of the file; see `StoreReader` for reading it.
     config : StoreConfig
     rate : int
         Samples per second of the indices in near misses.
@@ -105,7 +105,7 @@ class Store:
         self._rate = rate
         self._retry_seconds = retry_seconds
         self._remove_clip = remove_clip
-        self._minutes = Minutes()
+        self._minutes = MinuteSummaries()
         self._new: list[Change] = [BrokenOff()]
         self._outbox: Outbox[Change] = Outbox(self._new.append, IN_MEMORY)
         self._asks: list[Reviewed | Deleted] = []
@@ -134,11 +134,11 @@ class Store:
     def event(self, event: Event) -> None:
         """Keep the start or the end of an event."""
         put_at = time.monotonic()
-        self._put(EventHappened(event, lambda: time.monotonic() - put_at > LATE_SECONDS))
+        self._put(EventChanged(event, lambda: time.monotonic() - put_at > LATE_SECONDS))
 
     def miss(self, miss: NearMiss) -> None:
         """Keep a near miss."""
-        self._put(Missed(miss, (miss.stop - miss.start) / self._rate))
+        self._put(NearMissHappened(miss, (miss.stop - miss.start) / self._rate))
 
     def scores(self, scores: Scores) -> None:
         """Keep the scores of a window in those of its minute; from one thread."""

@@ -12,8 +12,8 @@ from starlette.staticfiles import StaticFiles
 from monitor import __version__
 from monitor.outputs.prometheus import CONTENT_TYPE
 from monitor.outputs.web.asgi import App
-from monitor.outputs.web.context import House, TheHouse
-from monitor.outputs.web.middleware import Guard
+from monitor.outputs.web.context import AppContext, TheHouse
+from monitor.outputs.web.middleware import RequestGuard
 from monitor.outputs.web.routes import clips, events, labels, session, status
 from monitor.system.boundary import printable
 
@@ -25,12 +25,12 @@ dB of full scale.  Whatever changes something needs the token: `Authorization: B
 """
 
 
-def application(house: House) -> App:
+def application(house: AppContext) -> App:
     """Return the ASGI application, guarded.
 
     Parameters
     ----------
-    house : House
+    house : AppContext
         What it shows and changes.
     """
     app = FastAPI(
@@ -51,7 +51,7 @@ def application(house: House) -> App:
     if house.metrics is not None:
         app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    return Guard(app, house.access, house.faults, house.prefix)
+    return RequestGuard(app, house.access, house.faults, house.prefix)
 
 
 async def _refuse(_: Request, error: RequestValidationError) -> Response:

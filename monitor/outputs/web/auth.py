@@ -27,7 +27,7 @@ from monitor.config.authority import (
     spell_origin,
 )
 from monitor.outputs.web.peers import client_of, is_shared, networks_of
-from monitor.outputs.web.rate_limit import Rates
+from monitor.outputs.web.rate_limit import TokenRateLimit
 
 COOKIE = "clap_monitor_session"
 SESSION_SECONDS = 90 * 86_400
@@ -84,8 +84,8 @@ class Access:
         public = _public(web)
         self._origins = {*web.allowed_origins, *([] if public is None else [spell_origin(*public)])}
         self._proxies = networks_of(web.trusted_proxies)
-        self._writes = Rates(*WRITES)
-        self._failures = Rates(*FAILURES)
+        self._writes = TokenRateLimit(*WRITES)
+        self._failures = TokenRateLimit(*FAILURES)
 
     @property
     def has_token(self) -> bool:

@@ -43,7 +43,7 @@ class Member(Protocol):
         """End it at once."""
 
 
-class Crowd:
+class ConnectionLimits:
     """Let connections in and see that they get on; all in the loop of the web server.
 
     Parameters

@@ -13,8 +13,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from monitor.outputs.request_faults import Faults
-from monitor.outputs.web.connection_limits import MOST, MOST_TURNED_AWAY, Crowd
+from monitor.outputs.request_faults import RequestFaults
+from monitor.outputs.web.connection_limits import MOST, MOST_TURNED_AWAY, ConnectionLimits
 from monitor.outputs.web.peers import household
 from monitor.outputs.web.request_limits import is_oversized
 
@@ -35,14 +35,14 @@ class HttpConnection(H11Protocol):
 
     Parameters
     ----------
-    crowd : Crowd
+    crowd : ConnectionLimits
         Lets it in, and ends it.
-    faults : Faults
+    faults : RequestFaults
     **uvicorns
         What uvicorn gives.
     """
 
-    def __init__(self, *, crowd: Crowd, faults: Faults, **uvicorns: Any) -> None:
+    def __init__(self, *, crowd: ConnectionLimits, faults: RequestFaults, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self.address = ""
         self.since = 0.0
@@ -162,13 +162,13 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     Parameters
     ----------
-    crowd : Crowd
-    faults : Faults
+    crowd : ConnectionLimits
+    faults : RequestFaults
     **uvicorns
         What uvicorn gives.
     """
 
-    def __init__(self, *, crowd: Crowd, faults: Faults, **uvicorns: Any) -> None:
+    def __init__(self, *, crowd: ConnectionLimits, faults: RequestFaults, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self.address = ""
         self.since = 0.0

@@ -11,15 +11,15 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from monitor.detection.control import Control
-from monitor.detection.prompt_preview import Tryout
-from monitor.outputs.live.broadcast import Live
-from monitor.outputs.request_faults import Faults
-from monitor.outputs.store import History, Store
+from monitor.detection.prompt_preview import PromptPreview
+from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.request_faults import RequestFaults
+from monitor.outputs.store import Store, StoreReader
 from monitor.outputs.web.auth import Access
 from monitor.outputs.web.event_stream import Abort
 
 
-class Shelf(Protocol):
+class ClipLibrary(Protocol):
     """The clips, as far as the page needs them."""
 
     @property
@@ -34,32 +34,32 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class AppContext:
     """Everything behind the routes; each part may be asked from any thread."""
 
     access: Access
     abort: Abort
     control: Control
-    live: Live
-    tryout: Tryout
+    live: Broadcast
+    prompt_preview: PromptPreview
     snapshot: Callable[[], Mapping[str, object]]
     """What every part counts."""
     hop_seconds: float
-    history: History | None = None
+    history: StoreReader | None = None
     store: Store | None = None
-    shelf: Shelf | None = None
+    shelf: ClipLibrary | None = None
     prefix: str = ""
     metrics: Callable[[], bytes] | None = None
     """Everything that is counted, for Prometheus."""
-    faults: Faults = field(default_factory=Faults)
+    faults: RequestFaults = field(default_factory=RequestFaults)
     """What failed in what was asked for."""
     counts: Callable[[], Mapping[str, int]] = dict
     """What the web server counts."""
 
 
-def _house(request: HTTPConnection) -> House:
-    house: House = request.app.state.house
+def _house(request: HTTPConnection) -> AppContext:
+    house: AppContext = request.app.state.house
     return house
 
 
-TheHouse = Annotated[House, Depends(_house)]
+TheHouse = Annotated[AppContext, Depends(_house)]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from monitor.outputs.live.broadcast import Live, Message, TooManyError
+from monitor.outputs.live.broadcast import Broadcast, Message, TooManyError
 
 PING_SECONDS = 15.0
 """Something is sent at least so often, so that proxies and dead connections show themselves."""
@@ -25,7 +25,7 @@ class Reader:
 
     Parameters
     ----------
-    live : Live
+    live : Broadcast
     abort : callable
         Cuts this connection: who does not read keeps us waiting in `send`, where nothing else ends it.
 
@@ -34,7 +34,7 @@ class Reader:
     TooManyError
     """
 
-    def __init__(self, live: Live, abort: Callable[[], None]) -> None:
+    def __init__(self, live: Broadcast, abort: Callable[[], None]) -> None:
         self._live = live
         self._abort = abort
         self._news = asyncio.Event()
@@ -70,7 +70,7 @@ class EventStream(Response):
 
     Parameters
     ----------
-    live : Live
+    live : Broadcast
     hello : mapping
         The first event: what the others refer to.
     abort : callable
@@ -78,7 +78,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, live: Live, hello: dict[str, object], abort: Abort, status_code: int = 200) -> None:
+    def __init__(
+        self, live: Broadcast, hello: dict[str, object], abort: Abort, status_code: int = 200
+    ) -> None:
         super().__init__(
             status_code=status_code,
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
@@ -123,7 +125,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def over_websocket(socket: WebSocket, live: Live, hello: dict[str, object], abort: Abort) -> None:
+async def over_websocket(socket: WebSocket, live: Broadcast, hello: dict[str, object], abort: Abort) -> None:
     """Send the same as JSON objects with a ``kind``; what the client says is not listened to."""
     client: Any = socket.scope["client"]
     try:

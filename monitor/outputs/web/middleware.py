@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from monitor.outputs.request_faults import Faults
+from monitor.outputs.request_faults import RequestFaults
 from monitor.outputs.web.asgi import App, Message, Receive, Scope, Send, headers_of, replayed
 from monitor.outputs.web.auth import Access, Refusal
 from monitor.outputs.web.request_limits import MAX_BODY, refuse_size
@@ -32,7 +32,7 @@ _TOO_LARGE = Refusal(413, f"The body has more than {MAX_BODY} bytes")
 _NOT_JSON = Refusal(415, "The body must be JSON: send it with Content-Type: application/json")
 
 
-class Guard:
+class RequestGuard:
     """ASGI middleware: name, prefix, token, size and headers.
 
     Parameters
@@ -40,12 +40,12 @@ class Guard:
     app : callable
         The ASGI application.
     access : Access
-    faults : Faults
+    faults : RequestFaults
     prefix : str
         Path below which a reverse proxy serves us; requests come with it or without.
     """
 
-    def __init__(self, app: App, access: Access, faults: Faults, prefix: str = "") -> None:
+    def __init__(self, app: App, access: Access, faults: RequestFaults, prefix: str = "") -> None:
         self._app = app
         self._access = access
         self._faults = faults

@@ -8,7 +8,7 @@ _MOST_KNOWN = 1024
 """Addresses remembered; who has not been seen for longest is forgotten."""
 
 
-class Rates:
+class TokenRateLimit:
     """A bucket for each address: ``burst`` at once, and one more every ``seconds``.
 
     Parameters

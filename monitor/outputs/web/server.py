@@ -12,13 +12,13 @@ import anyio.to_thread
 import uvicorn
 
 from monitor.config import WebConfig
-from monitor.detection.active_labels import Listening
-from monitor.outputs.request_faults import Faults
+from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.request_faults import RequestFaults
 from monitor.outputs.web.app import application
 from monitor.outputs.web.auth import Access
-from monitor.outputs.web.connection_limits import Crowd
+from monitor.outputs.web.connection_limits import ConnectionLimits
 from monitor.outputs.web.connections import HttpConnection, WebSocketConnection
-from monitor.outputs.web.context import House
+from monitor.outputs.web.context import AppContext
 from monitor.outputs.web.routes.labels import labels_told
 from monitor.system.boundary import explain
 from monitor.system.log_limit import LogLimit
@@ -93,16 +93,16 @@ class Web:
                 "web.public_read: true"
             )
         self.access = Access(config, token)
-        self.faults = Faults()
-        self._crowd = Crowd(self.access.is_shared)
+        self.faults = RequestFaults()
+        self._crowd = ConnectionLimits(self.access.is_shared)
         self.prefix = config.prefix
         self._listener = bind(config.host, config.port)
-        self._house: House | None = None
+        self._house: AppContext | None = None
         self._server: uvicorn.Server | None = None
         host, port = self._listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
-    def show(self, house: House) -> None:
+    def show(self, house: AppContext) -> None:
         """Say what there is to be seen; before `run`."""
         self._house = house
         self._server = uvicorn.Server(
@@ -128,10 +128,10 @@ class Web:
             )
         )
 
-    def tell(self, listening: Listening) -> None:
+    def tell(self, active_labels: ActiveLabels) -> None:
         """Let those who watch know what is listened for from now on."""
         if self._house is not None:
-            self._house.live.labels(labels_told(listening))
+            self._house.live.labels(labels_told(active_labels))
 
     def run(self) -> None:
         """Serve until `close`."""

@@ -19,7 +19,7 @@ from tests.support.sound_card import CHANNELS, RATE, SoundCard, plugged_in
 pytestmark = pytest.mark.sound_card
 
 
-class Ear:
+class ChannelReader:
     """A microphone that is listened to in a thread of its own."""
 
     def __init__(self, *, device=SoundCard.microphone, channel=1, rate=RATE, wish=None):
@@ -85,7 +85,7 @@ def play_whole(card, path, ear):
 def test_every_sample_played_is_captured(sound_card, recording):
     path, played = recording
     before = time.time()
-    with Ear(channel=2) as ear:
+    with ChannelReader(channel=2) as ear:
         ear.wait_for(has_audio)
         play_whole(sound_card, path, ear)
     heard = ear.samples
@@ -102,7 +102,7 @@ def test_every_sample_played_is_captured(sound_card, recording):
 
 def test_the_mean_of_all_channels_is_heard(sound_card, recording):
     path, played = recording
-    with Ear(channel=None) as ear:
+    with ChannelReader(channel=None) as ear:
         ear.wait_for(has_audio)
         play_whole(sound_card, path, ear)
     heard = ear.samples
@@ -113,7 +113,7 @@ def test_the_mean_of_all_channels_is_heard(sound_card, recording):
 
 def test_a_device_at_another_rate_is_resampled(sound_card, recording):
     path, played = recording
-    with Ear(rate=16000, wish=RATE) as ear:
+    with ChannelReader(rate=16000, wish=RATE) as ear:
         ear.wait_for(has_audio)
         play_whole(sound_card, path, ear)
     loud = np.flatnonzero(np.abs(ear.samples) > 0.01)
@@ -122,7 +122,7 @@ def test_a_device_at_another_rate_is_resampled(sound_card, recording):
 
 def test_an_unplugged_device_is_missed_and_found_again(sound_card, recording):
     path, played = recording
-    with Ear() as ear:
+    with ChannelReader() as ear:
         ear.wait_for(has_audio)
         sound_card.unplug()
         ear.wait_for(lambda ear: ear.status.deaf_since is not None)
@@ -138,7 +138,7 @@ def test_an_unplugged_device_is_missed_and_found_again(sound_card, recording):
 
 
 def test_a_driver_that_hangs_is_noticed_and_does_not_hang_the_source(sound_card):
-    with Ear() as ear:
+    with ChannelReader() as ear:
         ear.wait_for(has_audio)
         sound_card.freeze()
         ear.wait_for(lambda ear: ear.status.trouble == "it has delivered nothing for 5 s")
@@ -149,12 +149,12 @@ def test_a_driver_that_hangs_is_noticed_and_does_not_hang_the_source(sound_card)
 
 @pytest.mark.usefixtures("sound_card")
 def test_two_microphones_are_heard_and_one_does_not_stop_the_other():
-    with Ear() as ear:
+    with ChannelReader() as ear:
         ear.wait_for(has_audio)
-        with Ear(device="pulse") as other:
+        with ChannelReader(device="pulse") as other:
             other.wait_for(has_audio)
             assert {device.name for device in library.devices()} >= {"pulse", SoundCard.microphone}
-        with Ear(device="no such") as missing:
+        with ChannelReader(device="no such") as missing:
             missing.wait_for(lambda missing: missing.status.trouble is not None)
         before = ear.blocks[-1].stop
         ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)
@@ -166,7 +166,7 @@ def test_one_microphone_goes_and_comes_and_the_other_goes_on_without_a_gap(sound
     with plugged_in("other_microphone") as other_card:
         sound_card.hum()
         other_card.hum()
-        with Ear() as ear, Ear(device="other_microphone") as other:
+        with ChannelReader() as ear, ChannelReader(device="other_microphone") as other:
             ear.wait_for(has_audio)
             other.wait_for(has_audio)
             sound_card.unload()
@@ -183,7 +183,7 @@ def test_one_microphone_goes_and_comes_and_the_other_goes_on_without_a_gap(sound
 
 def test_a_microphone_that_is_not_there_at_first_is_heard_as_soon_as_it_comes(sound_card):
     sound_card.unload()
-    with Ear() as ear:
+    with ChannelReader() as ear:
         ear.wait_for(lambda ear: ear.status.deaf_since is not None)
         sound_card.load()
         sound_card.hum()
@@ -195,7 +195,7 @@ def test_a_microphone_that_is_not_there_at_first_is_heard_as_soon_as_it_comes(so
 def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card):
     sound_card.hum()
     before = {device.name: device.index for device in library.devices()}
-    with Ear() as ear:
+    with ChannelReader() as ear:
         ear.wait_for(has_audio)
         sound_card.unload()
         ear.wait_for(lambda ear: ear.status.deaf_since is not None)
@@ -208,7 +208,7 @@ def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card)
 
 
 def test_a_microphone_that_delivers_nothing_but_zeros_is_deaf_until_it_sounds(sound_card):
-    with Ear() as ear:
+    with ChannelReader() as ear:
         ear.wait_for(lambda ear: ear.status.deaf_since is not None)
         assert "nothing but digital silence for 8 s" in ear.status.trouble
         sound_card.hum()
@@ -217,7 +217,7 @@ def test_a_microphone_that_delivers_nothing_but_zeros_is_deaf_until_it_sounds(so
 
 def test_the_channels_of_a_device_are_sources_of_their_own_on_one_stream(sound_card, recording):
     path, played = recording
-    with Ear(channel=1) as left, Ear(channel=2) as right:
+    with ChannelReader(channel=1) as left, ChannelReader(channel=2) as right:
         for ear in (left, right):
             ear.wait_for(has_audio)
         assert len(library._streams) == 1
@@ -232,7 +232,7 @@ def test_the_channels_of_a_device_are_sources_of_their_own_on_one_stream(sound_c
 
 def test_the_channels_of_a_device_are_lost_and_come_back_together(sound_card):
     sound_card.hum()
-    with Ear(channel=1) as left, Ear(channel=2) as right:
+    with ChannelReader(channel=1) as left, ChannelReader(channel=2) as right:
         for _ in range(3):
             for ear in (left, right):
                 ear.wait_for(lambda ear: ear.blocks and ear.status.deaf_since is None)
@@ -250,7 +250,11 @@ def test_a_channel_that_is_silent_disturbs_no_other(sound_card, tmp_path):
     half = np.zeros((60 * RATE, CHANNELS), np.int16)
     half[:, 0] = np.random.default_rng(0).integers(-9000, 9000, len(half))
     soundfile.write(tmp_path / "half.wav", half, RATE)
-    with sound_card.play(tmp_path / "half.wav") as player, Ear(channel=1) as left, Ear(channel=2) as right:
+    with (
+        sound_card.play(tmp_path / "half.wav") as player,
+        ChannelReader(channel=1) as left,
+        ChannelReader(channel=2) as right,
+    ):
         right.wait_for(lambda right: "digital silence" in (right.status.trouble or ""))
         before = left.blocks[-1].stop
         left.wait_for(lambda left: left.blocks[-1].stop > before + RATE)
@@ -261,9 +265,9 @@ def test_a_channel_that_is_silent_disturbs_no_other(sound_card, tmp_path):
 
 @pytest.mark.usefixtures("sound_card")
 def test_a_channel_more_than_is_open_opens_the_device_again_for_all():
-    with Ear(channel=None) as mixed:
+    with ChannelReader(channel=None) as mixed:
         mixed.wait_for(has_audio)
-        with Ear(channel=4) as fourth:
+        with ChannelReader(channel=4) as fourth:
             fourth.wait_for(has_audio)
             before = mixed.blocks[-1].stop
             mixed.wait_for(lambda mixed: mixed.blocks[-1].stop > before + RATE)
@@ -272,14 +276,14 @@ def test_a_channel_more_than_is_open_opens_the_device_again_for_all():
 
 def test_a_microphone_that_nobody_knew_is_found_while_another_one_goes_on(sound_card):
     sound_card.hum()
-    with Ear() as ear:
+    with ChannelReader() as ear:
         ear.wait_for(has_audio)
-        with Ear(device="a_new_one") as new:
+        with ChannelReader(device="a_new_one") as new:
             new.wait_for(lambda new: new.status.deaf_since is not None)
             assert "no microphone is called 'a_new_one'" in new.status.trouble
             sound_card.list_devices("one_more", SoundCard.microphone, "a_new_one")
             new.wait_for(has_audio)
-            with Ear(device="one_more") as third:
+            with ChannelReader(device="one_more") as third:
                 third.wait_for(has_audio)
             before = ear.blocks[-1].stop
             ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from monitor.audio.sources.devices import Device
-from monitor.audio.sources.portaudio_stream import DeviceStream, Ear
-from monitor.audio.sources.reconnect import RateLieError
+from monitor.audio.sources.portaudio_stream import ChannelReader, DeviceStream
+from monitor.audio.sources.reconnect import WrongRateError
 from monitor.types import SourceError
 
 RATE = 40
@@ -61,7 +61,7 @@ def listen(channel=None, **options):
     stream = DeviceStream(PORTAUDIO, MICROPHONE, channels=2, rate=RATE, **options)
     stream.start()
     stream.plays = stream._stream
-    return Ear(stream, channel)
+    return ChannelReader(stream, channel)
 
 
 def test_the_device_is_opened_as_it_was_chosen(ear):
@@ -146,7 +146,7 @@ def test_a_device_that_delivers_another_rate_than_was_agreed_on_is_lost_and_both
             ear.stream.plays.hear(1)
             assert not ear.read(1).at_rate
 
-    with pytest.raises(RateLieError, match="'fake' delivers 30 samples a second where 40 were agreed on"):
+    with pytest.raises(WrongRateError, match="'fake' delivers 30 samples a second where 40 were agreed on"):
         listen_for_long()
     assert next(seconds) - 70 < 10
 
@@ -164,7 +164,7 @@ def test_a_device_that_delivers_what_was_agreed_on_is_known_to():
 
 def test_all_who_listen_to_a_device_hear_their_channel_of_the_same_moment():
     left = listen(channel=1)
-    right, both = Ear(left.stream, 2), Ear(left.stream, None)
+    right, both = ChannelReader(left.stream, 2), ChannelReader(left.stream, None)
     left.stream.plays.hear(0.25)
     takes = [ear.read(1) for ear in (left, right, both)]
     assert [take.samples.tolist() for take in takes] == [[0.25] * 2, [-0.25] * 2, [0] * 2]
@@ -176,7 +176,7 @@ def test_all_who_listen_to_a_device_hear_their_channel_of_the_same_moment():
 
 def test_one_who_does_not_read_loses_nothing_of_the_others():
     lazy = listen()
-    busy = Ear(lazy.stream, 1)
+    busy = ChannelReader(lazy.stream, 1)
     for value in range(QUEUED + 1):
         lazy.stream.plays.hear(value)
         assert busy.read(1).lost == 0
@@ -186,16 +186,16 @@ def test_one_who_does_not_read_loses_nothing_of_the_others():
 
 
 def test_what_one_finds_to_be_lost_is_lost_for_all(ear):
-    other = Ear(ear.stream, 1)
+    other = ChannelReader(ear.stream, 1)
     ear.stream.plays.hear(1)
-    ear.stream.trouble = RateLieError("delivers 30 samples")
-    with pytest.raises(RateLieError, match="delivers 30 samples"):
+    ear.stream.trouble = WrongRateError("delivers 30 samples")
+    with pytest.raises(WrongRateError, match="delivers 30 samples"):
         other.read(1)
 
 
 def test_a_device_that_is_still_starting_is_not_lost():
     stream = DeviceStream(PORTAUDIO, MICROPHONE, channels=2, rate=RATE)
-    assert Ear(stream, 1).read(0.01) is None
+    assert ChannelReader(stream, 1).read(0.01) is None
 
 
 def test_it_is_known_when_a_device_last_sounded_on_any_channel():

@@ -7,7 +7,7 @@ import pytest
 
 from monitor.audio.digital_silence import LINES
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.reconnect import RateLieError, Take, recovering
+from monitor.audio.sources.reconnect import Take, WrongRateError, recovering
 from monitor.types import SourceError
 
 RATE = 4
@@ -252,7 +252,7 @@ def test_a_device_that_comes_back_at_another_rate_is_resampled():
 
 
 def test_who_has_lied_about_the_rate_is_deaf_until_it_is_seen_to_tell_the_truth(caplog):
-    lie = RateLieError("it delivers 3 samples a second where 4 were agreed on")
+    lie = WrongRateError("it delivers 3 samples a second where 4 were agreed on")
     world = World([take(1), lie], [take(2), lie], [take(3), take(4, at_rate=True), take(5)], [take(6)])
     seen = [(block.samples[0], block.gap, world.status.trouble) for block in world.blocks()]
     assert seen == [(1, False, None), (4, True, str(lie)), (5, False, None), (6, True, str(LOST))]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from monitor.audio.sources.sample_rate_check import Tempo
+from monitor.audio.sources.sample_rate_check import SampleRateCheck
 
 RATE = 1000
 BLOCK = 50
@@ -12,7 +12,7 @@ BLOCK = 50
 
 def listen(late, *, delivered=RATE, lost_at=()):
     """Hear blocks, each as late as it says; return seconds until a lie is found, and what is known then."""
-    tempo = Tempo(RATE)
+    tempo = SampleRateCheck(RATE)
     for i, seconds in enumerate(late):
         arrived = 70 + (i + 1) * BLOCK / delivered
         tempo.hear(BLOCK, arrived + seconds, lost=i in lost_at)

@@ -6,7 +6,7 @@ import time
 import pytest
 from rich.console import Console
 
-from monitor.cli.console.watch_state import NEWEST, Scene
+from monitor.cli.console.watch_state import NEWEST, WatchState
 from monitor.cli.console.watch_view import BAR, picture, watch
 from tests.support.snapshots import NOW, deaf, snapshot
 
@@ -59,7 +59,7 @@ def printed(*lines, as_json=False):
 
 
 def drawn(*lines, height=30):
-    scene = Scene()
+    scene = WatchState()
     for line in lines:
         scene.take(line)
     console = Console(file=io.StringIO(), width=100, height=height)
@@ -127,7 +127,7 @@ def test_a_picture_before_anything_was_said_is_a_picture():
 
 
 def test_what_is_remembered_is_bounded():
-    scene = Scene()
+    scene = WatchState()
     for _ in range(10 * NEWEST):
         scene.take(START)
     assert len(scene.news) == NEWEST

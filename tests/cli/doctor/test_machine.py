@@ -7,7 +7,7 @@ import pytest
 from monitor.cli.doctor.finding import Code
 from monitor.cli.doctor.machine import clock, database, directory, others_may_read, permissions
 from monitor.daemon.control_socket import ControlSocket
-from monitor.outputs.mqtt.queue_file import Journal
+from monitor.outputs.mqtt.queue_file import QueueFile
 from tests.support.unprivileged import as_nobody
 
 
@@ -109,7 +109,7 @@ def test_a_database_that_a_monitor_has_is_well(tmp_path):
     path = tmp_path / "outbox.sqlite"
     control = ControlSocket(tmp_path, {})
     assert control.open()
-    with closing(Journal(path)):
+    with closing(QueueFile(path)):
         assert database("state", path).says.endswith("a clap-monitor that runs has it")
     control.close()
 

@@ -60,11 +60,11 @@ def randomise(directory):
 
 def spectrograms(files, count=3):
     """Noise under which each has a tone of its own that comes and goes."""
-    geometry = files.geometry
+    mel_config = files.mel_config
     random = np.random.default_rng(0)
-    levels = random.uniform(-80, -40, (count, geometry.frames, geometry.mel_bins))
+    levels = random.uniform(-80, -40, (count, mel_config.frames, mel_config.mel_bins))
     for index, level in enumerate(levels):
-        level[index * geometry.frames // 4 :: index + 2, 4 + 9 * index : 12 + 9 * index] = 10
+        level[index * mel_config.frames // 4 :: index + 2, 4 + 9 * index : 12 + 9 * index] = 10
     return torch.from_numpy(levels.astype(np.float32))
 
 

@@ -32,8 +32,8 @@ def coarse():
 @pytest.fixture(scope="module")
 def windows(exact):
     """Every second of the demo recording, as the tower is given it."""
-    length = exact.geometry.length
-    audio = decode(ROOT / "recordings/demo.flac", exact.geometry.rate)
+    length = exact.mel_config.length
+    audio = decode(ROOT / "recordings/demo.flac", exact.mel_config.rate)
     return np.stack([to_reference(audio[at : at + length]) for at in range(0, len(audio) - length, length)])
 
 

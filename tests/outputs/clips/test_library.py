@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.config import ClipsConfig
 from monitor.detection.events import ulid
-from monitor.outputs.clips import Shelf, clip_path, metadata
+from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.clips.retention import Kept, doomed
 from tests.support.clip_events import NOON, PLENTY, event, over
 from tests.support.clocks import settled
@@ -25,7 +25,7 @@ MEGABYTE = 1_000_000
 
 def shelf_of(directory, *, free=PLENTY, now=NOON, on_deleted=lambda _: None, **settings):
     config = ClipsConfig(enabled=True, **settings)
-    return Shelf(directory, config, free=lambda _: free, clock=settled(now), on_deleted=on_deleted)
+    return ClipLibrary(directory, config, free=lambda _: free, clock=settled(now), on_deleted=on_deleted)
 
 
 def put(shelf, at=NOON, *, label="dog", size=1000):
@@ -82,7 +82,7 @@ def test_the_oldest_make_room_and_that_is_said(tmp_path, caplog):
 def test_for_free_space_even_the_newest_of_a_label_goes_but_nothing_that_is_locked(tmp_path):
     free = [0]
     config = ClipsConfig(enabled=True, free_megabytes=0, keep_per_label=5)
-    shelf = Shelf(tmp_path, config, free=lambda _: free[0], clock=settled(NOON))
+    shelf = ClipLibrary(tmp_path, config, free=lambda _: free[0], clock=settled(NOON))
     free[0] = PLENTY
     one, two = put(shelf), put(shelf, NOON + 1)
     assert shelf.lock(one, locked=True)

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from monitor.outputs.clips import metadata
-from monitor.outputs.store import FILE, History, Store
+from monitor.outputs.store import FILE, Store, StoreReader
 from tests.outputs.clips.test_library import put, shelf_of
 from tests.support.clip_events import event, over
 from tests.support.stored_events import FOR_EVER
@@ -65,7 +65,7 @@ def test_a_damaged_one_costs_what_is_known_of_its_event_and_nothing_else(tmp_pat
     store.close()
     store.run()
     assert (store.trouble, store.refused, store.waiting) == (None, 0, 0)
-    with closing(History(tmp_path / FILE)) as history:
+    with closing(StoreReader(tmp_path / FILE)) as history:
         assert [each.clip for each in history.events().rows] == [good]
     assert caplog.text.count(beside.name) <= 1
     assert again.lock(path, locked=True)

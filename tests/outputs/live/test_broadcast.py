@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from monitor.audio.ring_buffer import RingBuffer
-from monitor.model.mel_config import geometry_of
-from monitor.outputs.live.broadcast import MOST_WATCHERS, STALLED, Live, TooManyError
+from monitor.model.mel_config import mel_config_of
+from monitor.outputs.live.broadcast import MOST_WATCHERS, STALLED, Broadcast, TooManyError
 from monitor.types import AudioBlock, Event, Scores
 from tests.support.broker import eventually
 
 RATE = 8000
-GEOMETRY = geometry_of(
+GEOMETRY = mel_config_of(
     {
         "sampling_rate": RATE,
         "max_length_s": 4,
@@ -35,7 +35,7 @@ def buffer():
 
 @pytest.fixture
 def live(buffer):
-    live = Live({"crib": buffer}, GEOMETRY, ring=8)
+    live = Broadcast({"crib": buffer}, GEOMETRY, ring=8)
     thread = threading.Thread(target=live.run)
     thread.start()
     yield live
@@ -116,7 +116,7 @@ def test_a_watcher_that_has_left_is_not_woken(live):
 
 
 def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buffer):
-    live = Live({"crib": buffer}, GEOMETRY)
+    live = Broadcast({"crib": buffer}, GEOMETRY)
     leaving, lost = live.watch(lambda: None), live.watch(lambda: None)
     for _ in range(STALLED + 1):
         live.event(event())
@@ -131,7 +131,7 @@ def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buff
 
 
 def test_at_the_end_every_watcher_is_told(buffer):
-    live = Live({"crib": buffer}, GEOMETRY)
+    live = Broadcast({"crib": buffer}, GEOMETRY)
     watcher = live.watch(lambda: None)
     live.event(event())
     live.close()
@@ -149,7 +149,7 @@ def test_there_is_a_limit_to_how_many_watch(live):
 
 
 def test_with_nobody_watching_nothing_is_made_and_nothing_kept(buffer):
-    live = Live({"crib": buffer}, GEOMETRY)
+    live = Broadcast({"crib": buffer}, GEOMETRY)
     window = scores()
     live.scores(window)
     tracemalloc.start()
@@ -175,7 +175,7 @@ def test_audio_that_is_gone_leaves_the_scores_without_a_picture():
     ring = RingBuffer(RATE, RATE)
     for second in range(4):
         ring.append(AudioBlock("crib", second * RATE, np.zeros(RATE, np.float32), second + 1.0))
-    live = Live({"crib": ring}, GEOMETRY)
+    live = Broadcast({"crib": ring}, GEOMETRY)
     watcher = live.watch(lambda: None)
     live.scores(scores())
     live.close()

@@ -5,11 +5,11 @@ import pytest
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
 from monitor.model.log_mel import log_mel
-from monitor.model.mel_config import geometry_of
-from monitor.outputs.live.spectrogram import FLOOR_DB, STEP_DB, Painter, quantised
+from monitor.model.mel_config import mel_config_of
+from monitor.outputs.live.spectrogram import FLOOR_DB, STEP_DB, SpectrogramColumns, quantised
 from monitor.types import AudioBlock
 
-GEOMETRY = geometry_of(
+GEOMETRY = mel_config_of(
     {
         "sampling_rate": 8000,
         "max_length_s": 4,
@@ -33,7 +33,7 @@ def whole():
 
 @pytest.mark.parametrize("step", [1, 399, 400, 4000, 7001])
 def test_any_steps_give_what_the_whole_recording_gives(step):
-    painter = Painter(GEOMETRY, read)
+    painter = SpectrogramColumns(GEOMETRY, read)
     assert painter.samples == 400
     parts = [painter.paint(stop)[1] for stop in range(step, len(SAMPLES) + 1, step)]
     painted = np.concatenate(parts)
@@ -42,13 +42,13 @@ def test_any_steps_give_what_the_whole_recording_gives(step):
 
 
 def test_it_says_where_the_columns_start():
-    painter = Painter(GEOMETRY, read)
+    painter = SpectrogramColumns(GEOMETRY, read)
     assert painter.paint(1000)[0] == 0
     assert painter.paint(2000)[0] == painter.samples * ((1000 - 128) // 400)
 
 
 def test_after_a_restart_no_column_holds_audio_from_before_it():
-    painter = Painter(
+    painter = SpectrogramColumns(
         GEOMETRY, lambda start, stop: np.where(np.arange(start, stop) < 4000, 1.0, SAMPLES[start:stop])
     )
     painter.restart(4000)
@@ -62,7 +62,7 @@ def test_audio_that_is_gone_is_said_to_be():
     buffer.append(AudioBlock("a", 0, SAMPLES[:8000], 1.0))
     buffer.append(AudioBlock("a", 8000, SAMPLES[8000:16000], 2.0))
     with pytest.raises(OverrunError):
-        Painter(GEOMETRY, buffer.read).paint(16000)
+        SpectrogramColumns(GEOMETRY, buffer.read).paint(16000)
 
 
 def test_bytes_are_decibels_above_the_floor_and_never_wrap():

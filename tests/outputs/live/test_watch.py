@@ -5,8 +5,8 @@ import pytest
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.outputs.live import broadcast as live_module
-from monitor.outputs.live.broadcast import Live
-from monitor.outputs.live.watch import MOST, Watching
+from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.live.watch import MOST, WatchFeed
 from monitor.types import AudioBlock, RefusedError, Scores
 from tests.support.broker import PATIENCE
 from tests.support.events import event
@@ -17,7 +17,7 @@ from tests.support.web_server import GEOMETRY, RATE
 def live():
     ring = RingBuffer(10 * RATE, RATE)
     ring.append(AudioBlock("porch", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
-    live = Live({"porch": ring}, GEOMETRY, ring=8)
+    live = Broadcast({"porch": ring}, GEOMETRY, ring=8)
     thread = threading.Thread(target=live.run)
     thread.start()
     yield live
@@ -31,7 +31,7 @@ def window(stop=RATE):
 
 
 def test_first_comes_how_it_goes_and_then_what_is_heard(live):
-    lines = Watching(live, lambda: {"node": "home"}).answer({})
+    lines = WatchFeed(live, lambda: {"node": "home"}).answer({})
     assert next(lines) == {"kind": "status", "node": "home"}
     live.scores(window())
     line = next(lines)
@@ -46,13 +46,13 @@ def test_first_comes_how_it_goes_and_then_what_is_heard(live):
 
 
 def test_how_it_goes_is_said_again_when_nothing_is_heard(live):
-    lines = Watching(live, dict).answer({})
+    lines = WatchFeed(live, dict).answer({})
     assert [next(lines)["kind"], next(lines)["kind"]] == ["status", "status"]
     lines.close()
 
 
 def test_a_watcher_that_does_not_read_is_let_go(live):
-    lines = Watching(live, dict).answer({})
+    lines = WatchFeed(live, dict).answer({})
     next(lines)
     for number in range(20):
         live.event(event("dog", number=number))
@@ -62,7 +62,7 @@ def test_a_watcher_that_does_not_read_is_let_go(live):
 
 
 def test_who_leaves_makes_room_and_who_comes_too_many_is_refused(live):
-    watching = Watching(live, dict)
+    watching = WatchFeed(live, dict)
     watchers = [watching.answer({}) for _ in range(MOST)]
     for watcher in watchers:
         next(watcher)
@@ -78,4 +78,4 @@ def test_who_leaves_makes_room_and_who_comes_too_many_is_refused(live):
 def test_a_house_full_of_watchers_is_a_refusal(live, monkeypatch):
     monkeypatch.setattr(live_module, "MOST_WATCHERS", 0)
     with pytest.raises(RefusedError, match="are watching already"):
-        next(Watching(live, dict).answer({}))
+        next(WatchFeed(live, dict).answer({}))

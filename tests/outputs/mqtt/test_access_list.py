@@ -36,7 +36,7 @@ def test_what_the_access_list_denies_waits_until_it_may_be_written(tmp_path, qos
     ):
         for number in range(45):
             mqtt.put(started(number))
-        eventually(lambda: EVENT in " ".join(mqtt.problems) and mqtt._backlog.held_back)
+        eventually(lambda: EVENT in " ".join(mqtt.problems) and mqtt._durable_queue.held_back)
         assert (mqtt.waiting, mqtt.published) == (45, 0)
         assert 1 <= broker.log.count("Denied PUBLISH") <= 20
         broker.allow(ALL)

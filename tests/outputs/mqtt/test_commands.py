@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import (
     MOST_CHARACTERS,
     Arm,
@@ -96,7 +96,7 @@ def test_random_bytes_are_nothing_worse_than_refused(topic, content):
 def test_what_is_set_is_said_under_a_topic_each():
     glass = LabelConfig(id="glass", prompts=("glass",), threshold=0.6)
     off = LabelConfig(id="dog", name="Our dog", prompts=("a dog",), enabled=False)
-    said = said_of(TOPICS, Listening((glass, off), ("mic0", "mic1"), armed=False))
+    said = said_of(TOPICS, ActiveLabels((glass, off), ("mic0", "mic1"), armed=False))
     assert set(said) == {
         "home/sounds/attic/armed/state",
         "home/sounds/attic/labels",

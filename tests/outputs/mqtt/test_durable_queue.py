@@ -5,9 +5,9 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from monitor.outputs.mqtt.durable_queue import Backlog
-from monitor.outputs.mqtt.late_events import Holding
-from monitor.outputs.mqtt.queue_file import Journal
+from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.late_events import LateEvents
+from monitor.outputs.mqtt.queue_file import QueueFile
 from tests.support.queued_messages import letter, overwrite
 
 
@@ -35,8 +35,8 @@ def filled(place):
     return filler
 
 
-def backlog(path, *, size=100, most_bytes=1_000_000, most_seconds=1000.0, now=lambda: 0.0):
-    return Backlog(path, size=size, most_bytes=most_bytes, most_seconds=most_seconds, now=now)
+def durable_queue(path, *, size=100, most_bytes=1_000_000, most_seconds=1000.0, now=lambda: 0.0):
+    return DurableQueue(path, size=size, most_bytes=most_bytes, most_seconds=most_seconds, now=now)
 
 
 def said(caplog):
@@ -49,7 +49,7 @@ def taken(it, most=100):
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_letters_are_handed_out_in_order_and_once_until_they_are_taken_back(path, durable):
-    with backlog(path if durable else None) as it:
+    with durable_queue(path if durable else None) as it:
         it.add([letter(1), letter(2), letter(3)])
         assert (taken(it, 2), taken(it), taken(it)) == ([1, 2], [3], [])
         it.remove([2])
@@ -62,7 +62,7 @@ def test_letters_are_handed_out_in_order_and_once_until_they_are_taken_back(path
 
 
 def test_a_letter_is_in_the_file_before_it_is_handed_out(path):
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         it.add([letter(1)])
         assert it.written == 1
         (handed_out,) = it.take(1)
@@ -71,22 +71,22 @@ def test_a_letter_is_in_the_file_before_it_is_handed_out(path):
 
 
 def test_what_was_not_removed_waits_for_the_next_run(path):
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         it.add([letter(1, phase="end"), letter(2, phase="end"), letter(3, phase="end")])
         it.take(3)
         it.remove([2])
     assert it.waiting == 2
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         assert it.waiting == 2
         it.add([letter(1, phase="end")])
         assert [int(each.event_id) for each in it.take(9)] == [1, 3, 1]
 
 
 def test_an_event_in_whose_midst_a_run_broke_off_is_ended_by_the_next_one_once(path):
-    with closing(Journal(path)) as journal:
-        journal.write([letter(1), letter(2)], [1])
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write([letter(1), letter(2)], [1])
     for _ in range(2):
-        with backlog(path, now=lambda: 500.0) as it:
+        with durable_queue(path, now=lambda: 500.0) as it:
             start, *ends = it.take(9)
             assert start.event_id == letter(2).event_id
             assert [(end.number, end.event_id) for end in ends] == [
@@ -99,7 +99,7 @@ def test_an_event_in_whose_midst_a_run_broke_off_is_ended_by_the_next_one_once(p
 
 
 def test_in_memory_the_oldest_make_room_but_for_those_on_their_way():
-    with backlog(None, size=3) as it:
+    with durable_queue(None, size=3) as it:
         it.add([letter(1), letter(2), letter(3)])
         assert taken(it, 1) == [1]
         it.add([letter(4), letter(5)])
@@ -108,7 +108,7 @@ def test_in_memory_the_oldest_make_room_but_for_those_on_their_way():
 
 
 def test_in_the_file_the_oldest_make_room(path):
-    with backlog(path, most_bytes=3000) as it:
+    with durable_queue(path, most_bytes=3000) as it:
         it.add([letter(number, more="x" * 900) for number in range(1, 6)])
         assert (it.waiting, it.dropped) == (2, 3)
         assert taken(it) == [4, 5]
@@ -116,7 +116,7 @@ def test_in_the_file_the_oldest_make_room(path):
 
 def test_what_waited_too_long_is_dropped_when_the_broker_comes_back(path):
     clock = [0.0]
-    with backlog(path, most_seconds=60.0, now=lambda: clock[0]) as it:
+    with durable_queue(path, most_seconds=60.0, now=lambda: clock[0]) as it:
         it.add([letter(1, put_at=0.0), letter(2, put_at=30.0)])
         clock[0] = 61.0
         it.take_back()
@@ -127,7 +127,7 @@ def test_what_waited_too_long_is_dropped_when_the_broker_comes_back(path):
 def test_a_full_disk_is_said_once_and_letters_go_out_from_memory(small_disk, caplog):
     caplog.set_level(logging.INFO)
     path = small_disk / "outbox.sqlite"
-    with backlog(path, size=3) as it:
+    with durable_queue(path, size=3) as it:
         it.add([letter(1)])
         filler = filled(small_disk)
         it.add([letter(2, more="x" * 20_000)])
@@ -151,21 +151,21 @@ def test_a_full_disk_is_said_once_and_letters_go_out_from_memory(small_disk, cap
 def test_a_disk_that_is_full_from_the_start_is_used_once_there_is_room(small_disk):
     filler = filled(small_disk)
     path = small_disk / "outbox.sqlite"
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         it.add([letter(1, phase="end")])
         assert taken(it) == [1]
         filler.unlink()
         it.add([letter(2, phase="end")])
         assert it.written == 2
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         assert it.waiting == 2
 
 
 def test_what_has_arrived_while_the_file_could_not_be_used_is_not_handed_out_again(path):
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         it.add([letter(1), letter(2)])
         assert taken(it) == [1, 2]
-        it._journal._connection.execute("PRAGMA query_only = ON")
+        it._queue_file._connection.execute("PRAGMA query_only = ON")
         it.remove([1])
         assert it.waiting == 1
         it.take_back()
@@ -173,10 +173,10 @@ def test_what_has_arrived_while_the_file_could_not_be_used_is_not_handed_out_aga
 
 
 def test_a_file_that_another_process_has_is_taken_over_when_it_is_free(path, caplog):
-    with ExitStack() as other, backlog(path) as it:
+    with ExitStack() as other, durable_queue(path) as it:
         other.callback(it.__exit__, None, None, None)
         it.add([letter(1, phase="end")])
-        with backlog(path) as second:
+        with durable_queue(path) as second:
             second.add([letter(1, label="dog", phase="end")])
             assert [each.label for each in second.take(9)] == ["dog"]
             assert "database is locked: events wait in memory only" in said(caplog)[0]
@@ -187,7 +187,7 @@ def test_a_file_that_another_process_has_is_taken_over_when_it_is_free(path, cap
 
 def test_a_broken_file_is_set_aside_and_said(path, caplog):
     path.write_bytes(b"these are not the bytes of a database" * 1000)
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         it.add([letter(1)])
         assert (taken(it), it.written) == ([1], 1)
     aside = path.with_name("outbox.broken.sqlite")
@@ -199,10 +199,10 @@ def test_a_broken_file_is_set_aside_and_said(path, caplog):
 
 
 def test_a_file_that_breaks_while_it_is_used_costs_what_waited_in_it_and_no_more(path, caplog):
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         it.add([letter(1, phase="end"), letter(2, phase="end")])
     overwrite(path, b"glass", b"grass")
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         it.add([letter(1)])
         assert [each.label for each in it.take(9)] == ["glass"]
         assert (it.waiting, it.dropped) == (1, 2)
@@ -217,7 +217,7 @@ def test_a_broken_file_that_cannot_be_set_aside_is_no_more_than_a_full_disk(tmp_
     path = tmp_path / "outbox.sqlite"
     path.write_bytes(b"these are not the bytes of a database" * 1000)
     (tmp_path / "outbox.broken.sqlite").mkdir()
-    with backlog(path) as it:
+    with durable_queue(path) as it:
         it.add([letter(1)])
         assert taken(it) == [1]
         it.remove([1])
@@ -227,10 +227,10 @@ def test_a_broken_file_that_cannot_be_set_aside_is_no_more_than_a_full_disk(tmp_
 
 @pytest.mark.parametrize("in_file", [True, False], ids=["file", "memory"])
 def test_letters_up_to_a_number_and_the_ends_of_some_events_can_be_left_for_later(path, in_file):
-    with backlog(path if in_file else None) as kept:
+    with durable_queue(path if in_file else None) as kept:
         end = letter(3, phase="end", event=letter(1).event_id)
         kept.add([letter(1), letter(2), end, *(letter(number) for number in range(4, 9))])
-        holding = Holding()
+        holding = LateEvents()
         holding.begin(2, {end.event_id})
         spared = kept.take(3, holding.holds)
         assert [each.number for each in spared] == [4, 5, 6]

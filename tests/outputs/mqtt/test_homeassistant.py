@@ -10,7 +10,7 @@ import pytest
 
 from monitor.audio.source_status import Health
 from monitor.config import LabelConfig
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import Arm
 from tests.outputs.mqtt.test_publisher import (
     CONFIG,
@@ -92,7 +92,7 @@ def broker(tmp_path):
         yield broker
 
 
-def journal(tmp_path):
+def queue_file(tmp_path):
     return tmp_path / "state" / "outbox.sqlite"
 
 
@@ -133,10 +133,10 @@ def test_after_restarts_in_any_order_the_house_knows_what_is_true(broker, order,
 
 def test_a_removed_label_and_source_leave_no_ghost_and_nothing_retained(tmp_path, broker):
     with HomeAssistant(broker) as home:
-        with connected(make(broker.port, journal=journal(tmp_path), sources=("mic0", "mic1"))):
+        with connected(make(broker.port, queue_file=queue_file(tmp_path), sources=("mic0", "mic1"))):
             eventually(lambda: home.state("mic1_SOUND_dog") == "unavailable")
             eventually(lambda: f"{NODE}/mic1/status" in broker.retained())
-        with connected(make(broker.port, journal=journal(tmp_path), labels=LABELS[:1])):
+        with connected(make(broker.port, queue_file=queue_file(tmp_path), labels=LABELS[:1])):
             eventually(lambda: "mic0_SOUND_dog" not in home.components)
             eventually(lambda: "mic1_LEVEL" not in home.components)
             assert home.state(GLASS_KEY) is not None
@@ -151,12 +151,12 @@ def test_a_removed_label_and_source_leave_no_ghost_and_nothing_retained(tmp_path
 
 
 def test_another_prefix_and_no_discovery_take_the_old_description_away(tmp_path, broker):
-    with connected(make(broker.port, journal=journal(tmp_path))):
+    with connected(make(broker.port, queue_file=queue_file(tmp_path))):
         eventually(lambda: CONFIG in broker.retained())
     other = CONFIG.replace("homeassistant", "ha")
-    with connected(make(broker.port, journal=journal(tmp_path), discovery_prefix="ha")):
+    with connected(make(broker.port, queue_file=queue_file(tmp_path), discovery_prefix="ha")):
         eventually(lambda: other in (kept := broker.retained()) and CONFIG not in kept)
-    with connected(make(broker.port, journal=journal(tmp_path), discovery=False)):
+    with connected(make(broker.port, queue_file=queue_file(tmp_path), discovery=False)):
         eventually(lambda: other not in broker.retained())
 
 
@@ -179,10 +179,10 @@ def test_what_is_wrong_with_a_source_is_told_while_it_is_offline(broker):
 
 
 def test_a_file_of_what_was_announced_that_is_broken_is_begun_anew(tmp_path, broker, caplog):
-    path = journal(tmp_path).with_name("announced.json")
+    path = queue_file(tmp_path).with_name("announced.json")
     path.parent.mkdir()
     path.write_text("[]")
-    with connected(make(broker.port, journal=journal(tmp_path))):
+    with connected(make(broker.port, queue_file=queue_file(tmp_path))):
         eventually(lambda: CONFIG in broker.retained())
     assert "announced.json: not readable" in caplog.text
     assert CONFIG in json.loads(path.read_text())["announced"]
@@ -201,11 +201,11 @@ def test_when_home_assistant_starts_everything_is_said_again_but_not_for_a_birth
 
 
 def test_what_waited_fires_no_trigger_and_the_broker_counts_as_late(tmp_path, broker):
-    before = make(free_port(), journal=journal(tmp_path))
+    before = make(free_port(), queue_file=queue_file(tmp_path))
     before.put(started())
     with running(before):
         pass
-    with Subscriber(broker) as subscriber, connected(make(broker.port, journal=journal(tmp_path))):
+    with Subscriber(broker) as subscriber, connected(make(broker.port, queue_file=queue_file(tmp_path))):
         subscriber.wait_for(f"{NODE}/health", '{"late":true}')
         assert json.loads(subscriber.texts(f"{MIC}/event")[0])["late"]
         assert subscriber.texts(f"{GLASS}/trigger") == []
@@ -213,9 +213,9 @@ def test_what_waited_fires_no_trigger_and_the_broker_counts_as_late(tmp_path, br
 
 def test_what_stays_the_same_keeps_the_file_as_it_is(tmp_path, broker):
     for _ in range(2):
-        with connected(make(broker.port, journal=journal(tmp_path))):
+        with connected(make(broker.port, queue_file=queue_file(tmp_path))):
             eventually(lambda: CONFIG in broker.retained())
-    content = json.loads(journal(tmp_path).with_name("announced.json").read_text())
+    content = json.loads(queue_file(tmp_path).with_name("announced.json").read_text())
     assert set(content["announced"]) == {CONFIG}
     assert set(content["retained"]) - {f"{MIC}/last"} == set(broker.retained()) - {CONFIG}
 
@@ -223,18 +223,18 @@ def test_what_stays_the_same_keeps_the_file_as_it_is(tmp_path, broker):
 def test_labels_come_and_go_while_it_runs_and_leave_nothing_behind(tmp_path, broker):
     glass, dog = LABELS
     kettle = LabelConfig(id="kettle", prompts=("a kettle",), threshold=0.7)
-    with HomeAssistant(broker) as home, connected(make(broker.port, journal=journal(tmp_path))) as mqtt:
+    with HomeAssistant(broker) as home, connected(make(broker.port, queue_file=queue_file(tmp_path))) as mqtt:
         mqtt.source("mic0", online=True)
         mqtt.put(started(label="dog"))
         eventually(lambda: home.state("mic0_SOUND_dog") == "on")
         mqtt.put(ended(started(label="dog")))
-        mqtt.listen(Listening((glass, kettle), ("mic0",)))
+        mqtt.listen(ActiveLabels((glass, kettle), ("mic0",)))
         eventually(lambda: home.state("mic0_SOUND_kettle") == "off")
         eventually(lambda: home.state("mic0_THRESHOLD_kettle") is not None)
         eventually(lambda: "mic0_SOUND_dog" not in home.components)
         eventually(lambda: not [topic for topic in broker.retained() if "dog" in topic])
         assert broker.retained()[f"{MIC}/threshold/kettle"] == "0.7"
-        mqtt.listen(Listening((glass, dog), ("mic0",)))
+        mqtt.listen(ActiveLabels((glass, dog), ("mic0",)))
         eventually(lambda: home.state("mic0_SOUND_dog") == "off")
         eventually(lambda: not [topic for topic in broker.retained() if "kettle" in topic])
     kept = broker.retained()
@@ -243,12 +243,12 @@ def test_labels_come_and_go_while_it_runs_and_leave_nothing_behind(tmp_path, bro
 
 
 def test_labels_that_go_while_the_broker_is_away_leave_nothing_behind_either(tmp_path, broker):
-    with HomeAssistant(broker) as home, connected(make(broker.port, journal=journal(tmp_path))) as mqtt:
+    with HomeAssistant(broker) as home, connected(make(broker.port, queue_file=queue_file(tmp_path))) as mqtt:
         eventually(lambda: home.state("mic0_SOUND_dog") is not None)
         with broker.frozen():
             mqtt.put(started(label="dog"))
             mqtt.put(ended(started(label="dog")))
-            mqtt.listen(Listening(LABELS[:1], ("mic0",)))
+            mqtt.listen(ActiveLabels(LABELS[:1], ("mic0",)))
         eventually(lambda: "mic0_SOUND_dog" not in home.components)
         eventually(lambda: mqtt.published == 2)
         eventually(lambda: not [topic for topic in broker.retained() if "/dog" in topic])
@@ -258,7 +258,7 @@ def test_what_is_set_is_echoed_and_a_new_broker_is_told_of_it(broker):
     with connected(make(broker.port)) as mqtt:
         eventually(lambda: broker.retained().get(f"{NODE}/armed/state") == "ON")
         quiet = LABELS[0].model_copy(update={"threshold": 0.9})
-        mqtt.listen(Listening(LABELS, ("mic0",), armed=False, own={("mic0", "glass"): quiet}))
+        mqtt.listen(ActiveLabels(LABELS, ("mic0",), armed=False, own={("mic0", "glass"): quiet}))
         eventually(lambda: broker.retained()[f"{NODE}/armed/state"] == "OFF")
         eventually(lambda: broker.retained()[f"{MIC}/threshold/glass"] == "0.9")
         broker.kill()

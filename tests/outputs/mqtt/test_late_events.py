@@ -43,8 +43,8 @@ def restarted_with_late_events(mqtt, broker, *events):
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_what_waited_for_the_broker_waits_for_the_birth_and_what_is_live_does_not(broker, journal):
-    with connected(make(broker.port, journal=journal)) as mqtt:
+def test_what_waited_for_the_broker_waits_for_the_birth_and_what_is_live_does_not(broker, queue_file):
+    with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1), ended(started(1)))
         with Subscriber(broker) as subscriber:
             mqtt.put(started(2))
@@ -63,8 +63,8 @@ def test_what_waited_for_the_broker_waits_for_the_birth_and_what_is_live_does_no
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_the_end_of_an_event_whose_start_waits_comes_after_it_and_its_state_at_once(broker, journal):
-    with connected(make(broker.port, journal=journal)) as mqtt:
+def test_the_end_of_an_event_whose_start_waits_comes_after_it_and_its_state_at_once(broker, queue_file):
+    with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1), started(2, label="dog"))
         with Subscriber(broker) as subscriber:
             subscriber.wait_for(f"{GLASS}/state", "ON")
@@ -80,17 +80,17 @@ def test_the_end_of_an_event_whose_start_waits_comes_after_it_and_its_state_at_o
             assert broker.retained()[f"{GLASS}/state"] == "ON"
 
 
-def test_without_a_birth_the_wait_ends_by_itself(broker, journal, monkeypatch):
+def test_without_a_birth_the_wait_ends_by_itself(broker, queue_file, monkeypatch):
     monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
-    with connected(make(broker.port, journal=journal)) as mqtt:
+    with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
         eventually(lambda: mqtt.waiting == 0)
 
 
 @pytest.mark.usefixtures("for_ever")
 @pytest.mark.parametrize("options", [{"discovery": False}, {"discovery_prefix": "ha"}], ids=["off", "prefix"])
-def test_it_is_home_assistant_that_they_wait_for(broker, journal, options):
-    with connected(make(broker.port, journal=journal, **options)) as mqtt:
+def test_it_is_home_assistant_that_they_wait_for(broker, queue_file, options):
+    with connected(make(broker.port, queue_file=queue_file, **options)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
         with Subscriber(broker) as subscriber:
             if "discovery_prefix" in options:
@@ -99,21 +99,21 @@ def test_it_is_home_assistant_that_they_wait_for(broker, journal, options):
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_who_stops_meanwhile_keeps_them_for_the_next_run_which_sends_them_once(broker, journal):
+def test_who_stops_meanwhile_keeps_them_for_the_next_run_which_sends_them_once(broker, queue_file):
     with Subscriber(broker) as subscriber:
-        before = make(free_port(), journal=journal)
+        before = make(free_port(), queue_file=queue_file)
         before.put(started(1))
         before.put(ended(started(1)))
         run_to_the_end(before)
-        with connected(make(broker.port, journal=journal)) as mqtt:
+        with connected(make(broker.port, queue_file=queue_file)) as mqtt:
             subscriber.wait_for(f"{GLASS}/state", "OFF")
         assert (mqtt.waiting, mqtt.published) == (2, 0)
         assert "Home Assistant has not said" in mqtt.trouble
-        with connected(make(broker.port, journal=journal)) as mqtt:
+        with connected(make(broker.port, queue_file=queue_file)) as mqtt:
             subscriber.wait_for(f"{GLASS}/state", "OFF")
             is_born(subscriber)
             eventually(lambda: mqtt.waiting == 0)
-        run_to_the_end(make(broker.port, journal=journal))
+        run_to_the_end(make(broker.port, queue_file=queue_file))
         subscriber.settle()
         assert phases(subscriber) == [("1", "start"), ("1", "end")]
 
@@ -126,8 +126,8 @@ def test_what_is_in_memory_only_is_sent_when_the_monitor_stops(broker):
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_a_broker_that_goes_again_meanwhile_loses_and_repeats_nothing(broker, journal):
-    with connected(make(broker.port, journal=journal)) as mqtt:
+def test_a_broker_that_goes_again_meanwhile_loses_and_repeats_nothing(broker, queue_file):
+    with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
         restarted_with_late_events(mqtt, broker, ended(started(1)), started(2))
         with Subscriber(broker) as subscriber:
@@ -138,8 +138,8 @@ def test_a_broker_that_goes_again_meanwhile_loses_and_repeats_nothing(broker, jo
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_a_recording_that_is_replayed_as_the_monitor_starts_waits_for_nobody(broker, journal):
-    mqtt = make(broker.port, journal=journal)
+def test_a_recording_that_is_replayed_as_the_monitor_starts_waits_for_nobody(broker, queue_file):
+    mqtt = make(broker.port, queue_file=queue_file)
     with running(mqtt):
         mqtt.put(started(1))
         mqtt.put(ended(started(1)))

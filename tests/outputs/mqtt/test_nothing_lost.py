@@ -26,12 +26,12 @@ OF_ONE_MESSAGE = {"published_ts", "latency_s", "late"}
 class Life:
     """One process of `talker`, from its start until it is killed or told to end."""
 
-    def __init__(self, port, journal, number):
+    def __init__(self, port, queue_file, number):
         self.number = number
         self.began_at = time.time()
         self._put = {}
         self._written = 0
-        command = [sys.executable, "-m", "tests.support.mqtt_writer", str(port), str(journal), str(number)]
+        command = [sys.executable, "-m", "tests.support.mqtt_writer", str(port), str(queue_file), str(number)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -198,7 +198,7 @@ def test_a_refused_event_waits_is_named_and_is_not_sent_again_and_again(code, wo
     with OddBroker(on_publish=refuse) as broker, running(make(broker.port, qos=qos)) as mqtt:
         for number in range(30):
             mqtt.put(started(number))
-        eventually(lambda: mqtt.problems and mqtt._backlog.held_back)
+        eventually(lambda: mqtt.problems and mqtt._durable_queue.held_back)
         mqtt.level("mic0", -40.0)
         eventually(lambda: broker.texts(f"{MIC}/level"))
         assert len(tries) <= 20  # those that were on their way when the first answer came
@@ -221,7 +221,7 @@ def test_events_that_were_refused_arrive_in_order_once_the_broker_takes_them():
     with OddBroker(on_publish=refuse) as broker, running(make(broker.port)) as mqtt:
         for number in range(50):
             mqtt.put(started(number))
-        eventually(lambda: mqtt.problems and mqtt._backlog.held_back)
+        eventually(lambda: mqtt.problems and mqtt._durable_queue.held_back)
         allowed.set()
         broker.connections[-1].end()
         soon(mqtt, lambda: mqtt.published == 50)
@@ -261,17 +261,17 @@ def test_events_of_another_source_are_not_held_back():
 
 
 def test_the_end_does_not_wait_for_what_is_refused_and_the_next_run_has_it(tmp_path):
-    journal = tmp_path / "outbox.sqlite"
+    queue_file = tmp_path / "outbox.sqlite"
 
     def refuse(seen, message):
         return acknowledgement(seen, message, 135) if message.topic == EVENT else None
 
-    with OddBroker(on_publish=refuse) as broker, running(make(broker.port, journal=journal)) as mqtt:
+    with OddBroker(on_publish=refuse) as broker, running(make(broker.port, queue_file=queue_file)) as mqtt:
         mqtt.put(started())
         eventually(lambda: mqtt.problems)
     assert mqtt.waiting == 1
     assert "not authorised" in mqtt.trouble
-    with OddBroker() as broker, running(make(broker.port, journal=journal)):
+    with OddBroker() as broker, running(make(broker.port, queue_file=queue_file)):
         eventually(lambda: broker.texts(EVENT))
 
 

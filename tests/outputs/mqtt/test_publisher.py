@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from monitor.config import LabelConfig, MqttConfig
-from monitor.detection.active_labels import Listening
-from monitor.outputs.mqtt.publisher import IN_MEMORY, Mqtt
+from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.mqtt.publisher import IN_MEMORY, MqttPublisher
 from monitor.types import Event
 from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
 
@@ -67,20 +67,20 @@ def make(
     port,
     *,
     password=None,
-    journal=None,
+    queue_file=None,
     drain_seconds=5.0,
     labels=LABELS,
     sources=("mic0",),
     on_command=lambda *_: None,
     **config,
 ):
-    return Mqtt(
+    return MqttPublisher(
         MqttConfig(host="127.0.0.1", port=port, **config),
         node="livingroom",
-        listening=Listening(tuple(labels), tuple(sources)),
+        active_labels=ActiveLabels(tuple(labels), tuple(sources)),
         model="starter",
         password=password,
-        journal=journal,
+        queue_file=queue_file,
         drain_seconds=drain_seconds,
         on_command=on_command,
     )
@@ -344,7 +344,7 @@ def test_what_a_frozen_broker_did_not_acknowledge_is_neither_published_nor_forgo
     with connected(make(broker.port)) as mqtt:
         with broker.frozen():
             mqtt.put(started())
-            eventually(lambda: mqtt._backlog._taken == {1})
+            eventually(lambda: mqtt._durable_queue._taken == {1})
             assert (mqtt.published, mqtt.waiting) == (0, 1)
         eventually(lambda: mqtt.published == 1)
 
@@ -426,10 +426,10 @@ def test_events_are_delivered_with_any_quality_of_service(broker, subscriber, qo
 
 
 def test_two_monitors_with_other_nodes_share_a_broker(broker, subscriber):
-    second = Mqtt(
+    second = MqttPublisher(
         MqttConfig(host="127.0.0.1", port=broker.port, base_topic="home/sounds"),
         node="kitchen",
-        listening=Listening(LABELS, ("mic0",)),
+        active_labels=ActiveLabels(LABELS, ("mic0",)),
         model="starter",
     )
     with connected(make(broker.port)), connected(second):
@@ -444,13 +444,13 @@ def outbox(tmp_path):
 def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever_is_configured_now(
     tmp_path, broker, subscriber
 ):
-    before = make(free_port(), journal=outbox(tmp_path))
+    before = make(free_port(), queue_file=outbox(tmp_path))
     before.put(started())
     before.put(ended(started()))
     run_to_the_end(before)
     assert (before.waiting, before.published) == (2, 0)
     other = LabelConfig(id="dog", name="Hound", prompts=("a hound",))
-    with running(make(broker.port, journal=outbox(tmp_path), labels=[other], base_topic="x")) as mqtt:
+    with running(make(broker.port, queue_file=outbox(tmp_path), labels=[other], base_topic="x")) as mqtt:
         mqtt.put(started(1, label="dog"))
         subscriber.wait_for("x/livingroom/mic0/event")
         eventually(lambda: mqtt.published == 3)
@@ -464,7 +464,7 @@ def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever
 
 
 def test_to_put_an_event_touches_no_disk(tmp_path):
-    mqtt = make(free_port(), journal=outbox(tmp_path))
+    mqtt = make(free_port(), queue_file=outbox(tmp_path))
     mqtt.put(started())
     assert mqtt.waiting == 1
     assert list(tmp_path.iterdir()) == []
@@ -472,7 +472,7 @@ def test_to_put_an_event_touches_no_disk(tmp_path):
 
 def test_what_has_been_acknowledged_is_not_delivered_again_by_the_next_run(tmp_path, broker, subscriber):
     for number in range(2):
-        mqtt = make(broker.port, journal=outbox(tmp_path))
+        mqtt = make(broker.port, queue_file=outbox(tmp_path))
         mqtt.put(started(number))
         mqtt.put(ended(started(number)))
         run_to_the_end(mqtt)
@@ -493,7 +493,7 @@ with connected(make({broker.port}, journal=Path({str(outbox(tmp_path))!r}))) as 
     os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
-    with connected(make(broker.port, journal=outbox(tmp_path))):
+    with connected(make(broker.port, queue_file=outbox(tmp_path))):
         subscriber.wait_for(f"{MIC}/event", count=2)
     start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
     assert {key: end[key] for key in end if end[key] != start[key]} == {
@@ -504,16 +504,16 @@ with connected(make({broker.port}, journal=Path({str(outbox(tmp_path))!r}))) as 
         "late": True,
     }
     assert broker.retained()[f"{GLASS}/state"] == "OFF"
-    run_to_the_end(make(broker.port, journal=outbox(tmp_path)))
+    run_to_the_end(make(broker.port, queue_file=outbox(tmp_path)))
     subscriber.settle()
     assert len(subscriber.texts(f"{MIC}/event")) == 2
 
 
 def test_a_broker_that_is_killed_in_mid_publish_gets_again_what_it_did_not_acknowledge(tmp_path, broker):
-    with connected(make(broker.port, journal=outbox(tmp_path))) as mqtt:
+    with connected(make(broker.port, queue_file=outbox(tmp_path))) as mqtt:
         with broker.frozen():
             mqtt.put(started())
-            eventually(lambda: mqtt._backlog._taken == {1})
+            eventually(lambda: mqtt._durable_queue._taken == {1})
             mqtt.put(ended(started()))
             broker.kill()
         eventually(lambda: not mqtt.connected)
@@ -524,7 +524,7 @@ def test_a_broker_that_is_killed_in_mid_publish_gets_again_what_it_did_not_ackno
 
 
 def test_events_go_out_though_the_disk_is_full(full_disk, broker, subscriber, caplog):
-    with connected(make(broker.port, journal=full_disk / "outbox.sqlite")) as mqtt:
+    with connected(make(broker.port, queue_file=full_disk / "outbox.sqlite")) as mqtt:
         mqtt.put(started())
         mqtt.put(ended(started()))
         subscriber.wait_for(f"{MIC}/event", count=2)

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from monitor.outputs.mqtt.queue_file import BrokenJournalError, Journal, JournalError
+from monitor.outputs.mqtt.queue_file import BrokenJournalError, JournalError, QueueFile
 from monitor.system.sqlite import set_aside
 from tests.support.queued_messages import letter, overwrite
 
@@ -16,72 +16,72 @@ def path(tmp_path):
 
 
 def fill(path, *letters, gone=()):
-    with closing(Journal(path)) as journal:
-        journal.write(letters, gone)
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write(letters, gone)
 
 
-def numbers(journal):
-    return [each.number for each in journal.read(100)]
+def numbers(queue_file):
+    return [each.number for each in queue_file.read(100)]
 
 
 def test_what_is_written_comes_back_as_it_was_and_in_order(path):
     letters = [letter(number) for number in (1, 2, 3)]
-    with closing(Journal(path)) as journal:
-        journal.write(letters[:2], [])
-        journal.write(letters[2:], [])
-        assert journal.read(100) == letters
-        assert journal.read(2) == letters[:2]
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write(letters[:2], [])
+        queue_file.write(letters[2:], [])
+        assert queue_file.read(100) == letters
+        assert queue_file.read(2) == letters[:2]
 
 
 def test_what_an_earlier_run_left_has_numbers_up_to_0_and_comes_first(path):
     fill(path, letter(1, phase="end"), letter(2, phase="end"))
-    with closing(Journal(path)) as journal:
-        journal.write([letter(1)], [])
-        assert numbers(journal) == [-1, 0, 1]
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write([letter(1)], [])
+        assert numbers(queue_file) == [-1, 0, 1]
 
 
 def test_letters_are_counted_and_measured_also_those_of_an_earlier_run(path):
-    with closing(Journal(path)) as journal:
-        journal.write([letter(1, phase="end"), letter(2, phase="end"), letter(3, phase="end")], [])
-        of_three = journal.bytes
-        journal.write([], [2, 99])
-        assert (journal.count, journal.bytes) == (2, of_three * 2 // 3)
-    with closing(Journal(path)) as journal:
-        assert (journal.count, journal.bytes) == (2, of_three * 2 // 3)
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write([letter(1, phase="end"), letter(2, phase="end"), letter(3, phase="end")], [])
+        of_three = queue_file.bytes
+        queue_file.write([], [2, 99])
+        assert (queue_file.count, queue_file.bytes) == (2, of_three * 2 // 3)
+    with closing(QueueFile(path)) as queue_file:
+        assert (queue_file.count, queue_file.bytes) == (2, of_three * 2 // 3)
 
 
 def test_an_event_lasts_until_its_end_is_written_even_if_its_start_has_been_delivered(path):
     fill(path, letter(1), letter(2), letter(3, phase="end", event=letter(1).event_id), gone=[1, 2, 3])
-    with closing(Journal(path)) as journal:
-        assert [(start.event_id, start.number) for start in journal.lasting] == [(letter(2).event_id, 0)]
-        journal.write([letter(0, phase="end", event=letter(2).event_id)], [])
-    with closing(Journal(path)) as journal:
-        assert journal.lasting == []
+    with closing(QueueFile(path)) as queue_file:
+        assert [(start.event_id, start.number) for start in queue_file.lasting] == [(letter(2).event_id, 0)]
+        queue_file.write([letter(0, phase="end", event=letter(2).event_id)], [])
+    with closing(QueueFile(path)) as queue_file:
+        assert queue_file.lasting == []
 
 
 def test_nothing_of_what_cannot_be_written_whole_is_written(path):
-    with closing(Journal(path)) as journal:
-        journal.write([letter(1)], [])
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write([letter(1)], [])
         with pytest.raises(JournalError, match="cannot be used: UNIQUE"):
-            journal.write([letter(2), letter(1)], [1])
-        assert numbers(journal) == [1]
-        assert journal.count == 1
+            queue_file.write([letter(2), letter(1)], [1])
+        assert numbers(queue_file) == [1]
+        assert queue_file.count == 1
 
 
 def test_the_oldest_make_room_but_for_those_that_are_spared(path):
-    with closing(Journal(path)) as journal:
-        journal.write([letter(number) for number in range(1, 6)], [])
-        two = journal.bytes * 2 // 5
-        assert journal.trim(most_bytes=journal.bytes, put_after=0.0, spare=()) == 0
-        assert journal.trim(most_bytes=two, put_after=0.0, spare={1}) == 3
-        assert numbers(journal) == [1, 5]
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write([letter(number) for number in range(1, 6)], [])
+        two = queue_file.bytes * 2 // 5
+        assert queue_file.trim(most_bytes=queue_file.bytes, put_after=0.0, spare=()) == 0
+        assert queue_file.trim(most_bytes=two, put_after=0.0, spare={1}) == 3
+        assert numbers(queue_file) == [1, 5]
 
 
 def test_what_is_too_old_is_dropped_whatever_its_size(path):
-    with closing(Journal(path)) as journal:
-        journal.write([letter(number, put_at=number * 10.0) for number in (1, 2, 3)], [])
-        assert journal.trim(most_bytes=10_000, put_after=20.0, spare=()) == 1
-        assert numbers(journal) == [2, 3]
+    with closing(QueueFile(path)) as queue_file:
+        queue_file.write([letter(number, put_at=number * 10.0) for number in (1, 2, 3)], [])
+        assert queue_file.trim(most_bytes=10_000, put_after=20.0, spare=()) == 1
+        assert numbers(queue_file) == [2, 3]
 
 
 def test_a_killed_process_leaves_all_that_it_has_written(path):
@@ -95,27 +95,27 @@ journal.write([letter(1), letter(2)], [])
 os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
-    with closing(Journal(path)) as journal:
-        assert [each.event_id for each in journal.read(100)] == [letter(1).event_id, letter(2).event_id]
+    with closing(QueueFile(path)) as queue_file:
+        assert [each.event_id for each in queue_file.read(100)] == [letter(1).event_id, letter(2).event_id]
 
 
 def test_a_second_process_cannot_have_the_file(path):
-    with closing(Journal(path)), pytest.raises(JournalError, match="cannot be used: database is locked"):
-        Journal(path)
-    Journal(path).close()
+    with closing(QueueFile(path)), pytest.raises(JournalError, match="cannot be used: database is locked"):
+        QueueFile(path)
+    QueueFile(path).close()
 
 
 def test_a_place_that_cannot_be_is_said(tmp_path):
     (tmp_path / "state").write_text("")
     with pytest.raises(JournalError, match="cannot be used: File exists"):
-        Journal(tmp_path / "state" / "outbox.sqlite")
+        QueueFile(tmp_path / "state" / "outbox.sqlite")
 
 
 def test_what_is_no_database_is_broken(path):
     path.parent.mkdir()
     path.write_bytes(b"these are not the bytes of a database" * 1000)
     with pytest.raises(BrokenJournalError, match="is damaged: file is not a database"):
-        Journal(path)
+        QueueFile(path)
 
 
 def test_a_file_that_lost_its_end_is_broken(path):
@@ -123,14 +123,17 @@ def test_a_file_that_lost_its_end_is_broken(path):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(BrokenJournalError, match="is damaged: "):
-        Journal(path)
+        QueueFile(path)
 
 
 def test_a_letter_that_was_changed_is_not_given_out(path):
     fill(path, letter(1, phase="end"))
     overwrite(path, b"glass", b"grass")
-    with closing(Journal(path)) as journal, pytest.raises(BrokenJournalError, match="not what was written"):
-        journal.read(1)
+    with (
+        closing(QueueFile(path)) as queue_file,
+        pytest.raises(BrokenJournalError, match="not what was written"),
+    ):
+        queue_file.read(1)
 
 
 def test_a_start_that_was_changed_breaks_the_file_and_leaves_nobody_with_it(path):
@@ -138,7 +141,7 @@ def test_a_start_that_was_changed_breaks_the_file_and_leaves_nobody_with_it(path
     overwrite(path, b"glass", b"grass")
     for _ in range(2):
         with pytest.raises(BrokenJournalError, match="not what was written"):
-            Journal(path)
+            QueueFile(path)
 
 
 def test_a_file_of_another_version_is_not_touched(path):
@@ -146,7 +149,7 @@ def test_a_file_of_another_version_is_not_touched(path):
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 7")
     with pytest.raises(BrokenJournalError, match="is of version 7, not 1"):
-        Journal(path)
+        QueueFile(path)
 
 
 def test_only_the_newest_broken_file_is_kept_and_nothing_of_it_gets_into_the_new_one(path):

@@ -1,7 +1,7 @@
 import json
 
 from monitor.audio.source_status import Health
-from monitor.outputs.mqtt.retained_states import States
+from monitor.outputs.mqtt.retained_states import RetainedStates
 from monitor.outputs.payload import Topics
 from tests.support.queued_messages import letter
 
@@ -16,7 +16,7 @@ def made():
         del qos
         said.append((topic.rpartition("/")[2], text, retain))
 
-    return States(TOPICS, labels={"mic0": ["glass"]}, publish=publish), said
+    return RetainedStates(TOPICS, labels={"mic0": ["glass"]}, publish=publish), said
 
 
 def on_off(said):

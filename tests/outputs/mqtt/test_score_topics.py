@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from monitor.outputs.mqtt.score_topics import ScoreBoard
+from monitor.outputs.mqtt.score_topics import ScoreTopics
 from monitor.outputs.payload import Topics
 from monitor.types import Scores
 
@@ -21,7 +21,7 @@ def made():
     def publish(topic, text, *, qos, retain=False):
         said.append((topic.rpartition("/")[2], text, qos, retain))
 
-    return ScoreBoard(Topics("home", "attic"), publish), said
+    return ScoreTopics(Topics("home", "attic"), publish), said
 
 
 def later(board):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from monitor.outputs.mqtt import notices as broker
 from monitor.outputs.mqtt.connection_terms import Negotiation
-from monitor.outputs.mqtt.session import Link
+from monitor.outputs.mqtt.session import MqttSession
 
 
 class FakeConnection:
@@ -39,7 +39,7 @@ def linked(**options):
         return made[-1]
 
     options = {"silence_seconds": 1000.0, "negotiation": Negotiation("5")} | options
-    return SimpleNamespace(link=Link(connect, address="broker:1883", **options), made=made)
+    return SimpleNamespace(link=MqttSession(connect, address="broker:1883", **options), made=made)
 
 
 def now():

@@ -7,8 +7,12 @@ import pytest
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.outputs.mqtt import discovery_sync, stale_entities
-from monitor.outputs.mqtt.discovery_record import Announced, read_announced, write_announced
-from monitor.outputs.mqtt.discovery_sync import Announcement
+from monitor.outputs.mqtt.discovery_record import (
+    DiscoveryRecord,
+    read_discovery_record,
+    write_discovery_record,
+)
+from monitor.outputs.mqtt.discovery_sync import DiscoverySync
 from monitor.outputs.mqtt.stale_entities import farewells, newest, without
 from monitor.outputs.payload import Topics
 from tests.outputs.mqtt.test_publisher import CONFIG, LABELS, connected, make
@@ -71,8 +75,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(discovery_sync, "SETTLE_SECONDS", 0.2)
 
 
-def remembered(journal):
-    return read_announced(journal.with_name("announced.json"))
+def remembered(queue_file):
+    return read_discovery_record(queue_file.with_name("announced.json"))
 
 
 CHANGES = {
@@ -87,27 +91,29 @@ CHANGES = {
 @pytest.mark.broker
 @pytest.mark.parametrize(("options", "word"), CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("runs", [True, False], ids=["running", "down"])
-def test_what_goes_leaves_no_ghost_whether_home_assistant_runs_or_not(broker, journal, options, word, runs):
+def test_what_goes_leaves_no_ghost_whether_home_assistant_runs_or_not(
+    broker, queue_file, options, word, runs
+):
     registry = Registry(broker)
 
     def forgotten():
         return not [topic for topic in broker.retained() if word and word.strip("_") in topic]
 
     both = {"sources": ("mic0", "mic1"), **options}
-    with registry, connected(make(broker.port, journal=journal, sources=("mic0", "mic1"))):
+    with registry, connected(make(broker.port, queue_file=queue_file, sources=("mic0", "mic1"))):
         eventually(lambda: registry.with_word(word or "_mic1_"))
     if runs:
-        with registry, connected(make(broker.port, journal=journal, **both)):
+        with registry, connected(make(broker.port, queue_file=queue_file, **both)):
             eventually(lambda: not registry.with_word(word))
             eventually(forgotten)
     else:
-        with connected(make(broker.port, journal=journal, **both)) as mqtt:
+        with connected(make(broker.port, queue_file=queue_file, **both)) as mqtt:
             eventually(lambda: not mqtt._link.unacknowledged)
-        assert remembered(journal).ghosts
-        with connected(make(broker.port, journal=journal, **both)), registry:
+        assert remembered(queue_file).ghosts
+        with connected(make(broker.port, queue_file=queue_file, **both)), registry:
 
             def gone():
-                if registry.with_word(word) or remembered(journal).ghosts:
+                if registry.with_word(word) or remembered(queue_file).ghosts:
                     registry.be_born()  # the first may have come before the monitor had subscribed
                     time.sleep(1)
                     return False
@@ -119,47 +125,49 @@ def test_what_goes_leaves_no_ghost_whether_home_assistant_runs_or_not(broker, jo
 
 
 @pytest.mark.broker
-def test_a_label_that_is_back_before_home_assistant_is_no_ghost(broker, journal):
+def test_a_label_that_is_back_before_home_assistant_is_no_ghost(broker, queue_file):
     registry = Registry(broker)
-    with registry, connected(make(broker.port, journal=journal)):
+    with registry, connected(make(broker.port, queue_file=queue_file)):
         eventually(lambda: registry.with_word("_dog"))
     for labels in (LABELS[:1], LABELS):
-        with connected(make(broker.port, journal=journal, labels=labels)):
+        with connected(make(broker.port, queue_file=queue_file, labels=labels)):
             eventually(
                 lambda labels=labels: ("dog" in broker.retained().get(CONFIG, "dog")) == (len(labels) == 2)
             )
-    assert not remembered(journal).ghosts
-    with registry, connected(make(broker.port, journal=journal)):
+    assert not remembered(queue_file).ghosts
+    with registry, connected(make(broker.port, queue_file=queue_file)):
         registry._subscriber.settle()
         assert registry.with_word("_dog")
 
 
 @pytest.mark.broker
-def test_the_name_of_a_node_that_goes_takes_its_entities_along(broker, journal):
+def test_the_name_of_a_node_that_goes_takes_its_entities_along(broker, queue_file):
     registry = Registry(broker)
-    path = journal.with_name("announced.json")
-    write_announced(path, Announced(components={TOPIC: {"LATE": "binary_sensor", "ARMED": "switch"}}))
+    path = queue_file.with_name("announced.json")
+    write_discovery_record(
+        path, DiscoveryRecord(components={TOPIC: {"LATE": "binary_sensor", "ARMED": "switch"}})
+    )
     registry._before = {"clap_monitor_attic_NODE_LATE", "clap_monitor_attic_NODE_ARMED"}
-    with registry, connected(make(broker.port, journal=journal)):
+    with registry, connected(make(broker.port, queue_file=queue_file)):
         eventually(lambda: registry.with_word("_livingroom_") == registry.entities)
 
 
 @pytest.mark.broker
-def test_a_description_that_is_split_leaves_no_ghost_and_loses_no_entity(broker, journal):
+def test_a_description_that_is_split_leaves_no_ghost_and_loses_no_entity(broker, queue_file):
     small, large = LABELS, tuple(each.model_copy(update={"name": "ä" * 300}) for each in LABELS)
     sources = tuple(f"mic{number}" for number in range(22))
     registry = Registry(broker)
     with registry:
-        with connected(make(broker.port, journal=journal, labels=small, sources=sources)):
+        with connected(make(broker.port, queue_file=queue_file, labels=small, sources=sources)):
             eventually(lambda: len(registry.entities) == 2 + 22 * (6 + 2 * 3))
-            eventually(lambda: len(remembered(journal).components) > 0)
+            eventually(lambda: len(remembered(queue_file).components) > 0)
             before = registry.entities
         topics = [topic for topic in broker.retained() if "/device/" in topic]
-        with connected(make(broker.port, journal=journal, labels=large, sources=sources)):
-            eventually(lambda: len(remembered(journal).components) > len(topics))
+        with connected(make(broker.port, queue_file=queue_file, labels=large, sources=sources)):
+            eventually(lambda: len(remembered(queue_file).components) > len(topics))
             eventually(lambda: len([t for t in broker.retained() if "/device/" in t]) > len(topics))
             eventually(lambda: registry.entities == before)
-        with connected(make(broker.port, journal=journal, labels=small[:1], sources=sources[:1])):
+        with connected(make(broker.port, queue_file=queue_file, labels=small[:1], sources=sources[:1])):
             eventually(lambda: len(registry.entities) == 2 + 6 + 3)
             eventually(lambda: len([t for t in broker.retained() if "/device/" in t]) == 1)
 
@@ -201,26 +209,26 @@ def test_of_too_many_ghosts_the_newest_are_kept(monkeypatch):
 def test_a_damaged_record_is_one_line_of_the_log(tmp_path, caplog, content):
     path = tmp_path / "announced.json"
     path.write_bytes(content.encode(errors="surrogateescape"))
-    assert read_announced(path) == Announced()
+    assert read_discovery_record(path) == DiscoveryRecord()
     (record,) = caplog.records
     assert "announced.json: not readable" in record.getMessage()
 
 
 def test_the_record_is_read_as_it_was_written(tmp_path):
-    announced = Announced(
+    announced = DiscoveryRecord(
         {TOPIC: {"LATE": "binary_sensor"}}, frozenset({"a/b"}), {TOPIC: {"X": "event"}}, {"m": ["g"]}
     )
-    write_announced(tmp_path / "announced.json", announced)
-    assert read_announced(tmp_path / "announced.json") == announced
+    write_discovery_record(tmp_path / "announced.json", announced)
+    assert read_discovery_record(tmp_path / "announced.json") == announced
     old = {"announced": {TOPIC: {"LATE": "binary_sensor"}}, "retained": ["a/b"]}  # of earlier versions
     (tmp_path / "announced.json").write_text(json.dumps(old))
-    assert read_announced(tmp_path / "announced.json").components == announced.components
+    assert read_discovery_record(tmp_path / "announced.json").components == announced.components
 
 
 def test_labels_that_come_and_go_while_events_are_refused_stay_few_in_the_description(tmp_path):
     path = tmp_path / "announced.json"
     house = {"mic": LABELS}
-    told = Announcement(
+    told = DiscoverySync(
         MqttConfig(host="x"), Topics("clap-monitor", "attic"), labels=house, model="m", path=path
     )
     for number in range(discovery_sync.MOST_RETIRED + 20):
@@ -228,7 +236,7 @@ def test_labels_that_come_and_go_while_events_are_refused_stay_few_in_the_descri
         told.change({"mic": [*LABELS, kettle]})
     told.change(house)
     told.say(lambda *_, **__: None)
-    types = read_announced(path).types["mic"]
+    types = read_discovery_record(path).types["mic"]
     assert f"kettle_{number}" in types
     assert "kettle_0" not in types
     assert len(types) == len(LABELS) + discovery_sync.MOST_RETIRED

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from monitor.outputs.mqtt.notices import Received
-from monitor.outputs.mqtt.subscriber import LONGEST_TOPIC, REFUSALS, UNTOLD, Reception
+from monitor.outputs.mqtt.subscriber import LONGEST_TOPIC, REFUSALS, UNTOLD, MqttSubscriber
 from monitor.outputs.payload import Topics
 
 
 def taken(*heard):
     """Return a reception that has taken what was said, and what it handed on."""
     said = []
-    reception = Reception(
+    reception = MqttSubscriber(
         Topics("home", "attic"),
         birth="ha/status",
         commands=True,

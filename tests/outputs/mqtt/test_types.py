@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt import late_events
 from tests.outputs.mqtt.test_publisher import (
     CONFIG,
@@ -40,27 +40,30 @@ def types_at(broker):
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_the_end_of_a_sound_whose_label_is_removed_comes_before_the_description_without_it(
-    broker, journal, qos
+    broker, queue_file, qos
 ):
-    with Subscriber(broker) as subscriber, connected(make(broker.port, journal=journal, qos=qos)) as mqtt:
+    with (
+        Subscriber(broker) as subscriber,
+        connected(make(broker.port, queue_file=queue_file, qos=qos)) as mqtt,
+    ):
         mqtt.put(started(1, label="dog"))
         subscriber.wait_for(f"{MIC}/event")
         mqtt.put(ended(started(1, label="dog")))
-        mqtt.listen(Listening((GLASS,), ("mic0",)))
+        mqtt.listen(ActiveLabels((GLASS,), ("mic0",)))
         subscriber.wait_for(f"{MIC}/event", count=2)
         eventually(lambda: types_at(broker) == ["glass"])
         assert "mic0_SOUND_dog" not in json.loads(broker.retained()[CONFIG])["cmps"]
         assert ignored(subscriber) == []
 
 
-def test_so_do_those_that_wait_for_a_broker_that_is_away(broker, journal, monkeypatch):
+def test_so_do_those_that_wait_for_a_broker_that_is_away(broker, queue_file, monkeypatch):
     monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
-    with connected(make(broker.port, journal=journal)) as mqtt:
+    with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         broker.kill()
         eventually(lambda: not mqtt.connected)
         mqtt.put(started(1, label="dog"))
         mqtt.put(ended(started(1, label="dog")))
-        mqtt.listen(Listening((GLASS,), ("mic0",)))
+        mqtt.listen(ActiveLabels((GLASS,), ("mic0",)))
         broker.start()
         with Subscriber(broker) as subscriber:
             subscriber.wait_for(f"{MIC}/event", count=2)
@@ -68,25 +71,28 @@ def test_so_do_those_that_wait_for_a_broker_that_is_away(broker, journal, monkey
             assert ignored(subscriber) == []
 
 
-def test_and_those_of_an_earlier_run_that_knew_the_label(broker, journal, monkeypatch):
+def test_and_those_of_an_earlier_run_that_knew_the_label(broker, queue_file, monkeypatch):
     monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
-    with connected(make(broker.port, journal=journal)):
+    with connected(make(broker.port, queue_file=queue_file)):
         eventually(lambda: CONFIG in broker.retained())
-    without_broker = make(free_port(), journal=journal)
+    without_broker = make(free_port(), queue_file=queue_file)
     without_broker.put(started(1, label="dog"))
     run_to_the_end(without_broker)
-    with Subscriber(broker) as subscriber, connected(make(broker.port, journal=journal, labels=(GLASS,))):
+    with (
+        Subscriber(broker) as subscriber,
+        connected(make(broker.port, queue_file=queue_file, labels=(GLASS,))),
+    ):
         subscriber.wait_for(f"{MIC}/event", count=2)
         eventually(lambda: types_at(broker) == ["glass"])
         assert ignored(subscriber) == []
 
 
-def test_where_nothing_waits_a_label_that_is_gone_is_not_described_at_all(broker, journal):
-    with connected(make(broker.port, journal=journal)):
+def test_where_nothing_waits_a_label_that_is_gone_is_not_described_at_all(broker, queue_file):
+    with connected(make(broker.port, queue_file=queue_file)):
         eventually(lambda: CONFIG in broker.retained())
     with Subscriber(broker, CONFIG) as subscriber:
         subscriber.wait_for(CONFIG)
-        with connected(make(broker.port, journal=journal, labels=(GLASS,))):
+        with connected(make(broker.port, queue_file=queue_file, labels=(GLASS,))):
             eventually(lambda: types_at(broker) == ["glass"])
 
             def types():

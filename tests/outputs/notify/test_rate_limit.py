@@ -4,12 +4,12 @@ from datetime import datetime
 import pytest
 
 from monitor.config import NotifyConfig
-from monitor.outputs.notify.rate_limit import MOST_KEPT, Restraint
+from monitor.outputs.notify.rate_limit import MOST_KEPT, RateLimit
 from tests.support.events import event
 
 
 def restraint(**keys):
-    return Restraint(NotifyConfig(name="phone", url_env="URL", **keys))
+    return RateLimit(NotifyConfig(name="phone", url_env="URL", **keys))
 
 
 @pytest.fixture(autouse=True)

@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.outputs.store.minute_summary import Minutes
+from monitor.outputs.store.minute_summary import MinuteSummaries
 from tests.support.stored_events import NOON, window
 
 
 def minutes_of(*windows, votes=None):
-    minutes = Minutes(votes)
+    minutes = MinuteSummaries(votes)
     return [over for each in windows if (over := minutes.add(each)) is not None] + minutes.finish()
 
 
 def test_a_minute_is_over_with_the_first_window_of_the_next():
-    minutes = Minutes()
+    minutes = MinuteSummaries()
     assert minutes.add(window(NOON + 58, 0.5)) is None
     assert minutes.add(window(NOON + 59, 0.7)) is None
     over = minutes.add(window(NOON + 60, 0.9))

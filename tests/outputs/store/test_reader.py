@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
-from monitor.outputs.store import EventFilter, History, StoreError
+from monitor.outputs.store import EventFilter, StoreError, StoreReader
 from monitor.outputs.store.rows import MOST
 from monitor.types import MissReason
 from tests.support.stored_events import NOON, event, kept, miss, start_of, storing, window
@@ -41,7 +41,7 @@ def test_an_event_that_lasts_is_there_from_its_start_and_once(path):
     assert kept(path, start_of(ONE)).event("ONE").ended_at is None
     with storing(path) as store:
         store.event(ONE)
-    assert [each.ended_at for each in History(path).events().rows] == [NOON + 4]
+    assert [each.ended_at for each in StoreReader(path).events().rows] == [NOON + 4]
 
 
 def test_an_event_during_which_the_monitor_was_killed_is_over_at_the_next_start(path):
@@ -221,7 +221,7 @@ def test_another_threshold_would_have_given_another_number_of_events(path):
 
 def test_before_anything_was_kept_that_is_said(path):
     with pytest.raises(StoreError, match="nothing has been kept yet"):
-        History(path).events()
+        StoreReader(path).events()
 
 
 def test_readers_in_many_threads_see_what_is_written_meanwhile(path):

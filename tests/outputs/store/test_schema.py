@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from monitor.outputs.store import EventFilter, History
+from monitor.outputs.store import EventFilter, StoreReader
 from monitor.outputs.store.schema import STEPS, migrate, open_for_writing
 from monitor.system.sqlite import DatabaseError
 from tests.support.stored_events import NOON, event, kept, miss, storing, window
@@ -113,7 +113,7 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
         store.event(event(ident="AFTER"))
         while store.waiting:
             pass
-    assert [each.id for each in History(path).events().rows] == ["AFTER"]
+    assert [each.id for each in StoreReader(path).events().rows] == ["AFTER"]
     assert "a new one is begun" in caplog.text
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.config import StoreConfig
-from monitor.outputs.store import EventFilter, History, StoreError, writer
+from monitor.outputs.store import EventFilter, StoreError, StoreReader, writer
 from monitor.outputs.store.retention import Retention
 from monitor.outputs.store.schema import open_for_writing
 from monitor.system.threads import ThreadGroup
@@ -48,7 +48,7 @@ def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tm
     caplog.set_level(logging.INFO)
     with small_disk(tmp_path / "small") as place:
         path = place / "history.sqlite"
-        history = History(path)
+        history = StoreReader(path)
         with storing(path, retry_seconds=0.05) as store:
             store.event(event(NOON, ident="BEFORE"))
             eventually(lambda: store.waiting == 0)
@@ -79,7 +79,7 @@ def test_a_disk_that_is_full_from_the_beginning_stops_nothing(full_disk):
         (full_disk / "filler").unlink()
         subprocess.run(["mount", "-o", "remount,size=2m", full_disk], check=True)
         eventually(lambda: store.waiting == 0)
-    history = History(full_disk / "state" / "history.sqlite")
+    history = StoreReader(full_disk / "state" / "history.sqlite")
     assert history.event("ONE").reason == "quiet"
     history.close()
 
@@ -111,7 +111,7 @@ def test_another_process_that_writes_is_waited_for(path):
         other.execute("COMMIT")
         eventually(lambda: store.waiting == 0)
     assert store.trouble is None
-    assert History(path).event("TWO") is not None
+    assert StoreReader(path).event("TWO") is not None
 
 
 def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
@@ -119,7 +119,7 @@ def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
         store.event(replace(event(ident="BAD"), peak=math.nan))
         store.event(event(ident="GOOD"))
     assert store.refused == 1
-    assert [each.id for each in History(path).events().rows] == ["GOOD"]
+    assert [each.id for each in StoreReader(path).events().rows] == ["GOOD"]
     assert "store: refused: IntegrityError: NOT NULL" in caplog.text
 
 
@@ -137,7 +137,7 @@ def test_who_goes_away_while_waiting_disturbs_nobody(path):
             ask.cancel()
         wait(asks, 30)
         assert store.review("ONE", "wrong").result(30)
-    assert History(path).event("ONE").review == "wrong"
+    assert StoreReader(path).event("ONE").review == "wrong"
 
 
 def test_too_many_who_wait_are_sent_away(path):
@@ -163,7 +163,7 @@ class TestClipsFound:
     def events_with(self, path, *found):
         with storing(path) as store:
             store.clips(found)
-        return {each.id: (each.clip, each.fate) for each in History(path).events().rows}
+        return {each.id: (each.clip, each.fate) for each in StoreReader(path).events().rows}
 
     def test_a_clip_whose_event_does_not_know_of_it_is_linked(self, path):
         kept(path, event(ident="ONE"))
@@ -177,7 +177,7 @@ class TestClipsFound:
 
     def test_an_event_that_was_never_written_comes_back_from_beside_its_clip(self, path):
         assert self.events_with(path, ("a.flac", "ONE", event(ident="ONE"))) == {"ONE": ("a.flac", "kept")}
-        assert History(path).event("ONE").late
+        assert StoreReader(path).event("ONE").late
 
     def test_a_clip_of_which_nothing_is_known_stops_nothing(self, path):
         assert self.events_with(path, ("a.flac", "ONE", None), ("b.flac", "TWO", event(ident="OTHER"))) == {}
@@ -188,7 +188,7 @@ class TestRetention:
         retention = Retention(StoreConfig(**limits), settled(NOON))
         with closing(open_for_writing(path)) as connection:
             retention.apply(connection)
-        return History(path)
+        return StoreReader(path)
 
     def test_what_is_too_old_goes_each_kind_by_its_own_age(self, path):
         for days in (1, 5, 20):
@@ -248,7 +248,7 @@ def test_whatever_a_change_holds_it_stops_no_other(path, strange):
         with pytest.raises(StoreError, match="refused"):
             raise store.review("\ud800", "right").exception(30)
     assert (store.refused, store.waiting, store.trouble) == (1, 0, None)
-    assert {each.id for each in History(path).events().rows} == {"BEFORE", "AFTER"}
+    assert {each.id for each in StoreReader(path).events().rows} == {"BEFORE", "AFTER"}
 
 
 @contextmanager
@@ -289,7 +289,7 @@ def test_a_lock_that_goes_away_in_the_midst_of_a_run_costs_nothing(path):
             store.event(event(ident="DURING"))
             eventually(lambda: store.trouble is not None)
         eventually(lambda: store.trouble is None and not store.waiting)
-    assert History(path).event("DURING") is not None
+    assert StoreReader(path).event("DURING") is not None
 
 
 def test_on_a_read_only_disk_everything_waits_and_the_run_ends(tmp_path):

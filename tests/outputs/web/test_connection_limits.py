@@ -8,7 +8,7 @@ import time
 import pytest
 
 from monitor.outputs.web import connection_limits, connections
-from monitor.outputs.web.connection_limits import MOST, MOST_OF_ONE, SECONDS, Crowd
+from monitor.outputs.web.connection_limits import MOST, MOST_OF_ONE, SECONDS, ConnectionLimits
 from tests.outputs.web.test_event_stream import Stream
 from tests.support.broker import eventually
 from tests.support.web_attacks import UPGRADE
@@ -59,7 +59,7 @@ def read_all(connection):
 
 @pytest.mark.parametrize("state", ["head", "body", "unread", "closing"])
 def test_every_state_but_ours_ends_in_time_and_getting_on_begins_it_again(state):
-    many = Crowd(lambda _: False)
+    many = ConnectionLimits(lambda _: False)
     slow, stuck, ours = Member("a", state), Member("b", state), Member("c", "answer")
     for each in (slow, stuck, ours):
         assert many.admit(each, 0.0)
@@ -75,7 +75,7 @@ def test_every_state_but_ours_ends_in_time_and_getting_on_begins_it_again(state)
 
 
 def test_one_address_has_its_part_and_its_own_longest_waiting_connection_makes_room():
-    many = Crowd(lambda _: False)
+    many = ConnectionLimits(lambda _: False)
     own = [Member("a") for _ in range(MOST_OF_ONE)]
     for at, each in enumerate(own):
         assert many.admit(each, float(at))
@@ -96,7 +96,7 @@ def test_one_address_has_its_part_and_its_own_longest_waiting_connection_makes_r
 
 
 def test_where_all_are_being_answered_the_newcomer_goes():
-    many = Crowd(lambda _: False)
+    many = ConnectionLimits(lambda _: False)
     for _ in range(MOST_OF_ONE):
         many.admit(Member("a", "answer"), 0.0)
     assert not many.admit(Member("a"), 1.0)
@@ -104,7 +104,7 @@ def test_where_all_are_being_answered_the_newcomer_goes():
 
 
 def test_a_reverse_proxy_may_bring_many_but_not_more_than_there_may_be():
-    many = Crowd(lambda address: address == "proxy")
+    many = ConnectionLimits(lambda address: address == "proxy")
     for _ in range(MOST):
         assert many.admit(Member("proxy", "answer"), 0.0)
     assert not many.admit(Member("proxy"), 1.0)

@@ -12,7 +12,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.audio.downmix import Mixer
+from monitor.audio.downmix import Downmixer
 from monitor.audio.sources.ffmpeg.container import Packet, implausible
 from monitor.system.boundary import boundary
 from monitor.system.trouble_log import TroubleLog
@@ -72,7 +72,7 @@ def frames(
     SourceError
         If there is no such channel in the first frame.
     """
-    damage, mixer = _Damage(name), Mixer(name, channel)
+    damage, mixer = _Damage(name), Downmixer(name, channel)
     heard = False
     for packet in packets:
         try:

@@ -18,7 +18,7 @@ import av
 import av.error
 import numpy as np
 
-from monitor.audio.digital_silence import Silence
+from monitor.audio.digital_silence import DigitalSilence
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.blocks import BlockMaker
 from monitor.audio.sources.ffmpeg.container import LIMITS, audio_track, opened, packets
@@ -100,7 +100,7 @@ def media(
         If it holds no audio.
     """
     opened_at, started = time.time(), time.monotonic()
-    silence = Silence(status)
+    silence = DigitalSilence(status)
     parts = _parts(path, channel, track)
     for block in _blocks(name, parts, rate, status, _BLOCK_SECONDS[pace]):
         due = started + block.stop / rate

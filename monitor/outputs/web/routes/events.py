@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, Field
 
-from monitor.outputs.store import EventFilter, History, KeptEvent, StoreError
-from monitor.outputs.web.context import House, TheHouse
+from monitor.outputs.store import EventFilter, KeptEvent, StoreError, StoreReader
+from monitor.outputs.web.context import AppContext, TheHouse
 from monitor.system.boundary import printable
 
 routes = APIRouter(tags=["events"])
@@ -254,11 +254,11 @@ def _event(row: KeptEvent, locked: frozenset[str]) -> Event:
     return Event(**asdict(row), locked=row.clip in locked)
 
 
-def _locked(house: House) -> frozenset[str]:
+def _locked(house: AppContext) -> frozenset[str]:
     return frozenset() if house.shelf is None else house.shelf.locked
 
 
-def _asked(house: House, question: Callable[[History], T]) -> T:
+def _asked(house: AppContext, question: Callable[[StoreReader], T]) -> T:
     if house.history is None:
         raise HTTPException(503, "Nothing is kept: store.enabled is false")
     try:

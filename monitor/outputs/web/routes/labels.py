@@ -11,9 +11,9 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, Field
 
 from monitor.config import LabelConfig, slug
-from monitor.detection.active_labels import Listening
+from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.store import StoreError
-from monitor.outputs.web.context import House, TheHouse
+from monitor.outputs.web.context import AppContext, TheHouse
 from monitor.types import ConfigError, ModelError
 
 routes = APIRouter(tags=["labels"])
@@ -140,16 +140,16 @@ class Tried(BaseModel):
 @routes.get("/labels")
 def see(house: TheHouse) -> Labels:
     """Return all labels."""
-    listening = house.control.listening
-    rows = [_label(listening, label) for label in listening.labels]
-    return Labels(rows=rows, armed=listening.armed)
+    active_labels = house.control.active_labels
+    rows = [_label(active_labels, label) for label in active_labels.labels]
+    return Labels(rows=rows, armed=active_labels.armed)
 
 
 @routes.post("/labels", status_code=201, responses={409: {"description": "There is one of this id"}})
 def add(house: TheHouse, label: NewLabel) -> Label:
     """Listen for another label, from the next window on."""
     id_ = label.id or slug(label.prompts[0]) or "label"
-    if any(known.id == id_ for known in house.control.listening.labels):
+    if any(known.id == id_ for known in house.control.active_labels.labels):
         raise HTTPException(409, f"There is a label {id_!r} already: give another id or sentence")
     keys = label.model_dump(exclude_none=True) | {"id": id_}
     _change(lambda: house.control.put_label(keys))
@@ -210,9 +210,9 @@ def what_if(
 @routes.post("/try", responses={503: {"description": "The sentences cannot be embedded"}})
 def attempt(house: TheHouse, tried: Attempt) -> Tried:
     """Say what a sentence would score now, and which other ones it is near to; nothing changes."""
-    listening = house.control.listening
+    active_labels = house.control.active_labels
     try:
-        found = house.tryout.ask(tried.prompts, tried.against, listening)
+        found = house.prompt_preview.ask(tried.prompts, tried.against, active_labels)
     except ConfigError as error:
         raise HTTPException(422, str(error)) from error
     except ModelError as error:
@@ -224,30 +224,30 @@ def attempt(house: TheHouse, tried: Attempt) -> Tried:
 def arm(house: TheHouse, wanted: Armed) -> Armed:
     """Switch listening on or off."""
     _change(lambda: house.control.arm(armed=wanted.armed))
-    return Armed(armed=house.control.listening.armed)
+    return Armed(armed=house.control.active_labels.armed)
 
 
-def labels_told(listening: Listening) -> dict[str, object]:
+def labels_told(active_labels: ActiveLabels) -> dict[str, object]:
     """What watchers are told of the labels that are listened for."""
     return {
-        "armed": listening.armed,
+        "armed": active_labels.armed,
         "labels": [
             {
                 "id": label.id,
                 "name": label.title,
                 "threshold": label.threshold,
-                "thresholds": _thresholds(listening, label.id),
+                "thresholds": _thresholds(active_labels, label.id),
             }
-            for label in listening.enabled
+            for label in active_labels.enabled
         ],
     }
 
 
-def _thresholds(listening: Listening, label: str) -> Mapping[str, float]:
-    return {source: listening.label(source, label).threshold for source in listening.sources}
+def _thresholds(active_labels: ActiveLabels, label: str) -> Mapping[str, float]:
+    return {source: active_labels.label(source, label).threshold for source in active_labels.sources}
 
 
-def _label(listening: Listening, label: LabelConfig) -> Label:
+def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
     return Label(
         id=label.id,
         name=label.title,
@@ -255,18 +255,18 @@ def _label(listening: Listening, label: LabelConfig) -> Label:
         prompts=list(label.prompts),
         against=list(label.against),
         threshold=label.threshold,
-        thresholds=dict(_thresholds(listening, label.id)),
+        thresholds=dict(_thresholds(active_labels, label.id)),
         clips=label.clips,
         keys=label.model_dump(mode="json"),
     )
 
 
-def _one(house: House, label: str) -> Label:
-    listening = house.control.listening
-    found = next((each for each in listening.labels if each.id == label), None)
+def _one(house: AppContext, label: str) -> Label:
+    active_labels = house.control.active_labels
+    found = next((each for each in active_labels.labels if each.id == label), None)
     if found is None:
         raise HTTPException(404, f"There is no label {label!r}")
-    return _label(listening, found)
+    return _label(active_labels, found)
 
 
 def _change(what: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, Field
 
 from monitor.outputs.web.auth import COOKIE, SESSION_SECONDS, UNCHANGEABLE, Refusal
-from monitor.outputs.web.context import House, TheHouse
+from monitor.outputs.web.context import AppContext, TheHouse
 
 routes = APIRouter(tags=["session"])
 
@@ -60,7 +60,7 @@ def leave(request: Request, response: Response, house: TheHouse) -> Session:
     return see(request, house)
 
 
-def _set_cookie(house: House, request: Request, response: Response, value: str, seconds: int) -> None:
+def _set_cookie(house: AppContext, request: Request, response: Response, value: str, seconds: int) -> None:
     response.set_cookie(
         COOKIE,
         value,

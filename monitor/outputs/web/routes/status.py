@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Response, WebSocket
 from pydantic import BaseModel, Field
 
 from monitor.audio.ring_buffer import OverrunError
-from monitor.outputs.web.context import House, TheHouse
+from monitor.outputs.web.context import AppContext, TheHouse
 from monitor.outputs.web.event_stream import EventStream, over_websocket
 from monitor.outputs.web.routes.labels import labels_told
 
@@ -22,14 +22,14 @@ class Healthy(BaseModel):
     healthy: bool = Field(description="Every source is heard and scored, nothing is lost.")
 
 
-def told(house: House) -> dict[str, Any]:
+def told(house: AppContext) -> dict[str, Any]:
     """What every part counts, the page itself among them."""
     live = house.live
     web = {"watchers": live.watchers, "dropped": live.dropped, "skipped": live.skipped}
     return {**house.snapshot(), "web": {**web, "refused": house.access.refused, **house.counts()}}
 
 
-def greeting(house: House) -> dict[str, object]:
+def greeting(house: AppContext) -> dict[str, object]:
     """First news of a stream: what the others refer to."""
     return {
         "node": house.control.config.node,
@@ -38,7 +38,7 @@ def greeting(house: House) -> dict[str, object]:
         "spectrogram": house.live.picture,
         "problems": house.snapshot()["problems"],
         "active": [asdict(event) for event in house.live.active],
-        **labels_told(house.control.listening),
+        **labels_told(house.control.active_labels),
     }
 
 

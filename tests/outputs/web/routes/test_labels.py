@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.broker import eventually
-from tests.support.web_server import Hearing, serving
+from tests.support.web_server import Engine, serving
 
 
 @pytest.fixture
@@ -24,15 +24,15 @@ def test_a_threshold_is_set_everywhere_or_at_one_source(served):
     answer = served.write("PUT", "/api/labels/dog/threshold", {"threshold": 0.7})
     assert (answer.status, answer.json["threshold"]) == (200, 0.7)
     served.write("PUT", "/api/labels/dog/threshold", {"threshold": 0.6, "source": "crib"})
-    assert served.control.listening.label("crib", "dog").threshold == 0.6
-    assert served.control.listening.everywhere("dog").threshold == 0.7
+    assert served.control.active_labels.label("crib", "dog").threshold == 0.6
+    assert served.control.active_labels.everywhere("dog").threshold == 0.7
 
 
 @pytest.mark.parametrize("threshold", [1.1, -0.1, "high", None, "NaN"])
 def test_a_threshold_that_is_none_is_refused(served, threshold):
     refused = served.write("PUT", "/api/labels/dog/threshold", {"threshold": threshold})
     assert refused.status == 422
-    assert served.control.listening.everywhere("dog").threshold == 0.5
+    assert served.control.active_labels.everywhere("dog").threshold == 0.5
 
 
 def test_a_label_is_added_by_its_sentence_changed_and_removed(served):
@@ -42,7 +42,7 @@ def test_a_label_is_added_by_its_sentence_changed_and_removed(served):
     changed = served.write("PATCH", "/api/labels/water_running", {"against": ["rain"], "name": None})
     assert (changed.json["against"], changed.json["name"]) == (["rain"], "Water running")
     served.write("PUT", "/api/labels/water_running/enabled", {"enabled": False})
-    assert not served.control.listening.everywhere("water_running").enabled
+    assert not served.control.active_labels.everywhere("water_running").enabled
     left = served.write("DELETE", "/api/labels/water_running").json["rows"]
     assert [label["id"] for label in left] == ["dog", "cat"]
 
@@ -78,12 +78,12 @@ def test_the_last_label_stays(served):
 
 def test_listening_is_switched_off_and_on(served):
     assert served.write("PUT", "/api/armed", {"armed": False}).json == {"armed": False}
-    assert not served.control.listening.armed
+    assert not served.control.active_labels.armed
     assert served.write("PUT", "/api/armed", {"armed": True}).json == {"armed": True}
 
 
 def test_a_sentence_is_tried_against_the_last_minute_and_changes_nothing(served):
-    dog, rain = Hearing().embed_text(["a dog barking", "rain falling"])
+    dog, rain = Engine().embed_text(["a dog barking", "rain falling"])
     for at, sound in enumerate([rain] * 100 + [dog]):
         served.memory._kept["crib"].append((float(at), sound))
     tried = served.write("POST", "/api/try", {"prompts": ["a dog barking loudly"]}).json
@@ -95,7 +95,7 @@ def test_a_sentence_is_tried_against_the_last_minute_and_changes_nothing(served)
         "label": "dog",
         "likeness": tried["near"][0]["likeness"],
     }
-    assert [label.id for label in served.control.listening.labels] == ["dog", "cat"]
+    assert [label.id for label in served.control.active_labels.labels] == ["dog", "cat"]
 
 
 def test_what_would_have_been_is_counted_for_every_threshold(served):
@@ -108,4 +108,4 @@ def test_what_would_have_been_is_counted_for_every_threshold(served):
 def test_a_reader_may_not_try_nor_change(served):
     assert served.ask("POST", "/api/try", {"prompts": ["a dog"]}).status == 401
     assert served.ask("PUT", "/api/armed", {"armed": False}).status == 401
-    assert served.control.listening.armed
+    assert served.control.active_labels.armed
