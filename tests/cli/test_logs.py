@@ -66,7 +66,7 @@ def test_the_journal_is_known_by_what_the_stream_is_not_by_the_variable_alone(tm
 
 SAY = """
 import logging, sys, threading
-from monitor.logs import log_to_stderr, say
+from monitor.cli.logs import log_to_stderr, say
 log_to_stderr("info", as_json={as_json})
 logging.getLogger("monitor.part").info("listening")
 logging.getLogger("other").info("not ours")

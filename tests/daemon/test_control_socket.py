@@ -86,7 +86,7 @@ def test_what_a_killed_monitor_left_is_replaced(tmp_path):
     program = f"""
 import os, signal
 from pathlib import Path
-from monitor.control import ControlSocket
+from monitor.daemon.control_socket import ControlSocket
 assert ControlSocket(Path({str(tmp_path)!r}), {{}}).open()
 os.kill(os.getpid(), signal.SIGKILL)
 """

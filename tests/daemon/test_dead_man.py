@@ -9,7 +9,7 @@ from monitor.daemon.dead_man import DeadMan, can_be_written
 
 HELD = """
 import ctypes, threading, time
-from monitor.deadman import DeadMan
+from monitor.daemon.dead_man import DeadMan
 {before}
 dead_man = DeadMan(1.0)
 dead_man.is_well()

@@ -105,11 +105,11 @@ def test_the_service_itself_never_loads_what_reads_sentences(tmp_path):
 import sys
 from pathlib import Path
 from monitor.config import Config, LabelConfig
-from monitor.hearing import prepare
+from monitor.detection.engine import prepare
 config = Config(labels=(LabelConfig(id="dog", prompts=("a dog barking",)),), state=Path(sys.argv[1]))
-hearing = prepare(config, apart=True)
-assert hearing.model.embed_text(["a sentence nobody has asked for"]).shape == (1, 256)
-hearing.model.forget_text()
+engine = prepare(config, apart=True)
+assert engine.model.embed_text(["a sentence nobody has asked for"]).shape == (1, 256)
+engine.model.forget_text()
 assert "transformers" not in sys.modules
 """
     command = [sys.executable, "-W", "error::ResourceWarning", "-c", program, tmp_path]

@@ -199,7 +199,7 @@ def serve(hub: FakeHub) -> tuple[http.server.ThreadingHTTPServer, str]:
 # The library reads HF_ENDPOINT and HF_HOME once, at its import: every client is a process of its own.
 CLIENT = """
 import json, sys
-from monitor import hub
+from monitor.model import hub
 from monitor.types import MonitorError
 seen = []
 for name, value in json.loads(sys.argv[3]).items():

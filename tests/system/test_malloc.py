@@ -14,7 +14,7 @@ DEMO_SECONDS = 68
 CYCLES = """
 from collections import deque
 
-from monitor import heap
+from monitor.system import malloc
 
 
 class Cycle:
@@ -36,12 +36,12 @@ def most_alive():
     return most
 
 
-heap.give_back = lambda: None
+malloc.give_back = lambda: None
 old = [[] for _ in range(1_000_000)]
-tidy = heap.Tidy(0.0)
+tidy = malloc.MemoryTrimmer(0.0)
 before = most_alive()
-tidy(heap.SETTLED_SECONDS - 1)
-tidy(heap.SETTLED_SECONDS)
+tidy(malloc.SETTLED_SECONDS - 1)
+tidy(malloc.SETTLED_SECONDS)
 print(before, most_alive())
 """
 
@@ -49,7 +49,7 @@ print(before, most_alive())
 HOLES = """
 import numpy as np
 import psutil
-from monitor.heap import give_back
+from monitor.system.malloc import give_back
 
 resident = psutil.Process().memory_info
 blocks = [np.ones(10_000) for _ in range(2_000)]  # 160 MB, each too small for a mapping of its own
@@ -63,7 +63,7 @@ print(full - resident().rss, sum(block[0] for block in kept))
 ARENAS = """
 import ctypes
 import threading
-from monitor.heap import limit_arenas
+from monitor.system.malloc import limit_arenas
 
 limit_arenas()
 together = threading.Barrier(20)

@@ -359,7 +359,7 @@ def test_a_device_that_cannot_do_the_wished_rate_is_opened_at_its_own(wish, open
 WITHOUT_PORTAUDIO = """
 import ctypes.util, sys
 ctypes.util.find_library = lambda name: None
-from monitor.capture.portaudio import library
+from monitor.audio.sources.portaudio import library
 assert "sounddevice" not in sys.modules
 from monitor.types import SourceError
 try:
@@ -380,8 +380,8 @@ def test_without_portaudio_its_package_is_named():
 
 LISTEN_UNTIL_KILLED = """
 import threading, sys
-from monitor.capture.microphone import microphone
-from monitor.status import SourceStatus
+from monitor.audio.sources.microphone import microphone
+from monitor.audio.source_status import SourceStatus
 stop = threading.Event()
 blocks = microphone("mic", device="virtual", channel=None, wish=48000, rate=48000,
                     status=SourceStatus("mic"), stop=stop)

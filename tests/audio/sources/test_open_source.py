@@ -75,9 +75,9 @@ def test_nothing_is_opened_before_the_first_block_is_asked_for(tmp_path):
 ONLY_A_FILE = """
 import sys, threading
 from pathlib import Path
-from monitor.capture import open_source
+from monitor.audio.sources import open_source
 from monitor.config import SourceConfig
-from monitor.status import SourceStatus
+from monitor.audio.source_status import SourceStatus
 source = SourceConfig(name="in", kind="file", path=Path(sys.argv[1]), pace="fast")
 list(open_source(source, rate=16000, status=SourceStatus("in"), stop=threading.Event()))
 assert "av" in sys.modules

@@ -250,7 +250,7 @@ def test_what_is_put_just_before_the_end_is_delivered(broker, subscriber):
 def test_a_crash_is_told_by_the_last_will_and_cleared_at_the_next_start(broker, subscriber):
     program = f"""
 import time
-from tests.outputs.test_mqtt import connected, make, started
+from tests.outputs.mqtt.test_publisher import connected, make, started
 with connected(make({broker.port})) as mqtt:
     mqtt.source("mic0", online=True)
     mqtt.put(started())
@@ -485,9 +485,9 @@ def test_an_event_during_which_the_monitor_was_killed_ends_after_the_restart(tmp
     program = f"""
 import os, signal
 from pathlib import Path
-from tests.broker import eventually
-from tests.outputs.test_mqtt import connected, make, started
-with connected(make({broker.port}, journal=Path({str(outbox(tmp_path))!r}))) as mqtt:
+from tests.support.broker import eventually
+from tests.outputs.mqtt.test_publisher import connected, make, started
+with connected(make({broker.port}, queue_file=Path({str(outbox(tmp_path))!r}))) as mqtt:
     mqtt.put(started())
     eventually(lambda: mqtt.published == 1 and not mqtt.waiting)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -88,10 +88,10 @@ def test_a_killed_process_leaves_all_that_it_has_written(path):
     program = f"""
 import os, signal
 from pathlib import Path
-from monitor.outputs.journal import Journal
-from tests.outputs.letters import letter
-journal = Journal(Path({str(path)!r}))
-journal.write([letter(1), letter(2)], [])
+from monitor.outputs.mqtt.queue_file import QueueFile
+from tests.support.queued_messages import letter
+queue_file = QueueFile(Path({str(path)!r}))
+queue_file.write([letter(1), letter(2)], [])
 os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
