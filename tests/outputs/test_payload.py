@@ -6,13 +6,11 @@ import pytest
 
 from monitor.config import LabelConfig
 from monitor.outputs.payload import (
-    Topics,
     as_json,
     attributes_payload,
-    broken_off,
     event_payload,
+    interrupted,
     iso,
-    level_payload,
     seconds_in_source,
     stamped,
 )
@@ -109,11 +107,6 @@ def test_numbers_are_rounded_to_what_they_mean():
 @pytest.mark.parametrize("dbfs", [-math.inf, math.nan])
 def test_a_level_that_is_no_number_is_null(dbfs):
     assert say(replace(START, level_dbfs=dbfs))["level_dbfs"] is None
-    assert as_json(level_payload(dbfs)) == '{"dbfs":null}'
-
-
-def test_a_level_has_one_decimal():
-    assert as_json(level_payload(-41.2345)) == '{"dbfs":-41.2}'
 
 
 def test_json_keeps_letters_and_comes_back_as_it_was():
@@ -149,7 +142,7 @@ def test_what_happened_at_an_unknown_time_or_by_another_clock_has_no_latency(hap
 
 
 def test_an_event_that_was_broken_off_is_over_and_nobody_says_when():
-    start, end = say(START), broken_off(say(START))
+    start, end = say(START), interrupted(say(START))
     assert {key: end[key] for key in end if end[key] != start[key]} == {"phase": "end", "reason": "restart"}
     assert end["end"] is end["duration_s"] is None
 
@@ -170,13 +163,3 @@ def test_seconds_in_a_recording_come_from_sample_indices():
 )
 def test_times_are_utc_with_milliseconds(at, text):
     assert iso(at) == text
-
-
-def test_topics_are_those_of_the_conventions():
-    topics = Topics("home/clap-monitor", "livingroom")
-    assert topics.status() == "home/clap-monitor/livingroom/status"
-    assert topics.source_status("mic0") == "home/clap-monitor/livingroom/mic0/status"
-    assert topics.event("mic0") == "home/clap-monitor/livingroom/mic0/event"
-    assert topics.state("mic0", "glass") == "home/clap-monitor/livingroom/mic0/event/glass/state"
-    assert topics.attributes("mic0", "glass") == "home/clap-monitor/livingroom/mic0/event/glass/attributes"
-    assert topics.level("mic0") == "home/clap-monitor/livingroom/mic0/level"

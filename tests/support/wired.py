@@ -11,7 +11,7 @@ from monitor.detection.control import Control
 from monitor.detection.prototypes import watch
 from monitor.outputs.mqtt.connection import MOST_BYTES, Received
 from monitor.outputs.mqtt.subscriber import MqttSubscriber
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 from tests.support.broker import PATIENCE
 
 TOPICS = Topics("home", "attic")

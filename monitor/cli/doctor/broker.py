@@ -13,7 +13,7 @@ from monitor.config import MqttConfig, read_password
 from monitor.outputs.mqtt.connection_terms import MQTT_3, VERSIONS, Negotiation, Profile, Will
 from monitor.outputs.mqtt.notices import Accepted, Ended
 from monitor.outputs.mqtt.tls import CONNECT_SECONDS, NOT_MQTT, address, explain, tls_context
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 from monitor.types import ConfigError
 
 SILENT = Ended(NOT_MQTT.format("no answer so far"), wordless=True)

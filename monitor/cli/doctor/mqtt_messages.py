@@ -16,7 +16,7 @@ from monitor.outputs.mqtt.connection_terms import MQTT_5, Profile, Terms
 from monitor.outputs.mqtt.discovery import birth_topic, discovery_topic
 from monitor.outputs.mqtt.notices import Accepted, Acknowledged, Ended, Notice, Received, Subscribed
 from monitor.outputs.mqtt.reason_codes import REFUSING, explain_refused_message
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 
 _ANSWER_SECONDS, _DELIVERY_SECONDS = 10.0, 3.0
 
@@ -114,7 +114,7 @@ def messages(profile: Profile, terms: Terms, *, node: str, where: str) -> Iterat
     config = profile.config
     topics = Topics(config.base_topic, node)
     tries = list(_tries(config, topics, node))
-    filters = [*(topics.commands() if config.commands else ())]
+    filters = [*(topics.command_filters() if config.commands else ())]
     filters += [birth_topic(config.discovery_prefix)] if config.discovery else []
     own = dict.fromkeys(each.topic for each in tries)
     # Without a will: where the broker closes the connection, it would publish that.

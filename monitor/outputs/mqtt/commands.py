@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.control import Control
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 from monitor.system.boundary import printable
 from monitor.system.bounded_read import DamagedError, parse_json
 from monitor.types import ConfigError
@@ -71,9 +71,9 @@ def command_of(topics: Topics, topic: str, text: str) -> Command:
     """
     if len(text) > MOST_CHARACTERS:
         raise ConfigError(f"is longer than {MOST_CHARACTERS} characters")
-    if topic == topics.arm():
+    if topic == topics.armed_command():
         return _arm(text)
-    if topic == topics.put_label():
+    if topic == topics.labels_command():
         return _label(text)
     match topic.removeprefix(f"{topics.base}/{topics.node}/").split("/"):
         case [source, "threshold", label, "set"] if max(len(source), len(label)) <= _LONGEST_ID:

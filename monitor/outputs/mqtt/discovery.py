@@ -15,7 +15,7 @@ from monitor import __version__
 from monitor.config import LabelConfig
 from monitor.outputs.mqtt.discovery_parts import part_topic
 from monitor.outputs.mqtt.stale_entities import unique_id
-from monitor.outputs.payload import TRIGGER, Topics
+from monitor.outputs.mqtt.topics import TRIGGER, Topics
 
 LEVEL_EXPIRES_SECONDS = 120
 """A level that is not followed by another for so long is not known any more; the longest hop is 60 s."""
@@ -143,9 +143,9 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
             "p": "sensor",
             "name": f"Last sound{suffix}",
             "default_entity_id": _entity("sensor", topics.node, source, "last_sound"),
-            "stat_t": topics.last(source),
+            "stat_t": topics.last_event(source),
             "val_tpl": f"{{{{ value_json.label[:{LONGEST_STATE}] }}}}",
-            "json_attr_t": topics.last(source),
+            "json_attr_t": topics.last_event(source),
             "ic": "mdi:ear-hearing",
         },
         f"{source}_DEAF": {
@@ -215,7 +215,7 @@ def _threshold(topics: Topics, source: str, suffix: str, label: LabelConfig) -> 
         "name": f"Threshold: {label.title}{suffix}",
         "default_entity_id": _entity("number", topics.node, source, label.id, "threshold"),
         "stat_t": topics.threshold(source, label.id),
-        "cmd_t": topics.set_threshold(source, label.id),
+        "cmd_t": topics.threshold_command(source, label.id),
         "min": 0,
         "max": 1,
         "step": 0.01,
@@ -229,7 +229,7 @@ def _armed(topics: Topics) -> Component:
         "name": "Listening",
         "default_entity_id": _entity("switch", topics.node, "listening"),
         "stat_t": topics.armed(),
-        "cmd_t": topics.arm(),
+        "cmd_t": topics.armed_command(),
         "ent_cat": "config",
         "ic": "mdi:ear-hearing",
     }

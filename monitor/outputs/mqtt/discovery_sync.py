@@ -18,7 +18,8 @@ from monitor.outputs.mqtt.discovery_record import (
     write_discovery_record,
 )
 from monitor.outputs.mqtt.stale_entities import MOST_GHOSTS, farewells, newest, together, without
-from monitor.outputs.payload import Topics, as_json
+from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.payload import as_json
 
 SETTLE_SECONDS = 5.0
 """Given to Home Assistant to work on a message before the next one about the same components."""

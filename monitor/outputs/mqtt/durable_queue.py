@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from monitor.outputs.mqtt.queue_file import BrokenJournalError, JournalError, QueuedMessage, QueueFile
-from monitor.outputs.payload import broken_off
+from monitor.outputs.payload import interrupted
 from monitor.system.sqlite import set_aside
 from monitor.system.wall_clock import WallClock
 
@@ -232,7 +232,7 @@ class DurableQueue:
                 self._newest = max(self._newest, 0)
             # Opened again in the midst of a run, it has the starts of events that still go on.
             self._memory[:0] = [
-                replace(start, payload=broken_off(start.payload), happened_at=None, put_at=self._now())
+                replace(start, payload=interrupted(start.payload), happened_at=None, put_at=self._now())
                 for start in (() if self._was_open else queue_file.lasting)
             ]
             if self._clock is not None and not self._was_open:

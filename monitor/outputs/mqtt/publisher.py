@@ -32,8 +32,9 @@ from monitor.outputs.mqtt.score_topics import ScoreTopics
 from monitor.outputs.mqtt.session import MqttSession
 from monitor.outputs.mqtt.subscriber import MqttSubscriber, OnCommand
 from monitor.outputs.mqtt.tls import address, tls_context
+from monitor.outputs.mqtt.topics import TRIGGER, Topics
 from monitor.outputs.outbox import Outbox
-from monitor.outputs.payload import TRIGGER, Topics, as_json, event_payload, newest_moment, stamped
+from monitor.outputs.payload import as_json, event_payload, happened_at, stamped
 from monitor.system.histogram import Histogram
 from monitor.system.wall_clock import WallClock
 from monitor.types import ConfigError, Event, Scores
@@ -165,7 +166,7 @@ class MqttPublisher:
                 model=self._model,
                 published_at=time.time(),
             ),
-            happened_at=newest_moment(event),
+            happened_at=happened_at(event),
             put_at=self._now(),
         )
         self._states.event(letter)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import settings
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 
 
 class RetainedSettings:

@@ -8,15 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from monitor.audio.source_status import Health
+from monitor.outputs.mqtt.health_payloads import health_payload, level_payload, warning_payloads
 from monitor.outputs.mqtt.queue_file import QueuedMessage
-from monitor.outputs.payload import (
-    Topics,
-    as_json,
-    attributes_payload,
-    health_payload,
-    level_payload,
-    warning_payloads,
-)
+from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.payload import as_json, attributes_payload
 
 LATENESS_SECONDS = 60.0
 """For so long after the last event that came late the broker counts as late."""
@@ -179,7 +174,7 @@ class RetainedStates:
         for source, letter in tuple(self._last.items()):
             if self._said_last.get(source) is not letter:
                 self._said_last[source] = letter
-                self._say(self._topics.last(source), as_json(attributes_payload(letter.payload)))
+                self._say(self._topics.last_event(source), as_json(attributes_payload(letter.payload)))
 
     def say_levels(self) -> None:
         """Say the newest level of each source, at most once a second."""

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 from monitor.types import Scores
 
 EVERY_SECONDS = 1.0

@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable
 
 from monitor.outputs.mqtt.commands import Command, command_of
+from monitor.outputs.mqtt.health_payloads import refused_payload
 from monitor.outputs.mqtt.notices import Received
-from monitor.outputs.payload import Topics, as_json, refused_payload
+from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.payload import as_json
 from monitor.system.boundary import boundary, printable
 from monitor.types import ConfigError
 
@@ -58,7 +60,7 @@ class MqttSubscriber:
 
     def filters(self) -> list[str]:
         """Filters of the topics that are listened to."""
-        commands = self._topics.commands() if self._commands else ()
+        commands = self._topics.command_filters() if self._commands else ()
         return [*commands, *([] if self._birth is None else [self._birth])]
 
     def move(self, topics: Topics, *, birth: str | None, commands: bool) -> None:

@@ -17,7 +17,7 @@ from monitor.outputs.mqtt.commands import (
     command_of,
 )
 from monitor.outputs.mqtt.commands import settings as said_of
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 from monitor.types import ConfigError
 
 TOPICS = Topics("home/sounds", "attic")
@@ -111,5 +111,5 @@ def test_what_is_set_is_said_under_a_topic_each():
     }  # fmt: skip
 
 
-def test_each_command_has_a_topic_that_is_listened_to():
-    assert TOPICS.commands() == (ARM, "home/sounds/attic/+/threshold/+/set", LABELS)
+def test_command_filters_cover_every_command_topic():
+    assert TOPICS.command_filters() == (ARM, "home/sounds/attic/+/threshold/+/set", LABELS)

@@ -5,7 +5,7 @@ import re
 
 from monitor.config import LabelConfig
 from monitor.outputs.mqtt.discovery import discovery_payload, discovery_topic
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 
 TOPICS = Topics("clap-monitor", "livingroom")
 LABELS = (

@@ -7,7 +7,8 @@ import pytest
 from monitor.config import LabelConfig
 from monitor.outputs.mqtt.discovery import discovery_payload, platforms
 from monitor.outputs.mqtt.discovery_parts import MOST_BYTES, device_of, part_topic, partition
-from monitor.outputs.payload import Topics, as_json
+from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.payload import as_json
 
 NODE = "n" * 32
 TOPICS = Topics("b" * 200, NODE)

@@ -2,7 +2,7 @@ import json
 
 from monitor.audio.source_status import Health
 from monitor.outputs.mqtt.retained_states import RetainedStates
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 from tests.support.queued_messages import letter
 
 TOPICS = Topics("home", "attic")

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from monitor.outputs.mqtt.score_topics import ScoreTopics
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 from monitor.types import Scores
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from monitor.outputs.mqtt.notices import Received
 from monitor.outputs.mqtt.subscriber import LONGEST_TOPIC, REFUSALS, UNTOLD, MqttSubscriber
-from monitor.outputs.payload import Topics
+from monitor.outputs.mqtt.topics import Topics
 
 
 def taken(*heard):
