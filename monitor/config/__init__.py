@@ -4,15 +4,17 @@ from monitor.config.alerts import HookConfig, NotifyConfig
 from monitor.config.cli_overrides import replace_labels, replace_sources, serve_at, source_from_argument
 from monitor.config.default_labels import SPEECH, VOICES
 from monitor.config.diff import changed_label, differences, with_threshold
+from monitor.config.labels import LabelConfig, confirmations
 from monitor.config.loader import example, json_schema, load, state_of
-from monitor.config.models import ClipsConfig, Config, ModelConfig, MqttConfig, StoreConfig, WindowConfig
-from monitor.config.secrets import find_secret, read_address, read_password, read_secret
-from monitor.config.sources import LabelConfig, SourceConfig, confirmations
+from monitor.config.models import Config, ModelConfig, WindowConfig
+from monitor.config.mqtt_broker import MqttConfig
+from monitor.config.secrets import find_secret, read_address, read_password, read_secret, read_token
+from monitor.config.sources import SourceConfig
+from monitor.config.storage import ClipsConfig, StoreConfig
 from monitor.config.stream_address import Address, Login
 from monitor.config.validators import slug
 from monitor.config.warnings import warnings
 from monitor.config.web import MetricsConfig, WebConfig
-from monitor.config.web_token import read_token
 
 __all__ = [
     "SPEECH",

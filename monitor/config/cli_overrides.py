@@ -9,9 +9,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from monitor.config.errors import explain, key_path
+from monitor.config.labels import LabelConfig
 from monitor.config.models import Config
 from monitor.config.section import MAX_PROMPT
-from monitor.config.sources import LabelConfig, SourceConfig
+from monitor.config.sources import SourceConfig
 from monitor.config.validators import one_line, slug
 from monitor.config.web import WebConfig
 from monitor.config.yaml_reader import Node

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import BaseModel, ValidationError
 
 from monitor.config.errors import explain, key_path
+from monitor.config.labels import LabelConfig
 from monitor.config.models import Config
-from monitor.config.sources import LabelConfig
 from monitor.config.yaml_reader import Node
 from monitor.system.boundary import boundary
 from monitor.types import ConfigError

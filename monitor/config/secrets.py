@@ -1,24 +1,27 @@
-"""Secrets, which stand in a file or in the environment and never in the configuration."""
+"""Secrets: passwords and tokens from files or environment variables, never from the configuration."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from monitor.config.models import MqttConfig
+from monitor.config.mqtt_broker import MqttConfig
 from monitor.config.sources import SourceConfig
 from monitor.config.stream_address import Address, Login
+from monitor.config.web import WebConfig
 from monitor.system.bounded_read import DamagedError, read_text
 from monitor.types import ConfigError
 
 log = logging.getLogger(__name__)
 
-_MAX_BYTES = 64 * 1024  # what MQTT allows
+_TOKEN = re.compile(r"[!-~]{16,200}")
+_MAX_BYTES = 64 * 1024  # the longest password that MQTT allows
 _LONGEST_LOGIN = {"rtsp": 127, "rtsps": 127, "http": 1023, "https": 1023}
-"""FFmpeg cuts off what is longer, without a word."""
+"""Characters; FFmpeg silently truncates a longer login."""
 
 
 def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -29,34 +32,59 @@ def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ)
     mqtt : MqttConfig
         Names the file or the variable.
     environment : mapping
-        For the variable, and for `find_secret`.
+        Environment variables, also for `find_secret`.
 
     Raises
     ------
     ConfigError
-        If it is configured and not there.
+        The file or variable is missing.
     """
     return read_secret(
         "mqtt.", "password", file=mqtt.password_file, variable=mqtt.password_env, environment=environment
     )
 
 
-def read_address(source: SourceConfig, environment: Mapping[str, str] = os.environ) -> Address:
-    """Where a stream is, with the login that it asks for.
+def read_token(web: WebConfig, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Token of the web page; None if none is configured.
 
     Parameters
     ----------
-    source : SourceConfig
-        Of kind stream; names the file or the variable.
+    web : WebConfig
+        Names the file or the variable.
     environment : mapping
-        For the variable, and for `find_secret`.
+        Environment variables, also for `find_secret`.
 
     Raises
     ------
     ConfigError
-        If the password is configured and not there, or cannot be used.
+        The file or variable is missing, or the token is unsuitable.
     """
-    assert source.url is not None  # noqa: S101 - the configuration has seen to it
+    token = read_secret("web.", "token", file=web.token_file, variable=web.token_env, environment=environment)
+    if token is not None and not _TOKEN.fullmatch(token):
+        key = "web.token_env" if web.token_env is not None else "web.token_file"
+        raise ConfigError(
+            f"{key}: the token must be 16 to 200 letters and digits without spaces; "
+            "make one with: openssl rand -hex 24"
+        )
+    return token
+
+
+def read_address(source: SourceConfig, environment: Mapping[str, str] = os.environ) -> Address:
+    """Address of a stream, with its login.
+
+    Parameters
+    ----------
+    source : SourceConfig
+        Of kind stream; names the file or the variable of the password.
+    environment : mapping
+        Environment variables, also for `find_secret`.
+
+    Raises
+    ------
+    ConfigError
+        The configured password is missing or cannot be used.
+    """
+    assert source.url is not None  # noqa: S101 - validated with the configuration
     where = f"source {source.name}: "
     password = read_secret(
         where, "password", file=source.password_file, variable=source.password_env, environment=environment
@@ -74,8 +102,8 @@ def read_address(source: SourceConfig, environment: Mapping[str, str] = os.envir
     longest = _LONGEST_LOGIN[address.scheme]
     if len(address.encoded_login) > longest:
         raise ConfigError(
-            f"{where}username and password are too long together: {longest} characters are possible, of "
-            "which all but letters and digits count three times"
+            f"{where}username and password are too long together; at most {longest} characters are "
+            "possible, and each one other than a letter or a digit counts as three"
         )
     return address
 
@@ -88,20 +116,20 @@ def read_secret(
     Parameters
     ----------
     where : str
-        What stands before the key in a message: ``mqtt.``.
+        Start of an error message, before the key: ``mqtt.``.
     what : str
-        The key without its ending: ``password`` of ``password_file`` and ``password_env``.
+        Key without its suffix: ``password`` for ``password_file`` and ``password_env``.
     file : Path or None
-        As configured, for `find_secret`.
+        Configured file, for `find_secret`.
     variable : str or None
-        As configured.
+        Configured environment variable.
     environment : mapping
-        For the variable, and for `find_secret`.
+        Environment variables, also for `find_secret`.
 
     Raises
     ------
     ConfigError
-        If it is configured and not there.
+        The file or variable is missing, or the file does not hold exactly one line.
     """
     if variable is not None:
         secret = environment.get(variable)
@@ -115,14 +143,14 @@ def read_secret(
 
 
 def find_secret(path: Path, environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where a secret is: a relative path is looked for among the credentials of systemd first.
+    """Path of a secret: a relative path is first looked up among the systemd credentials.
 
     Parameters
     ----------
     path : Path
-        As configured.
+        Configured file.
     environment : mapping
-        ``CREDENTIALS_DIRECTORY`` is where systemd puts what the unit loads with ``LoadCredential=``.
+        ``CREDENTIALS_DIRECTORY`` is the directory of the unit's ``LoadCredential=`` files.
     """
     credentials = environment.get("CREDENTIALS_DIRECTORY")
     if credentials and not path.is_absolute() and (Path(credentials) / path).exists():
@@ -152,7 +180,7 @@ _warned: set[str] = set()
 
 
 def _warn_of_writers(where: str, path: Path) -> None:
-    """Warn, once for each file, if everybody may write it: no error, for some file systems know no rights."""
+    """Warn once about a world-writable file; not an error, because some file systems have no permissions."""
     if path.stat().st_mode & stat.S_IWOTH and where not in _warned:
         _warned.add(where)
-        log.warning("%s: everybody on this machine may write it; put that right with: chmod o-w", where)
+        log.warning("%s: every user of this machine can write to it; fix with: chmod o-w", where)

@@ -1,11 +1,10 @@
-"""What is listened to, and for what: sources and labels.
+"""Audio sources: microphones, network streams, sound files and raw samples.
 
 A rule between two keys is checked at the later one, so that one fault hides no other.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from pydantic import (
 )
 
 from monitor.config import validators
-from monitor.config.section import FilePath, HoursOfDay, Identifier, Prompt, Section, Title
+from monitor.config.section import FilePath, HoursOfDay, Identifier, Section
 from monitor.config.stream_address import ENCRYPTED, check_url
 from monitor.config.validators import fault
 
@@ -33,39 +32,6 @@ KEYS_OF_KIND = {
     ),
 }  # fmt: skip
 REQUIRED = {"file": "path", "pcm": "rate", "stream": "url"}
-
-
-DeviceClass = Literal[
-    "battery",
-    "battery_charging",
-    "carbon_monoxide",
-    "cold",
-    "connectivity",
-    "door",
-    "garage_door",
-    "gas",
-    "heat",
-    "light",
-    "lock",
-    "moisture",
-    "motion",
-    "moving",
-    "occupancy",
-    "opening",
-    "plug",
-    "power",
-    "presence",
-    "problem",
-    "running",
-    "safety",
-    "smoke",
-    "sound",
-    "tamper",
-    "update",
-    "vibration",
-    "window",
-]
-"""What a binary sensor of Home Assistant can be about; it refuses an entity of any other class."""
 
 
 class SourceConfig(Section):
@@ -207,105 +173,3 @@ class SourceConfig(Section):
             if channels is not None and channel > channels:
                 raise fault(f"{channel} is more than channels ({channels})")
         return channel
-
-
-class LabelConfig(Section):
-    """A sound to listen for."""
-
-    id: Identifier = Field(description="Identifier, also in MQTT topics.")
-    name: Title | None = Field(default=None, description="Name for people; unset: made from the id.")
-    prompts: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(
-        min_length=1,
-        max_length=30,
-        description="What it sounds like, in English sentences of a few words; phrasings are averaged.",
-    )
-    against: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(
-        default=(),
-        max_length=30,
-        description="Other sounds that are mistaken for it; never one that contains it.",
-    )
-    threshold: float = Field(default=0.5, ge=0, le=1, description="Score from which it counts as heard.")
-    release_threshold: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="Score below which it is over; at most threshold. Unset: 0.15 below it, at least 0.",
-    )
-    confirm_seconds: float | None = Field(
-        default=None,
-        ge=0,
-        le=60,
-        description="How long it must be heard before an event starts: in k = confirm_seconds / hop_seconds "
-        "windows (rounded up, at least 1) among the newest k + k // 2.  Unset: k is 2.",
-    )
-    min_duration_seconds: float = Field(
-        default=0.0, ge=0, le=3600, description="Shorter events are not reported."
-    )
-    max_duration_seconds: float = Field(
-        default=300.0, gt=0, le=86_400, validate_default=True, description="Longer events are ended."
-    )
-    merge_gap_seconds: float = Field(
-        default=2.0, ge=0, le=600, description="An event that resumes within this time goes on."
-    )
-    cooldown_seconds: float = Field(
-        default=5.0,
-        ge=0,
-        le=86_400,
-        description="Time after an event in which no other one of this label starts.",
-    )
-    enabled: bool = Field(default=True, description="Whether to listen for it.")
-    device_class: DeviceClass = Field(
-        default="sound", description="Device class of its binary sensor in Home Assistant."
-    )
-    clips: bool = Field(default=True, description="Whether to record it, if clips are enabled at all.")
-
-    @property
-    def title(self) -> str:
-        """Name for people."""
-        return self.name or self.id.replace("_", " ").replace("-", " ").strip().capitalize()
-
-    @property
-    def release(self) -> float:
-        """Score below which the sound counts as over, in [0, 1]."""
-        if self.release_threshold is not None:
-            return self.release_threshold
-        return max(0.0, round(self.threshold - 0.15, 6))
-
-    @field_validator("release_threshold")
-    @classmethod
-    def _is_below_threshold(cls, release: float | None, others: ValidationInfo) -> float | None:
-        threshold = others.data.get("threshold")
-        if release is not None and threshold is not None and release > threshold:
-            raise fault(f"{release:g} is above threshold ({threshold:g}); an event would end as it starts")
-        return release
-
-    @field_validator("max_duration_seconds")
-    @classmethod
-    def _exceeds_minimum(cls, longest: float, others: ValidationInfo) -> float:
-        shortest = others.data.get("min_duration_seconds")
-        if shortest is not None and longest < shortest:
-            raise fault(
-                f"{longest:g} is below min_duration_seconds ({shortest:g}); no event could be reported"
-            )
-        return longest
-
-
-def confirmations(confirm_seconds: float | None, hop_seconds: float) -> tuple[int, int]:
-    """Windows that must hear a sound before its event starts, and among how many of the newest.
-
-    Parameters
-    ----------
-    confirm_seconds : float or None
-        Seconds, at least 0; None for 2 windows.
-    hop_seconds : float
-        Seconds from one window to the next, above 0.
-
-    Returns
-    -------
-    hits, of : int
-        ``of`` is half more than ``hits``: 1 of 1, 2 of 3, 3 of 4, 4 of 6.
-    """
-    if confirm_seconds is None:
-        return 2, 3
-    hits = max(1, math.ceil(confirm_seconds / hop_seconds - 1e-9))  # 1.1 / 0.1 is a little more than 11
-    return hits, hits + hits // 2

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 
-from monitor.config.models import Config, MqttConfig
-from monitor.config.sources import LabelConfig, SourceConfig, confirmations
+from monitor.config.labels import LabelConfig, confirmations
+from monitor.config.models import Config
+from monitor.config.mqtt_broker import MqttConfig
+from monitor.config.sources import SourceConfig
 from monitor.config.web import WebConfig
 
 _MAX_WORDS = 60

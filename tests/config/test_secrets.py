@@ -148,7 +148,7 @@ def test_a_secret_that_everybody_may_write_is_used_and_warned_of_once(tmp_path, 
         path.chmod(mode)
         assert secrets_in(path)[key]() == "0123456789abcdef"
         assert len(caplog.records) == lines
-    assert f"{key}: {path}: everybody on this machine may write it" in caplog.text
+    assert f"{key}: {path}: every user of this machine can write to it" in caplog.text
     assert "0123456789abcdef" not in caplog.text
 
 
