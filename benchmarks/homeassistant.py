@@ -26,6 +26,7 @@ from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import Arm, SetThreshold
+from monitor.types import EndReason
 
 LARGEST = 100_000
 """Bytes of a message that every broker takes."""
@@ -106,7 +107,7 @@ def late_events(bench: Bench) -> None:
     event = bench.sounds()
     bench.labels = (CRY,)
     assert bench.mqtt is not None
-    bench.falls_silent(event, "disabled")
+    bench.falls_silent(event, EndReason.DISABLED)
     bench.mqtt.listen(ActiveLabels(bench.labels, bench.sources))
     good = eventually(lambda: bench.phases(event) == ["start", "end"], 20)
     bench.report("a label removed while it sounds: its end arrives", good=good, more=bench.phases(event))

@@ -15,7 +15,7 @@ from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.publisher import MqttPublisher
-from monitor.types import Event
+from monitor.types import EndReason, Event
 from tests.support.broker import Broker
 
 ALARM = LabelConfig(id="smoke_alarm", prompts=("a smoke alarm",), device_class="smoke")
@@ -100,7 +100,7 @@ class Bench:
         self.mqtt.put(event)
         return event
 
-    def falls_silent(self, event: Event, reason: str = "quiet") -> None:
+    def falls_silent(self, event: Event, reason: EndReason = EndReason.QUIET) -> None:
         """Let a sound end."""
         assert self.mqtt is not None
         self.mqtt.put(replace(event, stop=event.start + 1, ended_at=time.time(), reason=reason))

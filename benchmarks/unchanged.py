@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.trial import COLLAR_SECONDS, Bench, replays_of, rules_of, set_up
-from monitor.detection.pipeline import UNCHANGED
 from monitor.evaluation.detection_metrics import average_of, together
 from monitor.evaluation.replay import Replay
 from monitor.evaluation.report import Detection
 from monitor.evaluation.threshold_sweep import sweep
+from monitor.types import GateReason
 
 REUSE_SECONDS = 60.0
 
@@ -58,7 +58,7 @@ def report(bench: Bench, title: str) -> None:
 def left_out(replays: Sequence[Replay]) -> float:
     """Share of windows whose scores are those of an earlier one."""
     windows = [scores for replay in replays for scores in replay.scores]
-    return sum(scores.gated == UNCHANGED for scores in windows) / len(windows)
+    return sum(scores.gated == GateReason.UNCHANGED for scores in windows) / len(windows)
 
 
 def line(found: Detection) -> str:

@@ -74,6 +74,15 @@ class Window:
         return self.start + len(self.samples)
 
 
+class BreakReason(StrEnum):
+    """Why the audio of a source is interrupted."""
+
+    GAP = "gap"
+    """Audio was lost."""
+    END = "end"
+    """The source has come to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Break:
     """A place where the audio of a source is interrupted; no window and no event crosses it."""
@@ -83,8 +92,26 @@ class Break:
     """Index after the last sample before the break."""
     at: float
     """Unix seconds when that sample was captured."""
-    reason: str
-    """``gap``: audio was lost.  ``end``: the source has come to its end."""
+    reason: BreakReason
+
+
+class GateReason(StrEnum):
+    """Why a window is not scored."""
+
+    SILENCE = "silence"
+    """Below `silence_dbfs`."""
+    DIGITAL_SILENCE = "digital_silence"
+    """Exact zeros: the source is muted or broken."""
+    NON_FINITE = "non_finite"
+    """Samples that are not finite numbers, or are 60 dB above full scale."""
+    NO_EMBEDDING = "no_embedding"
+    """The model does not return finite numbers."""
+    UNCHANGED = "unchanged"
+    """The novelty gate: no band energy left its recent range.  The last scores hold."""
+    DISARMED = "disarmed"
+    """Detection is switched off."""
+    GAP = "gap"
+    """Audio is missing in the window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,16 +131,54 @@ class Scores:
     """RMS of the newest hop in dB of full scale; silence is ``-inf``."""
     embedding: NDArray[np.float32] | None = None
     """What it sounded like to the model, shape (d,), L2 norm 1; None if it was not scored."""
-    gated: str | None = None
-    """Why it was not scored; None if it was.  silent, digital_silence; non_finite: samples that are no
-    numbers, or 60 dB beyond full scale; no_embedding: the model makes no numbers of it; disarmed;
-    unchanged."""
+    gated: GateReason | None = None
+    """Why the window was not scored; None if it was."""
     alone: NDArray[np.float32] | None = None
     """What ``values`` would be without what speaks against each label, shape (labels,); None if unknown."""
     nearer: tuple[str | None, ...] = ()
     """For each label, the sentence against it that the window sounds more like; empty if unknown."""
     speech: bool = False
     """The window sounds like people speaking."""
+
+
+class EndReason(StrEnum):
+    """Why an event ended."""
+
+    QUIET = "quiet"
+    """The score stayed below the release threshold for the merge gap."""
+    MAX_DURATION = "max_duration"
+    """The event reached `max_duration_seconds`."""
+    GAP = "gap"
+    """Audio was lost."""
+    END = "end"
+    """The source has come to its end."""
+    DISABLED = "disabled"
+    """The label was disabled or removed."""
+    DISARMED = "disarmed"
+    """Detection was switched off."""
+    SHUTDOWN = "shutdown"
+    """The monitor stopped."""
+    RESTART = "restart"
+    """The monitor was killed during the event; its end is unknown."""
+
+
+class ClipOutcome(StrEnum):
+    """What became of the clip of an event."""
+
+    KEPT = "kept"
+    """The clip is in the recordings."""
+    SPEECH = "speech"
+    """Not recorded: the speech filter found speech."""
+    MISSED = "missed"
+    """Not recorded: the audio had left the ring buffer, or too many clips waited."""
+    DISK_ERROR = "disk_error"
+    """Not recorded: the disk refused it."""
+    DISK_FULL = "disk_full"
+    """Not recorded: the disk has less free space than `clips.free_megabytes`."""
+    DELETED = "deleted"
+    """The monitor deleted the clip, to keep within the limits of `clips`."""
+    GONE = "gone"
+    """The file was removed by something else than the monitor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +207,8 @@ class Event:
     """Level of the newest hop when the event started."""
     uncertainty_seconds: float
     """The onset and the offset are each known to within this time: a window is one score."""
-    reason: str | None = None
-    """Why it ended: quiet, max_duration, gap, end, disabled, disarmed, shutdown; None while it lasts."""
+    reason: EndReason | None = None
+    """Why it ended; None while it lasts."""
     clip: str | None = None
     """Where its clip is, or soon will be: a path below the recordings, or a URL; None if there is none."""
 

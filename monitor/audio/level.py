@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.types import Samples
+from monitor.types import GateReason, Samples
 
 REFERENCE_DBFS = -20.0
 """RMS to which a window is brought before the model hears it.
@@ -65,17 +65,17 @@ def loudest_dbfs(samples: Samples, rate: int) -> float:
     return 10.0 * float(np.log10(loudest)) if loudest > 0.0 else float("-inf")
 
 
-def gate(samples: Samples, rate: int, silence_dbfs: float) -> str | None:
-    """Why this window is not worth scoring: ``non_finite``, ``digital_silence``, ``silent``; or None.
+def gate(samples: Samples, rate: int, silence_dbfs: float) -> GateReason | None:
+    """Return why this window is not worth scoring; None if it is.
 
     A NaN, or a number so large that it becomes one, would make every score NaN and the detector silently
     dead; exact zeros give a finite and confident-looking embedding.
     """
     if not is_plausible(samples):
-        return "non_finite"
+        return GateReason.NON_FINITE
     if not samples.any():
-        return "digital_silence"
-    return "silent" if loudest_dbfs(samples, rate) < silence_dbfs else None
+        return GateReason.DIGITAL_SILENCE
+    return GateReason.SILENCE if loudest_dbfs(samples, rate) < silence_dbfs else None
 
 
 def to_reference(samples: Samples) -> Samples:

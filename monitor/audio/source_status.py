@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from monitor.types import GateReason
+
 
 @dataclass(slots=True)
 class SourceStatus:
@@ -35,9 +37,8 @@ class SourceStatus:
     """Windows that went through the model (writer: analyse)."""
     skipped: int = 0
     """Windows left out because the analysis was late (writer: analyse)."""
-    gated: dict[str, int] = field(default_factory=dict)
-    """Windows not scored, by reason: silent, digital_silence, non_finite, no_embedding, gap, disarmed,
-    unchanged (writer: analyse)."""
+    gated: dict[GateReason, int] = field(default_factory=dict)
+    """Windows not scored, by reason (writer: analyse)."""
     scored_until: int = 0
     """Sample index up to which audio has been looked at (writer: analyse)."""
     level_dbfs: float = float("-inf")
@@ -45,7 +46,7 @@ class SourceStatus:
     ended: bool = False
     """The source has come to its end (writer: listen)."""
 
-    def gate(self, reason: str) -> None:
+    def gate(self, reason: GateReason) -> None:
         """Count one window that is not scored."""
         self.gated[reason] = self.gated.get(reason, 0) + 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
 from monitor.audio.source_status import SourceStatus
-from monitor.types import Break, Window
+from monitor.types import Break, BreakReason, GateReason, Window
 
 _LOOK_AGAIN_SECONDS = 0.5
 """How often a source that delivers nothing is asked whether it has gone deaf."""
@@ -96,18 +96,18 @@ class Windows:
         if newest < place.due:
             if closed and not place.ended:
                 place.ended = True
-                return self._break(name, newest, "end")
+                return self._break(name, newest, BreakReason.END)
             if status.deaf_since is not None and place.broken_at < newest:
-                return self._break(name, newest, "gap")
+                return self._break(name, newest, BreakReason.GAP)
             return None
         if not buffer.lossless:
             self._catch_up(place, status, newest)
         start = place.due - self._length
         gap = buffer.last_gap(start, place.due)
         if gap is not None:
-            status.gate("gap")
+            status.gate(GateReason.GAP)
             place.due = gap + self._length
-            return self._break(name, gap, "gap") if place.broken_at < gap else None
+            return self._break(name, gap, BreakReason.GAP) if place.broken_at < gap else None
         try:
             window = Window(name, start, buffer.read(start, place.due), buffer.time_of(place.due))
         except OverrunError:  # overwritten since we looked: the next call catches up
@@ -124,7 +124,7 @@ class Windows:
             status.skipped += late
             place.due += late * hop
 
-    def _break(self, name: str, index: int, reason: str) -> Break:
+    def _break(self, name: str, index: int, reason: BreakReason) -> Break:
         self._places[name].broken_at = index
         buffer = self._buffers[name]
         return Break(name, index, buffer.time_of(index) if buffer.stop else 0.0, reason)

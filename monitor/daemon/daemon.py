@@ -45,7 +45,7 @@ from monitor.system.directories import Directories
 from monitor.system.malloc import MemoryTrimmer, limit_arenas
 from monitor.system.signals import handled
 from monitor.system.threads import ThreadGroup
-from monitor.types import AudioBlock, Event, Scores, SourceError
+from monitor.types import AudioBlock, EndReason, Event, GateReason, Scores, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Summary:
     audio_seconds: float
     windows: int
     """Windows that went through the model."""
-    gated: Mapping[str, int]
+    gated: Mapping[GateReason, int]
     """Windows not scored, by reason; see `SourceStatus.gated`."""
     skipped: int
     """Windows left out because the analysis was late."""
@@ -319,7 +319,7 @@ class Daemon:
             return
         ended = self._detector.listen(self._rules(change.active_labels))
         if not change.active_labels.armed:
-            ended += self._detector.finish("disarmed")
+            ended += self._detector.finish(EndReason.DISARMED)
         for event in ended:
             self._hand_on(event)
         for name in self.status:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from monitor.config import LabelConfig, confirmations
 from monitor.config.hours import Hours
 from monitor.detection.near_misses import NearMisses
-from monitor.types import Break, Event, MissReason, NearMiss, Scores
+from monitor.types import Break, EndReason, Event, MissReason, NearMiss, Scores
 
 EDGE_SHARE = 0.6
 """Share of a window that a sound fills, on average, when the window's score rises above the threshold.
@@ -166,14 +166,14 @@ class _Track:
             self.event = event = replace(event, peak=max(event.peak, value), windows=event.windows + heard)
         assert self.last_heard is not None  # noqa: S101 - set where the event is
         if scores.stop - self.last_heard.stop > self.rule.merge_gap:
-            return self.end("quiet")
+            return self.end(EndReason.QUIET)
         if scores.stop - event.start >= self.rule.max_duration:
-            ended = self.end("max_duration")
+            ended = self.end(EndReason.MAX_DURATION)
             self.spent = value >= self.rule.release
             return ended
         return []
 
-    def end(self, reason: str) -> list[Event]:
+    def end(self, reason: EndReason) -> list[Event]:
         """End what is open; forget what was on its way to being confirmed."""
         event, last = self.event, self.last_heard
         self.recent.clear()
@@ -226,7 +226,7 @@ class Detector:
         for source, tracks in self._tracks.items():
             rules = {rule.label: rule for rule in self._rules_of(source)}
             for label in tracks.keys() - rules.keys():
-                events += tracks.pop(label).end("disabled")
+                events += tracks.pop(label).end(EndReason.DISABLED)
             for label, rule in rules.items():
                 if label in tracks:
                     tracks[label].follow(rule)
@@ -257,9 +257,9 @@ class Detector:
         """End what is open at a break of the audio; nothing is counted across it."""
         for track in self._of(at.source).values():
             self._miss(track.misses.interrupt(at.index))
-        return self._end(at.source, at.reason)
+        return self._end(at.source, EndReason(at.reason))
 
-    def finish(self, reason: str = "shutdown") -> list[Event]:
+    def finish(self, reason: EndReason = EndReason.SHUTDOWN) -> list[Event]:
         """End everything that is open."""
         for tracks in self._tracks.values():
             for track in tracks.values():
@@ -286,7 +286,7 @@ class Detector:
     def _rules_of(self, source: str) -> Sequence[Rule]:
         return self._at.get(source, self._rules)
 
-    def _end(self, source: str, reason: str) -> list[Event]:
+    def _end(self, source: str, reason: EndReason) -> list[Event]:
         tracks: Iterable[_Track] = self._of(source).values()
         return [event for track in tracks for event in track.end(reason)]
 

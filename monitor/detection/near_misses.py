@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monitor.types import MissReason, NearMiss, Scores
+from monitor.types import GateReason, MissReason, NearMiss, Scores
 
 NEAR_SHARE = 0.6
 """A window is near from this share of the threshold on."""
@@ -102,7 +102,7 @@ class NearMisses:
         if stretch is None:
             return None
         if not near and stretch.silenced is None:
-            stretch.silenced = scores.gated in {"silent", "digital_silence"}
+            stretch.silenced = scores.gated in {GateReason.SILENCE, GateReason.DIGITAL_SILENCE}
         lasts = scores.stop - stretch.last.stop <= QUIET_SECONDS * self._rate
         if scores.stop - stretch.first.stop < LONGEST_SECONDS * self._rate and (
             lasts or scores.stop < self._not_before

@@ -26,18 +26,12 @@ from monitor.detection.prototypes import Prototypes
 from monitor.detection.scoring import Baseline, Calibration
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.system.histogram import Histogram
-from monitor.types import AudioBlock, Break, Embeddings, Event, NearMiss, Scores, Window
+from monitor.types import AudioBlock, Break, Embeddings, Event, GateReason, NearMiss, Scores, Window
 
 log = logging.getLogger(__name__)
 
 AudioTower = Callable[[NDArray[np.float32]], Embeddings]
 """Windows, shape (n, length), to unit vectors, shape (n, d); of `Scorer.share` also their spectrograms."""
-
-UNCHANGED = "unchanged"
-"""Why a window is not scored, if nothing new is in it; its scores are those of the last one that was."""
-
-NO_EMBEDDING = "no_embedding"
-"""Why a window is not scored, if the model makes no finite numbers of it."""
 
 CALM = 0.1
 """Scores are used again only if none of them is higher: what may become an event is listened to."""
@@ -226,10 +220,10 @@ class Scorer:
             else self._spectrograms.log_mel(window)
         )
 
-    def _gate(self, window: Window, active: frozenset[str]) -> str | None:
+    def _gate(self, window: Window, active: frozenset[str]) -> GateReason | None:
         """Why a window is not sent through the model."""
         if not self._armed:
-            return "disarmed"
+            return GateReason.DISARMED
         reason = level.gate(window.samples, self._rate, self._silence_dbfs)
         if reason is not None or self._changes is None:
             return reason
@@ -243,7 +237,7 @@ class Scorer:
             and window.stop - last.stop <= self._reuse
             and float(last.values.max(initial=0.0)) <= CALM
         )
-        return UNCHANGED if again else None
+        return GateReason.UNCHANGED if again else None
 
     def _heard(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
         prototypes, baseline = self._prototypes, self._baseline[window.source]
@@ -270,16 +264,16 @@ class Scorer:
                 "source %s: the model makes no numbers of what it hears (windows not scored: %s); "
                 "set model.dtype to float32, or model.checkpoint to another one",
                 window.source,
-                NO_EMBEDDING,
+                GateReason.NO_EMBEDDING,
             )
-        return self._unheard(window, NO_EMBEDDING)
+        return self._unheard(window, GateReason.NO_EMBEDDING)
 
     def _before(self, window: Window) -> NDArray[np.float32] | None:
         """What was made of the last window of this source, if this one overlaps it."""
         last = self._fresh.get(window.source)
         return last[1].embedding if last is not None and last[1].stop > window.start else None
 
-    def _unheard(self, window: Window, reason: str | None) -> Scores:
+    def _unheard(self, window: Window, reason: GateReason | None) -> Scores:
         """0 for every label, or the last scores once more."""
         newest = window.samples[-self._hops[window.source] :]
         scores = Scores(
@@ -292,7 +286,7 @@ class Scorer:
             level_dbfs=level.rms_dbfs(level.plausible(newest)),
             gated=reason,
         )
-        if reason != UNCHANGED:
+        if reason != GateReason.UNCHANGED:
             return scores
         last = self._fresh[window.source][1]
         return replace(scores, values=last.values, alone=last.alone, nearer=last.nearer, speech=last.speech)

@@ -21,7 +21,7 @@ from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import Scorer, analyse, listen
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.system.threads import ThreadGroup
-from monitor.types import AudioBlock, Event, Scores
+from monitor.types import AudioBlock, EndReason, Event, Scores
 
 _NAME = "recording"
 _JOIN_SECONDS = 60.0
@@ -117,7 +117,7 @@ def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[
     """What a `Detector` reports, given these scores and then the end of the recording."""
     detector = Detector(rules)
     events = [(event, window.stop) for window in scores for event in detector.update(window)]
-    events += [(event, scores[-1].stop) for event in detector.finish("end")]
+    events += [(event, scores[-1].stop) for event in detector.finish(EndReason.END)]
     return _heard(events, rate)
 
 

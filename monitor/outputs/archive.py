@@ -15,7 +15,7 @@ from monitor.outputs.clips import ClipLibrary, ClipRecorder
 from monitor.outputs.store import FILE, Store
 from monitor.system.threads import ThreadGroup
 from monitor.system.wall_clock import WallClock
-from monitor.types import Event, NearMiss, Scores
+from monitor.types import ClipOutcome, Event, NearMiss, Scores
 
 log = logging.getLogger(__name__)
 
@@ -151,13 +151,13 @@ class Archive:
             clips.start(event, {"label": told, "model": self._model, "versions": self._versions})
         return None
 
-    def _decided(self, event_id: str, path: str | None, fate: str) -> None:
+    def _decided(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
         if self.store is not None:
-            self.store.clip(event_id, path, fate)
+            self.store.clip(event_id, path, outcome)
 
     def _deleted(self, event_id: str) -> None:
         if self.store is not None:
-            self.store.clip(event_id, None, "deleted")
+            self.store.clip(event_id, None, ClipOutcome.DELETED)
 
     def _found(self, found: list[tuple[str, str, Event | None]]) -> None:
         if self.store is not None:

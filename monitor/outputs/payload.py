@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from monitor.config import LabelConfig
-from monitor.types import Event
+from monitor.types import EndReason, Event
 
 SCHEMA = 1
 
@@ -104,7 +104,7 @@ def stamped(
 
 def interrupted(payload: Mapping[str, object]) -> dict[str, object]:
     """Return the end, at an unknown time, of an event during which the monitor was killed."""
-    return {**payload, "phase": "end", "reason": "restart"}
+    return {**payload, "phase": "end", "reason": EndReason.RESTART}
 
 
 def attributes_payload(payload: Mapping[str, object]) -> dict[str, object]:

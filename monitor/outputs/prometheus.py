@@ -255,7 +255,7 @@ def _source(name: str, source: Mapping[str, Any], rate: int) -> Iterator[Sample]
     yield "windows_scored_total", [name], windows["scored"]
     yield "windows_skipped_total", [name, "overload"], windows["skipped"]
     for reason, count in windows["gated"].items():
-        yield "windows_skipped_total", [name, "silence" if reason == "silent" else reason], count
+        yield "windows_skipped_total", [name, reason], count
     yield "lag_seconds", [name], source["lag_seconds"]
     if source["level_dbfs"] is not None:
         yield "level_dbfs", [name], source["level_dbfs"]

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from monitor.config import LabelConfig
 from monitor.outputs.payload import as_json, event_payload, seconds_in_source
-from monitor.types import Event
+from monitor.types import EndReason, Event
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class StdoutWriter:
             when = self._when(event, event.start, event.started_at)
             return f"{when}  start  {label.title}  ({event.score:.2f})"
         lasted = f"lasted {event.ended_at - event.started_at:.1f} s, best {event.peak:.2f}"
-        why = "" if event.reason == "quiet" else f", ended by {event.reason}"
+        why = "" if event.reason == EndReason.QUIET else f", ended by {event.reason}"
         return f"{self._when(event, event.stop, event.ended_at)}  end    {label.title}  ({lasted}{why})"
 
     def _when(self, event: Event, index: int, at: float) -> str:

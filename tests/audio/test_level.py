@@ -34,7 +34,7 @@ def test_a_short_soft_sound_is_not_averaged_with_the_quiet_around_it():
     ("samples", "reason"),
     [
         (np.zeros(48_000, np.float32), "digital_silence"),
-        (sine(-80.0), "silent"),
+        (sine(-80.0), "silence"),
         (sine(-60.0), None),
         (np.append(sine(-20.0), np.float32("nan")), "non_finite"),
         (np.append(sine(-20.0), np.float32("inf")), "non_finite"),
@@ -43,7 +43,7 @@ def test_a_short_soft_sound_is_not_averaged_with_the_quiet_around_it():
         (np.append(sine(-20.0), np.float32(1001)), "non_finite"),
         (sine(6.0), None),
         (sine(40.0), None),
-        (np.append(np.zeros(48_000, np.float32), np.float32(1e-45)), "silent"),
+        (np.append(np.zeros(48_000, np.float32), np.float32(1e-45)), "silence"),
     ],
 )
 def test_what_is_not_worth_scoring_has_a_reason(samples, reason):

@@ -91,14 +91,14 @@ def test_in_the_cooldown_what_is_below_the_threshold_would_be_no_event_anyway():
 
 def test_a_sound_that_sinks_into_silence_before_it_is_confirmed_says_so():
     windows = scores_of(0.9, 0.0, 0.0, 0.0)
-    windows[1:] = [replace(scores, gated="silent") for scores in windows[1:]]
+    windows[1:] = [replace(scores, gated="silence") for scores in windows[1:]]
     (miss,) = misses(*windows, confirm_seconds=2)
     assert miss.reason is MissReason.SILENCE
 
 
 def test_silence_does_not_explain_what_was_too_low():
     windows = scores_of(0.4, 0.0, 0.0, 0.0)
-    windows[1:] = [replace(scores, gated="silent") for scores in windows[1:]]
+    windows[1:] = [replace(scores, gated="silence") for scores in windows[1:]]
     (miss,) = misses(*windows)
     assert miss.reason is MissReason.BELOW_THRESHOLD
 

@@ -1,5 +1,6 @@
 """The flow: what listen and analyse hand on, and that each closes what it feeds."""
 
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,11 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.windows import Windows
 from monitor.config import LabelConfig
 from monitor.detection.events import Detector, rule_of
-from monitor.detection.pipeline import NO_EMBEDDING, UNCHANGED, Scorer, analyse, listen, only
+from monitor.detection.pipeline import Scorer, analyse, listen, only
 from monitor.detection.prototypes import Prototypes, Speech
 from monitor.detection.scoring import Calibration
 from monitor.outputs.clips.speech_filter import SpeechFilter
-from monitor.types import AudioBlock, Window
+from monitor.types import AudioBlock, ClipOutcome, GateReason, MissReason, Window
 from tests.support.ramps import scores_of
 
 RATE = 100
@@ -294,13 +295,16 @@ def test_a_voice_that_reaches_into_a_window_keeps_its_end_from_being_speech(late
     assert (cry.speech, end.speech) == (False, told)
 
 
-@pytest.mark.parametrize("reason", ["silent", "digital_silence", "non_finite", NO_EMBEDDING, UNCHANGED])
-def test_the_page_has_words_for_every_reason(reason):
-    words = (Path(monitor.__file__).parent / "outputs/web/static/strings.js").read_text()
-    assert f"      {reason}: " in words.partition("gated: {")[2].partition("}")[0]
+@pytest.mark.parametrize(
+    ("table", "words"), [("gated", GateReason), ("reasons", MissReason), ("outcomes", ClipOutcome)]
+)
+def test_the_page_has_words_for_every_reason(table, words):
+    page = (Path(monitor.__file__).parent / "outputs/web/static/strings.js").read_text()
+    known = page.partition(f" {table}: {{")[2].partition("\n  }")[0]
+    assert [word for word in words if not re.search(rf"\b{word}: ", known)] == []
 
 
-@pytest.mark.parametrize("reason", ["non_finite", NO_EMBEDDING])
+@pytest.mark.parametrize("reason", [GateReason.NON_FINITE, GateReason.NO_EMBEDDING])
 def test_nobody_is_known_to_be_silent_in_a_window_that_could_not_be_judged(reason):
     guard = SpeechFilter()
     guard.hear(replace(scores_of(0.0)[0], gated=reason))

@@ -57,7 +57,7 @@ def test_the_end_of_an_event_has_the_path_of_its_clip_and_the_store_has_it_too(t
         eventually(lambda: house.archive.clips.decided["kept"])
     assert (tmp_path / "recordings" / PATH).exists()
     kept = StoreReader(tmp_path / "state" / FILE).event(ID)
-    assert (kept.clip, kept.fate) == (PATH, "kept")
+    assert (kept.clip, kept.clip_outcome) == (PATH, "kept")
 
 
 @pytest.mark.parametrize("url", ["http://house:8095/clips", "http://house:8095/clips/"])
@@ -73,7 +73,7 @@ def test_what_is_not_to_be_recorded_is_not(tmp_path, label, clips):
     with House(tmp_path, **clips) as house:
         assert house.happen(label).clip is None
     kept = StoreReader(tmp_path / "state" / FILE).event(ID)
-    assert (kept.clip, kept.fate) == (None, None)
+    assert (kept.clip, kept.clip_outcome) == (None, None)
     assert not list(tmp_path.glob("recordings/*/*"))
 
 
@@ -83,7 +83,7 @@ def test_where_people_speak_the_event_is_kept_and_the_clip_is_not(tmp_path):
         house.archive.scores(replace(window(9), speech=True))
         assert house.happen().clip is None
     kept = StoreReader(tmp_path / "state" / FILE).event(ID)
-    assert (kept.reason, kept.clip, kept.fate) == ("quiet", None, "speech")
+    assert (kept.reason, kept.clip, kept.clip_outcome) == ("quiet", None, "speech")
     assert not list(tmp_path.glob("recordings/*/*"))
 
 
@@ -94,7 +94,7 @@ def test_a_clip_that_had_to_go_is_no_longer_linked(tmp_path):
     with House(tmp_path, keep_days=0.1, keep_per_label=0):
         pass
     kept = StoreReader(tmp_path / "state" / FILE).event(ID)
-    assert (kept.clip, kept.fate) == (None, "deleted")
+    assert (kept.clip, kept.clip_outcome) == (None, "deleted")
     assert not list(tmp_path.glob("recordings/*/*"))
 
 

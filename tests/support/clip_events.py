@@ -86,7 +86,7 @@ class Cutting:
     """Clips whose thread runs, and what became of them."""
 
     def __init__(self, directory, buffer, *, free=PLENTY, **settings):
-        self.fates = {}
+        self.outcomes = {}
         self.found = None
         config = ClipsConfig(enabled=True, keep_days=36_500, **settings)
         self.shelf = ClipLibrary(directory, config, free=lambda _: free)
@@ -100,7 +100,7 @@ class Cutting:
         )
 
     def _decided(self, event_id, path, fate):
-        self.fates[event_id] = path, fate
+        self.outcomes[event_id] = path, fate
 
     def _found(self, found):
         self.found = found

@@ -44,7 +44,7 @@ HEALTHY = {
             "overflows": 1,
             "gaps": 1,
             "reopened": 2,
-            "windows": {"scored": 23_000, "skipped": 3, "gated": {"silent": 30, "gap": 10}},
+            "windows": {"scored": 23_000, "skipped": 3, "gated": {"silence": 30, "gap": 10}},
         },
         "crib": {
             "online": True,

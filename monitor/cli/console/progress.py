@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from monitor.cli.logs import say
+from monitor.types import GateReason
 
 if TYPE_CHECKING:
     from monitor.daemon.daemon import Summary
@@ -29,20 +30,20 @@ def report(summary: Summary) -> None:
 
 
 _REASONS = {
-    "silent": "too soft",
-    "digital_silence": "digital silence",
-    "non_finite": "samples that no sound can have",
-    "no_embedding": "no embedding",
-    "gap": "gaps",
-    "disarmed": "disarmed",
-    "unchanged": "nothing new",
+    GateReason.SILENCE: "silence",
+    GateReason.DIGITAL_SILENCE: "digital silence",
+    GateReason.NON_FINITE: "invalid samples",
+    GateReason.NO_EMBEDDING: "no embedding",
+    GateReason.GAP: "gaps",
+    GateReason.DISARMED: "disarmed",
+    GateReason.UNCHANGED: "unchanged",
 }
 
 
-def _reasons(gated: Mapping[str, int]) -> str:
+def _reasons(gated: Mapping[GateReason, int]) -> str:
     """Why windows were not scored, the most frequent reason first."""
     order = sorted(gated, key=lambda reason: -gated[reason])
-    return ", ".join(_REASONS.get(reason, reason) for reason in order)
+    return ", ".join(_REASONS[reason] for reason in order)
 
 
 def steps() -> Callable[[str, int, int], None]:

@@ -14,7 +14,7 @@ from monitor.audio.sources import open_source
 from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
 from monitor.config import SourceConfig, read_address
 from monitor.daemon.preflight import check_media, find_microphone
-from monitor.types import Samples, SourceError
+from monitor.types import GateReason, Samples, SourceError
 
 RATE = 48_000
 """Hz, of what is listened to if the source does not say."""
@@ -70,14 +70,14 @@ def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Findin
     silence_dbfs : float
     """
     match gate(samples, rate, silence_dbfs):
-        case "digital_silence":
+        case GateReason.DIGITAL_SILENCE:
             return failure(
                 "level",
                 f"{name}: nothing but exact zeros: it is muted or dead",
                 Code.DEAD,
                 "look for a mute switch, at `alsamixer` (F4) or `pactl list sources`, at the plug",
             )
-        case "non_finite":
+        case GateReason.NON_FINITE:
             return failure(
                 "level",
                 f"{name}: delivers what are no numbers, or far beyond full scale",

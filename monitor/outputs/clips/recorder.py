@@ -20,7 +20,7 @@ from monitor.outputs.clips.encoding import encode, playable
 from monitor.outputs.clips.library import ClipLibrary
 from monitor.outputs.clips.paths import SUFFIXES, clip_path
 from monitor.outputs.clips.speech_filter import SpeechFilter
-from monitor.types import Event, Samples, Scores
+from monitor.types import ClipOutcome, EndReason, Event, GateReason, Samples, Scores
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,7 @@ class ClipRecorder:
     mel_config : MelConfig
         What the model calls a spectrogram.
     on_decided : callable
-        Takes the event, the path of its clip or None, and what became of it: kept, speech, missed, room,
-        disk.
+        Takes the event, the path of its clip or None, and what became of it.
     on_found : callable
         Takes all clips that are there at the beginning: path, event, and what is known of the event.
     """
@@ -73,10 +72,10 @@ class ClipRecorder:
         buffers: Mapping[str, RingBuffer],
         *,
         mel_config: MelConfig,
-        on_decided: Callable[[str, str | None, str], None] = lambda *_: None,
+        on_decided: Callable[[str, str | None, ClipOutcome], None] = lambda *_: None,
         on_found: Callable[[list[tuple[str, str, Event | None]]], None] = lambda _: None,
     ) -> None:
-        self.decided: Counter[str] = Counter()
+        self.decided: Counter[ClipOutcome] = Counter()
         """What became of clips."""
         self.trouble: str | None = None
         """Why none can be written at the moment."""
@@ -118,7 +117,7 @@ class ClipRecorder:
                 self._pending[event.id] = _Pending(event, about, path, start, stop, give_up_at)
                 self._changed.notify()
         if full:
-            self._decide(event.id, None, "missed")
+            self._decide(event.id, None, ClipOutcome.MISSED)
 
     def end(self, event: Event) -> str | None:
         """Note that an event is over; return the path its clip has, or will have in a moment.
@@ -130,7 +129,9 @@ class ClipRecorder:
             if pending is None or event.stop is None:
                 return self._written.pop(event.id, None)
             buffer = self._buffers[event.source]
-            tail = 0 if event.reason == "disarmed" else round(self._config.after_seconds * buffer.rate)
+            tail = (
+                0 if event.reason == EndReason.DISARMED else round(self._config.after_seconds * buffer.rate)
+            )
             pending.event = event
             pending.stop = min(pending.stop, event.stop + tail)
             pending.give_up_at = time.monotonic() + self._config.after_seconds + PATIENCE_SECONDS
@@ -144,7 +145,7 @@ class ClipRecorder:
         """Take the scores of a window: whether people were speaking, and whether anybody was to listen."""
         with self._changed:
             guard = self._guards[scores.source]
-            if scores.gated == "disarmed":  # of what follows nothing is kept, in no clip
+            if scores.gated == GateReason.DISARMED:  # of what follows nothing is kept, in no clip
                 for pending in self._pending.values():
                     if pending.event.source == scores.source:
                         pending.stop = min(pending.stop, guard.known_until)
@@ -214,7 +215,7 @@ class ClipRecorder:
                 pending.start, pending.stop
             )
         if silenced:
-            self._decide(event.id, None, "speech")
+            self._decide(event.id, None, ClipOutcome.SPEECH)
             return None
         buffer = self._buffers[event.source]
         why: object = "nothing of it was heard"
@@ -224,7 +225,7 @@ class ClipRecorder:
             except OverrunError as error:
                 why = error
         log.warning("no clip of %s: %s", event.id, why)
-        self._decide(event.id, None, "missed")
+        self._decide(event.id, None, ClipOutcome.MISSED)
         return None
 
     def _keep(self, pending: _Pending, samples: Samples) -> None:
@@ -250,20 +251,21 @@ class ClipRecorder:
             there_is_room = self.shelf.put(event, pending.path, files, content)
         except OSError as error:
             self._say(error.strerror or str(error))
-            self._decide(event.id, None, "disk")
+            self._decide(event.id, None, ClipOutcome.DISK_ERROR)
             return
         floor = self._config.free_megabytes
         why = f"less than {floor} MB are free" if floor else "the disk is full"
         self._say(None if there_is_room else why)
-        self._decide(event.id, pending.path if there_is_room else None, "kept" if there_is_room else "room")
+        outcome = ClipOutcome.KEPT if there_is_room else ClipOutcome.DISK_FULL
+        self._decide(event.id, pending.path if there_is_room else None, outcome)
 
-    def _decide(self, event_id: str, path: str | None, fate: str) -> None:
+    def _decide(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
         with self._changed:
             pending = self._pending.pop(event_id, None)
             if pending is not None and pending.event.stop is None and path is not None:
                 self._written[event_id] = path
-        self.decided[fate] += 1
-        self._on_decided(event_id, path, fate)
+        self.decided[outcome] += 1
+        self._on_decided(event_id, path, outcome)
 
     def _say(self, trouble: str | None) -> None:
         """Log what keeps clips from being written, once for each change."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from monitor.types import Scores
+from monitor.types import GateReason, Scores
 
 REMEMBERED = 2000
 """Windows with speech that are remembered of each source: more than fit into the ring."""
@@ -23,9 +23,9 @@ class SpeechFilter:
     def hear(self, scores: Scores) -> None:
         """Take the next window; of one that could not be judged the worst is assumed."""
         self.known_until = max(self.known_until, scores.stop)
-        if scores.gated == "disarmed":
+        if scores.gated == GateReason.DISARMED:
             self.off_until = scores.stop
-        if scores.speech or scores.gated in {"non_finite", "no_embedding"}:
+        if scores.speech or scores.gated in {GateReason.NON_FINITE, GateReason.NO_EMBEDDING}:
             self._speech.append((scores.start, scores.stop))
 
     def heard(self, start: int, stop: int) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from monitor.outputs.store.minute_summary import Minute
 from monitor.outputs.store.rows import Mark
-from monitor.types import Event, NearMiss
+from monitor.types import ClipOutcome, EndReason, Event, NearMiss
 
 Change = Callable[[sqlite3.Connection], None]
 
@@ -119,14 +119,14 @@ class ClipDecided:
 
     event_id: str
     path: str | None
-    fate: str
+    outcome: ClipOutcome
     unwanted: Callable[[str], object]
     """Given the path of a clip whose event has been deleted meanwhile."""
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         """Note it at the event."""
         done = connection.execute(
-            "UPDATE events SET clip = ?, fate = ? WHERE id = ?", [self.path, self.fate, self.event_id]
+            "UPDATE events SET clip = ?, fate = ? WHERE id = ?", [self.path, self.outcome, self.event_id]
         )
         if not done.rowcount and self.path is not None:
             self.unwanted(self.path)
@@ -145,14 +145,16 @@ class ClipsFound:
             "SELECT id, clip FROM events WHERE clip IS NOT NULL"
         ).fetchall():
             if path not in paths:
-                connection.execute("UPDATE events SET clip = NULL, fate = 'gone' WHERE id = ?", [event_id])
+                connection.execute(
+                    "UPDATE events SET clip = NULL, fate = ? WHERE id = ?", [ClipOutcome.GONE, event_id]
+                )
         for path, event_id, event in self.found:
             known = connection.execute("SELECT 1 FROM events WHERE id = ?", [event_id]).fetchone()
             if known is None and event is not None and event.id == event_id:
                 EventChanged(event, lambda: True)(connection)
-            query = "UPDATE events SET clip = ?, fate = 'kept' WHERE id = ? AND clip IS NOT ?"
-            connection.execute(query, [path, event_id, path])
-        connection.execute("UPDATE events SET reason = 'restart' WHERE ended_at IS NULL AND reason IS NULL")
+            query = "UPDATE events SET clip = ?, fate = ? WHERE id = ? AND clip IS NOT ?"
+            connection.execute(query, [path, ClipOutcome.KEPT, event_id, path])
+        BrokenOff()(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,8 @@ class BrokenOff:
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         """Say that they are over, as the broker is told."""
-        connection.execute("UPDATE events SET reason = 'restart' WHERE ended_at IS NULL AND reason IS NULL")
+        query = "UPDATE events SET reason = ? WHERE ended_at IS NULL AND reason IS NULL"
+        connection.execute(query, [EndReason.RESTART])
 
 
 @dataclass(frozen=True, slots=True)

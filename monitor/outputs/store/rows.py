@@ -64,8 +64,8 @@ class KeptEvent:
     """It could not be kept when it happened, because the disk was full or away."""
     clip: str | None
     """Path of its clip below the recordings; None if there is none, or not yet."""
-    fate: str | None
-    """What became of the clip: kept, speech, missed, disk, deleted; None if none was wanted, or not yet."""
+    clip_outcome: str | None
+    """Of `monitor.types.ClipOutcome`; None if no clip was wanted, or not yet."""
     review: Mark | None
 
 

@@ -160,6 +160,10 @@ DROP TABLE days;
 DROP TABLE missed_days;
 """
 
+_CLIP_OUTCOMES = """
+UPDATE events SET fate = iif(fate = 'disk', 'disk_error', 'disk_full') WHERE fate IN ('disk', 'room');
+"""
+
 STEPS = (
     ("events", _EVENTS),
     ("misses", _MISSES),
@@ -168,6 +172,7 @@ STEPS = (
     ("hours", _HOURS),
     ("days", _DAYS),
     ("no counts", _NO_COUNTS),
+    ("clip outcomes", _CLIP_OUTCOMES),
 )
 """Name and statements of each step; its number is its place, from 1."""
 

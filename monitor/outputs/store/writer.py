@@ -39,7 +39,7 @@ from monitor.outputs.store.rows import Mark, StoreError
 from monitor.system.boundary import boundary
 from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, identity, is_refusal, translated
 from monitor.system.wall_clock import WallClock
-from monitor.types import Event, NearMiss, Scores
+from monitor.types import ClipOutcome, Event, NearMiss, Scores
 
 log = logging.getLogger(__name__)
 
@@ -146,9 +146,9 @@ class Store:
         if over is not None:
             self._put(MinuteOver(over))
 
-    def clip(self, event_id: str, path: str | None, fate: str) -> None:
+    def clip(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
         """Note what became of the clip of an event: kept, with its path, or why it was not."""
-        self._put(ClipDecided(event_id, path, fate, self._remove_clip))
+        self._put(ClipDecided(event_id, path, outcome, self._remove_clip))
 
     def clips(self, found: Sequence[tuple[str, str, Event | None]]) -> None:
         """Take all clips that are there at the beginning: path, event, and what is known of the event."""

@@ -24,7 +24,7 @@ def keep(directory, buffer, start=None, seconds=2.0, **settings):
         start = start or event()
         cutter.clips.start(start, ABOUT)
         promised = cutter.clips.end(over(start, seconds))
-        eventually(lambda: start.id in cutter.fates)
+        eventually(lambda: start.id in cutter.outcomes)
     return cutter, promised
 
 
@@ -34,7 +34,7 @@ def test_a_clip_holds_the_event_and_the_seconds_around_it(tmp_path):
     assert (rate, len(samples)) == (RATE, 7 * RATE)
     assert samples[::RATE] == pytest.approx([i / 100 for i in range(5, 12)], abs=1e-4)
     assert promised == PATH
-    assert cutter.fates == {ID: (PATH, "kept")}
+    assert cutter.outcomes == {ID: (PATH, "kept")}
 
 
 @pytest.mark.parametrize(("kind", "form"), [("flac", "FLAC"), ("wav", "WAV"), ("opus", "OGG")])
@@ -73,9 +73,9 @@ def test_the_tail_is_waited_for(tmp_path):
         cutter.clips.start(start, ABOUT)
         assert cutter.clips.end(over(start)) == PATH
         buffer.append(second(11))
-        assert cutter.fates == {}
+        assert cutter.outcomes == {}
         buffer.append(second(12))
-        eventually(lambda: cutter.fates == {ID: (PATH, "kept")})
+        eventually(lambda: cutter.outcomes == {ID: (PATH, "kept")})
     assert soundfile.info(tmp_path / PATH).duration == 10.0
 
 
@@ -83,7 +83,7 @@ def test_a_long_event_is_cut_at_the_longest_clip_while_it_still_lasts(tmp_path):
     with cutting(tmp_path, ring(), before_seconds=2, max_seconds=4) as cutter:
         start = event()
         cutter.clips.start(start, ABOUT)
-        eventually(lambda: cutter.fates == {ID: (PATH, "kept")})
+        eventually(lambda: cutter.outcomes == {ID: (PATH, "kept")})
         assert cutter.clips.end(over(start, 9)) == PATH
     assert soundfile.info(tmp_path / PATH).duration == 4.0
 
@@ -100,13 +100,13 @@ def test_what_is_still_waited_for_is_cut_when_the_monitor_ends(tmp_path):
         start = event()
         cutter.clips.start(start, ABOUT)
         cutter.clips.end(over(start))
-    assert cutter.fates == {ID: (PATH, "kept")}
+    assert cutter.outcomes == {ID: (PATH, "kept")}
     assert cutter.clips.waiting == 0
 
 
 def test_an_event_whose_audio_is_gone_has_no_clip(tmp_path):
     cutter, _ = keep(tmp_path, ring(seconds=30, capacity=10))
-    assert cutter.fates == {ID: (None, "missed")}
+    assert cutter.outcomes == {ID: (None, "missed")}
     assert not list(tmp_path.rglob("*.flac"))
 
 
@@ -145,9 +145,9 @@ class TestSpeechGuard:
                 cutter.clips.hear(window(i, speech=i in spoken))
                 if i == 11:
                     promised = cutter.clips.end(over(start))
-            eventually(lambda: ID in cutter.fates)
-        assert (promised is None) == (cutter.fates[ID][1] == "speech")
-        return cutter.fates[ID][1]
+            eventually(lambda: ID in cutter.outcomes)
+        assert (promised is None) == (cutter.outcomes[ID][1] == "speech")
+        return cutter.outcomes[ID][1]
 
     def test_without_speech_the_clip_is_kept(self, tmp_path):
         assert self.fate(tmp_path) == "kept"
@@ -173,14 +173,14 @@ class TestSpeechGuard:
             for i in range(10):
                 cutter.clips.hear(window(i))
             cutter.clips.end(over(start))
-        assert cutter.fates[ID][1] == "kept"
+        assert cutter.outcomes[ID][1] == "kept"
         assert soundfile.info(tmp_path / PATH).duration == 4.0
 
     def test_without_any_window_there_is_no_clip(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
             cutter.clips.start(event(), ABOUT)
             cutter.clips.end(over(event()))
-        assert cutter.fates[ID] == (None, "missed")
+        assert cutter.outcomes[ID] == (None, "missed")
 
     def test_a_user_may_do_without_it(self, tmp_path):
         with cutting(tmp_path, ring(), speech_guard=False) as cutter:
@@ -188,7 +188,7 @@ class TestSpeechGuard:
                 cutter.clips.hear(window(i, speech=True))
             cutter.clips.start(event(), ABOUT)
             cutter.clips.end(over(event()))
-        assert cutter.fates[ID][1] == "kept"
+        assert cutter.outcomes[ID][1] == "kept"
 
     def test_what_could_not_be_judged_counts_as_speech(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
@@ -196,7 +196,7 @@ class TestSpeechGuard:
             for i in range(15):
                 cutter.clips.hear(window(i, gated="non_finite" if i == 9 else None))
             cutter.clips.end(over(event()))
-        assert cutter.fates[ID] == (None, "speech")
+        assert cutter.outcomes[ID] == (None, "speech")
 
 
 @pytest.mark.parametrize("guarded", [True, False])
@@ -241,9 +241,9 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
         for ident in ids:
             cutter.clips.start(event(ident=ident), ABOUT)
             cutter.clips.end(over(event(ident=ident)))
-        eventually(lambda: len(cutter.fates) == 2)
+        eventually(lambda: len(cutter.outcomes) == 2)
         assert cutter.clips.trouble == "No space left on device"
-        assert cutter.fates == dict.fromkeys(ids, (None, "disk"))
+        assert cutter.outcomes == dict.fromkeys(ids, (None, "disk_error"))
         assert caplog.text.count("clips: none can be written: No space left on device") == 1
         assert not [*full_disk.rglob("*.part"), *full_disk.rglob("*.json"), *full_disk.rglob("*.png")]
         start = event()
@@ -253,7 +253,7 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
 
 def test_below_the_floor_of_free_space_nothing_is_written(tmp_path, caplog):
     cutter, _ = keep(tmp_path, ring(), free=500_000_000, free_megabytes=500)
-    assert cutter.fates == {ID: (None, "room")}
+    assert cutter.outcomes == {ID: (None, "disk_full")}
     assert "clips: none can be written: less than 500 MB are free" in caplog.text
     assert not list(tmp_path.rglob("*.flac"))
 

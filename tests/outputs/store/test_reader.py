@@ -33,7 +33,7 @@ def test_an_event_comes_back_as_it_was(history):
     assert (over.source, over.label, over.started_at, over.ended_at) == ("mic", "dog", NOON, NOON + 4)
     assert (over.score, over.peak, over.windows, over.level_dbfs) == (0.7, 0.8, 3, -30.0)
     assert (over.uncertainty_seconds, over.reason, over.late) == (1.0, "quiet", False)
-    assert (over.clip, over.fate, over.review) == (None, None, None)
+    assert (over.clip, over.clip_outcome, over.review) == (None, None, None)
     assert history.event("NONE") is None
 
 
@@ -112,7 +112,7 @@ def test_what_became_of_a_clip_stands_at_its_event(path, history):
     with storing(path) as store:
         store.clip("ONE", "2026/one.flac", "kept")
         store.clip("TWO", None, "speech")
-    assert [(e.clip, e.fate) for e in history.events().rows] == [
+    assert [(e.clip, e.clip_outcome) for e in history.events().rows] == [
         (None, None),
         (None, "speech"),
         ("2026/one.flac", "kept"),

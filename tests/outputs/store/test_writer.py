@@ -163,7 +163,7 @@ class TestClipsFound:
     def events_with(self, path, *found):
         with storing(path) as store:
             store.clips(found)
-        return {each.id: (each.clip, each.fate) for each in StoreReader(path).events().rows}
+        return {each.id: (each.clip, each.clip_outcome) for each in StoreReader(path).events().rows}
 
     def test_a_clip_whose_event_does_not_know_of_it_is_linked(self, path):
         kept(path, event(ident="ONE"))

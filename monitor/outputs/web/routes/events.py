@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from monitor.outputs.store import EventFilter, KeptEvent, StoreError, StoreReader
 from monitor.outputs.web.context import AppContext, TheHouse
 from monitor.system.boundary import printable
+from monitor.types import ClipOutcome, EndReason, MissReason
 
 routes = APIRouter(tags=["events"])
 
@@ -77,10 +78,12 @@ class Event(BaseModel):
     windows: int
     level_dbfs: float | None
     uncertainty_seconds: float
-    reason: str | None = Field(description="Why it ended; null while it lasts.")
+    reason: EndReason | None = Field(description="Why it ended; null while it lasts.")
     late: bool
     clip: str | None = Field(description="Its clip: to be asked for as `api/clips/CLIP`.")
-    fate: str | None = Field(description="What became of the clip: kept, speech, missed, disk, deleted.")
+    clip_outcome: ClipOutcome | None = Field(
+        description="What became of its clip; null: none was wanted, or not yet."
+    )
     review: Literal["right", "wrong"] | None
     locked: bool = Field(default=False, description="The clip is kept for good.")
 
@@ -102,7 +105,7 @@ class Miss(BaseModel):
     seconds: float
     score: float
     threshold: float
-    reason: str
+    reason: MissReason
     rival: str | None
     hits: int
     needed: int

@@ -110,7 +110,7 @@ function makeRow(event, { gone, opened }) {
   function show() {
     say(name, nameOf(event.label));
     const lasted = event.ended_at === null ? (event.reason === null ? t.now.lasting : null) : format.duration(event.ended_at - event.started_at);
-    say(facts, [event.source, t.events.score(format.score(event.peak)), lasted, t.events.fates[event.fate]].filter(Boolean).join(" · "));
+    say(facts, [event.source, t.events.score(format.score(event.peak)), lasted, t.events.outcomes[event.clip_outcome]].filter(Boolean).join(" · "));
     mark(element, "data-on", event.ended_at === null && event.reason === null);
     play.disabled = !event.clip;
     play.setAttribute("aria-label", t.events.play(nameOf(event.label), format.when(event.started_at)));
