@@ -63,7 +63,7 @@ class Kind:
 
 
 def make_store(directory: Path) -> None:
-    """Write a history with its log, as a killed process leaves it."""
+    """Write a reader with its log, as a killed process leaves it."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / FILE
         times = [NOON + 60 * i for i in range(ROWS)]
@@ -86,7 +86,7 @@ def read_store(directory: Path) -> str:
     thread = threading.Thread(target=store.run)
     thread.start()
     new = event(time.time(), ident="NEW")
-    store.event(new)
+    store.on_event(new)
     until = time.monotonic() + LONGEST_SECONDS
     while store.waiting and time.monotonic() < until:
         time.sleep(0.001)
@@ -94,12 +94,12 @@ def read_store(directory: Path) -> str:
     thread.join(LONGEST_SECONDS)
     assert not thread.is_alive(), "it hangs"
     assert store.trouble is None, store.trouble
-    with closing(StoreReader(path)) as history:
-        assert history.event("NEW") is not None
-        events = len(history.events(limit=500).rows)
-        history.misses(limit=500)
-        history.day(NOON, NOON + 86_400)
-        history.at_thresholds("dog", since=NOON, until=NOON + 86_400)
+    with closing(StoreReader(path)) as reader:
+        assert reader.event("NEW") is not None
+        events = len(reader.events(limit=500).rows)
+        reader.misses(limit=500)
+        reader.day(NOON, NOON + 86_400)
+        reader.at_thresholds("dog", since=NOON, until=NOON + 86_400)
     aside = path.with_name("history.broken.sqlite").exists()
     return _came(aside, events - 1, ROWS)
 
@@ -140,34 +140,34 @@ def _came(aside: bool, rows: int, of: int) -> str:  # noqa: FBT001
 
 def make_clips(directory: Path) -> None:
     """Write three clips."""
-    shelf = _shelf(directory)
+    library = _library(directory)
     for i in range(3):
         kept_event = over(clip_event(at=NOON + i, ident=ulid(NOON + i)))
         content = metadata.describe(kept_event, {"rate": 4}, {"label": {"id": "dog"}})
-        shelf.put(kept_event, clip_path(kept_event), {".png": b"png" * 99, ".flac": b"flac" * 99}, content)
+        library.put(kept_event, clip_path(kept_event), {".png": b"png" * 99, ".flac": b"flac" * 99}, content)
 
 
 def read_clips(directory: Path) -> str:
     """Look through the clips, and tell the store of them."""
-    shelf = _shelf(directory)
-    shelf.look_through()
-    found = list(shelf.told())
+    library = _library(directory)
+    library.scan()
+    found = list(library.with_events())
     store = Store(directory / FILE, StoreConfig(keep_days=36_500), rate=4)
-    store.clips(found)
+    store.on_clips_found(found)
     store.close()
     store.run()
     assert store.trouble is None, store.trouble
     assert store.refused == 0
     known = sum(told is not None and told.id == ident for _, ident, told in found)
-    with closing(StoreReader(directory / FILE)) as history:
-        assert len(history.events().rows) == known
+    with closing(StoreReader(directory / FILE)) as reader:
+        assert len(reader.events().rows) == known
     for clip, _, _ in found:
         with suppress(OSError):  # a directory has the name of its JSON
-            shelf.lock(clip, locked=True)
+            library.lock(clip, locked=True)
     return f"{known} of {len(found)} known"
 
 
-def _shelf(directory: Path) -> ClipLibrary:
+def _library(directory: Path) -> ClipLibrary:
     return ClipLibrary(directory, ClipsConfig(enabled=True, keep_days=36_500, free_megabytes=0))
 
 

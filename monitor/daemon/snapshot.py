@@ -124,9 +124,9 @@ def _store(store: Store) -> dict[str, object]:
 
 def _clips(clips: ClipRecorder) -> dict[str, object]:
     return {
-        "decided": dict(clips.decided),
-        "bytes": clips.shelf.size,
-        "deleted": sum(clips.shelf.deleted.copy().values()),
+        "decided": dict(clips.outcomes),
+        "bytes": clips.library.size,
+        "deleted": sum(clips.library.deleted.copy().values()),
         "trouble": clips.trouble,
     }
 

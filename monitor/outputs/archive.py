@@ -50,18 +50,18 @@ class Archive:
     ) -> None:
         self.clock = WallClock(state)
         """Judges whether things may be deleted for their age."""
-        self.shelf = ClipLibrary(recordings, clips, on_deleted=self._deleted, clock=self.clock)
+        self.library = ClipLibrary(recordings, clips, on_deleted=self._deleted, clock=self.clock)
         """The clips that are there, also if no new ones are wanted."""
         self.store = None
         if store.enabled:
             self.store = Store(
-                state / FILE, store, rate=mel_config.rate, clock=self.clock, remove_clip=self.shelf.delete
+                state / FILE, store, rate=mel_config.rate, clock=self.clock, remove_clip=self.library.delete
             )
         self.clips = None
         if clips.enabled:
             self.clips = ClipRecorder(
                 clips,
-                self.shelf,
+                self.library,
                 buffers,
                 mel_config=mel_config,
                 on_decided=self._decided,
@@ -75,13 +75,13 @@ class Archive:
     def watch(self, labels: Sequence[LabelConfig], votes: Mapping[str, tuple[int, int]]) -> None:
         """Take the labels, and how many windows must agree among how many; whenever they change."""
         if self.store is not None:
-            self.store.watch(labels, votes)
+            self.store.apply_labels(labels, votes)
 
     def limit(self, clips: ClipsConfig) -> None:
         """Cut and keep clips by other settings from now on; whether, how and without speech stays."""
-        self.shelf.limit(clips)
+        self.library.apply(clips)
         if self.clips is not None:
-            self.clips.limit(clips)
+            self.clips.apply(clips)
         self._url = clips.public_url
 
     def start(self, threads: ThreadGroup) -> None:
@@ -97,7 +97,7 @@ class Archive:
         """Keep the start or the end of an event of a label; return it with the link to its clip."""
         path = None if self.clips is None else self._clip(self.clips, event, label)
         if self.store is not None:
-            self.store.event(event)
+            self.store.on_event(event)
         if path is None:
             return event
         return replace(event, clip=path if self._url is None else f"{self._url.rstrip('/')}/{path}")
@@ -105,19 +105,19 @@ class Archive:
     def scores(self, scores: Scores) -> None:
         """Keep what is to be kept of a window."""
         if self.store is not None:
-            self.store.scores(scores)
+            self.store.on_scores(scores)
         if self.clips is not None:
-            self.clips.hear(scores)
+            self.clips.on_scores(scores)
 
     def miss(self, miss: NearMiss) -> None:
         """Keep a near miss."""
         if self.store is not None:
-            self.store.miss(miss)
+            self.store.on_near_miss(miss)
 
     def look_again(self, key: str) -> None:
         """Note that the directory of this key is another than before."""
         if key == "state" and self.store is not None:
-            self.store.look()
+            self.store.recheck()
         if key == "recordings":
             self._tidy()
 
@@ -139,26 +139,26 @@ class Archive:
     def _tidy(self) -> None:
         """Keep the limits of clips from a time when they were wanted."""
         try:
-            self.shelf.look_through()
+            self.library.scan()
         except OSError as error:
             log.warning("clips: %s: %s", self._recordings, error.strerror or error)
 
     def _clip(self, clips: ClipRecorder, event: Event, label: LabelConfig) -> str | None:
         if event.stop is not None:
-            return clips.end(event)
+            return clips.finish_clip(event)
         if label.clips:
             told = label.model_dump(include={"id", "prompts", "against", "threshold"})
-            clips.start(event, {"label": told, "model": self._model, "versions": self._versions})
+            clips.begin_clip(event, {"label": told, "model": self._model, "versions": self._versions})
         return None
 
     def _decided(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
         if self.store is not None:
-            self.store.clip(event_id, path, outcome)
+            self.store.on_clip_outcome(event_id, path, outcome)
 
     def _deleted(self, event_id: str) -> None:
         if self.store is not None:
-            self.store.clip(event_id, None, ClipOutcome.DELETED)
+            self.store.on_clip_outcome(event_id, None, ClipOutcome.DELETED)
 
     def _found(self, found: list[tuple[str, str, Event | None]]) -> None:
         if self.store is not None:
-            self.store.clips(found)
+            self.store.on_clips_found(found)

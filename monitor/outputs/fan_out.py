@@ -108,7 +108,7 @@ class FanOut:
             self.mqtt.put(event)
         self.alerts.put(event, label)
         self.counters.event(event)
-        self.live.event(event)
+        self.live.on_event(event)
 
     def scores(self, scores: Scores) -> None:
         """Tell of a window."""
@@ -118,13 +118,13 @@ class FanOut:
         self.archive.scores(scores)
         self.counters.scores(scores)
         self.memory.add(scores)
-        self.live.scores(scores)
+        self.live.on_scores(scores)
 
     def miss(self, miss: NearMiss) -> None:
         """Tell of what was almost an event."""
         self.archive.miss(miss)
         self.counters.miss(miss)
-        self.live.miss(miss)
+        self.live.on_near_miss(miss)
 
     def listen(self, change: Change, votes: Mapping[str, tuple[int, int]], *, moved: bool) -> None:
         """Go by another configuration.
@@ -165,7 +165,7 @@ class FanOut:
         if self.alerts.notifiers or self.live.watchers:
             told = snapshot()
             self.alerts.problems(told["problems"])
-            self.live.health(told)
+            self.live.on_health(told)
 
     def close(self) -> None:
         """End all of them, once what they still have to tell is told."""

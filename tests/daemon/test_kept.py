@@ -63,12 +63,12 @@ def test_an_event_leaves_a_clip_with_its_picture_and_a_row_in_the_store(yard):
     assert known["kept"]["seconds"] == len(samples) / rate
     assert known["label"]["prompts"] == ["a rooster crowing", "a cock crowing in the morning"]
     assert np.abs(samples).max() > 0.05
-    history = StoreReader(yard / "state" / FILE)
-    (kept,) = history.events().rows
+    reader = StoreReader(yard / "state" / FILE)
+    (kept,) = reader.events().rows
     assert (kept.id, kept.clip, kept.clip_outcome) == (end["event_id"], end["clip"], "kept")
-    day = history.day(kept.started_at - 60, kept.started_at + 60)
+    day = reader.day(kept.started_at - 60, kept.started_at + 60)
     assert max(day.lanes[0].peaks) == pytest.approx(kept.peak, abs=0.006)
-    history.close()
+    reader.close()
 
 
 def test_somebody_who_speaks_nearby_is_not_recorded_unless_that_is_wanted(yard):
@@ -80,9 +80,9 @@ def test_somebody_who_speaks_nearby_is_not_recorded_unless_that_is_wanted(yard):
     end = end_of(clap_monitor("run", *configured(yard), "--json", cwd=yard))
     assert end["clip"] is None
     assert not list(yard.glob("recordings/*/*"))
-    history = StoreReader(yard / "state" / FILE)
-    assert [(e.label, e.clip_outcome) for e in history.events().rows] == [("rooster", "speech")]
-    history.close()
+    reader = StoreReader(yard / "state" / FILE)
+    assert [(e.label, e.clip_outcome) for e in reader.events().rows] == [("rooster", "speech")]
+    reader.close()
 
     unguarded = "{enabled: true, free_megabytes: 0, speech_guard: false}"
     end = end_of(clap_monitor("run", *configured(yard, clips=unguarded), "--json", cwd=yard))
@@ -114,6 +114,6 @@ def test_on_a_full_disk_events_still_reach_the_broker_and_the_loss_is_said(yard,
         done = clap_monitor("run", *configured(yard, **options), "--json", cwd=yard)
         assert done.returncode == 0, done.stderr
         assert "none can be written" not in done.stderr
-        history = StoreReader(place / "state" / FILE)
-        assert [event.clip_outcome for event in history.events().rows] == ["kept"]
-        history.close()
+        reader = StoreReader(place / "state" / FILE)
+        assert [event.clip_outcome for event in reader.events().rows] == ["kept"]
+        reader.close()

@@ -31,7 +31,7 @@ class House:
             model="starter",
         )
         self.archive.watch([DOG], {"dog": (2, 3)})
-        self.history = StoreReader(directory / "state" / FILE)
+        self.reader = StoreReader(directory / "state" / FILE)
         self._threads = ThreadGroup(threading.Event())
         self.archive.start(self._threads)
 
@@ -43,7 +43,7 @@ class House:
     def __exit__(self, *_):
         self.archive.close()
         self._threads.join(30)
-        self.history.close()
+        self.reader.close()
 
     def happen(self, label=DOG, **changes):
         start = event(**changes)
@@ -54,7 +54,7 @@ class House:
 def test_the_end_of_an_event_has_the_path_of_its_clip_and_the_store_has_it_too(tmp_path):
     with House(tmp_path) as house:
         assert house.happen().clip == PATH
-        eventually(lambda: house.archive.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.outcomes["kept"])
     assert (tmp_path / "recordings" / PATH).exists()
     kept = StoreReader(tmp_path / "state" / FILE).event(ID)
     assert (kept.clip, kept.clip_outcome) == (PATH, "kept")
@@ -90,7 +90,7 @@ def test_where_people_speak_the_event_is_kept_and_the_clip_is_not(tmp_path):
 def test_a_clip_that_had_to_go_is_no_longer_linked(tmp_path):
     with House(tmp_path) as house:
         house.happen()
-        eventually(lambda: house.archive.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.outcomes["kept"])
     with House(tmp_path, keep_days=0.1, keep_per_label=0):
         pass
     kept = StoreReader(tmp_path / "state" / FILE).event(ID)
@@ -101,9 +101,9 @@ def test_a_clip_that_had_to_go_is_no_longer_linked(tmp_path):
 def test_old_clips_go_also_when_no_new_ones_are_wanted(tmp_path):
     with House(tmp_path) as house:
         house.happen()
-        eventually(lambda: house.archive.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.outcomes["kept"])
     with House(tmp_path, enabled=False, keep_days=0.1, keep_per_label=0) as house:
-        eventually(lambda: house.archive.shelf.deleted)
+        eventually(lambda: house.archive.library.deleted)
     assert not list(tmp_path.glob("recordings/*/*"))
 
 
@@ -116,16 +116,16 @@ def test_where_no_clips_are_wanted_no_directory_is_made_for_them(tmp_path):
 def test_deleting_an_event_deletes_its_clip(tmp_path):
     with House(tmp_path) as house:
         house.happen()
-        eventually(lambda: house.archive.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.outcomes["kept"])
         assert house.archive.store.delete(ID).result(30)
         assert not list(tmp_path.glob("recordings/*/*"))
-        assert house.history.event(ID) is None
+        assert house.reader.event(ID) is None
 
 
 def test_events_that_a_broken_store_lost_come_back_from_their_clips(tmp_path):
     with House(tmp_path) as house:
         house.happen()
-        eventually(lambda: house.archive.clips.decided["kept"])
+        eventually(lambda: house.archive.clips.outcomes["kept"])
     (tmp_path / "state" / FILE).write_bytes(b"broken")
     with House(tmp_path):
         pass

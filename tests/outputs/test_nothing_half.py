@@ -75,20 +75,20 @@ def test_after_every_kill_the_file_is_sound_and_every_clip_is_whole_and_belongs_
 ):
     recordings = tmp_path / "recordings"
     recordings.mkdir()
-    history = StoreReader(tmp_path / FILE)
-    shelf = ClipLibrary(recordings, ClipsConfig(max_megabytes=20, free_megabytes=1, keep_per_label=1))
+    reader = StoreReader(tmp_path / FILE)
+    library = ClipLibrary(recordings, ClipsConfig(max_megabytes=20, free_megabytes=1, keep_per_label=1))
     chance, looked_at = random.Random(7), set()
     half = 0
     for _ in range(KILLS):
         kept = keeper.live_and_die(chance.uniform(0, 0.15))
         with closing(sqlite3.connect(tmp_path / FILE)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert [ident for ident in kept if history.event(ident) is None] == []
+        assert [ident for ident in kept if reader.event(ident) is None] == []
 
         left = {file.with_suffix("").name for file in recordings.glob("*/*")}
         half += len(left - {file.with_suffix("").name for file in recordings.glob("*/*.flac")})
-        shelf.look_through()
-        clips = {clip.path: clip.event_id for clip in shelf.clips}
+        library.scan()
+        clips = {clip.path: clip.event_id for clip in library.clips}
         stems = {file.with_suffix("").name for file in recordings.glob("*/*")}
         assert stems == {path.split("/")[1].removesuffix(".flac") for path in clips}
         for path in clips.keys() - looked_at:
@@ -96,14 +96,14 @@ def test_after_every_kill_the_file_is_sound_and_every_clip_is_whole_and_belongs_
         looked_at |= clips.keys()
 
         with storing(tmp_path / FILE) as store:
-            store.clips(list(shelf.told()))
+            store.on_clips_found(list(library.with_events()))
         with closing(sqlite3.connect(tmp_path / FILE)) as connection:
             told = dict(connection.execute("SELECT clip, id FROM events WHERE clip IS NOT NULL").fetchall())
             open_ones = connection.execute("SELECT id FROM events WHERE ended_at IS NULL AND reason IS NULL")
             assert open_ones.fetchall() == []
         assert told == clips
     assert keeper.end() == ""
-    history.close()
+    reader.close()
     assert len(looked_at) >= KILLS
     assert half > 0, "no kill came while a clip was being written: it was not tried"
     assert not list(tmp_path.glob("*.broken.*"))

@@ -89,10 +89,10 @@ class Cutting:
         self.outcomes = {}
         self.found = None
         config = ClipsConfig(enabled=True, keep_days=36_500, **settings)
-        self.shelf = ClipLibrary(directory, config, free=lambda _: free)
+        self.library = ClipLibrary(directory, config, free=lambda _: free)
         self.clips = ClipRecorder(
             config,
-            self.shelf,
+            self.library,
             {"mic": buffer},
             mel_config=GEOMETRY,
             on_decided=self._decided,

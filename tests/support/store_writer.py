@@ -41,24 +41,24 @@ def contents():
 
 def live(directory, files, life):
     """Keep things until killed."""
-    shelf = ClipLibrary(
+    library = ClipLibrary(
         directory / "recordings", ClipsConfig(max_megabytes=20, free_megabytes=1, keep_per_label=1)
     )
-    store = Store(directory / FILE, StoreConfig(), rate=RATE, remove_clip=shelf.delete, retry_seconds=0.1)
+    store = Store(directory / FILE, StoreConfig(), rate=RATE, remove_clip=library.delete, retry_seconds=0.1)
     threading.Thread(target=store.run, daemon=True).start()
     chance = random.Random(life)
-    shelf.look_through()
-    store.clips(list(shelf.told()))
+    library.scan()
+    store.on_clips_found(list(library.with_events()))
     while True:
         at = time.time()
         kept = over(event(at=at, ident=ulid(at), label=chance.choice(LABELS)))
         path = clip_path(kept)
-        store.event(start_of(kept))
-        store.miss(miss(at))
-        store.scores(window(at + 60 * chance.random(), chance.random(), chance.random()))
-        store.event(kept)
-        assert shelf.put(kept, path, files, metadata.describe(kept, {}, {}))
-        store.clip(kept.id, path, "kept")
+        store.on_event(start_of(kept))
+        store.on_near_miss(miss(at))
+        store.on_scores(window(at + 60 * chance.random(), chance.random(), chance.random()))
+        store.on_event(kept)
+        assert library.put(kept, path, files, metadata.describe(kept, {}, {}))
+        store.on_clip_outcome(kept.id, path, "kept")
         while store.waiting and chance.random() < 0.999:
             time.sleep(0.0005)
         if not store.waiting:

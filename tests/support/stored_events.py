@@ -76,7 +76,7 @@ def window(at, *values, source="mic", labels=("dog", "cat"), level_dbfs=-30.0):
 def storing(path, config=None, *, labels=(), votes=None, **settings):
     """Lend a store whose thread runs."""
     store = Store(path, config or FOR_EVER, rate=RATE, **settings)
-    store.watch(labels, votes or {})
+    store.apply_labels(labels, votes or {})
     thread = threading.Thread(target=store.run)
     thread.start()
     try:
@@ -92,10 +92,10 @@ def kept(path, *things, config=None, **settings):
     with storing(path, config, **settings) as store:
         for thing in things:
             if isinstance(thing, Event):
-                store.event(thing)
+                store.on_event(thing)
             elif isinstance(thing, NearMiss):
-                store.miss(thing)
+                store.on_near_miss(thing)
             else:
-                store.scores(thing)
+                store.on_scores(thing)
     assert (store.dropped, store.refused, store.waiting, store.trouble) == (0, 0, 0, None)
     return StoreReader(path)

@@ -51,7 +51,7 @@ class Served:
     control: Control
     memory: RecentEmbeddings
     store: Store | None = None
-    shelf: object = None
+    library: object = None
     deaf: str | None = None
     token: str = TOKEN
 
@@ -153,9 +153,9 @@ def serving(token=TOKEN, *, directory=None, **keys):
     served = Served(web, live, control, memory)
     runs = [live.run, web.run]
     if directory is not None:
-        served.shelf = ClipLibrary(directory)
+        served.library = ClipLibrary(directory)
         served.store = Store(directory / "history.sqlite", config.store, rate=RATE)
-        served.store.watch(LABELS, {label.id: (2, 3) for label in LABELS})
+        served.store.apply_labels(LABELS, {label.id: (2, 3) for label in LABELS})
         runs.append(served.store.run)
     web.show(
         AppContext(
@@ -163,13 +163,13 @@ def serving(token=TOKEN, *, directory=None, **keys):
             faults=web.faults,
             abort=web.abort,
             control=control,
-            live=live,
+            broadcast=live,
             prompt_preview=PromptPreview(engine, memory),
             snapshot=served.snapshot,
             hop_seconds=0.5,
-            history=None if directory is None else StoreReader(directory / "history.sqlite"),
+            reader=None if directory is None else StoreReader(directory / "history.sqlite"),
             store=served.store,
-            shelf=served.shelf,
+            library=served.library,
             prefix=web.prefix,
             metrics=lambda: METRICS,
             counts=web.counts,

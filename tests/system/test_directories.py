@@ -110,13 +110,13 @@ def test_one_that_became_read_only_or_full_is_told_until_it_can_be_written(state
 def test_the_store_goes_on_in_a_new_file(state, how, caplog):
     path = state / FILE
     with storing(path, retry_seconds=0.05) as store:
-        store.event(kept_event(ident="BEFORE"))
+        store.on_event(kept_event(ident="BEFORE"))
         eventually(lambda: not store.waiting)
         shutil.rmtree(state) if how == "removed" else state.rename(state.with_name("old"))
-        store.event(kept_event(ident="AFTER"))
+        store.on_event(kept_event(ident="AFTER"))
         eventually(lambda: not store.waiting)
-        with closing(StoreReader(path)) as history:
-            assert history.event("AFTER") is not None
+        with closing(StoreReader(path)) as reader:
+            assert reader.event("AFTER") is not None
     assert caplog.text.count("was removed or replaced") == 1
 
 
@@ -178,9 +178,9 @@ def test_clips_go_on_in_a_directory_that_was_removed(tmp_path):
         shutil.rmtree(tmp_path / "recordings")
         archive.event(event(), DOG)
         archive.event(over(event()), DOG)
-        eventually(lambda: archive.clips.decided["kept"])
+        eventually(lambda: archive.clips.outcomes["kept"])
         archive.look_again("recordings")
-        assert [clip.event_id for clip in archive.shelf.clips] == [event().id]
+        assert [clip.event_id for clip in archive.library.clips] == [event().id]
     finally:
         archive.close()
         threads.join(30)

@@ -21,23 +21,23 @@ FRAME = 24 + 4096
 
 @pytest.fixture
 def killed(tmp_path):
-    """Return a history as a killed process leaves it: 200 events in the file, 50 in its log."""
+    """Return a reader as a killed process leaves it: 200 events in the file, 50 in its log."""
     place = tmp_path / "whole"
     kept(place / FILE, *(event(NOON + i, ident=f"OLD{i:03}") for i in range(200)))
     with storing(place / FILE) as store:
         for i in range(50):
-            store.event(event(NOON + 1000 + i, ident=f"NEW{i:03}"))
+            store.on_event(event(NOON + 1000 + i, ident=f"NEW{i:03}"))
             eventually(lambda: not store.waiting)
         shutil.copytree(place, tmp_path / "state")
     return tmp_path / "state" / FILE
 
 
 def opened(path):
-    """Open a history as a start does, and return the events that are in it."""
+    """Open a reader as a start does, and return the events that are in it."""
     kept(path, event(NOON + 5000, ident="NOW"))
-    with closing(StoreReader(path)) as history, closing(sqlite3.connect(path)) as connection:
+    with closing(StoreReader(path)) as reader, closing(sqlite3.connect(path)) as connection:
         found = {ident for (ident,) in connection.execute("SELECT id FROM events")}
-        counted = len(history.events(limit=500).rows)
+        counted = len(reader.events(limit=500).rows)
     assert counted == min(500, len(found))
     assert "NOW" in found
     return found - {"NOW"}
@@ -106,10 +106,10 @@ def test_a_transaction_that_a_killed_process_did_not_finish_is_no_damage(tmp_pat
     place, state = tmp_path / "whole", tmp_path / "state"
     kept(place / FILE, event(NOON, ident="OLD"))
     with storing(place / FILE) as store:
-        store.event(event(NOON + 1, ident="NEW"))
+        store.on_event(event(NOON + 1, ident="NEW"))
         eventually(lambda: not store.waiting)
         shutil.copytree(place, state)
-        store.event(event(NOON + 2, ident="HALF"))
+        store.on_event(event(NOON + 2, ident="HALF"))
         eventually(lambda: not store.waiting)
         shutil.copy(log_of(place / FILE), state)
     if index == "gone":

@@ -129,36 +129,36 @@ def test_this_machine_says_whether_its_clock_is_set():
     assert abs(WallClock().now() - time.time()) < 60
 
 
-def clips(shelf, *ages):
+def clips(library, *ages):
     for age in ages:
         at = NOW - age * DAY
         done = over(event(at=at, ident=ulid(at)))
-        assert shelf.put(
+        assert library.put(
             done, clip_path(done), {".png": b"p", ".flac": b"f"}, metadata.describe(done, {}, {})
         )
 
 
-def shelf_of(directory, clock):
+def library_of(directory, clock):
     config = ClipsConfig(enabled=True, keep_days=30, keep_per_label=0)
     return ClipLibrary(directory, config, free=lambda _: PLENTY, clock=clock)
 
 
 @pytest.mark.parametrize("off", [YEARS, -YEARS])
 def test_one_start_with_a_wrong_clock_deletes_no_clip_and_the_next_right_one_only_what_is_old(tmp_path, off):
-    clips(shelf_of(tmp_path, Machine(NOW - 50 * DAY).clock()), 40, 20, 10, 0.5)
+    clips(library_of(tmp_path, Machine(NOW - 50 * DAY).clock()), 40, 20, 10, 0.5)
     wrong = Machine(NOW + off)
-    shelf = shelf_of(tmp_path, wrong.clock())
+    library = library_of(tmp_path, wrong.clock())
     for _ in range(3):
-        shelf.look_through()
-        clips(shelf, -off / DAY)  # it goes on recording
+        library.scan()
+        clips(library, -off / DAY)  # it goes on recording
         wrong.wait(60)
-    assert len(shelf.clips) >= 5
-    assert not shelf.deleted
+    assert len(library.clips) >= 5
+    assert not library.deleted
     machine = Machine()
-    right = shelf_of(tmp_path, machine.clock())
-    right.look_through()
+    right = library_of(tmp_path, machine.clock())
+    right.scan()
     machine.wait(SETTLE_SECONDS + 1)
-    right.look_through()
+    right.scan()
     left = [round((NOW - clip.at) / DAY, 1) for clip in right.clips]
     assert left == [20, 10, 0.5, *[-YEARS / DAY] * 3 * (off > 0)]
 
@@ -181,11 +181,11 @@ def test_one_start_with_a_wrong_clock_deletes_nothing_of_the_store(tmp_path, off
         clock = right.clock()
         clock.learn(NOW)
         Retention(StoreConfig(), clock).apply(connection)
-    history = StoreReader(path)
-    assert history.events().rows[0].id == "FUTURE"
-    assert len(history.events().rows) == 4
-    assert [each.at for each in history.misses().rows] == [NOW, NOW - DAY]
-    assert [each.started_at for each in history.day(NOW - DAY, NOW + 1).events] == [NOW, NOW - DAY]
+    reader = StoreReader(path)
+    assert reader.events().rows[0].id == "FUTURE"
+    assert len(reader.events().rows) == 4
+    assert [each.at for each in reader.misses().rows] == [NOW, NOW - DAY]
+    assert [each.started_at for each in reader.day(NOW - DAY, NOW + 1).events] == [NOW, NOW - DAY]
 
 
 @pytest.mark.parametrize("off", [YEARS, -YEARS])

@@ -1,7 +1,7 @@
 """The clips in the recordings directory: put in whole, found again, kept within limits, taken out.
 
 The sound file comes last and is the clip: what lies beside none was left by a process that was killed, and
-is taken away when the shelf is looked through.  Files of other names are never touched.
+is taken away when the library is looked through.  Files of other names are never touched.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ClipLibrary:
         self._was_read = False
         self._lock = threading.Lock()
 
-    def limit(self, config: ClipsConfig) -> None:
+    def apply(self, config: ClipsConfig) -> None:
         """Go by other lengths and limits from now on."""
         self._config = config
 
@@ -97,7 +97,7 @@ class ClipLibrary:
         with self._lock:
             return frozenset(clip.path for clip in self._clips.values() if clip.locked)
 
-    def look_through(self) -> None:
+    def scan(self) -> None:
         """Find the clips that are there, take away what was left half done, and keep the limits."""
         with self._lock:
             make_directory(self._directory, self._modes[1])
@@ -187,7 +187,7 @@ class ClipLibrary:
             self._clips[path] = replace(clip, locked=locked)
             return True
 
-    def told(self) -> Iterator[tuple[str, str, Event | None]]:
+    def with_events(self) -> Iterator[tuple[str, str, Event | None]]:
         """Path, event and what is known of the event, for every clip."""
         for clip in self.clips:
             beside = (self._directory / clip.path).with_suffix(".json")

@@ -53,7 +53,7 @@ class ClipRecorder:
     Parameters
     ----------
     config : ClipsConfig
-    shelf : ClipLibrary
+    library : ClipLibrary
         Where clips are put.
     buffers : mapping of str to RingBuffer
         By source name.
@@ -68,18 +68,18 @@ class ClipRecorder:
     def __init__(
         self,
         config: ClipsConfig,
-        shelf: ClipLibrary,
+        library: ClipLibrary,
         buffers: Mapping[str, RingBuffer],
         *,
         mel_config: MelConfig,
         on_decided: Callable[[str, str | None, ClipOutcome], None] = lambda *_: None,
         on_found: Callable[[list[tuple[str, str, Event | None]]], None] = lambda _: None,
     ) -> None:
-        self.decided: Counter[ClipOutcome] = Counter()
+        self.outcomes: Counter[ClipOutcome] = Counter()
         """What became of clips."""
         self.trouble: str | None = None
         """Why none can be written at the moment."""
-        self.shelf = shelf
+        self.library = library
         self._config = config
         self._buffers = buffers
         self._mel_config = mel_config
@@ -92,7 +92,7 @@ class ClipRecorder:
         self._changed = threading.Condition()
         self._closed = False
 
-    def limit(self, config: ClipsConfig) -> None:
+    def apply(self, config: ClipsConfig) -> None:
         """Go by other lengths and limits from now on."""
         self._config = config
 
@@ -101,7 +101,7 @@ class ClipRecorder:
         """Events whose clips are not decided."""
         return len(self._pending)
 
-    def start(self, event: Event, about: Mapping[str, object]) -> None:
+    def begin_clip(self, event: Event, about: Mapping[str, object]) -> None:
         """Begin the clip of an event that starts; ``about`` is to stand beside it."""
         buffer = self._buffers[event.source]
         with self._changed:
@@ -119,7 +119,7 @@ class ClipRecorder:
         if full:
             self._decide(event.id, None, ClipOutcome.MISSED)
 
-    def end(self, event: Event) -> str | None:
+    def finish_clip(self, event: Event) -> str | None:
         """Note that an event is over; return the path its clip has, or will have in a moment.
 
         None if there will be none, as far as is known.
@@ -141,7 +141,7 @@ class ClipRecorder:
             )
             return None if silenced or self.trouble is not None else pending.path
 
-    def hear(self, scores: Scores) -> None:
+    def on_scores(self, scores: Scores) -> None:
         """Take the scores of a window: whether people were speaking, and whether anybody was to listen."""
         with self._changed:
             guard = self._guards[scores.source]
@@ -161,12 +161,12 @@ class ClipRecorder:
 
     def run(self) -> None:
         """Cut and write until closed; now and then look whether all clips are still there."""
-        self._look_through()
-        self._on_found(list(self.shelf.told()))
+        self._scan()
+        self._on_found(list(self.library.with_events()))
         scan_at = time.monotonic() + _SCAN_SECONDS
         while True:
             if time.monotonic() >= scan_at:
-                self._look_through()
+                self._scan()
                 scan_at = time.monotonic() + _SCAN_SECONDS
             with self._changed:
                 if not self._closed:
@@ -177,9 +177,9 @@ class ClipRecorder:
             if closed and not self._pending:
                 return
 
-    def _look_through(self) -> None:
+    def _scan(self) -> None:
         try:
-            self.shelf.look_through()
+            self.library.scan()
         except OSError as error:
             self._say(error.strerror or str(error))
 
@@ -248,7 +248,7 @@ class ClipRecorder:
         }
         content = metadata.describe(event, kept, pending.about)
         try:
-            there_is_room = self.shelf.put(event, pending.path, files, content)
+            there_is_room = self.library.put(event, pending.path, files, content)
         except OSError as error:
             self._say(error.strerror or str(error))
             self._decide(event.id, None, ClipOutcome.DISK_ERROR)
@@ -264,7 +264,7 @@ class ClipRecorder:
             pending = self._pending.pop(event_id, None)
             if pending is not None and pending.event.stop is None and path is not None:
                 self._written[event_id] = path
-        self.decided[outcome] += 1
+        self.outcomes[outcome] += 1
         self._on_decided(event_id, path, outcome)
 
     def _say(self, trouble: str | None) -> None:

@@ -87,7 +87,10 @@ class Broadcast:
         """Watchers dropped because they were too slow."""
         self._buffers = buffers
         self._mel_config = mel_config
-        self.picture = {"bins": mel_config.mel_bins, "per_second": SpectrogramColumns.per_second(mel_config)}
+        self.spectrogram_format = {
+            "bins": mel_config.mel_bins,
+            "per_second": SpectrogramColumns.per_second(mel_config),
+        }
         """Of the spectrogram: rows, and columns in a second."""
         self._painters = {
             name: SpectrogramColumns(mel_config, buffer.read) for name, buffer in buffers.items()
@@ -121,12 +124,12 @@ class Broadcast:
         with self._lock:
             return tuple(self._active.values())
 
-    def scores(self, scores: Scores) -> None:
+    def on_scores(self, scores: Scores) -> None:
         """Take the scores of a window; never waits."""
         if self._watchers:
             self._outbox.put(scores)
 
-    def event(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take an event as it starts and as it ends; never waits."""
         with self._lock:
             if event.ended_at is None:
@@ -136,17 +139,17 @@ class Broadcast:
         if self._watchers:
             self._outbox.put(("event", asdict(event)))
 
-    def miss(self, miss: NearMiss) -> None:
+    def on_near_miss(self, miss: NearMiss) -> None:
         """Take what came near a label and was no event; never waits."""
         if self._watchers:
             self._outbox.put(("near_miss", asdict(miss)))
 
-    def health(self, status: Mapping[str, object]) -> None:
+    def on_health(self, status: Mapping[str, object]) -> None:
         """Take how it goes; never waits."""
         if self._watchers:
             self._outbox.put(("health", status))
 
-    def labels(self, labels: Mapping[str, object]) -> None:
+    def on_labels(self, labels: Mapping[str, object]) -> None:
         """Take what is listened for from now on; never waits."""
         if self._watchers:
             self._outbox.put(("labels", labels))
@@ -166,14 +169,14 @@ class Broadcast:
         """No more will come."""
         self._outbox.close()
 
-    def watch(self, wake: Callable[[], object]) -> Watcher:
+    def subscribe(self, wake: Callable[[], object]) -> Watcher:
         """Let one more watch from now on.
 
         Parameters
         ----------
         wake : callable
             Called whenever there is something to `take`; from another thread and with a lock held, so it must
-            be quick.  Never called after `leave`.
+            be quick.  Never called after `unsubscribe`.
 
         Raises
         ------
@@ -189,8 +192,8 @@ class Broadcast:
                 self._watchers.add(watcher)
             return watcher
 
-    def leave(self, watcher: Watcher) -> None:
-        """Take back what `watch` gave; who was far behind has stalled, whoever noticed it first."""
+    def unsubscribe(self, watcher: Watcher) -> None:
+        """Take back what `subscribe` gave; who was far behind has stalled, whoever noticed it first."""
         with self._lock:
             unread = max(self._number - watcher.seen, watcher.behind)
             self.dropped += watcher in self._watchers and unread > STALLED
@@ -204,7 +207,7 @@ class Broadcast:
             watcher.seen = self._number
             return [self._ring[index] for index in range(len(self._ring) - new, len(self._ring))]
 
-    def past(self, source: str) -> dict[str, object]:
+    def spectrogram(self, source: str) -> dict[str, object]:
         """The spectrogram of all audio of a source that is still there, as far as it has no gap."""
         buffer = self._buffers[source]
         painter = SpectrogramColumns(self._mel_config, buffer.read)

@@ -63,7 +63,7 @@ class WatchFeed:
 
     def _news(self) -> Iterator[Mapping[str, object]]:
         woken = threading.Event()
-        watcher = self._live.watch(woken.set)
+        watcher = self._live.subscribe(woken.set)
         status_at = -STATUS_SECONDS
         try:
             while watcher.gone is None:
@@ -79,4 +79,4 @@ class WatchFeed:
                         yield {"kind": message.kind, **content}
             yield {"kind": "end", "why": watcher.gone}
         finally:
-            self._live.leave(watcher)
+            self._live.unsubscribe(watcher)

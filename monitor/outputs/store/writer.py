@@ -131,30 +131,30 @@ class Store:
         """Changes that were lost because too many waited for the disk."""
         return self._outbox.dropped
 
-    def event(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Keep the start or the end of an event."""
         put_at = time.monotonic()
         self._put(EventChanged(event, lambda: time.monotonic() - put_at > LATE_SECONDS))
 
-    def miss(self, miss: NearMiss) -> None:
+    def on_near_miss(self, miss: NearMiss) -> None:
         """Keep a near miss."""
         self._put(NearMissHappened(miss, (miss.stop - miss.start) / self._rate))
 
-    def scores(self, scores: Scores) -> None:
+    def on_scores(self, scores: Scores) -> None:
         """Keep the scores of a window in those of its minute; from one thread."""
         over = self._minutes.add(scores)
         if over is not None:
             self._put(MinuteOver(over))
 
-    def clip(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
+    def on_clip_outcome(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
         """Note what became of the clip of an event: kept, with its path, or why it was not."""
         self._put(ClipDecided(event_id, path, outcome, self._remove_clip))
 
-    def clips(self, found: Sequence[tuple[str, str, Event | None]]) -> None:
+    def on_clips_found(self, found: Sequence[tuple[str, str, Event | None]]) -> None:
         """Take all clips that are there at the beginning: path, event, and what is known of the event."""
         self._put(ClipsFound(found))
 
-    def watch(self, labels: Sequence[LabelConfig], votes: Mapping[str, tuple[int, int]]) -> None:
+    def apply_labels(self, labels: Sequence[LabelConfig], votes: Mapping[str, tuple[int, int]]) -> None:
         """Take the labels, and how many windows must agree among how many; whenever they change.
 
         By the thread that gives the scores, or before there is one.
@@ -239,7 +239,7 @@ class Store:
         else:
             self._say(None)
 
-    def look(self) -> None:
+    def recheck(self) -> None:
         """See soon whether the file is still where it was; from any thread."""
         self._wake.set()
 

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from monitor import __version__
 from monitor.outputs.prometheus import CONTENT_TYPE
 from monitor.outputs.web.asgi import App
-from monitor.outputs.web.context import AppContext, TheHouse
+from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.middleware import RequestGuard
 from monitor.outputs.web.routes import clips, events, labels, session, status
 from monitor.system.boundary import printable
@@ -25,12 +25,12 @@ dB of full scale.  Whatever changes something needs the token: `Authorization: B
 """
 
 
-def application(house: AppContext) -> App:
+def application(context: AppContext) -> App:
     """Return the ASGI application, guarded.
 
     Parameters
     ----------
-    house : AppContext
+    context : AppContext
         What it shows and changes.
     """
     app = FastAPI(
@@ -39,19 +39,19 @@ def application(house: AppContext) -> App:
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,
-        servers=[{"url": house.prefix or "/"}],
+        servers=[{"url": context.prefix or "/"}],
         redirect_slashes=False,
         exception_handlers={RequestValidationError: _refuse},
     )
-    app.state.house = house
+    app.state.context = context
     for routes in (status.routes, events.routes, clips.routes, labels.routes, session.routes):
         app.include_router(routes, prefix="/api")
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)
-    if house.metrics is not None:
+    if context.metrics is not None:
         app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    return RequestGuard(app, house.access, house.faults, house.prefix)
+    return RequestGuard(app, context.access, context.faults, context.prefix)
 
 
 async def _refuse(_: Request, error: RequestValidationError) -> Response:
@@ -64,9 +64,9 @@ async def _refuse(_: Request, error: RequestValidationError) -> Response:
     return JSONResponse({"detail": detail}, 422)
 
 
-def _metrics(house: TheHouse) -> Response:
-    assert house.metrics is not None  # noqa: S101 - else there is no such route
-    return Response(house.metrics(), media_type=CONTENT_TYPE)
+def _metrics(context: Context) -> Response:
+    assert context.metrics is not None  # noqa: S101 - else there is no such route
+    return Response(context.metrics(), media_type=CONTENT_TYPE)
 
 
 def _page() -> FileResponse:

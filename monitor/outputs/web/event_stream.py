@@ -39,13 +39,13 @@ class Reader:
         self._abort = abort
         self._news = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._watcher = live.watch(lambda: loop.call_soon_threadsafe(self._on_news))
+        self._watcher = live.subscribe(lambda: loop.call_soon_threadsafe(self._on_news))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.leave(self._watcher)
+        self._live.unsubscribe(self._watcher)
 
     async def next(self) -> list[Message] | None:
         """Wait for news: those there are, none of them if it is time for a ping, None at the end."""

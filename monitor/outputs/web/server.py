@@ -97,17 +97,17 @@ class Web:
         self._crowd = ConnectionLimits(self.access.is_shared)
         self.prefix = config.prefix
         self._listener = bind(config.host, config.port)
-        self._house: AppContext | None = None
+        self._context: AppContext | None = None
         self._server: uvicorn.Server | None = None
         host, port = self._listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
-    def show(self, house: AppContext) -> None:
+    def show(self, context: AppContext) -> None:
         """Say what there is to be seen; before `run`."""
-        self._house = house
+        self._context = context
         self._server = uvicorn.Server(
             uvicorn.Config(
-                application(house),
+                application(context),
                 http=cast(
                     "type[asyncio.Protocol]", partial(HttpConnection, crowd=self._crowd, faults=self.faults)
                 ),
@@ -130,8 +130,8 @@ class Web:
 
     def tell(self, active_labels: ActiveLabels) -> None:
         """Let those who watch know what is listened for from now on."""
-        if self._house is not None:
-            self._house.live.labels(labels_told(active_labels))
+        if self._context is not None:
+            self._context.broadcast.on_labels(labels_told(active_labels))
 
     def run(self) -> None:
         """Serve until `close`."""

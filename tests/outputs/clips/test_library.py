@@ -1,4 +1,4 @@
-"""The shelf: clips stay within their limits, whole or not at all, and nothing else is touched."""
+"""The library: clips stay within their limits, whole or not at all, and nothing else is touched."""
 
 import errno
 import json
@@ -23,58 +23,58 @@ DAY = 86_400
 MEGABYTE = 1_000_000
 
 
-def shelf_of(directory, *, free=PLENTY, now=NOON, on_deleted=lambda _: None, **settings):
+def library_of(directory, *, free=PLENTY, now=NOON, on_deleted=lambda _: None, **settings):
     config = ClipsConfig(enabled=True, **settings)
     return ClipLibrary(directory, config, free=lambda _: free, clock=settled(now), on_deleted=on_deleted)
 
 
-def put(shelf, at=NOON, *, label="dog", size=1000):
+def put(library, at=NOON, *, label="dog", size=1000):
     """Put a clip in; return its path."""
     kept = over(event(at=at, label=label, ident=ulid(at)))
     path = clip_path(kept)
-    assert shelf.put(kept, path, {".png": b"png", ".flac": bytes(size)}, metadata.describe(kept, {}, {}))
+    assert library.put(kept, path, {".png": b"png", ".flac": bytes(size)}, metadata.describe(kept, {}, {}))
     return path
 
 
-def paths(shelf):
-    return [clip.path for clip in shelf.clips]
+def paths(library):
+    return [clip.path for clip in library.clips]
 
 
 def files(directory):
     return sorted(p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file())
 
 
-def test_what_is_put_in_is_found_again_also_by_another_shelf(tmp_path):
-    shelf = shelf_of(tmp_path)
-    put(shelf)
-    put(shelf, NOON + 5, label="cat")
-    again = shelf_of(tmp_path)
-    again.look_through()
-    assert again.clips == shelf.clips
+def test_what_is_put_in_is_found_again_also_by_another_library(tmp_path):
+    library = library_of(tmp_path)
+    put(library)
+    put(library, NOON + 5, label="cat")
+    again = library_of(tmp_path)
+    again.scan()
+    assert again.clips == library.clips
     assert [clip.label for clip in again.clips] == ["dog", "cat"]
-    assert again.size == shelf.size == sum((tmp_path / f).stat().st_size for f in files(tmp_path))
+    assert again.size == library.size == sum((tmp_path / f).stat().st_size for f in files(tmp_path))
 
 
 def test_old_clips_go_but_for_the_newest_of_each_label(tmp_path):
-    shelf = shelf_of(tmp_path, keep_days=2, keep_per_label=1)
+    library = library_of(tmp_path, keep_days=2, keep_per_label=1)
     for days in (5, 4, 1):
-        put(shelf, NOON - days * DAY)
+        put(library, NOON - days * DAY)
     for days in (9, 8):
-        put(shelf, NOON - days * DAY, label="cat")
-    shelf.look_through()
-    assert [(round((NOON - clip.at) / DAY), clip.label) for clip in shelf.clips] == [(8, "cat"), (1, "dog")]
-    assert shelf.deleted == {"older than 2 days": 3}
+        put(library, NOON - days * DAY, label="cat")
+    library.scan()
+    assert [(round((NOON - clip.at) / DAY), clip.label) for clip in library.clips] == [(8, "cat"), (1, "dog")]
+    assert library.deleted == {"older than 2 days": 3}
 
 
 def test_the_oldest_make_room_and_that_is_said(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     gone = []
-    shelf = shelf_of(tmp_path, max_megabytes=1, keep_per_label=0, on_deleted=gone.append)
-    put(shelf, NOON, size=600_000)
-    first = shelf.clips[0].event_id
-    put(shelf, NOON + 1, size=600_000)
-    assert len(shelf.clips) == 1
-    assert shelf.clips[0].at == int(NOON + 1) or shelf.clips[0].at == NOON + 1
+    library = library_of(tmp_path, max_megabytes=1, keep_per_label=0, on_deleted=gone.append)
+    put(library, NOON, size=600_000)
+    first = library.clips[0].event_id
+    put(library, NOON + 1, size=600_000)
+    assert len(library.clips) == 1
+    assert library.clips[0].at == int(NOON + 1) or library.clips[0].at == NOON + 1
     assert gone == [first]
     assert "1 oldest clips deleted: more than 1 MB" in caplog.text
 
@@ -82,33 +82,33 @@ def test_the_oldest_make_room_and_that_is_said(tmp_path, caplog):
 def test_for_free_space_even_the_newest_of_a_label_goes_but_nothing_that_is_locked(tmp_path):
     free = [0]
     config = ClipsConfig(enabled=True, free_megabytes=0, keep_per_label=5)
-    shelf = ClipLibrary(tmp_path, config, free=lambda _: free[0], clock=settled(NOON))
+    library = ClipLibrary(tmp_path, config, free=lambda _: free[0], clock=settled(NOON))
     free[0] = PLENTY
-    one, two = put(shelf), put(shelf, NOON + 1)
-    assert shelf.lock(one, locked=True)
+    one, two = put(library), put(library, NOON + 1)
+    assert library.lock(one, locked=True)
     free[0] = 0
     kept = over(event(at=NOON + 2))
-    assert not shelf.put(kept, clip_path(kept), {".flac": b"x"}, {})
-    assert paths(shelf) == [one]
+    assert not library.put(kept, clip_path(kept), {".flac": b"x"}, {})
+    assert paths(library) == [one]
     assert not (tmp_path / two).exists()
 
 
 def test_a_lock_is_remembered_and_can_be_taken_away(tmp_path):
-    shelf = shelf_of(tmp_path)
-    path = put(shelf, NOON - 90 * DAY)
-    assert shelf.lock(path, locked=True)
-    again = shelf_of(tmp_path, keep_per_label=0)
-    again.look_through()
+    library = library_of(tmp_path)
+    path = put(library, NOON - 90 * DAY)
+    assert library.lock(path, locked=True)
+    again = library_of(tmp_path, keep_per_label=0)
+    again.scan()
     assert [clip.locked for clip in again.clips] == [True]
     assert again.lock(path, locked=False)
-    again.look_through()
+    again.scan()
     assert files(tmp_path) == []
     assert not again.lock(path, locked=True)
 
 
 def test_what_a_killed_process_left_is_taken_away_and_nothing_else(tmp_path):
-    shelf = shelf_of(tmp_path)
-    path = Path(put(shelf))
+    library = library_of(tmp_path)
+    path = Path(put(library))
     half = Path(clip_path(over(event(at=NOON + 9, ident=ulid(NOON + 9)))))
     strange = [
         "demo.flac",
@@ -124,23 +124,25 @@ def test_what_a_killed_process_left_is_taken_away_and_nothing_else(tmp_path):
         file.write_bytes(b"x")
     other = "0" if path.stem[-1] == "1" else "1"
     (tmp_path / "2026-11-23" / f"{path.stem[:-1]}{other}.flac").mkdir()
-    again = shelf_of(tmp_path)
-    again.look_through()
+    again = library_of(tmp_path)
+    again.scan()
     assert set(strange) | {str(path.with_suffix(s)) for s in (".flac", ".json", ".png")} == set(
         files(tmp_path)
     )
 
 
 def test_a_clip_without_its_sidecar_is_a_clip(tmp_path):
-    shelf = shelf_of(tmp_path)
-    path = tmp_path / put(shelf)
+    library = library_of(tmp_path)
+    path = tmp_path / put(library)
     path.with_suffix(".json").unlink()
-    again = shelf_of(tmp_path)
-    again.look_through()
+    again = library_of(tmp_path)
+    again.scan()
     assert len(again.clips) == 1
     path.with_suffix(".json").write_text("{ broken")
-    again.look_through()
-    assert [(told[0], told[2]) for told in again.told()] == [(path.relative_to(tmp_path).as_posix(), None)]
+    again.scan()
+    assert [(told[0], told[2]) for told in again.with_events()] == [
+        (path.relative_to(tmp_path).as_posix(), None)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -148,52 +150,52 @@ def test_a_clip_without_its_sidecar_is_a_clip(tmp_path):
     ["[]", "null", '{"event": 1}', '{"event": {}}', '{"event": {"id": 1}, "locked": "yes"}', "\x00"],
 )
 def test_a_sidecar_with_anything_in_it_stops_nothing(tmp_path, content):
-    shelf = shelf_of(tmp_path)
-    (tmp_path / put(shelf)).with_suffix(".json").write_text(content)
-    again = shelf_of(tmp_path)
-    again.look_through()
-    assert [(clip.locked, told[2]) for clip, told in zip(again.clips, again.told(), strict=True)] == [
+    library = library_of(tmp_path)
+    (tmp_path / put(library)).with_suffix(".json").write_text(content)
+    again = library_of(tmp_path)
+    again.scan()
+    assert [(clip.locked, told[2]) for clip, told in zip(again.clips, again.with_events(), strict=True)] == [
         (False, None)
     ]
 
 
 def test_an_event_comes_back_from_beside_its_clip(tmp_path):
-    shelf = shelf_of(tmp_path)
+    library = library_of(tmp_path)
     kept = over(event())
     for level in (-30.0, float("-inf")):
         kept = replace(kept, level_dbfs=level)
-        shelf.put(kept, clip_path(kept), {".flac": b"x"}, metadata.describe(kept, {}, {}))
-        ((_, ident, told),) = shelf.told()
+        library.put(kept, clip_path(kept), {".flac": b"x"}, metadata.describe(kept, {}, {}))
+        ((_, ident, told),) = library.with_events()
         assert (ident, told) == (kept.id, kept)
 
 
 def test_a_clip_that_somebody_else_deleted_stops_nothing(tmp_path):
-    shelf = shelf_of(tmp_path, max_megabytes=1, keep_per_label=0)
-    path = put(shelf, size=900_000)
+    library = library_of(tmp_path, max_megabytes=1, keep_per_label=0)
+    path = put(library, size=900_000)
     (tmp_path / path).unlink()
-    assert shelf.find(path) is None
-    put(shelf, NOON + 1, size=900_000)
-    assert len(shelf.clips) == 1
+    assert library.find(path) is None
+    put(library, NOON + 1, size=900_000)
+    assert len(library.clips) == 1
 
 
 def test_deleting_takes_everything_of_a_clip_and_nothing_else(tmp_path):
-    shelf = shelf_of(tmp_path)
-    one, two = put(shelf), put(shelf, NOON + 1)
-    assert shelf.delete(one)
-    assert paths(shelf) == [two]
+    library = library_of(tmp_path)
+    one, two = put(library), put(library, NOON + 1)
+    assert library.delete(one)
+    assert paths(library) == [two]
     assert {Path(name).stem for name in files(tmp_path)} == {Path(two).stem}
-    assert not shelf.delete("../../etc/passwd")
-    assert not shelf.delete("2026-11-23/holiday.flac")
-    assert shelf.delete(two)
+    assert not library.delete("../../etc/passwd")
+    assert not library.delete("2026-11-23/holiday.flac")
+    assert library.delete(two)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_clip_that_cannot_be_written_leaves_nothing(tmp_path):
-    shelf = shelf_of(tmp_path)
+    library = library_of(tmp_path)
     kept = over(event())
     (tmp_path / clip_path(kept)).with_suffix(".flac").mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
-        shelf.put(kept, clip_path(kept), {".png": b"x", ".flac": b"x"}, {})
+        library.put(kept, clip_path(kept), {".png": b"x", ".flac": b"x"}, {})
     assert files(tmp_path) == []
 
 
@@ -202,29 +204,29 @@ def test_on_a_disk_that_became_read_only_it_is_said_once_and_goes_on(tmp_path, c
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small], check=True)
     try:
-        shelf = shelf_of(small, keep_per_label=0)
-        old = put(shelf, NOON - 90 * DAY)
+        library = library_of(small, keep_per_label=0)
+        old = put(library, NOON - 90 * DAY)
         subprocess.run(["mount", "-o", "remount,ro", small], check=True)
         for _ in range(3):
-            shelf.look_through()
+            library.scan()
         assert caplog.text.count("cannot be deleted: Read-only file system") == 1
-        assert paths(shelf) == [old]
+        assert paths(library) == [old]
         kept = over(event())
         with pytest.raises(OSError, match="Read-only file system") as caught:
-            shelf.put(kept, clip_path(kept), {".flac": b"x"}, {})
+            library.put(kept, clip_path(kept), {".flac": b"x"}, {})
         assert caught.value.errno == errno.EROFS
         subprocess.run(["mount", "-o", "remount,rw", small], check=True)
-        assert shelf.delete(old)
-        put(shelf)
+        assert library.delete(old)
+        put(library)
     finally:
         subprocess.run(["umount", small], check=True)
 
 
-def test_files_that_a_shelf_writes_are_json_that_others_can_read(tmp_path):
-    shelf = shelf_of(tmp_path)
-    path = (tmp_path / put(shelf)).with_suffix(".json")
+def test_files_that_a_library_writes_are_json_that_others_can_read(tmp_path):
+    library = library_of(tmp_path)
+    path = (tmp_path / put(library)).with_suffix(".json")
     assert json.loads(path.read_text())["event"]["label"] == "dog"
-    shelf.lock(paths(shelf)[0], locked=True)
+    library.lock(paths(library)[0], locked=True)
     assert json.loads(path.read_text())["event"]["label"] == "dog"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.outputs.clips import metadata
 from monitor.outputs.store import FILE, Store, StoreReader
-from tests.outputs.clips.test_library import put, shelf_of
+from tests.outputs.clips.test_library import library_of, put
 from tests.support.clip_events import event, over
 from tests.support.stored_events import FOR_EVER
 
@@ -50,55 +50,55 @@ DAMAGED = {
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_one_costs_what_is_known_of_its_event_and_nothing_else(tmp_path, content, caplog):
-    shelf = shelf_of(tmp_path)
-    path = put(shelf)
-    good = put(shelf, event().started_at + 5)
+    library = library_of(tmp_path)
+    path = put(library)
+    good = put(library, event().started_at + 5)
     beside = (tmp_path / path).with_suffix(".json")
     beside.write_bytes(content if isinstance(content, bytes) else content.encode())
-    again = shelf_of(tmp_path)
-    again.look_through()
-    again.look_through()
-    found = list(again.told())
+    again = library_of(tmp_path)
+    again.scan()
+    again.scan()
+    found = list(again.with_events())
     assert {clip: told is not None for clip, _, told in found} == {path: False, good: True}
     store = Store(tmp_path / FILE, FOR_EVER, rate=4)
-    store.clips(found)
+    store.on_clips_found(found)
     store.close()
     store.run()
     assert (store.trouble, store.refused, store.waiting) == (None, 0, 0)
-    with closing(StoreReader(tmp_path / FILE)) as history:
-        assert [each.clip for each in history.events().rows] == [good]
+    with closing(StoreReader(tmp_path / FILE)) as reader:
+        assert [each.clip for each in reader.events().rows] == [good]
     assert caplog.text.count(beside.name) <= 1
     assert again.lock(path, locked=True)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_not_waited_for(tmp_path, make):
-    shelf = shelf_of(tmp_path)
-    beside = (tmp_path / put(shelf)).with_suffix(".json")
+    library = library_of(tmp_path)
+    beside = (tmp_path / put(library)).with_suffix(".json")
     beside.unlink()
     make(beside)
-    again = shelf_of(tmp_path)
-    again.look_through()
-    assert [told for _, _, told in again.told()] == [None]
+    again = library_of(tmp_path)
+    again.scan()
+    assert [told for _, _, told in again.with_events()] == [None]
 
 
 def test_of_many_damaged_ones_a_few_are_named(tmp_path, caplog):
-    shelf = shelf_of(tmp_path)
+    library = library_of(tmp_path)
     for i in range(30):
-        (tmp_path / put(shelf, event().started_at + i)).with_suffix(".json").write_text("{")
-    again = shelf_of(tmp_path)
-    again.look_through()
+        (tmp_path / put(library, event().started_at + i)).with_suffix(".json").write_text("{")
+    again = library_of(tmp_path)
+    again.scan()
     assert caplog.text.count("is not JSON") == 5
 
 
 def test_one_that_cannot_be_read_now_is_not_written_over(tmp_path):
-    shelf = shelf_of(tmp_path)
-    path = put(shelf)
+    library = library_of(tmp_path)
+    path = put(library)
     beside = (tmp_path / path).with_suffix(".json")
     beside.unlink()
     beside.symlink_to(beside.name)  # ELOOP
     with pytest.raises(OSError, match="symbolic links"):
-        shelf.lock(path, locked=True)
+        library.lock(path, locked=True)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -111,8 +111,8 @@ def test_clips_are_for_those_who_may_read_them_whatever_the_umask(
 ):
     before = os.umask(umask)
     try:
-        shelf = shelf_of(tmp_path / "recordings", readable_by=readable_by)
-        path = tmp_path / "recordings" / put(shelf)
+        library = library_of(tmp_path / "recordings", readable_by=readable_by)
+        path = tmp_path / "recordings" / put(library)
     finally:
         os.umask(before)
     files = [path.with_suffix(suffix) for suffix in (".flac", ".png", ".json")]

@@ -22,8 +22,8 @@ def keep(directory, buffer, start=None, seconds=2.0, **settings):
     """Let an event start and end; return the cutter once it is decided, and the path promised."""
     with cutting(directory, buffer, **settings) as cutter:
         start = start or event()
-        cutter.clips.start(start, ABOUT)
-        promised = cutter.clips.end(over(start, seconds))
+        cutter.clips.begin_clip(start, ABOUT)
+        promised = cutter.clips.finish_clip(over(start, seconds))
         eventually(lambda: start.id in cutter.outcomes)
     return cutter, promised
 
@@ -70,8 +70,8 @@ def test_the_tail_is_waited_for(tmp_path):
     buffer = ring(11)
     with cutting(tmp_path, buffer, after_seconds=3) as cutter:
         start = event()
-        cutter.clips.start(start, ABOUT)
-        assert cutter.clips.end(over(start)) == PATH
+        cutter.clips.begin_clip(start, ABOUT)
+        assert cutter.clips.finish_clip(over(start)) == PATH
         buffer.append(second(11))
         assert cutter.outcomes == {}
         buffer.append(second(12))
@@ -82,9 +82,9 @@ def test_the_tail_is_waited_for(tmp_path):
 def test_a_long_event_is_cut_at_the_longest_clip_while_it_still_lasts(tmp_path):
     with cutting(tmp_path, ring(), before_seconds=2, max_seconds=4) as cutter:
         start = event()
-        cutter.clips.start(start, ABOUT)
+        cutter.clips.begin_clip(start, ABOUT)
         eventually(lambda: cutter.outcomes == {ID: (PATH, "kept")})
-        assert cutter.clips.end(over(start, 9)) == PATH
+        assert cutter.clips.finish_clip(over(start, 9)) == PATH
     assert soundfile.info(tmp_path / PATH).duration == 4.0
 
 
@@ -98,8 +98,8 @@ def test_a_clip_at_the_end_of_a_source_is_shorter(tmp_path):
 def test_what_is_still_waited_for_is_cut_when_the_monitor_ends(tmp_path):
     with cutting(tmp_path, ring(9)) as cutter:
         start = event()
-        cutter.clips.start(start, ABOUT)
-        cutter.clips.end(over(start))
+        cutter.clips.begin_clip(start, ABOUT)
+        cutter.clips.finish_clip(over(start))
     assert cutter.outcomes == {ID: (PATH, "kept")}
     assert cutter.clips.waiting == 0
 
@@ -139,12 +139,12 @@ class TestSpeechGuard:
     def fate(self, directory, *spoken):
         with cutting(directory, ring(), **GUARDED) as cutter:
             start = event()
-            cutter.clips.start(start, ABOUT)
+            cutter.clips.begin_clip(start, ABOUT)
             promised = None
             for i in range(15):
-                cutter.clips.hear(window(i, speech=i in spoken))
+                cutter.clips.on_scores(window(i, speech=i in spoken))
                 if i == 11:
-                    promised = cutter.clips.end(over(start))
+                    promised = cutter.clips.finish_clip(over(start))
             eventually(lambda: ID in cutter.outcomes)
         assert (promised is None) == (cutter.outcomes[ID][1] == "speech")
         return cutter.outcomes[ID][1]
@@ -169,33 +169,33 @@ class TestSpeechGuard:
     def test_what_nobody_has_listened_to_is_not_kept(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
             start = event()
-            cutter.clips.start(start, ABOUT)
+            cutter.clips.begin_clip(start, ABOUT)
             for i in range(10):
-                cutter.clips.hear(window(i))
-            cutter.clips.end(over(start))
+                cutter.clips.on_scores(window(i))
+            cutter.clips.finish_clip(over(start))
         assert cutter.outcomes[ID][1] == "kept"
         assert soundfile.info(tmp_path / PATH).duration == 4.0
 
     def test_without_any_window_there_is_no_clip(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
-            cutter.clips.start(event(), ABOUT)
-            cutter.clips.end(over(event()))
+            cutter.clips.begin_clip(event(), ABOUT)
+            cutter.clips.finish_clip(over(event()))
         assert cutter.outcomes[ID] == (None, "missed")
 
     def test_a_user_may_do_without_it(self, tmp_path):
         with cutting(tmp_path, ring(), speech_guard=False) as cutter:
             for i in range(15):
-                cutter.clips.hear(window(i, speech=True))
-            cutter.clips.start(event(), ABOUT)
-            cutter.clips.end(over(event()))
+                cutter.clips.on_scores(window(i, speech=True))
+            cutter.clips.begin_clip(event(), ABOUT)
+            cutter.clips.finish_clip(over(event()))
         assert cutter.outcomes[ID][1] == "kept"
 
     def test_what_could_not_be_judged_counts_as_speech(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
-            cutter.clips.start(event(), ABOUT)
+            cutter.clips.begin_clip(event(), ABOUT)
             for i in range(15):
-                cutter.clips.hear(window(i, gated="non_finite" if i == 9 else None))
-            cutter.clips.end(over(event()))
+                cutter.clips.on_scores(window(i, gated="non_finite" if i == 9 else None))
+            cutter.clips.finish_clip(over(event()))
         assert cutter.outcomes[ID] == (None, "speech")
 
 
@@ -208,27 +208,27 @@ class TestSwitchedOff:
     def test_a_clip_ends_where_listening_was_switched_off(self, tmp_path, guarded):
         with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
             for i in range(10):
-                cutter.clips.hear(window(i))
-            cutter.clips.start(event(), ABOUT)
+                cutter.clips.on_scores(window(i))
+            cutter.clips.begin_clip(event(), ABOUT)
             for i in range(10, 16):
-                cutter.clips.hear(window(i, gated="disarmed"))
-            cutter.clips.end(replace(over(event()), reason="quiet"))
+                cutter.clips.on_scores(window(i, gated="disarmed"))
+            cutter.clips.finish_clip(replace(over(event()), reason="quiet"))
         assert soundfile.info(tmp_path / PATH).duration == 6.0
 
     def test_an_event_that_ends_by_it_has_no_tail(self, tmp_path, guarded):
         with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
             for i in range(16):
-                cutter.clips.hear(window(i))
-            cutter.clips.start(event(), ABOUT)
-            cutter.clips.end(replace(over(event()), reason="disarmed"))
+                cutter.clips.on_scores(window(i))
+            cutter.clips.begin_clip(event(), ABOUT)
+            cutter.clips.finish_clip(replace(over(event()), reason="disarmed"))
         assert soundfile.info(tmp_path / PATH).duration == 6.0
 
     def test_a_clip_does_not_reach_back_into_it(self, tmp_path, guarded):
         with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
             for i in range(16):
-                cutter.clips.hear(window(i, gated="disarmed" if i < 7 else None))
-            cutter.clips.start(event(), ABOUT)
-            cutter.clips.end(over(event()))
+                cutter.clips.on_scores(window(i, gated="disarmed" if i < 7 else None))
+            cutter.clips.begin_clip(event(), ABOUT)
+            cutter.clips.finish_clip(over(event()))
         samples, _ = soundfile.read(tmp_path / PATH)
         assert samples[0] == pytest.approx(0.07, abs=1e-4)
 
@@ -239,16 +239,16 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
     ids = [ID, ID[:-1] + "Y"]
     with cutting(full_disk, ring(), free_megabytes=0) as cutter:
         for ident in ids:
-            cutter.clips.start(event(ident=ident), ABOUT)
-            cutter.clips.end(over(event(ident=ident)))
+            cutter.clips.begin_clip(event(ident=ident), ABOUT)
+            cutter.clips.finish_clip(over(event(ident=ident)))
         eventually(lambda: len(cutter.outcomes) == 2)
         assert cutter.clips.trouble == "No space left on device"
         assert cutter.outcomes == dict.fromkeys(ids, (None, "disk_error"))
         assert caplog.text.count("clips: none can be written: No space left on device") == 1
         assert not [*full_disk.rglob("*.part"), *full_disk.rglob("*.json"), *full_disk.rglob("*.png")]
         start = event()
-        cutter.clips.start(start, ABOUT)
-        assert cutter.clips.end(over(start)) is None
+        cutter.clips.begin_clip(start, ABOUT)
+        assert cutter.clips.finish_clip(over(start)) is None
 
 
 def test_below_the_floor_of_free_space_nothing_is_written(tmp_path, caplog):

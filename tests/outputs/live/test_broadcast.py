@@ -72,19 +72,19 @@ def messages(watcher, count):
 
 
 def test_a_watcher_gets_what_comes_after_it_began_in_order(live):
-    live.event(event(id="early"))
-    watcher = live.watch(lambda: None)
-    live.scores(scores())
-    live.event(event(id="late"))
+    live.on_event(event(id="early"))
+    watcher = live.subscribe(lambda: None)
+    live.on_scores(scores())
+    live.on_event(event(id="late"))
     found = messages(watcher, 2)
     assert [message.kind for message in found] == ["scores", "event"]
     assert json.loads(found[1].text)["id"] == "late"
 
 
 def test_scores_come_with_the_level_and_the_columns_of_their_audio(live):
-    watcher = live.watch(lambda: None)
-    live.scores(scores(dog=0.25, cat=0.5))
-    live.scores(scores(stop=2 * RATE, level=float("-inf")))
+    watcher = live.subscribe(lambda: None)
+    live.on_scores(scores(dog=0.25, cat=0.5))
+    live.on_scores(scores(stop=2 * RATE, level=float("-inf")))
     first, second = (json.loads(message.text) for message in messages(watcher, 2))
     assert first["scores"] == {"dog": 0.25, "cat": 0.5}
     assert (first["level_dbfs"], second["level_dbfs"]) == (-20.0, None)
@@ -96,9 +96,9 @@ def test_scores_come_with_the_level_and_the_columns_of_their_audio(live):
 
 def test_a_stalled_watcher_is_dropped_and_counted_and_the_others_miss_nothing(live):
     woken = threading.Event()
-    stalled, reading = live.watch(woken.set), live.watch(lambda: None)
+    stalled, reading = live.subscribe(woken.set), live.subscribe(lambda: None)
     for number in range(20):
-        live.event(event(id=str(number)))
+        live.on_event(event(id=str(number)))
         assert json.loads(messages(reading, 1)[0].text)["id"] == str(number)
     assert stalled.gone == "slow"
     assert woken.is_set()
@@ -107,55 +107,55 @@ def test_a_stalled_watcher_is_dropped_and_counted_and_the_others_miss_nothing(li
 
 def test_a_watcher_that_has_left_is_not_woken(live):
     woken = []
-    left = live.watch(lambda: woken.append(1))
-    staying = live.watch(lambda: None)
-    live.leave(left)
-    live.event(event())
+    left = live.subscribe(lambda: woken.append(1))
+    staying = live.subscribe(lambda: None)
+    live.unsubscribe(left)
+    live.on_event(event())
     messages(staying, 1)
     assert woken == []
 
 
 def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buffer):
     live = Broadcast({"crib": buffer}, GEOMETRY)
-    leaving, lost = live.watch(lambda: None), live.watch(lambda: None)
+    leaving, lost = live.subscribe(lambda: None), live.subscribe(lambda: None)
     for _ in range(STALLED + 1):
-        live.event(event())
+        live.on_event(event())
     live.close()
     live._outbox.run()
     leaving.take()
     leaving.take()
-    live.leave(leaving)
+    live.unsubscribe(leaving)
     assert live.dropped == 0
-    live.leave(lost)
+    live.unsubscribe(lost)
     assert live.dropped == 1
 
 
 def test_at_the_end_every_watcher_is_told(buffer):
     live = Broadcast({"crib": buffer}, GEOMETRY)
-    watcher = live.watch(lambda: None)
-    live.event(event())
+    watcher = live.subscribe(lambda: None)
+    live.on_event(event())
     live.close()
     live.run()
     assert [message.kind for message in watcher.take()] == ["event"]
     assert watcher.gone == "end"
-    assert live.watch(lambda: None).gone == "end"
+    assert live.subscribe(lambda: None).gone == "end"
 
 
 def test_there_is_a_limit_to_how_many_watch(live):
     for _ in range(MOST_WATCHERS):
-        live.watch(lambda: None)
+        live.subscribe(lambda: None)
     with pytest.raises(TooManyError, match="100 are watching already"):
-        live.watch(lambda: None)
+        live.subscribe(lambda: None)
 
 
 def test_with_nobody_watching_nothing_is_made_and_nothing_kept(buffer):
     live = Broadcast({"crib": buffer}, GEOMETRY)
     window = scores()
-    live.scores(window)
+    live.on_scores(window)
     tracemalloc.start()
     for _ in range(1000):
-        live.scores(window)
-        live.event(event())
+        live.on_scores(window)
+        live.on_event(event())
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert grown < 10_000
@@ -163,10 +163,10 @@ def test_with_nobody_watching_nothing_is_made_and_nothing_kept(buffer):
 
 
 def test_a_watcher_that_never_reads_costs_one_ring_however_much_comes(live):
-    live.watch(lambda: None)
-    reading = live.watch(lambda: None)
+    live.subscribe(lambda: None)
+    reading = live.subscribe(lambda: None)
     for _ in range(200):
-        live.event(event())
+        live.on_event(event())
         messages(reading, 1)
     assert len(live._ring) == 8
 
@@ -176,16 +176,16 @@ def test_audio_that_is_gone_leaves_the_scores_without_a_picture():
     for second in range(4):
         ring.append(AudioBlock("crib", second * RATE, np.zeros(RATE, np.float32), second + 1.0))
     live = Broadcast({"crib": ring}, GEOMETRY)
-    watcher = live.watch(lambda: None)
-    live.scores(scores())
+    watcher = live.subscribe(lambda: None)
+    live.on_scores(scores())
     live.close()
     live.run()
     assert json.loads(watcher.take()[0].text)["spectrogram"] is None
 
 
 def test_whatever_is_told_is_json_that_can_be_sent(live):
-    watcher = live.watch(lambda: None)
-    live.health(
+    watcher = live.subscribe(lambda: None)
+    live.on_health(
         {"load": math.nan, "sources": {"crib": {"level": -math.inf, "all": [math.inf, 1.0]}}, "why": "\ud800"}
     )
     (message,) = messages(watcher, 1)

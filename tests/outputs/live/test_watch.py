@@ -33,11 +33,11 @@ def window(stop=RATE):
 def test_first_comes_how_it_goes_and_then_what_is_heard(live):
     lines = WatchFeed(live, lambda: {"node": "home"}).answer({})
     assert next(lines) == {"kind": "status", "node": "home"}
-    live.scores(window())
+    live.on_scores(window())
     line = next(lines)
     assert (line["kind"], line["source"], line["scores"]) == ("scores", "porch", {"dog": 0.25})
     assert "spectrogram" not in line
-    live.event(event("dog"))
+    live.on_event(event("dog"))
     assert next(lines)["label"] == "dog"
     live.close()
     rest = list(lines)
@@ -55,7 +55,7 @@ def test_a_watcher_that_does_not_read_is_let_go(live):
     lines = WatchFeed(live, dict).answer({})
     next(lines)
     for number in range(20):
-        live.event(event("dog", number=number))
+        live.on_event(event("dog", number=number))
         while live._outbox.waiting:
             pass
     assert list(lines)[-1] == {"kind": "end", "why": "slow"}

@@ -18,40 +18,40 @@ THREE = event(NOON + 20, ident="THREE", source="porch", peak=0.6)
 
 
 @pytest.fixture
-def history(path):
+def reader(path):
     return kept(
         path, ONE, TWO, THREE, labels=[LabelConfig(id="cat", name="Angry Kitten", prompts=("a cat",))]
     )
 
 
-def found(history, **wanted):
-    return [each.id for each in history.events(EventFilter(**wanted)).rows]
+def found(reader, **wanted):
+    return [each.id for each in reader.events(EventFilter(**wanted)).rows]
 
 
-def test_an_event_comes_back_as_it_was(history):
-    over = history.event("ONE")
+def test_an_event_comes_back_as_it_was(reader):
+    over = reader.event("ONE")
     assert (over.source, over.label, over.started_at, over.ended_at) == ("mic", "dog", NOON, NOON + 4)
     assert (over.score, over.peak, over.windows, over.level_dbfs) == (0.7, 0.8, 3, -30.0)
     assert (over.uncertainty_seconds, over.reason, over.late) == (1.0, "quiet", False)
     assert (over.clip, over.clip_outcome, over.review) == (None, None, None)
-    assert history.event("NONE") is None
+    assert reader.event("NONE") is None
 
 
 def test_an_event_that_lasts_is_there_from_its_start_and_once(path):
     assert kept(path, start_of(ONE)).event("ONE").ended_at is None
     with storing(path) as store:
-        store.event(ONE)
+        store.on_event(ONE)
     assert [each.ended_at for each in StoreReader(path).events().rows] == [NOON + 4]
 
 
 def test_an_event_during_which_the_monitor_was_killed_is_over_at_the_next_start(path):
-    history = kept(path, start_of(ONE))
+    reader = kept(path, start_of(ONE))
     kept(path)
-    assert (history.event("ONE").ended_at, history.event("ONE").reason) == (None, "restart")
+    assert (reader.event("ONE").ended_at, reader.event("ONE").reason) == (None, "restart")
 
 
-def test_the_newest_comes_first(history):
-    assert found(history) == ["THREE", "TWO", "ONE"]
+def test_the_newest_comes_first(reader):
+    assert found(reader) == ["THREE", "TWO", "ONE"]
 
 
 @pytest.mark.parametrize(
@@ -73,30 +73,30 @@ def test_the_newest_comes_first(history):
         ({"with_clip": True}, []),
     ],
 )
-def test_events_are_filtered(history, wanted, ids):
-    assert found(history, **wanted) == ids
+def test_events_are_filtered(reader, wanted, ids):
+    assert found(reader, **wanted) == ids
 
 
-def test_marks_are_set_and_taken_back(path, history):
+def test_marks_are_set_and_taken_back(path, reader):
     with storing(path) as store:
         assert store.review("ONE", "right").result(30)
         assert store.review("TWO", "wrong").result(30)
         assert not store.review("NONE", "right").result(30)
-        assert (found(history, review="right"), found(history, review="wrong")) == (["ONE"], ["TWO"])
-        assert found(history, review="wrong", labels=("cat",)) == ["TWO"]
-        assert found(history, review="none") == ["THREE"]
+        assert (found(reader, review="right"), found(reader, review="wrong")) == (["ONE"], ["TWO"])
+        assert found(reader, review="wrong", labels=("cat",)) == ["TWO"]
+        assert found(reader, review="none") == ["THREE"]
         assert store.review("ONE", None).result(30)
-        assert found(history, review="right") == []
+        assert found(reader, review="right") == []
 
 
-def test_a_deleted_event_takes_its_clip_along(path, history):
+def test_a_deleted_event_takes_its_clip_along(path, reader):
     removed = []
     with storing(path, remove_clip=removed.append) as store:
-        store.clip("ONE", "2026/one.flac", "kept")
+        store.on_clip_outcome("ONE", "2026/one.flac", "kept")
         assert store.delete("ONE").result(30)
         assert not store.delete("ONE").result(30)
     assert removed == ["2026/one.flac"]
-    assert found(history) == ["THREE", "TWO"]
+    assert found(reader) == ["THREE", "TWO"]
 
 
 def test_a_clip_that_comes_after_its_event_was_deleted_goes_too(path):
@@ -104,20 +104,20 @@ def test_a_clip_that_comes_after_its_event_was_deleted_goes_too(path):
     removed = []
     with storing(path, remove_clip=removed.append) as store:
         assert store.delete("ONE").result(30)
-        store.clip("ONE", "2026/one.flac", "kept")
+        store.on_clip_outcome("ONE", "2026/one.flac", "kept")
     assert removed == ["2026/one.flac"]
 
 
-def test_what_became_of_a_clip_stands_at_its_event(path, history):
+def test_what_became_of_a_clip_stands_at_its_event(path, reader):
     with storing(path) as store:
-        store.clip("ONE", "2026/one.flac", "kept")
-        store.clip("TWO", None, "speech")
-    assert [(e.clip, e.clip_outcome) for e in history.events().rows] == [
+        store.on_clip_outcome("ONE", "2026/one.flac", "kept")
+        store.on_clip_outcome("TWO", None, "speech")
+    assert [(e.clip, e.clip_outcome) for e in reader.events().rows] == [
         (None, None),
         (None, "speech"),
         ("2026/one.flac", "kept"),
     ]
-    assert found(history, with_clip=True) == ["ONE"]
+    assert found(reader, with_clip=True) == ["ONE"]
 
 
 @settings(max_examples=25, deadline=None)
@@ -130,11 +130,11 @@ def test_what_became_of_a_clip_stands_at_its_event(path, history):
 def test_pages_give_everything_once_whatever_their_size(tmp_path_factory, times, labels, limit, wanted):
     path = tmp_path_factory.mktemp("pages") / "history.sqlite"
     events = [event(NOON + at, label=label) for at, label in zip(times, labels, strict=False)]
-    history = kept(path, *events)
+    reader = kept(path, *events)
     filter_ = EventFilter(labels=wanted)
     rows, after = [], None
     while True:
-        page = history.events(filter_, after=after, limit=limit)
+        page = reader.events(filter_, after=after, limit=limit)
         assert len(page.rows) <= limit
         rows += page.rows
         after = page.next
@@ -146,39 +146,39 @@ def test_pages_give_everything_once_whatever_their_size(tmp_path_factory, times,
 
 
 def test_a_page_is_never_longer_than_it_may_be(path):
-    history = kept(path, *(event(NOON + i) for i in range(MOST + 5)))
-    assert len(history.events(limit=10**9).rows) == MOST
-    assert len(history.events(limit=-1).rows) == 1
+    reader = kept(path, *(event(NOON + i) for i in range(MOST + 5)))
+    assert len(reader.events(limit=10**9).rows) == MOST
+    assert len(reader.events(limit=-1).rows) == 1
 
 
 @pytest.mark.parametrize("after", ["", "x", "1-2-3", "1' OR 1=1", "-1-1", "9" * 40 + "-1"])
-def test_what_is_no_place_in_a_list_is_refused(history, after):
+def test_what_is_no_place_in_a_list_is_refused(reader, after):
     with pytest.raises(ValueError, match="is not the next of a page"):
-        history.events(after=after)
+        reader.events(after=after)
     with pytest.raises(ValueError, match="is not the next of a page"):
-        history.misses(after=after)
+        reader.misses(after=after)
 
 
 def test_near_misses_come_back_with_their_reason(path):
-    history = kept(
+    reader = kept(
         path,
         miss(NOON),
         miss(NOON + 1, label="cat", reason=MissReason.CONFUSABLE),
         miss(NOON + 2, source="porch", reason=MissReason.COOLDOWN),
     )
-    first = history.misses().rows[-1]
+    first = reader.misses().rows[-1]
     assert (first.source, first.label, first.at, first.seconds) == ("mic", "dog", NOON, 3.0)
     assert (first.score, first.threshold, first.reason, first.needed) == (0.4, 0.5, "below_threshold", 2)
     assert first.level_dbfs is None
-    assert [each.reason for each in history.misses(sources=["mic"]).rows] == ["confusable", "below_threshold"]
-    assert [each.label for each in history.misses(reasons=["cooldown", "confusable"]).rows] == ["dog", "cat"]
-    page = history.misses(limit=2)
-    assert [each.at for each in history.misses(limit=2, after=page.next).rows] == [NOON]
-    assert history.misses(since=NOON + 3).rows == ()
+    assert [each.reason for each in reader.misses(sources=["mic"]).rows] == ["confusable", "below_threshold"]
+    assert [each.label for each in reader.misses(reasons=["cooldown", "confusable"]).rows] == ["dog", "cat"]
+    page = reader.misses(limit=2)
+    assert [each.at for each in reader.misses(limit=2, after=page.next).rows] == [NOON]
+    assert reader.misses(since=NOON + 3).rows == ()
 
 
 def test_a_day_shows_the_events_and_each_minute_of_each_label(path):
-    history = kept(
+    reader = kept(
         path,
         ONE,
         THREE,
@@ -186,7 +186,7 @@ def test_a_day_shows_the_events_and_each_minute_of_each_label(path):
         window(NOON + 59, 0.4, 0.1, level_dbfs=-20.0),
         window(NOON + 120, 0.9, 0.0, level_dbfs=float("-inf")),
     )
-    day = history.day(NOON, NOON + 180)
+    day = reader.day(NOON, NOON + 180)
     lanes = {(lane.source, lane.label): (lane.events, lane.peaks) for lane in day.lanes}
     assert lanes == {
         ("mic", "dog"): (1, (0.4, 0.0, 0.9)),
@@ -199,24 +199,24 @@ def test_a_day_shows_the_events_and_each_minute_of_each_label(path):
 
 
 @pytest.mark.parametrize("until", [NOON - 1, NOON + 9 * 86_400])
-def test_a_day_may_not_be_a_year(history, until):
+def test_a_day_may_not_be_a_year(reader, until):
     with pytest.raises(ValueError, match="0 to 8 days"):
-        history.day(NOON, until)
+        reader.day(NOON, until)
     with pytest.raises(ValueError, match="0 to 8 days"):
-        history.at_thresholds("dog", since=NOON, until=until)
+        reader.at_thresholds("dog", since=NOON, until=until)
 
 
 def test_another_threshold_would_have_given_another_number_of_events(path):
     votes = {"dog": (1, 1)}
     minutes = [0.9, 0.3, 0.9, 0.9, 0.5, 0.0, 0.7]
     windows = [window(NOON + 60 * i, value) for i, value in enumerate(minutes)]
-    history = kept(path, *windows, votes=votes)
-    counts = history.at_thresholds("dog", since=NOON, until=NOON + 600)
+    reader = kept(path, *windows, votes=votes)
+    counts = reader.at_thresholds("dog", since=NOON, until=NOON + 600)
     assert len(counts) == 101
     assert [counts[i] for i in (10, 30, 40, 50, 51, 70, 71, 90, 91, 100)] == [2, 2, 3, 3, 3, 3, 2, 2, 0, 0]
-    assert history.at_thresholds("dog", since=NOON + 61, until=NOON + 119)[30] == 1
-    assert set(history.at_thresholds("bird", since=NOON, until=NOON + 600)) == {0}
-    assert set(history.at_thresholds("dog", source="porch", since=NOON, until=NOON + 600)) == {0}
+    assert reader.at_thresholds("dog", since=NOON + 61, until=NOON + 119)[30] == 1
+    assert set(reader.at_thresholds("bird", since=NOON, until=NOON + 600)) == {0}
+    assert set(reader.at_thresholds("dog", source="porch", since=NOON, until=NOON + 600)) == {0}
 
 
 def test_before_anything_was_kept_that_is_said(path):
@@ -225,12 +225,12 @@ def test_before_anything_was_kept_that_is_said(path):
 
 
 def test_readers_in_many_threads_see_what_is_written_meanwhile(path):
-    history = kept(path, ONE)
+    reader = kept(path, ONE)
     seen, failed = [], []
 
     def read():
         try:
-            seen.extend(len(history.events().rows) for _ in range(50))
+            seen.extend(len(reader.events().rows) for _ in range(50))
         except StoreError as error:
             failed.append(error)
 
@@ -239,10 +239,10 @@ def test_readers_in_many_threads_see_what_is_written_meanwhile(path):
         for thread in threads:
             thread.start()
         for i in range(50):
-            store.event(event(NOON + 100 + i))
+            store.on_event(event(NOON + 100 + i))
         for thread in threads:
             thread.join()
     assert not failed
     assert set(seen) <= set(range(1, 52))
-    assert len(history.events(limit=100).rows) == 51
-    history.close()
+    assert len(reader.events(limit=100).rows) == 51
+    reader.close()

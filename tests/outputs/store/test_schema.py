@@ -32,14 +32,14 @@ def made_until(path, step):
 @pytest.mark.parametrize("step", range(1, len(STEPS) + 1))
 def test_a_file_of_every_older_version_is_brought_up_to_date_with_what_is_in_it(path, step):
     made_until(path, step).close()
-    history = kept(path, event(NOON + 9, ident="NEW"), miss(), window(NOON, 0.5))
-    assert [each.id for each in history.events().rows] == ["NEW", "OLD"]
-    assert history.event("OLD").peak == 0.7
-    assert [each.reason for each in history.misses().rows] == ["below_threshold"]
-    assert history.day(NOON, NOON + 60).lanes[0].events == 2
+    reader = kept(path, event(NOON + 9, ident="NEW"), miss(), window(NOON, 0.5))
+    assert [each.id for each in reader.events().rows] == ["NEW", "OLD"]
+    assert reader.event("OLD").peak == 0.7
+    assert [each.reason for each in reader.misses().rows] == ["below_threshold"]
+    assert reader.day(NOON, NOON + 60).lanes[0].events == 2
     with storing(path) as store:
         assert store.review("OLD", "right").result(30)
-    assert [each.id for each in history.events(EventFilter(review="right")).rows] == ["OLD"]
+    assert [each.id for each in reader.events(EventFilter(review="right")).rows] == ["OLD"]
     with closing(sqlite3.connect(path)) as connection:
         taken = connection.execute("SELECT number, name FROM migrations").fetchall()
     assert taken == [(number, name) for number, (name, _) in enumerate(STEPS, 1)]
@@ -77,7 +77,7 @@ def test_a_file_of_a_newer_version_is_neither_used_nor_touched(path, caplog):
     ):
         open_for_writing(path)
     with storing(path) as store:
-        store.event(event())
+        store.on_event(event())
     assert store.trouble == f"was made by a newer version: step 99, this one knows {len(STEPS)}"
     assert caplog.text.count("newer version") == 2  # once at the beginning, and with what was lost by it
     assert "3 changes are lost" in caplog.text
@@ -94,8 +94,8 @@ def test_a_broken_file_is_set_aside_and_told_and_a_new_one_begun(path, caplog, h
         "a page": content[:4096] + bytes(range(256)) * 64 + content[4096 + 256 * 64 :],
     }
     path.write_bytes(harmed[harm])
-    history = kept(path, event(ident="NEW"))
-    assert [each.id for each in history.events().rows] == ["NEW"]
+    reader = kept(path, event(ident="NEW"))
+    assert [each.id for each in reader.events().rows] == ["NEW"]
     aside = path.with_name("history.broken.sqlite")
     assert aside.read_bytes()[4096:] == harmed[harm][4096:]  # to open it counts in its header
     assert f"set aside as {aside}, a new one is begun" in caplog.text
@@ -103,14 +103,14 @@ def test_a_broken_file_is_set_aside_and_told_and_a_new_one_begun(path, caplog, h
 
 def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
     with storing(path, retry_seconds=0.01) as store:
-        store.event(event(ident="BEFORE"))
+        store.on_event(event(ident="BEFORE"))
         while store.waiting:
             pass
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         content = path.read_bytes()
         path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-        store.event(event(ident="AFTER"))
+        store.on_event(event(ident="AFTER"))
         while store.waiting:
             pass
     assert [each.id for each in StoreReader(path).events().rows] == ["AFTER"]
@@ -118,9 +118,9 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
 
 
 def test_readers_follow_to_the_new_file(path):
-    history = kept(path, event(ident="OLD"))
-    assert len(history.events().rows) == 1
+    reader = kept(path, event(ident="OLD"))
+    assert len(reader.events().rows) == 1
     path.write_bytes(b"broken")
     kept(path, event(ident="NEW"))
-    assert [each.id for each in history.events().rows] == ["NEW"]
-    history.close()
+    assert [each.id for each in reader.events().rows] == ["NEW"]
+    reader.close()

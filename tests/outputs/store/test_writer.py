@@ -48,40 +48,40 @@ def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tm
     caplog.set_level(logging.INFO)
     with small_disk(tmp_path / "small") as place:
         path = place / "history.sqlite"
-        history = StoreReader(path)
+        reader = StoreReader(path)
         with storing(path, retry_seconds=0.05) as store:
-            store.event(event(NOON, ident="BEFORE"))
+            store.on_event(event(NOON, ident="BEFORE"))
             eventually(lambda: store.waiting == 0)
             filler = fill(place)
             ids = [f"FULL{i:04d}" for i in range(2000)]
             for i, ident in enumerate(ids):
-                store.event(event(NOON + 1 + i, ident=ident))
+                store.on_event(event(NOON + 1 + i, ident=ident))
             eventually(lambda: store.trouble is not None)
             assert "full" in store.trouble
             assert store.waiting > 0
             with pytest.raises(StoreError, match="full"):
                 raise store.review("BEFORE", "right").exception(30)
-            assert [e.id for e in history.events(EventFilter(until=NOON + 1)).rows] == ["BEFORE"]
+            assert [e.id for e in reader.events(EventFilter(until=NOON + 1)).rows] == ["BEFORE"]
             filler.unlink()
             eventually(lambda: store.trouble is None and store.waiting == 0)
             assert store.dropped == 0
             assert store.review("BEFORE", "right").result(30)
-        assert {history.event(ident).id for ident in ids} == set(ids)
-        history.close()
+        assert {reader.event(ident).id for ident in ids} == set(ids)
+        reader.close()
     assert caplog.text.count("what happens is kept in memory only") == 1
     assert caplog.text.count("can be used again") == 1
 
 
 def test_a_disk_that_is_full_from_the_beginning_stops_nothing(full_disk):
     with storing(full_disk / "state" / "history.sqlite", retry_seconds=0.05) as store:
-        store.event(event(ident="ONE"))
+        store.on_event(event(ident="ONE"))
         eventually(lambda: store.trouble is not None)
         (full_disk / "filler").unlink()
         subprocess.run(["mount", "-o", "remount,size=2m", full_disk], check=True)
         eventually(lambda: store.waiting == 0)
-    history = StoreReader(full_disk / "state" / "history.sqlite")
-    assert history.event("ONE").reason == "quiet"
-    history.close()
+    reader = StoreReader(full_disk / "state" / "history.sqlite")
+    assert reader.event("ONE").reason == "quiet"
+    reader.close()
 
 
 def test_what_had_to_wait_for_the_disk_is_late(path, monkeypatch):
@@ -95,7 +95,7 @@ def test_when_too_much_waits_the_oldest_makes_room_and_is_counted(tmp_path):
     (tmp_path / "file").write_text("")
     store = writer.Store(tmp_path / "file" / "history.sqlite", StoreConfig(), rate=4)
     for i in range(writer.IN_MEMORY + 10):
-        store.event(event(NOON + i))
+        store.on_event(event(NOON + i))
     assert store.dropped == 10
     store.close()
     store.run()
@@ -107,7 +107,7 @@ def test_another_process_that_writes_is_waited_for(path):
     kept(path, event(ident="ONE"))
     with closing(sqlite3.connect(path, isolation_level=None)) as other, storing(path) as store:
         other.execute("BEGIN IMMEDIATE")
-        store.event(event(ident="TWO"))
+        store.on_event(event(ident="TWO"))
         other.execute("COMMIT")
         eventually(lambda: store.waiting == 0)
     assert store.trouble is None
@@ -116,8 +116,8 @@ def test_another_process_that_writes_is_waited_for(path):
 
 def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
     with storing(path) as store:
-        store.event(replace(event(ident="BAD"), peak=math.nan))
-        store.event(event(ident="GOOD"))
+        store.on_event(replace(event(ident="BAD"), peak=math.nan))
+        store.on_event(event(ident="GOOD"))
     assert store.refused == 1
     assert [each.id for each in StoreReader(path).events().rows] == ["GOOD"]
     assert "store: refused: IntegrityError: NOT NULL" in caplog.text
@@ -151,18 +151,18 @@ def test_too_many_who_wait_are_sent_away(path):
 
 def test_a_minute_that_two_runs_share_is_one(path):
     kept(path, window(NOON + 1, 0.9, 0.1, level_dbfs=-50.0))
-    history = kept(path, window(NOON + 30, 0.2, 0.4, level_dbfs=-20.0))
-    day = history.day(NOON, NOON + 60)
+    reader = kept(path, window(NOON + 30, 0.2, 0.4, level_dbfs=-20.0))
+    day = reader.day(NOON, NOON + 60)
     assert [lane.peaks for lane in day.lanes] == [(0.4,), (0.9,)]
     assert day.levels == {"mic": (-20.0,)}
 
 
 class TestClipsFound:
-    """What is on the shelf at the beginning, and what the events say, are brought together."""
+    """What is on the library at the beginning, and what the events say, are brought together."""
 
     def events_with(self, path, *found):
         with storing(path) as store:
-            store.clips(found)
+            store.on_clips_found(found)
         return {each.id: (each.clip, each.clip_outcome) for each in StoreReader(path).events().rows}
 
     def test_a_clip_whose_event_does_not_know_of_it_is_linked(self, path):
@@ -171,8 +171,8 @@ class TestClipsFound:
 
     def test_a_clip_that_is_gone_is_no_longer_linked(self, path):
         with storing(path) as store:
-            store.event(event(ident="ONE"))
-            store.clip("ONE", "a.flac", "kept")
+            store.on_event(event(ident="ONE"))
+            store.on_clip_outcome("ONE", "a.flac", "kept")
         assert self.events_with(path) == {"ONE": (None, "gone")}
 
     def test_an_event_that_was_never_written_comes_back_from_beside_its_clip(self, path):
@@ -194,9 +194,9 @@ class TestRetention:
         for days in (1, 5, 20):
             at = NOON - days * DAY
             kept(path, event(at, ident=f"E{days}"), miss(at), window(at, 0.5))
-        history = self.kept_after(path, keep_days=10, keep_misses_days=2, keep_minutes_days=6)
-        assert [each.id for each in history.events().rows] == ["E1", "E5"]
-        assert [each.at for each in history.misses().rows] == [NOON - DAY]
+        reader = self.kept_after(path, keep_days=10, keep_misses_days=2, keep_minutes_days=6)
+        assert [each.id for each in reader.events().rows] == ["E1", "E5"]
+        assert [each.at for each in reader.misses().rows] == [NOON - DAY]
         with closing(sqlite3.connect(path)) as connection:
             minutes = connection.execute("SELECT minute FROM minutes ORDER BY 1").fetchall()
         assert minutes == [((NOON - 5 * DAY) // 60,), ((NOON - DAY) // 60,)]
@@ -204,9 +204,9 @@ class TestRetention:
     def test_an_event_stays_as_long_as_its_clip(self, path):
         old = NOON - 99 * DAY
         with storing(path) as store:
-            store.event(event(old, ident="WITH"))
-            store.event(event(old, ident="WITHOUT"))
-            store.clip("WITH", "a.flac", "kept")
+            store.on_event(event(old, ident="WITH"))
+            store.on_event(event(old, ident="WITHOUT"))
+            store.on_clip_outcome("WITH", "a.flac", "kept")
         assert [e.id for e in self.kept_after(path, keep_days=1).events().rows] == ["WITH"]
 
     def test_beyond_its_size_near_misses_go_first_and_events_last(self, path, caplog):
@@ -216,17 +216,17 @@ class TestRetention:
             *(miss(NOON - 1 - i) for i in range(2000)),
         )
         before = path.stat().st_size
-        history = self.kept_after(path, max_megabytes=1)
-        assert history.misses().rows == ()
-        assert history.event("E0") is not None
-        assert history.event("E5999") is None
+        reader = self.kept_after(path, max_megabytes=1)
+        assert reader.misses().rows == ()
+        assert reader.event("E0") is not None
+        assert reader.event("E5999") is None
         assert path.stat().st_size < before
         assert "oldest near misses deleted: more than 1 MB" in caplog.text
 
     def test_it_is_applied_by_the_writer_at_its_start(self, path):
         kept(path, event(time.time() - 9 * DAY, ident="OLD"), event(time.time(), ident="NEW"))
-        history = kept(path, config=StoreConfig(keep_days=1))
-        assert [each.id for each in history.events().rows] == ["NEW"]
+        reader = kept(path, config=StoreConfig(keep_days=1))
+        assert [each.id for each in reader.events().rows] == ["NEW"]
 
 
 @pytest.mark.parametrize(
@@ -242,9 +242,9 @@ class TestRetention:
 )
 def test_whatever_a_change_holds_it_stops_no_other(path, strange):
     with storing(path) as store:
-        store.event(event(ident="BEFORE"))
-        store.event(strange)
-        store.event(event(ident="AFTER"))
+        store.on_event(event(ident="BEFORE"))
+        store.on_event(strange)
+        store.on_event(event(ident="AFTER"))
         with pytest.raises(StoreError, match="refused"):
             raise store.review("\ud800", "right").exception(30)
     assert (store.refused, store.waiting, store.trouble) == (1, 0, None)
@@ -274,7 +274,7 @@ def test_a_file_that_is_locked_for_all_of_a_run_ends_it_in_time_and_says_what_is
         if not from_the_start:
             eventually(lambda: store.waiting == 0)
             other.enter_context(locked(path, mode))
-        store.event(event(ident="DURING"))
+        store.on_event(event(ident="DURING"))
         eventually(lambda: store.trouble is not None)
         store.close()
         threads.join(writer.END_SECONDS + 30)
@@ -286,7 +286,7 @@ def test_a_lock_that_goes_away_in_the_midst_of_a_run_costs_nothing(path):
     kept(path, event(ident="BEFORE"))
     with storing(path, retry_seconds=0.01) as store:
         with locked(path, "WAL"):
-            store.event(event(ident="DURING"))
+            store.on_event(event(ident="DURING"))
             eventually(lambda: store.trouble is not None)
         eventually(lambda: store.trouble is None and not store.waiting)
     assert StoreReader(path).event("DURING") is not None
@@ -298,7 +298,7 @@ def test_on_a_read_only_disk_everything_waits_and_the_run_ends(tmp_path):
         kept(path, event(ident="BEFORE"))
         subprocess.run(["mount", "-o", "remount,ro", place], check=True)
         with storing(path, retry_seconds=0.01) as store:
-            store.event(event(ident="DURING"))
+            store.on_event(event(ident="DURING"))
             eventually(lambda: store.trouble is not None)
         assert store.waiting
         assert not path.with_name("history.broken.sqlite").exists()

@@ -117,7 +117,7 @@ def test_a_clip_that_is_deleted_while_it_is_asked_for_is_no_fault_of_ours(tmp_pa
     clip = tmp_path / "clip.flac"
     clip.write_bytes(b"fLaC" * 1000)
     with serving(directory=tmp_path) as served:
-        served.shelf.find = lambda _: Vanishing(clip)
+        served.library.find = lambda _: Vanishing(clip)
         with pytest.raises((OSError, http.client.HTTPException)):
             served.ask("GET", "/api/clips/2026-01-01/clip.flac")
         assert served.ask("GET", "/api/clips/2026-01-01/clip.flac").status == 404

@@ -46,7 +46,7 @@ def test_the_stream_begins_with_what_the_rest_refers_to_and_goes_on_with_scores(
         text = stream.read("event: hello", "labels")
         assert "content-type: text/event-stream" in text.lower()
         eventually(lambda: served.live.watchers == 1)
-        served.live.scores(scores(dog=0.25))
+        served.live.on_scores(scores(dog=0.25))
         text = stream.read("event: scores", '"dog":0.25')
 
 
@@ -82,22 +82,22 @@ def test_a_stalled_watcher_is_cut_off_and_counted_and_the_others_go_on():
         number = 0
         while not served.live.dropped:
             number += 1
-            served.live.health({"number": number, "filler": "x" * 20_000})
+            served.live.on_health({"number": number, "filler": "x" * 20_000})
             reading.read(f'"number":{number},')
             reading.text = b""
         assert served.live.watchers == 1
-        served.live.scores(scores())
+        served.live.on_scores(scores())
         reading.read("event: scores")
         assert number >= live_module.RING
 
 
 def test_who_comes_when_the_house_is_full_is_told_so():
     with serving() as served:
-        watchers = [served.live.watch(lambda: None) for _ in range(live_module.MOST_WATCHERS)]
+        watchers = [served.live.subscribe(lambda: None) for _ in range(live_module.MOST_WATCHERS)]
         answer = served.ask("GET", "/api/live")
         assert (answer.status, answer.headers["retry-after"]) == (503, "30")
         for watcher in watchers:
-            served.live.leave(watcher)
+            served.live.unsubscribe(watcher)
 
 
 def test_a_websocket_says_the_same():
@@ -105,7 +105,7 @@ def test_a_websocket_says_the_same():
         with connect(f"ws://localhost:{served.port}/api/live/ws") as client:
             assert json.loads(client.recv(20))["kind"] == "hello"
             eventually(lambda: served.live.watchers == 1)
-            served.live.scores(scores(dog=0.5))
+            served.live.on_scores(scores(dog=0.5))
             news = json.loads(client.recv(20))
             assert (news["kind"], news["data"]["scores"]) == ("scores", {"dog": 0.5})
             served.live.close()
@@ -135,7 +135,7 @@ def test_fifty_watch_ten_stall_and_forty_miss_nothing():
         number = 0
         while served.live.dropped < 10:
             number += 1
-            served.live.health({"number": number, "filler": "x" * 4000})
+            served.live.on_health({"number": number, "filler": "x" * 4000})
             for reader in readers:
                 reader.read(f'"number":{number},')
                 reader.text = b""

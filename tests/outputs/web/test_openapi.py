@@ -24,7 +24,7 @@ def served(tmp_path_factory):
     with serving(directory=tmp_path_factory.mktemp("api")) as it:
         it.web.access._writes._burst = 1_000_000  # what is tried here is not how often
         for number in range(30):
-            it.store.event(event(number))
+            it.store.on_event(event(number))
         eventually(lambda: it.ask("GET", "/api/events").status == 200)
         yield it
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Path
 from fastapi.responses import FileResponse
 
 from monitor.outputs.web.asgi import Receive, Scope, Send
-from monitor.outputs.web.context import TheHouse
+from monitor.outputs.web.context import Context
 from monitor.outputs.web.routes.events import GONE
 from monitor.system.log_limit import LogLimit
 
@@ -33,7 +33,7 @@ _KINDS = {
     responses=GONE | {200: {"content": {"audio/flac": {}, "image/png": {}}}, 206: {"description": "A part"}},
 )
 def clip(
-    house: TheHouse,
+    context: Context,
     day: Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$")],
     name: Annotated[str, Path(max_length=150, pattern=r"^[A-Za-z0-9_.-]+$")],
     download: bool = False,  # noqa: FBT001, FBT002 - a query parameter
@@ -41,7 +41,7 @@ def clip(
     """Return a clip, whole or by `Range`; with the suffix `.png` its spectrogram, `.json` what is known."""
     kind = _KINDS.get(name.rpartition(".")[2])
     try:
-        file = None if house.shelf is None or kind is None else house.shelf.find(f"{day}/{name}")
+        file = None if context.library is None or kind is None else context.library.find(f"{day}/{name}")
         known = None if file is None else file.stat()
     except FileNotFoundError:  # deleted just now
         file = known = None

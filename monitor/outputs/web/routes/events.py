@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, Field
 
 from monitor.outputs.store import EventFilter, KeptEvent, StoreError, StoreReader
-from monitor.outputs.web.context import AppContext, TheHouse
+from monitor.outputs.web.context import AppContext, Context
 from monitor.system.boundary import printable
 from monitor.types import ClipOutcome, EndReason, MissReason
 
@@ -158,7 +158,7 @@ class Done(BaseModel):
 
 
 @routes.get("/events", responses=_AWAY)
-def find(house: TheHouse, wanted: Annotated[Wanted, Query()]) -> Events:
+def find(context: Context, wanted: Annotated[Wanted, Query()]) -> Events:
     """Return events, newest first; the filters go together."""
     known = EventFilter(
         wanted.since,
@@ -170,37 +170,37 @@ def find(house: TheHouse, wanted: Annotated[Wanted, Query()]) -> Events:
         wanted.min_score,
         with_clip=wanted.with_clip,
     )
-    page = _asked(house, lambda history: history.events(known, after=wanted.after, limit=wanted.limit))
-    locked = _locked(house)
+    page = _asked(context, lambda reader: reader.events(known, after=wanted.after, limit=wanted.limit))
+    locked = _locked(context)
     return Events(rows=[_event(row, locked) for row in page.rows], next=page.next)
 
 
 @routes.get("/events/{event_id}", responses=GONE | _AWAY)
-def one(house: TheHouse, event_id: Id) -> Event:
+def one(context: Context, event_id: Id) -> Event:
     """Return one event."""
-    found = _asked(house, lambda history: history.event(event_id))
+    found = _asked(context, lambda reader: reader.event(event_id))
     if found is None:
         raise HTTPException(404, "There is no such event")
-    return _event(found, _locked(house))
+    return _event(found, _locked(context))
 
 
 @routes.put("/events/{event_id}/review", responses=GONE | _AWAY)
-async def review(house: TheHouse, event_id: Id, said: Review) -> Done:
+async def review(context: Context, event_id: Id, said: Review) -> Done:
     """Note whether an event was right; `null` forgets it."""
-    if house.store is None:
+    if context.store is None:
         raise HTTPException(503, "Nothing is kept: store.enabled is false")
-    return await _written(house.store.review(event_id, said.mark))
+    return await _written(context.store.review(event_id, said.mark))
 
 
 @routes.put("/events/{event_id}/lock", responses=GONE | _AWAY)
-def lock(house: TheHouse, event_id: Id, wanted: Lock) -> Done:
+def lock(context: Context, event_id: Id, wanted: Lock) -> Done:
     """Keep the clip of an event for good, or no longer."""
-    event = one(house, event_id)
+    event = one(context, event_id)
     try:
         if (
             event.clip is None
-            or house.shelf is None
-            or not house.shelf.lock(event.clip, locked=wanted.locked)
+            or context.library is None
+            or not context.library.lock(event.clip, locked=wanted.locked)
         ):
             raise HTTPException(404, "It has no clip")
     except OSError as error:
@@ -209,19 +209,19 @@ def lock(house: TheHouse, event_id: Id, wanted: Lock) -> Done:
 
 
 @routes.delete("/events/{event_id}", responses=GONE | _AWAY)
-async def delete(house: TheHouse, event_id: Id) -> Done:
+async def delete(context: Context, event_id: Id) -> Done:
     """Delete an event, with its clip."""
-    if house.store is None:
+    if context.store is None:
         raise HTTPException(503, "Nothing is kept: store.enabled is false")
-    return await _written(house.store.delete(event_id))
+    return await _written(context.store.delete(event_id))
 
 
 @routes.get("/misses", responses=_AWAY)
-def misses(house: TheHouse, wanted: Annotated[WantedMisses, Query()]) -> Misses:
+def misses(context: Context, wanted: Annotated[WantedMisses, Query()]) -> Misses:
     """Return what came near a label and was no event, newest first, and why."""
     page = _asked(
-        house,
-        lambda history: history.misses(
+        context,
+        lambda reader: reader.misses(
             since=wanted.since,
             until=wanted.until,
             sources=wanted.source,
@@ -236,13 +236,13 @@ def misses(house: TheHouse, wanted: Annotated[WantedMisses, Query()]) -> Misses:
 
 @routes.get("/day", responses=_AWAY)
 def day(
-    house: TheHouse,
+    context: Context,
     since: Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False)],
     until: Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False)],
 ) -> Day:
     """Return a stretch of at most 8 days at a glance: scores and levels by minute, and the events."""
-    found = _asked(house, lambda history: history.day(since, until))
-    locked = _locked(house)
+    found = _asked(context, lambda reader: reader.day(since, until))
+    locked = _locked(context)
     return Day(
         since=found.since,
         until=found.until,
@@ -257,15 +257,15 @@ def _event(row: KeptEvent, locked: frozenset[str]) -> Event:
     return Event(**asdict(row), locked=row.clip in locked)
 
 
-def _locked(house: AppContext) -> frozenset[str]:
-    return frozenset() if house.shelf is None else house.shelf.locked
+def _locked(context: AppContext) -> frozenset[str]:
+    return frozenset() if context.library is None else context.library.locked
 
 
-def _asked(house: AppContext, question: Callable[[StoreReader], T]) -> T:
-    if house.history is None:
+def _asked(context: AppContext, question: Callable[[StoreReader], T]) -> T:
+    if context.reader is None:
         raise HTTPException(503, "Nothing is kept: store.enabled is false")
     try:
-        return question(house.history)
+        return question(context.reader)
     except StoreError as error:
         raise HTTPException(503, f"The store cannot be read now: {error}") from error
     except (ValueError, OverflowError) as error:

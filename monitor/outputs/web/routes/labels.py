@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from monitor.config import LabelConfig, slug
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.store import StoreError
-from monitor.outputs.web.context import AppContext, TheHouse
+from monitor.outputs.web.context import AppContext, Context
 from monitor.types import ConfigError, ModelError
 
 routes = APIRouter(tags=["labels"])
@@ -138,81 +138,81 @@ class Tried(BaseModel):
 
 
 @routes.get("/labels")
-def see(house: TheHouse) -> Labels:
+def see(context: Context) -> Labels:
     """Return all labels."""
-    active_labels = house.control.active_labels
+    active_labels = context.control.active_labels
     rows = [_label(active_labels, label) for label in active_labels.labels]
     return Labels(rows=rows, armed=active_labels.armed)
 
 
 @routes.post("/labels", status_code=201, responses={409: {"description": "There is one of this id"}})
-def add(house: TheHouse, label: NewLabel) -> Label:
+def add(context: Context, label: NewLabel) -> Label:
     """Listen for another label, from the next window on."""
     id_ = label.id or slug(label.prompts[0]) or "label"
-    if any(known.id == id_ for known in house.control.active_labels.labels):
+    if any(known.id == id_ for known in context.control.active_labels.labels):
         raise HTTPException(409, f"There is a label {id_!r} already: give another id or sentence")
     keys = label.model_dump(exclude_none=True) | {"id": id_}
-    _change(lambda: house.control.put_label(keys))
-    return _one(house, id_)
+    _change(lambda: context.control.put_label(keys))
+    return _one(context, id_)
 
 
 @routes.patch("/labels/{label_id}", responses=_REFUSED)
-def alter(house: TheHouse, label_id: Id, keys: LabelKeys) -> Label:
+def alter(context: Context, label_id: Id, keys: LabelKeys) -> Label:
     """Change some keys of a label."""
-    _one(house, label_id)
-    _change(lambda: house.control.put_label(keys.model_dump(exclude_unset=True) | {"id": label_id}))
-    return _one(house, label_id)
+    _one(context, label_id)
+    _change(lambda: context.control.put_label(keys.model_dump(exclude_unset=True) | {"id": label_id}))
+    return _one(context, label_id)
 
 
 @routes.delete("/labels/{label_id}", responses=_REFUSED)
-def remove(house: TheHouse, label_id: Id) -> Labels:
+def remove(context: Context, label_id: Id) -> Labels:
     """Listen no more for a label."""
-    _one(house, label_id)
-    _change(lambda: house.control.remove_label(label_id))
-    return see(house)
+    _one(context, label_id)
+    _change(lambda: context.control.remove_label(label_id))
+    return see(context)
 
 
 @routes.put("/labels/{label_id}/threshold", responses=_REFUSED)
-def set_threshold(house: TheHouse, label_id: Id, wanted: Threshold) -> Label:
+def set_threshold(context: Context, label_id: Id, wanted: Threshold) -> Label:
     """Set from which score it counts as heard, from the next window on."""
-    _one(house, label_id)
-    _change(lambda: house.control.set_threshold(label_id, wanted.threshold, wanted.source))
-    return _one(house, label_id)
+    _one(context, label_id)
+    _change(lambda: context.control.set_threshold(label_id, wanted.threshold, wanted.source))
+    return _one(context, label_id)
 
 
 @routes.put("/labels/{label_id}/enabled", responses=_REFUSED)
-def enable(house: TheHouse, label_id: Id, wanted: Enabled) -> Label:
+def enable(context: Context, label_id: Id, wanted: Enabled) -> Label:
     """Listen for it, or let it be for a while."""
-    _one(house, label_id)
-    _change(lambda: house.control.enable_label(label_id, enabled=wanted.enabled))
-    return _one(house, label_id)
+    _one(context, label_id)
+    _change(lambda: context.control.enable_label(label_id, enabled=wanted.enabled))
+    return _one(context, label_id)
 
 
 @routes.get("/labels/{label_id}/what-if", responses=_REFUSED | {503: {"description": "No store"}})
 def what_if(
-    house: TheHouse,
+    context: Context,
     label_id: Id,
     seconds: Annotated[float, Query(gt=0, le=7 * DAY_SECONDS, allow_inf_nan=False)] = DAY_SECONDS,
     source: Annotated[str | None, Query(max_length=32)] = None,
 ) -> WhatIf:
     """Count about how many events it would have had lately, at each threshold."""
-    _one(house, label_id)
-    if house.history is None:
+    _one(context, label_id)
+    if context.reader is None:
         raise HTTPException(503, "Nothing is kept: store.enabled is false")
     until = time.time()
     try:
-        found = house.history.at_thresholds(label_id, since=until - seconds, until=until, source=source)
+        found = context.reader.at_thresholds(label_id, since=until - seconds, until=until, source=source)
     except StoreError as error:
         raise HTTPException(503, f"The store cannot be read now: {error}") from error
     return WhatIf(since=until - seconds, until=until, events=found)
 
 
 @routes.post("/try", responses={503: {"description": "The sentences cannot be embedded"}})
-def attempt(house: TheHouse, tried: Attempt) -> Tried:
+def attempt(context: Context, tried: Attempt) -> Tried:
     """Say what a sentence would score now, and which other ones it is near to; nothing changes."""
-    active_labels = house.control.active_labels
+    active_labels = context.control.active_labels
     try:
-        found = house.prompt_preview.ask(tried.prompts, tried.against, active_labels)
+        found = context.prompt_preview.ask(tried.prompts, tried.against, active_labels)
     except ConfigError as error:
         raise HTTPException(422, str(error)) from error
     except ModelError as error:
@@ -221,10 +221,10 @@ def attempt(house: TheHouse, tried: Attempt) -> Tried:
 
 
 @routes.put("/armed")
-def arm(house: TheHouse, wanted: Armed) -> Armed:
+def arm(context: Context, wanted: Armed) -> Armed:
     """Switch listening on or off."""
-    _change(lambda: house.control.arm(armed=wanted.armed))
-    return Armed(armed=house.control.active_labels.armed)
+    _change(lambda: context.control.arm(armed=wanted.armed))
+    return Armed(armed=context.control.active_labels.armed)
 
 
 def labels_told(active_labels: ActiveLabels) -> dict[str, object]:
@@ -261,8 +261,8 @@ def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
     )
 
 
-def _one(house: AppContext, label: str) -> Label:
-    active_labels = house.control.active_labels
+def _one(context: AppContext, label: str) -> Label:
+    active_labels = context.control.active_labels
     found = next((each for each in active_labels.labels if each.id == label), None)
     if found is None:
         raise HTTPException(404, f"There is no label {label!r}")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, Field
 
 from monitor.outputs.web.auth import COOKIE, SESSION_SECONDS, UNCHANGEABLE, Refusal
-from monitor.outputs.web.context import AppContext, TheHouse
+from monitor.outputs.web.context import AppContext, Context
 
 routes = APIRouter(tags=["session"])
 
@@ -30,12 +30,12 @@ class Shown(BaseModel):
 
 
 @routes.get("/session")
-def see(request: Request, house: TheHouse) -> Session:
+def see(request: Request, context: Context) -> Session:
     """Say what this browser may do."""
     headers = {key: value for key, value in request.headers.items() if key != "authorization"}
-    refusal = house.access.check_token(headers, _address(request))
+    refusal = context.access.check_token(headers, _address(request))
     return Session(
-        read=house.access.check_read(headers, _address(request)) is None,
+        read=context.access.check_read(headers, _address(request)) is None,
         write=refusal is None,
         reason=refusal.reason if refusal else None,
     )
@@ -44,28 +44,28 @@ def see(request: Request, house: TheHouse) -> Session:
 @routes.post(
     "/session", responses={401: {"description": "Not the token"}, 403: {"description": UNCHANGEABLE}}
 )
-def enter(shown: Shown, request: Request, response: Response, house: TheHouse) -> Session:
+def enter(shown: Shown, request: Request, response: Response, context: Context) -> Session:
     """Take the token, and give a cookie that stands for it."""
-    refusal = house.access.check_shown(shown.token, _address(request))
+    refusal = context.access.check_shown(shown.token, _address(request))
     if refusal:
         raise _answer(refusal)
-    _set_cookie(house, request, response, house.access.session(time.time()), SESSION_SECONDS)
+    _set_cookie(context, request, response, context.access.session(time.time()), SESSION_SECONDS)
     return Session(read=True, write=True, reason=None)
 
 
 @routes.delete("/session")
-def leave(request: Request, response: Response, house: TheHouse) -> Session:
+def leave(request: Request, response: Response, context: Context) -> Session:
     """Take the cookie back."""
-    _set_cookie(house, request, response, "", 0)
-    return see(request, house)
+    _set_cookie(context, request, response, "", 0)
+    return see(request, context)
 
 
-def _set_cookie(house: AppContext, request: Request, response: Response, value: str, seconds: int) -> None:
+def _set_cookie(context: AppContext, request: Request, response: Response, value: str, seconds: int) -> None:
     response.set_cookie(
         COOKIE,
         value,
         max_age=seconds,
-        path=house.prefix or "/",
+        path=context.prefix or "/",
         secure=request.headers.get("origin", "").startswith("https:"),
         httponly=True,
         samesite="strict",

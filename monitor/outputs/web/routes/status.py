@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Response, WebSocket
 from pydantic import BaseModel, Field
 
 from monitor.audio.ring_buffer import OverrunError
-from monitor.outputs.web.context import AppContext, TheHouse
+from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.event_stream import EventStream, over_websocket
 from monitor.outputs.web.routes.labels import labels_told
 
@@ -22,36 +22,36 @@ class Healthy(BaseModel):
     healthy: bool = Field(description="Every source is heard and scored, nothing is lost.")
 
 
-def told(house: AppContext) -> dict[str, Any]:
+def told(context: AppContext) -> dict[str, Any]:
     """What every part counts, the page itself among them."""
-    live = house.live
+    live = context.broadcast
     web = {"watchers": live.watchers, "dropped": live.dropped, "skipped": live.skipped}
-    return {**house.snapshot(), "web": {**web, "refused": house.access.refused, **house.counts()}}
+    return {**context.snapshot(), "web": {**web, "refused": context.access.refused, **context.counts()}}
 
 
-def greeting(house: AppContext) -> dict[str, object]:
+def greeting(context: AppContext) -> dict[str, object]:
     """First news of a stream: what the others refer to."""
     return {
-        "node": house.control.config.node,
-        "sources": list(house.live.sources),
-        "hop_seconds": house.hop_seconds,
-        "spectrogram": house.live.picture,
-        "problems": house.snapshot()["problems"],
-        "active": [asdict(event) for event in house.live.active],
-        **labels_told(house.control.active_labels),
+        "node": context.control.config.node,
+        "sources": list(context.broadcast.sources),
+        "hop_seconds": context.hop_seconds,
+        "spectrogram": context.broadcast.spectrogram_format,
+        "problems": context.snapshot()["problems"],
+        "active": [asdict(event) for event in context.broadcast.active],
+        **labels_told(context.control.active_labels),
     }
 
 
 @routes.get("/status")
-def status(house: TheHouse) -> dict[str, Any]:
+def status(context: Context) -> dict[str, Any]:
     """Say what every part counts, and what is wrong."""
-    return told(house)
+    return told(context)
 
 
 @routes.get("/health", responses={503: {"model": Healthy, "description": "Something is wrong"}})
-def health(house: TheHouse, response: Response) -> Healthy:
+def health(context: Context, response: Response) -> Healthy:
     """Answer 200 if all is well and 503 if not; why, `status` says."""
-    healthy = not house.snapshot()["problems"]
+    healthy = not context.snapshot()["problems"]
     response.status_code = 200 if healthy else 503
     return Healthy(healthy=healthy)
 
@@ -67,12 +67,12 @@ class Picture(BaseModel):
 @routes.get(
     "/spectrogram", responses={404: {"description": "No such source"}, 503: {"description": "Not there yet"}}
 )
-def spectrogram(house: TheHouse, source: Annotated[str, Query(max_length=32)]) -> Picture:
+def spectrogram(context: Context, source: Annotated[str, Query(max_length=32)]) -> Picture:
     """Return the spectrogram of what is in memory of a source: 15 s, or a minute if clips are kept."""
-    if source not in house.live.sources:
+    if source not in context.broadcast.sources:
         raise HTTPException(404, f"There is no source {source!r}")
     try:
-        return Picture.model_validate(house.live.past(source))
+        return Picture.model_validate(context.broadcast.spectrogram(source))
     except OverrunError as error:
         raise HTTPException(503, str(error)) from error
 
@@ -85,12 +85,12 @@ def spectrogram(house: TheHouse, source: Annotated[str, Query(max_length=32)]) -
         503: {"description": "Too many are watching"},
     },
 )
-async def live(house: TheHouse) -> EventStream:
+async def live(context: Context) -> EventStream:
     """Send events: first `hello`, then `scores`, `event`, `near_miss`, `health`, `labels` as they come."""
-    return EventStream(house.live, greeting(house), house.abort)
+    return EventStream(context.broadcast, greeting(context), context.abort)
 
 
 @routes.websocket("/live/ws")
-async def live_ws(socket: WebSocket, house: TheHouse) -> None:
+async def live_ws(socket: WebSocket, context: Context) -> None:
     """Send the same as JSON objects with `kind` and `data`."""
-    await over_websocket(socket, house.live, greeting(house), house.abort)
+    await over_websocket(socket, context.broadcast, greeting(context), context.abort)

@@ -30,9 +30,9 @@ def served(tmp_path):
         file.write_bytes(bytes(range(256)) * 4)
         file.with_suffix(".png").write_bytes(b"picture")
         for number in range(1, 8):
-            it.store.event(event(number, "dog" if number % 2 else "cat", peak=number / 10))
-        it.store.clip(event(7).id, CLIP, "kept")
-        it.store.miss(
+            it.store.on_event(event(number, "dog" if number % 2 else "cat", peak=number / 10))
+        it.store.on_clip_outcome(event(7).id, CLIP, "kept")
+        it.store.on_near_miss(
             NearMiss("crib", "dog", 0, RATE, BEGAN, 0.4, 0.5, MissReason.BELOW_THRESHOLD, None, 0, 2, -30.0)
         )
         eventually(lambda: any(row["clip"] for row in it.ask("GET", "/api/events").json.get("rows", ())))
