@@ -1,5 +1,5 @@
 # make demo   hear the demo recording          make test   checks and tests
-# Both do all the set-up. On a machine that is not Debian, see README, "Install".
+# Both do all the set-up. On a machine that is not Debian, see docs/install.md.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 	libasound2-plugins openssl systemd python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav chromium saytime
 
-.PHONY: install demo test check format benchmark clean system system-test
+.PHONY: install demo test check docs format clean system system-test
 
 demo: install
 	$(BIN)/clap-monitor run --config config/demo.yaml
@@ -19,12 +19,16 @@ demo: install
 test: system-test check
 	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
 
-check: install
+check: install docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/clap-monitor check config/monitor.yaml
 	$(BIN)/clap-monitor check config/demo.yaml
+
+docs: install
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
 format: install
 	$(BIN)/ruff format .
@@ -44,4 +48,4 @@ system-test:
 	@sh .ci/debian-packages required $(TEST_PACKAGES)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .coverage

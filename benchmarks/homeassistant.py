@@ -45,7 +45,7 @@ def entities(bench: Bench) -> None:
         "sensor.home_nursery_dropped_audio", "binary_sensor.home_broker_late",
     }  # fmt: skip
     bench.report(
-        "entity ids are those of the README", good=wanted <= ids, more=sorted(wanted - ids) or len(ids)
+        "entity ids are those of the documentation", good=wanted <= ids, more=sorted(wanted - ids) or len(ids)
     )
     (device,) = bench.home.devices()
     bench.report("the device links to the page", good=device["configuration_url"] == "http://127.0.0.1:8095/")
@@ -237,7 +237,7 @@ def replace_name(label: LabelConfig, name: str) -> LabelConfig:
 
 
 def install_automations(bench: Bench) -> None:
-    """Give Home Assistant the blueprint in its three ways, and the README's automations."""
+    """Give Home Assistant the blueprint in its three ways, and the documented automations."""
     place = bench.home.config / "blueprints" / "automation" / "clap_monitor"
     place.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "config" / "homeassistant" / "sound_heard.yaml", place)
@@ -253,7 +253,7 @@ def install_automations(bench: Bench) -> None:
         {"id": way, "alias": way, "use_blueprint": {"path": "clap_monitor/sound_heard.yaml", "input": filled}}
         for way, filled in ways.items()
     ]
-    for way, automation in zip(("smoke", "surely", "gone"), readme_automations(), strict=True):
+    for way, automation in zip(("smoke", "surely", "gone"), documented_automations(), strict=True):
         automations.append({**automation, "id": way, "alias": way})
     for written in ([], automations):  # one that did not change would stay as an earlier run has left it
         (bench.home.config / "automations.yaml").write_text(json.dumps(written))
@@ -280,7 +280,7 @@ def blueprint(bench: Bench) -> None:
         time.sleep(4)
         counts = {way: fired(way) - before[way] for way in counted}
         bench.report(
-            f"the blueprint and the README's automations: {name}", good=counts == wanted, more=counts
+            f"the blueprint and the documented automations: {name}", good=counts == wanted, more=counts
         )
 
     def so_far() -> dict[str, int]:
@@ -318,9 +318,9 @@ def blueprint(bench: Bench) -> None:
     check("an alarm begins while the broker is away", {"sound": 1, "events": 1, "device": 0}, before)
 
 
-def readme_automations() -> list[dict[str, object]]:
-    """Return those of the README, for the entities here."""
-    text = (ROOT / "README.md").read_text()
+def documented_automations() -> list[dict[str, object]]:
+    """Return those of the documentation, for the entities here."""
+    text = (ROOT / "docs" / "home-assistant.md").read_text()
     block = next(each for each in text.split("```yaml\n")[1:] if each.startswith("- alias:"))
     automations: list[dict[str, object]] = yaml.safe_load(
         block.split("```")[0].replace("_microphone_", "_nursery_")

@@ -103,11 +103,6 @@ def test_what_is_yes_or_no_is_1_or_0():
             assert value in {0, 1}
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_every_metric_stands_in_the_readme(name):
-    assert f"`{PREFIX}{name}`" in (ROOT / "README.md").read_text()
-
-
 def test_counters_and_gauges_say_what_the_status_says():
     found = values()
     porch = ("source", "porch")
