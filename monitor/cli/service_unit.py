@@ -5,7 +5,6 @@ The text is the one of ``systemd/``; only who is started, and with which configu
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.config import example, load
+from monitor.system.atomic_file import write_atomic
 from monitor.types import ConfigError, OutputError
 
 UNIT = "clap-monitor.service"
@@ -219,19 +219,13 @@ def _write(path: Path, text: str, where: Place, say: Callable[[str], None]) -> N
         say(f"{path}: is up to date")
         return
     say(f"writing: {path}")
-    unfinished = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.chmod(0o644)
-        unfinished.replace(path)
+        write_atomic(path, text.encode(), mode=0o644)
     except PermissionError as error:
         raise _not_permitted(path, "written", where) from error
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # it is gone if all went well
-            unfinished.unlink()
 
 
 def _read(path: Path, where: Place) -> str | None:

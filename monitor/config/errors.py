@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from monitor.config.validators import ID, PATTERNS, Place, slug
 from monitor.config.yaml_reader import Node, scalar
+from monitor.system.boundary import printable
 
 _WIDTH = 60
 _NOT_REPEATED = ("password_file", "password_env", "url_file", "url_env", "notify", "url", "username")
@@ -68,7 +69,7 @@ def key_path(place: Place) -> str:
 def _message(each: ErrorDetails, model: type[BaseModel], node: Node | None) -> str:
     kind, place = each["type"], each["loc"]
     if kind == "plain":
-        return _printable(each["msg"])
+        return printable(each["msg"])
     if kind == "missing":
         return f"is missing: {_description(model, place)}"
     if kind == "extra_forbidden":
@@ -144,12 +145,8 @@ def _is_secret(place: Place) -> bool:
 
 
 def _shortened(text: str) -> str:
-    printable = _printable(text)
-    return printable if len(printable) <= _WIDTH else f"{printable[: _WIDTH - 3]}..."
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
+    shown = printable(text)
+    return shown if len(shown) <= _WIDTH else f"{shown[: _WIDTH - 3]}..."
 
 
 def _kind_of(value: object) -> str:

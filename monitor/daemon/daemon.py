@@ -177,7 +177,7 @@ class Daemon:
         if config.clips.enabled:
             directories["recordings"] = config.recordings, MODES[config.clips.readable_by][1]
         self._directories = Directories(
-            directories, on_changed=fan_out.archive.look_again, on_look=self._look_after_files
+            directories, on_changed=fan_out.archive.look_again, on_checked=self._look_after_files
         )
         latency = None if fan_out.mqtt is None else fan_out.mqtt.latency
         self._serving.count(self.snapshot, fan_out.counters, self._scorer.stages, latency)

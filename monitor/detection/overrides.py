@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from monitor.config import LabelConfig, changed_label
-from monitor.system.atomic_file import make_directory, write_atomic
+from monitor.system.atomic_file import write_atomic
 from monitor.system.boundary import boundary
 from monitor.system.bounded_read import DamagedError, read_json
+from monitor.system.directories import make_directory
 from monitor.types import ConfigError
 
 log = logging.getLogger(__name__)

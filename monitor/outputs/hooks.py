@@ -123,11 +123,7 @@ class Hook:
             self.done += code == 0
             self.killed += code is None
             self.failed += bool(code)
-            before, self.trouble = self.trouble, trouble
-        if trouble is not None and trouble != before:
-            self._log.warning("hook %s: %s", self.name, trouble)
-        elif trouble is None and before is not None:
-            self._log.info("hook %s: works again", self.name)
+            self.trouble = self._log.change(self.trouble, trouble, f"hook {self.name}")
 
 
 def find_program(config: HookConfig) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from monitor.system.boundary import boundary
-from monitor.system.log_limit import LogLimit
+from monitor.system.trouble_log import LogLimit
 from monitor.types import MonitorError
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
-"""A file that is written whole or not at all, and who may read it.
+"""Atomic files: written completely or not at all, and readable by their owner alone.
 
-What is heard in a home is nobody else's business: files are made for their owner alone, whatever the umask.
+What happens in a home is private, so files get their mode independent of the umask.
 """
 
 from __future__ import annotations
@@ -10,82 +10,47 @@ import os
 from pathlib import Path
 
 PRIVATE = 0o600
-"""Mode of a file that only its owner may read."""
-
-
-def make_directory(path: Path, mode: int = 0o700) -> None:
-    """Make a directory, and those above it that are missing; one that is there keeps its mode.
-
-    Parameters
-    ----------
-    path : Path
-    mode : int
-        Of the directory itself, whatever the umask.
-
-    Raises
-    ------
-    OSError
-        It cannot be made, or something else has its name.
-    """
-    try:
-        path.mkdir(mode=mode, parents=True)
-    except FileExistsError:
-        if not path.is_dir():
-            raise
-        return
-    with contextlib.suppress(OSError):  # a file system that knows no modes
-        path.chmod(mode)
+"""Mode of a file that only its owner can read."""
 
 
 def write_atomic(path: Path, content: bytes, *, durable: bool = False, mode: int = PRIVATE) -> None:
-    """Write beside the file, then put that in its place: nobody ever reads half of it.
+    """Write a temporary file and rename it, so that nobody ever reads half of a file.
 
     Parameters
     ----------
     path : Path
     content : bytes
     durable : bool
-        Wait until the disk has it, so that not even a power cut leaves an empty file of this name.
+        Wait for the disk, so that not even a power cut leaves an empty file.
     mode : int
-        Of the file, whatever the umask.
+        Mode of the file, independent of the umask.
 
     Raises
     ------
     OSError
-        It cannot be written; what was there before is untouched, and nothing is left beside it.
+        It cannot be written; the old file is unchanged, and no temporary file is left.
     """
-    unfinished = path.with_suffix(".part")
+    draft = path.with_suffix(".part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with open(os.open(unfinished, flags, mode), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-            with contextlib.suppress(OSError):  # a file system that knows no modes
+        with open(os.open(draft, flags, mode), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            with contextlib.suppress(OSError):  # a file system without modes
                 os.fchmod(file.fileno(), mode)
             file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        unfinished.replace(path)
+        draft.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
         raise
 
 
-def try_directory(path: Path) -> None:
-    """See that a file can be made in a directory, and leave nothing there.
-
-    Raises
-    ------
-    OSError
-        It cannot.
-    """
-    probe = path / ".writable"
-    with contextlib.suppress(FileNotFoundError):  # of a process that was killed, whatever it is
-        probe.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file or directory, None if there is none; a replacement has others."""
     try:
-        with open(os.open(probe, flags, PRIVATE), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-            file.write(b"clap-monitor")
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink()
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

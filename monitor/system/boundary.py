@@ -69,4 +69,4 @@ def explain(error: BaseException) -> str:
 
 def printable(text: str) -> str:
     """Replace line breaks, control characters and lone surrogates, which may not reach a log or JSON."""
-    return "".join(character if character.isprintable() or character == " " else "?" for character in text)
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,35 +1,115 @@
-"""Directories in which something is kept, looked at while the monitor runs.
+"""Directories of the monitor: made, probed, and checked once a minute while the monitor runs.
 
-One may be removed, replaced or unmounted under a process that has files open in it: what is written then goes
-where nobody will find it, without an error.  So each is looked at once a minute, and what is wrong is told.
+A directory may be removed, replaced or unmounted while files in it are open.  Writing to such a file raises
+no error, but nobody will find what was written.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
-import stat
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from monitor.system.atomic_file import make_directory, try_directory
+from monitor.system.atomic_file import PRIVATE, identity
+from monitor.system.trouble_log import TroubleLog
+from monitor.types import OutputError
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 60.0
+CHECK_SECONDS = 60.0
+
+
+def make_directory(path: Path, mode: int = 0o700) -> None:
+    """Make a directory and its missing parents; an existing directory keeps its mode.
+
+    Parameters
+    ----------
+    path : Path
+    mode : int
+        Mode of the directory itself, independent of the umask.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, or its name is taken by something else.
+    """
+    try:
+        path.mkdir(mode=mode, parents=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return
+    with contextlib.suppress(OSError):  # a file system without modes
+        path.chmod(mode)
+
+
+def probe_directory(path: Path) -> None:
+    """Make a file in a directory and remove it again.
+
+    Raises
+    ------
+    OSError
+        The directory cannot be written.
+    """
+    probe = path / ".writable"
+    with contextlib.suppress(FileNotFoundError):  # left by a process that was killed
+        probe.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(probe, flags, PRIVATE), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.write(b"clap-monitor")
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def make_writable(directory: Path, key: str, *, mode: int = 0o700) -> None:
+    """Make a directory and check that it can be written.
+
+    A full disk is only logged: space may become free, and the monitor must run in any case.
+
+    Raises
+    ------
+    OutputError
+        Names the directory, the configuration key and the reason.
+    """
+    try:
+        make_directory(directory, mode)
+        probe_directory(directory)
+    except OSError as error:
+        why = error.strerror or error
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            log.error("%s: nothing can be kept: %s", directory, why)  # noqa: TRY400
+            return
+        raise OutputError(
+            f"{directory}: cannot be written: {why}; set `{key}` to a directory that can"
+        ) from error
+    found = directory.stat().st_mode & 0o777
+    if found & 0o077 & ~mode:
+        log.warning(
+            "%s: other users of this machine can read it (mode %o); unless you want that: chmod %o %s",
+            directory,
+            found,
+            mode,
+            directory,
+        )
 
 
 class Directories:
-    """Look after directories; `run` is the body of its thread: a dead network file system may hold it up.
+    """Check directories; `run` is the body of its own thread, which a dead network file system may block.
 
     Parameters
     ----------
     directories : mapping of str to (Path, int)
-        Each with its mode, by the key of the configuration that names it.
+        Path and mode, by the configuration key of the directory.
     on_changed : callable
-        Takes the key of one that is another than before: what is open in it must be opened again.
-    on_look : callable
-        Called after every look.
+        Takes the key of a directory that was replaced: files in it must be opened again.
+    on_checked : callable
+        Called after every check.
     every_seconds : float
     """
 
@@ -38,35 +118,38 @@ class Directories:
         directories: Mapping[str, tuple[Path, int]],
         *,
         on_changed: Callable[[str], object] = lambda _: None,
-        on_look: Callable[[], object] = lambda: None,
-        every_seconds: float = LOOK_SECONDS,
+        on_checked: Callable[[], object] = lambda: None,
+        every_seconds: float = CHECK_SECONDS,
     ) -> None:
         self.trouble: dict[str, str | None] = dict.fromkeys(directories)
-        """What is wrong with each, None if nothing is; what was mended stands there until the next look."""
+        """What is wrong with each directory, None if nothing; a repair stands here until the next check."""
         self._directories = directories
-        self._on_changed, self._on_look = on_changed, on_look
+        self._on_changed, self._on_checked = on_changed, on_checked
         self._every_seconds = every_seconds
-        self._first = {key: _identity(path) for key, (path, _) in directories.items()}
-        """Device and inode as they were at the start, or as they were taken for good since."""
-        self._last = dict(self._first)
+        self._accepted = {key: _identity(path) for key, (path, _) in directories.items()}
+        """Device and inode at the start, or of a replacement accepted since."""
+        self._last = dict(self._accepted)
+        self._log = TroubleLog(log)
 
     @property
     def paths(self) -> dict[str, Path]:
-        """Where each is, by its key."""
+        """Path of each directory, by its key."""
         return {key: path for key, (path, _) in self._directories.items()}
 
     def run(self, stop: threading.Event) -> None:
-        """Look once in a while until it is time to stop."""
+        """Check periodically until ``stop``."""
         while not stop.wait(self._every_seconds):
-            self.look()
+            self.check()
 
-    def look(self) -> None:
-        """Look at all of them now, and make again what is missing."""
+    def check(self) -> None:
+        """Check all directories now, and make missing ones again."""
         for key, (path, mode) in self._directories.items():
-            self._say(key, path, self._wrong(key, path, mode))
-        self._on_look()
+            trouble = self._check(key, path, mode)
+            where = f"{key}: {path}"
+            self.trouble[key] = self._log.change(self.trouble[key], trouble, where, level=logging.ERROR)
+        self._on_checked()
 
-    def _wrong(self, key: str, path: Path, mode: int) -> str | None:
+    def _check(self, key: str, path: Path, mode: int) -> str | None:
         found, news = _identity(path), None
         made = found is None
         if made:
@@ -75,40 +158,22 @@ class Directories:
             except OSError as error:
                 return f"is missing, and cannot be made again: {error.strerror or error}"
             found, news = _identity(path), "was removed while the monitor ran, and is made again"
-        first, last, self._last[key] = self._first[key], self._last[key], found
-        if first is None or found is None:
-            self._first[key] = found
-        elif found != first and (found[0] == first[0] or news):
+        accepted, last, self._last[key] = self._accepted[key], self._last[key], found
+        if accepted is None or found is None:
+            self._accepted[key] = found
+        elif found != accepted and (found[0] == accepted[0] or news):
             news = news or "was replaced while the monitor ran"
-            self._first[key] = found
-        elif found != first:
+            self._accepted[key] = found
+        elif found != accepted:
             news = "is on another file system than at the start: has a mount gone?"
-        if found != last or made:  # the inode of one that was removed is given out again
+        if found != last or made:  # a new directory may get the inode of the removed one
             self._on_changed(key)
-        return _unwritable(path) or news
-
-    def _say(self, key: str, path: Path, wrong: str | None) -> None:
-        """Log what is wrong, once for each change."""
-        if wrong is not None and wrong != self.trouble[key]:
-            log.error("%s: %s: %s", key, path, wrong)
-        elif wrong is None and self.trouble[key] is not None:
-            log.info("%s: %s: can be used", key, path)
-        self.trouble[key] = wrong
+        try:
+            probe_directory(path)
+        except OSError as error:
+            return f"cannot be written: {error.strerror or error}"
+        return news
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return device and inode of a directory, None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
-
-
-def _unwritable(path: Path) -> str | None:
-    """Say why no file can be made in a directory, None if one can."""
-    try:
-        try_directory(path)
-    except OSError as error:
-        return f"cannot be written: {error.strerror or error}"
-    return None
+    return identity(path) if path.is_dir() else None

@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from monitor.system.atomic_file import PRIVATE, make_directory
+from monitor.system.atomic_file import PRIVATE
+from monitor.system.directories import make_directory
 from monitor.system.sqlite_log import read_log
 
 BESIDE = ("-wal", "-shm", "-journal")
@@ -111,15 +112,6 @@ def open_database(
 def limit_cache(connection: sqlite3.Connection) -> None:
     """Let a connection keep few pages of its own: the operating system keeps them, too, and once for all."""
     connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return device and inode of a file, None if there is none: whether it is still the one that is open."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def try_database(path: Path, *, busy_seconds: float = 1.0) -> None:

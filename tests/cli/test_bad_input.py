@@ -219,7 +219,7 @@ def test_a_full_disk_for_recordings_is_said_at_the_start_and_at_the_first_clip_a
     said = [line.partition(": ")[2] for line in lines(done) if " ERROR " in line]
     assert said == [
         f"{full_disk}: nothing can be kept: No space left on device",
-        "clips: none can be written: less than 500 MB are free",
+        "clips: less than 500 MB are free: none can be written",
     ]
 
 

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from monitor.system.atomic_file import try_directory, write_atomic
+from monitor.system.atomic_file import write_atomic
+from monitor.system.directories import probe_directory
 
 
 def test_what_was_there_is_replaced_and_nothing_is_left_beside_it(tmp_path):
@@ -28,5 +29,5 @@ def test_what_a_killed_process_or_somebody_else_left_does_not_hold_up_the_look_a
     probe = tmp_path / ".writable"
     for leave in (probe.touch, lambda: os.mkfifo(probe), lambda: probe.symlink_to(tmp_path / "x" / "y")):
         leave()
-        try_directory(tmp_path)
+        probe_directory(tmp_path)
         assert list(tmp_path.iterdir()) == []

@@ -39,17 +39,17 @@ def watched(place, **options):
 
 def test_one_that_stays_is_no_news(state):
     directories, changed = watched(state)
-    directories.look()
+    directories.check()
     assert (directories.trouble, changed, list(state.iterdir())) == ({"state": None}, [], [])
 
 
 def test_one_that_was_removed_is_told_made_again_and_then_well(state, caplog):
     directories, changed = watched(state)
     shutil.rmtree(state)
-    directories.look()
+    directories.check()
     assert directories.trouble["state"] == "was removed while the monitor ran, and is made again"
     assert (changed, state.stat().st_mode & 0o777) == (["state"], 0o700)
-    directories.look()
+    directories.check()
     assert (directories.trouble, changed) == ({"state": None}, ["state"])
     assert caplog.text.count("was removed") == 1
 
@@ -61,10 +61,10 @@ def test_one_that_cannot_be_made_again_is_told_as_long(tmp_path):
     shutil.rmtree(tmp_path / "above")
     (tmp_path / "above").write_text("")
     for _ in range(2):
-        directories.look()
+        directories.check()
         assert "is missing, and cannot be made again" in directories.trouble["state"]
     (tmp_path / "above").unlink()
-    directories.look()
+    directories.check()
     assert "is made again" in directories.trouble["state"]
 
 
@@ -72,9 +72,9 @@ def test_one_that_was_replaced_is_told_and_taken(state):
     directories, changed = watched(state)
     state.rename(state.with_name("old"))
     state.mkdir()
-    directories.look()
+    directories.check()
     assert directories.trouble["state"] == "was replaced while the monitor ran"
-    directories.look()
+    directories.check()
     assert (directories.trouble["state"], changed) == (None, ["state"])
 
 
@@ -83,7 +83,7 @@ def test_a_mount_that_goes_is_told_until_it_is_back(state):
     directories, changed = watched(state)
     subprocess.run(["umount", state], check=True)
     for _ in range(3):
-        directories.look()
+        directories.check()
         assert "has a mount gone?" in directories.trouble["state"]
     assert changed == ["state"]
 
@@ -93,14 +93,14 @@ def test_one_that_became_read_only_or_full_is_told_until_it_can_be_written(state
     try:
         directories, _ = watched(state)
         subprocess.run(["mount", "-o", "remount,ro", state], check=True)
-        directories.look()
+        directories.check()
         assert directories.trouble["state"] == "cannot be written: Read-only file system"
         subprocess.run(["mount", "-o", "remount,rw", state], check=True)
         (state / "filler").write_bytes(bytes(16_384))
-        directories.look()
+        directories.check()
         assert directories.trouble["state"] == "cannot be written: No space left on device"
         (state / "filler").unlink()
-        directories.look()
+        directories.check()
         assert directories.trouble["state"] is None
     finally:
         subprocess.run(["umount", state], check=True)

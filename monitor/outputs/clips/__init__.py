@@ -7,6 +7,6 @@ say ``clips: false``, and nobody is heard speaking (``clips.speech_guard``).
 from monitor.outputs.clips.library import MODES, ClipLibrary
 from monitor.outputs.clips.paths import SUFFIXES, clip_path
 from monitor.outputs.clips.recorder import ClipRecorder
-from monitor.system.writable import make_writable
+from monitor.system.directories import make_writable
 
 __all__ = ["MODES", "SUFFIXES", "ClipLibrary", "ClipRecorder", "clip_path", "make_writable"]

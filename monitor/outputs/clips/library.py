@@ -20,8 +20,9 @@ from monitor.config import ClipsConfig
 from monitor.outputs.clips import metadata
 from monitor.outputs.clips.paths import SUFFIXES, read_name
 from monitor.outputs.clips.retention import MEGABYTE, Kept, doomed
-from monitor.system.atomic_file import make_directory, write_atomic
+from monitor.system.atomic_file import write_atomic
 from monitor.system.bounded_read import DamagedError
+from monitor.system.directories import make_directory
 from monitor.system.wall_clock import WallClock
 from monitor.types import Event
 

@@ -20,6 +20,7 @@ from monitor.outputs.clips.encoding import encode, playable
 from monitor.outputs.clips.library import ClipLibrary
 from monitor.outputs.clips.paths import SUFFIXES, clip_path
 from monitor.outputs.clips.speech_filter import SpeechFilter
+from monitor.system.trouble_log import TroubleLog
 from monitor.types import ClipOutcome, EndReason, Event, GateReason, Samples, Scores
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class ClipRecorder:
         """Clips of events that still last, by the event."""
         self._changed = threading.Condition()
         self._closed = False
+        self._log = TroubleLog(log)
 
     def apply(self, config: ClipsConfig) -> None:
         """Go by other lengths and limits from now on."""
@@ -181,7 +183,7 @@ class ClipRecorder:
         try:
             self.library.scan()
         except OSError as error:
-            self._say(error.strerror or str(error))
+            self._set_trouble(error.strerror or str(error))
 
     def _cut(self, *, all_of_them: bool) -> list[tuple[_Pending, Samples]]:
         """Copy what is due out of the rings, before anything is written."""
@@ -250,12 +252,12 @@ class ClipRecorder:
         try:
             there_is_room = self.library.put(event, pending.path, files, content)
         except OSError as error:
-            self._say(error.strerror or str(error))
+            self._set_trouble(error.strerror or str(error))
             self._decide(event.id, None, ClipOutcome.DISK_ERROR)
             return
         floor = self._config.free_megabytes
         why = f"less than {floor} MB are free" if floor else "the disk is full"
-        self._say(None if there_is_room else why)
+        self._set_trouble(None if there_is_room else why)
         outcome = ClipOutcome.KEPT if there_is_room else ClipOutcome.DISK_FULL
         self._decide(event.id, pending.path if there_is_room else None, outcome)
 
@@ -267,10 +269,7 @@ class ClipRecorder:
         self.outcomes[outcome] += 1
         self._on_decided(event_id, path, outcome)
 
-    def _say(self, trouble: str | None) -> None:
-        """Log what keeps clips from being written, once for each change."""
-        if trouble is None and self.trouble is not None:
-            log.info("clips: can be written again")
-        elif trouble is not None and self.trouble is None:
-            log.error("clips: none can be written: %s", trouble)
-        self.trouble = trouble
+    def _set_trouble(self, trouble: str | None) -> None:
+        self.trouble = self._log.change(
+            self.trouble, trouble, "clips", effect="none can be written", level=logging.ERROR
+        )

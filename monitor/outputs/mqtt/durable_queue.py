@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 from monitor.outputs.mqtt.queue_file import BrokenJournalError, JournalError, QueuedMessage, QueueFile
 from monitor.outputs.payload import interrupted
 from monitor.system.sqlite import set_aside
+from monitor.system.trouble_log import TroubleLog
 from monitor.system.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class DurableQueue:
         self._newest = -math.inf
         self._arrived: set[int] = set()
         self._trouble: str | None = None
+        self._log = TroubleLog(log)
         self._was_open = False
 
     def __enter__(self) -> Self:
@@ -166,7 +168,7 @@ class DurableQueue:
     def _keep(self) -> None:
         """Bring the file up to date with what is in memory, and drop what is too much."""
         if self._on_file(self._write):
-            self._say(None)
+            self._set_trouble(None)
         surplus = len(self._memory) - self._size
         if surplus > 0:
             doomed = sorted(self._in_memory() - self._taken)[:surplus]
@@ -205,7 +207,7 @@ class DurableQueue:
                 self._set_aside(self._path, error)
                 return work(self._opened(self._path))
         except JournalError as error:
-            self._say(str(error))
+            self._set_trouble(str(error))
             return None
 
     def _leave(self, path: Path, queue_file: QueueFile) -> None:
@@ -260,10 +262,6 @@ class DurableQueue:
             self._queue_file.close()
             self._queue_file = None
 
-    def _say(self, trouble: str | None) -> None:
-        """Log what keeps the file from being used, once for each change."""
-        if trouble is None and self._trouble is not None:
-            log.info("mqtt: %s: can be used again", self._path)
-        elif trouble is not None and self._trouble is None:
-            log.warning("mqtt: %s: %s: events wait in memory only", self._path, trouble)
-        self._trouble = trouble
+    def _set_trouble(self, trouble: str | None) -> None:
+        effect = "events wait in memory only"
+        self._trouble = self._log.change(self._trouble, trouble, f"mqtt: {self._path}", effect=effect)

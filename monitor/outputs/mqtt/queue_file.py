@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monitor.system.atomic_file import identity
 from monitor.system.bounded_read import DamagedError, parse_json
 from monitor.system.sqlite import (
     BrokenDatabaseError,
     DatabaseError,
-    identity,
     open_database,
     refuse_damage,
     refuse_other_tables,

@@ -31,6 +31,7 @@ from monitor.outputs.mqtt.notices import (
 )
 from monitor.outputs.mqtt.refused_topics import RefusedTopics
 from monitor.outputs.mqtt.tls import NOT_MQTT
+from monitor.system.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class MqttSession(Generic[T]):
         self._notices: deque[tuple[Connection, Notice]] = deque()
         self._wake = threading.Event()
         self._dial_at = 0.0
-        self._delay = FIRST_DELAY / 2
+        self._backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._answer_by = math.inf
         self._accepted_at = math.inf
         self._said_trouble = ""
@@ -282,9 +283,10 @@ class MqttSession(Generic[T]):
             self._dial_at = 0.0
             return
         stable = was_connected and now - self._accepted_at >= STABLE_SECONDS
-        self._delay = FIRST_DELAY if stable else min(2 * self._delay, LONGEST_DELAY)
+        if stable:
+            self._backoff.reset()
         delay = self._contention.delay() if was_connected else None
-        self._dial_at = now + max(self._delay, delay or 0.0)
+        self._dial_at = now + max(self._backoff.next(), delay or 0.0)
         self.ended += 1
         if end.why is None:
             return

@@ -19,6 +19,7 @@ from monitor.outputs.notify.problems import Problems
 from monitor.outputs.notify.rate_limit import RateLimit
 from monitor.outputs.notify.send import Post, post
 from monitor.outputs.outbox import Outbox
+from monitor.system.backoff import Backoff
 from monitor.system.trouble_log import TroubleLog
 from monitor.types import Event
 
@@ -109,7 +110,7 @@ class Notifier:
         self._messages: list[Message] = []
         self._log = TroubleLog(log)
         self._wake = threading.Event()
-        self._delay = FIRST_DELAY / 2
+        self._backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._try_at = -math.inf
         self._closed_at = math.inf
 
@@ -224,17 +225,8 @@ class Notifier:
             self.sent += 1
             self._restraint.told()
             self._messages = [each for each in self._messages if each is not message]
-            self._delay = FIRST_DELAY / 2
+            self._backoff.reset()
         else:
             self.failed += 1
-            self._delay = min(2 * self._delay, LONGEST_DELAY)
-            self._try_at = time.monotonic() + self._delay
-        self._say(trouble)
-
-    def _say(self, trouble: str | None) -> None:
-        """Log what goes wrong, once for each change."""
-        if trouble is not None and trouble != self.trouble:
-            self._log.warning("notify %s: %s", self.name, trouble)
-        elif trouble is None and self.trouble is not None:
-            self._log.info("notify %s: messages arrive again", self.name)
-        self.trouble = trouble
+            self._try_at = time.monotonic() + self._backoff.next()
+        self.trouble = self._log.change(self.trouble, trouble, f"notify {self.name}")

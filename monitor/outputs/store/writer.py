@@ -36,8 +36,10 @@ from monitor.outputs.store.operations import (
 )
 from monitor.outputs.store.retention import Retention, newest
 from monitor.outputs.store.rows import Mark, StoreError
+from monitor.system.atomic_file import identity
 from monitor.system.boundary import boundary
-from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, identity, is_refusal, translated
+from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, is_refusal, translated
+from monitor.system.trouble_log import TroubleLog
 from monitor.system.wall_clock import WallClock
 from monitor.types import ClipOutcome, Event, NearMiss, Scores
 
@@ -120,6 +122,7 @@ class Store:
         self._was_open = False
         self._identity: tuple[int, int] | None = None
         self._broken: BrokenDatabaseError | None = None
+        self._log = TroubleLog(log)
 
     @property
     def waiting(self) -> int:
@@ -237,7 +240,7 @@ class Store:
         except DatabaseError as error:
             self._give_up(error)
         else:
-            self._say(None)
+            self._set_trouble(None)
 
     def recheck(self) -> None:
         """See soon whether the file is still where it was; from any thread."""
@@ -307,7 +310,7 @@ class Store:
         """Leave the file alone for a while."""
         self._close()
         self._try_at = time.monotonic() + self._retry_seconds
-        self._say(str(error))
+        self._set_trouble(str(error))
         self._answer_all(error)
 
     def _close(self) -> None:
@@ -316,13 +319,14 @@ class Store:
                 self._connection.close()
             self._connection = None
 
-    def _say(self, trouble: str | None) -> None:
-        """Log what keeps the file from being used, once for each change."""
-        if trouble is None and self.trouble is not None:
-            log.info("store: %s: can be used again", self.path)
-        elif trouble is not None and self.trouble is None:
-            log.error("store: %s: %s: what happens is kept in memory only", self.path, trouble)
-        self.trouble = trouble
+    def _set_trouble(self, trouble: str | None) -> None:
+        self.trouble = self._log.change(
+            self.trouble,
+            trouble,
+            f"store: {self.path}",
+            effect="what happens is kept in memory only",
+            level=logging.ERROR,
+        )
 
 
 def _made(change: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:

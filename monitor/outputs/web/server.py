@@ -21,7 +21,7 @@ from monitor.outputs.web.connections import HttpConnection, WebSocketConnection
 from monitor.outputs.web.context import AppContext
 from monitor.outputs.web.routes.labels import labels_told
 from monitor.system.boundary import explain
-from monitor.system.log_limit import LogLimit
+from monitor.system.trouble_log import LogLimit
 from monitor.types import OutputError
 
 log = logging.getLogger(__name__)

@@ -244,7 +244,7 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
         eventually(lambda: len(cutter.outcomes) == 2)
         assert cutter.clips.trouble == "No space left on device"
         assert cutter.outcomes == dict.fromkeys(ids, (None, "disk_error"))
-        assert caplog.text.count("clips: none can be written: No space left on device") == 1
+        assert caplog.text.count("clips: No space left on device: none can be written") == 1
         assert not [*full_disk.rglob("*.part"), *full_disk.rglob("*.json"), *full_disk.rglob("*.png")]
         start = event()
         cutter.clips.begin_clip(start, ABOUT)
@@ -254,7 +254,7 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
 def test_below_the_floor_of_free_space_nothing_is_written(tmp_path, caplog):
     cutter, _ = keep(tmp_path, ring(), free=500_000_000, free_megabytes=500)
     assert cutter.outcomes == {ID: (None, "disk_full")}
-    assert "clips: none can be written: less than 500 MB are free" in caplog.text
+    assert "clips: less than 500 MB are free: none can be written" in caplog.text
     assert not list(tmp_path.rglob("*.flac"))
 
 

@@ -145,7 +145,7 @@ def test_a_full_disk_is_said_once_and_letters_go_out_from_memory(small_disk, cap
         it.remove([1])
         assert it.written == 7
         assert taken(it) == [5, 6, 7]
-    assert said(caplog)[1:] == [f"mqtt: {path}: can be used again"]
+    assert said(caplog)[1:] == [f"mqtt: {path}: works again"]
 
 
 def test_a_disk_that_is_full_from_the_start_is_used_once_there_is_room(small_disk):

@@ -161,7 +161,7 @@ def test_a_failure_is_logged_once_counted_and_tried_again(monkeypatch, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "notify phone: refused",
         "notify phone: no answer in time",
-        "notify phone: messages arrive again",
+        "notify phone: works again",
     ]
 
 

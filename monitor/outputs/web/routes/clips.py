@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from monitor.outputs.web.asgi import Receive, Scope, Send
 from monitor.outputs.web.context import Context
 from monitor.outputs.web.routes.events import GONE
-from monitor.system.log_limit import LogLimit
+from monitor.system.trouble_log import LogLimit
 
 log = logging.getLogger(__name__)
 log.addFilter(LogLimit())
