@@ -139,9 +139,7 @@ def test_what_a_command_left_behind_ends_when_the_time_of_the_command_is_over(tm
     pid = tmp_path / "pid"
     give_up_at = time.monotonic() + 5.0
     run_child(["sh", "-c", escape, str(pid)], "", environment=environment(), give_up_at=lambda: give_up_at)
-    if pid.exists():
-        left = int(pid.read_text())
-        eventually(lambda: not lives(left))
+    eventually(lambda: not pid.exists() or ((text := pid.read_text()) and not lives(int(text))))
 
 
 def test_of_commands_that_leave_something_behind_the_oldest_is_ended_when_they_are_too_many(tmp_path):
