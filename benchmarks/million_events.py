@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from monitor.outputs.store import EventFilter, queries, timeline
+from monitor.outputs.store import EventFilter, MissFilter, queries, timeline
 from monitor.outputs.store.schema import open_for_writing
 
 NOW = 1_795_435_200.0
@@ -112,8 +112,10 @@ def questions() -> dict[str, Question]:
         "with a clip, of the rarest label": events(with_clip=True, labels=LABELS[-1:]),
         "a week, of the rarest label": events(labels=LABELS[-1:], **week),
         "one event": lambda c: queries.find_event(c, f"{500_000:026d}"),
-        "newest near misses": queries.find_misses,
-        "near misses of a reason that none has": lambda c: queries.find_misses(c, reasons=("silence",)),
+        "newest near misses": lambda c: queries.find_misses(c, MissFilter()),
+        "near misses of a reason that none has": lambda c: queries.find_misses(
+            c, MissFilter(reasons=("silence",))
+        ),
         "a day at a glance": lambda c: timeline.day(c, NOW - DAY, NOW),
         "another threshold for a day": lambda c: timeline.at_thresholds(
             c, LABELS[0], since=NOW - DAY, until=NOW

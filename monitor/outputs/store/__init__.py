@@ -1,14 +1,15 @@
-"""What happened, in a file: one writer, any number of readers."""
+"""Event store: a SQLite file with one writer and any number of readers."""
 
 from monitor.outputs.store.reader import StoreReader
 from monitor.outputs.store.rows import (
     Day,
     EventFilter,
-    KeptEvent,
-    KeptMiss,
     Lane,
     Mark,
+    MissFilter,
     Page,
+    StoredEvent,
+    StoredNearMiss,
     StoreError,
 )
 from monitor.outputs.store.schema import FILE
@@ -18,12 +19,13 @@ __all__ = [
     "FILE",
     "Day",
     "EventFilter",
-    "KeptEvent",
-    "KeptMiss",
     "Lane",
     "Mark",
+    "MissFilter",
     "Page",
     "Store",
     "StoreError",
     "StoreReader",
+    "StoredEvent",
+    "StoredNearMiss",
 ]

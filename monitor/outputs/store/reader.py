@@ -1,41 +1,50 @@
-"""The file of the store, read only, by any number of threads at once."""
+"""Reader of the event store: queries from any number of threads at once."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
 from monitor.outputs.store import queries, timeline
-from monitor.outputs.store.rows import Day, EventFilter, KeptEvent, KeptMiss, Page, QuestionError
+from monitor.outputs.store.rows import (
+    Day,
+    EventFilter,
+    MissFilter,
+    Page,
+    QuestionError,
+    StoredEvent,
+    StoredNearMiss,
+)
 from monitor.system.boundary import boundary
 from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, limit_cache, translated
 
 T = TypeVar("T")
 
-EVERYTHING = EventFilter()
+ALL_EVENTS = EventFilter()
+ALL_MISSES = MissFilter()
 
 BUSY_SECONDS = 2.0
-"""How long a lock of another program is waited for."""
+"""How long a query waits for a lock of another program."""
 
 IDLE = 8
-"""Connections that are kept open while nobody asks."""
+"""Idle connections that stay open."""
 
 
 class StoreReader:
-    """Ask what happened; every method may be called from any thread.
+    """Query the event store; every method may be called from any thread.
 
-    All of them raise a `StoreError` if the file cannot be read now, also because nothing has been kept
-    yet, or what is in it makes no sense; and a `QuestionError` for what cannot be asked.
+    All of them raise a `StoreError` if the file cannot be read now, does not exist yet, or is damaged; and a
+    `QuestionError` if the question is invalid.
 
     Parameters
     ----------
     path : Path
-        Of the file that a `Store` writes.
+        File that a `Store` writes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,52 +53,33 @@ class StoreReader:
         self._lock = threading.Lock()
 
     def events(
-        self, wanted: EventFilter = EVERYTHING, *, after: str | None = None, limit: int = 50
-    ) -> Page[KeptEvent]:
-        """Return the newest events that are wanted, at most 500, or those after a page."""
+        self, wanted: EventFilter = ALL_EVENTS, *, after: str | None = None, limit: int = 50
+    ) -> Page[StoredEvent]:
+        """Return the newest events that match, at most 500, or those after a page."""
         return self._ask(lambda c: queries.find_events(c, wanted, after=after, limit=limit))
 
-    def event(self, event_id: str) -> KeptEvent | None:
-        """Return one event, None if there is none of this id."""
+    def event(self, event_id: str) -> StoredEvent | None:
+        """Return one event; None if the identifier is unknown."""
         return self._ask(lambda c: queries.find_event(c, event_id))
 
     def misses(
-        self,
-        *,
-        since: float | None = None,
-        until: float | None = None,
-        sources: Sequence[str] = (),
-        labels: Sequence[str] = (),
-        reasons: Sequence[str] = (),
-        after: str | None = None,
-        limit: int = 50,
-    ) -> Page[KeptMiss]:
-        """Return the newest near misses that are wanted, at most 500, or those after a page."""
-        return self._ask(
-            lambda c: queries.find_misses(
-                c,
-                since=since,
-                until=until,
-                sources=sources,
-                labels=labels,
-                reasons=reasons,
-                after=after,
-                limit=limit,
-            )
-        )
+        self, wanted: MissFilter = ALL_MISSES, *, after: str | None = None, limit: int = 50
+    ) -> Page[StoredNearMiss]:
+        """Return the newest near misses that match, at most 500, or those after a page."""
+        return self._ask(lambda c: queries.find_misses(c, wanted, after=after, limit=limit))
 
     def day(self, since: float, until: float) -> Day:
-        """Return a stretch of time at a glance: events, and per minute the highest scores and levels."""
+        """Return an overview of some time: events, and the highest scores and levels of each minute."""
         return self._ask(lambda c: timeline.day(c, since, until))
 
     def at_thresholds(
         self, label: str, *, since: float, until: float, source: str | None = None
     ) -> list[int]:
-        """Return about how many events a label would have had at the thresholds 0, 0.01 ... 1."""
+        """Estimate how many events a label would have had at the thresholds 0, 0.01 ... 1."""
         return self._ask(lambda c: timeline.at_thresholds(c, label, since=since, until=until, source=source))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             idle, self._idle = self._idle, []
         for _, connection in idle:
@@ -97,7 +87,7 @@ class StoreReader:
 
     def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         with translated(), self._connected() as connection:
-            connection.execute("BEGIN")  # all parts of an answer are of one moment
+            connection.execute("BEGIN")  # all parts of an answer see the same state
             try:
                 return _answered(question, connection)
             finally:
@@ -105,7 +95,7 @@ class StoreReader:
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection to the file as it is now: a broken one may have been set aside."""
+        """Lend a connection to the present file: a damaged one may have been set aside."""
         try:
             file = self.path.stat().st_ino
         except FileNotFoundError:
@@ -135,7 +125,7 @@ class StoreReader:
 
 
 def _answered(question: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
-    """Ask; what cannot be made of the rows that are there is damage of the file."""
+    """Run a query; rows that cannot be converted are damage of the file."""
     with boundary(BrokenDatabaseError, "is damaged"):
         try:
             return question(connection)

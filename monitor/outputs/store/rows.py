@@ -1,125 +1,161 @@
-"""What is asked of the store, and what it answers; times in Unix seconds."""
+"""Questions to the event store and its answers; times are Unix seconds.
+
+The web API returns these answers as they are: the docstrings of their fields are its descriptions.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from monitor.system.sqlite import DatabaseError
+from monitor.types import ClipOutcome, EndReason, MissReason
 
 StoreError = DatabaseError
 """The file cannot be used now; its text is the reason."""
 
 
 class QuestionError(ValueError):
-    """That cannot be asked; says why."""
+    """The question is invalid; its text says why."""
 
 
 Mark = Literal["right", "wrong"]
-"""What a person says of an event."""
+"""A user's verdict on an event."""
 
 T = TypeVar("T")
 
-MOST = 500
+MAX_ROWS = 500
 """Rows of one page at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are asked for; what is left out does not matter."""
+    """Filter of events; a field at its default matches all."""
 
     since: float | None = None
-    """Onset not before."""
+    """Onset at or after this time."""
     until: float | None = None
-    """Onset before."""
+    """Onset before this time."""
     sources: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     """Identifiers."""
     text: str = ""
-    """Words that must all stand in the names of the label and the source."""
+    """Words that must all occur in the names of the label and the source."""
     review: Mark | Literal["none"] | None = None
     min_score: float = 0.0
-    """Peak at least."""
+    """Lower limit of the peak score."""
     with_clip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class KeptEvent:
-    """One event as it was kept."""
+class MissFilter:
+    """Filter of near misses; a field at its default matches all."""
+
+    since: float | None = None
+    until: float | None = None
+    sources: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    reasons: tuple[MissReason | str, ...] = ()
+
+
+class Row:
+    """Base of the answers.
+
+    A value of an enum is a plain string as it comes from the file; an unknown one is returned as it is.
+    """
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar = {"use_attribute_docstrings": True}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent(Row):
+    """One event."""
 
     id: str
     source: str
     label: str
     started_at: float
     ended_at: float | None
-    """None while it lasts, and if nobody knows (``reason`` is then ``restart``)."""
+    """Unset while it lasts, and if the end is unknown (`reason` is then `restart`)."""
     score: float
+    """Score at the confirmation."""
     peak: float
+    """Highest score."""
     windows: int
+    """Windows at or above the threshold."""
     level_dbfs: float | None
     uncertainty_seconds: float
-    reason: str | None
-    """None while it lasts."""
+    """The onset and the offset are each known to within this time."""
+    reason: EndReason | str | None
+    """Why it ended; unset while it lasts."""
     late: bool
-    """It could not be kept when it happened, because the disk was full or away."""
+    """It was written long after it happened, because the disk was full or unavailable."""
     clip: str | None
-    """Path of its clip below the recordings; None if there is none, or not yet."""
-    clip_outcome: str | None
-    """Of `monitor.types.ClipOutcome`; None if no clip was wanted, or not yet."""
+    """Path of its clip below the recordings, served as `api/clips/CLIP`; unset if there is none yet."""
+    clip_outcome: ClipOutcome | str | None
+    """What became of its clip; unset if none was wanted, or not yet."""
     review: Mark | None
+    """A user's verdict."""
+    locked: bool = False
+    """Its clip is never deleted for its age or size."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeptMiss:
-    """One near miss as it was kept."""
+class StoredNearMiss(Row):
+    """One near miss."""
 
     number: int
     source: str
     label: str
     at: float
+    """End of its best window."""
     seconds: float
     """From the start of its first window to the end of its last."""
     score: float
     threshold: float
-    reason: str
-    """Of `monitor.types.MissReason`."""
+    reason: MissReason | str
+    """Why it did not become an event."""
     rival: str | None
+    """The prompt against the label that was nearer, if any."""
     hits: int
+    """Windows that agreed, at best."""
     needed: int
+    """Windows that must agree."""
     level_dbfs: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """The newest rows, newest first."""
+class Page(Row, Generic[T]):
+    """A page of rows, newest first."""
 
     rows: tuple[T, ...]
     next: str | None
-    """To be given back for the rows after these; None if there are none."""
+    """Cursor of the following page, passed as `after`; unset on the last page."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """One label of one source in a day."""
+class Lane(Row):
+    """One label of one source in a stretch of time."""
 
     source: str
     label: str
     events: int
-    """Onsets in the day."""
+    """Onsets."""
     peaks: tuple[float, ...]
-    """Highest score in each minute of the day; 0 where nothing was scored."""
+    """Highest score of each minute; 0 where nothing was scored."""
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """A stretch of time at a glance."""
+class Day(Row):
+    """Overview of a stretch of time."""
 
     since: float
     until: float
     lanes: tuple[Lane, ...]
     levels: dict[str, tuple[float | None, ...]]
-    """Source to the highest level of each minute in dB of full scale; None: nothing was heard, or silence."""
-    events: tuple[KeptEvent, ...]
+    """By source: the highest level of each minute in dB of full scale; unset: no audio, or silence."""
+    events: tuple[StoredEvent, ...]
     """Newest first."""
     more: bool
     """There were more events than are listed."""

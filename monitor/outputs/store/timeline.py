@@ -1,4 +1,4 @@
-"""Questions about minutes: a day at a glance, and what another threshold would have done."""
+"""Timeline queries: a stretch of time by the minute, and the events at other thresholds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from monitor.outputs.store import queries
 from monitor.outputs.store.minute_summary import SECONDS, STEPS
-from monitor.outputs.store.rows import MOST, Day, EventFilter, Lane, QuestionError
+from monitor.outputs.store.rows import MAX_ROWS, Day, EventFilter, Lane, QuestionError
 
 THRESHOLDS = 101
-"""Thresholds from 0 to 1 that are tried, a hundredth apart."""
+"""Thresholds from 0 to 1, a hundredth apart."""
 
-LONGEST_DAYS = 8
+MAX_DAYS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class _Minutes:
     source: str
     labels: tuple[str, ...]
     places: list[int]
-    """Minutes since the beginning."""
+    """Index of each minute, from the first one of the query."""
     levels: list[float | None]
     peaks: NDArray[np.uint8]
     """Shape (minutes, labels)."""
@@ -36,12 +36,12 @@ class _Minutes:
 
 
 def day(connection: sqlite3.Connection, since: float, until: float) -> Day:
-    """Return what happened in a stretch of time of at most `LONGEST_DAYS`.
+    """Return an overview of at most `MAX_DAYS` days.
 
     Raises
     ------
     QuestionError
-        It is longer, or ends before it begins.
+        The time is longer, or ends before it begins.
     """
     length = _length(since, until)
     peaks: dict[tuple[str, str], NDArray[np.uint8]] = {}
@@ -53,8 +53,8 @@ def day(connection: sqlite3.Connection, since: float, until: float) -> Day:
         for column, label in enumerate(some.labels):
             lane = peaks.setdefault((some.source, label), np.zeros(length, np.uint8))
             lane[some.places] = some.peaks[:, column]
-    page = queries.find_events(connection, EventFilter(since=since, until=until), limit=MOST)
-    counts = _events_of_pairs(connection, since, until)
+    page = queries.find_events(connection, EventFilter(since=since, until=until), limit=MAX_ROWS)
+    counts = _events_by_series(connection, since, until)
     nothing = np.zeros(length, np.uint8)
     lanes = tuple(
         Lane(source, label, counts.get((source, label), 0), _scores(peaks.get((source, label), nothing)))
@@ -68,10 +68,10 @@ def day(connection: sqlite3.Connection, since: float, until: float) -> Day:
 def at_thresholds(
     connection: sqlite3.Connection, label: str, *, since: float, until: float, source: str | None = None
 ) -> list[int]:
-    """Return about how many events a label would have had at each of the thresholds 0, 0.01 ... 1.
+    """Estimate how many events a label would have had at each of the thresholds 0, 0.01 ... 1.
 
-    Minutes in a row in which enough windows agreed count as one event, so sounds that came several times
-    in a minute count once.
+    Consecutive minutes in which enough windows agreed count as one event, so sounds that occur several times
+    within a minute count once.
 
     Raises
     ------
@@ -79,23 +79,23 @@ def at_thresholds(
         As for `day`.
     """
     length = _length(since, until)
-    heard: dict[str, NDArray[np.uint8]] = {}
+    lanes: dict[str, NDArray[np.uint8]] = {}
     for some in _minutes(connection, since, until):
         if label in some.labels and source in {None, some.source}:
-            lane = heard.setdefault(some.source, np.zeros(length, np.uint8))
+            lane = lanes.setdefault(some.source, np.zeros(length, np.uint8))
             lane[some.places] = some.agreed[:, some.labels.index(label)]
     steps = np.maximum(1, np.arange(THRESHOLDS) * STEPS // (THRESHOLDS - 1))[:, None]  # (thresholds, 1)
     totals = np.zeros(THRESHOLDS, dtype=np.intp)
-    for agreed in heard.values():
+    for agreed in lanes.values():
         above = agreed[None] >= steps  # (thresholds, minutes)
         totals += above[:, 0] + (above[:, 1:] & ~above[:, :-1]).sum(axis=1)
     return [int(total) for total in totals]
 
 
 def _length(since: float, until: float) -> int:
-    """Minutes of a stretch of time."""
-    if not 0 <= until - since <= LONGEST_DAYS * 86_400:
-        raise QuestionError(f"from since to until it may be 0 to {LONGEST_DAYS} days")
+    """Return the minutes from one time to another, each begun one as a whole."""
+    if not 0 <= until - since <= MAX_DAYS * 86_400:
+        raise QuestionError(f"since and until must be 0 to {MAX_DAYS} days apart")
     return max(1, int(-(-until // SECONDS)) - int(since // SECONDS))
 
 
@@ -105,11 +105,11 @@ def _minutes(connection: sqlite3.Connection, since: float, until: float) -> Iter
         number: tuple(json.loads(labels))
         for number, labels in connection.execute("SELECT number, labels FROM label_sets")
     }
-    # One step of the index for each source: DISTINCT would read all minutes that there are.
+    # One step of the index for each source: DISTINCT would read all minutes.
     sources = connection.execute(
-        "WITH RECURSIVE heard (source) AS (SELECT min(source) FROM minutes UNION ALL"
-        " SELECT (SELECT min(source) FROM minutes WHERE source > heard.source) FROM heard"
-        " WHERE source IS NOT NULL) SELECT source FROM heard WHERE source IS NOT NULL"
+        "WITH RECURSIVE found (source) AS (SELECT min(source) FROM minutes UNION ALL"
+        " SELECT (SELECT min(source) FROM minutes WHERE source > found.source) FROM found"
+        " WHERE source IS NOT NULL) SELECT source FROM found WHERE source IS NOT NULL"
     ).fetchall()
     query = (
         "SELECT labels, minute - ?, level_dbfs, peaks, agreed FROM minutes"
@@ -131,7 +131,7 @@ def _table(rows: Sequence[bytes], labels: Sequence[str]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(labels))
 
 
-def _events_of_pairs(
+def _events_by_series(
     connection: sqlite3.Connection, since: float, until: float
 ) -> dict[tuple[str, str], int]:
     query = (

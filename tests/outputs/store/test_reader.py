@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
-from monitor.outputs.store import EventFilter, StoreError, StoreReader
-from monitor.outputs.store.rows import MOST
+from monitor.outputs.store import EventFilter, MissFilter, StoreError, StoreReader
+from monitor.outputs.store.rows import MAX_ROWS
 from monitor.types import MissReason
 from tests.support.stored_events import NOON, event, kept, miss, start_of, storing, window
 
@@ -146,8 +146,8 @@ def test_pages_give_everything_once_whatever_their_size(tmp_path_factory, times,
 
 
 def test_a_page_is_never_longer_than_it_may_be(path):
-    reader = kept(path, *(event(NOON + i) for i in range(MOST + 5)))
-    assert len(reader.events(limit=10**9).rows) == MOST
+    reader = kept(path, *(event(NOON + i) for i in range(MAX_ROWS + 5)))
+    assert len(reader.events(limit=10**9).rows) == MAX_ROWS
     assert len(reader.events(limit=-1).rows) == 1
 
 
@@ -170,11 +170,17 @@ def test_near_misses_come_back_with_their_reason(path):
     assert (first.source, first.label, first.at, first.seconds) == ("mic", "dog", NOON, 3.0)
     assert (first.score, first.threshold, first.reason, first.needed) == (0.4, 0.5, "below_threshold", 2)
     assert first.level_dbfs is None
-    assert [each.reason for each in reader.misses(sources=["mic"]).rows] == ["confusable", "below_threshold"]
-    assert [each.label for each in reader.misses(reasons=["cooldown", "confusable"]).rows] == ["dog", "cat"]
+    assert [each.reason for each in reader.misses(MissFilter(sources=("mic",))).rows] == [
+        "confusable",
+        "below_threshold",
+    ]
+    assert [each.label for each in reader.misses(MissFilter(reasons=("cooldown", "confusable"))).rows] == [
+        "dog",
+        "cat",
+    ]
     page = reader.misses(limit=2)
     assert [each.at for each in reader.misses(limit=2, after=page.next).rows] == [NOON]
-    assert reader.misses(since=NOON + 3).rows == ()
+    assert reader.misses(MissFilter(since=NOON + 3)).rows == ()
 
 
 def test_a_day_shows_the_events_and_each_minute_of_each_label(path):
@@ -200,9 +206,9 @@ def test_a_day_shows_the_events_and_each_minute_of_each_label(path):
 
 @pytest.mark.parametrize("until", [NOON - 1, NOON + 9 * 86_400])
 def test_a_day_may_not_be_a_year(reader, until):
-    with pytest.raises(ValueError, match="0 to 8 days"):
+    with pytest.raises(ValueError, match="0 to 8 days apart"):
         reader.day(NOON, until)
-    with pytest.raises(ValueError, match="0 to 8 days"):
+    with pytest.raises(ValueError, match="0 to 8 days apart"):
         reader.at_thresholds("dog", since=NOON, until=until)
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 
 from monitor.outputs.web.asgi import Receive, Scope, Send
 from monitor.outputs.web.context import Context
-from monitor.outputs.web.routes.events import GONE
+from monitor.outputs.web.routes.events import NOT_FOUND
 from monitor.system.trouble_log import LogLimit
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ _KINDS = {
 @routes.get(
     "/clips/{day}/{name}",
     response_class=FileResponse,
-    responses=GONE | {200: {"content": {"audio/flac": {}, "image/png": {}}}, 206: {"description": "A part"}},
+    responses=NOT_FOUND
+    | {200: {"content": {"audio/flac": {}, "image/png": {}}}, 206: {"description": "A part"}},
 )
 def clip(
     context: Context,
