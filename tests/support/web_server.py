@@ -140,11 +140,11 @@ class ClipLibrary:
 
 
 @contextlib.contextmanager
-def serving(token=TOKEN, *, directory=None, **keys):
+def serving(token=TOKEN, *, directory=None, detects=None, **keys):
     """Serve a small house; with a directory it keeps what happens, and changes."""
     ring = RingBuffer(10 * RATE, RATE)
     ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
-    config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone"),))
+    config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone", labels=detects),))
     engine, memory = Engine(), RecentEmbeddings(["crib"], 120)
     control = Control(config, state=directory)
     control.begin(engine.watch, engine.watch(LABELS, config.background))

@@ -41,6 +41,7 @@ def application(context: AppContext) -> App:
         redoc_url=None,
         servers=[{"url": context.prefix or "/"}],
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         exception_handlers={RequestValidationError: _refuse},
     )
     app.state.context = context

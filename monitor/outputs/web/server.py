@@ -19,7 +19,7 @@ from monitor.outputs.web.auth import Access
 from monitor.outputs.web.connection_limits import ConnectionLimits
 from monitor.outputs.web.connections import HttpConnection, WebSocketConnection
 from monitor.outputs.web.context import AppContext
-from monitor.outputs.web.routes.labels import labels_told
+from monitor.outputs.web.routes.labels import labels_message
 from monitor.system.boundary import explain
 from monitor.system.trouble_log import LogLimit
 from monitor.types import OutputError
@@ -131,7 +131,7 @@ class Web:
     def tell(self, active_labels: ActiveLabels) -> None:
         """Let those who watch know what is listened for from now on."""
         if self._context is not None:
-            self._context.broadcast.on_labels(labels_told(active_labels))
+            self._context.broadcast.on_labels(labels_message(active_labels))
 
     def run(self) -> None:
         """Serve until `close`."""

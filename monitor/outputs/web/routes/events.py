@@ -87,14 +87,14 @@ class Done(BaseModel):
 def list_events(context: Context, query: Annotated[EventQuery, Query()]) -> Page[StoredEvent]:
     """Return events, newest first; the filters combine."""
     wanted = EventFilter(**query.filters())
-    page = _read(context, lambda reader: reader.events(wanted, after=query.after, limit=query.limit))
+    page = query_store(context, lambda reader: reader.events(wanted, after=query.after, limit=query.limit))
     return replace(page, rows=_with_locks(context, page.rows))
 
 
 @routes.get("/events/{event_id}", responses=NOT_FOUND | _UNAVAILABLE)
 def read_event(context: Context, event_id: Id) -> StoredEvent:
     """Return one event."""
-    found = _read(context, lambda reader: reader.event(event_id))
+    found = query_store(context, lambda reader: reader.event(event_id))
     if found is None:
         raise HTTPException(404, "There is no such event")
     return _with_locks(context, (found,))[0]
@@ -130,7 +130,7 @@ async def delete_event(context: Context, event_id: Id) -> Done:
 def list_misses(context: Context, query: Annotated[MissQuery, Query()]) -> Page[StoredNearMiss]:
     """Return near misses, newest first: candidates that did not become an event, and why."""
     wanted = MissFilter(**query.filters())
-    return _read(context, lambda reader: reader.misses(wanted, after=query.after, limit=query.limit))
+    return query_store(context, lambda reader: reader.misses(wanted, after=query.after, limit=query.limit))
 
 
 @routes.get("/day", responses=_UNAVAILABLE)
@@ -140,7 +140,7 @@ def read_day(
     until: Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False)],
 ) -> Day:
     """Return an overview of at most 8 days: scores and levels by the minute, and the events."""
-    day = _read(context, lambda reader: reader.day(since, until))
+    day = query_store(context, lambda reader: reader.day(since, until))
     return replace(day, events=_with_locks(context, day.events))
 
 
@@ -149,7 +149,8 @@ def _with_locks(context: AppContext, events: tuple[StoredEvent, ...]) -> tuple[S
     return tuple(replace(event, locked=event.clip in locked) for event in events)
 
 
-def _read(context: AppContext, question: Callable[[StoreReader], T]) -> T:
+def query_store(context: AppContext, question: Callable[[StoreReader], T]) -> T:
+    """Query the store; answer 503 if it is not available, and 422 if the question is invalid."""
     if context.reader is None:
         raise HTTPException(503, DISABLED)
     try:

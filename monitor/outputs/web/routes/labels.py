@@ -1,234 +1,193 @@
-"""What is listened for: labels, thresholds, sentences to try, and whether it listens at all."""
+"""Label routes: the labels in force, their thresholds, prompt previews, and detection on or off."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Body, HTTPException, Path, Query
+from pydantic import BaseModel, Field, create_model
 
 from monitor.config import LabelConfig, slug
+from monitor.config.section import Prompt, Section
 from monitor.detection.active_labels import ActiveLabels
-from monitor.outputs.store import StoreError
+from monitor.detection.prompt_preview import Tried
 from monitor.outputs.web.context import AppContext, Context
+from monitor.outputs.web.routes.events import NOT_FOUND, query_store
 from monitor.types import ConfigError, ModelError
 
 routes = APIRouter(tags=["labels"])
 
 DAY_SECONDS = 86_400.0
 
-_Sentence = Annotated[str, Field(min_length=1, max_length=300)]
-_Sentences = Annotated[list[_Sentence], Field(max_length=30)]
-_Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Id = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="Identifier of a label.")]
 
-_REFUSED: dict[int | str, dict[str, Any]] = {404: {"description": "There is none"}}
+_Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Prompts = Annotated[list[Prompt], Field(max_length=10)]
+_Source = Annotated[str, Field(max_length=32)]
 
 
-class LabelKeys(BaseModel):
-    """What can be said of a label; what is left out stays, `null` is the default."""
+def _optional_keys(model: type[Section]) -> type[Section]:
+    """Return a model of the same keys, each with its limits and optional, but for the identifier."""
+    keys: dict[str, Any] = {
+        name: (
+            Annotated[field.annotation, *field.metadata, Field()] | None,
+            Field(default=None, description=field.description),
+        )
+        for name, field in model.model_fields.items()
+        if name != "id"
+    }
+    return create_model("LabelKeys", __base__=Section, **keys)
 
-    model_config = {"extra": "forbid"}
 
-    name: Annotated[str, Field(min_length=1, max_length=300)] | None = None
-    prompts: _Sentences | None = None
-    against: _Sentences | None = None
-    threshold: _Score | None = None
-    release_threshold: _Score | None = None
-    confirm_seconds: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] | None = None
-    min_duration_seconds: _Seconds | None = None
-    max_duration_seconds: _Seconds | None = None
-    merge_gap_seconds: _Seconds | None = None
-    cooldown_seconds: _Seconds | None = None
-    enabled: bool | None = None
-    device_class: Annotated[str, Field(max_length=40)] | None = None
-    clips: bool | None = None
+class LabelKeys(_optional_keys(LabelConfig)):  # type: ignore[misc] # made from the model of the configuration
+    """Keys of a label as in the configuration; a key that is left out stays, `null` is its default."""
 
 
 class NewLabel(LabelKeys):
-    """A label to listen for."""
+    """A label to add: its keys as in the configuration."""
 
     id: Annotated[str, Field(min_length=1, max_length=32)] | None = Field(
-        default=None, description="Unset: made of the first sentence."
+        default=None, description="Unset: made from the first prompt."
     )
-    prompts: Annotated[_Sentences, Field(min_length=1)]
+    prompts: Annotated[tuple[Prompt, ...], Field(strict=False, min_length=1, max_length=30)]
 
 
 class Label(BaseModel):
-    """A label as it is listened for."""
+    """A label as it is in force."""
 
     id: str
     name: str
     enabled: bool
-    prompts: list[str]
-    against: list[str]
+    prompts: tuple[str, ...]
+    against: tuple[str, ...]
     threshold: float
-    thresholds: dict[str, float] = Field(description="By source, where they may differ.")
+    thresholds: dict[str, float] = Field(description="By the name of each source that detects the label.")
     clips: bool
-    keys: dict[str, Any] = Field(description="Everything that is configured of it.")
+    keys: dict[str, Any] = Field(description="All keys of its configuration.")
 
 
 class Labels(BaseModel):
     """All labels."""
 
     rows: list[Label]
-    armed: bool = Field(description="Whether it listens at all.")
-
-
-class Threshold(BaseModel):
-    """From which score a label counts as heard."""
-
-    threshold: _Score
-    source: Annotated[str, Field(max_length=32)] | None = Field(
-        default=None, description="Only there; unset: everywhere."
-    )
-
-
-class Enabled(BaseModel):
-    """Whether a label is listened for."""
-
-    enabled: bool
+    armed: bool = Field(description="Whether detection is on.")
 
 
 class Armed(BaseModel):
-    """Whether it listens at all."""
+    """Detection on or off."""
 
     armed: bool
 
 
 class WhatIf(BaseModel):
-    """About how many events there would have been."""
+    """Estimated number of events at other thresholds."""
 
     since: float
     until: float
     events: list[int] = Field(description="At the thresholds 0, 0.01, ... 1.")
 
 
-class Attempt(BaseModel):
-    """A sentence to try."""
-
-    prompts: Annotated[_Sentences, Field(min_length=1, max_length=10)]
-    against: Annotated[_Sentences, Field(max_length=10)] = []
-
-
-class Neighbour(BaseModel):
-    """A sentence that means nearly the same to the model."""
-
-    text: str
-    label: str | None = Field(description="The label it stands for; null for one of the background.")
-    likeness: float = Field(description="1: the same; 0: as alike as any two sentences.")
-
-
-class Heard(BaseModel):
-    """What it would have scored in the last minute."""
-
-    at: list[float]
-    scores: list[float]
-
-
-class Tried(BaseModel):
-    """What there is to say of a sentence."""
-
-    heard: dict[str, Heard] = Field(description="By source.")
-    near: list[Neighbour]
-
-
 @routes.get("/labels")
-def see(context: Context) -> Labels:
+def list_labels(context: Context) -> Labels:
     """Return all labels."""
     active_labels = context.control.active_labels
     rows = [_label(active_labels, label) for label in active_labels.labels]
     return Labels(rows=rows, armed=active_labels.armed)
 
 
-@routes.post("/labels", status_code=201, responses={409: {"description": "There is one of this id"}})
-def add(context: Context, label: NewLabel) -> Label:
-    """Listen for another label, from the next window on."""
+@routes.post("/labels", status_code=201, responses={409: {"description": "The identifier is taken"}})
+def add_label(context: Context, label: NewLabel) -> Label:
+    """Add a label; it is detected from the next window on."""
     id_ = label.id or slug(label.prompts[0]) or "label"
     if any(known.id == id_ for known in context.control.active_labels.labels):
-        raise HTTPException(409, f"There is a label {id_!r} already: give another id or sentence")
-    keys = label.model_dump(exclude_none=True) | {"id": id_}
-    _change(lambda: context.control.put_label(keys))
-    return _one(context, id_)
+        raise HTTPException(409, f"There is a label {id_!r} already: use another id or prompt")
+    with _refusals():
+        context.control.put_label(label.model_dump(exclude_none=True) | {"id": id_})
+    return _find(context, id_)
 
 
-@routes.patch("/labels/{label_id}", responses=_REFUSED)
-def alter(context: Context, label_id: Id, keys: LabelKeys) -> Label:
+@routes.patch("/labels/{label_id}", responses=NOT_FOUND)
+def change_label(context: Context, label_id: Id, keys: LabelKeys) -> Label:
     """Change some keys of a label."""
-    _one(context, label_id)
-    _change(lambda: context.control.put_label(keys.model_dump(exclude_unset=True) | {"id": label_id}))
-    return _one(context, label_id)
+    _find(context, label_id)
+    with _refusals():
+        context.control.put_label(keys.model_dump(exclude_unset=True) | {"id": label_id})
+    return _find(context, label_id)
 
 
-@routes.delete("/labels/{label_id}", responses=_REFUSED)
-def remove(context: Context, label_id: Id) -> Labels:
-    """Listen no more for a label."""
-    _one(context, label_id)
-    _change(lambda: context.control.remove_label(label_id))
-    return see(context)
+@routes.delete("/labels/{label_id}", responses=NOT_FOUND)
+def remove_label(context: Context, label_id: Id) -> Labels:
+    """Remove a label; it is no longer detected."""
+    _find(context, label_id)
+    with _refusals():
+        context.control.remove_label(label_id)
+    return list_labels(context)
 
 
-@routes.put("/labels/{label_id}/threshold", responses=_REFUSED)
-def set_threshold(context: Context, label_id: Id, wanted: Threshold) -> Label:
-    """Set from which score it counts as heard, from the next window on."""
-    _one(context, label_id)
-    _change(lambda: context.control.set_threshold(label_id, wanted.threshold, wanted.source))
-    return _one(context, label_id)
+@routes.put("/labels/{label_id}/threshold", responses=NOT_FOUND)
+def set_threshold(
+    context: Context,
+    label_id: Id,
+    threshold: Annotated[_Score, Body()],
+    source: Annotated[_Source | None, Body(description="Only there; unset: everywhere.")] = None,
+) -> Label:
+    """Set the threshold of a label, from the next window on."""
+    _find(context, label_id)
+    with _refusals():
+        context.control.set_threshold(label_id, threshold, source)
+    return _find(context, label_id)
 
 
-@routes.put("/labels/{label_id}/enabled", responses=_REFUSED)
-def enable(context: Context, label_id: Id, wanted: Enabled) -> Label:
-    """Listen for it, or let it be for a while."""
-    _one(context, label_id)
-    _change(lambda: context.control.enable_label(label_id, enabled=wanted.enabled))
-    return _one(context, label_id)
+@routes.put("/labels/{label_id}/enabled", responses=NOT_FOUND)
+def enable_label(context: Context, label_id: Id, enabled: Annotated[bool, Body(embed=True)]) -> Label:
+    """Enable or disable a label."""
+    _find(context, label_id)
+    with _refusals():
+        context.control.enable_label(label_id, enabled=enabled)
+    return _find(context, label_id)
 
 
-@routes.get("/labels/{label_id}/what-if", responses=_REFUSED | {503: {"description": "No store"}})
-def what_if(
+@routes.get("/labels/{label_id}/what-if", responses=NOT_FOUND | {503: {"description": "No store"}})
+def estimate_events(
     context: Context,
     label_id: Id,
     seconds: Annotated[float, Query(gt=0, le=7 * DAY_SECONDS, allow_inf_nan=False)] = DAY_SECONDS,
-    source: Annotated[str | None, Query(max_length=32)] = None,
+    source: Annotated[_Source | None, Query()] = None,
 ) -> WhatIf:
-    """Count about how many events it would have had lately, at each threshold."""
-    _one(context, label_id)
-    if context.reader is None:
-        raise HTTPException(503, "Nothing is kept: store.enabled is false")
+    """Estimate how many events a label would have had lately, at each threshold."""
+    _find(context, label_id)
     until = time.time()
-    try:
-        found = context.reader.at_thresholds(label_id, since=until - seconds, until=until, source=source)
-    except StoreError as error:
-        raise HTTPException(503, f"The store cannot be read now: {error}") from error
-    return WhatIf(since=until - seconds, until=until, events=found)
+    since = until - seconds
+    events = query_store(
+        context, lambda reader: reader.at_thresholds(label_id, since=since, until=until, source=source)
+    )
+    return WhatIf(since=since, until=until, events=events)
 
 
-@routes.post("/try", responses={503: {"description": "The sentences cannot be embedded"}})
-def attempt(context: Context, tried: Attempt) -> Tried:
-    """Say what a sentence would score now, and which other ones it is near to; nothing changes."""
-    active_labels = context.control.active_labels
-    try:
-        found = context.prompt_preview.ask(tried.prompts, tried.against, active_labels)
-    except ConfigError as error:
-        raise HTTPException(422, str(error)) from error
-    except ModelError as error:
-        raise HTTPException(503, str(error)) from error
-    return Tried.model_validate(asdict(found))
+@routes.post("/try", responses={503: {"description": "The prompts cannot be embedded"}})
+def preview_prompts(
+    context: Context,
+    prompts: Annotated[_Prompts, Body(min_length=1)],
+    against: Annotated[_Prompts, Body()] = [],  # noqa: B006 - never changed
+) -> Tried:
+    """Score prompts against the newest audio, and find similar prompts in force; nothing changes."""
+    with _refusals():
+        return context.prompt_preview.ask(prompts, against, context.control.active_labels)
 
 
 @routes.put("/armed")
-def arm(context: Context, wanted: Armed) -> Armed:
-    """Switch listening on or off."""
-    _change(lambda: context.control.arm(armed=wanted.armed))
+def arm(context: Context, armed: Annotated[bool, Body(embed=True)]) -> Armed:
+    """Switch detection on or off."""
+    with _refusals():
+        context.control.arm(armed=armed)
     return Armed(armed=context.control.active_labels.armed)
 
 
-def labels_told(active_labels: ActiveLabels) -> dict[str, object]:
-    """What watchers are told of the labels that are listened for."""
+def labels_message(active_labels: ActiveLabels) -> dict[str, object]:
+    """Return the labels in force, as watchers receive them."""
     return {
         "armed": active_labels.armed,
         "labels": [
@@ -244,7 +203,8 @@ def labels_told(active_labels: ActiveLabels) -> dict[str, object]:
 
 
 def _thresholds(active_labels: ActiveLabels, label: str) -> Mapping[str, float]:
-    return {source: active_labels.label(source, label).threshold for source in active_labels.sources}
+    sources = (source for source in active_labels.sources if active_labels.listens(source, label))
+    return {source: active_labels.label(source, label).threshold for source in sources}
 
 
 def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
@@ -252,8 +212,8 @@ def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
         id=label.id,
         name=label.title,
         enabled=label.enabled,
-        prompts=list(label.prompts),
-        against=list(label.against),
+        prompts=label.prompts,
+        against=label.against,
         threshold=label.threshold,
         thresholds=dict(_thresholds(active_labels, label.id)),
         clips=label.clips,
@@ -261,7 +221,7 @@ def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
     )
 
 
-def _one(context: AppContext, label: str) -> Label:
+def _find(context: AppContext, label: str) -> Label:
     active_labels = context.control.active_labels
     found = next((each for each in active_labels.labels if each.id == label), None)
     if found is None:
@@ -269,9 +229,11 @@ def _one(context: AppContext, label: str) -> Label:
     return _label(active_labels, found)
 
 
-def _change(what: Callable[[], None]) -> None:
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Answer 422 to what the configuration refuses, and 503 if the model fails."""
     try:
-        what()
+        yield
     except ConfigError as error:
         raise HTTPException(422, str(error)) from error
     except ModelError as error:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from monitor.audio.ring_buffer import OverrunError
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.event_stream import EventStream, over_websocket
-from monitor.outputs.web.routes.labels import labels_told
+from monitor.outputs.web.routes.labels import labels_message
 
 routes = APIRouter(tags=["now"])
 
@@ -38,7 +38,7 @@ def greeting(context: AppContext) -> dict[str, object]:
         "spectrogram": context.broadcast.spectrogram_format,
         "problems": context.snapshot()["problems"],
         "active": [asdict(event) for event in context.broadcast.active],
-        **labels_told(context.control.active_labels),
+        **labels_message(context.control.active_labels),
     }
 
 

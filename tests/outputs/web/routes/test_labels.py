@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from monitor.outputs.web.routes.labels import labels_message
 from tests.support.broker import eventually
 from tests.support.web_server import Engine, serving
 
@@ -18,6 +19,13 @@ def test_labels_are_listed_as_they_are_listened_for(served):
     assert [(label["id"], label["name"]) for label in found["rows"]] == [("dog", "Dog"), ("cat", "The cat")]
     assert found["rows"][0]["thresholds"] == {"crib": 0.5}
     assert found["armed"] is True
+
+
+def test_a_label_that_a_source_does_not_detect_has_no_threshold_there(tmp_path):
+    with serving(directory=tmp_path, detects=("dog",)) as served:
+        found = served.ask("GET", "/api/labels").json["rows"]
+        assert [label["thresholds"] for label in found] == [{"crib": 0.5}, {}]
+        assert labels_message(served.control.active_labels)["labels"][1]["thresholds"] == {}
 
 
 def test_a_threshold_is_set_everywhere_or_at_one_source(served):
