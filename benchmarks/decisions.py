@@ -20,7 +20,7 @@ from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
 from benchmarks.yamnet import line
 from monitor.detection import scoring
 from monitor.detection.cohort_norm import read_cohort_norm
-from monitor.detection.prototypes import watch
+from monitor.detection.prototypes import build_prototypes
 from monitor.evaluation.detection_metrics import average_of, together
 
 VARIANTS: Mapping[str, Mapping[str, float]] = {
@@ -29,7 +29,7 @@ VARIANTS: Mapping[str, Mapping[str, float]] = {
     "no background, no ambience": {"background": 0, "SHARE": 0.0},
     "no background, ambience 0.75": {"background": 0, "SHARE": 0.75},
     "no background, median": {"background": 0, "QUANTILE": 0.5},
-    "no background, 2 minutes": {"background": 0, "MEMORY_SECONDS": 120.0},
+    "no background, 2 minutes": {"background": 0, "BASELINE_SECONDS": 120.0},
     "no background, first window": {"background": 0, "confirm_seconds": 0.0},
     "no background, 3 of 4": {"background": 0, "confirm_seconds": 3.0},
 }
@@ -58,7 +58,7 @@ def report(name: str, bench: Bench, variant: Mapping[str, float]) -> None:
     changes = {key: value for key, value in variant.items() if key == "confirm_seconds"}
     with constants_of_scoring(constants):
         tried = without_background(bench) if variant.get("background") == 0 else bench
-        tried = replace(tried, engine=replace(tried.engine, response=first_guess(tried)))
+        tried = replace(tried, engine=replace(tried.engine, calibration=first_guess(tried)))
         rules = rules_of(tried, **changes)
         found = swept(tried, rules)
     each = [together(found, [column], rule, None, None) for column, rule in enumerate(rules)]
@@ -69,8 +69,10 @@ def report(name: str, bench: Bench, variant: Mapping[str, float]) -> None:
 
 def without_background(bench: Bench) -> Bench:
     """The same with nothing that speaks against every label."""
-    cohort_norm = read_cohort_norm(bench.engine.model.path, bench.engine.prototypes.prototypes.shape[1])
-    prototypes = watch(bench.config.labels, (), bench.model.embed_text, cohort_norm)
+    cohort_norm = read_cohort_norm(
+        bench.engine.model.path, bench.engine.prototypes.directions.vectors.shape[1]
+    )
+    prototypes = build_prototypes(bench.config.labels, (), bench.model.embed_text, cohort_norm)
     return replace(bench, engine=replace(bench.engine, prototypes=prototypes))
 
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import torch
 
+from monitor.detection.calibration import read_calibration
 from monitor.detection.cohort_norm import read_cohort_norm
-from monitor.detection.scoring import read_calibration
 from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap

@@ -38,11 +38,11 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.ffmpeg import decode
 from monitor.config import LabelConfig
 from monitor.detection import scoring
+from monitor.detection.calibration import Calibration
 from monitor.detection.events import Detector, rule_of
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import Scorer
-from monitor.detection.prototypes import watch
-from monitor.detection.scoring import Calibration
+from monitor.detection.prototypes import build_prototypes
 from monitor.model import loader
 from monitor.model.audio_config import operations
 from monitor.model.clap import Clap
@@ -82,7 +82,7 @@ class Ours:
         self.status = SourceStatus("mic")
         self.scorer = Scorer(
             clap.embed_log_mel if library is None else library.embed,
-            watch(labels, (), clap.embed_text),
+            build_prototypes(labels, (), clap.embed_text),
             response,
             status={"mic": self.status},
             rate=self.rate,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy.special import logit
 
 from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
 from monitor.detection import scoring
-from monitor.detection.scoring import Calibration
+from monitor.detection.calibration import QUANTILE, SHARE, Calibration
 from monitor.evaluation.threshold_sweep import Sweep
 
 RATE, TEN_TIMES = 1.0, 10.0
@@ -48,7 +48,7 @@ def main() -> None:
     bench = set_up(arguments.checkpoint, arguments.scenes, hop_seconds=arguments.hop, cache=arguments.cache)
     path = arguments.out or bench.engine.model.path / "detection.json"
     response = fit(bench)
-    path.write_text(json.dumps(asdict(response), indent=1) + "\n")
+    path.write_text(json.dumps(response.as_dict(), indent=1) + "\n")
     print(f"{path}: {response}")
 
 
@@ -56,10 +56,10 @@ def fit(bench: Bench) -> Calibration:
     """Response of the checkpoint on these recordings."""
     response = first_guess(bench)
     for _ in range(ROUNDS):
-        tried = replace(bench, engine=replace(bench.engine, response=response))
+        tried = replace(bench, engine=replace(bench.engine, calibration=response))
         found = swept(tried, rules_of(tried), COARSE)
         response = corrected(response, shift_at(found, RATE), shift_at(found, TEN_TIMES))
-        baseline = float(np.median(np.quantile(margins_of(bench), scoring.QUANTILE, axis=0)))
+        baseline = float(np.median(np.quantile(margins_of(bench), QUANTILE, axis=0)))
         response = replace(response, baseline=response.scale * (baseline - response.centre))
         print(
             f"1 an hour at {shift_at(found, RATE):+.2f}, recall {recall_at(found, RATE):.3f}: {response}",
@@ -71,8 +71,8 @@ def fit(bench: Bench) -> Calibration:
 def first_guess(bench: Bench) -> Calibration:
     """A response whose logits keep clear of where a score of 32 bits is 0 or 1."""
     margins = margins_of(bench)
-    spread, usual = float(margins.std()), float(np.quantile(margins, scoring.QUANTILE))
-    centre = (usual * (1 - scoring.SHARE) + 2 * spread) / (1 - scoring.SHARE)
+    spread, usual = float(margins.std()), float(np.quantile(margins, QUANTILE))
+    centre = (usual * (1 - SHARE) + 2 * spread) / (1 - SHARE)
     return Calibration(scale=1.0 / spread, centre=centre, baseline=(usual - centre) / spread)
 
 
@@ -88,7 +88,7 @@ def corrected(response: Calibration, at_rate: float, at_ten_times: float) -> Cal
     """Move and stretch the logits so that the one shift becomes 0, and the other the logit of 0.1."""
     stretch = float(logit(0.9)) / max(at_rate - at_ten_times, 0.05)
     # logit = scale * (margin - SHARE * q90 - (1 - SHARE) * centre), so a shift of it is one of the centre.
-    centre = response.centre + at_rate / (response.scale * (1 - scoring.SHARE))
+    centre = response.centre + at_rate / (response.scale * (1 - SHARE))
     return Calibration(scale=response.scale * stretch, centre=centre, baseline=response.baseline)
 
 

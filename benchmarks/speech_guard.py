@@ -24,7 +24,7 @@ from monitor.config import SPEECH
 from monitor.config import load as read_config
 from monitor.detection import scoring
 from monitor.detection.cohort_norm import read_cohort_norm
-from monitor.detection.prototypes import Prototypes, watch
+from monitor.detection.prototypes import Prototypes, build_prototypes
 from monitor.model.clap import Clap
 
 STEP = RATE // 2
@@ -46,7 +46,9 @@ def main() -> None:
     arguments = parser.parse_args()
     model = Clap.load(arguments.checkpoint)
     cohort_norm = read_cohort_norm(model.path, model.dimension)
-    prototypes = watch(read_config(LABELS).labels, (), model.embed_text, cohort_norm, speech=SPEECH)
+    prototypes = build_prototypes(
+        read_config(LABELS).labels, (), model.embed_text, cohort_norm, speech=SPEECH
+    )
     spoken, others = [], defaultdict(list)
     for clip in read_clips(arguments.data):
         if clip.label == "speech":

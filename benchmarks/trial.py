@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.remembered import Remembered
 from monitor.config import Config, LabelConfig, load
-from monitor.detection.engine import Engine, prepare
+from monitor.detection.engine import Engine, load_engine
 from monitor.detection.events import Rule, rule_of
 from monitor.evaluation.annotations import Recording, read_annotations
 from monitor.evaluation.replay import Replay, replay
@@ -45,7 +45,7 @@ def set_up(
         window = window.model_copy(update={"hop_seconds": hop_seconds})
     config = config.model_copy(update={"model": model, "window": window})
     config.state.mkdir(parents=True, exist_ok=True)
-    engine = prepare(config)
+    engine = load_engine(config)
     remembered = Remembered(engine.model, cache)
     # Duck-typed: replaying needs its name, its geometry and its embeddings.
     engine = replace(engine, model=cast("Clap", remembered))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, PreTrainedTokenizerFast
 
-from monitor.detection.cohort_norm import CohortNorm, measure, write_cohort_norm
+from monitor.detection.cohort_norm import CohortNorm, measure_cohort, write_cohort_norm
 from training import geometry as g
 from training.batches import Batches
 from training.clips import averaged_tower
@@ -87,7 +87,7 @@ def export(places: Places, start: Path | None, share: float) -> None:
     model.load_state_dict(audio.state_dict() | text | scales)
     pack(model)
     audio.load_state_dict(audio_half(model))  # as rounded
-    repertoire = measure(heard(places, audio))
+    repertoire = measure_cohort(heard(places, audio))
     if trained:
         even_out(model, repertoire)
     model.save_pretrained(places.export)

@@ -153,10 +153,10 @@ def evaluate(
     if any(find_spec(name) is None for name in ("matplotlib", "sed_eval", "sed_scores_eval")):
         raise MonitorError("evaluate needs more packages: pip install 'clap-monitor[eval]'")
     from monitor import evaluation
-    from monitor.detection.engine import prepare
+    from monitor.detection.engine import load_engine
 
     recordings = [found for table in annotations for found in evaluation.read_annotations(table)]
-    engine = prepare(settings)
+    engine = load_engine(settings)
     engine.model.forget_text()  # no other sentences come
     measured = evaluation.evaluate(recordings, settings, engine, progress=steps())
     if plot is not None:

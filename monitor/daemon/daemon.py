@@ -31,7 +31,7 @@ from monitor.daemon.watchdog import AwakeClock, HangError, Watchdog, loading
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Control
-from monitor.detection.engine import hops_of, prepare
+from monitor.detection.engine import hops_by_source, load_engine
 from monitor.detection.events import Detector, Rule, rule_of
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import AudioTower, Scorer, analyse, listen
@@ -135,9 +135,9 @@ class Daemon:
         password = read_password(config.mqtt)
         self._serving = HttpServers(config)
         with loading("the model"):
-            self.engine = engine = prepare(config)
-        self._hops = hops_of(config, length=engine.length, hop=engine.hop, rate=engine.rate)
-        self.control.begin(engine.watch, engine.prototypes)
+            self.engine = engine = load_engine(config)
+        self._hops = hops_by_source(config, length=engine.length, hop=engine.hop, rate=engine.rate)
+        self.control.begin(engine.build_prototypes, engine.prototypes)
         self._prototypes = engine.prototypes
         self._started_at = time.time()
         self.status = {source.name: SourceStatus(source.name) for source in config.sources}
@@ -146,7 +146,7 @@ class Daemon:
         self._scorer = Scorer(
             around(engine.model.embed_log_mel),
             engine.prototypes,
-            engine.response,
+            engine.calibration,
             status=self.status,
             rate=engine.rate,
             hop=self._hops,

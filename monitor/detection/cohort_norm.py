@@ -1,10 +1,9 @@
-"""What a checkpoint makes of all kinds of sound: how much each sentence's cosine moves at all.
+"""Cohort normalisation: mean and deviation of a prompt's cosine over all kinds of sound.
 
-One sentence's cosine runs from 0 to 0.6 over everything there is to hear, another's from 0 to 0.3; one
-threshold for both would make the first fire all day and the second never.  How far a sentence's cosine
-moves follows from the sentence alone, given once and for all how the embeddings of sounds are spread:
-for embeddings of mean ``m`` and covariance ``C`` the cosines with a direction ``p`` have the mean
-``p.m`` and the variance ``p.C.p``.
+The cosine of one prompt runs from 0 to 0.6 over all sounds, that of another from 0 to 0.3; with one
+threshold for both the first would fire all day and the second never.  Both figures follow from the prompt
+alone once the distribution of sound embeddings is known: for embeddings of mean ``m`` and covariance ``C``
+the cosines with a direction ``p`` have the mean ``p.m`` and the variance ``p.C.p``.
 """
 
 from __future__ import annotations
@@ -23,33 +22,33 @@ from monitor.types import Embeddings, ModelError
 
 FILE = "repertoire.json"
 DIRECTIONS = 32
-"""Main directions that are kept; 16 to all 256 did equally well (benchmarks/decisions.py)."""
+"""Principal directions in the file; 16 to all 256 did equally well (benchmarks/decisions.py)."""
 
 _MOST_BYTES = 16 * 2**20
 _LONGEST = 1.01
-"""Of the mean of unit vectors, and of a deviation; rounded to four places."""
+"""Largest length of the mean of unit vectors, or of a deviation; they are rounded to four places."""
 
-_SMALLEST_SPREAD = 0.02
-"""Of a cosine: a sentence that no sound moves is not scaled up without end."""
+SMALLEST_DEVIATION = 0.02
+"""Of a cosine: a prompt to which all sounds are equally similar is not scaled up without limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CohortNorm:
-    """How the embeddings of all kinds of sound lie."""
+    """Distribution of the embeddings of all kinds of sound."""
 
     mean: NDArray[np.float32]
     """Shape (d,)."""
     directions: NDArray[np.float32]
     """Shape (k, d): principal directions, each as long as the deviation along it."""
 
-    def of(self, prototypes: Embeddings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and deviation of the cosine with each prototype, both of shape (labels,)."""
-        spread = np.linalg.norm(prototypes @ self.directions.T, axis=1)
-        return (prototypes @ self.mean).astype(np.float32), np.maximum(spread, _SMALLEST_SPREAD)
+    def statistics(self, vectors: Embeddings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and deviation of the cosine with each vector, both of shape (n,)."""
+        deviation = np.linalg.norm(vectors @ self.directions.T, axis=1)
+        return (vectors @ self.mean).astype(np.float32), np.maximum(deviation, SMALLEST_DEVIATION)
 
 
-def measure(sounds: Embeddings, directions: int = DIRECTIONS) -> CohortNorm:
-    """Return the repertoire of embeddings of as many kinds of sound as can be had, shape (n, d)."""
+def measure_cohort(sounds: Embeddings, directions: int = DIRECTIONS) -> CohortNorm:
+    """Return the norm of the embeddings of as many kinds of sound as possible, shape (n, d)."""
     mean = sounds.mean(axis=0)
     _, sizes, rows = np.linalg.svd(sounds - mean, full_matrices=False)
     scaled = rows * (sizes / np.sqrt(len(sounds)))[:, None]
@@ -57,7 +56,7 @@ def measure(sounds: Embeddings, directions: int = DIRECTIONS) -> CohortNorm:
 
 
 def read_cohort_norm(directory: Path, dimension: int) -> CohortNorm | None:
-    """Return what is kept beside a checkpoint (``repertoire.json``), None if there is nothing.
+    """Read ``repertoire.json`` from beside a checkpoint; None if there is none.
 
     Raises
     ------
@@ -70,9 +69,9 @@ def read_cohort_norm(directory: Path, dimension: int) -> CohortNorm | None:
     except FileNotFoundError:
         return None
     except (OSError, DamagedError) as error:
-        raise ModelError(f"{path}: not a repertoire (mean, directions): {explain(error)}") from error
+        raise ModelError(f"{path}: not a cohort norm (mean, directions): {explain(error)}") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: not a repertoire (mean, directions): holds no mapping")
+        raise ModelError(f"{path}: not a cohort norm (mean, directions): holds no mapping")
     mean, rows = (_numbers(content.get(key), f"{path}: {key}") for key in ("mean", "directions"))
     fits = mean.shape == (dimension,) and rows.ndim == 2 and rows.shape[1] == dimension  # noqa: PLR2004
     if not fits or not (np.isfinite(mean).all() and np.isfinite(rows).all()):
@@ -84,7 +83,7 @@ def read_cohort_norm(directory: Path, dimension: int) -> CohortNorm | None:
     if longest > _LONGEST:
         raise ModelError(
             f"{path}: mean and directions of unit vectors are at most 1 long, not {longest:g}: with these "
-            "every sound would be the same"
+            "all sounds would score alike"
         )
     return CohortNorm(mean, rows)
 

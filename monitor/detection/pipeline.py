@@ -20,10 +20,11 @@ from monitor.audio import level
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.detection import scoring
+from monitor.detection.baseline import BASELINE_SECONDS, Baseline
+from monitor.detection.calibration import LARGEST_LOGIT, Calibration
 from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.prototypes import Prototypes
-from monitor.detection.scoring import Baseline, Calibration
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.system.histogram import Histogram
 from monitor.types import AudioBlock, Break, Embeddings, Event, GateReason, NearMiss, Scores, Window
@@ -106,7 +107,7 @@ class Scorer:
         The audio tower.
     prototypes : Prototypes
         May be replaced between two windows (`listen`).
-    response : Calibration
+    calibration : Calibration
         The checkpoint's.
     status : mapping of str to SourceStatus
         By source name.
@@ -124,7 +125,7 @@ class Scorer:
         self,
         embed: AudioTower,
         prototypes: Prototypes,
-        response: Calibration,
+        calibration: Calibration,
         *,
         status: Mapping[str, SourceStatus],
         rate: int,
@@ -143,13 +144,13 @@ class Scorer:
         self._fresh: dict[str, tuple[Prototypes, Scores]] = {}
         self._embed = embed
         self._prototypes = prototypes
-        self._response = response
+        self._calibration = calibration
         self._status = status
         self._rate = rate
         self._hops = dict.fromkeys(status, hop) if isinstance(hop, int) else hop
         self._silence_dbfs = silence_dbfs
         self._known = known
-        memory = {name: round(scoring.MEMORY_SECONDS * rate / own) for name, own in self._hops.items()}
+        memory = {name: round(BASELINE_SECONDS * rate / own) for name, own in self._hops.items()}
         self._baseline = {name: Baseline(self._initial(known(name)), memory[name]) for name in status}
 
     def listen(self, prototypes: Prototypes, *, armed: bool, silence_dbfs: float) -> None:
@@ -211,7 +212,7 @@ class Scorer:
 
     def baseline(self, source: str) -> dict[str, float]:
         """What is known of a source's ambience, by label; to be given back as ``known``."""
-        return dict(zip(self._prototypes.labels, self._baseline[source].level.tolist(), strict=True))
+        return dict(zip(self._prototypes.labels, self._baseline[source].values.tolist(), strict=True))
 
     def _levelled(self, window: Window) -> NDArray[np.float32]:
         return (
@@ -243,13 +244,13 @@ class Scorer:
         prototypes, baseline = self._prototypes, self._baseline[window.source]
         if not np.isfinite(embedding).all():
             return self._no_embedding(window)
-        logits = scoring.logits(scoring.margins(embedding, prototypes), self._response)
-        alone = scoring.logits(scoring.nearness(embedding, prototypes), self._response)
+        logits = scoring.logits(scoring.margins(embedding, prototypes), self._calibration)
+        alone = scoring.logits(scoring.similarities(embedding, prototypes), self._calibration)
         scores = replace(
             self._unheard(window, None),
-            values=scoring.scores(logits, baseline.level),
-            alone=scoring.scores(alone, baseline.level),
-            nearer=scoring.nearer(embedding, prototypes),
+            values=scoring.scores(logits, baseline.values),
+            alone=scoring.scores(alone, baseline.values),
+            nearer=scoring.nearest_against(embedding, prototypes),
             speech=scoring.is_speech(embedding, prototypes, self._before(window)),
             embedding=embedding,
         )
@@ -293,7 +294,7 @@ class Scorer:
 
     def _initial(self, known: Mapping[str, float]) -> scoring.Values:
         """What is believed at first; of what is kept from earlier nothing that no window can have."""
-        usual = self._response.baseline
+        usual = self._calibration.baseline
         logits = (known.get(label, usual) for label in self._prototypes.labels)
-        believed = [logit if abs(logit) <= scoring.LARGEST_LOGIT else usual for logit in logits]
+        believed = [logit if abs(logit) <= LARGEST_LOGIT else usual for logit in logits]
         return np.array(believed, dtype=np.float32)

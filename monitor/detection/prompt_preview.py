@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from monitor.config import changed_label
 from monitor.detection import scoring
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.baseline import BASELINE_SECONDS
+from monitor.detection.calibration import QUANTILE
 from monitor.detection.engine import Engine
-from monitor.detection.prototypes import Prototypes, watch
+from monitor.detection.prototypes import Prototypes, build_prototypes
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.types import Embeddings
 
@@ -95,8 +97,10 @@ class PromptPreview:
             The sentences cannot be embedded.
         """
         label = changed_label(None, {"id": _ID, "prompts": list(prompts), "against": list(against)})
-        prototypes = watch([label], active_labels.background, self._embed, self._engine.cohort_norm)
-        near = self._near(prototypes.prototypes[0], active_labels, known=frozenset(prompts))
+        prototypes = build_prototypes(
+            [label], active_labels.background, self._embed, self._engine.cohort_norm
+        )
+        near = self._near(prototypes.directions.vectors[0], active_labels, known=frozenset(prompts))
         return Tried({source: self._heard(source, prototypes) for source in active_labels.sources}, near)
 
     def rest(self) -> None:
@@ -124,12 +128,12 @@ class PromptPreview:
         at, embeddings = self._memory.recent(source)
         if not at:
             return Heard((), ())
-        response, minute = self._engine.response, self._engine.windows_in(scoring.MEMORY_SECONDS)
+        calibration, minute = self._engine.calibration, self._engine.windows_in(BASELINE_SECONDS)
         margins = np.stack([scoring.margins(row, prototypes) for row in embeddings])
-        logits = scoring.logits(margins, response)[:, 0]
-        unheard = np.full(max(0, minute - len(logits)), response.baseline, np.float32)
+        logits = scoring.logits(margins, calibration)[:, 0]
+        unheard = np.full(max(0, minute - len(logits)), calibration.baseline, np.float32)
         # As if it had been listened for all along: the ambience that the newest window would find.
-        baseline = np.quantile(np.concatenate([logits, unheard]), scoring.QUANTILE).astype(np.float32)
+        baseline = np.quantile(np.concatenate([logits, unheard]), QUANTILE).astype(np.float32)
         scores: NDArray[np.float32] = scoring.scores(logits, baseline)
         return Heard(tuple(at), tuple(scores.round(3).tolist()))
 

@@ -1,4 +1,4 @@
-"""What we listen for: every label's sentences as directions in the model's space."""
+"""Prototypes: the prompts of every label as directions in the model's embedding space."""
 
 from __future__ import annotations
 
@@ -17,55 +17,58 @@ from monitor.types import Embeddings
 log = logging.getLogger(__name__)
 
 TOO_CLOSE = 0.35
-"""A background prompt this far on the way from "as alike as any two of them" to "the same" says the same
-as a label, and would keep it from ever being heard ("people talking" against "a person speaking").
-
-Relative, because text towers differ in how alike they find any two sentences."""
-
-
-_ALIKE = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
-"""Mean and deviation where nothing is known of them: a margin is then a difference of cosines."""
+"""Share of the way from "as alike as any two prompts of the background" to "identical" from which a
+background prompt means the same as a label and would suppress it ("people talking" against "a person
+speaking").  Relative, because text encoders differ in how alike any two prompts are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Speech:
-    """People speaking, and what must not be taken for it; a value."""
+class Directions:
+    """Unit vectors, and the cosine of all kinds of sound with each of them."""
 
-    directions: Embeddings
-    """Shape (1 + voices, d): people speaking, then sentences for other voices, of people and of animals."""
-    usual: NDArray[np.float32] | None = None
-    spread: NDArray[np.float32] | None = None
-    """Shape (1 + voices,): mean and deviation of the cosine with each of them; None if not known."""
+    vectors: Embeddings
+    """Shape (n, d)."""
+    mean: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1, dtype=np.float32))
+    """Mean cosine, shape (n,) or (1,)."""
+    deviation: NDArray[np.float32] = field(default_factory=lambda: np.ones(1, dtype=np.float32))
+    """Standard deviation of the cosine, shape (n,) or (1,)."""
+    normalised: bool = True
+    """False for a checkpoint without a `CohortNorm`: a z-score is then the cosine itself."""
+
+    @classmethod
+    def of(cls, vectors: Embeddings, cohort_norm: CohortNorm | None) -> Directions:
+        """Return the directions of a checkpoint with this cohort norm."""
+        if cohort_norm is None:
+            return cls(vectors, normalised=False)
+        return cls(vectors, *cohort_norm.statistics(vectors))
+
+    def z_scores(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosine with each vector, in deviations above its mean, shape (n,)."""
+        scores: NDArray[np.float32] = (self.vectors @ embedding - self.mean) / self.deviation
+        return scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prototypes:
-    """Labels and their rivals; a value: a change makes a new one."""
+    """Labels, and the prompts against them; a change makes a new value."""
 
     labels: tuple[str, ...]
-    prototypes: Embeddings
-    """Shape (labels, d): the direction of the mean of a label's normalised phrasings."""
-    rival_vectors: Embeddings
-    """Shape (rivals, d): every sentence that speaks against some label."""
-    rivals: NDArray[np.bool_]
-    """Shape (labels, rivals): which of them speak against which label."""
-    usual: NDArray[np.float32]
-    """Shape (labels,) or (1,): the mean cosine of all kinds of sound with each prototype."""
-    spread: NDArray[np.float32]
-    """Shape (labels,) or (1,): its deviation."""
+    """Identifiers."""
+    directions: Directions
+    """Of each label: the direction of the mean of its prompts' embeddings."""
+    against: Directions
+    """Of every prompt against some label."""
+    is_against: NDArray[np.bool_]
+    """Which prompts are against which label, shape (labels, prompts)."""
     fingerprints: tuple[str, ...]
-    """For each label, a hash of all its sentences: what is remembered of a label holds while this does."""
-    rival_names: tuple[str, ...] = ()
-    """The sentences of ``rival_vectors``."""
-    rival_usual: NDArray[np.float32] = field(default_factory=lambda: _ALIKE[0])
-    """Shape (rivals,) or (1,): as ``usual``."""
-    rival_spread: NDArray[np.float32] = field(default_factory=lambda: _ALIKE[1])
-    """Shape (rivals,) or (1,): as ``spread``."""
-    speech: Speech | None = None
-    """None if nobody asks for it."""
+    """Hash of all prompts of each label: a baseline belongs to it."""
+    against_prompts: tuple[str, ...] = ()
+    """The prompts of ``against``."""
+    speech: Directions | None = None
+    """People speaking, then other voices, of people and animals; None without the speech guard of clips."""
 
 
-def watch(
+def build_prototypes(
     labels: Sequence[LabelConfig],
     background: Sequence[str],
     embed: Callable[[Sequence[str]], Embeddings],
@@ -73,82 +76,93 @@ def watch(
     *,
     speech: Sequence[str] = (),
 ) -> Prototypes:
-    """Turn the enabled labels into a watchlist.
+    """Embed the prompts of the enabled labels.
 
     Parameters
     ----------
     labels : sequence of LabelConfig
         Those not enabled are left out.
     background : sequence of str
-        Sentences for what is no event; they speak against every label but those they mean the same as.
+        Prompts for sounds that are no event; they are against every label but those they mean the same as.
     embed : callable
-        Sentences to unit vectors, shape (n, d).
+        Prompts to unit vectors, shape (n, d).
     cohort_norm : CohortNorm or None
-        The checkpoint's; without one every label is taken to move as much as every other.
+        The checkpoint's.
     speech : sequence of str
-        Sentences for people speaking, if that is to be told.
+        Prompts for people speaking, if the clips need them.
     """
     enabled = [label for label in labels if label.enabled]
     against = list(dict.fromkeys([*background, *(text for label in enabled for text in label.against)]))
     prompts = [text for label in enabled for text in label.prompts]
     voices = VOICES if speech else ()
     vectors = embed([*prompts, *against, *speech, *voices])
-    rival_vectors = vectors[len(prompts) : len(prompts) + len(against)]
-    limit = _too_close(rival_vectors[: len(set(background))])
-    prototypes, rows, first = [], [], 0
+    against_vectors = vectors[len(prompts) : len(prompts) + len(against)]
+    limit = _too_close(against_vectors[: len(set(background))])
+    directions, rows, first = [], [], 0
     for label in enabled:
-        mean = vectors[first : first + len(label.prompts)].mean(axis=0)
+        directions.append(_direction(vectors[first : first + len(label.prompts)]))
         first += len(label.prompts)
-        prototypes.append(mean / np.linalg.norm(mean))
-        near = rival_vectors @ prototypes[-1] >= limit
-        rows.append(_rivals(label, background, against, near))
-    stacked = np.stack(prototypes).astype(np.float32)
-    usual, spread = cohort_norm.of(stacked) if cohort_norm else _ALIKE
-    rival_usual, rival_spread = cohort_norm.of(rival_vectors) if cohort_norm and against else _ALIKE
+        near = against_vectors @ directions[-1] >= limit
+        rows.append(_is_against(label, background, against, near))
+    _log_left_out(enabled, background, against, rows)
+    spoken = vectors[len(prompts) + len(against) :]
     return Prototypes(
         labels=tuple(label.id for label in enabled),
-        prototypes=stacked,
-        rival_vectors=rival_vectors,
-        rivals=np.stack(rows),
-        usual=usual,
-        spread=spread,
+        directions=Directions.of(np.stack(directions).astype(np.float32), cohort_norm),
+        against=Directions.of(against_vectors, cohort_norm),
+        is_against=np.stack(rows),
         fingerprints=tuple(_fingerprint(label, background) for label in enabled),
-        rival_names=tuple(against),
-        rival_usual=rival_usual,
-        rival_spread=rival_spread,
-        speech=_speech(vectors[len(prompts) + len(against) :], len(speech), cohort_norm) if speech else None,
+        against_prompts=tuple(against),
+        speech=_speech(spoken, len(speech), cohort_norm) if speech else None,
     )
 
 
-def _speech(vectors: Embeddings, own: int, cohort_norm: CohortNorm | None) -> Speech:
-    """What is known of people speaking, of whom the first ``own`` vectors tell, and of the other voices."""
-    mean = vectors[:own].mean(axis=0)
-    directions = np.stack([mean / np.linalg.norm(mean), *vectors[own:]]).astype(np.float32)
-    return Speech(directions, *(cohort_norm.of(directions) if cohort_norm else (None, None)))
+def _direction(vectors: Embeddings) -> NDArray[np.float32]:
+    mean: NDArray[np.float32] = vectors.mean(axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+def _speech(vectors: Embeddings, spoken: int, cohort_norm: CohortNorm | None) -> Directions:
+    """Directions of speech, the mean of the first ``spoken`` vectors, and of the other voices."""
+    stacked = np.stack([_direction(vectors[:spoken]), *vectors[spoken:]]).astype(np.float32)
+    return Directions.of(stacked, cohort_norm)
 
 
 def _too_close(background: Embeddings) -> float:
-    """Cosine from which a sentence means the same as one of the background, see `TOO_CLOSE`."""
+    """Cosine from which a prompt means the same as one of the background, see `TOO_CLOSE`."""
     cosines = (background @ background.T)[np.triu_indices(len(background), 1)]
-    usual = float(np.median(cosines)) if len(cosines) else 0.0
-    return usual + TOO_CLOSE * (1.0 - usual)
+    median = float(np.median(cosines)) if len(cosines) else 0.0
+    return median + TOO_CLOSE * (1.0 - median)
 
 
-def _rivals(
+def _is_against(
     label: LabelConfig, background: Sequence[str], against: Sequence[str], near: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Which sentences of ``against`` speak against this label, shape (len(against),)."""
-    row = np.zeros(len(against), dtype=bool)
-    for index, text in enumerate(against):
-        if text in label.against:
-            row[index] = True
-        elif text in background:
-            row[index] = not near[index]
-            if near[index]:
-                log.debug("%s: background prompt %r means the same and is left out", label.id, text)
-    return row
+    """Which prompts of ``against`` are against this label, shape (len(against),)."""
+    pairs = zip(against, near, strict=True)
+    return np.array(
+        [text in label.against or (text in background and not close) for text, close in pairs], bool
+    )
+
+
+def _log_left_out(
+    labels: Sequence[LabelConfig],
+    background: Sequence[str],
+    against: Sequence[str],
+    rows: Sequence[NDArray[np.bool_]],
+) -> None:
+    left_out = [
+        f"{text!r} for {label.id}"
+        for label, row in zip(labels, rows, strict=True)
+        for text, used in zip(against, row, strict=True)
+        if text in background and not used
+    ]
+    if left_out:
+        log.debug(
+            "background prompts left out because they mean the same as a label: %s", "; ".join(left_out)
+        )
 
 
 def _fingerprint(label: LabelConfig, background: Sequence[str]) -> str:
-    sentences = "\0".join([*label.prompts, "\0", *label.against, "\0", *background])
-    return hashlib.sha256(sentences.encode()).hexdigest()[:16]
+    prompts = "\0".join([*label.prompts, "\0", *label.against, "\0", *background])
+    return hashlib.sha256(prompts.encode()).hexdigest()[:16]

@@ -16,11 +16,11 @@ import numpy as np
 
 from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, LabelConfig, ModelConfig
-from monitor.detection.engine import window_of
+from monitor.detection.calibration import Calibration
+from monitor.detection.engine import window_samples
 from monitor.detection.events import Detector, rule_of
 from monitor.detection.pipeline import Scorer
-from monitor.detection.prototypes import Prototypes
-from monitor.detection.scoring import Calibration
+from monitor.detection.prototypes import Directions, Prototypes
 from monitor.model.audio_encoder.int8_linear import steps
 from monitor.model.clap import Clap
 from monitor.model.spectrogram_cache import SpectrogramCache
@@ -93,7 +93,7 @@ def measure(
     settings = ModelConfig(checkpoint=model, dtype=dtype)  # type: ignore[arg-type]
     config = Config(model=settings, window={"hop_seconds": hop_seconds})  # type: ignore[arg-type]
     clap = Clap.configured(config.model)
-    length, hop = window_of(config, clap)
+    length, hop = window_samples(config, clap)
     clap.warm_up(length)
     clap.forget_text()
     run = _Run(clap, labels, sources, length, hop)
@@ -186,13 +186,11 @@ def _prototypes(labels: Sequence[str], dimension: int) -> Prototypes:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return Prototypes(
         labels=tuple(labels),
-        prototypes=vectors[8:],
-        rival_vectors=vectors[:8],
-        rivals=np.ones((len(labels), 8), dtype=bool),
-        usual=np.zeros(len(labels), dtype=np.float32),
-        spread=np.ones(len(labels), dtype=np.float32),
+        directions=Directions(vectors[8:]),
+        against=Directions(vectors[:8]),
+        is_against=np.ones((len(labels), 8), dtype=bool),
         fingerprints=tuple(labels),
-        rival_names=tuple(f"rival{number}" for number in range(8)),
+        against_prompts=tuple(f"against{number}" for number in range(8)),
     )
 
 

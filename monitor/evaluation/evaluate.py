@@ -45,7 +45,7 @@ def evaluate(
     config : Config
         Its labels, by id, name or any of their sentences, are the labels of the annotation.
     engine : Engine
-        From `monitor.detection.engine.prepare` with the same configuration.
+        From `monitor.detection.engine.load_engine` with the same configuration.
     progress : callable
 
     Raises

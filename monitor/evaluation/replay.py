@@ -62,7 +62,7 @@ def replay(
         Only ``silence_dbfs`` and ``window.reuse_seconds`` matter here; the rest of it is in ``engine`` and
         ``rules``.
     engine : Engine
-        From `monitor.detection.engine.prepare`.
+        From `monitor.detection.engine.load_engine`.
     rules : sequence of Rule
         One for each label of ``engine``.
     fill : bool
@@ -84,7 +84,7 @@ def replay(
     scorer = Scorer(
         engine.model.embed_audio,
         engine.prototypes,
-        engine.response,
+        engine.calibration,
         status={_NAME: status},
         rate=engine.rate,
         hop=engine.hop,

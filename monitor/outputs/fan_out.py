@@ -11,8 +11,8 @@ from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import Health
 from monitor.config import ClipsConfig, Config, LabelConfig
 from monitor.config.web import WebConfig
-from monitor.detection import scoring
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.control import Change
 from monitor.detection.engine import Engine
 from monitor.detection.recent_embeddings import RecentEmbeddings
@@ -80,7 +80,7 @@ class FanOut:
                 page=page_of(config.web),
             )
         self.alerts = Alerts(config, model)
-        self.memory = RecentEmbeddings(buffers, engine.windows_in(scoring.MEMORY_SECONDS))
+        self.memory = RecentEmbeddings(buffers, engine.windows_in(BASELINE_SECONDS))
         self.live = Broadcast(buffers, mel_config)
         self.counters = Counters()
         self.events = 0

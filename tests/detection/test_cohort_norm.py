@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from monitor.detection.cohort_norm import measure, read_cohort_norm, write_cohort_norm
+from monitor.detection.cohort_norm import measure_cohort, read_cohort_norm, write_cohort_norm
 from monitor.types import ModelError
 
 
@@ -16,28 +16,28 @@ def sounds():
 
 def test_mean_and_deviation_are_those_of_the_cosines_themselves(sounds):
     prototypes = np.eye(6, dtype=np.float32)[:5]
-    usual, spread = measure(sounds).of(prototypes)
+    usual, deviation = measure_cohort(sounds).statistics(prototypes)
     cosines = sounds @ prototypes.T
     assert usual == pytest.approx(cosines.mean(axis=0), abs=1e-5)
-    assert spread == pytest.approx(cosines.std(axis=0), rel=1e-4)
+    assert deviation == pytest.approx(cosines.std(axis=0), rel=1e-4)
 
 
-def test_a_sentence_that_no_sound_moves_is_not_scaled_up_without_end(sounds):
+def test_a_prompt_to_which_all_sounds_are_equally_similar_has_a_smallest_deviation(sounds):
     still = sounds.copy()
     still[:, 5] = 0
-    _, spread = measure(still).of(np.eye(6, dtype=np.float32)[5:])
-    assert spread == pytest.approx([0.02])
+    _, deviation = measure_cohort(still).statistics(np.eye(6, dtype=np.float32)[5:])
+    assert deviation == pytest.approx([0.02])
 
 
 def test_the_main_directions_are_nearly_enough(sounds):
     prototypes = np.eye(6, dtype=np.float32)[:2]
-    _, all_of_it = measure(sounds).of(prototypes)
-    _, main = measure(sounds, directions=3).of(prototypes)
+    _, all_of_it = measure_cohort(sounds).statistics(prototypes)
+    _, main = measure_cohort(sounds, directions=3).statistics(prototypes)
     assert main == pytest.approx(all_of_it, rel=0.05)
 
 
 def test_it_is_kept_beside_the_checkpoint(sounds, tmp_path):
-    kept = measure(sounds)
+    kept = measure_cohort(sounds)
     write_cohort_norm(tmp_path, kept)
     read = read_cohort_norm(tmp_path, 6)
     assert read is not None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.detection.control import Control
-from monitor.detection.prototypes import watch
+from monitor.detection.prototypes import build_prototypes
 from monitor.types import ConfigError, ModelError, MonitorError
 
 DOG = LabelConfig(id="dog", prompts=("a dog barking",), threshold=0.6)
@@ -34,11 +34,13 @@ class House:
         self.embedded = []
         self.control = Control(self.config, state=state, reread=lambda: self.config, check=check)
         active_labels = self.control.active_labels
-        self.control.begin(self.watch, watch(active_labels.labels, active_labels.background, embed))
+        self.control.begin(
+            self.watch, build_prototypes(active_labels.labels, active_labels.background, embed)
+        )
 
     def watch(self, labels, background):
         self.embedded.append([label.id for label in labels])
-        return watch(labels, background, embed)
+        return build_prototypes(labels, background, embed)
 
     def thresholds(self, label):
         return [self.control.active_labels.label(source.name, label).threshold for source in SOURCES]

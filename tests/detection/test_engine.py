@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from monitor.config import ClipsConfig, Config, LabelConfig, ModelConfig, SourceConfig, WindowConfig
-from monitor.detection.engine import enough_threads, hops_of, prepare, window_of
+from monitor.detection.engine import choose_threads, hops_by_source, load_engine, window_samples
 from monitor.model.clap import Clap
 from monitor.types import ConfigError, ModelError
 from tests.support.command_line import ROOT
@@ -25,14 +25,16 @@ def config(tmp_path, **settings):
 
 
 def test_a_window_is_five_seconds_or_the_checkpoints_own_length_if_that_is_shorter(model, tmp_path):
-    length, hop = window_of(config(tmp_path), model)
+    length, hop = window_samples(config(tmp_path), model)
     assert length == min(5 * model.mel_config.rate, model.mel_config.length)
     assert hop == min(model.mel_config.rate, length // 2)
 
 
 def test_a_shorter_window_that_divides_the_checkpoints_is_taken(model, tmp_path):
     seconds = model.mel_config.length / model.mel_config.rate / 4
-    length, _ = window_of(config(tmp_path, window=WindowConfig(seconds=seconds, hop_seconds=seconds)), model)
+    length, _ = window_samples(
+        config(tmp_path, window=WindowConfig(seconds=seconds, hop_seconds=seconds)), model
+    )
     assert length == model.mel_config.length // 4
 
 
@@ -40,12 +42,12 @@ def test_a_window_that_does_not_divide_the_checkpoints_is_refused(model, tmp_pat
     seconds = model.mel_config.length / model.mel_config.rate * 0.7
     window = WindowConfig(seconds=seconds, hop_seconds=seconds)
     with pytest.raises(ModelError, match="divide"):
-        window_of(config(tmp_path, window=window), model)
+        window_samples(config(tmp_path, window=window), model)
 
 
 def test_a_hop_that_leaves_audio_unheard_is_refused(model, tmp_path):
-    with pytest.raises(ConfigError, match=r"window\.hop_seconds: 60\.0 leaves audio unheard"):
-        window_of(config(tmp_path, window=WindowConfig(hop_seconds=60)), model)
+    with pytest.raises(ConfigError, match=r"window\.hop_seconds: 60 leaves audio unscored"):
+        window_samples(config(tmp_path, window=WindowConfig(hop_seconds=60)), model)
 
 
 def test_a_checkpoint_without_a_response_gets_one_and_keeps_it(tmp_path):
@@ -54,7 +56,7 @@ def test_a_checkpoint_without_a_response_gets_one_and_keeps_it(tmp_path):
     (place / "detection.json").unlink(missing_ok=True)
     settings = config(tmp_path / "state", model=ModelConfig(checkpoint=str(place)))
     (tmp_path / "state").mkdir()
-    first = prepare(settings).response
+    first = load_engine(settings).calibration
     assert first.scale > 0
     assert first.baseline < 0
     (kept,) = (tmp_path / "state/responses").iterdir()
@@ -64,7 +66,7 @@ def test_a_checkpoint_without_a_response_gets_one_and_keeps_it(tmp_path):
         "ambience": first.baseline,
     }
     kept.write_text("broken")
-    assert prepare(settings).response == first
+    assert load_engine(settings).calibration == first
 
 
 class Model:
@@ -94,7 +96,7 @@ class Model:
 )
 def test_threads_are_as_few_as_keep_up_and_never_more_than_are_free(seconds, cores, expected):
     model = Model(*seconds)
-    assert enough_threads(model, 1.0, lambda: cores, model.window_seconds) == expected
+    assert choose_threads(model, 1.0, lambda: cores, model.window_seconds) == expected
     assert model.threads == expected
 
 
@@ -105,17 +107,17 @@ def test_a_source_may_have_a_hop_of_its_own_which_is_at_most_a_window():
             sources=tuple(SourceConfig(name=f"s{i}", kind="microphone", hop_seconds=hop) for i, hop in named)
         )
 
-    assert hops_of(sources(None, 2.0), length=40, hop=10, rate=10) == {"s0": 10, "s1": 20}
-    with pytest.raises(ConfigError, match=r"source s0: hop_seconds: 4\.1 leaves audio unheard"):
-        hops_of(sources(4.1), length=40, hop=10, rate=10)
+    assert hops_by_source(sources(None, 2.0), length=40, hop=10, rate=10) == {"s0": 10, "s1": 20}
+    with pytest.raises(ConfigError, match=r"source s0: hop_seconds: 4\.1 leaves audio unscored"):
+        hops_by_source(sources(4.1), length=40, hop=10, rate=10)
 
 
 def test_speech_is_listened_for_only_where_clips_must_not_hold_it_and_after_a_change_as_well(tmp_path):
-    guarded = prepare(config(tmp_path, clips=ClipsConfig(enabled=True)))
+    guarded = load_engine(config(tmp_path, clips=ClipsConfig(enabled=True)))
     assert guarded.prototypes.speech is not None
     other = (LabelConfig(id="cat", prompts=("a cat meowing",)),)
-    assert guarded.watch(other, ()).speech.directions[0] == pytest.approx(
-        guarded.prototypes.speech.directions[0]
+    assert guarded.build_prototypes(other, ()).speech.vectors[0] == pytest.approx(
+        guarded.prototypes.speech.vectors[0]
     )
     for clips in (ClipsConfig(), ClipsConfig(enabled=True, speech_guard=False)):
-        assert prepare(config(tmp_path, clips=clips)).prototypes.speech is None
+        assert load_engine(config(tmp_path, clips=clips)).prototypes.speech is None

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from monitor.audio.source_status import SourceStatus
+from monitor.detection.calibration import Calibration
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import Scorer
-from monitor.detection.prototypes import Prototypes
-from monitor.detection.scoring import Calibration
+from monitor.detection.prototypes import Directions, Prototypes
 from monitor.model.mel_config import mel_config_of
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.types import Window
@@ -21,11 +21,9 @@ GEOMETRY = mel_config_of(
 )
 WATCHLIST = Prototypes(
     labels=("beep",),
-    prototypes=np.array([[1.0, 0.0]], np.float32),
-    rival_vectors=np.zeros((0, 2), np.float32),
-    rivals=np.zeros((1, 0), bool),
-    usual=np.zeros(1, np.float32),
-    spread=np.ones(1, np.float32),
+    directions=Directions(np.array([[1.0, 0.0]], np.float32)),
+    against=Directions(np.zeros((0, 2), np.float32)),
+    is_against=np.zeros((1, 0), bool),
     fingerprints=("x",),
 )
 

@@ -13,10 +13,10 @@ from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.windows import Windows
 from monitor.config import LabelConfig
+from monitor.detection.calibration import Calibration
 from monitor.detection.events import Detector, rule_of
 from monitor.detection.pipeline import Scorer, analyse, listen, only
-from monitor.detection.prototypes import Prototypes, Speech
-from monitor.detection.scoring import Calibration
+from monitor.detection.prototypes import Directions, Prototypes
 from monitor.outputs.clips.speech_filter import SpeechFilter
 from monitor.types import AudioBlock, ClipOutcome, GateReason, MissReason, Window
 from tests.support.ramps import scores_of
@@ -27,11 +27,9 @@ QUIET, LOUD = np.array([0.0, 1.0], np.float32), np.array([1.0, 0.0], np.float32)
 RESPONSE = Calibration(scale=10.0, centre=0.5, baseline=0.0)
 WATCHLIST = Prototypes(
     labels=("dog",),
-    prototypes=LOUD[None],
-    rival_vectors=np.zeros((0, 2), np.float32),
-    rivals=np.zeros((1, 0), bool),
-    usual=np.zeros(1, np.float32),
-    spread=np.ones(1, np.float32),
+    directions=Directions(LOUD[None]),
+    against=Directions(np.zeros((0, 2), np.float32)),
+    is_against=np.zeros((1, 0), bool),
     fingerprints=("x",),
 )
 
@@ -238,11 +236,9 @@ def watching(*labels):
     """Return a watchlist of labels that all sound alike, each of sentences of its own."""
     return Prototypes(
         labels=labels,
-        prototypes=np.stack([LOUD] * len(labels)),
-        rival_vectors=np.zeros((0, 2), np.float32),
-        rivals=np.zeros((len(labels), 0), bool),
-        usual=np.zeros(len(labels), np.float32),
-        spread=np.ones(len(labels), np.float32),
+        directions=Directions(np.stack([LOUD] * len(labels))),
+        against=Directions(np.zeros((0, 2), np.float32)),
+        is_against=np.zeros((len(labels), 0), bool),
         fingerprints=labels,
     )
 
@@ -278,7 +274,7 @@ def test_what_is_listened_for_changes_between_two_windows_and_none_is_lost_by_it
 
 @pytest.mark.parametrize(("later", "told"), [(HOP, False), (LENGTH, True)])
 def test_a_voice_that_reaches_into_a_window_keeps_its_end_from_being_speech(later, told):
-    voice = Speech(np.stack([QUIET, LOUD]), np.zeros(2, np.float32), np.array([1.0, 0.4], np.float32))
+    voice = Directions(np.stack([QUIET, LOUD]), np.zeros(2, np.float32), np.array([1.0, 0.4], np.float32))
     status = {"mic": SourceStatus("mic")}
     scorer = Scorer(
         embed,

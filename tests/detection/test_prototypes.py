@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.config import VOICES, LabelConfig
-from monitor.detection.prototypes import watch
+from monitor.detection.prototypes import build_prototypes
 
 VECTORS = {
     "a dog barking": (1, 0, 0),
@@ -26,37 +26,37 @@ def label(name, *prompts, **settings):
 
 
 def test_the_prototype_is_the_direction_of_the_mean_of_the_phrasings():
-    found = watch([label("dog", "a dog barking", "a dog yapping")], [], embed)
-    assert found.prototypes == pytest.approx(np.array([[0.5, 0.5, 0]]) ** 0.5)
+    found = build_prototypes([label("dog", "a dog barking", "a dog yapping")], [], embed)
+    assert found.directions.vectors == pytest.approx(np.array([[0.5, 0.5, 0]]) ** 0.5)
 
 
 def test_background_speaks_against_every_label_and_against_only_its_own():
     labels = [label("dog", "a dog barking", against=("a wolf howling",)), label("yap", "a dog yapping")]
-    found = watch(labels, ["people talking"], embed)
-    assert found.rivals.tolist() == [[True, True], [True, False]]
-    assert found.rival_vectors == pytest.approx(embed(["people talking", "a wolf howling"]))
+    found = build_prototypes(labels, ["people talking"], embed)
+    assert found.is_against.tolist() == [[True, True], [True, False]]
+    assert found.against.vectors == pytest.approx(embed(["people talking", "a wolf howling"]))
 
 
 def test_background_that_means_the_same_as_a_label_does_not_silence_it(caplog):
     caplog.set_level(logging.DEBUG)
-    found = watch([label("speech", "a person speaking")], ["people talking"], embed)
-    assert found.rivals.tolist() == [[False]]
-    assert "speech: background prompt 'people talking' means the same" in caplog.text
+    found = build_prototypes([label("speech", "a person speaking")], ["people talking"], embed)
+    assert found.is_against.tolist() == [[False]]
+    assert "mean the same as a label: 'people talking' for speech" in caplog.text
 
 
 def test_what_the_user_set_against_a_label_stays_however_close():
-    found = watch([label("speech", "a person speaking", against=("people talking",))], [], embed)
-    assert found.rivals.tolist() == [[True]]
+    found = build_prototypes([label("speech", "a person speaking", against=("people talking",))], [], embed)
+    assert found.is_against.tolist() == [[True]]
 
 
 def test_a_label_that_is_not_enabled_is_left_out():
     labels = [label("dog", "a dog barking", enabled=False), label("yap", "a dog yapping")]
-    assert watch(labels, [], embed).labels == ("yap",)
+    assert build_prototypes(labels, [], embed).labels == ("yap",)
 
 
 def test_a_fingerprint_changes_with_every_sentence_and_with_nothing_else():
     def fingerprint(chosen, background=()):
-        return watch([chosen], background, embed).fingerprints
+        return build_prototypes([chosen], background, embed).fingerprints
 
     one = label("dog", "a dog barking")
     assert fingerprint(one) == fingerprint(one.model_copy(update={"threshold": 0.9}))
@@ -67,19 +67,19 @@ def test_a_fingerprint_changes_with_every_sentence_and_with_nothing_else():
 
 def test_what_speaks_against_labels_has_names_in_the_order_of_its_directions():
     labels = [label("dog", "a dog barking", against=("a wolf howling",))]
-    found = watch(labels, ["people talking"], embed)
-    assert found.rival_names == ("people talking", "a wolf howling")
-    assert found.rival_vectors == pytest.approx(embed(found.rival_names))
+    found = build_prototypes(labels, ["people talking"], embed)
+    assert found.against_prompts == ("people talking", "a wolf howling")
+    assert found.against.vectors == pytest.approx(embed(found.against_prompts))
 
 
 def test_speech_is_a_direction_of_its_own_and_no_label_and_no_rival():
-    plain = watch([label("dog", "a dog barking")], ["people talking"], embed)
+    plain = build_prototypes([label("dog", "a dog barking")], ["people talking"], embed)
     speech = ("people talking", "a person speaking")
-    guarded = watch([label("dog", "a dog barking")], ["people talking"], embed, speech=speech)
+    guarded = build_prototypes([label("dog", "a dog barking")], ["people talking"], embed, speech=speech)
     assert plain.speech is None
     mean = np.array([0, 0.14, 0.98])
-    assert guarded.speech.directions[0] == pytest.approx(mean / np.linalg.norm(mean))
-    assert guarded.speech.directions[1:] == pytest.approx(embed(VOICES))
-    assert guarded.speech.usual is guarded.speech.spread is None
-    assert (guarded.labels, guarded.rival_names) == (plain.labels, plain.rival_names)
+    assert guarded.speech.vectors[0] == pytest.approx(mean / np.linalg.norm(mean))
+    assert guarded.speech.vectors[1:] == pytest.approx(embed(VOICES))
+    assert not guarded.speech.normalised
+    assert (guarded.labels, guarded.against_prompts) == (plain.labels, plain.against_prompts)
     assert guarded.fingerprints == plain.fingerprints

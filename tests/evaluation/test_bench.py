@@ -50,4 +50,4 @@ def test_what_is_less_exact_is_not_recommended_however_fast():
 def test_bench_refuses_a_hop_that_leaves_audio_unheard(tmp_path):
     done = clap_monitor("bench", "--hop", "60", cwd=tmp_path)
     assert done.returncode == 78
-    assert done.stderr.startswith("window.hop_seconds: 60.0 leaves audio unheard")
+    assert done.stderr.startswith("window.hop_seconds: 60 leaves audio unscored")

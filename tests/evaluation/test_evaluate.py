@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from monitor.detection.prototypes import Directions
 from monitor.evaluation import Occurrence, Recording, as_json, as_text, evaluate
 from monitor.evaluation.plot import plot
 from monitor.types import ConfigError, OutputError
@@ -137,8 +138,8 @@ HEARING_OF_ONE = replace(
     prototypes=replace(
         HEARING.prototypes,
         labels=HEARING.prototypes.labels[:1],
-        prototypes=HEARING.prototypes.prototypes[:1],
-        rivals=HEARING.prototypes.rivals[:1],
+        directions=Directions(HEARING.prototypes.directions.vectors[:1]),
+        is_against=HEARING.prototypes.is_against[:1],
         fingerprints=HEARING.prototypes.fingerprints[:1],
     ),
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.config import load
-from monitor.detection.engine import prepare
+from monitor.detection.engine import load_engine
 from monitor.detection.events import rule_of
 from monitor.evaluation.replay import replay
 from tests.support.command_line import ROOT
@@ -13,7 +13,7 @@ def heard(dtype, state):
     config = load(ROOT / "config/demo.yaml")
     model = config.model.model_copy(update={"dtype": dtype})
     config = config.model_copy(update={"model": model, "state": state})
-    engine = prepare(config)
+    engine = load_engine(config)
     assert engine.model.dtype == dtype
     rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in config.labels]
     return replay(ROOT / "recordings/demo.flac", config, engine, rules).heard

@@ -14,9 +14,9 @@ import torch
 
 from monitor.config import Config, LabelConfig
 from monitor.detection.baseline_store import read_baselines
+from monitor.detection.calibration import read_calibration
 from monitor.detection.cohort_norm import read_cohort_norm
-from monitor.detection.engine import prepare
-from monitor.detection.scoring import read_calibration
+from monitor.detection.engine import load_engine
 from monitor.model import loader
 from monitor.model.audio_config import shape_of
 from monitor.model.checkpoint import read
@@ -278,7 +278,7 @@ def without_response(tmp_path_factory):
 def test_a_damaged_estimated_response_is_estimated_anew(without_response, tmp_path, caplog):
     labels = (LabelConfig(id="dog", prompts=("a dog barking",)),)
     config = Config(labels=labels, state=tmp_path, model={"checkpoint": str(without_response)})
-    first = prepare(config).response
+    first = load_engine(config).calibration
     (path,) = tmp_path.glob("responses/*.json")
     good = path.read_bytes()
     for content in (
@@ -290,7 +290,7 @@ def test_a_damaged_estimated_response_is_estimated_anew(without_response, tmp_pa
     ):
         path.write_bytes(content)
         caplog.clear()
-        assert prepare(config).response == first
+        assert load_engine(config).calibration == first
         assert len(one_warning(caplog)) == 1
         assert path.read_bytes() == good
 

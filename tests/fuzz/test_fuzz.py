@@ -17,7 +17,7 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.pcm import WIDTH, pcm
 from monitor.audio.windows import Windows
 from monitor.config import Config, LabelConfig, SourceConfig, example, load
-from monitor.detection.engine import prepare
+from monitor.detection.engine import load_engine
 from monitor.detection.events import Detector, rule_of
 from monitor.detection.pipeline import Scorer, analyse, listen
 from monitor.types import ConfigError
@@ -42,7 +42,7 @@ LABEL = LabelConfig(id="dog", prompts=("a dog barking",))
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     place = tmp_path_factory.mktemp("fuzz")
-    return prepare(Config(labels=(LABEL,), state=place / "state", recordings=place / "recordings"))
+    return load_engine(Config(labels=(LABEL,), state=place / "state", recordings=place / "recordings"))
 
 
 def hear(engine, data, format_, rate):
@@ -57,7 +57,7 @@ def hear(engine, data, format_, rate):
     thread = threading.Thread(target=listen, args=(blocks, buffer, status))
     thread.start()
     scorer = Scorer(
-        engine.model.embed_audio, engine.prototypes, engine.response, status={"in": status},
+        engine.model.embed_audio, engine.prototypes, engine.calibration, status={"in": status},
         rate=engine.rate, hop=engine.hop, silence_dbfs=-70.0,
     )  # fmt: skip
     windows = Windows({"in": buffer}, {"in": status}, length=engine.length, hop=engine.hop, stop=stop)

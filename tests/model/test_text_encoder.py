@@ -105,9 +105,9 @@ def test_the_service_itself_never_loads_what_reads_sentences(tmp_path):
 import sys
 from pathlib import Path
 from monitor.config import Config, LabelConfig
-from monitor.detection.engine import prepare
+from monitor.detection.engine import load_engine
 config = Config(labels=(LabelConfig(id="dog", prompts=("a dog barking",)),), state=Path(sys.argv[1]))
-engine = prepare(config, apart=True)
+engine = load_engine(config, apart=True)
 assert engine.model.embed_text(["a sentence nobody has asked for"]).shape == (1, 256)
 engine.model.forget_text()
 assert "transformers" not in sys.modules

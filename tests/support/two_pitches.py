@@ -6,10 +6,10 @@ import numpy as np
 import soundfile
 
 from monitor.config import Config, LabelConfig
+from monitor.detection.calibration import Calibration
 from monitor.detection.engine import Engine
 from monitor.detection.events import rule_of
-from monitor.detection.prototypes import Prototypes
-from monitor.detection.scoring import Calibration
+from monitor.detection.prototypes import Directions, Prototypes
 
 RATE = 1000
 LENGTH, HOP = 1000, 500
@@ -43,16 +43,15 @@ def embed(windows):
 
 HEARING = Engine(
     model=SimpleNamespace(name="two pitches", mel_config=SimpleNamespace(rate=RATE), embed_audio=embed),
+    encode=embed,
     prototypes=Prototypes(
         labels=tuple(PITCH),
-        prototypes=np.eye(3, dtype=np.float32)[:2],
-        rival_vectors=np.zeros((0, 3), np.float32),
-        rivals=np.zeros((2, 0), bool),
-        usual=np.zeros(1, np.float32),
-        spread=np.ones(1, np.float32),
+        directions=Directions(np.eye(3, dtype=np.float32)[:2]),
+        against=Directions(np.zeros((0, 3), np.float32)),
+        is_against=np.zeros((2, 0), bool),
         fingerprints=("l", "h"),
     ),
-    response=Calibration(scale=10.0, centre=0.5, baseline=-5.0),
+    calibration=Calibration(scale=10.0, centre=0.5, baseline=-5.0),
     length=LENGTH,
     hop=HOP,
 )

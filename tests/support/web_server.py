@@ -10,11 +10,11 @@ import numpy as np
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import Config, LabelConfig, SourceConfig, WebConfig
+from monitor.detection.calibration import Calibration
 from monitor.detection.control import Control
 from monitor.detection.prompt_preview import PromptPreview
-from monitor.detection.prototypes import watch
+from monitor.detection.prototypes import build_prototypes
 from monitor.detection.recent_embeddings import RecentEmbeddings
-from monitor.detection.scoring import Calibration
 from monitor.model.mel_config import mel_config_of
 from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.store import Store, StoreReader
@@ -94,7 +94,7 @@ class Engine:
     """What a sentence means, made up: as many directions as letters, the more of a letter the longer."""
 
     cohort_norm = None
-    response = Calibration(scale=10.0, centre=0.3, baseline=-3.0)
+    calibration = Calibration(scale=10.0, centre=0.3, baseline=-3.0)
 
     def __init__(self):
         self.model = self
@@ -109,8 +109,8 @@ class Engine:
     def forget_text(self):
         pass
 
-    def watch(self, labels, background):
-        return watch(labels, background, self.embed_text)
+    def build_prototypes(self, labels, background):
+        return build_prototypes(labels, background, self.embed_text)
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
@@ -147,7 +147,7 @@ def serving(token=TOKEN, *, directory=None, detects=None, **keys):
     config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone", labels=detects),))
     engine, memory = Engine(), RecentEmbeddings(["crib"], 120)
     control = Control(config, state=directory)
-    control.begin(engine.watch, engine.watch(LABELS, config.background))
+    control.begin(engine.build_prototypes, engine.build_prototypes(LABELS, config.background))
     live = Broadcast({"crib": ring}, GEOMETRY)
     web = Web(WebConfig(enabled=True, port=0, **keys), token)
     served = Served(web, live, control, memory)

@@ -8,7 +8,7 @@ import numpy as np
 from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.daemon.command_queue import CommandQueue
 from monitor.detection.control import Control
-from monitor.detection.prototypes import watch
+from monitor.detection.prototypes import build_prototypes
 from monitor.outputs.mqtt.connection import MOST_BYTES, Received
 from monitor.outputs.mqtt.subscriber import MqttSubscriber
 from monitor.outputs.mqtt.topics import Topics
@@ -49,8 +49,8 @@ class Wired:
         self.control = Control(self.config, state=state, reread=reread or (lambda: self.config))
         active_labels = self.control.active_labels
         self.control.begin(
-            lambda labels, background: watch(labels, background, embed),
-            watch(active_labels.labels, active_labels.background, embed),
+            lambda labels, background: build_prototypes(labels, background, embed),
+            build_prototypes(active_labels.labels, active_labels.background, embed),
         )
         self.refused = []
         self._settled = 0

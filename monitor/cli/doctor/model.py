@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
 from monitor.config import Config
-from monitor.detection.engine import hops_of, window_of
+from monitor.detection.engine import hops_by_source, window_samples
 from monitor.model.clap import Clap
 from monitor.model.self_test import sounds
 from monitor.types import ConfigError, ModelError
@@ -27,9 +27,9 @@ def model(config: Config) -> Iterator[Finding]:
     """
     try:
         clap = Clap.configured(config.model)
-        length, hop = window_of(config, clap)
+        length, hop = window_samples(config, clap)
         listened = config.model_copy(update={"sources": config.enabled_sources})
-        hops = hops_of(listened, length=length, hop=hop, rate=clap.mel_config.rate)
+        hops = hops_by_source(listened, length=length, hop=hop, rate=clap.mel_config.rate)
         clap.warm_up(length)
         clap.self_test()
         try:

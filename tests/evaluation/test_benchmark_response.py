@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.remembered import Remembered
 from benchmarks.response import corrected, shift_at
-from monitor.detection.scoring import SHARE, Calibration, logits, scores
+from monitor.detection.calibration import SHARE, Calibration
+from monitor.detection.scoring import logits, scores
 from monitor.evaluation.threshold_sweep import Sweep
 
 
