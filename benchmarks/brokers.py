@@ -25,8 +25,8 @@ from typing import Any
 
 from monitor.outputs.mqtt import delivery_check
 from monitor.outputs.mqtt.publisher import MqttPublisher
-from tests.outputs.mqtt.test_publisher import CONFIG, MIC, NODE, make, running, started
 from tests.support.broker import Broker, Subscriber, free_port
+from tests.support.mqtt_publisher import CONFIG, MIC, NODE, make, running, started
 
 SECONDS = 20.0
 EVENT = f"{MIC}/event"

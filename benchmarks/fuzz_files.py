@@ -36,7 +36,7 @@ from monitor.outputs.store import FILE, Store, StoreReader
 from monitor.outputs.store.schema import open_for_writing
 from monitor.system.wall_clock import WallClock
 from tests.support.clip_events import event as clip_event
-from tests.support.clip_events import over
+from tests.support.events import ended
 from tests.support.queued_messages import letter
 from tests.support.stored_events import NOON, event, kept, miss, window
 
@@ -47,7 +47,7 @@ LONGEST_SECONDS = 60.0
 MOST_MEGABYTES = 300
 """That the whole may take beyond what it took at the beginning."""
 
-CLIP = over(clip_event())
+CLIP = ended(clip_event())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def read_store(directory: Path) -> str:
     store = Store(path, StoreConfig(keep_days=36_500), rate=4, retry_seconds=0.05)
     thread = threading.Thread(target=store.run)
     thread.start()
-    new = event(time.time(), ident="NEW")
+    new = event(time.time(), id="NEW")
     store.on_event(new)
     until = time.monotonic() + LONGEST_SECONDS
     while store.waiting and time.monotonic() < until:
@@ -142,7 +142,7 @@ def make_clips(directory: Path) -> None:
     """Write three clips."""
     library = _library(directory)
     for i in range(3):
-        kept_event = over(clip_event(at=NOON + i, ident=ulid(NOON + i)))
+        kept_event = ended(clip_event(at=NOON + i, id=ulid(NOON + i)))
         content = metadata.describe(kept_event, {"rate": 4}, {"label": {"id": "dog"}})
         library.put(kept_event, clip_path(kept_event), {".png": b"png" * 99, ".flac": b"flac" * 99}, content)
 

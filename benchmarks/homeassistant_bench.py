@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.homeassistant_core import HomeAssistant, eventually
@@ -17,6 +16,7 @@ from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.types import EndReason, Event
 from tests.support.broker import Broker
+from tests.support.events import ended, event
 
 ALARM = LabelConfig(id="smoke_alarm", prompts=("a smoke alarm",), device_class="smoke")
 CRY = LabelConfig(id="baby_cry", prompts=("a baby cries",))
@@ -83,27 +83,14 @@ class Bench:
     def sounds(self, label: LabelConfig = ALARM) -> Event:
         """Let a sound begin."""
         assert self.mqtt is not None
-        event = Event(
-            id=f"{time.time_ns():026d}",
-            source=self.sources[0],
-            label=label.id,
-            start=next(_numbers),
-            stop=None,
-            started_at=time.time(),
-            ended_at=None,
-            score=0.9,
-            peak=0.9,
-            windows=2,
-            level_dbfs=-20.0,
-            uncertainty_seconds=1.0,
-        )
-        self.mqtt.put(event)
-        return event
+        begun: Event = event(label.id, number=time.time_ns(), source=self.sources[0], at=time.time())
+        self.mqtt.put(begun)
+        return begun
 
-    def falls_silent(self, event: Event, reason: EndReason = EndReason.QUIET) -> None:
+    def falls_silent(self, begun: Event, reason: EndReason = EndReason.QUIET) -> None:
         """Let a sound end."""
         assert self.mqtt is not None
-        self.mqtt.put(replace(event, stop=event.start + 1, ended_at=time.time(), reason=reason))
+        self.mqtt.put(ended(begun, ended_at=time.time(), reason=reason))
 
     def becomes(self, entity: str, state: str | None, seconds: float = 60.0) -> bool:
         """Wait until an entity has a state."""

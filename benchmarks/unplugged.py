@@ -1,4 +1,4 @@
-"""How long until the house knows that a microphone is gone, and until it is heard again?  Exit 1 if too long.
+"""How long until the monitor knows that a microphone is gone, and that it is back?  Exit 1 if too long.
 
 A virtual sound card is taken away and brought back under a real daemon, while a subscriber of a real broker
 reads the status of the source::
@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.daemon.test_device_loss import monitor_of
 from tests.support.broker import Broker
 from tests.support.monitor_in_process import RunningMonitor
 from tests.support.sound_card import plugged_in
@@ -37,13 +36,13 @@ def main() -> int:
         Broker(Path(directory)) as broker,
     ):
         card.hum()
-        with monitor_of(broker, Path(directory), card.microphone) as house:
-            house.until(card.microphone, "offline", "online")
+        with RunningMonitor.of_microphones(broker, Path(directory), card.microphone) as monitor:
+            monitor.until(card.microphone, "offline", "online")
             for number in range(rounds):
-                house.until_scored(card.microphone)
-                gone.append(_seconds_until(house, card.microphone, "offline", card.unload))
+                monitor.until_scored(card.microphone)
+                gone.append(_seconds_until(monitor, card.microphone, "offline", card.unload))
                 card.load()
-                back.append(_seconds_until(house, card.microphone, "online", card.hum))
+                back.append(_seconds_until(monitor, card.microphone, "online", card.hum))
                 print(f"{number + 1}: offline after {gone[-1]:.1f} s, online after {back[-1]:.1f} s")
     print(f"at most: offline after {max(gone):.1f} s, online after {max(back):.1f} s")
     good = max(gone) <= GONE_SECONDS and max(back) <= BACK_SECONDS
@@ -51,10 +50,10 @@ def main() -> int:
     return 0 if good else 1
 
 
-def _seconds_until(house: RunningMonitor, source: str, state: str, what: Callable[[], object]) -> float:
+def _seconds_until(monitor: RunningMonitor, source: str, state: str, what: Callable[[], object]) -> float:
     began = time.monotonic()
     what()
-    house.until(source, state)
+    monitor.until(source, state)
     return time.monotonic() - began
 
 

@@ -1,11 +1,12 @@
 """Fixtures for every folder of tests."""
 
+import os
 import signal
-import subprocess
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.small_disk import fill, small_disk
 from tests.support.sound_card import sound_card
 from tests.support.systemd_units import machine
 from tests.support.unprivileged import public
@@ -23,12 +24,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+NEED_ROOT = {"full_disk", "public"}
+"""Fixtures that mount file systems or write where only root may."""
+
+
+def pytest_report_header():
+    return None if os.geteuid() == 0 else "not root: tests that mount or become another user are left out"
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if NEED_ROOT & set(item.fixturenames):
+            item.add_marker("root")
+    if os.geteuid() != 0:
+        left_out = [item for item in items if item.get_closest_marker("root")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture
 def full_disk(tmp_path):
     """Return a directory on a file system of a few kilobytes, mounted for the test."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", place], check=True)
-    (place / "filler").write_bytes(bytes(16384))
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with small_disk(tmp_path / "small", "16k") as place:
+        fill(place)
+        yield place

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "monitor"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "monitor"
+OURS = {"monitor", "tests", "benchmarks", "training"}
 
 ORDER = "types < system < config < audio < model < detection < outputs, evaluation < daemon < cli"
 """Who may import whom: each room only those to its left; those between two signs do not know each other."""
@@ -51,8 +53,7 @@ def imports_of(path):
             assert node.level == 0, f"{path}: relative import"
             modules = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (
-                m if (PACKAGE.parent / (m.replace(".", "/") + ".py")).exists() else node.module
-                for m in modules
+                m if (ROOT / (m.replace(".", "/") + ".py")).exists() else node.module for m in modules
             )
 
 
@@ -84,6 +85,25 @@ def test_a_third_party_package_stops_at_its_file(path):
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_every_file_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def may_import(path):
+    """Prefixes of our own packages that a test or a benchmark may import."""
+    top, room, *_ = path.relative_to(ROOT).parts
+    allowed = ["monitor", "tests.support"]
+    if top == "benchmarks" or room == "benchmarks":
+        allowed.append("benchmarks")  # a test of a benchmark stands in tests/benchmarks
+    if room == "training":
+        allowed.append("training")
+    return allowed
+
+
+def test_what_tests_and_benchmarks_share_stands_in_tests_support():
+    for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/*.py")]:
+        for name in set(imports_of(path)):
+            if name.split(".")[0] in OURS:
+                allowed = any(f"{name}.".startswith(f"{prefix}.") for prefix in may_import(path))
+                assert allowed, f"{path.relative_to(ROOT)} imports {name}"
 
 
 CATCHES_EVERYTHING = {"system/boundary.py", "system/threads.py"}

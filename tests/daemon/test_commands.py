@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from monitor.daemon.control_socket import ask_once
-from tests.outputs.mqtt.test_homeassistant import HomeAssistant
 from tests.support.broker import Broker, Subscriber, eventually
 from tests.support.command_line import ROOT, start
+from tests.support.homeassistant import HomeAssistant
 
 pytestmark = pytest.mark.broker
 

@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 
-from monitor.config import SourceConfig
 from tests.support.broker import Broker, eventually
 from tests.support.monitor_in_process import RunningMonitor
 from tests.support.sound_card import SoundCard, plugged_in
@@ -13,12 +12,6 @@ pytestmark = [pytest.mark.broker, pytest.mark.sound_card]
 
 TIMES = 10
 OTHER = "other_microphone"
-
-
-def monitor_of(broker, directory, *devices):
-    return RunningMonitor(
-        broker, directory, *(SourceConfig(name=n, kind="microphone", device=n) for n in devices)
-    )
 
 
 @pytest.fixture
@@ -36,7 +29,7 @@ def test_each_time_the_house_hears_that_the_microphone_is_gone_and_that_it_is_ba
 ):
     sound_card.hum()
     microphone = SoundCard.microphone
-    with monitor_of(broker, tmp_path, microphone) as house:
+    with RunningMonitor.of_microphones(broker, tmp_path, microphone) as house:
         house.until(microphone, "offline", "online")
         gaps = set()
         for _ in range(TIMES):
@@ -63,7 +56,7 @@ def test_a_microphone_that_is_gone_costs_the_other_not_one_window(broker, sound_
     with plugged_in(OTHER) as other_card:
         sound_card.hum()
         other_card.hum()
-        with monitor_of(broker, tmp_path, microphone, OTHER) as house:
+        with RunningMonitor.of_microphones(broker, tmp_path, microphone, OTHER) as house:
             house.until(microphone, "offline", "online")
             house.until(OTHER, "offline", "online")
             sound_card.unload()
@@ -87,7 +80,7 @@ def test_the_reason_is_told_while_it_lasts(broker, sound_card, tmp_path):
     sound_card.hum()
     microphone = SoundCard.microphone
     topic = f"clap-monitor/home/{microphone}/health"
-    with monitor_of(broker, tmp_path, microphone) as house:
+    with RunningMonitor.of_microphones(broker, tmp_path, microphone) as house:
         house.until(microphone, "offline", "online")
         sound_card.unload()
         eventually(lambda: '"deaf":true' in house.subscriber.texts(topic)[-1])
@@ -102,7 +95,7 @@ def test_a_microphone_that_is_not_there_when_the_monitor_starts_is_heard_when_it
 ):
     microphone = SoundCard.microphone
     sound_card.unload()
-    with monitor_of(broker, tmp_path, microphone) as house:
+    with RunningMonitor.of_microphones(broker, tmp_path, microphone) as house:
         house.until(microphone, "offline")
         eventually(lambda: house.daemon.status[microphone].deaf_since)
         sound_card.load()

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from monitor.outputs.store import FILE, StoreReader
-from tests.outputs.store.test_writer import fill, small_disk
 from tests.support.broker import Broker, Subscriber
 from tests.support.command_line import ROOT, clap_monitor, events_of
+from tests.support.small_disk import fill, small_disk
 
 DEMO = ROOT / "recordings/demo.flac"
 ROOSTER = "{id: rooster, prompts: [a rooster crowing, a cock crowing in the morning]}"
@@ -90,6 +90,7 @@ def test_somebody_who_speaks_nearby_is_not_recorded_unless_that_is_wanted(yard):
 
 
 @pytest.mark.broker
+@pytest.mark.root
 def test_on_a_full_disk_events_still_reach_the_broker_and_the_loss_is_said(yard, tmp_path):
     small = small_disk(tmp_path / "small")
     with Broker(tmp_path) as broker, Subscriber(broker) as subscriber, small as place:

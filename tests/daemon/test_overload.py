@@ -6,10 +6,10 @@ import threading
 import pytest
 
 from monitor.config import SourceConfig
-from tests.outputs.mqtt.test_homeassistant import HomeAssistant
 from tests.support.broken_model import slow_while
 from tests.support.broker import Broker, eventually
 from tests.support.command_line import ROOT
+from tests.support.homeassistant import HomeAssistant
 from tests.support.monitor_in_process import RunningMonitor
 
 pytestmark = pytest.mark.broker

@@ -6,9 +6,9 @@ import subprocess
 import sys
 import urllib.request
 
-from tests.outputs.web.test_page import answers
 from tests.support.broker import eventually, free_port
 from tests.support.command_line import ENVIRONMENT, ROOT, clap_monitor, start
+from tests.support.web_server import answers
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_code_73(tmp_path):

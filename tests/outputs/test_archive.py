@@ -10,7 +10,8 @@ from monitor.outputs.archive import Archive
 from monitor.outputs.store import FILE, StoreReader
 from monitor.system.threads import ThreadGroup
 from tests.support.broker import eventually
-from tests.support.clip_events import GEOMETRY, ID, event, over, ring, window
+from tests.support.clip_events import GEOMETRY, ID, event, ring, window
+from tests.support.events import ended
 from tests.support.stored_events import FOR_EVER
 
 DOG = LabelConfig(id="dog", prompts=("a dog barking",))
@@ -48,7 +49,7 @@ class House:
     def happen(self, label=DOG, **changes):
         start = event(**changes)
         assert self.archive.event(start, label) == start
-        return self.archive.event(over(start), label)
+        return self.archive.event(ended(start), label)
 
 
 def test_the_end_of_an_event_has_the_path_of_its_clip_and_the_store_has_it_too(tmp_path):
@@ -130,7 +131,7 @@ def test_events_that_a_broken_store_lost_come_back_from_their_clips(tmp_path):
     with House(tmp_path):
         pass
     kept = StoreReader(tmp_path / "state" / FILE).event(ID)
-    assert (kept.label, kept.peak, kept.clip) == ("dog", 0.8, PATH)
+    assert (kept.label, kept.peak, kept.clip) == ("dog", 0.83, PATH)
 
 
 def test_without_a_store_there_are_clips_all_the_same(tmp_path):

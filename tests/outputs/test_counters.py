@@ -1,19 +1,14 @@
 import numpy as np
 
 from monitor.outputs.counters import MOST, Counters
-from monitor.types import MissReason, NearMiss, Scores
-from tests.support.events import event
-
-
-def miss(label="dog", reason=MissReason.COOLDOWN):
-    fields = dict.fromkeys(NearMiss.__dataclass_fields__, 0)
-    return NearMiss(**(fields | {"source": "porch", "label": label, "reason": reason}))
+from monitor.types import MissReason, Scores
+from tests.support.events import ended, event, near_miss
 
 
 def test_an_event_is_counted_once_and_known_as_it_ended():
     counters = Counters()
     counters.event(event("dog"))
-    counters.event(event("dog", ended=True))
+    counters.event(ended(event("dog")))
     counters.event(event("dog", source="crib"))
     assert counters.events == {("porch", "dog"): 1, ("crib", "dog"): 1}
     assert counters.last["dog"].source == "crib"
@@ -22,7 +17,7 @@ def test_an_event_is_counted_once_and_known_as_it_ended():
 def test_what_came_near_is_counted_by_its_reason():
     counters = Counters()
     for reason in (MissReason.COOLDOWN, MissReason.COOLDOWN, MissReason.CONFUSABLE):
-        counters.miss(miss(reason=reason))
+        counters.miss(near_miss(reason=reason))
     assert counters.rejected == {("dog", "cooldown"): 2, ("dog", "confusable"): 1}
 
 
@@ -38,6 +33,6 @@ def test_labels_that_come_and_go_for_years_take_no_more_room():
     counters = Counters()
     for number in range(MOST + 10):
         counters.event(event(f"label{number}"))
-        counters.miss(miss(f"label{number}"))
+        counters.miss(near_miss(f"label{number}"))
     assert len(counters.events) == len(counters.last) == len(counters.rejected) == MOST
     assert ("porch", f"label{MOST + 9}") in counters.events

@@ -61,9 +61,9 @@ def test_it_runs_for_its_labels_and_phases_alone(tmp_path):
     hook = Hook(config(sys.executable, "-c", RECORD, str(path), labels=("dog", "cat"), phases=("end",)))
     with running(hook):
         hook.put(payload("dog"))
-        hook.put(payload("bird", ended=True))
-        hook.put(payload("cat", ended=True))
-        hook.put(payload("dog", ended=True))
+        hook.put(payload("bird", over=True))
+        hook.put(payload("cat", over=True))
+        hook.put(payload("dog", over=True))
         eventually(lambda: hook.done == 2)
     assert [(event["event_type"], event["phase"]) for event in recorded(path)] == [
         ("cat", "end"),

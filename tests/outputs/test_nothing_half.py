@@ -16,8 +16,8 @@ import soundfile
 from monitor.config import ClipsConfig
 from monitor.outputs.clips import ClipLibrary
 from monitor.outputs.store import FILE, StoreReader
-from tests.outputs.clips.test_spectrogram_png import read as read_png
-from tests.support.clip_events import RATE
+from tests.support.events import RATE
+from tests.support.png import read_png
 from tests.support.store_writer import SECONDS
 from tests.support.stored_events import storing
 

@@ -14,7 +14,7 @@ from monitor.outputs.payload import (
     seconds_in_source,
     stamped,
 )
-from monitor.types import Event
+from tests.support.events import event
 
 GLASS = LabelConfig(
     id="glass",
@@ -22,18 +22,13 @@ GLASS = LabelConfig(
     prompts=("the sound of glass shattering", "a window breaks"),
     threshold=0.6,
 )
-START = Event(
+START = event(
+    "glass",
     id="01JDABCDEFGHJKMNPQRSTVWXYZ",
     source="mic0",
-    label="glass",
     start=48_000,
-    stop=None,
-    started_at=1795435203.412,
-    ended_at=None,
-    score=0.83,
+    at=1795435203.412,
     peak=0.91,
-    windows=2,
-    level_dbfs=-18.2,
     uncertainty_seconds=2.5,
 )
 END = replace(START, stop=72_000, ended_at=1795435208.412, peak=0.95, windows=5, reason="quiet")

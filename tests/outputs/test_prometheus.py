@@ -12,8 +12,7 @@ from monitor.outputs.mqtt.publisher import LATENCY_SECONDS
 from monitor.outputs.prometheus import FAMILIES, PREFIX, Metrics
 from monitor.system.histogram import Histogram
 from monitor.types import MissReason, Scores
-from tests.outputs.test_counters import miss
-from tests.support.events import event
+from tests.support.events import event, near_miss
 from tests.support.snapshots import deaf, snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +34,8 @@ def busy():
     counters = Counters()
     counters.event(event("dog", at=1_795_435_131.0))
     counters.event(event("gone"))
-    counters.miss(miss("dog", MissReason.COOLDOWN))
-    counters.miss(miss("gone", MissReason.COOLDOWN))
+    counters.miss(near_miss("dog", reason=MissReason.COOLDOWN))
+    counters.miss(near_miss("gone", reason=MissReason.COOLDOWN))
     counters.scores(
         Scores("porch", 0, 1, 0.0, ("dog",), np.array([0.25], dtype=np.float32), level_dbfs=-40.0)
     )

@@ -2,19 +2,21 @@
 
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import ClipsConfig
+from monitor.detection.events import ulid
 from monitor.model.mel_config import MelConfig
-from monitor.outputs.clips import ClipLibrary, ClipRecorder
-from monitor.types import AudioBlock, Event, Scores
+from monitor.outputs.clips import ClipLibrary, ClipRecorder, clip_path, metadata
+from monitor.types import AudioBlock, Scores
+from tests.support import events
+from tests.support.clocks import settled
+from tests.support.events import AT, RATE, ended
 
-RATE = 8_000
 ID = "01JDABCDEFGHJKMNPQRSTVWXYZ"
-NOON = 1_795_435_203.4
 GEOMETRY = MelConfig(
     rate=RATE,
     length=RATE,
@@ -28,32 +30,10 @@ GEOMETRY = MelConfig(
     channels=1,
 )
 PLENTY = 10**12
+event = partial(events.event, id=ID, source="mic")
+"""Start of an event in `ring`."""
+
 ABOUT = {"label": {"id": "dog"}, "model": "starter", "versions": {}}
-
-
-def event(start=8 * RATE, *, ident=ID, label="dog", at=NOON):
-    """Return the start of an event."""
-    return Event(
-        id=ident,
-        source="mic",
-        label=label,
-        start=start,
-        stop=None,
-        started_at=at,
-        ended_at=None,
-        score=0.8,
-        peak=0.8,
-        windows=2,
-        level_dbfs=-30.0,
-        uncertainty_seconds=1.0,
-    )
-
-
-def over(start, seconds=2.0):
-    """Return the end of an event."""
-    return replace(
-        start, stop=start.start + round(seconds * RATE), ended_at=start.started_at + seconds, reason="quiet"
-    )
 
 
 def second(i):
@@ -117,3 +97,16 @@ def cutting(directory, buffer, *, speech_guard=False, **settings):
         cutter.clips.close()
         thread.join(120)
         assert not thread.is_alive()
+
+
+def library_of(directory, *, free=PLENTY, now=AT, on_deleted=lambda _: None, **settings):
+    config = ClipsConfig(enabled=True, **settings)
+    return ClipLibrary(directory, config, free=lambda _: free, clock=settled(now), on_deleted=on_deleted)
+
+
+def put(library, at=AT, *, label="dog", size=1000):
+    """Put a clip in; return its path."""
+    kept = ended(event(at=at, label=label, id=ulid(at)))
+    path = clip_path(kept)
+    assert library.put(kept, path, {".png": b"png", ".flac": bytes(size)}, metadata.describe(kept, {}, {}))
+    return path

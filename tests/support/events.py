@@ -1,39 +1,45 @@
-"""Events to test with, and what is said of them."""
+"""Events and near misses to test with."""
+
+from dataclasses import replace
 
 from monitor.config import LabelConfig
 from monitor.outputs.payload import event_payload
-from monitor.types import Event
+from monitor.types import EndReason, Event, MissReason, NearMiss
 
-RATE = 48_000
+RATE = 8_000
+AT = 1_795_435_203.4
 
 
-def event(label="dog", *, source="porch", number=1, at=1_795_435_203.4, score=0.83, ended=False):
-    """Return the start or the end of an event that began at ``at``."""
-    return Event(
-        id=f"{number:026d}",
-        source=source,
-        label=label,
-        start=8 * RATE,
-        stop=10 * RATE if ended else None,
-        started_at=at,
-        ended_at=at + 2 if ended else None,
-        score=score,
-        peak=score,
-        windows=2,
-        level_dbfs=-18.2,
-        uncertainty_seconds=1.0,
-        reason="quiet" if ended else None,
-    )
+def event(label="dog", *, number=1, at=AT, **fields):
+    """Return an event that began at ``at`` and lasts; ``fields`` replace what it has otherwise."""
+    known = {"id": f"{number:026d}", "source": "porch", "label": label, "start": 8 * RATE, "stop": None}
+    known |= {"started_at": at, "ended_at": None, "score": 0.83, "peak": fields.get("score", 0.83)}
+    known |= {"windows": 2, "level_dbfs": -18.2, "uncertainty_seconds": 1.0}
+    return Event(**known | fields)
+
+
+def ended(start, seconds=2.0, **fields):
+    """Return the same event after its end."""
+    end = {"stop": start.start + round(seconds * RATE), "ended_at": start.started_at + seconds}
+    return replace(start, **end | {"reason": EndReason.QUIET} | fields)
+
+
+def near_miss(label="dog", *, at=AT, reason=MissReason.BELOW_THRESHOLD, **fields):
+    """Return a near miss whose newest window ended at ``at``."""
+    known = {"source": "porch", "label": label, "start": 0, "stop": 3 * RATE, "at": at, "score": 0.4}
+    known |= {"threshold": 0.5, "reason": reason, "rival": None, "hits": 0, "needed": 2}
+    return NearMiss(**known | {"level_dbfs": float("-inf")} | fields)
 
 
 def label_of(ident):
     return LabelConfig(id=ident, prompts=(f"a {ident}",))
 
 
-def payload(label="dog", **changes):
-    """Return what the broker, and a hook, would be told of `event`."""
+def payload(label="dog", *, over=False, **fields):
+    """Return the payload of `event`, or of its end, as MQTT and hooks publish it."""
+    start = event(label, **fields)
     return event_payload(
-        event(label, **changes),
+        ended(start) if over else start,
         node="home",
         label=label_of(label),
         model="starter",

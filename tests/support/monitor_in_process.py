@@ -2,7 +2,7 @@
 
 import threading
 
-from monitor.config import Config, LabelConfig, MqttConfig
+from monitor.config import Config, LabelConfig, MqttConfig, SourceConfig
 from monitor.daemon.daemon import Daemon
 from tests.support.broker import PATIENCE, Subscriber, eventually
 
@@ -34,6 +34,11 @@ class RunningMonitor:
         self.scored = {source.name: [] for source in sources}
         self.subscriber = Subscriber(broker)
         self._thread = threading.Thread(target=self.daemon.run, kwargs={"on_scores": self._note})
+
+    @classmethod
+    def of_microphones(cls, broker, directory, *devices):
+        """Return one whose sources are microphones, each named as its device."""
+        return cls(broker, directory, *(SourceConfig(name=n, kind="microphone", device=n) for n in devices))
 
     def __enter__(self):
         self.subscriber.__enter__()

@@ -11,13 +11,12 @@ import random
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.publisher import MqttPublisher
-from monitor.types import Event
+from tests.support.events import ended, event
 
 LABELS = ("glass", "dog")
 _numbers = itertools.count(1)
@@ -29,24 +28,7 @@ def say(*words):
 
 def start(life, label):
     number = next(_numbers)
-    return Event(
-        id=f"{life:06d}{number:020d}",
-        source="mic0",
-        label=label,
-        start=number,
-        stop=None,
-        started_at=time.time(),
-        ended_at=None,
-        score=0.5,
-        peak=0.5,
-        windows=2,
-        level_dbfs=-20.0,
-        uncertainty_seconds=1.0,
-    )
-
-
-def end(event):
-    return replace(event, stop=event.start + 1, ended_at=time.time(), reason="quiet")
+    return event(label, id=f"{life:06d}{number:020d}", source="mic0", start=number, at=time.time())
 
 
 def talk(mqtt, life, over):
@@ -55,22 +37,22 @@ def talk(mqtt, life, over):
     lasting = {}
     numbers = itertools.count(1)
 
-    def put(event):
-        phase = "start" if event.ended_at is None else "end"
-        say("put", next(numbers), event.id, phase)
-        mqtt.put(event)
+    def put(changed):
+        phase = "start" if changed.ended_at is None else "end"
+        say("put", next(numbers), changed.id, phase)
+        mqtt.put(changed)
         say("written", mqtt._durable_queue.written)
 
     while not over.is_set():
         label = chance.choice(LABELS)
         if label in lasting:
-            put(end(lasting.pop(label)))
+            put(ended(lasting.pop(label), ended_at=time.time()))
         else:
             lasting[label] = start(life, label)
             put(lasting[label])
         time.sleep(chance.uniform(0, 0.01))
-    for event in lasting.values():
-        put(end(event))
+    for started in lasting.values():
+        put(ended(started, ended_at=time.time()))
 
 
 def main(port, queue_file, life):

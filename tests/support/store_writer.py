@@ -22,7 +22,8 @@ from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.clips.encoding import encode
 from monitor.outputs.clips.spectrogram_png import spectrogram
 from monitor.outputs.store import FILE, Store
-from tests.support.clip_events import GEOMETRY, RATE, event, over
+from tests.support.clip_events import GEOMETRY, event
+from tests.support.events import RATE, ended
 from tests.support.stored_events import miss, start_of, window
 
 SECONDS = 12
@@ -51,7 +52,7 @@ def live(directory, files, life):
     store.on_clips_found(list(library.with_events()))
     while True:
         at = time.time()
-        kept = over(event(at=at, ident=ulid(at), label=chance.choice(LABELS)))
+        kept = ended(event(at=at, id=ulid(at), label=chance.choice(LABELS)))
         path = clip_path(kept)
         store.on_event(start_of(kept))
         store.on_near_miss(miss(at))

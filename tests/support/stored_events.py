@@ -9,9 +9,10 @@ import numpy as np
 from monitor.config import StoreConfig
 from monitor.detection.events import ulid
 from monitor.outputs.store import Store, StoreReader
-from monitor.types import Event, MissReason, NearMiss, Scores
+from monitor.types import Event, NearMiss, Scores
+from tests.support import events
+from tests.support.events import RATE, ended, near_miss
 
-RATE = 4
 NOON = 1_795_435_200.0
 """Unix seconds of a whole hour."""
 
@@ -19,23 +20,10 @@ FOR_EVER = StoreConfig(keep_days=36_500, keep_misses_days=36_500, keep_minutes_d
 """What happened at noon is kept whenever the tests run."""
 
 
-def event(at=NOON, *, source="mic", label="dog", peak=0.8, seconds=4.0, ident=None):
+def event(at=NOON, *, seconds=4.0, peak=0.8, **fields):
     """Return an event that is over."""
-    return Event(
-        id=ident or ulid(at),
-        source=source,
-        label=label,
-        start=0,
-        stop=16,
-        started_at=at,
-        ended_at=at + seconds,
-        score=min(peak, 0.7),
-        peak=peak,
-        windows=3,
-        level_dbfs=-30.0,
-        uncertainty_seconds=1.0,
-        reason="quiet",
-    )
+    known = {"id": ulid(at), "source": "mic", "score": min(peak, 0.7), "peak": peak}
+    return ended(events.event(at=at, **known | fields), seconds)
 
 
 def start_of(over):
@@ -43,21 +31,8 @@ def start_of(over):
     return replace(over, stop=None, ended_at=None, peak=over.score, reason=None)
 
 
-def miss(at=NOON, *, source="mic", label="dog", reason=MissReason.BELOW_THRESHOLD, score=0.4):
-    return NearMiss(
-        source=source,
-        label=label,
-        start=0,
-        stop=3 * RATE,
-        at=at,
-        score=score,
-        threshold=0.5,
-        reason=reason,
-        rival=None,
-        hits=0,
-        needed=2,
-        level_dbfs=float("-inf"),
-    )
+def miss(at=NOON, **fields):
+    return near_miss(at=at, **{"source": "mic"} | fields)
 
 
 def window(at, *values, source="mic", labels=("dog", "cat"), level_dbfs=-30.0):

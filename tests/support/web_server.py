@@ -3,7 +3,9 @@
 import contextlib
 import http.client
 import json
+import socket
 import threading
+import urllib.request
 from dataclasses import dataclass
 
 import numpy as np
@@ -194,3 +196,42 @@ def scores(stop=RATE, **values):
     values = values or {"dog": 0.25}
     numbers = np.array([*values.values()], np.float32)
     return Scores("crib", max(0, stop - RATE), stop, 97.0, tuple(values), numbers, -20.0)
+
+
+def answers(port):
+    with contextlib.suppress(OSError):
+        return ask(f"http://127.0.0.1:{port}/", "health")
+    return None
+
+
+def ask(url, path):
+    with urllib.request.urlopen(f"{url}api/{path}", timeout=20) as answer:  # noqa: S310 - our own
+        return json.load(answer)
+
+
+class Stream:
+    """Server-sent events, read from a socket."""
+
+    def __init__(self, served, *, host="localhost", receive_bytes=None, token=None):
+        self.socket = socket.socket()
+        self.socket.settimeout(120)
+        if receive_bytes is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.socket.connect(("127.0.0.1", served.port))
+        shown = f"Authorization: Bearer {token}\r\n" if token else ""
+        self.socket.sendall(f"GET /api/live HTTP/1.1\r\nHost: {host}\r\n{shown}\r\n".encode())
+        self.text = b""
+
+    def read(self, *wanted):
+        """Read until all of it has come, and return everything so far."""
+        while not all(each.encode() in self.text for each in wanted):
+            part = self.socket.recv(65536)
+            assert part, f"ended after {self.text[-500:]}"
+            self.text += part
+        return self.text.decode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()

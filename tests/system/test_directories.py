@@ -1,7 +1,6 @@
 """Directories under a monitor that runs: what is removed, replaced or unmounted is told."""
 
 import shutil
-import subprocess
 import threading
 from contextlib import closing
 
@@ -17,8 +16,10 @@ from monitor.outputs.store import FILE, StoreReader
 from monitor.system.directories import Directories
 from monitor.system.threads import ThreadGroup
 from tests.support.broker import eventually
-from tests.support.clip_events import GEOMETRY, event, over, ring, window
+from tests.support.clip_events import GEOMETRY, event, ring, window
+from tests.support.events import ended
 from tests.support.queued_messages import letter
+from tests.support.small_disk import fill, remount, small_disk
 from tests.support.stored_events import FOR_EVER, storing
 from tests.support.stored_events import event as kept_event
 
@@ -78,42 +79,40 @@ def test_one_that_was_replaced_is_told_and_taken(state):
     assert (directories.trouble["state"], changed) == (None, ["state"])
 
 
+@pytest.mark.root
 def test_a_mount_that_goes_is_told_until_it_is_back(state):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", state], check=True)
-    directories, changed = watched(state)
-    subprocess.run(["umount", state], check=True)
+    with small_disk(state):
+        directories, changed = watched(state)
     for _ in range(3):
         directories.check()
         assert "has a mount gone?" in directories.trouble["state"]
     assert changed == ["state"]
 
 
+@pytest.mark.root
 def test_one_that_became_read_only_or_full_is_told_until_it_can_be_written(state):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", state], check=True)
-    try:
+    with small_disk(state, "16k"):
         directories, _ = watched(state)
-        subprocess.run(["mount", "-o", "remount,ro", state], check=True)
+        remount(state, "ro")
         directories.check()
         assert directories.trouble["state"] == "cannot be written: Read-only file system"
-        subprocess.run(["mount", "-o", "remount,rw", state], check=True)
-        (state / "filler").write_bytes(bytes(16_384))
+        remount(state, "rw")
+        filler = fill(state)
         directories.check()
         assert directories.trouble["state"] == "cannot be written: No space left on device"
-        (state / "filler").unlink()
+        filler.unlink()
         directories.check()
         assert directories.trouble["state"] is None
-    finally:
-        subprocess.run(["umount", state], check=True)
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_the_store_goes_on_in_a_new_file(state, how, caplog):
     path = state / FILE
     with storing(path, retry_seconds=0.05) as store:
-        store.on_event(kept_event(ident="BEFORE"))
+        store.on_event(kept_event(id="BEFORE"))
         eventually(lambda: not store.waiting)
         shutil.rmtree(state) if how == "removed" else state.rename(state.with_name("old"))
-        store.on_event(kept_event(ident="AFTER"))
+        store.on_event(kept_event(id="AFTER"))
         eventually(lambda: not store.waiting)
         with closing(StoreReader(path)) as reader:
             assert reader.event("AFTER") is not None
@@ -177,7 +176,7 @@ def test_clips_go_on_in_a_directory_that_was_removed(tmp_path):
         eventually((tmp_path / "recordings").is_dir)
         shutil.rmtree(tmp_path / "recordings")
         archive.event(event(), DOG)
-        archive.event(over(event()), DOG)
+        archive.event(ended(event()), DOG)
         eventually(lambda: archive.clips.outcomes["kept"])
         archive.look_again("recordings")
         assert [clip.event_id for clip in archive.library.clips] == [event().id]

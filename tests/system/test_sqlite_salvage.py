@@ -23,10 +23,10 @@ FRAME = 24 + 4096
 def killed(tmp_path):
     """Return a reader as a killed process leaves it: 200 events in the file, 50 in its log."""
     place = tmp_path / "whole"
-    kept(place / FILE, *(event(NOON + i, ident=f"OLD{i:03}") for i in range(200)))
+    kept(place / FILE, *(event(NOON + i, id=f"OLD{i:03}") for i in range(200)))
     with storing(place / FILE) as store:
         for i in range(50):
-            store.on_event(event(NOON + 1000 + i, ident=f"NEW{i:03}"))
+            store.on_event(event(NOON + 1000 + i, id=f"NEW{i:03}"))
             eventually(lambda: not store.waiting)
         shutil.copytree(place, tmp_path / "state")
     return tmp_path / "state" / FILE
@@ -34,7 +34,7 @@ def killed(tmp_path):
 
 def opened(path):
     """Open a reader as a start does, and return the events that are in it."""
-    kept(path, event(NOON + 5000, ident="NOW"))
+    kept(path, event(NOON + 5000, id="NOW"))
     with closing(StoreReader(path)) as reader, closing(sqlite3.connect(path)) as connection:
         found = {ident for (ident,) in connection.execute("SELECT id FROM events")}
         counted = len(reader.events(limit=500).rows)
@@ -104,12 +104,12 @@ def test_a_log_whose_end_is_gone_is_told_by_its_index(killed, caplog):
 @pytest.mark.parametrize("index", ["as it was", "gone"])
 def test_a_transaction_that_a_killed_process_did_not_finish_is_no_damage(tmp_path, index):
     place, state = tmp_path / "whole", tmp_path / "state"
-    kept(place / FILE, event(NOON, ident="OLD"))
+    kept(place / FILE, event(NOON, id="OLD"))
     with storing(place / FILE) as store:
-        store.on_event(event(NOON + 1, ident="NEW"))
+        store.on_event(event(NOON + 1, id="NEW"))
         eventually(lambda: not store.waiting)
         shutil.copytree(place, state)
-        store.on_event(event(NOON + 2, ident="HALF"))
+        store.on_event(event(NOON + 2, id="HALF"))
         eventually(lambda: not store.waiting)
         shutil.copy(log_of(place / FILE), state)
     if index == "gone":
@@ -142,7 +142,7 @@ def test_a_damaged_header_costs_nothing_and_leaves_no_file_in_memory_only(tmp_pa
 
 def test_rows_on_both_sides_of_a_damaged_page_are_saved_and_the_others_counted(tmp_path, caplog):
     path = tmp_path / FILE
-    kept(path, *(event(NOON + i, ident=f"E{i:05}") for i in range(2000)))
+    kept(path, *(event(NOON + i, id=f"E{i:05}") for i in range(2000)))
     page = _leaf_of(path, b"E01000")
     content = bytearray(path.read_bytes())
     content[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096

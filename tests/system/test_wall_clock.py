@@ -20,7 +20,8 @@ from monitor.system.wall_clock import (
     WallClock,
     is_synchronised,
 )
-from tests.support.clip_events import PLENTY, event, over
+from tests.support.clip_events import PLENTY, event
+from tests.support.events import ended
 from tests.support.queued_messages import letter
 from tests.support.stored_events import event as kept_event
 from tests.support.stored_events import kept, miss, window
@@ -132,7 +133,7 @@ def test_this_machine_says_whether_its_clock_is_set():
 def clips(library, *ages):
     for age in ages:
         at = NOW - age * DAY
-        done = over(event(at=at, ident=ulid(at)))
+        done = ended(event(at=at, id=ulid(at)))
         assert library.put(
             done, clip_path(done), {".png": b"p", ".flac": b"f"}, metadata.describe(done, {}, {})
         )
@@ -168,7 +169,7 @@ def test_one_start_with_a_wrong_clock_deletes_nothing_of_the_store(tmp_path, off
     path = tmp_path / "history.sqlite"
     for age in (400, 40, 1, 0):
         kept(path, kept_event(NOW - age * DAY), miss(NOW - age * DAY), window(NOW - age * DAY, 0.5))
-    kept(path, kept_event(NOW + YEARS, ident="FUTURE"))
+    kept(path, kept_event(NOW + YEARS, id="FUTURE"))
     machine = Machine(NOW + off)
     clock = machine.clock()
     with closing(open_for_writing(path)) as connection:

@@ -4,7 +4,6 @@ import errno
 import json
 import logging
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,24 +15,13 @@ from monitor.config import ClipsConfig
 from monitor.detection.events import ulid
 from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.clips.retention import Kept, doomed
-from tests.support.clip_events import NOON, PLENTY, event, over
+from tests.support.clip_events import PLENTY, event, library_of, put
 from tests.support.clocks import settled
+from tests.support.events import AT, ended
+from tests.support.small_disk import remount, small_disk
 
 DAY = 86_400
 MEGABYTE = 1_000_000
-
-
-def library_of(directory, *, free=PLENTY, now=NOON, on_deleted=lambda _: None, **settings):
-    config = ClipsConfig(enabled=True, **settings)
-    return ClipLibrary(directory, config, free=lambda _: free, clock=settled(now), on_deleted=on_deleted)
-
-
-def put(library, at=NOON, *, label="dog", size=1000):
-    """Put a clip in; return its path."""
-    kept = over(event(at=at, label=label, ident=ulid(at)))
-    path = clip_path(kept)
-    assert library.put(kept, path, {".png": b"png", ".flac": bytes(size)}, metadata.describe(kept, {}, {}))
-    return path
 
 
 def paths(library):
@@ -47,7 +35,7 @@ def files(directory):
 def test_what_is_put_in_is_found_again_also_by_another_library(tmp_path):
     library = library_of(tmp_path)
     put(library)
-    put(library, NOON + 5, label="cat")
+    put(library, AT + 5, label="cat")
     again = library_of(tmp_path)
     again.scan()
     assert again.clips == library.clips
@@ -58,11 +46,11 @@ def test_what_is_put_in_is_found_again_also_by_another_library(tmp_path):
 def test_old_clips_go_but_for_the_newest_of_each_label(tmp_path):
     library = library_of(tmp_path, keep_days=2, keep_per_label=1)
     for days in (5, 4, 1):
-        put(library, NOON - days * DAY)
+        put(library, AT - days * DAY)
     for days in (9, 8):
-        put(library, NOON - days * DAY, label="cat")
+        put(library, AT - days * DAY, label="cat")
     library.scan()
-    assert [(round((NOON - clip.at) / DAY), clip.label) for clip in library.clips] == [(8, "cat"), (1, "dog")]
+    assert [(round((AT - clip.at) / DAY), clip.label) for clip in library.clips] == [(8, "cat"), (1, "dog")]
     assert library.deleted == {"older than 2 days": 3}
 
 
@@ -70,11 +58,11 @@ def test_the_oldest_make_room_and_that_is_said(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     gone = []
     library = library_of(tmp_path, max_megabytes=1, keep_per_label=0, on_deleted=gone.append)
-    put(library, NOON, size=600_000)
+    put(library, AT, size=600_000)
     first = library.clips[0].event_id
-    put(library, NOON + 1, size=600_000)
+    put(library, AT + 1, size=600_000)
     assert len(library.clips) == 1
-    assert library.clips[0].at == int(NOON + 1) or library.clips[0].at == NOON + 1
+    assert library.clips[0].at == int(AT + 1) or library.clips[0].at == AT + 1
     assert gone == [first]
     assert "1 oldest clips deleted: more than 1 MB" in caplog.text
 
@@ -82,12 +70,12 @@ def test_the_oldest_make_room_and_that_is_said(tmp_path, caplog):
 def test_for_free_space_even_the_newest_of_a_label_goes_but_nothing_that_is_locked(tmp_path):
     free = [0]
     config = ClipsConfig(enabled=True, free_megabytes=0, keep_per_label=5)
-    library = ClipLibrary(tmp_path, config, free=lambda _: free[0], clock=settled(NOON))
+    library = ClipLibrary(tmp_path, config, free=lambda _: free[0], clock=settled(AT))
     free[0] = PLENTY
-    one, two = put(library), put(library, NOON + 1)
+    one, two = put(library), put(library, AT + 1)
     assert library.lock(one, locked=True)
     free[0] = 0
-    kept = over(event(at=NOON + 2))
+    kept = ended(event(at=AT + 2))
     assert not library.put(kept, clip_path(kept), {".flac": b"x"}, {})
     assert paths(library) == [one]
     assert not (tmp_path / two).exists()
@@ -95,7 +83,7 @@ def test_for_free_space_even_the_newest_of_a_label_goes_but_nothing_that_is_lock
 
 def test_a_lock_is_remembered_and_can_be_taken_away(tmp_path):
     library = library_of(tmp_path)
-    path = put(library, NOON - 90 * DAY)
+    path = put(library, AT - 90 * DAY)
     assert library.lock(path, locked=True)
     again = library_of(tmp_path, keep_per_label=0)
     again.scan()
@@ -109,7 +97,7 @@ def test_a_lock_is_remembered_and_can_be_taken_away(tmp_path):
 def test_what_a_killed_process_left_is_taken_away_and_nothing_else(tmp_path):
     library = library_of(tmp_path)
     path = Path(put(library))
-    half = Path(clip_path(over(event(at=NOON + 9, ident=ulid(NOON + 9)))))
+    half = Path(clip_path(ended(event(at=AT + 9, id=ulid(AT + 9)))))
     strange = [
         "demo.flac",
         "2026-11-23/holiday.flac",
@@ -161,7 +149,7 @@ def test_a_sidecar_with_anything_in_it_stops_nothing(tmp_path, content):
 
 def test_an_event_comes_back_from_beside_its_clip(tmp_path):
     library = library_of(tmp_path)
-    kept = over(event())
+    kept = ended(event())
     for level in (-30.0, float("-inf")):
         kept = replace(kept, level_dbfs=level)
         library.put(kept, clip_path(kept), {".flac": b"x"}, metadata.describe(kept, {}, {}))
@@ -174,13 +162,13 @@ def test_a_clip_that_somebody_else_deleted_stops_nothing(tmp_path):
     path = put(library, size=900_000)
     (tmp_path / path).unlink()
     assert library.find(path) is None
-    put(library, NOON + 1, size=900_000)
+    put(library, AT + 1, size=900_000)
     assert len(library.clips) == 1
 
 
 def test_deleting_takes_everything_of_a_clip_and_nothing_else(tmp_path):
     library = library_of(tmp_path)
-    one, two = put(library), put(library, NOON + 1)
+    one, two = put(library), put(library, AT + 1)
     assert library.delete(one)
     assert paths(library) == [two]
     assert {Path(name).stem for name in files(tmp_path)} == {Path(two).stem}
@@ -192,34 +180,30 @@ def test_deleting_takes_everything_of_a_clip_and_nothing_else(tmp_path):
 
 def test_a_clip_that_cannot_be_written_leaves_nothing(tmp_path):
     library = library_of(tmp_path)
-    kept = over(event())
+    kept = ended(event())
     (tmp_path / clip_path(kept)).with_suffix(".flac").mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
         library.put(kept, clip_path(kept), {".png": b"x", ".flac": b"x"}, {})
     assert files(tmp_path) == []
 
 
+@pytest.mark.root
 def test_on_a_disk_that_became_read_only_it_is_said_once_and_goes_on(tmp_path, caplog):
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small], check=True)
-    try:
+    with small_disk(tmp_path / "small") as small:
         library = library_of(small, keep_per_label=0)
-        old = put(library, NOON - 90 * DAY)
-        subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+        old = put(library, AT - 90 * DAY)
+        remount(small, "ro")
         for _ in range(3):
             library.scan()
         assert caplog.text.count("cannot be deleted: Read-only file system") == 1
         assert paths(library) == [old]
-        kept = over(event())
+        kept = ended(event())
         with pytest.raises(OSError, match="Read-only file system") as caught:
             library.put(kept, clip_path(kept), {".flac": b"x"}, {})
         assert caught.value.errno == errno.EROFS
-        subprocess.run(["mount", "-o", "remount,rw", small], check=True)
+        remount(small, "rw")
         assert library.delete(old)
         put(library)
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 def test_files_that_a_library_writes_are_json_that_others_can_read(tmp_path):

@@ -8,11 +8,11 @@ import pytest
 
 from monitor.outputs.clips import metadata
 from monitor.outputs.store import FILE, Store, StoreReader
-from tests.outputs.clips.test_library import library_of, put
-from tests.support.clip_events import event, over
+from tests.support.clip_events import event, library_of, put
+from tests.support.events import ended
 from tests.support.stored_events import FOR_EVER
 
-KEPT = over(event())
+KEPT = ended(event())
 
 
 def changed(**facts):

@@ -13,7 +13,8 @@ from monitor.outputs.clips.encoding import encode
 from monitor.outputs.clips.paths import clip_path, read_name
 from monitor.types import OutputError
 from tests.support.broker import eventually
-from tests.support.clip_events import ABOUT, ID, RATE, cutting, event, over, ring, second, window
+from tests.support.clip_events import ABOUT, ID, cutting, event, ring, second, window
+from tests.support.events import RATE, ended
 
 PATH = f"2026-11-23/20261123T120003Z_mic_dog_{ID}.flac"
 
@@ -23,7 +24,7 @@ def keep(directory, buffer, start=None, seconds=2.0, **settings):
     with cutting(directory, buffer, **settings) as cutter:
         start = start or event()
         cutter.clips.begin_clip(start, ABOUT)
-        promised = cutter.clips.finish_clip(over(start, seconds))
+        promised = cutter.clips.finish_clip(ended(start, seconds))
         eventually(lambda: start.id in cutter.outcomes)
     return cutter, promised
 
@@ -71,7 +72,7 @@ def test_the_tail_is_waited_for(tmp_path):
     with cutting(tmp_path, buffer, after_seconds=3) as cutter:
         start = event()
         cutter.clips.begin_clip(start, ABOUT)
-        assert cutter.clips.finish_clip(over(start)) == PATH
+        assert cutter.clips.finish_clip(ended(start)) == PATH
         buffer.append(second(11))
         assert cutter.outcomes == {}
         buffer.append(second(12))
@@ -84,7 +85,7 @@ def test_a_long_event_is_cut_at_the_longest_clip_while_it_still_lasts(tmp_path):
         start = event()
         cutter.clips.begin_clip(start, ABOUT)
         eventually(lambda: cutter.outcomes == {ID: (PATH, "kept")})
-        assert cutter.clips.finish_clip(over(start, 9)) == PATH
+        assert cutter.clips.finish_clip(ended(start, 9)) == PATH
     assert soundfile.info(tmp_path / PATH).duration == 4.0
 
 
@@ -99,7 +100,7 @@ def test_what_is_still_waited_for_is_cut_when_the_monitor_ends(tmp_path):
     with cutting(tmp_path, ring(9)) as cutter:
         start = event()
         cutter.clips.begin_clip(start, ABOUT)
-        cutter.clips.finish_clip(over(start))
+        cutter.clips.finish_clip(ended(start))
     assert cutter.outcomes == {ID: (PATH, "kept")}
     assert cutter.clips.waiting == 0
 
@@ -144,7 +145,7 @@ class TestSpeechGuard:
             for i in range(15):
                 cutter.clips.on_scores(window(i, speech=i in spoken))
                 if i == 11:
-                    promised = cutter.clips.finish_clip(over(start))
+                    promised = cutter.clips.finish_clip(ended(start))
             eventually(lambda: ID in cutter.outcomes)
         assert (promised is None) == (cutter.outcomes[ID][1] == "speech")
         return cutter.outcomes[ID][1]
@@ -172,14 +173,14 @@ class TestSpeechGuard:
             cutter.clips.begin_clip(start, ABOUT)
             for i in range(10):
                 cutter.clips.on_scores(window(i))
-            cutter.clips.finish_clip(over(start))
+            cutter.clips.finish_clip(ended(start))
         assert cutter.outcomes[ID][1] == "kept"
         assert soundfile.info(tmp_path / PATH).duration == 4.0
 
     def test_without_any_window_there_is_no_clip(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
             cutter.clips.begin_clip(event(), ABOUT)
-            cutter.clips.finish_clip(over(event()))
+            cutter.clips.finish_clip(ended(event()))
         assert cutter.outcomes[ID] == (None, "missed")
 
     def test_a_user_may_do_without_it(self, tmp_path):
@@ -187,7 +188,7 @@ class TestSpeechGuard:
             for i in range(15):
                 cutter.clips.on_scores(window(i, speech=True))
             cutter.clips.begin_clip(event(), ABOUT)
-            cutter.clips.finish_clip(over(event()))
+            cutter.clips.finish_clip(ended(event()))
         assert cutter.outcomes[ID][1] == "kept"
 
     def test_what_could_not_be_judged_counts_as_speech(self, tmp_path):
@@ -195,7 +196,7 @@ class TestSpeechGuard:
             cutter.clips.begin_clip(event(), ABOUT)
             for i in range(15):
                 cutter.clips.on_scores(window(i, gated="non_finite" if i == 9 else None))
-            cutter.clips.finish_clip(over(event()))
+            cutter.clips.finish_clip(ended(event()))
         assert cutter.outcomes[ID] == (None, "speech")
 
 
@@ -212,7 +213,7 @@ class TestSwitchedOff:
             cutter.clips.begin_clip(event(), ABOUT)
             for i in range(10, 16):
                 cutter.clips.on_scores(window(i, gated="disarmed"))
-            cutter.clips.finish_clip(replace(over(event()), reason="quiet"))
+            cutter.clips.finish_clip(replace(ended(event()), reason="quiet"))
         assert soundfile.info(tmp_path / PATH).duration == 6.0
 
     def test_an_event_that_ends_by_it_has_no_tail(self, tmp_path, guarded):
@@ -220,7 +221,7 @@ class TestSwitchedOff:
             for i in range(16):
                 cutter.clips.on_scores(window(i))
             cutter.clips.begin_clip(event(), ABOUT)
-            cutter.clips.finish_clip(replace(over(event()), reason="disarmed"))
+            cutter.clips.finish_clip(replace(ended(event()), reason="disarmed"))
         assert soundfile.info(tmp_path / PATH).duration == 6.0
 
     def test_a_clip_does_not_reach_back_into_it(self, tmp_path, guarded):
@@ -228,7 +229,7 @@ class TestSwitchedOff:
             for i in range(16):
                 cutter.clips.on_scores(window(i, gated="disarmed" if i < 7 else None))
             cutter.clips.begin_clip(event(), ABOUT)
-            cutter.clips.finish_clip(over(event()))
+            cutter.clips.finish_clip(ended(event()))
         samples, _ = soundfile.read(tmp_path / PATH)
         assert samples[0] == pytest.approx(0.07, abs=1e-4)
 
@@ -239,8 +240,8 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
     ids = [ID, ID[:-1] + "Y"]
     with cutting(full_disk, ring(), free_megabytes=0) as cutter:
         for ident in ids:
-            cutter.clips.begin_clip(event(ident=ident), ABOUT)
-            cutter.clips.finish_clip(over(event(ident=ident)))
+            cutter.clips.begin_clip(event(id=ident), ABOUT)
+            cutter.clips.finish_clip(ended(event(id=ident)))
         eventually(lambda: len(cutter.outcomes) == 2)
         assert cutter.clips.trouble == "No space left on device"
         assert cutter.outcomes == dict.fromkeys(ids, (None, "disk_error"))
@@ -248,7 +249,7 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
         assert not [*full_disk.rglob("*.part"), *full_disk.rglob("*.json"), *full_disk.rglob("*.png")]
         start = event()
         cutter.clips.begin_clip(start, ABOUT)
-        assert cutter.clips.finish_clip(over(start)) is None
+        assert cutter.clips.finish_clip(ended(start)) is None
 
 
 def test_below_the_floor_of_free_space_nothing_is_written(tmp_path, caplog):

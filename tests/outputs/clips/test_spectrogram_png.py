@@ -1,39 +1,19 @@
 """The picture is the model's own log-mel, and a PNG that others can read."""
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
 from monitor.model.log_mel import log_mel
 from monitor.outputs.clips.spectrogram_png import ROW_PIXELS, WIDEST, palette, png, spectrogram
-from tests.support.clip_events import GEOMETRY, RATE
-
-
-def read(content):
-    """Pixels and palette of a PNG as `png` writes it, by the specification."""
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    parts, at = {}, 8
-    while at < len(content):
-        (length,) = struct.unpack(">I", content[at : at + 4])
-        kind, body = content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
-        (checksum,) = struct.unpack(">I", content[at + 8 + length : at + 12 + length])
-        assert checksum == zlib.crc32(kind + body)
-        parts[kind] = body
-        at += 12 + length
-    assert list(parts) == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
-    columns, rows, depth, colour, *rest = struct.unpack(">IIBBBBB", parts[b"IHDR"])
-    assert (depth, colour, rest) == (8, 3, [0, 0, 0])
-    lines = np.frombuffer(zlib.decompress(parts[b"IDAT"]), np.uint8).reshape(rows, columns + 1)
-    assert not lines[:, 0].any()
-    return lines[:, 1:], np.frombuffer(parts[b"PLTE"], np.uint8).reshape(-1, 3)
+from tests.support.clip_events import GEOMETRY
+from tests.support.events import RATE
+from tests.support.png import read_png
 
 
 def test_pixels_and_colours_come_back():
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    seen, colours = read(png(pixels, palette()))
+    seen, colours = read_png(png(pixels, palette()))
     assert seen.tolist() == pixels.tolist()
     assert colours.tolist() == palette().tolist()
 
@@ -54,7 +34,7 @@ def test_louder_is_always_lighter():
 def test_a_tone_is_a_line_at_its_height_and_low_sounds_are_at_the_bottom():
     time = np.arange(3 * RATE) / RATE
     tone = np.sin(2 * np.pi * 300 * time).astype(np.float32)
-    pixels, _ = read(spectrogram(tone, GEOMETRY))
+    pixels, _ = read_png(spectrogram(tone, GEOMETRY))
     assert pixels.shape == (GEOMETRY.mel_bins * ROW_PIXELS, 3 * RATE // GEOMETRY.hop)
     mean = log_mel(tone[:RATE], GEOMETRY).mean(axis=0)
     rows = pixels.mean(axis=1)[::ROW_PIXELS]
@@ -65,12 +45,12 @@ def test_a_tone_is_a_line_at_its_height_and_low_sounds_are_at_the_bottom():
 def test_a_click_is_where_it_was_heard():
     samples = np.zeros(5 * RATE, np.float32)
     samples[3 * RATE] = 1.0
-    pixels, _ = read(spectrogram(samples, GEOMETRY))
+    pixels, _ = read_png(spectrogram(samples, GEOMETRY))
     assert abs(pixels.sum(axis=0).argmax() - 3 * RATE // GEOMETRY.hop) <= 512 // GEOMETRY.hop
 
 
 @pytest.mark.parametrize("n", [0, 1, 100, RATE - 1, RATE + 1, 45 * RATE])
 def test_a_clip_of_any_length_has_a_picture(n):
     samples = np.random.default_rng(0).standard_normal(n).astype(np.float32)
-    pixels, _ = read(spectrogram(samples, GEOMETRY))
+    pixels, _ = read_png(spectrogram(samples, GEOMETRY))
     assert 1 <= pixels.shape[1] <= WIDEST

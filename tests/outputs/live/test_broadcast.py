@@ -11,8 +11,9 @@ import pytest
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.model.mel_config import mel_config_of
 from monitor.outputs.live.broadcast import MOST_WATCHERS, STALLED, Broadcast, TooManyError
-from monitor.types import AudioBlock, Event, Scores
+from monitor.types import AudioBlock, Scores
 from tests.support.broker import eventually
+from tests.support.events import event
 
 RATE = 8000
 GEOMETRY = mel_config_of(
@@ -55,13 +56,6 @@ def scores(stop=RATE, level=-20.0, **values):
         np.array([*values.values()], np.float32),
         level,
     )
-
-
-def event(**changes):
-    known = dict.fromkeys(("stop", "ended_at"))
-    known |= {"id": "01J", "source": "crib", "label": "dog", "start": 0, "started_at": 1.0}
-    known |= {"score": 0.5, "peak": 0.5, "windows": 2, "level_dbfs": -20.0, "uncertainty_seconds": 1.0}
-    return Event(**(known | changes))
 
 
 def messages(watcher, count):

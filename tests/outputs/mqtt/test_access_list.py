@@ -3,8 +3,8 @@
 import pytest
 
 from monitor.outputs.mqtt import delivery_check
-from tests.outputs.mqtt.test_publisher import MIC, NODE, make, running, started
 from tests.support.broker import Broker, Subscriber, eventually
+from tests.support.mqtt_publisher import MIC, NODE, make, running, started
 
 pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("no_home_assistant_is_waited_for")]
 

@@ -1,6 +1,4 @@
-import contextlib
 import logging
-import subprocess
 from contextlib import ExitStack, closing
 
 import pytest
@@ -9,6 +7,7 @@ from monitor.outputs.mqtt.durable_queue import DurableQueue
 from monitor.outputs.mqtt.late_events import LateEvents
 from monitor.outputs.mqtt.queue_file import QueueFile
 from tests.support.queued_messages import letter, overwrite
+from tests.support.small_disk import fill, small_disk
 
 
 @pytest.fixture
@@ -17,22 +16,9 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """Return a directory on a file system of its own, which `filled` fills up."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], check=True)
-    yield place
-    subprocess.run(["umount", place], check=True)
-
-
-def filled(place):
-    """Take all the room there is; return the file that does."""
-    filler = place / "filler"
-    with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-        while True:
-            stream.write(bytes(1024))
-    return filler
+def disk(tmp_path):
+    with small_disk(tmp_path / "small", "256k") as place:
+        yield place
 
 
 def durable_queue(path, *, size=100, most_bytes=1_000_000, most_seconds=1000.0, now=lambda: 0.0):
@@ -124,12 +110,13 @@ def test_what_waited_too_long_is_dropped_when_the_broker_comes_back(path):
         assert taken(it) == [2]
 
 
-def test_a_full_disk_is_said_once_and_letters_go_out_from_memory(small_disk, caplog):
+@pytest.mark.root
+def test_a_full_disk_is_said_once_and_letters_go_out_from_memory(disk, caplog):
     caplog.set_level(logging.INFO)
-    path = small_disk / "outbox.sqlite"
+    path = disk / "outbox.sqlite"
     with durable_queue(path, size=3) as it:
         it.add([letter(1)])
-        filler = filled(small_disk)
+        filler = fill(disk)
         it.add([letter(2, more="x" * 20_000)])
         it.add([letter(3)])
         assert (it.waiting, it.written) == (3, 1)
@@ -148,9 +135,10 @@ def test_a_full_disk_is_said_once_and_letters_go_out_from_memory(small_disk, cap
     assert said(caplog)[1:] == [f"mqtt: {path}: works again"]
 
 
-def test_a_disk_that_is_full_from_the_start_is_used_once_there_is_room(small_disk):
-    filler = filled(small_disk)
-    path = small_disk / "outbox.sqlite"
+@pytest.mark.root
+def test_a_disk_that_is_full_from_the_start_is_used_once_there_is_room(disk):
+    filler = fill(disk)
+    path = disk / "outbox.sqlite"
     with durable_queue(path) as it:
         it.add([letter(1, phase="end")])
         assert taken(it) == [1]

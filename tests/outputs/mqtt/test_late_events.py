@@ -5,18 +5,9 @@ import json
 import pytest
 
 from monitor.outputs.mqtt import late_events
-from tests.outputs.mqtt.test_publisher import (
-    GLASS,
-    MIC,
-    connected,
-    ended,
-    make,
-    phases,
-    run_to_the_end,
-    running,
-    started,
-)
 from tests.support.broker import Subscriber, eventually, free_port
+from tests.support.events import ended
+from tests.support.mqtt_publisher import GLASS, MIC, connected, make, phases, run_to_the_end, running, started
 
 pytestmark = pytest.mark.broker
 

@@ -6,18 +6,9 @@ import pytest
 
 from monitor.config import MqttConfig
 from monitor.outputs.mqtt.commands import Arm
-from tests.outputs.mqtt.test_publisher import (
-    CONFIG,
-    GLASS,
-    MIC,
-    NODE,
-    STATUS,
-    connected,
-    ended,
-    make,
-    started,
-)
 from tests.support.broker import Broker, Subscriber, eventually
+from tests.support.events import ended
+from tests.support.mqtt_publisher import CONFIG, GLASS, MIC, NODE, STATUS, connected, make, started
 
 pytestmark = pytest.mark.broker
 

@@ -11,18 +11,8 @@ import pytest
 
 from monitor.outputs.mqtt import delivery
 from monitor.outputs.mqtt.suspect_messages import SMALL
-from tests.outputs.mqtt.test_publisher import (
-    CONFIG,
-    GLASS,
-    LABELS,
-    MIC,
-    NODE,
-    STATUS,
-    make,
-    running,
-    started,
-)
 from tests.support.broker import eventually
+from tests.support.mqtt_publisher import CONFIG, GLASS, LABELS, MIC, NODE, STATUS, make, running, started
 from tests.support.odd_broker import (
     CLOSE,
     MQTT_3,

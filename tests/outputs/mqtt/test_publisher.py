@@ -5,8 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -14,106 +12,30 @@ import pytest
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.publisher import IN_MEMORY, MqttPublisher
-from monitor.types import Event
 from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
+from tests.support.events import ended
+from tests.support.mqtt_publisher import (
+    CONFIG,
+    GLASS,
+    LABELS,
+    MIC,
+    NODE,
+    STATUS,
+    connected,
+    make,
+    phases,
+    run_to_the_end,
+    running,
+    started,
+)
 
 pytestmark = pytest.mark.broker
-
-LABELS = (
-    LabelConfig(id="glass", name="Glass breaking", prompts=("the sound of glass shattering",), threshold=0.6),
-    LabelConfig(id="dog", prompts=("a dog barks",)),
-)
-NODE = "clap-monitor/livingroom"
-STATUS = f"{NODE}/status"
-CONFIG = "homeassistant/device/clap_monitor_livingroom/config"
-MIC = f"{NODE}/mic0"
-GLASS = f"{MIC}/event/glass"
-
-
-@pytest.fixture
-def broker(tmp_path):
-    with Broker(tmp_path) as broker:
-        yield broker
 
 
 @pytest.fixture
 def subscriber(broker):
     with Subscriber(broker) as subscriber:
         yield subscriber
-
-
-def started(number=0, *, label="glass", at=1795435203.412):
-    return Event(
-        id=f"{number:026d}",
-        source="mic0",
-        label=label,
-        start=48_000,
-        stop=None,
-        started_at=at,
-        ended_at=None,
-        score=0.83,
-        peak=0.91,
-        windows=2,
-        level_dbfs=-18.2,
-        uncertainty_seconds=2.5,
-    )
-
-
-def ended(event, seconds=5.0):
-    return replace(event, stop=event.start + 24_000, ended_at=event.started_at + seconds, reason="quiet")
-
-
-def make(
-    port,
-    *,
-    password=None,
-    queue_file=None,
-    drain_seconds=5.0,
-    labels=LABELS,
-    sources=("mic0",),
-    on_command=lambda *_: None,
-    **config,
-):
-    return MqttPublisher(
-        MqttConfig(host="127.0.0.1", port=port, **config),
-        node="livingroom",
-        active_labels=ActiveLabels(tuple(labels), tuple(sources)),
-        model="starter",
-        password=password,
-        queue_file=queue_file,
-        drain_seconds=drain_seconds,
-        on_command=on_command,
-    )
-
-
-@contextmanager
-def running(mqtt):
-    thread = threading.Thread(target=mqtt.run, name="mqtt")
-    thread.start()
-    try:
-        yield mqtt
-    finally:
-        mqtt.close()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-
-
-@contextmanager
-def connected(mqtt):
-    with running(mqtt):
-        eventually(lambda: mqtt.connected)
-        yield mqtt
-
-
-def run_to_the_end(mqtt):
-    with running(mqtt):
-        pass
-
-
-def phases(subscriber):
-    return [
-        (event["event_id"][-1], event["phase"]) for event in map(json.loads, subscriber.texts(f"{MIC}/event"))
-    ]
 
 
 def test_at_start_everything_is_said_and_kept_by_the_broker(broker, subscriber):

@@ -15,8 +15,8 @@ from monitor.outputs.mqtt.discovery_record import (
 from monitor.outputs.mqtt.discovery_sync import DiscoverySync
 from monitor.outputs.mqtt.stale_entities import farewells, newest, without
 from monitor.outputs.mqtt.topics import Topics
-from tests.outputs.mqtt.test_publisher import CONFIG, LABELS, connected, make
 from tests.support.broker import Subscriber, eventually
+from tests.support.mqtt_publisher import CONFIG, LABELS, connected, make
 
 TOPIC = "homeassistant/device/clap_monitor_attic/config"
 

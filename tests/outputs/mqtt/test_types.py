@@ -6,17 +6,9 @@ import pytest
 
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt import late_events
-from tests.outputs.mqtt.test_publisher import (
-    CONFIG,
-    LABELS,
-    MIC,
-    connected,
-    ended,
-    make,
-    run_to_the_end,
-    started,
-)
 from tests.support.broker import Subscriber, eventually, free_port
+from tests.support.events import ended
+from tests.support.mqtt_publisher import CONFIG, LABELS, MIC, connected, make, run_to_the_end, started
 
 pytestmark = pytest.mark.broker
 

@@ -14,7 +14,7 @@ from monitor.outputs.notify.notifier import Notifier
 from monitor.outputs.notify.send import NOT_UNDERSTOOD, post
 from tests.support.broker import PATIENCE, eventually
 from tests.support.command_line import ROOT
-from tests.support.events import event
+from tests.support.events import ended, event
 from tests.support.http_receiver import WebHook
 
 
@@ -81,7 +81,7 @@ def test_what_the_target_does_not_want_is_neither_told_nor_held_back():
     with running(Notifier(config(labels=("cat",)), "json://x", post=courier)) as phone:
         phone.put(event("dog"), "Dog")
         phone.put(event("cat"), "Cat")
-        phone.put(event("cat", ended=True), "Cat")
+        phone.put(ended(event("cat")), "Cat")
         eventually(lambda: phone.sent == 1)
     assert [told["title"] for told in courier.letters] == ["Cat"]
     assert phone.held == 0

@@ -5,7 +5,7 @@ import pytest
 
 from monitor.config import NotifyConfig
 from monitor.outputs.notify.rate_limit import MOST_KEPT, RateLimit
-from tests.support.events import event
+from tests.support.events import ended, event
 
 
 def restraint(**keys):
@@ -27,7 +27,7 @@ def at(clock):
 
 def test_starts_of_all_labels_are_wanted_unless_told_otherwise():
     assert restraint().wants(event("dog", score=0.01))
-    assert not restraint().wants(event("dog", ended=True))
+    assert not restraint().wants(ended(event("dog")))
     assert not restraint(labels=("cat",)).wants(event("dog"))
     assert not restraint(labels=()).wants(event("dog"))
     assert not restraint(min_score=0.9).wants(event("dog", score=0.89))

@@ -12,9 +12,9 @@ from monitor.outputs.store.rows import MAX_ROWS
 from monitor.types import MissReason
 from tests.support.stored_events import NOON, event, kept, miss, start_of, storing, window
 
-ONE = event(NOON, ident="ONE")
-TWO = event(NOON + 10, ident="TWO", label="cat", peak=0.9)
-THREE = event(NOON + 20, ident="THREE", source="porch", peak=0.6)
+ONE = event(NOON, id="ONE")
+TWO = event(NOON + 10, id="TWO", label="cat", peak=0.9)
+THREE = event(NOON + 20, id="THREE", source="porch", peak=0.6)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def found(reader, **wanted):
 def test_an_event_comes_back_as_it_was(reader):
     over = reader.event("ONE")
     assert (over.source, over.label, over.started_at, over.ended_at) == ("mic", "dog", NOON, NOON + 4)
-    assert (over.score, over.peak, over.windows, over.level_dbfs) == (0.7, 0.8, 3, -30.0)
+    assert (over.score, over.peak, over.windows, over.level_dbfs) == (0.7, 0.8, 2, -18.2)
     assert (over.uncertainty_seconds, over.reason, over.late) == (1.0, "quiet", False)
     assert (over.clip, over.clip_outcome, over.review) == (None, None, None)
     assert reader.event("NONE") is None

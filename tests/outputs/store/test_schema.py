@@ -32,7 +32,7 @@ def made_until(path, step):
 @pytest.mark.parametrize("step", range(1, len(STEPS) + 1))
 def test_a_file_of_every_older_version_is_brought_up_to_date_with_what_is_in_it(path, step):
     made_until(path, step).close()
-    reader = kept(path, event(NOON + 9, ident="NEW"), miss(), window(NOON, 0.5))
+    reader = kept(path, event(NOON + 9, id="NEW"), miss(), window(NOON, 0.5))
     assert [each.id for each in reader.events().rows] == ["NEW", "OLD"]
     assert reader.event("OLD").peak == 0.7
     assert [each.reason for each in reader.misses().rows] == ["below_threshold"]
@@ -94,7 +94,7 @@ def test_a_broken_file_is_set_aside_and_told_and_a_new_one_begun(path, caplog, h
         "a page": content[:4096] + bytes(range(256)) * 64 + content[4096 + 256 * 64 :],
     }
     path.write_bytes(harmed[harm])
-    reader = kept(path, event(ident="NEW"))
+    reader = kept(path, event(id="NEW"))
     assert [each.id for each in reader.events().rows] == ["NEW"]
     aside = path.with_name("history.broken.sqlite")
     assert aside.read_bytes()[4096:] == harmed[harm][4096:]  # to open it counts in its header
@@ -103,14 +103,14 @@ def test_a_broken_file_is_set_aside_and_told_and_a_new_one_begun(path, caplog, h
 
 def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
     with storing(path, retry_seconds=0.01) as store:
-        store.on_event(event(ident="BEFORE"))
+        store.on_event(event(id="BEFORE"))
         while store.waiting:
             pass
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         content = path.read_bytes()
         path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-        store.on_event(event(ident="AFTER"))
+        store.on_event(event(id="AFTER"))
         while store.waiting:
             pass
     assert [each.id for each in StoreReader(path).events().rows] == ["AFTER"]
@@ -118,9 +118,9 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
 
 
 def test_readers_follow_to_the_new_file(path):
-    reader = kept(path, event(ident="OLD"))
+    reader = kept(path, event(id="OLD"))
     assert len(reader.events().rows) == 1
     path.write_bytes(b"broken")
-    kept(path, event(ident="NEW"))
+    kept(path, event(id="NEW"))
     assert [each.id for each in reader.events().rows] == ["NEW"]
     reader.close()

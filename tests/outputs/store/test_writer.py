@@ -1,10 +1,8 @@
 """Writing: nobody waits for the disk, nothing is lost while it is full, and limits hold."""
 
-import contextlib
 import logging
 import math
 import sqlite3
-import subprocess
 import threading
 import time
 from concurrent.futures import wait
@@ -20,42 +18,25 @@ from monitor.outputs.store.schema import open_for_writing
 from monitor.system.threads import ThreadGroup
 from tests.support.broker import eventually
 from tests.support.clocks import settled
+from tests.support.small_disk import fill, remount, small_disk
 from tests.support.stored_events import FOR_EVER, NOON, event, kept, miss, storing, window
 
 DAY = 86_400
 
 
-@contextmanager
-def small_disk(place, size="2m"):
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", place], check=True)
-
-
-def fill(place):
-    """Leave not a byte."""
-    filler = place / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    return filler
-
-
+@pytest.mark.root
 def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     with small_disk(tmp_path / "small") as place:
         path = place / "history.sqlite"
         reader = StoreReader(path)
         with storing(path, retry_seconds=0.05) as store:
-            store.on_event(event(NOON, ident="BEFORE"))
+            store.on_event(event(NOON, id="BEFORE"))
             eventually(lambda: store.waiting == 0)
             filler = fill(place)
             ids = [f"FULL{i:04d}" for i in range(2000)]
             for i, ident in enumerate(ids):
-                store.on_event(event(NOON + 1 + i, ident=ident))
+                store.on_event(event(NOON + 1 + i, id=ident))
             eventually(lambda: store.trouble is not None)
             assert "full" in store.trouble
             assert store.waiting > 0
@@ -74,10 +55,10 @@ def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tm
 
 def test_a_disk_that_is_full_from_the_beginning_stops_nothing(full_disk):
     with storing(full_disk / "state" / "history.sqlite", retry_seconds=0.05) as store:
-        store.on_event(event(ident="ONE"))
+        store.on_event(event(id="ONE"))
         eventually(lambda: store.trouble is not None)
         (full_disk / "filler").unlink()
-        subprocess.run(["mount", "-o", "remount,size=2m", full_disk], check=True)
+        remount(full_disk, "size=2m")
         eventually(lambda: store.waiting == 0)
     reader = StoreReader(full_disk / "state" / "history.sqlite")
     assert reader.event("ONE").reason == "quiet"
@@ -86,9 +67,9 @@ def test_a_disk_that_is_full_from_the_beginning_stops_nothing(full_disk):
 
 def test_what_had_to_wait_for_the_disk_is_late(path, monkeypatch):
     monkeypatch.setattr(writer, "LATE_SECONDS", -1.0)
-    assert kept(path, event(ident="ONE")).event("ONE").late
+    assert kept(path, event(id="ONE")).event("ONE").late
     monkeypatch.undo()
-    assert not kept(path, event(ident="TWO")).event("TWO").late
+    assert not kept(path, event(id="TWO")).event("TWO").late
 
 
 def test_when_too_much_waits_the_oldest_makes_room_and_is_counted(tmp_path):
@@ -104,10 +85,10 @@ def test_when_too_much_waits_the_oldest_makes_room_and_is_counted(tmp_path):
 
 
 def test_another_process_that_writes_is_waited_for(path):
-    kept(path, event(ident="ONE"))
+    kept(path, event(id="ONE"))
     with closing(sqlite3.connect(path, isolation_level=None)) as other, storing(path) as store:
         other.execute("BEGIN IMMEDIATE")
-        store.on_event(event(ident="TWO"))
+        store.on_event(event(id="TWO"))
         other.execute("COMMIT")
         eventually(lambda: store.waiting == 0)
     assert store.trouble is None
@@ -116,8 +97,8 @@ def test_another_process_that_writes_is_waited_for(path):
 
 def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
     with storing(path) as store:
-        store.on_event(replace(event(ident="BAD"), peak=math.nan))
-        store.on_event(event(ident="GOOD"))
+        store.on_event(replace(event(id="BAD"), peak=math.nan))
+        store.on_event(event(id="GOOD"))
     assert store.refused == 1
     assert [each.id for each in StoreReader(path).events().rows] == ["GOOD"]
     assert "store: refused: IntegrityError: NOT NULL" in caplog.text
@@ -130,7 +111,7 @@ def test_who_asks_after_the_end_is_told(path):
 
 
 def test_who_goes_away_while_waiting_disturbs_nobody(path):
-    kept(path, event(ident="ONE"))
+    kept(path, event(id="ONE"))
     with storing(path) as store:
         asks = [store.review("ONE", "right") for _ in range(50)]
         for ask in asks:
@@ -166,21 +147,21 @@ class TestClipsFound:
         return {each.id: (each.clip, each.clip_outcome) for each in StoreReader(path).events().rows}
 
     def test_a_clip_whose_event_does_not_know_of_it_is_linked(self, path):
-        kept(path, event(ident="ONE"))
-        assert self.events_with(path, ("a.flac", "ONE", event(ident="ONE"))) == {"ONE": ("a.flac", "kept")}
+        kept(path, event(id="ONE"))
+        assert self.events_with(path, ("a.flac", "ONE", event(id="ONE"))) == {"ONE": ("a.flac", "kept")}
 
     def test_a_clip_that_is_gone_is_no_longer_linked(self, path):
         with storing(path) as store:
-            store.on_event(event(ident="ONE"))
+            store.on_event(event(id="ONE"))
             store.on_clip_outcome("ONE", "a.flac", "kept")
         assert self.events_with(path) == {"ONE": (None, "gone")}
 
     def test_an_event_that_was_never_written_comes_back_from_beside_its_clip(self, path):
-        assert self.events_with(path, ("a.flac", "ONE", event(ident="ONE"))) == {"ONE": ("a.flac", "kept")}
+        assert self.events_with(path, ("a.flac", "ONE", event(id="ONE"))) == {"ONE": ("a.flac", "kept")}
         assert StoreReader(path).event("ONE").late
 
     def test_a_clip_of_which_nothing_is_known_stops_nothing(self, path):
-        assert self.events_with(path, ("a.flac", "ONE", None), ("b.flac", "TWO", event(ident="OTHER"))) == {}
+        assert self.events_with(path, ("a.flac", "ONE", None), ("b.flac", "TWO", event(id="OTHER"))) == {}
 
 
 class TestRetention:
@@ -193,7 +174,7 @@ class TestRetention:
     def test_what_is_too_old_goes_each_kind_by_its_own_age(self, path):
         for days in (1, 5, 20):
             at = NOON - days * DAY
-            kept(path, event(at, ident=f"E{days}"), miss(at), window(at, 0.5))
+            kept(path, event(at, id=f"E{days}"), miss(at), window(at, 0.5))
         reader = self.kept_after(path, keep_days=10, keep_misses_days=2, keep_minutes_days=6)
         assert [each.id for each in reader.events().rows] == ["E1", "E5"]
         assert [each.at for each in reader.misses().rows] == [NOON - DAY]
@@ -204,15 +185,15 @@ class TestRetention:
     def test_an_event_stays_as_long_as_its_clip(self, path):
         old = NOON - 99 * DAY
         with storing(path) as store:
-            store.on_event(event(old, ident="WITH"))
-            store.on_event(event(old, ident="WITHOUT"))
+            store.on_event(event(old, id="WITH"))
+            store.on_event(event(old, id="WITHOUT"))
             store.on_clip_outcome("WITH", "a.flac", "kept")
         assert [e.id for e in self.kept_after(path, keep_days=1).events().rows] == ["WITH"]
 
     def test_beyond_its_size_near_misses_go_first_and_events_last(self, path, caplog):
         kept(
             path,
-            *(event(NOON - i, ident=f"E{i}") for i in range(6000)),
+            *(event(NOON - i, id=f"E{i}") for i in range(6000)),
             *(miss(NOON - 1 - i) for i in range(2000)),
         )
         before = path.stat().st_size
@@ -224,7 +205,7 @@ class TestRetention:
         assert "oldest near misses deleted: more than 1 MB" in caplog.text
 
     def test_it_is_applied_by_the_writer_at_its_start(self, path):
-        kept(path, event(time.time() - 9 * DAY, ident="OLD"), event(time.time(), ident="NEW"))
+        kept(path, event(time.time() - 9 * DAY, id="OLD"), event(time.time(), id="NEW"))
         reader = kept(path, config=StoreConfig(keep_days=1))
         assert [each.id for each in reader.events().rows] == ["NEW"]
 
@@ -232,19 +213,19 @@ class TestRetention:
 @pytest.mark.parametrize(
     "strange",
     [
-        replace(event(ident="BAD"), windows=2**70),
-        replace(event(ident="BAD"), label="\ud800"),
-        replace(event(ident="BAD"), source=["mic"]),
-        replace(event(ident="BAD"), reason={}),
-        replace(event(ident="BAD"), level_dbfs="loud"),
-        replace(event(ident="BAD"), id=None),
+        replace(event(id="BAD"), windows=2**70),
+        replace(event(id="BAD"), label="\ud800"),
+        replace(event(id="BAD"), source=["mic"]),
+        replace(event(id="BAD"), reason={}),
+        replace(event(id="BAD"), level_dbfs="loud"),
+        replace(event(id="BAD"), id=None),
     ],
 )
 def test_whatever_a_change_holds_it_stops_no_other(path, strange):
     with storing(path) as store:
-        store.on_event(event(ident="BEFORE"))
+        store.on_event(event(id="BEFORE"))
         store.on_event(strange)
-        store.on_event(event(ident="AFTER"))
+        store.on_event(event(id="AFTER"))
         with pytest.raises(StoreError, match="refused"):
             raise store.review("\ud800", "right").exception(30)
     assert (store.refused, store.waiting, store.trouble) == (1, 0, None)
@@ -264,7 +245,7 @@ def locked(path, mode):
 def test_a_file_that_is_locked_for_all_of_a_run_ends_it_in_time_and_says_what_is_lost(
     path, mode, from_the_start, caplog
 ):
-    kept(path, event(ident="BEFORE"))
+    kept(path, event(id="BEFORE"))
     store = writer.Store(path, FOR_EVER, rate=4, retry_seconds=0.01)
     threads = ThreadGroup(threading.Event())
     with ExitStack() as other:
@@ -274,7 +255,7 @@ def test_a_file_that_is_locked_for_all_of_a_run_ends_it_in_time_and_says_what_is
         if not from_the_start:
             eventually(lambda: store.waiting == 0)
             other.enter_context(locked(path, mode))
-        store.on_event(event(ident="DURING"))
+        store.on_event(event(id="DURING"))
         eventually(lambda: store.trouble is not None)
         store.close()
         threads.join(writer.END_SECONDS + 30)
@@ -283,23 +264,24 @@ def test_a_file_that_is_locked_for_all_of_a_run_ends_it_in_time_and_says_what_is
 
 
 def test_a_lock_that_goes_away_in_the_midst_of_a_run_costs_nothing(path):
-    kept(path, event(ident="BEFORE"))
+    kept(path, event(id="BEFORE"))
     with storing(path, retry_seconds=0.01) as store:
         with locked(path, "WAL"):
-            store.on_event(event(ident="DURING"))
+            store.on_event(event(id="DURING"))
             eventually(lambda: store.trouble is not None)
         eventually(lambda: store.trouble is None and not store.waiting)
     assert StoreReader(path).event("DURING") is not None
 
 
+@pytest.mark.root
 def test_on_a_read_only_disk_everything_waits_and_the_run_ends(tmp_path):
     with small_disk(tmp_path / "small") as place:
         path = place / "history.sqlite"
-        kept(path, event(ident="BEFORE"))
-        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        kept(path, event(id="BEFORE"))
+        remount(place, "ro")
         with storing(path, retry_seconds=0.01) as store:
-            store.on_event(event(ident="DURING"))
+            store.on_event(event(id="DURING"))
             eventually(lambda: store.trouble is not None)
         assert store.waiting
         assert not path.with_name("history.broken.sqlite").exists()
-        subprocess.run(["mount", "-o", "remount,rw", place], check=True)
+        remount(place, "rw")

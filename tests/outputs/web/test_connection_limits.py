@@ -9,10 +9,9 @@ import pytest
 
 from monitor.outputs.web import connection_limits, connections
 from monitor.outputs.web.connection_limits import MOST, MOST_OF_ONE, SECONDS, ConnectionLimits
-from tests.outputs.web.test_event_stream import Stream
 from tests.support.broker import eventually
 from tests.support.web_attacks import UPGRADE
-from tests.support.web_server import TOKEN, serving
+from tests.support.web_server import TOKEN, Stream, serving
 
 
 @dataclasses.dataclass(eq=False)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -10,35 +9,7 @@ from websockets.sync.client import connect
 
 from monitor.outputs.live import broadcast as live_module
 from tests.support.broker import eventually
-from tests.support.web_server import TOKEN, scores, serving
-
-
-class Stream:
-    """Server-sent events, read from a socket."""
-
-    def __init__(self, served, *, host="localhost", receive_bytes=None, token=None):
-        self.socket = socket.socket()
-        self.socket.settimeout(120)
-        if receive_bytes is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self.socket.connect(("127.0.0.1", served.port))
-        shown = f"Authorization: Bearer {token}\r\n" if token else ""
-        self.socket.sendall(f"GET /api/live HTTP/1.1\r\nHost: {host}\r\n{shown}\r\n".encode())
-        self.text = b""
-
-    def read(self, *wanted):
-        """Read until all of it has come, and return everything so far."""
-        while not all(each.encode() in self.text for each in wanted):
-            part = self.socket.recv(65536)
-            assert part, f"ended after {self.text[-500:]}"
-            self.text += part
-        return self.text.decode()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
+from tests.support.web_server import TOKEN, Stream, scores, serving
 
 
 def test_the_stream_begins_with_what_the_rest_refers_to_and_goes_on_with_scores():

@@ -1,13 +1,15 @@
 """Whatever is asked of the API, within its description or beside it, it is answered and never breaks."""
 
+import time
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from tests.outputs.web.routes.test_events import event
 from tests.support.broker import eventually
+from tests.support.events import ended, event
 from tests.support.web_server import TOKEN, serving
 
 LONG = {"/api/live"}
@@ -24,7 +26,7 @@ def served(tmp_path_factory):
     with serving(directory=tmp_path_factory.mktemp("api")) as it:
         it.web.access._writes._burst = 1_000_000  # what is tried here is not how often
         for number in range(30):
-            it.store.on_event(event(number))
+            it.store.on_event(ended(event(number=number, at=time.time())))
         eventually(lambda: it.ask("GET", "/api/events").status == 200)
         yield it
 

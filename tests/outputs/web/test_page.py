@@ -1,9 +1,7 @@
 """The page as a person uses it: a real browser, the real daemon, a recording replayed as it was recorded."""
 
 import contextlib
-import json
 import re
-import urllib.request
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -15,7 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.support.broker import eventually, free_port
 from tests.support.command_line import ROOT, start
-from tests.support.web_server import scores, serving
+from tests.support.web_server import answers, ask, scores, serving
 
 TOKEN = "a-token-of-the-house"
 PATIENCE_MS = 60_000
@@ -52,17 +50,6 @@ web: {{enabled: true, port: {port}, token_env: PAGE_TOKEN}}
     finally:
         process.kill()
         process.communicate()
-
-
-def answers(port):
-    with contextlib.suppress(OSError):
-        return ask(f"http://127.0.0.1:{port}/", "health")
-    return None
-
-
-def ask(url, path):
-    with urllib.request.urlopen(f"{url}api/{path}", timeout=20) as answer:  # noqa: S310 - our own
-        return json.load(answer)
 
 
 @pytest.fixture(scope="module")

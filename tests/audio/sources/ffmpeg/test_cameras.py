@@ -7,9 +7,9 @@ import pytest
 from monitor.audio.sources.ffmpeg import network_stream
 from monitor.cli.doctor.sources import source
 from monitor.config import Login, SourceConfig
-from tests.audio.sources.ffmpeg.test_network_stream import Listener, pitch, reasons
 from tests.support.broker import certify, eventually
 from tests.support.camera import CLOSE, IGNORE, Camera
+from tests.support.network_stream import Listener, pitch, reasons
 from tests.support.rtsp import Encrypted
 
 

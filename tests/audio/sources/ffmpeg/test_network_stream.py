@@ -2,82 +2,13 @@ import threading
 import time
 import traceback
 
-import numpy as np
 import pytest
 
-from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.ffmpeg import stream
 from monitor.config import Address, Login
-from monitor.types import SourceError
 from tests.support.broker import certify, eventually, free_port
 from tests.support.http_radio import Radio, encoded
+from tests.support.network_stream import PASSWORD, PATIENCE, RATE, Listener, pitch, reasons
 from tests.support.rtsp import Encrypted, RtspServer
-
-RATE = 16000
-PASSWORD = "p#a@s:s/w%rd 2ü"
-PATIENCE = 120
-
-
-class Listener:
-    """Someone who listens to a stream in a thread of its own."""
-
-    def __init__(self, url, *, login=None, required=False, **address):
-        self.status = SourceStatus("cam")
-        self.blocks = []
-        self.error = None
-        self._stop = threading.Event()
-        self._source = stream(
-            "cam",
-            Address(url, login, **address),
-            channel=None,
-            rate=RATE,
-            status=self.status,
-            stop=self._stop,
-            required=required,
-        )
-        self._thread = threading.Thread(target=self._listen)
-
-    def _listen(self):
-        try:
-            for block in self._source:
-                self.blocks.append(block)
-        except SourceError as error:
-            self.error = error
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join(120)
-        assert not self._thread.is_alive()
-
-    @property
-    def seconds(self):
-        return self.blocks[-1].stop / RATE if self.blocks else 0.0
-
-    def wait_until_heard(self, seconds):
-        eventually(lambda: self.seconds >= seconds or self.error, PATIENCE)
-        assert self.error is None
-
-    def wait_for_trouble(self, words):
-        eventually(lambda: words in (self.status.trouble or ""), PATIENCE)
-
-
-def pitch(blocks, *, skip=0.5, seconds=1.0):
-    """Return the loudest frequency, in Hz."""
-    samples = np.concatenate([block.samples for block in blocks])
-    samples = samples[round(skip * RATE) :][: round(seconds * RATE)]
-    return np.argmax(np.abs(np.fft.rfft(samples * np.hanning(len(samples))))) / seconds
-
-
-def reasons(url, **options):
-    """Return what is said when a stream is required and cannot be had."""
-    with Listener(url, required=True, **options) as listener:
-        eventually(lambda: listener.error, PATIENCE)
-    return str(listener.error)
-
 
 # --- what is heard ------------------------------------------------------------------------------
 

@@ -4,8 +4,10 @@ import time
 
 import pytest
 
-from monitor.types import Event, MissReason, NearMiss
+from monitor.types import MissReason, NearMiss
+from tests.support import events
 from tests.support.broker import eventually
+from tests.support.events import ended
 from tests.support.web_server import RATE, serving
 
 BEGAN = float(int(time.time()) - 20_000)
@@ -14,12 +16,9 @@ BEGAN = float(int(time.time()) - 20_000)
 CLIP = "2026-11-26/20261126T120000Z_crib_dog_01JDPM0000000000000000000A.flac"
 
 
-def event(number, label="dog", **changes):
-    at = BEGAN + 1000.0 * number
-    known = {"id": f"01J{number:023d}", "source": "crib", "label": label, "start": 0, "stop": RATE}
-    known |= {"started_at": at, "ended_at": at + 1.0, "score": 0.5, "peak": 0.6, "windows": 2}
-    known |= {"level_dbfs": -20.0, "uncertainty_seconds": 1.0, "reason": "quiet"}
-    return Event(**(known | changes))
+def event(number, label="dog", **fields):
+    start = events.event(label, number=number, at=BEGAN + 1000.0 * number, source="crib", score=0.5)
+    return ended(start, 1.0, **{"peak": 0.6} | fields)
 
 
 @pytest.fixture

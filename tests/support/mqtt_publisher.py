@@ -1,0 +1,78 @@
+"""MQTT publisher with a source `mic0` and two labels, its topics, and events for it."""
+
+import json
+import threading
+from contextlib import contextmanager
+
+from monitor.config import LabelConfig, MqttConfig
+from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.mqtt.publisher import MqttPublisher
+from tests.support.broker import PATIENCE, eventually
+from tests.support.events import event
+
+LABELS = (
+    LabelConfig(id="glass", name="Glass breaking", prompts=("the sound of glass shattering",), threshold=0.6),
+    LabelConfig(id="dog", prompts=("a dog barks",)),
+)
+NODE = "clap-monitor/livingroom"
+STATUS = f"{NODE}/status"
+CONFIG = "homeassistant/device/clap_monitor_livingroom/config"
+MIC = f"{NODE}/mic0"
+GLASS = f"{MIC}/event/glass"
+
+
+def started(number=0, *, label="glass", at=1795435203.412):
+    return event(label, number=number, source="mic0", at=at)
+
+
+def make(
+    port,
+    *,
+    password=None,
+    queue_file=None,
+    drain_seconds=5.0,
+    labels=LABELS,
+    sources=("mic0",),
+    on_command=lambda *_: None,
+    **config,
+):
+    return MqttPublisher(
+        MqttConfig(host="127.0.0.1", port=port, **config),
+        node="livingroom",
+        active_labels=ActiveLabels(tuple(labels), tuple(sources)),
+        model="starter",
+        password=password,
+        queue_file=queue_file,
+        drain_seconds=drain_seconds,
+        on_command=on_command,
+    )
+
+
+@contextmanager
+def running(mqtt):
+    thread = threading.Thread(target=mqtt.run, name="mqtt")
+    thread.start()
+    try:
+        yield mqtt
+    finally:
+        mqtt.close()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def connected(mqtt):
+    with running(mqtt):
+        eventually(lambda: mqtt.connected)
+        yield mqtt
+
+
+def run_to_the_end(mqtt):
+    with running(mqtt):
+        pass
+
+
+def phases(subscriber):
+    return [
+        (event["event_id"][-1], event["phase"]) for event in map(json.loads, subscriber.texts(f"{MIC}/event"))
+    ]
