@@ -25,7 +25,7 @@ def settings(broker, **others):
 
 def test_under_another_base_topic_everything_is_said_again_and_the_old_one_is_tidied_up(tmp_path, broker):
     said = []
-    options = {"journal": tmp_path / "state/outbox.sqlite", "on_command": lambda *words: said.append(words)}
+    options = {"queue_file": tmp_path / "state/outbox.sqlite", "on_command": lambda *words: said.append(words)}
     with Subscriber(broker) as subscriber, connected(make(broker.port, **options)) as mqtt:
         mqtt.source("mic0", online=True)
         mqtt.put(started())
@@ -47,7 +47,7 @@ def test_under_another_base_topic_everything_is_said_again_and_the_old_one_is_ti
 
 def test_another_broker_gets_what_the_old_one_did_not_take(tmp_path, broker):
     (tmp_path / "other").mkdir()
-    options = {"journal": tmp_path / "state/outbox.sqlite"}
+    options = {"queue_file": tmp_path / "state/outbox.sqlite"}
     with (
         Broker(tmp_path / "other") as other,
         Subscriber(other) as subscriber,

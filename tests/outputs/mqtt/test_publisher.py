@@ -71,7 +71,7 @@ def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
     with connected(make(broker.port)) as mqtt:
         mqtt.put(started(at=before))
         assert subscriber.wait_for(f"{GLASS}/state", "OFF", "ON")
-        mqtt.put(ended(started(at=before)))
+        mqtt.put(ended(started(at=before), 5.0))
         subscriber.wait_for(f"{GLASS}/state", "ON", "OFF")
         eventually(lambda: mqtt.published == 2)
         start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
@@ -368,7 +368,7 @@ def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever
 ):
     before = make(free_port(), queue_file=outbox(tmp_path))
     before.put(started())
-    before.put(ended(started()))
+    before.put(ended(started(), 5.0))
     run_to_the_end(before)
     assert (before.waiting, before.published) == (2, 0)
     other = LabelConfig(id="dog", name="Hound", prompts=("a hound",))
