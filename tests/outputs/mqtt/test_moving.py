@@ -25,7 +25,10 @@ def settings(broker, **others):
 
 def test_under_another_base_topic_everything_is_said_again_and_the_old_one_is_tidied_up(tmp_path, broker):
     said = []
-    options = {"queue_file": tmp_path / "state/outbox.sqlite", "on_command": lambda *words: said.append(words)}
+    options = {
+        "queue_file": tmp_path / "state/outbox.sqlite",
+        "on_command": lambda *words: said.append(words),
+    }
     with Subscriber(broker) as subscriber, connected(make(broker.port, **options)) as mqtt:
         mqtt.source("mic0", online=True)
         mqtt.put(started())
