@@ -1,4 +1,4 @@
-"""Ring buffer: the newest seconds of one source, addressed by sample index.
+"""Ring buffer of the newest seconds of one source, addressed by sample index.
 
 One thread appends, any thread reads.  Positions are absolute, so a reader that comes late gets
 `OverrunError` and never the wrong audio.
@@ -28,12 +28,12 @@ class RingBuffer:
     rate : int
         Samples per second.
     changed : threading.Condition, optional
-        Notified at every change; buffers that share one can be waited for together.
+        Notified at every change; a reader can wait for several buffers that share one.
     lossless : bool
         `append` waits until the reader has released enough, instead of overwriting.  This is how a
-        file is replayed as fast as the model goes without leaving out a window.
+        file is replayed as fast as the model allows without leaving out a window.
     behind : int
-        Samples that a lossless buffer holds on to after their release, for whoever looks back.
+        Samples that a lossless buffer keeps after their release, for readers that look back.
     """
 
     def __init__(
@@ -94,14 +94,8 @@ class RingBuffer:
             self.closed = True
             self.changed.notify_all()
 
-    def wait_for(self, stop: int) -> bool:
-        """Wait until sample ``stop - 1`` is here; False if the audio ended first."""
-        with self.changed:
-            self.changed.wait_for(lambda: self.stop >= stop or self.closed)
-            return self.stop >= stop
-
     def release(self, index: int) -> None:
-        """Say that samples before ``index`` will not be read again; lets a lossless `append` go on."""
+        """Declare that samples before ``index`` will not be read again; a lossless `append` may continue."""
         with self.changed:
             self._released = max(self._released, index - self._behind)
             self.changed.notify_all()

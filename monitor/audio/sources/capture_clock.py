@@ -1,35 +1,35 @@
-"""When a sound card captured its samples, and how many it lost on the way."""
+"""Capture clock: the time at which a sound card captured its samples, and the samples lost on the way."""
 
 from __future__ import annotations
 
 _DRIFT = 3e-4
-"""Of a sound card; 1e-4 is usual."""
+"""Relative drift allowed for a sound card; 1e-4 is usual."""
 
 _STEP_SECONDS = 0.25
 
 _CATCHES_UP_SECONDS = 0.02
 _SURE_SECONDS = 1.0
-"""They are once nothing has caught up for so long: what was only held up becomes less and less late."""
+"""Samples are lost if no block has caught up for so long; samples that were only delayed catch up."""
 
 _CLOCK_SET_BACK_SECONDS = 10.0
-"""A fall of the system clock of more is followed; less is waited out, for time must not run backwards."""
+"""The time follows a larger step back of the system clock, and waits out a smaller one: it must not fall."""
 
 
 class CaptureClock:
-    """Compare the number of samples with the clock, block by block, for one opening of a device.
+    """Compares the number of samples with the clock, block by block, for one opening of a device.
 
-    A block may come late but never early, so of all blocks those that came soonest tell when the
-    device was opened.  (The time stamps of PortAudio would tell more if drivers were honest:
-    PulseAudio's are wrong by half a second at first.)
+    A block may come late but never early, so the earliest blocks show when the device was opened.
+    (PortAudio's time stamps would be better if drivers were reliable: PulseAudio's are wrong by half a
+    second at first.)
 
     Parameters
     ----------
     rate : int
         Hz, of the device.
     drift : float
-        How much its clock may differ from the computer's.
+        Relative difference allowed between its clock and the computer's.
     step_seconds : float
-        Blocks that come later than this may be late because others before them are missing.
+        Blocks that come later than this may be late because blocks before them are missing.
     """
 
     def __init__(self, rate: int, *, drift: float = _DRIFT, step_seconds: float = _STEP_SECONDS) -> None:
@@ -44,12 +44,12 @@ class CaptureClock:
         self._before_overflow: float | None = None
         self._measured = 0
 
-    def hear(self, count: int, arrived: float, *, overflow: bool) -> tuple[bool, int]:
-        """Take note of a block.
+    def observe(self, count: int, arrived: float, *, overflow: bool) -> tuple[bool, int]:
+        """Count a block, and detect lost samples.
 
-        Both what a driver says that it lost and what it lost without a word are measured against
-        the clock, which is good to some milliseconds and takes a second; of the latter only
-        ``step_seconds`` or more is seen.
+        The loss that a driver reports and the loss that it does not are both measured against the clock,
+        with a precision of some milliseconds and within a second.  An unreported loss is only detected
+        from ``step_seconds`` on.
 
         Parameters
         ----------
@@ -58,14 +58,14 @@ class CaptureClock:
         arrived : float
             Monotonic seconds.
         overflow : bool
-            The driver says that it lost samples before this block.
+            The driver reports that it lost samples before this block.
 
         Returns
         -------
         gap : bool
             Samples are missing before this block, or not much earlier.
         lost : int
-            How many have been found to be missing.
+            Number of missing samples, once it is known.
         """
         self._count += count
         opened_at = arrived - self._count / self._rate
@@ -76,12 +76,12 @@ class CaptureClock:
             self._opened_at = opened_at
         if self._before_overflow is not None:
             return overflow, self._measure(count)
-        return self._suspect(arrived, opened_at - self._opened_at)
+        return self._detect(arrived, opened_at - self._opened_at)
 
     def ended_at(self, now: float, unix_now: float) -> float:
-        """Unix seconds when the last sample of the newest block was captured.
+        """Unix seconds at which the last sample of the newest block was captured.
 
-        Follows the system clock; does not fall, unless that clock is set back by more than
+        Follows the system clock, but never falls unless that clock is set back by more than
         `_CLOCK_SET_BACK_SECONDS`.
 
         Parameters
@@ -95,7 +95,7 @@ class CaptureClock:
         return self._ended_at
 
     def _measure(self, count: int) -> int:
-        """After an overflow: wait for a block that is not late, then say how much is missing."""
+        """After an overflow: wait for a block that is not late, then return how much is missing."""
         assert self._before_overflow is not None  # noqa: S101 - for mypy
         self._measured += count
         if self._measured < _SURE_SECONDS * self._rate:
@@ -104,8 +104,8 @@ class CaptureClock:
         self._before_overflow = None
         return max(1, lost)
 
-    def _suspect(self, arrived: float, late: float) -> tuple[bool, int]:
-        """Find a loss that the driver did not notice: block after block is late, and stays so."""
+    def _detect(self, arrived: float, late: float) -> tuple[bool, int]:
+        """Detect a loss that the driver did not report: all blocks are late, and stay so."""
         if late < self._step_seconds:
             self._late = float("inf")
             return False, 0

@@ -143,7 +143,7 @@ class ChannelReader:
         self.stream = stream
         self._mixer = Downmixer(f"microphone {stream.name!r}", channel)
         self._clock = CaptureClock(self.rate)
-        self._tempo = SampleRateCheck(self.rate)
+        self._rate_check = SampleRateCheck(self.rate)
         self._queue: queue.Queue[_Captured] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
         self._dropped = 0
         self._overflow = False
@@ -162,20 +162,20 @@ class ChannelReader:
             self.stream.check()
             return None
         count = captured.dropped + len(captured.frames)
-        self._tempo.hear(count, captured.now, lost=captured.overflow)
-        if self._tempo.lie is not None:
+        self._rate_check.observe(count, captured.now, lost=captured.overflow)
+        if (delivered := self._rate_check.wrong_rate) is not None:
             raise WrongRateError(
-                f"{self.stream.name!r} delivers {self._tempo.lie} samples a second where {self.rate} were "
+                f"{self.stream.name!r} delivers {delivered} samples a second where {self.rate} were "
                 "agreed on: set the source's `rate` to one that the device has"
             )
-        gap, lost = self._clock.hear(count, captured.now, overflow=captured.overflow)
+        gap, lost = self._clock.observe(count, captured.now, overflow=captured.overflow)
         return Take(
             self._mixer.push(captured.frames, self.rate),
             ended_at=self._clock.ended_at(captured.now, captured.unix_now),
             gap=gap or captured.dropped > 0,
             lost=captured.dropped + lost,
             overflows=captured.overflow + (captured.dropped > 0),
-            at_rate=self._tempo.true,
+            at_rate=self._rate_check.confirmed,
         )
 
     def hear(self, frames: NDArray[np.float32], now: float, unix_now: float, *, overflow: bool) -> None:

@@ -1,48 +1,48 @@
-"""What of a stream is now: what a server had in store is left out, what is missing is noticed."""
+"""Live edge of a stream: a server's backlog is dropped, and missing audio is detected."""
 
 from __future__ import annotations
 
 DRIFT = 2e-3
-"""How much the clock of a camera may differ from the computer's; 1e-4 is usual, cheap ones are worse."""
+"""Relative difference allowed between a camera's clock and the computer's; 1e-4 is usual."""
 
 _AHEAD_SECONDS = 0.5
 _STORE_SECONDS = 30.0
-"""What servers send at once to a new listener, so that a player starts quickly, is less."""
+"""Servers send less than this at once to a new client, so that its player starts quickly."""
 
 _JUMP_SECONDS = 0.2
 """Time stamps of cameras jitter; a larger step is lost audio."""
 
 _LONGEST_JUMP_SECONDS = 60.0
-"""A larger step is a new beginning, and tells nothing about what was lost."""
+"""A larger step is a restart, and does not show how much was lost."""
 
 
 class LiveEdge:
-    """Keep to the newest audio when more arrives than can have been captured since the opening.
+    """Drops audio when more arrives than can have been captured since the connection was opened.
 
-    A server that still sends more after `_STORE_SECONDS` of it were left out is not live (it has a
-    file): it is then read no faster than time goes.
+    A server that still sends too much after `_STORE_SECONDS` were dropped is not live, it plays a file.
+    Its audio is then read in real time.
 
     Parameters
     ----------
     rate : int
         Hz.
     opened_at : float
-        Monotonic seconds when the connection was asked for.
+        Monotonic seconds when the connection was requested.
     """
 
     def __init__(self, rate: int, opened_at: float) -> None:
         self.rate = rate
         self._opened_at = opened_at
-        self._kept = 0.0
-        self._left_out = 0.0
+        self._passed = 0.0
+        self._dropped = 0.0
 
     def change(self, rate: int) -> None:
-        """Count in samples of another rate (Hz) from now on."""
+        """Count samples at another rate (Hz) from now on."""
         factor = rate / self.rate
-        self.rate, self._kept, self._left_out = rate, self._kept * factor, self._left_out * factor
+        self.rate, self._passed, self._dropped = rate, self._passed * factor, self._dropped * factor
 
-    def hear(self, count: int, arrived: float) -> float | None:
-        """Judge what has arrived.
+    def delay_of(self, count: int, arrived: float) -> float | None:
+        """Decide what happens to audio that has arrived.
 
         Parameters
         ----------
@@ -54,36 +54,36 @@ class LiveEdge:
         Returns
         -------
         float or None
-            Seconds to wait before it is handed on; None if it is to be left out.
+            Seconds to wait before it is passed on; None if it is to be dropped.
         """
         elapsed = arrived - self._opened_at
-        ahead = (self._kept + count) / self.rate - elapsed * (1 + DRIFT) - _AHEAD_SECONDS
-        if ahead > 0 and self._left_out < _STORE_SECONDS * self.rate:
-            self._left_out += count
+        ahead = (self._passed + count) / self.rate - elapsed * (1 + DRIFT) - _AHEAD_SECONDS
+        if ahead > 0 and self._dropped < _STORE_SECONDS * self.rate:
+            self._dropped += count
             return None
-        self._kept += count
+        self._passed += count
         return max(0.0, ahead)
 
 
 class TimeStamps:
-    """Find what is missing between decoded frames by their time stamps.
+    """Detects missing audio between decoded frames by their time stamps.
 
-    These jitter, and may follow another clock than the one that counts the samples: they are
-    compared with the count, which is pulled towards them as fast as clocks may drift.
+    Time stamps jitter, and may follow another clock than the samples.  So they are compared with the
+    number of samples, which is pulled towards them as fast as clocks may drift.
     """
 
     def __init__(self) -> None:
         self._expected: float | None = None
 
     def missing(self, at: float | None, seconds: float) -> tuple[bool, float]:
-        """Tell whether audio is missing before a frame, and how much.
+        """Return whether audio is missing before a frame, and how much.
 
         Parameters
         ----------
         at : float or None
-            Seconds, its time stamp.
+            Time stamp, seconds.
         seconds : float
-            Its duration.
+            Duration of the frame.
 
         Returns
         -------

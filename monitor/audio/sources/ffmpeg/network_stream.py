@@ -257,12 +257,12 @@ class _Connection:
             self._edge.change(rate)
             self._clock = CaptureClock(rate, drift=DRIFT, step_seconds=_STEP_SECONDS)
             gap = True
-        wait = self._edge.hear(len(piece.samples), time.monotonic())
+        wait = self._edge.delay_of(len(piece.samples), time.monotonic())
         if wait is None or self._ended.wait(wait):
             self._gap = True
             return
         now, unix_now = time.monotonic(), time.time()
-        late, lost = self._clock.hear(piece.lost + len(piece.samples), now, overflow=False)
+        late, lost = self._clock.observe(piece.lost + len(piece.samples), now, overflow=False)
         if lost > _BEHIND_SECONDS * rate:
             raise SourceError(f"{self._address.shown}: has fallen {lost / rate:.0f} s behind")
         take = Take(

@@ -5,39 +5,39 @@ from monitor.audio.sources.ffmpeg.live_edge import LiveEdge, TimeStamps
 RATE = 10
 
 
-def judged(*arrivals, rate=RATE):
-    """What is said of seconds of audio that arrive at these times after the opening."""
+def delays(*arrivals, rate=RATE):
+    """Return the delays of seconds of audio that arrive at these times after the opening."""
     edge = LiveEdge(rate, opened_at=100.0)
-    return [edge.hear(round(seconds * rate), 100.0 + at) for at, seconds in arrivals]
+    return [edge.delay_of(round(seconds * rate), 100.0 + at) for at, seconds in arrivals]
 
 
-def test_what_arrives_as_it_is_captured_is_handed_on_at_once():
-    assert judged(*((second, 1) for second in range(1, 50))) == [0.0] * 49
+def test_live_audio_is_passed_on_at_once():
+    assert delays(*((second, 1) for second in range(1, 50))) == [0.0] * 49
 
 
-def test_what_a_server_had_in_store_is_left_out():
+def test_a_backlog_of_the_server_is_dropped():
     stored = [(0.1, 0.2)] * 50
-    assert judged(*stored)[:3] == [0.0, 0.0, 0.0]
-    assert judged(*stored)[3:] == [None] * 47
+    assert delays(*stored)[:3] == [0.0, 0.0, 0.0]
+    assert delays(*stored)[3:] == [None] * 47
     live = [(0.1 + second / 10, 0.1) for second in range(1, 100)]
-    assert set(judged(*stored, *live)[50:]) == {0.0}
+    assert set(delays(*stored, *live)[50:]) == {0.0}
 
 
-def test_what_was_held_up_on_the_way_is_not_left_out():
+def test_delayed_audio_is_not_dropped():
     before = [(second, 1) for second in range(1, 10)]
     held_up = [(13.9, 1)] * 4
-    assert judged(*before, *held_up, (14, 1)) == [0.0] * 14
+    assert delays(*before, *held_up, (14, 1)) == [0.0] * 14
 
 
-def test_a_file_is_read_no_faster_than_time_goes_once_half_a_minute_of_it_is_left_out():
-    answers = judged(*[(0.0, 1)] * 40)
+def test_a_file_is_read_in_real_time_once_half_a_minute_of_it_was_dropped():
+    answers = delays(*[(0.0, 1)] * 40)
     assert answers[:30] == [None] * 30
     assert answers[30:33] == pytest.approx([0.5, 1.5, 2.5])
 
 
-def test_a_camera_whose_clock_is_a_little_fast_is_never_left_out():
+def test_audio_of_a_camera_with_a_fast_clock_is_never_dropped():
     day = ((second, 1.001) for second in range(1, 86_400, 60))
-    assert set(judged(*day, rate=48_000)) == {0.0}
+    assert set(delays(*day, rate=48_000)) == {0.0}
 
 
 def gaps(*stamps, seconds=1.0):
@@ -49,22 +49,22 @@ def test_frames_that_follow_each_other_are_whole():
     assert gaps(5, 6, 7, 8) == [(False, 0)] * 4
 
 
-def test_what_is_missing_is_told_by_the_next_frame():
+def test_the_next_frame_shows_what_is_missing():
     assert gaps(5, 6, 9, 10) == [(False, 0), (False, 0), (True, 2), (False, 0)]
 
 
 @pytest.mark.parametrize("step", [-100, -1, 3600])
-def test_a_new_beginning_is_a_gap_of_unknown_length(step):
+def test_a_restart_is_a_gap_of_unknown_length(step):
     assert gaps(5, 6, 7 + step, 8 + step) == [(False, 0), (False, 0), (True, 0), (False, 0)]
 
 
-def test_stamps_that_jitter_are_no_gaps():
+def test_jitter_is_no_gap():
     assert gaps(*(second + 0.09 * (-1) ** second for second in range(1000))) == [(False, 0)] * 1000
 
 
-def test_stamps_of_another_clock_are_no_gaps():
+def test_drift_is_no_gap():
     assert gaps(*(second * 1.001 for second in range(10_000))) == [(False, 0)] * 10_000
 
 
-def test_without_stamps_nothing_is_known():
+def test_without_time_stamps_there_are_no_gaps():
     assert gaps(None, None, 7, None, 8) == [(False, 0)] * 5
