@@ -1,4 +1,4 @@
-"""The page, and the API behind it; extra `web`   (fastapi, starlette, uvicorn: only here)."""
+"""Web page and its API; needs the extra `web` (fastapi, starlette and uvicorn are imported only here)."""
 
 from monitor.outputs.web.context import AppContext
 from monitor.outputs.web.server import Web

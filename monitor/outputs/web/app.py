@@ -1,4 +1,4 @@
-"""The application: the page, its files, and the API."""
+"""Web application: the page, its static files, and the API."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from monitor.system.boundary import printable
 STATIC = Path(__file__).parent / "static"
 
 _ABOUT = """
-What the monitor hears, and what it listens for.  Times are Unix seconds, scores are in [0, 1], levels are
-dB of full scale.  Whatever changes something needs the token: `Authorization: Bearer TOKEN`.
+What the monitor detects, and what it should detect.  Times are Unix seconds, scores are in [0, 1], levels
+are dB of full scale.  Every change needs the token: `Authorization: Bearer TOKEN`.
 """
 
 
 def application(context: AppContext) -> App:
-    """Return the ASGI application, guarded.
+    """Return the ASGI application, behind a `RequestGuard`.
 
     Parameters
     ----------
     context : AppContext
-        What it shows and changes.
+        What the routes show and change.
     """
     app = FastAPI(
         title="clap-monitor",
@@ -56,7 +56,7 @@ def application(context: AppContext) -> App:
 
 
 async def _refuse(_: Request, error: RequestValidationError) -> Response:
-    """Say what is wrong, and where; what was sent is not repeated: it may be anything."""
+    """Name each fault and its place, without repeating what was sent."""
     detail = [
         {"loc": [each if isinstance(each, int) else printable(str(each))[:100] for each in fault["loc"]]}
         | {"msg": printable(fault["msg"])[:300], "type": fault["type"]}
@@ -66,7 +66,7 @@ async def _refuse(_: Request, error: RequestValidationError) -> Response:
 
 
 def _metrics(context: Context) -> Response:
-    assert context.metrics is not None  # noqa: S101 - else there is no such route
+    assert context.metrics is not None  # noqa: S101 - otherwise the route does not exist
     return Response(context.metrics(), media_type=CONTENT_TYPE)
 
 

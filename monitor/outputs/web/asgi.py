@@ -1,4 +1,4 @@
-"""ASGI: its types, and what is read of a request."""
+"""ASGI types, request headers, and a body that is read once and passed on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_ONCE = {
+_UNIQUE = {
     "authorization",
     "content-length",
     "content-type",
@@ -21,17 +21,17 @@ _ONCE = {
     "sec-fetch-mode",
     "sec-fetch-site",
 }
-"""Headers on which it depends what is allowed: of two, a proxy may have read the other one."""
+"""Headers that decide what is allowed: a proxy may have read the other one of two."""
 
 
 def headers_of(scope: Scope) -> dict[str, str] | None:
-    """Return the headers, those that may come again joined; None if one of `_ONCE` came twice."""
+    """Return the headers, repeated ones joined; None if one of `_UNIQUE` is repeated."""
     headers: dict[str, str] = {}
     for key, value in scope["headers"]:
         name, text = key.decode("latin-1"), value.decode("latin-1")
         if name not in headers:
             headers[name] = text
-        elif name in _ONCE:
+        elif name in _UNIQUE:
             return None
         else:
             headers[name] += f"{';' if name == 'cookie' else ','} {text}"
@@ -39,10 +39,10 @@ def headers_of(scope: Scope) -> dict[str, str] | None:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return what gives a body that has been read, and then only the end of the connection."""
+    """Return a `receive` that gives a body that was read already, and then the end of the connection."""
     given = False
 
-    async def again() -> Message:
+    async def receive_again() -> Message:
         nonlocal given
         if not given:
             given = True
@@ -51,4 +51,4 @@ def replayed(body: bytes, receive: Receive) -> Receive:
             pass
         return message
 
-    return again
+    return receive_again

@@ -1,12 +1,12 @@
-"""Who may do what: names, origins, the token and the session that stands for it.
+"""Access control of the web server: host names, origins, the token and its session cookie.
 
-Three things are kept apart.  The *name* in ``Host`` must be one of ours, else a foreign name that was
-made to point at this machine could read everything (DNS rebinding); an IP address cannot be such a name.
-The *origin* must be ours for everything that changes something, else any page in the same browser could.
-The *token* proves who it is; a browser shows it once and then has a cookie that no script can read.
+Three checks are independent.  The *host* must be a known name, otherwise a foreign name that points at this
+machine could read everything (DNS rebinding); an IP address is safe.  The *origin* must be the page's own for
+every change, otherwise any site in the same browser could make it.  The *token* authenticates the user; a
+browser sends it once and then has a cookie that no script can read.
 
-This machine reads without the token, but only where no reverse proxy is spoken of: what a proxy brings comes
-from this machine, whoever asked, and it need not say so.
+This machine reads without the token, unless a reverse proxy is configured: every request of a proxy comes
+from this machine, whoever sent it, and need not show that it was forwarded.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ COOKIE = "clap_monitor_session"
 SESSION_SECONDS = 90 * 86_400
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
-"""Headers of a reverse proxy: whoever shows one is not this machine itself."""
+"""Headers of a reverse proxy: a request with one of them is not from this machine."""
 
 WRITES = (40, 1.5)
-"""At once, and seconds for one more: dragging a threshold is a write."""
+"""Changes at once, and seconds until one more: each step of a threshold is a change."""
 
 FAILURES = (10, 30.0)
-"""Wrong tokens at once, and seconds until one more may be tried."""
+"""Wrong tokens at once, and seconds until one more."""
 
 UNREADABLE = (
-    "Nothing can be read here, for web.public_url, web.prefix or web.trusted_proxies is set and no token is: "
-    "name one by web.token_file, or set web.public_read: true, and restart"
+    "Nothing can be read: web.public_url, web.prefix or web.trusted_proxies is set, but no token; "
+    "set web.token_file or web.public_read: true, and restart"
 )
 UNCHANGEABLE = (
-    "Nothing can be changed here, for no token is configured: write one into a file "
-    "(openssl rand -hex 24 > token), name it by web.token_file and restart"
+    "Nothing can be changed: no token is configured; write one into a file "
+    "(openssl rand -hex 24 > token), set web.token_file to it and restart"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is answered instead."""
+    """Answer to a request that is not allowed."""
 
     status: int
     reason: str
@@ -61,13 +61,13 @@ class Refusal:
 
 
 class Access:
-    """The rules; asked by `guard` for each request.
+    """Rules of access, applied by `RequestGuard` to each request.
 
     Parameters
     ----------
     web : WebConfig
     token : str or None
-        The configured one.
+        The configured token.
     now : callable
         Monotonic seconds.
     """
@@ -76,7 +76,7 @@ class Access:
         self, web: WebConfig, token: str | None, *, now: Callable[[], float] = time.monotonic
     ) -> None:
         self.refused = 0
-        """Requests that were refused, for whatever reason."""
+        """Requests that were refused."""
         self._web = web
         self._token = token
         self._now = now
@@ -87,23 +87,17 @@ class Access:
         self._writes = TokenRateLimit(*WRITES)
         self._failures = TokenRateLimit(*FAILURES)
 
-    @property
-    def has_token(self) -> bool:
-        """Whether anything can be changed at all."""
-        return self._token is not None
-
     def check_host(self, host: str) -> Refusal | None:
-        """Refuse a name that is not ours."""
-        named = parse_authority(host)
-        if named is None:
-            return Refusal(400, "Host holds no name or address with, perhaps, a port")
-        if named.host in self._names or named.is_address:
+        """Refuse an unknown host name."""
+        authority = parse_authority(host)
+        if authority is None:
+            return Refusal(400, "The Host header must be a name or an address, with or without a port")
+        if authority.host in self._names or authority.is_address:
             return None
-        said = f"This is not {named.host[:80]!r}; if it should be, add the name to web.allowed_hosts"
-        return Refusal(421, said)
+        return Refusal(421, f"Unknown host {authority.host[:80]!r}; add it to web.allowed_hosts to allow it")
 
     def check_origin(self, headers: Mapping[str, str]) -> Refusal | None:
-        """Refuse what another page wants to do."""
+        """Refuse a request that another site made."""
         origin = headers.get("origin")
         if origin is not None:
             parsed = parse_origin(origin)
@@ -112,91 +106,91 @@ class Access:
             ):
                 return None
             return Refusal(
-                403, "Another page may not do this; if it should, add its origin to web.allowed_origins"
+                403, "Refused: sent by another site; add its origin to web.allowed_origins to allow it"
             )
         if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
             return None
-        return Refusal(403, "Another page may not do this")
+        return Refusal(403, "Refused: sent by another site")
 
     def check_read(self, headers: Mapping[str, str], address: str) -> Refusal | None:
-        """Refuse a reader from elsewhere who shows no token."""
-        foreign = headers.get("sec-fetch-site") == "cross-site"
-        if foreign and headers.get("sec-fetch-dest") != "document" and self.check_origin(headers):
-            return Refusal(403, "Another page may not read this")
-        if self._web.public_read or self._is_at_home(headers):
+        """Refuse to answer another machine without the token."""
+        cross_site = headers.get("sec-fetch-site") == "cross-site"
+        if cross_site and headers.get("sec-fetch-dest") != "document" and self.check_origin(headers):
+            return Refusal(403, "Refused: read by another site")
+        if self._web.public_read or self._is_this_machine(headers):
             return None
         if self._token is None and self._web.proxied:
             return Refusal(403, UNREADABLE)
         return self.check_token(headers, address)
 
     def check_write(self, headers: Mapping[str, str], address: str) -> Refusal | None:
-        """Refuse a change by another page, without a token, or too many of them."""
+        """Refuse a change that another site made, one without the token, and too many of them."""
         if refusal := self.check_origin(headers) or self.check_token(headers, address):
             return refusal
         if wait := self._writes.wait(address, self._now()):
-            return Refusal(429, "Too many changes at once", wait)
+            return Refusal(429, "Too many changes", wait)
         self._writes.take(address, self._now())
         return None
 
     def check_token(self, headers: Mapping[str, str], address: str) -> Refusal | None:
-        """Refuse who shows neither the token nor the cookie that stands for it."""
+        """Refuse a request with neither the token nor its session cookie."""
         if self._token is None:
             return Refusal(403, UNCHANGEABLE)
         if self.is_session(_cookie_of(headers.get("cookie", ""))):
             return None
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
-        if not shown or scheme.lower() != "bearer":
-            return Refusal(401, "This needs the token")
-        return self.check_shown(shown.strip(), address)
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if not token or scheme.lower() != "bearer":
+            return Refusal(401, "The token is required")
+        return self.check_given(token.strip(), address)
 
-    def check_shown(self, shown: str, address: str) -> Refusal | None:
-        """Refuse a wrong token, and say for how long to whoever tried too many; the right one always does."""
+    def check_given(self, token: str, address: str) -> Refusal | None:
+        """Refuse a wrong token, for some time after too many of them; the right one is always accepted."""
         if self._token is None:
             return Refusal(403, UNCHANGEABLE)
-        # First of all: behind a proxy many may share one address, and another's guesses shut nobody out.
-        if hmac.compare_digest(shown.encode("utf-8", "surrogatepass"), self._token.encode()):
+        # First: behind a proxy many share one address, and the guesses of one must not lock out the others.
+        if hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self._token.encode()):
             return None
         now = self._now()
         if wait := self._failures.wait(address, now):
             return Refusal(429, "Too many wrong tokens", wait)
         self._failures.take(address, now)
-        return Refusal(401, "This is not the token")
+        return Refusal(401, "Wrong token")
 
     def client(self, peer: str, forwarded_for: str) -> str:
-        """Address whose requests are counted together, as `peers.client_of`."""
+        """Return the address under which a request is counted, as `peers.client_of`."""
         return client_of(peer, forwarded_for, self._proxies)
 
     def is_shared(self, address: str) -> bool:
-        """Tell whether many people may come from this address, for a reverse proxy has it."""
+        """Tell whether an address may stand for many clients, as `peers.is_shared`."""
         return is_shared(address, self._proxies, proxied=self._web.proxied)
 
     def session(self, wall: float) -> str:
-        """Return the value of a cookie that stands for the token from now on, ``wall`` in Unix seconds."""
+        """Return the value of a session cookie that begins at ``wall``, in Unix seconds."""
         expires = f"{wall + SESSION_SECONDS:.0f}"
         return f"{expires}.{self._signature(expires)}"
 
     def is_session(self, cookie: str, wall: float | None = None) -> bool:
-        """Tell whether a cookie was made by `session` with this token and still holds."""
+        """Tell whether a cookie was made by `session` with this token and has not expired."""
         expires, _, signature = cookie.partition(".")
         if self._token is None or not expires.isascii() or not expires.isdecimal() or len(expires) > 12:  # noqa: PLR2004
             return False
-        right = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
-        return right and (time.time() if wall is None else wall) < int(expires)
+        valid = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
+        return valid and (time.time() if wall is None else wall) < int(expires)
 
     def frame_ancestors(self) -> str:
-        """Pages that may show this one in a frame."""
+        """Return the origins that may show the page in a frame, for the content security policy."""
         return " ".join(["'self'", *sorted(self._origins)])
 
     def _signature(self, expires: str) -> str:
         key = (self._token or "").encode()
         return hmac.new(key, b"clap-monitor session until " + expires.encode(), hashlib.sha256).hexdigest()
 
-    def _is_at_home(self, headers: Mapping[str, str]) -> bool:
-        """Whether the reader is this machine itself, and no reverse proxy for somebody else."""
+    def _is_this_machine(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request is from this machine and not forwarded by a reverse proxy."""
         forwarded = any(key in headers for key in FORWARDED)
-        named = parse_authority(headers.get("host", ""))
-        at_home = named is not None and named.is_loopback
-        return self._web.local and at_home and not forwarded and not self._web.proxied
+        host = parse_authority(headers.get("host", ""))
+        loopback = host is not None and host.is_loopback
+        return self._web.local and loopback and not forwarded and not self._web.proxied
 
 
 def _names_of(web: WebConfig) -> frozenset[str]:
@@ -206,14 +200,14 @@ def _names_of(web: WebConfig) -> frozenset[str]:
 
 
 def _public(web: WebConfig) -> tuple[str, Authority] | None:
-    """Scheme and authority of the address that others know."""
+    """Return scheme and authority of `web.public_url`."""
     return None if web.public_url is None else parse_origin("/".join(web.public_url.split("/")[:3]))
 
 
 def _is_same(scheme: str, origin: Authority, host: str) -> bool:
-    """Whether an origin is the one that was asked; a missing port is that of the scheme."""
-    asked, usual = parse_authority(host), DEFAULT_PORTS[scheme]
-    return asked is not None and (asked.host, asked.port or usual) == (origin.host, origin.port or usual)
+    """Tell whether an origin equals the host of the request; a missing port is that of the scheme."""
+    own, default = parse_authority(host), DEFAULT_PORTS[scheme]
+    return own is not None and (own.host, own.port or default) == (origin.host, origin.port or default)
 
 
 def _cookie_of(header: str) -> str:

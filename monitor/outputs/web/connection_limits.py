@@ -1,8 +1,8 @@
-"""Crowd: how many connections there may be, for how long each may keep us waiting, and which one goes first.
+"""Connection limits: how many connections there may be, and how long each may make no progress.
 
-Anybody who reaches the port can open connections and say nothing, say a letter a minute, or read nothing of
-what they asked for.  So every state of a connection but that of being answered has a time after which it
-is over; and where there are too many, whoever keeps us waiting longest makes room for whoever comes.
+Anybody who reaches the port can open connections and send nothing, send a byte a minute, or not read the
+answers.  So every state of a connection, except while its request is being answered, has a time limit; and
+if there are too many connections, the one that has waited longest is ended for a new one.
 """
 
 from __future__ import annotations
@@ -11,93 +11,92 @@ import math
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-MOST = 256
-"""Connections."""
+MAX_CONNECTIONS = 256
 
-MOST_OF_ONE = 64
-"""Connections of one address: a browser keeps six, and a household has several."""
+MAX_PER_ADDRESS = 64
+"""A browser opens six, and one address may stand for all devices of a home."""
 
-MOST_TURNED_AWAY = 32
-"""Connections more than there may be that are told so; any more are ended without a word."""
+MAX_REJECTED = 32
+"""Connections above the limit that receive a 503; more of them are ended without an answer."""
 
-SECONDS = {"head": 10.0, "body": 20.0, "unread": 30.0, "closing": 10.0, "answer": math.inf}
-"""How long a connection may be waited for: until a request has come, until its body has, until at least some
-of the answer has been taken, until it has closed.  To answer is our part."""
+TIMEOUT_SECONDS = {"head": 10.0, "body": 20.0, "unread": 30.0, "closing": 10.0, "answer": math.inf}
+"""By state: until the head of a request has arrived, until its body has, until the client reads a part of the
+answer, until the connection has closed.  While a request is being answered, the client cannot do anything."""
 
 
-class Member(Protocol):
-    """A connection."""
+class Connection(Protocol):
+    """A connection as the limits see it."""
 
     address: str
-    """Whose connections are counted together."""
+    """Connections of one address are counted together."""
     since: float
-    """Monotonic seconds when its state began."""
+    """Monotonic seconds when it last made progress."""
 
-    def mark(self) -> tuple[object, ...]:
-        """Return its state, one of `SECONDS`, and what else tells that it has got on."""
+    def progress(self) -> tuple[object, ...]:
+        """Return the state, one of `TIMEOUT_SECONDS`, and what changes when the client makes progress."""
 
     def expire(self, state: str) -> None:
-        """End it, with a word where one can still be said."""
+        """End because the client made no progress in this state."""
 
     def drop(self) -> None:
-        """End it at once."""
+        """End at once."""
 
 
 class ConnectionLimits:
-    """Let connections in and see that they get on; all in the loop of the web server.
+    """Limits of all connections; used in the loop of the web server only.
 
     Parameters
     ----------
     is_shared : callable
-        Tells whether many may come from an address: then only `MOST` holds.
+        Tells whether an address stands for many clients: then only `MAX_CONNECTIONS` holds.
     """
 
     def __init__(self, is_shared: Callable[[str], bool]) -> None:
         self.turned_away = 0
         """Connections that were ended because there were too many."""
         self.expired = 0
-        """Connections that were ended because they kept us waiting."""
+        """Connections that were ended because they made no progress."""
         self._is_shared = is_shared
-        self._marks: dict[Member, tuple[object, ...]] = {}
+        self._progress: dict[Connection, tuple[object, ...]] = {}
 
-    def admit(self, newcomer: Member, now: float) -> bool:
-        """Let one more in; False if there is no room, for no other keeps us waiting."""
-        newcomer.since = now
-        self._marks[newcomer] = newcomer.mark()
-        own = [each for each in self._marks if each.address == newcomer.address]
-        if len(own) > MOST_OF_ONE and not self._is_shared(newcomer.address):
-            return self._make_room(own, newcomer)
-        if len(self._marks) > MOST:
-            return self._make_room(self._marks, newcomer)
+    def admit(self, connection: Connection, now: float) -> bool:
+        """Add a connection; False if there are too many, and all others are being answered."""
+        connection.since = now
+        self._progress[connection] = connection.progress()
+        same = [each for each in self._progress if each.address == connection.address]
+        if len(same) > MAX_PER_ADDRESS and not self._is_shared(connection.address):
+            return self._make_room(same, connection)
+        if len(self._progress) > MAX_CONNECTIONS:
+            return self._make_room(self._progress, connection)
         return True
 
-    def leave(self, member: Member) -> None:
-        """Forget a connection that has ended."""
-        self._marks.pop(member, None)
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection that has ended."""
+        self._progress.pop(connection, None)
 
-    def replace(self, before: Member, after: Member, now: float) -> None:
-        """Know a connection that has become a WebSocket."""
-        self.leave(before)
+    def replace(self, before: Connection, after: Connection, now: float) -> None:
+        """Replace a connection by the WebSocket that it has become."""
+        self.remove(before)
         after.since = now
-        self._marks[after] = after.mark()
+        self._progress[after] = after.progress()
 
-    def look(self, now: float) -> None:
-        """End whoever has not got on in time; to be called about once a second."""
-        for member, before in list(self._marks.items()):
-            mark = member.mark()
-            if mark != before:
-                self._marks[member] = mark
-                member.since = now
-            elif now - member.since > SECONDS[str(mark[0])]:
+    def expire_stalled(self, now: float) -> None:
+        """End connections that made no progress in time; called about once a second."""
+        for connection, before in list(self._progress.items()):
+            progress = connection.progress()
+            if progress != before:
+                self._progress[connection] = progress
+                connection.since = now
+            elif now - connection.since > TIMEOUT_SECONDS[str(progress[0])]:
                 self.expired += 1
-                member.expire(str(mark[0]))
+                connection.expire(str(progress[0]))
 
-    def _make_room(self, among: Collection[Member], newcomer: Member) -> bool:
+    def _make_room(self, among: Collection[Connection], newest: Connection) -> bool:
         self.turned_away += 1
-        waiting = [each for each in among if each is not newcomer and each.mark()[0] != "answer"]
-        victim = min(waiting, key=lambda each: each.since, default=newcomer)
-        self.leave(victim)
-        if victim is newcomer:
+        waiting = [each for each in among if each is not newest and each.progress()[0] != "answer"]
+        victim = min(waiting, key=lambda each: each.since, default=newest)
+        self.remove(victim)
+        if victim is newest:
             return False
         victim.drop()
         return True

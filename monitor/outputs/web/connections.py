@@ -1,4 +1,4 @@
-"""Connections of the web server: uvicorn's own, with an end to waiting and to what a client can pile up."""
+"""Connections of the web server: uvicorn's, with limits of time, number and unsent bytes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from monitor.outputs.request_faults import RequestFaults
-from monitor.outputs.web.connection_limits import MOST, MOST_TURNED_AWAY, ConnectionLimits
-from monitor.outputs.web.peers import household
+from monitor.outputs.web.connection_limits import MAX_CONNECTIONS, MAX_REJECTED, ConnectionLimits
+from monitor.outputs.web.peers import address_group
 from monitor.outputs.web.request_limits import is_oversized
 
-_MOST_UNSENT = 256 * 1024
-"""Bytes that may wait for a client that goes on asking and reads nothing."""
+_MAX_UNSENT = 256 * 1024
+"""Bytes that may wait for a client that sends but does not read."""
 
-_FAREWELL_SECONDS = 1.0
-"""For which one that is turned away may ask, and be told so."""
+_REJECTION_SECONDS = 1.0
+"""How long a rejected connection may send its request and receive a 503."""
 
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _FULL = (
@@ -30,51 +30,89 @@ _FULL = (
 )
 
 
-class HttpConnection(H11Protocol):
-    """A connection that speaks HTTP; a `crowd.Member`.
+class LimitedConnection(asyncio.Protocol):
+    """Common part of both kinds: `ConnectionLimits` counts and ends it, and a fault ends no other connection.
 
     Parameters
     ----------
-    crowd : ConnectionLimits
-        Lets it in, and ends it.
+    limits : ConnectionLimits
     faults : RequestFaults
     **uvicorns
-        What uvicorn gives.
+        Arguments of uvicorn.
     """
 
-    def __init__(self, *, crowd: ConnectionLimits, faults: RequestFaults, **uvicorns: Any) -> None:
+    kind: str
+    transport: asyncio.Transport
+    client: tuple[str, int] | None
+
+    def __init__(self, *, limits: ConnectionLimits, faults: RequestFaults, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self.address = ""
         self.since = 0.0
-        self._crowd = crowd
+        self._limits = limits
         self._faults = faults
         self._drained = 0
-        self._is_turned_away = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        """Begin, if there is room."""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         super().connection_made(transport)
-        self.address = household(self.client[0] if self.client else "")
-        if not self._crowd.admit(self, self.loop.time()):
-            self._is_turned_away = True
-            full = len(self.connections) > MOST + MOST_TURNED_AWAY
-            self.loop.call_later(0.0 if full else _FAREWELL_SECONDS, transport.abort)
+        self.address = address_group(self.client[0] if self.client else "")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
-        self._crowd.leave(self)
-        with self._faults.counted("a connection that ended"):
+        self._limits.remove(self)
+        with self._faults.counted(f"a {self.kind} that ended"):
             super().connection_lost(exc)
 
-    def mark(self) -> tuple[object, ...]:
-        """Return its state; it has got on if there is another request or some of the answer has gone."""
+    def resume_writing(self) -> None:
+        """Go on sending: the client reads."""
+        self._drained += 1
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        """End with the server, in any state."""
+        with self._faults.counted(f"the end of a {self.kind}", self.drop):
+            super().shutdown()  # type: ignore[misc] # of both of uvicorn's classes
+
+    def drop(self) -> None:
+        """End at once."""
+        self.transport.abort()
+
+    def expire(self, _state: str) -> None:
+        """End because the client made no progress."""
+        self.drop()
+
+    def progress(self) -> tuple[object, ...]:
+        """Return the state, and what changes when the client makes progress."""
+        raise NotImplementedError
+
+
+class HttpConnection(LimitedConnection, H11Protocol):
+    """HTTP connection."""
+
+    kind = "connection"
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._is_rejected = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, if there is room."""
+        super().connection_made(transport)
+        if not self._limits.admit(self, self.loop.time()):
+            self._is_rejected = True
+            full = len(self.connections) > MAX_CONNECTIONS + MAX_REJECTED
+            self.loop.call_later(0.0 if full else _REJECTION_SECONDS, self.transport.abort)
+
+    def progress(self) -> tuple[object, ...]:
+        """Return the state; another request is progress, and so is a part of the answer that was read."""
         return (self._state(), self.cycle, self._drained)
 
     def expire(self, state: str) -> None:
-        """End it, with a 408 if a request has begun and no answer has."""
+        """End, with a 408 if a request has begun and its answer has not."""
         begun = bool(self.conn.trailing_data[0]) or state == "body"
         if state in {"head", "body"} and not self._is_answered():
-            self._forget_request()
+            self._cancel_request()
             if begun:
                 self.transport.write(_TIMEOUT)
             self.transport.close()
@@ -82,18 +120,13 @@ class HttpConnection(H11Protocol):
             self.drop()
 
     def drop(self) -> None:
-        """End it at once."""
-        self._forget_request()
-        self.transport.abort()
-
-    def resume_writing(self) -> None:
-        """Go on, and note that the client reads."""
-        self._drained += 1
-        super().resume_writing()
+        """End at once."""
+        self._cancel_request()
+        super().drop()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; a fault of ours ends this connection only."""
-        if self._is_turned_away:
+        """Receive; a fault of clap-monitor ends this connection only."""
+        if self._is_rejected:
             self.transport.write(_FULL)
             self.transport.close()
             return
@@ -101,33 +134,28 @@ class HttpConnection(H11Protocol):
             super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP; where an answer has begun, cut it off."""
+        """Refuse what is not HTTP; an answer that has begun is cut off."""
         if self._is_answered() or self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             self.drop()
             return
-        self._forget_request()
+        self._cancel_request()
         super().send_400_response(msg)
 
-    def shutdown(self) -> None:
-        """End with the server, in whatever state it is."""
-        with self._faults.counted("the end of a connection", self.drop):
-            super().shutdown()
-
     def timeout_keep_alive_handler(self) -> None:
-        """End what asks for nothing more."""
+        """End an idle connection."""
         with self._faults.counted("the end of a connection", self.drop):
             super().timeout_keep_alive_handler()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Become a WebSocket."""
+        """Hand the connection over to `WebSocketConnection`."""
         self._unset_keepalive_if_required()
         super().handle_websocket_upgrade(event)
         become = self.transport.get_protocol()
         if isinstance(become, WebSocketConnection):
-            self._crowd.replace(self, become, self.loop.time())
+            self._limits.replace(self, become, self.loop.time())
 
     def _should_upgrade(self) -> bool:
-        """Only what the WebSocket's own parser takes; all else is a request like any other."""
+        """Tell whether the parser of WebSockets takes the request; if not, it is an ordinary one."""
         names = {name for name, _ in self.headers}
         plain = self.scope["method"] == "GET" and self.scope["http_version"] == "1.1"
         bodiless = not names & {b"content-length", b"transfer-encoding"}
@@ -141,14 +169,14 @@ class HttpConnection(H11Protocol):
         return _WAITING.get(self.conn.their_state, "answer")
 
     def _is_answered(self) -> bool:
-        """Whether an answer to the newest request has begun, and another word would be part of it."""
+        """Tell whether an answer to the newest request has begun, so that another would be part of it."""
         return self.cycle is not None and self.cycle.response_started and not self._is_over()
 
     def _is_over(self) -> bool:
         return self.cycle.response_complete and self.conn.our_state is h11.IDLE
 
-    def _forget_request(self) -> None:
-        """Let whatever answers a request find out that nobody waits any more."""
+    def _cancel_request(self) -> None:
+        """Let the handler of the request know that the client is gone."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -157,38 +185,13 @@ class HttpConnection(H11Protocol):
 _WAITING = {h11.IDLE: "head", h11.SEND_BODY: "body"}
 
 
-class WebSocketConnection(WebSocketsSansIOProtocol):
-    """A connection that has become a WebSocket; a `crowd.Member`.  What the client says is not kept.
+class WebSocketConnection(LimitedConnection, WebSocketsSansIOProtocol):
+    """Connection that has become a WebSocket.  Messages of the client are dropped."""
 
-    Parameters
-    ----------
-    crowd : ConnectionLimits
-    faults : RequestFaults
-    **uvicorns
-        What uvicorn gives.
-    """
+    kind = "WebSocket"
 
-    def __init__(self, *, crowd: ConnectionLimits, faults: RequestFaults, **uvicorns: Any) -> None:
-        super().__init__(**uvicorns)
-        self.address = ""
-        self.since = 0.0
-        self._crowd = crowd
-        self._faults = faults
-        self._drained = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        super().connection_made(transport)
-        self.address = household(self.client[0] if self.client else "")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        self._crowd.leave(self)
-        with self._faults.counted("a WebSocket that ended"):
-            super().connection_lost(exc)
-
-    def mark(self) -> tuple[object, ...]:
-        """Return its state; it has got on if some of the news has gone."""
+    def progress(self) -> tuple[object, ...]:
+        """Return the state; messages that were read are progress."""
         if self.transport.is_closing():
             state = "closing"
         elif not self.writable.is_set():
@@ -197,42 +200,24 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             state = "answer" if self.handshake_complete or self.handshake_initiated else "head"
         return (state, self._drained)
 
-    def expire(self, _: str) -> None:
-        """End it."""
-        self.drop()
-
-    def drop(self) -> None:
-        """End it at once."""
-        self.transport.abort()
-
-    def resume_writing(self) -> None:
-        """Go on, and note that the client reads."""
-        self._drained += 1
-        super().resume_writing()
-
     def data_received(self, data: bytes) -> None:
-        """Take what has come; what is no handshake ends it, and so does asking on without reading."""
+        """Receive; end if it is no handshake, or if the replies to pings are not read."""
         with self._faults.counted("the reading of a WebSocket", self.drop):
             super().data_received(data)
-        if not self.handshake_initiated or self.transport.get_write_buffer_size() > _MOST_UNSENT:
+        if not self.handshake_initiated or self.transport.get_write_buffer_size() > _MAX_UNSENT:
             self.drop()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send as far as there is anybody: that nobody is left is told by what is received."""
+        """Send while the client is there; `receive` reports that it has gone."""
         with suppress(ClientDisconnected):
             if not self.transport.is_closing():
                 await super().send(message)
 
-    def shutdown(self) -> None:
-        """End with the server, in whatever state it is."""
-        with self._faults.counted("the end of a WebSocket", self.drop):
-            super().shutdown()
-
     def handle_text(self, event: Frame) -> None:
-        """Let it go by: a watcher has nothing to say."""
+        """Drop a message."""
 
     def handle_bytes(self, event: Frame) -> None:
-        """Let it go by."""
+        """Drop a message."""
 
     def handle_cont(self, event: Frame) -> None:
-        """Let it go by; pieces of nothing, without end, would fill the memory."""
+        """Drop a fragment: fragments without an end would fill the memory."""

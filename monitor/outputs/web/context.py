@@ -1,4 +1,4 @@
-"""What the page may see and change of the monitor; the daemon makes it, the routes use it."""
+"""Context of the routes: the parts of the monitor that the page shows and changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from monitor.outputs.web.event_stream import Abort
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """Everything behind the routes; each part may be asked from any thread."""
+    """Parts of the monitor; each may be used from any thread."""
 
     access: Access
     abort: Abort
@@ -29,18 +29,18 @@ class AppContext:
     broadcast: Broadcast
     prompt_preview: PromptPreview
     snapshot: Callable[[], Mapping[str, object]]
-    """What every part counts."""
+    """Returns what `clap-monitor status` shows."""
     hop_seconds: float
     reader: StoreReader | None = None
     store: Store | None = None
     library: ClipLibrary | None = None
     prefix: str = ""
     metrics: Callable[[], bytes] | None = None
-    """Everything that is counted, for Prometheus."""
+    """Returns the metrics for Prometheus."""
     faults: RequestFaults = field(default_factory=RequestFaults)
-    """What failed in what was asked for."""
+    """Faults of clap-monitor in requests."""
     counts: Callable[[], Mapping[str, int]] = dict
-    """What the web server counts."""
+    """Returns the counts of the web server."""
 
 
 def _context(request: HTTPConnection) -> AppContext:

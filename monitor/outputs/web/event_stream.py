@@ -1,4 +1,4 @@
-"""The news, as server-sent events and over a WebSocket, to as many as watch."""
+"""Event stream: live messages as server-sent events and over a WebSocket."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from monitor.outputs.live.broadcast import Broadcast, Message, TooManyError
 
 PING_SECONDS = 15.0
-"""Something is sent at least so often, so that proxies and dead connections show themselves."""
+"""Longest time without a message: proxies and dead connections are found by it."""
 
 Abort = Callable[[tuple[str, int]], None]
 """Cut the connection of a client, given by address and port."""
 
 
 class Reader:
-    """A watcher seen from the loop of the web server; a context manager.
+    """Watcher in the loop of the web server; a context manager.
 
     Parameters
     ----------
     live : Broadcast
     abort : callable
-        Cuts this connection: who does not read keeps us waiting in `send`, where nothing else ends it.
+        Cuts the connection of a client that does not read: nothing else ends its `send`.
 
     Raises
     ------
@@ -37,9 +37,9 @@ class Reader:
     def __init__(self, live: Broadcast, abort: Callable[[], None]) -> None:
         self._live = live
         self._abort = abort
-        self._news = asyncio.Event()
+        self._ready = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._watcher = live.subscribe(lambda: loop.call_soon_threadsafe(self._on_news))
+        self._watcher = live.subscribe(lambda: loop.call_soon_threadsafe(self._on_messages))
 
     def __enter__(self) -> Self:
         return self
@@ -48,31 +48,31 @@ class Reader:
         self._live.unsubscribe(self._watcher)
 
     async def next(self) -> list[Message] | None:
-        """Wait for news: those there are, none of them if it is time for a ping, None at the end."""
+        """Wait for messages; none of them if a ping is due, None at the end."""
         try:
             async with asyncio.timeout(PING_SECONDS):
                 if not self._watcher.gone:
-                    await self._news.wait()
+                    await self._ready.wait()
         except TimeoutError:
             return []
-        self._news.clear()
+        self._ready.clear()
         messages = [] if self._watcher.gone == "slow" else self._watcher.take()
         return messages or (None if self._watcher.gone else [])
 
-    def _on_news(self) -> None:
-        self._news.set()
+    def _on_messages(self) -> None:
+        self._ready.set()
         if self._watcher.gone == "slow":
             self._abort()
 
 
 class EventStream(Response):
-    """Server-sent events until the client goes, falls behind, or the monitor ends.
+    """Server-sent events until the client disconnects, falls behind, or the monitor ends.
 
     Parameters
     ----------
     live : Broadcast
     hello : mapping
-        The first event: what the others refer to.
+        First event: what the others refer to.
     abort : callable
     """
 
@@ -92,7 +92,7 @@ class EventStream(Response):
         self._cut = abort
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until there is a reason to end."""
+        """Send until the end."""
         try:
             reader = Reader(self._live, lambda: self._cut(tuple(scope["client"])))
         except TooManyError as error:
@@ -103,30 +103,32 @@ class EventStream(Response):
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
-            gone = asyncio.ensure_future(_until_gone(receive))
+            disconnected = asyncio.ensure_future(_until_disconnected(receive))
             try:
-                await self._send(reader, gone, send)
+                await self._send(reader, disconnected, send)
             finally:
-                gone.cancel()
+                disconnected.cancel()
 
-    async def _send(self, reader: Reader, gone: asyncio.Future[None], send: Send) -> None:
-        async def say(text: str) -> None:
+    async def _send(self, reader: Reader, disconnected: asyncio.Future[None], send: Send) -> None:
+        async def send_text(text: str) -> None:
             await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
-        await say(f"retry: 2000\nevent: hello\ndata: {json.dumps(self._hello)}\n\n")
+        await send_text(f"retry: 2000\nevent: hello\ndata: {json.dumps(self._hello)}\n\n")
         while True:
-            messages = await _news(reader, gone)
-            if gone.done():
+            messages = await _messages(reader, disconnected)
+            if disconnected.done():
                 return
             if messages is None:
                 break
-            await say("".join(map(_event, messages)) or ": still here\n\n")
-        await say("event: end\ndata: {}\n\n")
+            await send_text("".join(map(_event, messages)) or ": still here\n\n")
+        await send_text("event: end\ndata: {}\n\n")
         await send({"type": "http.response.body", "body": b""})
 
 
-async def over_websocket(socket: WebSocket, live: Broadcast, hello: dict[str, object], abort: Abort) -> None:
-    """Send the same as JSON objects with a ``kind``; what the client says is not listened to."""
+async def stream_websocket(
+    socket: WebSocket, live: Broadcast, hello: dict[str, object], abort: Abort
+) -> None:
+    """Send the same messages as JSON objects with a ``kind``; those of the client are dropped."""
     client: Any = socket.scope["client"]
     try:
         reader = Reader(live, lambda: abort(tuple(client)))
@@ -135,12 +137,12 @@ async def over_websocket(socket: WebSocket, live: Broadcast, hello: dict[str, ob
         return
     with reader:
         await socket.accept()
-        gone = asyncio.ensure_future(_until_closed(socket))
+        disconnected = asyncio.ensure_future(_until_closed(socket))
         try:
             await socket.send_text(_object("hello", json.dumps(hello)))
-            while not gone.done():
-                messages = await _news(reader, gone)
-                if gone.done():
+            while not disconnected.done():
+                messages = await _messages(reader, disconnected)
+                if disconnected.done():
                     return
                 if messages is None:
                     await socket.close(1001)
@@ -150,18 +152,18 @@ async def over_websocket(socket: WebSocket, live: Broadcast, hello: dict[str, ob
         except WebSocketDisconnect:
             return
         finally:
-            gone.cancel()
+            disconnected.cancel()
 
 
-async def _news(reader: Reader, gone: asyncio.Future[None]) -> list[Message] | None:
-    """Wait for news, but for no one who has gone: then, as at the end, there is None."""
-    news = asyncio.ensure_future(reader.next())
-    waiting: set[asyncio.Future[Any]] = {news, gone}
+async def _messages(reader: Reader, disconnected: asyncio.Future[None]) -> list[Message] | None:
+    """Wait for messages until the client disconnects; None then, and at the end."""
+    messages = asyncio.ensure_future(reader.next())
+    waiting: set[asyncio.Future[Any]] = {messages, disconnected}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    if gone.done():
-        news.cancel()
+    if disconnected.done():
+        messages.cancel()
         return None
-    return news.result()
+    return messages.result()
 
 
 def _event(message: Message) -> str:
@@ -172,7 +174,7 @@ def _object(kind: str, text: str) -> str:
     return f'{{"kind":"{kind}","data":{text}}}'
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _until_disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,4 +1,4 @@
-"""What every request passes before anything of ours sees it, and what every answer carries."""
+"""ASGI middleware: checks every request before the application sees it, and adds headers to every answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 _OPEN = {"/", "/docs", "/openapi.json", "/api/health", "/api/session"}
-"""Answered without a token, as is what lies in `static`; nothing of it says what is heard."""
+"""Answered without a token, as are the static files; none of them shows what the monitor detects."""
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
@@ -33,7 +33,7 @@ _NOT_JSON = Refusal(415, "The body must be JSON: send it with Content-Type: appl
 
 
 class RequestGuard:
-    """ASGI middleware: name, prefix, token, size and headers.
+    """Check host, origin, token, size and body of requests, and add security headers to answers.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class RequestGuard:
     access : Access
     faults : RequestFaults
     prefix : str
-        Path below which a reverse proxy serves us; requests come with it or without.
+        Path below which a reverse proxy serves the page; requests have it or not.
     """
 
     def __init__(self, app: App, access: Access, faults: RequestFaults, prefix: str = "") -> None:
@@ -53,10 +53,10 @@ class RequestGuard:
         self._headers = {**_HEADERS, "content-security-policy": _POLICY + access.frame_ancestors()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it; a fault of ours is a 500, and no more."""
+        """Pass a request on, or refuse it; a fault of clap-monitor is a 500 and ends only this request."""
         started = failed = False
 
-        async def noting(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
@@ -65,17 +65,17 @@ class RequestGuard:
             nonlocal failed
             failed = True
 
-        asked = f"{scope.get('method', 'WebSocket')} {scope['path'][:100]!r}"
-        with self._faults.counted(asked, fail):
-            await self._guard(scope, receive, noting)
+        request = f"{scope.get('method', 'WebSocket')} {scope['path'][:100]!r}"
+        with self._faults.counted(request, fail):
+            await self._handle(scope, receive, send_and_note)
         if failed and not started:
             await self._refuse(scope, receive, send, _FAULT)
 
-    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         scope = self._without_prefix(scope)
-        refusal = Refusal(400, "A header that may come once came twice") if headers is None else None
-        refusal = refusal or self._judge(scope, headers or {})
+        refusal = Refusal(400, "A header that must be unique is repeated") if headers is None else None
+        refusal = refusal or self._refusal_of(scope, headers or {})
         if refusal is not None:
             await self._refuse(scope, receive, send, refusal)
         elif scope["type"] == "websocket":
@@ -91,21 +91,22 @@ class RequestGuard:
             return scope
         return {**scope, "path": path.removeprefix(self._prefix), "root_path": ""}
 
-    def _judge(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
-        """Return why a request is refused, whatever its body is."""
-        if too_long := refuse_size(scope):
-            return Refusal(*too_long)
+    def _refusal_of(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
+        """Return the refusal of a request, if its head is a reason."""
+        if oversized := refuse_size(scope):
+            return Refusal(*oversized)
         if refusal := self._access.check_host(headers.get("host", "")):
             return refusal
         if not scope["raw_path"].startswith(b"/"):
-            return Refusal(400, "Ask for a path: this is no proxy")
+            return Refusal(400, "The target must be a path: this is not a proxy")
         if "content-length" in headers and "transfer-encoding" in headers:
-            return Refusal(400, "The body has two ends")  # a proxy may have seen the other one
+            # A proxy may have read the body by the other one (request smuggling).
+            return Refusal(400, "Content-Length and Transfer-Encoding exclude each other")
         if scope["type"] == "http" and _size(headers) > MAX_BODY:
             return _TOO_LARGE
-        return self._judge_reader(scope, headers, self._address(scope, headers))
+        return self._refusal_by_access(scope, headers, self._address(scope, headers))
 
-    def _judge_reader(self, scope: Scope, headers: Mapping[str, str], address: str) -> Refusal | None:
+    def _refusal_by_access(self, scope: Scope, headers: Mapping[str, str], address: str) -> Refusal | None:
         path = scope["path"]
         if scope["type"] == "websocket":
             return self._access.check_origin(headers) or self._access.check_read(headers, address)
@@ -116,7 +117,7 @@ class RequestGuard:
         return check(headers, address)
 
     def _address(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Whom a request is counted for; the routes find it in the state."""
+        """Return the address under which a request is counted; the routes find it in the state."""
         peer, _ = scope.get("client") or ("", 0)
         address = self._access.client(peer, headers.get("x-forwarded-for", ""))
         scope["state"] = {**scope.get("state", {}), "address": address}
@@ -124,7 +125,7 @@ class RequestGuard:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
         if scope["method"] in _SAFE:
-            body: bytes | Refusal = b""  # nothing of ours reads one
+            body: bytes | Refusal = b""  # no route reads one
         else:
             body = await _checked_body(receive, headers)
         if isinstance(body, Refusal):
@@ -163,7 +164,7 @@ class RequestGuard:
         await send({"type": "http.response.body", "body": body})
 
 
-_FAULT = Refusal(500, "A fault of clap-monitor: its log says more")
+_FAULT = Refusal(500, "Internal error; see the log of clap-monitor")
 _JSON = {"content-type": "application/json"}
 
 
@@ -172,12 +173,12 @@ def _reason(text: str) -> bytes:
 
 
 async def _checked_body(receive: Receive, headers: Mapping[str, str]) -> bytes | Refusal:
-    """Return a body that our own code can store again, as it was understood here; empty without one."""
+    """Return the body, parsed and written again so that all code reads the same JSON; or its refusal."""
     body = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return Refusal(400, "The body has no end")
+            return Refusal(400, "The body is incomplete")
         part: bytes = message.get("body", b"")
         body += part
         if len(body) > MAX_BODY:
@@ -190,10 +191,10 @@ async def _checked_body(receive: Receive, headers: Mapping[str, str]) -> bytes |
     if kind != "application/json":
         return _NOT_JSON
     try:
-        understood: bytes = json.dumps(parse_json(body)).encode()
+        parsed: bytes = json.dumps(parse_json(body)).encode()
     except DamagedError as error:
         return Refusal(400, f"The body {error}")
-    return understood
+    return parsed
 
 
 def _size(headers: Mapping[str, str]) -> int:

@@ -94,7 +94,7 @@ class Web:
             )
         self.access = Access(config, token)
         self.faults = RequestFaults()
-        self._crowd = ConnectionLimits(self.access.is_shared)
+        self._limits = ConnectionLimits(self.access.is_shared)
         self.prefix = config.prefix
         self._listener = bind(config.host, config.port)
         self._context: AppContext | None = None
@@ -109,11 +109,11 @@ class Web:
             uvicorn.Config(
                 application(context),
                 http=cast(
-                    "type[asyncio.Protocol]", partial(HttpConnection, crowd=self._crowd, faults=self.faults)
+                    "type[asyncio.Protocol]", partial(HttpConnection, limits=self._limits, faults=self.faults)
                 ),
                 ws=cast(
                     "type[asyncio.Protocol]",
-                    partial(WebSocketConnection, crowd=self._crowd, faults=self.faults),
+                    partial(WebSocketConnection, limits=self._limits, faults=self.faults),
                 ),
                 loop="asyncio",
                 lifespan="off",
@@ -154,8 +154,8 @@ class Web:
         """Return what there was to refuse, and what failed; from any thread."""
         return {
             "refused": self.access.refused,
-            "turned_away": self._crowd.turned_away,
-            "expired": self._crowd.expired,
+            "turned_away": self._limits.turned_away,
+            "expired": self._limits.expired,
             "faults": self.faults.count,
         }
 
@@ -163,7 +163,7 @@ class Web:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             with self.faults.counted("the look at connections"):
-                self._crowd.look(asyncio.get_running_loop().time())
+                self._limits.expire_stalled(asyncio.get_running_loop().time())
 
     def _on_trouble(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log what no request can be blamed for, as often as is of use."""

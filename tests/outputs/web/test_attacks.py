@@ -147,7 +147,7 @@ def test_a_fault_of_ours_is_a_500_with_one_line_that_is_counted_and_the_next_is_
         def fail():
             raise KeyError("no such number")
 
-        object.__setattr__(served.web._house, "snapshot", fail)
+        served.snapshot = fail
         answers = [served.ask("GET", "/api/status") for _ in range(20)]
         assert {answer.status for answer in answers} == {500}
         assert served.web.counts()["faults"] == 20

@@ -8,14 +8,19 @@ import time
 import pytest
 
 from monitor.outputs.web import connection_limits, connections
-from monitor.outputs.web.connection_limits import MOST, MOST_OF_ONE, SECONDS, ConnectionLimits
+from monitor.outputs.web.connection_limits import (
+    MAX_CONNECTIONS,
+    MAX_PER_ADDRESS,
+    TIMEOUT_SECONDS,
+    ConnectionLimits,
+)
 from tests.support.broker import eventually
 from tests.support.web_attacks import UPGRADE
 from tests.support.web_server import TOKEN, Stream, serving
 
 
 @dataclasses.dataclass(eq=False)
-class Member:
+class Connection:
     """A connection that is what the test says."""
 
     address: str
@@ -24,7 +29,7 @@ class Member:
     since: float = 0.0
     ended: str | None = None
 
-    def mark(self):
+    def progress(self):
         return (self.state, self.step)
 
     def expire(self, state):
@@ -38,7 +43,9 @@ class Member:
 def quick(monkeypatch):
     """Wait for nobody longer than a moment."""
     monkeypatch.setattr(
-        connection_limits, "SECONDS", {**SECONDS, "head": 0.5, "body": 0.5, "unread": 1.0, "closing": 0.5}
+        connection_limits,
+        "TIMEOUT_SECONDS",
+        {**TIMEOUT_SECONDS, "head": 0.5, "body": 0.5, "unread": 1.0, "closing": 0.5},
     )
 
 
@@ -58,32 +65,32 @@ def read_all(connection):
 
 @pytest.mark.parametrize("state", ["head", "body", "unread", "closing"])
 def test_every_state_but_ours_ends_in_time_and_getting_on_begins_it_again(state):
-    many = ConnectionLimits(lambda _: False)
-    slow, stuck, ours = Member("a", state), Member("b", state), Member("c", "answer")
+    limits = ConnectionLimits(lambda _: False)
+    slow, stuck, ours = Connection("a", state), Connection("b", state), Connection("c", "answer")
     for each in (slow, stuck, ours):
-        assert many.admit(each, 0.0)
-    many.look(SECONDS[state])
+        assert limits.admit(each, 0.0)
+    limits.expire_stalled(TIMEOUT_SECONDS[state])
     assert (slow.ended, stuck.ended) == (None, None)
     slow.step += 1
-    many.look(SECONDS[state] + 1)
+    limits.expire_stalled(TIMEOUT_SECONDS[state] + 1)
     assert (slow.ended, stuck.ended) == (None, state)
-    many.look(2 * SECONDS[state] + 2)
+    limits.expire_stalled(2 * TIMEOUT_SECONDS[state] + 2)
     assert slow.ended == state
-    many.look(1e9)
+    limits.expire_stalled(1e9)
     assert ours.ended is None
 
 
 def test_one_address_has_its_part_and_its_own_longest_waiting_connection_makes_room():
-    many = ConnectionLimits(lambda _: False)
-    own = [Member("a") for _ in range(MOST_OF_ONE)]
+    limits = ConnectionLimits(lambda _: False)
+    own = [Connection("a") for _ in range(MAX_PER_ADDRESS)]
     for at, each in enumerate(own):
-        assert many.admit(each, float(at))
-    other = Member("b")
-    assert many.admit(other, 500.0)
+        assert limits.admit(each, float(at))
+    other = Connection("b")
+    assert limits.admit(other, 500.0)
     own[0].state = "answer"
     own[0].step = 1
-    newcomer = Member("a")
-    assert many.admit(newcomer, 1000.0)
+    newcomer = Connection("a")
+    assert limits.admit(newcomer, 1000.0)
     assert [each.ended for each in (own[0], own[1], own[2], other, newcomer)] == [
         None,
         "drop",
@@ -91,32 +98,32 @@ def test_one_address_has_its_part_and_its_own_longest_waiting_connection_makes_r
         None,
         None,
     ]
-    assert many.turned_away == 1
+    assert limits.turned_away == 1
 
 
 def test_where_all_are_being_answered_the_newcomer_goes():
-    many = ConnectionLimits(lambda _: False)
-    for _ in range(MOST_OF_ONE):
-        many.admit(Member("a", "answer"), 0.0)
-    assert not many.admit(Member("a"), 1.0)
-    assert many.admit(Member("b"), 1.0)
+    limits = ConnectionLimits(lambda _: False)
+    for _ in range(MAX_PER_ADDRESS):
+        limits.admit(Connection("a", "answer"), 0.0)
+    assert not limits.admit(Connection("a"), 1.0)
+    assert limits.admit(Connection("b"), 1.0)
 
 
 def test_a_reverse_proxy_may_bring_many_but_not_more_than_there_may_be():
-    many = ConnectionLimits(lambda address: address == "proxy")
-    for _ in range(MOST):
-        assert many.admit(Member("proxy", "answer"), 0.0)
-    assert not many.admit(Member("proxy"), 1.0)
+    limits = ConnectionLimits(lambda address: address == "proxy")
+    for _ in range(MAX_CONNECTIONS):
+        assert limits.admit(Connection("proxy", "answer"), 0.0)
+    assert not limits.admit(Connection("proxy"), 1.0)
 
 
 def test_however_many_say_nothing_everybody_is_answered():
     with serving() as served, contextlib.ExitStack() as stack:
-        for number in range(2 * MOST):
+        for number in range(2 * MAX_CONNECTIONS):
             stack.enter_context(connected(served, address=f"127.0.0.{1 + number % 16}"))
         assert served.ask("GET", "/api/health").status == 200
         for path in ("/", "/api/status", "/metrics", "/static/app.js"):
             assert served.ask("GET", path).status == 200
-        eventually(lambda: served.web.counts()["turned_away"] >= MOST)
+        eventually(lambda: served.web.counts()["turned_away"] >= MAX_CONNECTIONS)
 
 
 def test_however_many_of_the_same_address_say_nothing_it_is_answered_too():
@@ -124,7 +131,7 @@ def test_however_many_of_the_same_address_say_nothing_it_is_answered_too():
         for _ in range(300):
             stack.enter_context(connected(served, b"GET /api/sta"))
         assert served.ask("GET", "/api/health").status == 200
-        assert len(served.web._server.server_state.connections) <= MOST_OF_ONE + 1
+        assert len(served.web._server.server_state.connections) <= MAX_PER_ADDRESS + 1
 
 
 def test_those_who_watch_stay_while_others_crowd_in():
@@ -217,7 +224,7 @@ def frames(served, data):
 
 
 def test_a_websocket_that_asks_on_and_reads_nothing_costs_no_memory(monkeypatch):
-    monkeypatch.setattr(connections, "_MOST_UNSENT", 20_000)
+    monkeypatch.setattr(connections, "_MAX_UNSENT", 20_000)
     ping = b"\x89\xfd\0\0\0\0" + bytes(125)
     with serving() as served, frames(served, b"") as rude:
         rude.settimeout(60)
@@ -246,7 +253,7 @@ def test_pieces_of_a_message_without_end_are_not_kept():
 
 def test_the_right_token_opens_a_stream_while_the_address_is_full_of_the_silent():
     with serving() as served, contextlib.ExitStack() as stack:
-        for _ in range(MOST_OF_ONE + 10):
+        for _ in range(MAX_PER_ADDRESS + 10):
             stack.enter_context(connected(served, b"G"))
         with Stream(served, host="192.168.1.7", token=TOKEN) as stream:
             stream.read("hello")
@@ -254,7 +261,7 @@ def test_the_right_token_opens_a_stream_while_the_address_is_full_of_the_silent(
 
 def test_one_address_has_so_many_streams_and_is_told_so_and_others_still_watch():
     with serving() as served, contextlib.ExitStack() as stack:
-        for _ in range(MOST_OF_ONE):
+        for _ in range(MAX_PER_ADDRESS):
             stack.enter_context(Stream(served)).read("hello")
         with connected(served, b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n") as one_more:
             assert read_all(one_more).startswith(b"HTTP/1.1 503 ")

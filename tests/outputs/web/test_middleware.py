@@ -116,7 +116,7 @@ def test_where_a_reverse_proxy_is_spoken_of_nobody_is_this_machine(keys):
             assert served.ask("GET", path).status == 401, path
         assert served.ask("GET", "/api/health").json == {"healthy": True}
         assert served.ask("GET", "/api/session").json == {
-            "read": False, "write": False, "reason": "This needs the token",
+            "read": False, "write": False, "reason": "The token is required",
         }  # fmt: skip
         assert served.write("GET", "/api/status").status == 200
         assert served.ask("GET", "/").status == 200

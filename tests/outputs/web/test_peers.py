@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.outputs.web.peers import client_of, household, is_shared, networks_of
+from monitor.outputs.web.peers import address_group, client_of, is_shared, networks_of
 
 PROXIES = networks_of(["127.0.0.1/32", "10.9.0.0/16", "fd00::/64"])
 
@@ -34,9 +34,11 @@ def test_without_proxies_nobody_is_believed():
 
 
 def test_addresses_that_one_person_can_choose_are_one():
-    assert household("2001:db8::1") == household("2001:db8::ffff:1") != household("2001:db8:0:1::1")
-    assert household("::ffff:192.0.2.1") == household("192.0.2.1") == "192.0.2.1"
-    assert household("nonsense") == "nonsense"
+    assert (
+        address_group("2001:db8::1") == address_group("2001:db8::ffff:1") != address_group("2001:db8:0:1::1")
+    )
+    assert address_group("::ffff:192.0.2.1") == address_group("192.0.2.1") == "192.0.2.1"
+    assert address_group("nonsense") == "nonsense"
 
 
 def test_many_may_come_from_a_proxy_only():

@@ -1,4 +1,4 @@
-"""Clips, with their pictures and what is known of them, as files."""
+"""Clip routes: sound files with their spectrograms and metadata."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ def clip(
     name: Annotated[str, Path(max_length=150, pattern=r"^[A-Za-z0-9_.-]+$")],
     download: bool = False,  # noqa: FBT001, FBT002 - a query parameter
 ) -> FileResponse:
-    """Return a clip, whole or by `Range`; with the suffix `.png` its spectrogram, `.json` what is known."""
+    """Return a clip, all of it or a `Range`; with suffix `.png` its spectrogram, `.json` its metadata."""
     kind = _KINDS.get(name.rpartition(".")[2])
     try:
         file = None if context.library is None or kind is None else context.library.find(f"{day}/{name}")
-        known = None if file is None else file.stat()
+        status = None if file is None else file.stat()
     except FileNotFoundError:  # deleted just now
-        file = known = None
+        file = status = None
     except OSError as error:
         raise HTTPException(503, f"The clip cannot be read now: {error.strerror}") from error
-    if file is None or known is None:
+    if file is None or status is None:
         raise HTTPException(404, "There is no such clip")
     headers = {"cache-control": "private, max-age=86400, immutable"} if kind != "application/json" else None
-    named = name if download else None
-    return _Clip(file, media_type=kind, filename=named, headers=headers, stat_result=known)
+    filename = name if download else None
+    return _Clip(file, media_type=kind, filename=filename, headers=headers, stat_result=status)
 
 
 class _Clip(FileResponse):
-    """A file that may be deleted, or fail to be read, while it is sent: then the answer is cut off."""
+    """File that may be deleted or become unreadable while it is sent: then the answer is cut off."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it as far as it can be read."""
+        """Send the file as far as it can be read."""
         try:
             await super().__call__(scope, receive, send)
         except OSError as error:

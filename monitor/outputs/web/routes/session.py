@@ -1,4 +1,4 @@
-"""Whether this browser may read and change things, and how it shows the token."""
+"""Session routes: what a browser may do, and the cookie that it receives for the token."""
 
 from __future__ import annotations
 
@@ -6,32 +6,26 @@ import math
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Body, HTTPException, Request, Response
 from pydantic import BaseModel, Field
 
-from monitor.outputs.web.auth import COOKIE, SESSION_SECONDS, UNCHANGEABLE, Refusal
+from monitor.outputs.web.auth import COOKIE, SESSION_SECONDS, UNCHANGEABLE
 from monitor.outputs.web.context import AppContext, Context
 
 routes = APIRouter(tags=["session"])
 
 
 class Session(BaseModel):
-    """What this browser may do."""
+    """Rights of a browser."""
 
     read: bool = Field(description="Whether it may read.")
-    write: bool = Field(description="Whether it may change things.")
-    reason: str | None = Field(description="Why it may not change things.")
-
-
-class Shown(BaseModel):
-    """The token, as a person typed it."""
-
-    token: Annotated[str, Field(min_length=1, max_length=200)]
+    write: bool = Field(description="Whether it may make changes.")
+    reason: str | None = Field(description="Why it may not make changes.")
 
 
 @routes.get("/session")
-def see(request: Request, context: Context) -> Session:
-    """Say what this browser may do."""
+def read_session(request: Request, context: Context) -> Session:
+    """Return what this browser may do."""
     headers = {key: value for key, value in request.headers.items() if key != "authorization"}
     refusal = context.access.check_token(headers, _address(request))
     return Session(
@@ -41,30 +35,35 @@ def see(request: Request, context: Context) -> Session:
     )
 
 
-@routes.post(
-    "/session", responses={401: {"description": "Not the token"}, 403: {"description": UNCHANGEABLE}}
-)
-def enter(shown: Shown, request: Request, response: Response, context: Context) -> Session:
-    """Take the token, and give a cookie that stands for it."""
-    refusal = context.access.check_shown(shown.token, _address(request))
+@routes.post("/session", responses={401: {"description": "Wrong token"}, 403: {"description": UNCHANGEABLE}})
+def begin_session(
+    token: Annotated[str, Body(embed=True, min_length=1, max_length=200)],
+    request: Request,
+    response: Response,
+    context: Context,
+) -> Session:
+    """Check the token, and set a session cookie."""
+    refusal = context.access.check_given(token, _address(request))
     if refusal:
-        raise _answer(refusal)
-    _set_cookie(context, request, response, context.access.session(time.time()), SESSION_SECONDS)
+        wait = refusal.retry_seconds
+        headers = None if wait is None else {"retry-after": str(math.ceil(wait))}
+        raise HTTPException(refusal.status, refusal.reason, headers)
+    _set_cookie(context, request, response, context.access.session(time.time()))
     return Session(read=True, write=True, reason=None)
 
 
 @routes.delete("/session")
-def leave(request: Request, response: Response, context: Context) -> Session:
-    """Take the cookie back."""
-    _set_cookie(context, request, response, "", 0)
-    return see(request, context)
+def end_session(request: Request, response: Response, context: Context) -> Session:
+    """Delete the session cookie."""
+    _set_cookie(context, request, response, "")
+    return read_session(request, context)
 
 
-def _set_cookie(context: AppContext, request: Request, response: Response, value: str, seconds: int) -> None:
+def _set_cookie(context: AppContext, request: Request, response: Response, value: str) -> None:
     response.set_cookie(
         COOKIE,
         value,
-        max_age=seconds,
+        max_age=SESSION_SECONDS if value else 0,
         path=context.prefix or "/",
         secure=request.headers.get("origin", "").startswith("https:"),
         httponly=True,
@@ -75,9 +74,3 @@ def _set_cookie(context: AppContext, request: Request, response: Response, value
 def _address(request: Request) -> str:
     address: str = request.state.address
     return address
-
-
-def _answer(refusal: Refusal) -> HTTPException:
-    wait = refusal.retry_seconds
-    headers = None if wait is None else {"retry-after": str(math.ceil(wait))}
-    return HTTPException(refusal.status, refusal.reason, headers)

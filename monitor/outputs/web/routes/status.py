@@ -1,4 +1,4 @@
-"""What is heard now: status, health, and the stream of news."""
+"""Status routes: status, health, spectrogram, and the live stream."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from pydantic import BaseModel, Field
 
 from monitor.audio.ring_buffer import OverrunError
 from monitor.outputs.web.context import AppContext, Context
-from monitor.outputs.web.event_stream import EventStream, over_websocket
+from monitor.outputs.web.event_stream import EventStream, stream_websocket
 from monitor.outputs.web.routes.labels import labels_message
 
 routes = APIRouter(tags=["now"])
 
 
-class Healthy(BaseModel):
-    """Whether all is well."""
+class Health(BaseModel):
+    """Health of the monitor."""
 
-    healthy: bool = Field(description="Every source is heard and scored, nothing is lost.")
+    healthy: bool = Field(description="Every source delivers audio that is scored, and nothing is lost.")
 
 
-def told(context: AppContext) -> dict[str, Any]:
-    """What every part counts, the page itself among them."""
+@routes.get("/status")
+def read_status(context: Context) -> dict[str, Any]:
+    """Return what every part counts, and what is wrong."""
     live = context.broadcast
     web = {"watchers": live.watchers, "dropped": live.dropped, "skipped": live.skipped}
     return {**context.snapshot(), "web": {**web, "refused": context.access.refused, **context.counts()}}
 
 
-def greeting(context: AppContext) -> dict[str, object]:
-    """First news of a stream: what the others refer to."""
+def hello(context: AppContext) -> dict[str, object]:
+    """Return the first message of a stream: what the others refer to."""
     return {
         "node": context.control.config.node,
         "sources": list(context.broadcast.sources),
@@ -42,37 +43,31 @@ def greeting(context: AppContext) -> dict[str, object]:
     }
 
 
-@routes.get("/status")
-def status(context: Context) -> dict[str, Any]:
-    """Say what every part counts, and what is wrong."""
-    return told(context)
-
-
-@routes.get("/health", responses={503: {"model": Healthy, "description": "Something is wrong"}})
-def health(context: Context, response: Response) -> Healthy:
-    """Answer 200 if all is well and 503 if not; why, `status` says."""
+@routes.get("/health", responses={503: {"model": Health, "description": "There is a problem"}})
+def read_health(context: Context, response: Response) -> Health:
+    """Answer 200 if the monitor is healthy and 503 if not; `status` says why."""
     healthy = not context.snapshot()["problems"]
     response.status_code = 200 if healthy else 503
-    return Healthy(healthy=healthy)
+    return Health(healthy=healthy)
 
 
-class Picture(BaseModel):
-    """A piece of a spectrogram: the model's own log-mel."""
+class Spectrogram(BaseModel):
+    """Part of a spectrogram: the log-mel that the model gets."""
 
-    at: float = Field(description="When the first column starts.")
+    at: float = Field(description="Start of the first column.")
     bins: int
-    columns: str = Field(description="Base64 of one byte a bin, lowest frequency first, column after column.")
+    columns: str = Field(description="Base64: one byte per bin, lowest frequency first, column after column.")
 
 
 @routes.get(
-    "/spectrogram", responses={404: {"description": "No such source"}, 503: {"description": "Not there yet"}}
+    "/spectrogram", responses={404: {"description": "No such source"}, 503: {"description": "No audio yet"}}
 )
-def spectrogram(context: Context, source: Annotated[str, Query(max_length=32)]) -> Picture:
-    """Return the spectrogram of what is in memory of a source: 15 s, or a minute if clips are kept."""
+def read_spectrogram(context: Context, source: Annotated[str, Query(max_length=32)]) -> Spectrogram:
+    """Return the spectrogram of the audio of a source in memory: 15 s, or a minute if clips are recorded."""
     if source not in context.broadcast.sources:
         raise HTTPException(404, f"There is no source {source!r}")
     try:
-        return Picture.model_validate(context.broadcast.spectrogram(source))
+        return Spectrogram.model_validate(context.broadcast.spectrogram(source))
     except OverrunError as error:
         raise HTTPException(503, str(error)) from error
 
@@ -82,15 +77,15 @@ def spectrogram(context: Context, source: Annotated[str, Query(max_length=32)]) 
     response_class=EventStream,
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        503: {"description": "Too many are watching"},
+        503: {"description": "Too many clients"},
     },
 )
-async def live(context: Context) -> EventStream:
-    """Send events: first `hello`, then `scores`, `event`, `near_miss`, `health`, `labels` as they come."""
-    return EventStream(context.broadcast, greeting(context), context.abort)
+async def stream_events(context: Context) -> EventStream:
+    """Stream events: first `hello`, then `scores`, `event`, `near_miss`, `health`, `labels` as they come."""
+    return EventStream(context.broadcast, hello(context), context.abort)
 
 
 @routes.websocket("/live/ws")
-async def live_ws(socket: WebSocket, context: Context) -> None:
-    """Send the same as JSON objects with `kind` and `data`."""
-    await over_websocket(socket, context.broadcast, greeting(context), context.abort)
+async def stream_events_over_websocket(socket: WebSocket, context: Context) -> None:
+    """Stream the same as JSON objects with `kind` and `data`."""
+    await stream_websocket(socket, context.broadcast, hello(context), context.abort)

@@ -176,7 +176,7 @@ export const t = {
 
   errors: {
     unreachable: "The monitor cannot be reached.",
-    locked: "This needs the token: unlock first.",
+    locked: "The token is required: unlock first.",
     failed: (status) => `That did not work (${status}).`,
   },
 };
