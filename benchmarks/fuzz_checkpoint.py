@@ -29,11 +29,11 @@ from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
-from monitor.model.text_encoder import SubprocessTextEncoder
+from monitor.model.text_subprocess import SubprocessTextEncoder
 from monitor.types import ModelError
 from tests.support import damage
 
-PLACE = loader.Place(torch.device("cpu"), torch.float32)
+PLACE = loader.Placement(torch.device("cpu"), torch.float32)
 KINDS: dict[str, tuple[str, Callable[[Path, random.Random], None]]] = {
     **{name: (name, how) for name, how in damage.FILES.items()},
     "header": ("model.safetensors", damage.safetensors_header),

@@ -44,7 +44,6 @@ from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import Scorer
 from monitor.detection.prototypes import build_prototypes
 from monitor.model import loader
-from monitor.model.audio_config import operations
 from monitor.model.clap import Clap
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.types import Embeddings, Samples, Window
@@ -171,7 +170,7 @@ def busy(checkpoint: Path, rounds: int) -> dict[str, tuple[float, float]]:
             step(window)
             if number:  # the first round warms up
                 times[name].append(time.process_time() - begin)
-    work = operations(loader.shape(ours["float32"].clap._files))  # noqa: SLF001 - as it was loaded
+    work = ours["float32"].clap._files.audio_config.operations  # noqa: SLF001 - as it was loaded
     found = {}
     for dtype in ours:
         ratio = median(a / b for a, b in zip(times["pipeline"], times[dtype], strict=True))

@@ -70,7 +70,8 @@ def measure(checkpoint: str, threads: int, dtype: str) -> dict[str, float | str]
 
     before = resident_mb()
     begin = time.perf_counter()
-    clap = Clap.load(checkpoint, threads=threads, dtype=dtype)
+    clap = Clap.load(checkpoint, dtype=dtype)
+    clap.use_threads(threads)
     load = time.perf_counter() - begin
     length = min(5 * clap.mel_config.rate, clap.mel_config.length)
     window = sounds(length, clap.mel_config.rate)[1:2]

@@ -1,28 +1,29 @@
-"""The files of one CLAP checkpoint, judged before anything heavy is imported.
+"""Checkpoint: the files of one CLAP model, checked without importing torch.
 
-A checkpoint is a directory that ``ClapModel.from_pretrained`` and ``ClapProcessor.from_pretrained``
-load: configuration, weights, tokenizer, and the preprocessor configuration that gives `MelConfig`.
+A checkpoint is a directory that ``ClapModel.from_pretrained`` and ``ClapProcessor.from_pretrained`` can
+load: model configuration, weights, tokenizer and preprocessor configuration.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitor.model.config_ranges import check_mapping, shown
+from monitor.model.audio_config import AudioConfig, audio_config_of, check_spectrograms
+from monitor.model.config_ranges import shown
 from monitor.model.mel_config import MelConfig, mel_config_of
-from monitor.model.tower_config import TOP, check_audio, check_text
+from monitor.model.text_config import check_text_config
 from monitor.system.boundary import boundary, explain
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import ModelError
 
-# Each line is one thing that a checkpoint needs, in the forms it comes in, the preferred form first.
-# Safetensors hold nothing but numbers; a .bin is a pickle, read with weights_only.
+# Safetensors hold only numbers; a .bin is a pickle, which is read with weights_only.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _PREPROCESSOR = ("processor_config.json", "preprocessor_config.json")
+# Each line is one required part, in its alternative forms, the preferred form first.
 _NEEDED: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("config.json",),),
     tuple((name,) for name in WEIGHTS),
@@ -39,52 +40,51 @@ FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-"""Everything but the weights that may belong to a checkpoint."""
+"""Files that may belong to a checkpoint, except the weights."""
 
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A directory that holds a CLAP model, as far as its small files tell."""
+    """A directory with a CLAP model, described by its small files."""
 
     path: Path
     mel_config: MelConfig
+    audio_config: AudioConfig
     weights: Path
     commit: str | None
-    """Commit of a snapshot of the hub, None for any other directory."""
+    """Commit of a hub snapshot; None for any other directory."""
     identity: str
-    """Changes whenever the files do."""
-    config: Mapping[str, Any] = field(compare=False, repr=False)
-    """What ``config.json`` holds."""
+    """Text that changes whenever the files change."""
 
 
 def largest(name: str) -> int:
-    """Bytes that a file of a checkpoint may have; the largest known have a tenth of it."""
+    """Maximum size of a file, in bytes: ten times the largest known one."""
     if name in WEIGHTS:
         return 8 * 2**30
     return 64 * 2**20 if name in _VOCABULARIES else 2**20
 
 
 def names_in(path: Path) -> set[str]:
-    """Which files of a checkpoint there are in a directory.
+    """Names of the checkpoint files in a directory.
 
     Raises
     ------
     ModelError
-        It cannot be searched.
+        The directory cannot be searched.
     """
     with boundary(ModelError, str(path)):
         return {name for name in (*FILES, *WEIGHTS) if (path / name).is_file()}
 
 
 def missing(path: Path) -> list[str]:
-    """Name what ``path`` lacks to be a checkpoint; nothing if it is one; raises as `names_in` does."""
+    """List the missing parts of a checkpoint in ``path``; raises as `names_in` does."""
     return lacking(names_in(path))
 
 
 def lacking(names: Collection[str]) -> list[str]:
-    """Name what files of these names lack to be a checkpoint."""
+    """List the parts of a checkpoint that are not among these file names."""
     return [
         " or ".join(" and ".join(each) for each in forms)
         for forms in _NEEDED
@@ -98,46 +98,43 @@ def read(path: Path) -> Checkpoint:
     Raises
     ------
     ModelError
-        Files are missing or broken, are those of another kind of model, or their numbers do not fit
-        each other.
+        Files are missing or broken, belong to another kind of model, or contradict each other.
     """
     names = names_in(path)
     without = lacking(names)
     if without:
         raise ModelError(f"{path}: not a CLAP checkpoint: without {', '.join(without)}")
-    config = _json(path / "config.json")
+    config, origin = _json(path / "config.json"), str(path / "config.json")
     if config.get("model_type") != "clap":
-        raise ModelError(
-            f"{path / 'config.json'}: model_type: {shown(config.get('model_type'))} is not 'clap'"
-        )
+        raise ModelError(f"{origin}: model_type: {shown(config.get('model_type'))} is not 'clap'")
     mel_config = _mel_config(path)
-    check_mapping(config, TOP, f"{path / 'config.json'}: config")
-    check_audio(config.get("audio_config", {}), mel_config, path / "config.json")
+    audio_config = audio_config_of(config, origin)
+    check_spectrograms(audio_config, mel_config, origin)
     weights = next(path / name for name in WEIGHTS if name in names)
-    check_text(config.get("text_config", {}), _size(weights), path / "config.json")
+    check_text_config(config.get("text_config", {}), _size(weights), origin)
     _check_sizes(path, names)
     commit = path.name if path.parent.name == "snapshots" else None
-    return Checkpoint(path, mel_config, weights, commit, commit or _fingerprint(path), config)
+    return Checkpoint(path, mel_config, audio_config, weights, commit, commit or _fingerprint(path))
 
 
 def read_mel_config(path: Path) -> MelConfig:
-    """Geometry of the checkpoint in a directory; raises as `read` does."""
+    """Mel configuration of the checkpoint in a directory; raises as `read` does."""
     return read(path).mel_config
 
 
 def _mel_config(path: Path) -> MelConfig:
-    """Read the nested form that transformers 5 writes, or the file of its own that came before."""
+    """Read the nested form that transformers 5 writes, or the separate file of older versions."""
     joint, own = (path / name for name in _PREPROCESSOR)
     nested = _json(joint).get("feature_extractor") if joint.is_file() else None
     if isinstance(nested, dict):
         return mel_config_of(nested, origin=str(joint))
     if own.is_file():
         return mel_config_of(_json(own), origin=str(own))
-    raise ModelError(f"{joint}: feature_extractor: not there, nor a file {own.name}")
+    raise ModelError(f"{joint}: feature_extractor: is missing, and so is the file {own.name}")
 
 
 def _check_sizes(path: Path, names: Collection[str]) -> None:
-    """Refuse files that are larger than any of their kind, before something reads them whole."""
+    """Refuse oversized files before a library reads them whole."""
     for name in sorted(names):
         if _size(path / name) > largest(name):
             raise ModelError(f"{path / name}: is larger than {largest(name):,} bytes")
@@ -149,7 +146,7 @@ def _size(path: Path) -> int:
 
 
 def _fingerprint(path: Path) -> str:
-    """Name, size and time of change of every file that decides an embedding, hashed."""
+    """Hash of the name, size and modification time of every file that affects an embedding."""
     stats = [(name, (path / name).stat()) for name in (*FILES, *WEIGHTS) if (path / name).is_file()]
     lines = "\n".join(f"{path.resolve()}/{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
     return hashlib.sha256(lines.encode()).hexdigest()[:40]
@@ -163,5 +160,5 @@ def _json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {explain(error)}") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: holds no mapping")
+        raise ModelError(f"{path}: does not hold a mapping")
     return content

@@ -1,7 +1,7 @@
-"""Ranges of the numbers in a checkpoint's configuration: generous for real models, finite for any other.
+"""Number ranges for the JSON files of a checkpoint.
 
-A number that decides how much is allocated or computed is checked before anything is.  The largest
-published CLAP models have less than a tenth of what is allowed here.
+Numbers that decide how much is allocated or computed are checked first.  The ranges allow at least ten
+times what the largest published CLAP models have.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Range:
     high: float
     whole: bool = True
     above: bool = False
-    """``low`` itself is not included."""
+    """Exclude ``low`` itself."""
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
@@ -30,7 +30,7 @@ class Range:
         return f"{kind} {begin} {_text(self.high)}"
 
     def has(self, value: object) -> bool:
-        """Whether a value is such a number; True and False are none."""
+        """Tell whether a value is a number in this range; True and False are not numbers."""
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
             return False
         return (
@@ -39,37 +39,43 @@ class Range:
 
 
 def check(value: object, allowed: Range, where: str) -> None:
-    """Raise ModelError, with the file and the key in ``where``, for a value out of its range."""
+    """Raise ModelError for a value outside its range; ``where`` names the file and the key."""
     if not allowed.has(value):
         raise ModelError(f"{where}: {shown(value)} is not {allowed}")
 
 
 def check_list(value: object, allowed: Range, most: int, where: str) -> None:
-    """Raise ModelError for what is not a list of at most ``most`` numbers in a range."""
+    """Raise ModelError unless the value is a list of 1 to ``most`` numbers in a range."""
     if not isinstance(value, list) or not 0 < len(value) <= most or not all(map(allowed.has, value)):
         raise ModelError(f"{where}: {shown(value)} is not a list of 1 to {most} items, each {allowed}")
 
 
-def check_mapping(values: object, allowed: Mapping[str, Range], where: str) -> None:
-    """Check the numbers of a mapping; a key that is not there has its default.
+def check_mapping(values: object, allowed: Mapping[str, Range], where: str) -> Mapping[str, Any]:
+    """Return a mapping whose numbers are in range; keys may be missing.
 
     Parameters
     ----------
     values : object
-        What should be a mapping.
+        Value that should be a mapping.
     allowed : mapping of str to Range
     where : str
         File, and the key of the mapping.
+
+    Raises
+    ------
+    ModelError
+        It is not a mapping, or a number is outside its range.
     """
     if not isinstance(values, Mapping):
         raise ModelError(f"{where}: {shown(values)} is not a mapping")
     for key, of in allowed.items():
         if key in values:
             check(values[key], of, f"{where}.{key}")
+    return values
 
 
 def shown(value: Any) -> str:
-    """A value in a message, on one line of bounded length."""
+    """Value for an error message, on one line of at most 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004
 

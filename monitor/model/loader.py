@@ -1,6 +1,6 @@
-"""The two halves of a checkpoint, from a directory into torch; every fault becomes one line.
+"""Loader: the audio and the text encoder of a checkpoint, from a directory into torch.
 
-Nothing here asks a network, and nothing but tensors is unpickled.
+Every error becomes one line.  No network is used, and only tensors are unpickled.
 """
 
 from __future__ import annotations
@@ -15,36 +15,34 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from monitor.model.audio_config import Shape, shape_of, tensors_of
 from monitor.model.audio_encoder import int8_linear
-from monitor.model.audio_encoder.htsat import AudioTower
+from monitor.model.audio_encoder.htsat import AudioEncoder
 from monitor.model.audio_encoder.linear import Linear
-from monitor.model.audio_encoder.weights import opened
+from monitor.model.audio_encoder.weights import needed_tensors, opened
 from monitor.model.checkpoint import Checkpoint
 from monitor.system.boundary import boundary, explain
 from monitor.types import Embeddings, ModelError
 
-Confined = Callable[[], AbstractContextManager[None]]
-"""What the tokenizer runs within."""
+Sandbox = Callable[[], AbstractContextManager[None]]
+"""Makes the context manager within which the tokenizer runs."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-_LARGEST_LOGARITHM = 20.0
+_LARGEST_LOGIT_SCALE = 20.0
+"""Absolute value of the logarithm that a checkpoint stores."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where and in what precision a tower runs."""
+class Placement:
+    """Device and precision of an encoder."""
 
     device: torch.device
     dtype: torch.dtype
     int8: bool = False
-    """The audio tower's products are in int8; everything else, and all of the text tower, is in ``dtype``."""
+    """The audio encoder has matrix products in int8; everything else is in `dtype`."""
 
     @property
     def precision(self) -> str:
-        """What it is called in the configuration."""
+        """Name in the configuration."""
         return "int8" if self.int8 else name_of(self.dtype)
 
     def __str__(self) -> str:
@@ -52,25 +50,25 @@ class Place:
 
 
 def name_of(dtype: torch.dtype) -> str:
-    """What a number format is called in the configuration."""
+    """Name of a number format in the configuration."""
     return str(dtype).removeprefix("torch.")
 
 
-def place_of(device: str, dtype: str) -> Place:
-    """Choose where to run; raises ModelError for what is not there.
+def placement_of(device: str, dtype: str) -> Placement:
+    """Device and precision that the configuration names; raises ModelError if one is not available.
 
     Parameters
     ----------
     device : str
-        ``auto`` (the first there is of CUDA, MPS, CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        ``auto`` (the first available of CUDA, MPS, CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     dtype : str
         ``auto`` (float16 on CUDA, else float32), ``float32``, ``bfloat16``, ``float16`` or ``int8``.
     """
-    return place_on(_device(device), dtype)
+    return placement_on(_device(device), dtype)
 
 
-def place_on(where: torch.device, dtype: str, steps: Callable[[], int] = int8_linear.steps) -> Place:
-    """Choose the precision on a device that is there; ``steps`` says whether the CPU can do int8."""
+def placement_on(where: torch.device, dtype: str, steps: Callable[[], int] = int8_linear.steps) -> Placement:
+    """Precision on an available device; ``steps`` returns 0 if the CPU has no int8 products."""
     if dtype == "int8":
         if where.type != "cpu":
             raise ModelError(
@@ -80,90 +78,87 @@ def place_on(where: torch.device, dtype: str, steps: Callable[[], int] = int8_li
             raise ModelError(
                 "model.dtype: int8 does not work with this processor and this torch: use auto or float32"
             )
-        return Place(where, torch.float32, int8=True)
+        return Placement(where, torch.float32, int8=True)
     if dtype == "auto":
-        # Half the memory; float16 is nearer to float32 than bfloat16 (cosine 1.0 and 0.997).
-        return Place(where, torch.float16 if where.type == "cuda" else torch.float32)
-    return Place(where, dtype_of(dtype))
+        # Half the memory; float16 is closer to float32 than bfloat16 is (cosine 1.0 against 0.997).
+        return Placement(where, torch.float16 if where.type == "cuda" else torch.float32)
+    return Placement(where, dtype_of(dtype))
 
 
 def dtype_of(name: str) -> torch.dtype:
-    """The number format of a name; raises ModelError for one that cannot be used."""
+    """Number format of a name; raises ModelError for an unknown one."""
     if name not in _DTYPES:
         raise ModelError(f"model.dtype: {name!r} is none of auto, {', '.join(_DTYPES)}, int8")
     return _DTYPES[name]
 
 
 def unit(embeddings: torch.Tensor) -> Embeddings:
-    """Normalise in float32: in bfloat16 the norm comes out as 1.0016 [measured]."""
+    """Normalise in float32: in bfloat16 the norm would be 1.0016 [measured]."""
     rows: Embeddings = torch.nn.functional.normalize(embeddings.float(), dim=-1).cpu().numpy()
     return rows
 
 
 def quiet() -> None:
-    """Keep transformers from writing to stderr; its progress bars would also start a thread."""
-    import transformers  # noqa: PLC0415 - as in `text_tower`
+    """Stop transformers from writing to stderr; its progress bars would also start a thread."""
+    import transformers  # noqa: PLC0415 - as in `load_text_encoder`
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def shape(files: Checkpoint) -> Shape:
-    """What its configuration says of a checkpoint's audio tower."""
-    return shape_of(files.config, str(files.path / "config.json"))
-
-
-def audio_tower(files: Checkpoint, place: Place) -> tuple[AudioTower, Shape, float]:
-    """Load the audio tower with its projection; its shape; the factor from cosine to logit."""
-    form = shape(files)
-    needed = tensors_of(form) | {"logit_scale_a": ()}
+def load_audio_encoder(files: Checkpoint, place: Placement) -> tuple[AudioEncoder, float]:
+    """Load the audio encoder with its projection, and the factor from cosine to logit."""
+    needed = needed_tensors(files.audio_config) | {"logit_scale_a": ()}
     with _readable(files, place), opened(files.weights) as weights:
         _check_names(files, sorted(set(needed) - set(weights.names)))
-
         for name, expected in needed.items():
             if not weights.is_real(name):
-                raise ModelError(f"{files.weights}: {name}: is no tensor of floating-point numbers")
+                raise ModelError(f"{files.weights}: {name}: is not a tensor of floating-point numbers")
             if weights.shape(name) != expected:
                 raise ModelError(
                     f"{files.path / 'config.json'}: audio_config: makes {name} {list(expected)}, but the "
                     f"weights have {list(weights.shape(name))}"
                 )
-        frames = files.mel_config.frames
+        scale = float(weights.copy("logit_scale_a", torch.device("cpu"), torch.float32))
+        if not abs(scale) < _LARGEST_LOGIT_SCALE:
+            raise ModelError(f"{files.weights}: logit_scale_a: {scale:g} is not between -20 and 20")
         product = partial(int8_linear.QuantisedLinear, steps=int8_linear.steps()) if place.int8 else Linear
-        tower = AudioTower(form, weights, place.device, place.dtype, frames=frames, product=product)
-        scale = weights.copy("logit_scale_a", torch.device("cpu"), torch.float32)
-        return tower, form, _factor(float(scale), files)
+        encoder = AudioEncoder(
+            files.audio_config,
+            weights,
+            place.device,
+            place.dtype,
+            frames=files.mel_config.frames,
+            product=product,
+        )
+        return encoder, math.exp(scale)
 
 
-def _factor(logarithm: float, files: Checkpoint) -> float:
-    if not abs(logarithm) < _LARGEST_LOGARITHM:
-        raise ModelError(f"{files.weights}: logit_scale_a: {logarithm:g} is not between -20 and 20")
-    return math.exp(logarithm)
-
-
-def text_tower(files: Checkpoint, place: Place, confined: Confined = nullcontext) -> tuple[Any, Any, Any]:
-    """Load the tokenizer, the text tower with its projection in evaluation mode, and its configuration.
+def load_text_encoder(
+    files: Checkpoint, place: Placement, sandbox: Sandbox = nullcontext
+) -> tuple[Any, Any, Any]:
+    """Load the tokenizer, the text encoder with its projection in evaluation mode, and its configuration.
 
     Parameters
     ----------
     files : Checkpoint
-    place : Place
-    confined : callable
-        Makes what the tokenizer is loaded within.
+    place : Placement
+    sandbox : callable
+        Makes the context manager within which the tokenizer is loaded.
     """
-    # Imported only here: it takes 130 MB, and sentences that are known do not need it.
+    # A late import: it takes 130 MB, and prompts in the cache do not need it.
     from transformers import AutoTokenizer, ClapConfig, ClapTextModelWithProjection  # noqa: PLC0415
 
     quiet()
     with _readable(files, place):
         config: Any = ClapConfig.from_pretrained(files.path, local_files_only=True)
-        with confined():
-            # Said, or transformers would ask standard input whether it may run what a checkpoint brings.
+        with sandbox():
+            # Without trust_remote_code=False, transformers asks on standard input whether it may run code.
             tokenizer = AutoTokenizer.from_pretrained(
                 files.path, local_files_only=True, trust_remote_code=False
             )
         kind: Any = ClapTextModelWithProjection
-        tower, loading = kind.from_pretrained(
+        encoder, loading = kind.from_pretrained(
             files.path,
             config=config.text_config,
             dtype=place.dtype,
@@ -173,13 +168,13 @@ def text_tower(files: Checkpoint, place: Place, confined: Confined = nullcontext
             output_loading_info=True,
         )
         _check_names(files, sorted(loading["missing_keys"]))
-        tower = tower.eval().requires_grad_(requires_grad=False).to(place.device)
-        return tokenizer, tower, config.text_config
+        encoder = encoder.eval().requires_grad_(requires_grad=False).to(place.device)
+        return tokenizer, encoder, config.text_config
 
 
 @contextmanager
-def enough_memory(files: Checkpoint, place: Place) -> Iterator[None]:
-    """Say in one line that the memory is too small; other errors pass."""
+def enough_memory(files: Checkpoint, place: Placement) -> Iterator[None]:
+    """Turn out-of-memory errors into one line; other errors pass."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -189,7 +184,7 @@ def enough_memory(files: Checkpoint, place: Place) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """Kind of an error and the first line of its message, which may be a page."""
+    """Type of an error and the first line of its message, which may be long."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
@@ -199,7 +194,7 @@ def _check_names(files: Checkpoint, lacking: list[str]) -> None:
         what = f"{len(lacking)} tensors are missing, the first {lacking[0]}"
         if len(lacking) == 1:
             what = f"{lacking[0]} is missing"
-        raise ModelError(f"{files.weights}: {what}: not all of a CLAP model")
+        raise ModelError(f"{files.weights}: {what}: incomplete CLAP model")
 
 
 def _device(name: str) -> torch.device:
@@ -210,15 +205,15 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ModelError(f"model.device: {name!r} is none of auto, cpu, cuda, cuda:N, mps") from error
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(mps)}
-    if (device.index or 0) >= there.get(device.type, 0):
-        raise ModelError(f"model.device: {name} is not there on this machine: use cpu or auto")
+    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(mps)}
+    if (device.index or 0) >= available.get(device.type, 0):
+        raise ModelError(f"model.device: {name} is not available on this machine: use cpu or auto")
     return device
 
 
 @contextmanager
-def _readable(files: Checkpoint, place: Place | None = None) -> Iterator[None]:
-    """Turn whatever a broken file makes the libraries raise into one line that names the directory."""
+def _readable(files: Checkpoint, place: Placement) -> Iterator[None]:
+    """Turn every exception that a broken file causes into one line that names the directory."""
     with boundary(ModelError, f"{files.path}: cannot be loaded"):
         try:
             yield
@@ -235,10 +230,9 @@ def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
 
 
-def _too_large(files: Checkpoint, place: Place | None) -> ModelError:
+def _too_large(files: Checkpoint, place: Placement) -> ModelError:
     size = files.weights.stat().st_size / 1e6
-    where = f" ({place})" if place else ""
     return ModelError(
-        f"{files.path}: not enough memory{where} for {size:.0f} MB of weights: use a smaller checkpoint or "
-        "`model.dtype: bfloat16`"
+        f"{files.path}: not enough memory ({place}) for {size:.0f} MB of weights: "
+        "use a smaller checkpoint or `model.dtype: bfloat16`"
     )

@@ -1,4 +1,4 @@
-"""What a checkpoint's preprocessor configuration says about spectrograms; nothing heavy is imported."""
+"""Mel configuration: the parameters of a checkpoint's log-mel spectrograms, from its preprocessor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from monitor.model.config_ranges import Range, check, shown
 from monitor.types import ModelError
 
-# What ClapFeatureExtractor assumes when a key is absent; no published checkpoint has these values.
+# Defaults of ClapFeatureExtractor for absent keys; no published checkpoint relies on them.
 _DEFAULTS: dict[str, Any] = {
     "sampling_rate": 48_000,
     "max_length_s": 10,
@@ -32,20 +32,20 @@ _RANGES = {
     "frequency_max": Range(0, 192_000, whole=False, above=True),
 }
 _MOST_NUMBERS = 2**26
-"""In all frames of a window, before they become mel bins; CLAP has a million."""
+"""Numbers in all STFT frames of a window; published CLAP models have a million."""
 
 USUAL_WINDOW_SECONDS = 5.0
-"""What a window is unless it is configured, or the checkpoint hears less at once."""
+"""Default length of a window; less if the checkpoint's own length is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class MelConfig:
-    """What a checkpoint calls a spectrogram."""
+    """Parameters of a log-mel spectrogram."""
 
     rate: int
     """Hz"""
     length: int
-    """Samples that the model hears at once; shorter windows are filled up to it."""
+    """Samples of the model's input; shorter windows are filled up to it."""
     fft_length: int
     """Samples of one STFT frame."""
     hop: int
@@ -58,18 +58,18 @@ class MelConfig:
     mel: Literal["slaney", "htk"]
     """The mel scale; with "slaney" every filter also has the same area."""
     padding: Literal["repeatpad", "repeat", "pad"]
-    """How a shorter window is filled: whole repeats then zeros, repeats cut off at the end, or zeros."""
+    """How a shorter window is filled: whole repeats then zeros, truncated repeats, or zeros."""
     channels: int
     """Equal copies of the spectrogram that the model takes: 4 for a fused checkpoint, else 1."""
 
     @property
     def seconds(self) -> float:
-        """Seconds that the model hears at once."""
+        """Length of the model's input, in seconds."""
         return self.length / self.rate
 
     @property
     def usual_window(self) -> int:
-        """Samples in a window unless it is configured: 5 s, or `length` if that is shorter."""
+        """Default length of a window, in samples: 5 s, or `length` if that is shorter."""
         return min(round(USUAL_WINDOW_SECONDS * self.rate), self.length)
 
     @property
@@ -79,25 +79,28 @@ class MelConfig:
 
 
 def mel_config_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_config.json") -> MelConfig:
-    """Geometry that a preprocessor configuration describes.
+    """Parameters that a preprocessor configuration describes.
 
     Parameters
     ----------
     preprocessor : Mapping
-        Keys of ``ClapFeatureExtractor``, whose defaults stand for absent ones.  ``truncation`` also
-        chooses the mel bank: "rand_trunc" means slaney, "fusion" means htk.  ``nb_max_samples`` is
-        ignored as it is there: the length is ``max_length_s * sampling_rate``.
+        Keys of ``ClapFeatureExtractor``; absent keys have its defaults.  ``truncation`` also selects
+        the mel bank: "rand_trunc" means slaney, "fusion" means htk.  ``nb_max_samples`` is ignored, as
+        ``ClapFeatureExtractor`` does: the length is ``max_length_s * sampling_rate``.
     origin : str
-        File the mapping was read from, for error messages.
+        Path of the file, for error messages.
 
     Raises
     ------
     ModelError
-        A value that cannot work; the message names file, key and value.
+        A value is unusable; names file, key and value.
     """
     keys = {key: preprocessor.get(key, default) for key, default in _DEFAULTS.items()}
-    for key, value in keys.items():
-        _check(key, value, origin)
+    for key, allowed in _RANGES.items():
+        check(keys[key], allowed, f"{origin}: {key}")
+    for key, choices in _CHOICES.items():
+        if keys[key] not in choices:
+            raise ModelError(f"{origin}: {key}: {shown(keys[key])} is none of {', '.join(choices)}")
     fused = keys["truncation"] == "fusion"
     mel_config = MelConfig(
         rate=keys["sampling_rate"],
@@ -129,11 +132,3 @@ def mel_config_of(preprocessor: Mapping[str, Any], origin: str = "preprocessor_c
             f"{_MOST_NUMBERS:,} are allowed"
         )
     return mel_config
-
-
-def _check(key: str, value: object, origin: str) -> None:
-    choices = _CHOICES.get(key)
-    if choices is None:
-        check(value, _RANGES[key], f"{origin}: {key}")
-    elif value not in choices:
-        raise ModelError(f"{origin}: {key}: {shown(value)} is none of {', '.join(choices)}")

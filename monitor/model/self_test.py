@@ -1,4 +1,4 @@
-"""Sounds made here, and what a checkpoint must make of them."""
+"""Self-test of a checkpoint: synthetic sounds whose embeddings must differ."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from monitor.types import Embeddings, ModelError, Samples
 
 COLLAPSED = 0.95
-"""Cosine between two of a tone, noise and clicks from which weights count as collapsed.
+"""Cosine between two of a tone, noise and clicks at which the weights count as collapsed.
 
-The broken ``laion/larger_clap_music`` has 0.98 between a tone and noise, sound checkpoints of its
-family 0.42 (reported by others, not measured here).  The starter has at
-most 0.38 for any pair; random weights have 0.99 and are refused as well.
+The broken ``laion/larger_clap_music`` has 0.98 between a tone and noise, and good checkpoints of its family
+0.42 (reported by others, not measured here).  The starter has at most 0.38 for any pair; random weights have
+0.99 and are refused as well.
 """
 
 
@@ -27,14 +27,14 @@ def sounds(length: int, rate: int) -> Samples:
 
 
 def refuse_collapse(vectors: Embeddings, name: str) -> None:
-    """Refuse weights to which two of the three `sounds` are the same.
+    """Raise ModelError for weights that cannot tell two of the three `sounds` apart.
 
     Parameters
     ----------
     vectors : Embeddings
-        Shape (3, dimension), of `sounds`.
+        Embeddings of `sounds`, shape (3, dimension).
     name : str
-        The checkpoint, for the message.
+        Name of the checkpoint, for the message.
     """
     tone, noise, clicks = vectors
     cosines = {
@@ -43,16 +43,16 @@ def refuse_collapse(vectors: Embeddings, name: str) -> None:
         "noise and clicks": float(noise @ clicks),
     }
     if max(cosines.values()) >= COLLAPSED:
-        heard = ", ".join(f"{pair} {cosine:.3f}" for pair, cosine in cosines.items())
+        pairs = ", ".join(f"{pair} {cosine:.3f}" for pair, cosine in cosines.items())
         raise ModelError(
-            f"{name}: hears no difference between sounds (cosines: {heard}; all must be below {COLLAPSED}): "
-            "its weights are broken or untrained; choose another checkpoint"
+            f"{name}: cannot tell sounds apart (cosines: {pairs}; all must be below {COLLAPSED}): "
+            "the weights are broken or untrained; choose another checkpoint"
         )
 
 
 def refuse_non_finite(vectors: Embeddings, name: str, dtype: str) -> None:
-    """Refuse weights, or a dtype, that give anything but unit vectors: weights of zero have no direction."""
+    """Raise ModelError for embeddings that are not unit vectors; all-zero weights give none."""
     if not np.isfinite(vectors).all():
-        raise ModelError(f"{name}: its output in {dtype} is not finite: use float32, or other weights")
+        raise ModelError(f"{name}: the output in {dtype} is not finite: use float32, or other weights")
     if not np.allclose(np.linalg.norm(vectors, axis=-1), 1.0, atol=1e-2):
-        raise ModelError(f"{name}: its output in {dtype} is nothing: use float32, or other weights")
+        raise ModelError(f"{name}: the output in {dtype} is not a unit vector: use float32, or other weights")

@@ -18,18 +18,17 @@ from monitor.detection.calibration import read_calibration
 from monitor.detection.cohort_norm import read_cohort_norm
 from monitor.detection.engine import load_engine
 from monitor.model import loader
-from monitor.model.audio_config import shape_of
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
 from monitor.model.text_cache import TextCache
-from monitor.model.text_encoder import SubprocessTextEncoder
+from monitor.model.text_subprocess import SubprocessTextEncoder
 from monitor.outputs.mqtt.discovery_record import DiscoveryRecord, read_discovery_record
 from monitor.types import ModelError
 from tests.support import damage
 from tests.support.command_line import ROOT, clap_monitor
 
-PLACE = loader.Place(torch.device("cpu"), torch.float32)
+PLACE = loader.Placement(torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture
@@ -49,9 +48,8 @@ def plainly(make):
 
 
 def small_files(directory):
-    """Read what is judged before anything heavy is made."""
-    files = read(directory)
-    shape_of(files.config, str(directory / "config.json"))
+    """Read the files that are checked before the weights are loaded."""
+    read(directory)
     read_cohort_norm(directory, 256)
     read_calibration(directory)
 
@@ -129,9 +127,9 @@ def embed(directory, limit_seconds=300.0):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"normalizer": GROWING}, "what reads sentences ended with code"),
-        ({"pre_tokenizer": PANICKING}, "what reads sentences ended with code"),
-        ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, "makes the same of every sentence"),
+        ({"normalizer": GROWING}, "the text encoder process exited with code"),
+        ({"pre_tokenizer": PANICKING}, "the text encoder process exited with code"),
+        ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, "makes the same tokens of every prompt"),
         ({"normalizer": "x" * 1000}, "cannot be loaded"),
     ],
     ids=["grows", "panics", "empty", "wrong"],
@@ -153,7 +151,7 @@ def test_a_tokenizer_that_makes_more_tokens_than_can_be_cut_is_refused(copy):
         {"Sequence": {"id": "A", "type_id": 0}}
     ]
     (copy / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(ModelError, match=r"does not belong to this model|its tokenizer fails"):
+    with pytest.raises(ModelError, match=r"does not belong to this model|the tokenizer failed"):
         embed(copy)
 
 

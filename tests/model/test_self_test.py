@@ -22,11 +22,11 @@ def test_two_sounds_that_are_one_to_the_model_are_named():
     vectors = np.eye(3, dtype=np.float32)
     vectors[1] = vectors[0]
     with pytest.raises(
-        ModelError, match=r"^x: hears no difference .*tone and noise 1\.000, tone and clicks 0\.000"
+        ModelError, match=r"^x: cannot tell sounds apart .*tone and noise 1\.000, tone and clicks 0\.000"
     ):
         refuse_collapse(vectors, "x")
 
 
 def test_an_embedding_that_is_no_number_is_refused():
-    with pytest.raises(ModelError, match="its output in float16 is not finite"):
+    with pytest.raises(ModelError, match="the output in float16 is not finite"):
         refuse_non_finite(np.array([[1.0, np.nan]], dtype=np.float32), "x", "float16")

@@ -15,11 +15,13 @@ import torch
 from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.hub import STARTER, resolve
-from monitor.model.text_encoder import LocalTextEncoder, SubprocessTextEncoder, serve
+from monitor.model.text_encoder import LocalTextEncoder
+from monitor.model.text_subprocess import SubprocessTextEncoder
+from monitor.model.text_worker import serve
 from monitor.types import ModelError
 
 SENTENCES = ("a dog barking", "rain", "a long sentence about dogs that bark at night")
-PLACE = loader.Place(torch.device("cpu"), torch.float32)
+PLACE = loader.Placement(torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_far_and_near_are_the_same_and_what_is_said_of_them_comes_along(files, f
     assert np.array_equal(far.embed(SENTENCES), near)
     assert not caplog.records
     assert far.embed(["dog " * 200]).shape == (1, 256)
-    assert "cut after 77 of 202 tokens: dog dog" in caplog.text
+    assert "prompt truncated to 77 of 202 tokens: dog dog" in caplog.text
     caplog.clear()
     assert far.embed(["snow"]).shape == (1, 256)
     assert not caplog.records
@@ -50,7 +52,7 @@ def test_a_child_that_was_killed_is_said_and_the_next_sentence_gets_another(far)
     child = far._child
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    with pytest.raises(ModelError, match="what reads sentences ended with code -9"):
+    with pytest.raises(ModelError, match="the text encoder process exited with code -9"):
         far.embed(["snow"])
     assert far.embed(["snow"]).shape == (1, 256)
 
@@ -67,7 +69,7 @@ def test_closing_ends_the_child_and_it_comes_back(far):
 
 def test_one_that_does_not_answer_in_time_is_ended(files):
     reader = SubprocessTextEncoder(files, PLACE, "starter", limit_seconds=0.01)
-    with pytest.raises(ModelError, match=r"what reads sentences did not answer within 0\.01 s"):
+    with pytest.raises(ModelError, match=r"the text encoder process did not answer within 0\.01 s"):
         reader.embed(["rain"])
     assert reader._child is None
 

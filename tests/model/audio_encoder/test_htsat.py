@@ -9,14 +9,14 @@ from safetensors.torch import load_file, save_file
 from transformers import ClapAudioModelWithProjection, ClapConfig
 
 from monitor.model import loader
-from monitor.model.audio_config import shape_of
+from monitor.model.audio_config import audio_config_of
 from monitor.model.audio_encoder.linear import Linear
 from monitor.model.checkpoint import read
 from monitor.types import ModelError
 from tests.support.checkpoints import TINY_FUSED, build
 
 SMALL = TINY_FUSED["audio_config"] | {"enable_fusion": False}
-FLOAT32 = loader.Place(torch.device("cpu"), torch.float32)
+FLOAT32 = loader.Placement(torch.device("cpu"), torch.float32)
 
 # Two stages of few channels: grids, folds, overlapping patches and layers of every kind.
 SHAPES = {
@@ -82,7 +82,7 @@ def theirs(files, features):
 def test_a_tower_of_any_shape_is_that_of_transformers(name, tmp_path):
     files = checkpoint(tmp_path / "x", *SHAPES[name])
     features = spectrograms(files)
-    tower, _, _ = loader.audio_tower(files, FLOAT32)
+    tower, _ = loader.load_audio_encoder(files, FLOAT32)
     expected = theirs(files, features)
     assert (expected[0] - expected[1]).abs().max() > 0.001
     assert torch.nn.functional.normalize(tower(features)) == pytest.approx(
@@ -92,7 +92,7 @@ def test_a_tower_of_any_shape_is_that_of_transformers(name, tmp_path):
 
 def test_windows_are_embedded_the_same_alone_and_among_more_than_go_through_at_once(tmp_path):
     files = checkpoint(tmp_path / "x", *SHAPES["folded four times, as published"])
-    tower, _, _ = loader.audio_tower(files, FLOAT32)
+    tower, _ = loader.load_audio_encoder(files, FLOAT32)
     features = spectrograms(files, 5)
     alone = torch.cat([tower(one[None]) for one in features])
     assert tower(features) == pytest.approx(alone, abs=1e-5)
@@ -122,15 +122,15 @@ def test_products_are_the_same_packed_or_not(dtype):
             r"audio_config\.depths: \[2, 0\] is not a list of 1 to 8 items, each a whole number",
         ),
         ({"num_attention_heads": [2]}, r"audio_config\.num_attention_heads: \[2\]: not one for each"),
-        ({"num_attention_heads": [3, 4]}, r"audio_config\.num_attention_heads: 3: no divisor of the 16"),
-        ({"window_size": 7}, r"audio_config: no window passes: stage 0 has 64 x 64 tokens"),
+        ({"num_attention_heads": [3, 4]}, r"audio_config\.num_attention_heads: 3: not a divisor of the 16"),
+        ({"window_size": 7}, r"audio_config: stage 0 has 64 x 64 tokens"),
         ({"layer_norm_eps": "small"}, r"audio_config\.layer_norm_eps: 'small' is not a number above 0"),
         ({"mlp_ratio": 0}, r"audio_config\.mlp_ratio: 0 is not a number above 0"),
     ],
 )
 def test_a_shape_that_is_not_known_is_refused(keys, match):
     with pytest.raises(ModelError, match=r"^config\.json: " + match):
-        shape_of({"audio_config": SMALL | keys, "projection_dim": 32}, "config.json")
+        audio_config_of({"audio_config": SMALL | keys, "projection_dim": 32}, "config.json")
 
 
 def test_weights_of_another_shape_are_refused_by_name(tmp_path):
@@ -141,4 +141,4 @@ def test_weights_of_another_shape_are_refused_by_name(tmp_path):
     with pytest.raises(
         ModelError, match=r"config\.json: audio_config: makes .*dense\.weight \[16, 48\], but .* \[16, 64\]"
     ):
-        loader.audio_tower(read(files.path), FLOAT32)
+        loader.load_audio_encoder(read(files.path), FLOAT32)

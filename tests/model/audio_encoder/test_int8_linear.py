@@ -129,10 +129,10 @@ def test_a_window_of_a_recording_is_embedded_the_same_alone(coarse, windows):
 
 
 def test_the_products_of_every_layer_are_in_int8_and_nothing_else_is(coarse):
-    tower = coarse._audio
+    tower = coarse._audio_encoder
     kinds = ("qkv", "out", "wide", "narrow", "reduction")
     products = [getattr(step, kind) for step in tower._steps for kind in kinds if hasattr(step, kind)]
-    assert len(products) > 4 * len(tower._shape.depths)
+    assert len(products) > 4 * len(tower._config.depths)
     assert {product.weight.dtype for product in products} == {torch.int8}
     assert not any(isinstance(product, QuantisedLinear) for product in tower._projections)
     assert tower._last_norm.weight.dtype == torch.float32
@@ -141,7 +141,7 @@ def test_the_products_of_every_layer_are_in_int8_and_nothing_else_is(coarse):
 MEMORY = """
 import sys
 from pathlib import Path
-from monitor.model import Clap
+from monitor.model.clap import Clap
 Clap.load("starter", dtype="int8")
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
