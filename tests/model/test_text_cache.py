@@ -51,7 +51,7 @@ def test_a_broken_entry_counts_as_none_and_is_replaced(tmp_path, content, caplog
     again = cache(tmp_path)
     with caplog.at_level(logging.WARNING):
         assert again.read("rain") is None
-    assert "made anew" in caplog.text
+    assert "embedding the prompt again" in caplog.text
     again.write("rain", VECTOR)
     assert cache(tmp_path).read("rain").tolist() == VECTOR.tolist()
 
