@@ -78,7 +78,7 @@ class Clap:
         self._files = files
         self._place = place
         self._audio_encoder, self.logit_scale = loader.load_audio_encoder(files, place)
-        malloc.give_back()  # the copies of the weights before they were packed
+        malloc.release()  # the copies of the weights before they were packed
         self._text_encoder = text_encoder
         self._text_cache = text_cache
         self._text_lock = threading.Lock()
@@ -213,7 +213,7 @@ class Clap:
             self._text_encoder.close()
             self._text_cache.trim()
         gc.collect()
-        malloc.give_back()
+        malloc.release()
 
     def use_threads(self, threads: int) -> None:
         """Set the CPU threads of torch; using more threads than free cores is 5 to 20 times slower."""

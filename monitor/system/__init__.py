@@ -1,1 +1,1 @@
-"""System: what has nothing to do with sound: threads, files, SQLite, processes, systemd, memory."""
+"""Operating system: threads, files, SQLite, processes, systemd and memory; nothing about sound."""

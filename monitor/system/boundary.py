@@ -1,10 +1,10 @@
-"""Boundary: turns whatever outside input makes a library raise into one error of ours.
+"""Boundary: turns any exception that outside input causes in a library into one error of ours.
 
-The rule: what comes from a network, a file or a person is refused with one line, whatever it is; only a
-fault of ours ends the process.  Every edge to the outside (a decoder, a parser, a client library) has one
-place that calls into it, within `boundary`.  Libraries raise what they do not document: PyAV an
-`IndexError` from a stream that gained a track, ``json`` a `RecursionError`, pydantic a
-`UnicodeEncodeError`.  So a list of exception types is never complete.
+Bad input from a network, a file or a user is refused with one line, whatever it is; only a bug of ours
+ends the process.  Every edge to the outside (a decoder, a parser, a client library) has one place that
+calls into it, within `boundary`.  Libraries raise undocumented exceptions: PyAV an `IndexError` for a
+stream that gained a track, ``json`` a `RecursionError`, pydantic a `UnicodeEncodeError`.  So a list of
+exception types is never complete.
 """
 
 from __future__ import annotations
@@ -18,28 +18,27 @@ from monitor.types import MonitorError
 log = logging.getLogger(__name__)
 
 _LONGEST = 200
-"""Characters of a library's own message that are repeated."""
+"""Characters of a library's own message that are kept."""
 
 
 @contextmanager
 def boundary(refuse: Callable[[str], Exception], where: str) -> Iterator[None]:
     """Raise the edge's own error in place of any exception but a `MonitorError`.
 
-    Keep the block small: only the call into the library belongs in it, so that faults of ours still
-    end the process.  Failures that the library does document are better handled inside, in words that
-    say what to do.
+    Keep the block small: it should hold only the call into the library, so that bugs of ours still end
+    the process.  Handle documented failures inside, with a message that says what to do.
 
     Parameters
     ----------
     refuse : callable
-        The edge's own error, made from a message: `SourceError`, `ModelError`.
+        Makes the edge's own error from a message: `SourceError`, `ModelError`.
     where : str
-        What was read, at the start of the message: a file, an address, a topic.
+        Start of the message: the file, address or topic that was read.
 
     Raises
     ------
     Exception
-        What ``refuse`` makes of ``"WHERE: what happened"``; a `MonitorError` from within is passed on.
+        The result of ``refuse("WHERE: reason")``; a `MonitorError` raised inside passes unchanged.
     """
     try:
         yield
@@ -51,7 +50,7 @@ def boundary(refuse: Callable[[str], Exception], where: str) -> Iterator[None]:
 
 
 def explain(error: BaseException) -> str:
-    """Say in one printable line what an exception means to the person who gave the input."""
+    """Return one printable line that explains an exception to the user who gave the input."""
     match error:
         case RecursionError():
             return "is nested too deeply"
@@ -63,10 +62,10 @@ def explain(error: BaseException) -> str:
             return error.strerror
     words = " ".join(printable(str(error)).split())[:_LONGEST]
     if words and type(error).__module__.startswith("monitor."):
-        return words  # of ours, which say what happened themselves
+        return words  # our own errors explain themselves
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def printable(text: str) -> str:
-    """Replace line breaks, control characters and lone surrogates, which may not reach a log or JSON."""
+    """Replace line breaks, control characters and lone surrogates, which must not reach a log or JSON."""
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,8 +1,8 @@
-"""Bounded reading: whole files and JSON, never more of either than is plausible.
+"""Bounded reading of files and JSON: never more of either than is plausible.
 
-A file that is read back may have been damaged, replaced or written by somebody else.  So its size is bounded
-before it is read, it must be a regular file (a FIFO would never end), and JSON may hold only what our own
-code can store again: finite numbers, integers of 64 bits, valid Unicode, moderate nesting.
+A file may have been damaged, replaced or written by another program.  So its size is limited before it is
+read, it must be a regular file (a FIFO would never end), and JSON may hold only what our own code can store
+again: finite numbers, 64-bit integers, valid Unicode, moderate nesting.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _LARGEST = 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _DIGITS = 20
-"""Of a 64-bit integer and its sign; longer text is not even converted."""
+"""Characters of a 64-bit integer and its sign; longer text is not even converted."""
 
 
 class DamagedError(ValueError):
-    """A file or a message that is not what it should be; says why, in words that follow its name."""
+    """A file or message is damaged; the text is the reason, to follow its name."""
 
 
 def read_bytes(path: Path, most: int) -> bytes:
@@ -52,7 +52,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):  # looked at before `open`, which leaves the descriptor of a directory open
+    if not stat.S_ISREG(mode):  # checked before `open`, which leaves the descriptor of a directory open
         os.close(descriptor)
         raise DamagedError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
@@ -63,7 +63,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def read_text(path: Path, most: int) -> str:
-    """Return the text of a file that a person may have written: UTF-8, with or without a byte order mark.
+    """Return the text of a file that a user may have written: UTF-8, with or without a byte order mark.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def parse_json(content: str | bytes, *, unique: bool = False) -> Any:
     ----------
     content : str or bytes
     unique : bool
-        Refuse a key that is given twice, of which otherwise the last counts: people may mean the other one.
+        Refuse duplicate keys; otherwise the last one counts.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check(document: Any) -> None:
-    """Look at every part, level by level, so that no nesting can exhaust the stack."""
+    """Check every part, level by level, so that no nesting can exhaust the stack."""
     level, depth = [document], 0
     while level:
         depth += 1

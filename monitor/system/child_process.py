@@ -1,7 +1,7 @@
-"""A process of somebody else's, with a limit to its time and to what it may say.
+"""Child process: runs an external command with a limit to its time and its output.
 
-It is started by a supervisor, `command_supervisor`, so that whatever it started ends with it when its
-time is over, wherever that has gone.
+A supervisor, `command_supervisor`, starts the command.  So all its descendants end when its time is over,
+including those that left its session or process group.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from typing import IO
 from monitor.system import command_supervisor
 
 TAIL_BYTES = 2000
-"""Of what a child says, the last is kept, and only for the log."""
+"""End of a child's output that is kept for the log."""
 
 MOST_LEFT = 16
-"""Commands that have ended and left something running; of one more, the oldest is ended at once."""
+"""Commands that have ended and left processes running; with one more, the oldest is ended at once."""
 
-_LOOK_SECONDS = 0.1
-"""How often it is seen whether the time of a child has come closer."""
+_POLL_SECONDS = 0.1
+"""How often ``give_up_at`` is called: the end of a child may come closer."""
 
 _LOST_SECONDS = 2.0
-"""A supervisor that has said nothing for so long, when it should, says nothing any more."""
+"""A supervisor that does not answer for so long is given up."""
 
 _PIPE_READS = 16
-"""Of 64 KiB: a pipe holds one of them, or what its owner has asked for."""
+"""Reads of 64 KiB; a pipe holds one of them, unless its owner asked for more."""
 
 _PASSED_ON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "DISPLAY"}
@@ -48,18 +48,18 @@ class Ended:
     """How a child ended."""
 
     code: int | None
-    """Exit code, negative for a signal; None if it was killed because its time was over."""
+    """Exit code, negative for a signal; None if it was killed at its time limit."""
     tail: bytes
-    """The end of what it said, on both outputs."""
+    """End of its output, stdout and stderr together."""
 
 
 def environment(also: Sequence[str] = ()) -> dict[str, str]:
-    """Return what of our environment a child may see: where it lives and speaks, and no secret.
+    """Return the part of our environment that a child may see: paths, user and locale, and no secret.
 
     Parameters
     ----------
     also : sequence of str
-        More names to pass on.
+        More variables to pass on.
     """
     names = _PASSED_ON.union(also)
     return {name: value for name, value in os.environ.items() if name in names or name.startswith(_FAMILIES)}
@@ -68,20 +68,20 @@ def environment(also: Sequence[str] = ()) -> dict[str, str]:
 def run_child(
     command: Sequence[str], text: str, *, environment: Mapping[str, str], give_up_at: Callable[[], float]
 ) -> Ended:
-    """Run a command to its end, or until its time is over; without a shell.
+    """Run a command, without a shell, until it ends or its time is over.
 
-    What it started in the background and left behind is not waited for, but its time is over as well at
-    the moment that ``give_up_at`` returned at the start.
+    Background processes that it leaves behind are not waited for, but they end at the moment that
+    ``give_up_at`` returned at the start.
 
     Parameters
     ----------
     command : sequence of str
         Program and arguments.
     text : str
-        What it finds on its standard input.
+        Standard input of the command.
     environment : mapping of str to str
     give_up_at : callable
-        Returns the moment of the monotonic clock at which its time is over; may come closer meanwhile.
+        Returns the monotonic time at which its time is over; the time may come closer meanwhile.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def run_child(
         str(its_end.fileno()),
         f"{seconds:.3f}",
     ]
-    with its_end, os.fdopen(os.memfd_create("event"), "w+b") as stdin:  # a pipe that nobody reads fills up
+    with its_end, os.fdopen(os.memfd_create("event"), "w+b") as stdin:  # a pipe without a reader fills up
         stdin.write(text.encode(errors="replace"))
         stdin.seek(0)
         try:
@@ -120,7 +120,7 @@ def run_child(
         word, tail = _follow(control, output, give_up_at)
     match word.split():
         case [b"ended", code, b"1"]:
-            _LEFT.add(process, control)
+            _LEFTOVERS.add(process, control)
             return Ended(int(code), tail)
         case [b"ended", code, _]:
             ended = Ended(int(code), tail)
@@ -138,7 +138,7 @@ def run_child(
 def _follow(
     control: socket.socket, output: IO[bytes], give_up_at: Callable[[], float]
 ) -> tuple[bytes, bytes]:
-    """Read what a command says until it has ended; return what the supervisor says of that, and the tail."""
+    """Read the output of a command until it ends; return the supervisor's result, and the tail."""
     word, tail, over_at = b"", b"", math.inf
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
@@ -149,30 +149,30 @@ def _follow(
                 over_at = time.monotonic() + command_supervisor.STUCK_SECONDS + _LOST_SECONDS
                 with contextlib.suppress(OSError):
                     control.sendall(b"e")
-            for key, _ in selector.select(min(left, _LOOK_SECONDS) if left > 0 else _LOOK_SECONDS):
-                said = os.read(key.fd, 65_536)
+            for key, _ in selector.select(min(left, _POLL_SECONDS) if left > 0 else _POLL_SECONDS):
+                chunk = os.read(key.fd, 65_536)
                 if key.fileobj is output:
-                    tail = (tail + said)[-TAIL_BYTES:]
+                    tail = (tail + chunk)[-TAIL_BYTES:]
                 else:
-                    word += said or b"lost\n"  # somebody has killed the supervisor
-                if not said:
+                    word += chunk or b"lost\n"  # the supervisor was killed
+                if not chunk:
                     selector.unregister(key.fileobj)
     return word, _drained(output, tail)
 
 
 def _drained(output: IO[bytes], tail: bytes) -> bytes:
-    """Read what was said before the end: as much as a pipe holds, whoever may still write into it."""
+    """Read output from before the end, at most what a pipe holds: descendants may still write into it."""
     os.set_blocking(output.fileno(), False)
     with contextlib.suppress(BlockingIOError):
         for _ in range(_PIPE_READS):
-            if not (said := os.read(output.fileno(), 65_536)):
+            if not (chunk := os.read(output.fileno(), 65_536)):
                 break
-            tail = (tail + said)[-TAIL_BYTES:]
+            tail = (tail + chunk)[-TAIL_BYTES:]
     return tail
 
 
 def _reap(process: subprocess.Popen[bytes], control: socket.socket) -> None:
-    """Wait for a supervisor that has nothing left to do; one that hangs is killed."""
+    """Wait for a supervisor that has finished; kill it if it hangs."""
     control.close()
     try:
         process.wait(_LOST_SECONDS)
@@ -181,15 +181,15 @@ def _reap(process: subprocess.Popen[bytes], control: socket.socket) -> None:
         process.wait()
 
 
-class _Left:
-    """Supervisors of what commands left behind, until its time is over: a bounded number; from any thread."""
+class _Leftovers:
+    """Supervisors of processes that commands left behind: a bounded number; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._supervisors: deque[tuple[subprocess.Popen[bytes], socket.socket]] = deque()
 
     def add(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
-        """Keep one more, forget those that have ended, and end the oldest if there are too many."""
+        """Add one, forget those that have ended, and end the oldest if there are too many."""
         with self._lock:
             over = [each for each in self._supervisors if each[0].poll() is not None]
             for each in over:
@@ -201,4 +201,4 @@ class _Left:
                     oldest.send(b"e", socket.MSG_DONTWAIT)
 
 
-_LEFT = _Left()
+_LEFTOVERS = _Leftovers()

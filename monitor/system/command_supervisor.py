@@ -1,13 +1,13 @@
-"""Supervisor of one command: starts it, says how it ended, and ends whatever it left when its time is over.
+"""Supervisor of one command: starts it, reports how it ended, and ends all its descendants in time.
 
-    python leash.py CONTROL SECONDS COMMAND [ARGUMENT ...]
+    python command_supervisor.py CONTROL SECONDS COMMAND [ARGUMENT ...]
 
-A program of its own that imports nothing of the monitor, so that it starts in a few milliseconds.  As the
-"child subreaper" it becomes the parent of every process that the command started and left behind, also of
-one with a session of its own (``setsid``, a daemon): none gets away.  Standard input and both outputs are
-the command's.  CONTROL is the descriptor of a socket, which says one line: ``ended CODE LEFT`` once the
-command has ended (LEFT: 1 if it left anything behind), ``killed CODE 0`` if its time was over before, or
-``error NUMBER 0`` if it could not be started.  Any byte that comes from there means: end everything now.
+This program imports nothing from the monitor, so it starts in a few milliseconds.  As a "child subreaper"
+it becomes the parent of every process that the command leaves behind, even of a daemon with a session of its
+own (``setsid``).  The command inherits standard input and both outputs.  CONTROL is the descriptor of a
+socket.  The supervisor writes one line to it: ``ended CODE LEFT`` when the command has ended (LEFT: 1 if it
+left processes behind), ``killed CODE 0`` if its time was over before, or ``error NUMBER 0`` if it could not
+be started.  Any byte read from the socket means: end everything now.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ GRACE_SECONDS = 1.0
 """From SIGTERM to SIGKILL."""
 
 STUCK_SECONDS = 3.0
-"""From SIGTERM on; what is not ours to kill, or waits for a dead disk, is left then."""
+"""From SIGTERM to giving up on processes that we may not kill, or that wait for a dead disk."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
-    """Run the command; return when nothing of it is left."""
+    """Run the command; return when none of its processes is left."""
     control, give_up_at, command = int(sys.argv[1]), time.monotonic() + float(sys.argv[2]), sys.argv[3:]
     os.set_inheritable(control, False)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -40,21 +40,21 @@ def main() -> None:
             command[0], command, os.environ, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGCHLD]
         )
     except OSError as error:
-        _say(control, f"error {error.errno} 0")
+        _report(control, f"error {error.errno} 0")
         return
-    os.closerange(0, 3)  # the command's alone: its output ends when nobody of it holds it any more
+    os.closerange(0, 3)  # now only the command holds its output, so it ends with the command
     if not _follow(child, control, woken, give_up_at):
-        _say(control, f"killed {_end(child)} 0")
+        _report(control, f"killed {_end(child)} 0")
 
 
 def _follow(child: int, control: int, woken: int, give_up_at: float) -> bool:
-    """Wait until nothing is left or the time is over; tell whether the command ended in time."""
+    """Wait until no process is left or the time is over; return whether the command ended in time."""
     waited, ended = [woken, control], False
     while True:
         for pid, code in _reaped():
             if pid == child:
                 ended = True
-                _say(control, f"ended {code} {int(bool(_left()))}")
+                _report(control, f"ended {code} {int(bool(_left()))}")
         if ended and not _left():
             return True
         seconds = give_up_at - time.monotonic()
@@ -66,14 +66,14 @@ def _follow(child: int, control: int, woken: int, give_up_at: float) -> bool:
             elif _asked_to_end(control):
                 give_up_at = 0.0
             else:
-                waited.remove(control)  # whoever started this has gone
+                waited.remove(control)  # our parent has ended
     if ended:
         _end(child)
     return ended
 
 
 def _woken_by_children() -> int:
-    """Return a descriptor that can be read whenever a child has ended."""
+    """Return a descriptor that becomes readable whenever a child ends."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -81,9 +81,9 @@ def _woken_by_children() -> int:
     return woken
 
 
-def _say(control: int, word: str) -> None:
-    with contextlib.suppress(OSError):  # nobody listens any more
-        os.write(control, f"{word}\n".encode())
+def _report(control: int, line: str) -> None:
+    with contextlib.suppress(OSError):  # our parent has ended
+        os.write(control, f"{line}\n".encode())
 
 
 def _asked_to_end(control: int) -> bool:
@@ -94,7 +94,7 @@ def _asked_to_end(control: int) -> bool:
 
 
 def _reaped() -> list[tuple[int, int]]:
-    """Return number and exit code of every child that has ended since the last call."""
+    """Return process ID and exit code of every child that has ended since the last call."""
     found = []
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -103,7 +103,7 @@ def _reaped() -> list[tuple[int, int]]:
 
 
 def _left() -> set[int]:
-    """Return the numbers of all processes that descend from this one and run."""
+    """Return the IDs of all running descendants of this process."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib alone takes longer to import than all of this
         if name.isdigit():
@@ -118,15 +118,15 @@ def _left() -> set[int]:
 
 
 def _end(child: int) -> int:
-    """End everything, first in good manners; return the exit code of the command, 0 if that is not known."""
+    """End all descendants, first with SIGTERM; return the command's exit code, 0 if that is not known."""
     begun_at, code = time.monotonic(), 0
-    told: set[int] = set()
+    signalled: set[int] = set()
     while (left := _left()) and time.monotonic() < begun_at + STUCK_SECONDS:
         politely = time.monotonic() < begun_at + GRACE_SECONDS
-        for pid in left - told if politely else left:
+        for pid in left - signalled if politely else left:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGTERM if politely else signal.SIGKILL)
-        told |= left
+        signalled |= left
         time.sleep(0.02)
         code = next((its for pid, its in _reaped() if pid == child), code)
     return code

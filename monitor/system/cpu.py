@@ -1,4 +1,4 @@
-"""What this process may use of the machine's processor, and what is free of that."""
+"""Processor: cores that this process may use, and how many of them are free."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import os
 from pathlib import Path
 
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
-"""How /proc/cpuinfo names products in bfloat16, on Intel, AMD and ARM; without it is emulated, slowly."""
+"""Flags of /proc/cpuinfo for bfloat16 products, on Intel, AMD and ARM; without them emulation is slow."""
 
 
 def free_cores(root: Path = Path("/"), load: float | None = None) -> int:
-    """Cores that this process may run on and that others leave free; at least 1.
+    """Return the cores that this process may use and that are free; at least 1.
 
     Parameters
     ----------
     root : Path
-        Where /proc and /sys are.
+        Directory that holds /proc and /sys.
     load : float, optional
-        Processes that want to run; None: as the kernel says, of the last minute.
+        Runnable processes; None: the load average of the last minute.
     """
     busy = os.getloadavg()[0] if load is None else load
     return max(1, int(allowed_cores(root) - busy + 0.5))
 
 
 def allowed_cores(root: Path = Path("/")) -> float:
-    """Cores by affinity and by the quotas of the control groups this process is in."""
+    """Return the cores allowed by CPU affinity and by the quotas of the control groups."""
     quotas = [quota for group in _groups(root) if (quota := _quota(group)) is not None]
     return min([float(len(os.sched_getaffinity(0))), *quotas])
 
 
 def has_bfloat16(root: Path = Path("/")) -> bool:
-    """Tell whether the processor multiplies in bfloat16 itself."""
+    """Return whether the processor has bfloat16 products."""
     try:
         lines = (root / "proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:
@@ -40,7 +40,7 @@ def has_bfloat16(root: Path = Path("/")) -> bool:
 
 
 def _groups(root: Path) -> list[Path]:
-    """Directories of the control groups, version 2 and 1, from the innermost outwards."""
+    """Return the directories of the control groups, version 2 and 1, from the innermost outwards."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -57,7 +57,7 @@ def _groups(root: Path) -> list[Path]:
 
 
 def _quota(group: Path) -> float | None:
-    """Cores that a control group may use in all; None if there is no limit."""
+    """Return the cores that a control group may use in total; None without a limit."""
     try:
         if (group / "cpu.max").is_file():
             quota, period = (group / "cpu.max").read_text().split()

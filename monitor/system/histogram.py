@@ -1,4 +1,4 @@
-"""How values are spread, in a few counters: cheap enough to be asked for every window."""
+"""Histogram: distribution of values in a few counters; cheap enough for every window."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 
 class Histogram:
-    """Count values by size; one thread observes, any thread reads.
+    """Counts values by size; one thread observes, any thread reads.
 
     Parameters
     ----------
     bounds : sequence of float
-        Upper ends of the classes, ascending; what is above the last has a class of its own.
+        Upper bounds of the buckets, ascending; larger values have a bucket of their own.
     """
 
     def __init__(self, bounds: Sequence[float]) -> None:
@@ -23,16 +23,16 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many values there were."""
+        """Number of values."""
         return sum(self._counts)
 
     def observe(self, value: float) -> None:
-        """Count one value; it belongs to the first class whose end it does not exceed."""
+        """Count one value, in the first bucket whose bound it does not exceed."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
     def cumulative(self) -> Iterator[tuple[float, int]]:
-        """Return how many values do not exceed each bound, and at last infinity."""
+        """Yield each bound, and infinity at last, with the number of values that do not exceed it."""
         below = 0
         for bound, count in zip((*self._bounds, float("inf")), tuple(self._counts), strict=True):
             below += count

@@ -1,11 +1,11 @@
-"""Memory: freed memory goes back to the system, and garbage in cycles is found soon, also after weeks.
+"""Memory allocation: returns freed memory to the system, and collects cyclic garbage soon.
 
-Three habits of CPython and glibc let a process that runs for weeks grow without any leak:
+Three properties of CPython and glibc let a process grow for weeks without any leak:
 
 - A full garbage collection waits until the new objects are a quarter of the old ones.  torch leaves a
-  hundred thousand, so garbage in cycles (a client of the broker, with its sockets) stayed for minutes.
-- glibc gives threads up to eight arenas for each core, and free memory of one arena does not serve another.
-- glibc keeps freed memory, 30 MB of what starting takes.
+  hundred thousand, so cyclic garbage (an MQTT client, with its sockets) stayed for minutes.
+- glibc gives threads up to eight arenas per core, and one arena cannot use the free memory of another.
+- glibc keeps freed memory, such as 30 MB from the start.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ctypes
 import gc
 
 SETTLED_SECONDS = 10.0
-"""After so long everything has started."""
+"""After so long the monitor has started completely."""
 
 EVERY_SECONDS = 600.0
 
@@ -24,34 +24,34 @@ _M_ARENA_MAX = -8
 
 
 class MemoryTrimmer:
-    """Give back once all has started, and again now and then."""
+    """Releases memory once the monitor has started, and again every `EVERY_SECONDS`."""
 
     def __init__(self, now: float) -> None:
         self._due = now + SETTLED_SECONDS
         self._settled = False
 
     def __call__(self, now: float) -> None:
-        """Give back if it is time; ``now`` in seconds that never go back."""
+        """Release memory if it is time; ``now`` is in monotonic seconds."""
         if now < self._due:
             return
         if not self._settled:
             gc.collect()
-            gc.freeze()  # later collections leave out what is there now, so they are quick and frequent:
+            gc.freeze()  # later collections skip the objects of now, so they are quick and frequent:
             self._settled = True
-        gc.collect()  # it counts what is old; freezing does not
-        give_back()
+        gc.collect()  # updates the count of old objects, which freezing does not
+        release()
         self._due = now + EVERY_SECONDS
 
 
 def limit_arenas() -> None:
-    """Let all threads allocate from two arenas, if the C library is glibc; before threads are started."""
+    """Limit all threads to two arenas, if the C library is glibc; call it before threads start."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)
 
 
-def give_back() -> None:
-    """Give back whole pages that are free, if the C library can; other threads of Python go on meanwhile."""
+def release() -> None:
+    """Return free pages to the system, if the C library can; other Python threads go on meanwhile."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""Signals, handled for a while."""
+"""POSIX signal handlers, installed for the duration of a block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextmanager
 def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
-    """Handle signals until the end of the block; in another thread than the main one, none."""
+    """Handle signals until the end of the block; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

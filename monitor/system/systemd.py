@@ -1,6 +1,6 @@
-"""Tell the service manager how it goes: the notify protocol of systemd, without libsystemd.
+"""Systemd notifications: the sd_notify protocol, without libsystemd.
 
-Outside of systemd, where ``NOTIFY_SOCKET`` is not set, nothing happens.  See sd_notify(3).
+Does nothing outside systemd, where ``NOTIFY_SOCKET`` is not set.  See sd_notify(3).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TextIO
 log = logging.getLogger(__name__)
 
 SEND_SECONDS = 1.0
-"""A service manager that does not read for so long is not waited for."""
+"""A service manager that does not read within this time is not waited for."""
 
 
 def notify(*assignments: str, environment: Mapping[str, str] = os.environ) -> bool:
@@ -23,14 +23,14 @@ def notify(*assignments: str, environment: Mapping[str, str] = os.environ) -> bo
     Parameters
     ----------
     *assignments : str
-        ``NAME=value``; a line break in a value becomes a space, for it would begin another one.
+        ``NAME=value``; a line break in a value becomes a space: it would begin another assignment.
     environment : mapping of str to str
-        Where ``NOTIFY_SOCKET`` stands: a path, or ``@`` and an abstract name.
+        Holds ``NOTIFY_SOCKET``: a path, or ``@`` and an abstract name.
 
     Returns
     -------
     bool
-        Whether it was sent.  A failure is logged and is no reason to stop listening.
+        Whether it was sent; a failure is only logged.
     """
     address = environment.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
@@ -44,23 +44,23 @@ def notify(*assignments: str, environment: Mapping[str, str] = os.environ) -> bo
             channel.connect(address)
             channel.sendall(message.encode())
     except OSError as error:
-        log.debug("systemd was not told %r: %s", message, error)
+        log.debug("systemd notification %r not sent: %s", message, error)
         return False
     return True
 
 
 def watchdog_seconds(environment: Mapping[str, str] = os.environ) -> float | None:
-    """Seconds within which systemd expects ``WATCHDOG=1``, feed it twice as often; None if it does not."""
+    """Seconds within which systemd expects ``WATCHDOG=1``, to be sent twice as often; None if it does not."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-        return None  # it is meant for another process, such as a parent that passed its environment on
+        return None  # meant for another process, such as a parent that passed its environment on
     microseconds = environment.get("WATCHDOG_USEC", "")
     return int(microseconds) / 1e6 if microseconds.isdecimal() and int(microseconds) > 0 else None
 
 
 def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether what is written to a stream goes to the journal; see systemd.exec(5), ``$JOURNAL_STREAM``.
+    """Return whether a stream is connected to the journal; see systemd.exec(5), ``$JOURNAL_STREAM``.
 
-    The variable alone says nothing: a child inherits it, wherever its own output goes.
+    The variable alone is not enough: a child inherits it, even if its own output goes elsewhere.
     """
     try:
         found = os.fstat(stream.fileno())

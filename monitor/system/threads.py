@@ -1,4 +1,4 @@
-"""Named threads that live and end together."""
+"""Thread group: named threads that start and end together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 
 class ThreadGroup:
-    """Start threads, notice when one fails, and end all of them together.
+    """Starts threads, detects when one fails, and ends all of them together.
 
     Parameters
     ----------
     stop : threading.Event
-        Set as soon as any thread fails; whoever waits on it then ends the others.
+        Set as soon as any thread fails; the owner waits for it and ends the others.
     """
 
     def __init__(self, stop: threading.Event) -> None:
@@ -38,8 +38,8 @@ class ThreadGroup:
         name : str
         run : callable
         may_stay : bool
-            It waits for something outside, such as a disk, that may never answer: if it does not end in time
-            that is said, and is no fault.
+            It may wait for ever for something outside, such as a disk: if it does not end in time, that is
+            logged, and is not an error.
         """
         if may_stay:
             self._may_stay.add(name)
@@ -48,7 +48,7 @@ class ThreadGroup:
         thread.start()
 
     def fail(self, error: Exception) -> None:
-        """End all of them because of what somebody else has found; `join` raises it."""
+        """End all threads because of an error found elsewhere; `join` raises it."""
         self._errors.append(error)
         self._stop.set()
 
@@ -68,7 +68,7 @@ class ThreadGroup:
         errors = list(self._errors)
         stuck = [thread.name for thread in self._threads if thread.is_alive()]
         for name in self._may_stay.intersection(stuck):
-            log.error("%s: does not end within %g s: what it had not finished is lost", name, seconds)
+            log.error("%s: does not end within %g s; its unfinished work is lost", name, seconds)
         stuck = [name for name in stuck if name not in self._may_stay]
         if stuck:
             errors.append(TimeoutError(f"still running after {seconds} s: {', '.join(stuck)}"))
@@ -80,7 +80,7 @@ class ThreadGroup:
     def _guard(self, name: str, run: Callable[[], None]) -> None:
         try:
             run()
-        except Exception as error:  # noqa: BLE001 - the one place: nothing dies unseen
+        except Exception as error:  # noqa: BLE001 - the one place: no thread dies unnoticed
             error.add_note(f"in thread {name!r}")
             self._errors.append(error)
             self._stop.set()

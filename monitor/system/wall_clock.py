@@ -1,8 +1,8 @@
-"""Time of day, and whether it may decide what is too old.
+"""Wall clock: the time of day, and whether it can be trusted to delete by age.
 
-A machine without a battery for its clock starts in the past until the network sets it, and a faulty clock may
-start years ahead.  What is deleted by such a clock does not come back.  So nothing is deleted by age until
-the clock agrees with what was known before, or has gone on for long enough without a jump.
+A machine without a battery-backed clock starts in the past until the network sets the clock, and a faulty
+clock may start years ahead.  Deleted data does not come back.  So nothing is deleted by age until the clock
+agrees with a time known before, or has run for long enough without a jump.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from monitor.system.bounded_read import DamagedError, read_json
 log = logging.getLogger(__name__)
 
 FILE = "clock.json"
-"""Name of the file in the state directory that says when the clock was trusted last."""
+"""File in the state directory with the last time at which the clock was trusted."""
 
 NEAR_SECONDS = 86_400.0
-"""A clock that is no further from what was known before is believed at once."""
+"""A clock within this distance of the known time is trusted at once."""
 
 JUMP_SECONDS = 600.0
-"""What the clock moves beside the time that passes, to count as a jump."""
+"""A larger difference between clock time and elapsed time is a jump."""
 
 SETTLE_SECONDS = 3600.0
-"""How long after a jump nothing is deleted by age."""
+"""Nothing is deleted by age for so long after a jump."""
 
 SETTLE_UNSET_SECONDS = 7 * 86_400.0
-"""The same where nothing sets the clock, and it disagrees with what was known before."""
+"""The same if nothing synchronises the clock, and it disagrees with the known time."""
 
-NOTED_SECONDS = 3600.0
-"""How often the file is written."""
+SAVE_SECONDS = 3600.0
+"""Interval between two writes of the file."""
 
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 _TIME_ERROR = 5
-"""What adjtimex(2) returns of a clock that nothing sets."""
+"""Result of adjtimex(2) for a clock that nothing synchronises."""
 
 
 def is_synchronised() -> bool | None:
-    """Tell whether something keeps the clock right; None if the kernel does not say."""
+    """Return whether the clock is synchronised; None if the kernel does not know."""
     if _SYNCHRONISED.exists():
         return True
     adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
@@ -55,23 +55,23 @@ def is_synchronised() -> bool | None:
 
 
 def _passed() -> float:
-    """Seconds since the machine started, those in which it slept included."""
+    """Return the seconds since the machine started, including those in suspend."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class WallClock:
-    """Judge the clock; every method may be called from any thread.
+    """Judges the clock; thread-safe.
 
     Parameters
     ----------
     state : Path or None
-        The state directory; None remembers nothing.
+        State directory; None: nothing is saved.
     now : callable
         Unix seconds.
     passed : callable
-        Seconds by a clock that is never set.
+        Seconds of a clock that is never set.
     is_set : callable
-        Whether something keeps the clock right; None if that is not known.
+        Returns whether the clock is synchronised; None if that is not known.
     """
 
     def __init__(
@@ -89,40 +89,40 @@ class WallClock:
         self._steady_since = self._seen[1]
         self._settled = False
         self._jumped = False
-        self._noted_at = float("-inf")
-        self._said = False
+        self._saved_at = float("-inf")
+        self._warned = False
         self._known = self._read()
-        self._had_note = self._remembered = self._known is not None
+        self._had_file = self._remembered = self._known is not None
 
     def now(self) -> float:
         """Unix seconds."""
         return self._now()
 
     def learn(self, newest: float | None) -> None:
-        """Take the time of the newest thing that an earlier run kept; before anything of this run is kept."""
+        """Take the time of the newest record of an earlier run; call it before this run adds a record."""
         with self._lock:
-            if newest is None or self._had_note or abs(self._now() - newest) <= NEAR_SECONDS:
+            if newest is None or self._had_file or abs(self._now() - newest) <= NEAR_SECONDS:
                 return
-            # Whoever asked before had kept nothing that could have told.
+            # Earlier answers were given without this knowledge.
             self._known, self._settled, self._remembered = newest, False, False
             if self._file is not None:
                 with contextlib.suppress(OSError):
                     self._file.unlink(missing_ok=True)
 
     def may_delete(self) -> bool:
-        """Tell whether things may be deleted because of their age now."""
+        """Return whether data may be deleted by age now."""
         with self._lock:
             now, passed = self._now(), self._passed()
             jump = (now - self._seen[0]) - (passed - self._seen[1])
             self._seen = now, passed
             if abs(jump) > JUMP_SECONDS:
-                log.warning("clock: jumped by %+.0f s: for a while nothing is deleted by its age", jump)
+                log.warning("clock: jumped by %+.0f s; nothing is deleted by age for a while", jump)
                 self._settled, self._jumped, self._steady_since = False, True, passed
             if not self._settled:
                 self._settled = self._judge(now, passed)
             if self._settled:
                 self._known = now
-                self._note(now, passed)
+                self._save(now, passed)
             return self._settled
 
     def _judge(self, now: float, passed: float) -> bool:
@@ -130,10 +130,10 @@ class WallClock:
         if not far and not self._jumped:
             return True
         wait = SETTLE_UNSET_SECONDS if far and self._is_set() is False else SETTLE_SECONDS
-        if far and not self._said:
-            self._said = True
+        if far and not self._warned:
+            self._warned = True
             log.warning(
-                "clock: says %s, what was kept last is of %s: for %g h nothing is deleted by its age",
+                "clock: shows %s, the newest record is of %s; nothing is deleted by age for %g h",
                 _day(now),
                 _day(self._known or 0.0),
                 wait / 3600,
@@ -148,16 +148,16 @@ class WallClock:
         except FileNotFoundError:
             return None
         except (OSError, DamagedError, KeyError, TypeError) as error:
-            log.warning("%s: not readable, begun anew: %s", self._file, error)
+            log.warning("%s: not readable, starting again: %s", self._file, error)
             return None
         return float(known) if isinstance(known, int | float) else None
 
-    def _note(self, now: float, passed: float) -> None:
-        if self._file is None or (self._remembered and passed - self._noted_at < NOTED_SECONDS):
+    def _save(self, now: float, passed: float) -> None:
+        if self._file is None or (self._remembered and passed - self._saved_at < SAVE_SECONDS):
             return
-        with contextlib.suppress(OSError):  # a full disk; then the newest thing that was kept has to do
+        with contextlib.suppress(OSError):  # a full disk; the newest record then has to do
             write_atomic(self._file, b'{"trusted_at": %d}\n' % now)
-            self._remembered, self._noted_at = True, passed
+            self._remembered, self._saved_at = True, passed
 
 
 def _day(at: float) -> str:

@@ -36,7 +36,7 @@ def most_alive():
     return most
 
 
-malloc.give_back = lambda: None
+malloc.release = lambda: None
 old = [[] for _ in range(1_000_000)]
 tidy = malloc.MemoryTrimmer(0.0)
 before = most_alive()
@@ -49,14 +49,14 @@ print(before, most_alive())
 HOLES = """
 import numpy as np
 import psutil
-from monitor.system.malloc import give_back
+from monitor.system.malloc import release
 
 resident = psutil.Process().memory_info
 blocks = [np.ones(10_000) for _ in range(2_000)]  # 160 MB, each too small for a mapping of its own
 kept = blocks[::100]
 full = resident().rss
 del blocks
-give_back()
+release()
 print(full - resident().rss, sum(block[0] for block in kept))
 """
 
@@ -121,7 +121,7 @@ def test_the_monitor_gives_back_what_its_start_took_and_again_now_and_then(tmp_p
         if len(given) == 2:
             daemon.stop()
 
-    monkeypatch.setattr(malloc, "give_back", note)
+    monkeypatch.setattr(malloc, "release", note)
     monkeypatch.setattr(malloc, "SETTLED_SECONDS", 1.0)
     monkeypatch.setattr(malloc, "EVERY_SECONDS", 2.0)
     daemon.run(on_scores=scored.append)
