@@ -33,7 +33,7 @@ from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.mqtt.durable_queue import DurableQueue
 from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import FILE, Store, StoreReader
-from monitor.outputs.store.schema import open_for_writing
+from monitor.outputs.store.database import open_for_writing
 from monitor.system.wall_clock import WallClock
 from tests.support.clip_events import event as clip_event
 from tests.support.events import ended

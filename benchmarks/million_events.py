@@ -21,7 +21,7 @@ from contextlib import closing
 from pathlib import Path
 
 from monitor.outputs.store import EventFilter, MissFilter, queries, timeline
-from monitor.outputs.store.schema import open_for_writing
+from monitor.outputs.store.database import open_for_writing
 
 NOW = 1_795_435_200.0
 DAY = 86_400

@@ -9,7 +9,7 @@ import pytest
 from monitor.outputs.mqtt.durable_queue import DurableQueue
 from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import FILE, StoreReader
-from monitor.outputs.store.schema import open_for_writing
+from monitor.outputs.store.database import open_for_writing
 from monitor.system.sqlite_log import checksum, read_log
 from tests.support.broker import eventually
 from tests.support.queued_messages import letter

@@ -11,8 +11,8 @@ from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.mqtt.durable_queue import DurableQueue
 from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import StoreReader
+from monitor.outputs.store.database import open_for_writing
 from monitor.outputs.store.retention import Retention, newest
-from monitor.outputs.store.schema import open_for_writing
 from monitor.system.wall_clock import (
     FILE,
     SETTLE_SECONDS,

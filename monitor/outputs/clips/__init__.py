@@ -1,7 +1,7 @@
-"""Events -> sound files in the recordings directory, each with a picture and what is known of it.
+"""Clips: sound files of events in the recordings directory, each with its spectrogram and metadata.
 
-Nothing is kept but a few seconds around an event, and only if ``clips.enabled`` is set, the label does not
-say ``clips: false``, and nobody is heard speaking (``clips.speech_guard``).
+A clip holds a few seconds around an event, and is recorded only if ``clips.enabled`` is set, the label does
+not set ``clips: false``, and no speech is detected in it (``clips.speech_guard``).
 """
 
 from monitor.outputs.clips.library import MODES, ClipLibrary

@@ -1,4 +1,4 @@
-"""Samples -> the bytes of a sound file, in memory, so that a full disk fails in one write of ours only."""
+"""Audio encoding: samples to the bytes of a sound file, in memory, so that a full disk fails in one place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 
 
 def playable(samples: Samples) -> Samples:
-    """Copy in [-1, 1], with silence for what is no number."""
+    """Return a copy in [-1, 1], with silence instead of non-finite samples."""
     return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
 
 
@@ -30,7 +30,7 @@ def encode(samples: Samples, rate: int, kind: str) -> bytes:
 
 
 def _for_opus(samples: Samples, rate: int) -> tuple[Samples, int]:
-    """Bring samples to the next rate that Opus knows."""
+    """Resample to the next rate that Opus supports."""
     wished = next((known for known in _OPUS_RATES if known >= rate), _OPUS_RATES[-1])
     if wished == rate or not len(samples):
         return samples, wished

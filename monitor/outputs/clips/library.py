@@ -19,7 +19,7 @@ from typing import Any
 from monitor.config import ClipsConfig
 from monitor.outputs.clips import metadata
 from monitor.outputs.clips.paths import SUFFIXES, read_name
-from monitor.outputs.clips.retention import MEGABYTE, Kept, doomed
+from monitor.outputs.clips.retention import MEGABYTE, StoredClip, clips_to_delete
 from monitor.system.atomic_file import write_atomic
 from monitor.system.bounded_read import DamagedError
 from monitor.system.directories import make_directory
@@ -70,7 +70,7 @@ class ClipLibrary:
         self._on_deleted = on_deleted
         self._clock = clock or WallClock()
         self._free = free
-        self._clips: dict[str, Kept] = {}
+        self._clips: dict[str, StoredClip] = {}
         self._stuck: set[str] = set()
         self._damaged: set[str] = set()
         self._was_read = False
@@ -81,7 +81,7 @@ class ClipLibrary:
         self._config = config
 
     @property
-    def clips(self) -> tuple[Kept, ...]:
+    def clips(self) -> tuple[StoredClip, ...]:
         """All of them, oldest first."""
         with self._lock:
             return tuple(sorted(self._clips.values(), key=lambda clip: clip.path))
@@ -149,7 +149,7 @@ class ClipLibrary:
                         sound.with_suffix(suffix).unlink()
                 raise
             at = float(int(event.started_at))
-            self._clips[path] = Kept(path, event.id, event.source, event.label, at, size)
+            self._clips[path] = StoredClip(path, event.id, event.source, event.label, at, size)
             return True
 
     def find(self, path: str) -> Path | None:
@@ -209,7 +209,7 @@ class ClipLibrary:
         self._damaged.add(beside.name)
         return {}
 
-    def _found(self) -> Iterator[Kept]:
+    def _found(self) -> Iterator[StoredClip]:
         """Every clip that is there; what belongs to none is taken away."""
         for file in sorted(self._directory.glob("????-??-??/*")):
             path = file.relative_to(self._directory).as_posix()
@@ -227,7 +227,7 @@ class ClipLibrary:
             except OSError as error:
                 self._note_stuck(path, error)
 
-    def _measured(self, file: Path, path: str, at: float, event_id: str) -> Kept:
+    def _measured(self, file: Path, path: str, at: float, event_id: str) -> StoredClip:
         size = file.stat().st_size
         for suffix in BESIDE:
             with contextlib.suppress(FileNotFoundError):
@@ -235,7 +235,7 @@ class ClipLibrary:
         content = self._about(file.with_suffix(".json"))
         event = metadata.event_of(content)
         source, label = ("", file.stem[17:-27]) if event is None else (event.source, event.label)
-        return Kept(path, event_id, source, label, at, size, locked=content.get("locked") is True)
+        return StoredClip(path, event_id, source, label, at, size, locked=content.get("locked") is True)
 
     def _make_room(self, need: int) -> bool:
         """Delete what must go for so many bytes to be written; False if there is no room all the same."""
@@ -243,7 +243,7 @@ class ClipLibrary:
         free = self._free(self._directory)
         gone: Counter[str] = Counter()
         now = self._clock.now() if self._clock.may_delete() else None
-        for clip, reason in doomed(clips, self._config, now=now, free=free, need=need):
+        for clip, reason in clips_to_delete(clips, self._config, now=now, free=free, need=need):
             if self._unlink(clip.path):
                 del self._clips[clip.path]
                 gone[reason] += 1

@@ -1,4 +1,4 @@
-"""Names of clips: they sort by time, are safe on every file system, and say when, where and what."""
+"""Clip paths: they sort by time, are safe on every file system, and name time, source and label."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from monitor.types import Event
 
 SUFFIXES = {"flac": ".flac", "wav": ".wav", "opus": ".opus"}
 
-_PLACE = re.compile(
+_PATH = re.compile(
     r"\d{4}-\d{2}-\d{2}/(?P<at>\d{8}T\d{6})Z_[a-z0-9_-]{3,65}_(?P<id>[0-9A-HJKMNP-TV-Z]{26})"
     r"(?P<suffix>\.flac|\.wav|\.opus|\.json|\.png|\.part)"
 )
-"""Only files with such a path are ever read, served or deleted.  Sources and labels
-may both hold an underscore, so which is which is read from what is kept beside the clip."""
+"""Only files with such a path are ever read, served or deleted.  Sources and labels may both contain an
+underscore, so the metadata beside the clip tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What the path of one of our files says."""
+    """Parts of the path of a file of a clip."""
 
     at: float
     """Unix seconds of the onset, whole."""
@@ -31,7 +31,10 @@ class Name:
 
 
 def clip_path(event: Event, suffix: str = ".flac") -> str:
-    """Path of an event's clip below the recordings: ``2026-11-23/20261123T120003Z_mic_dog_ID.flac``."""
+    """Return the path of the clip of an event, below the recordings.
+
+    Such as ``2026-11-23/20261123T120003Z_mic_dog_ID.flac``.
+    """
     at = time.gmtime(event.started_at)
     source, label = (
         re.sub(r"[^a-z0-9_-]", "-", word.lower())[:32] or "-" for word in (event.source, event.label)
@@ -41,8 +44,8 @@ def clip_path(event: Event, suffix: str = ".flac") -> str:
 
 
 def read_name(path: str | PurePosixPath) -> Name | None:
-    """Return what a path below the recordings says, None if it is not one of ours."""
-    found = _PLACE.fullmatch(str(path))
+    """Return the parts of a path below the recordings; None if it is no path of a clip."""
+    found = _PATH.fullmatch(str(path))
     if found is None:
         return None
     try:

@@ -107,8 +107,8 @@ class ClipRecorder:
         """Begin the clip of an event that starts; ``about`` is to stand beside it."""
         buffer = self._buffers[event.source]
         with self._changed:
-            off_until = self._guards[event.source].off_until
-        start = max(off_until, event.start - round(self._config.before_seconds * buffer.rate))
+            disarmed_until = self._guards[event.source].disarmed_until
+        start = max(disarmed_until, event.start - round(self._config.before_seconds * buffer.rate))
         stop = start + round(self._config.max_seconds * buffer.rate)
         patience = self._config.max_seconds + PATIENCE_SECONDS
         path = clip_path(event, SUFFIXES[self._config.format])
@@ -138,7 +138,7 @@ class ClipRecorder:
             pending.stop = min(pending.stop, event.stop + tail)
             pending.give_up_at = time.monotonic() + self._config.after_seconds + PATIENCE_SECONDS
             self._changed.notify()
-            silenced = self._config.speech_guard and self._guards[event.source].heard(
+            silenced = self._config.speech_guard and self._guards[event.source].has_speech(
                 pending.start, pending.stop
             )
             return None if silenced or self.trouble is not None else pending.path
@@ -150,8 +150,8 @@ class ClipRecorder:
             if scores.gated == GateReason.DISARMED:  # of what follows nothing is kept, in no clip
                 for pending in self._pending.values():
                     if pending.event.source == scores.source:
-                        pending.stop = min(pending.stop, guard.known_until)
-            guard.hear(scores)
+                        pending.stop = min(pending.stop, guard.judged_until)
+            guard.observe(scores)
             if self._pending:
                 self._changed.notify()
 
@@ -207,13 +207,13 @@ class ClipRecorder:
     def _newest(self, source: str) -> int:
         """Up to where audio can be kept: what nobody has listened to for speech cannot."""
         newest = self._buffers[source].stop
-        return min(newest, self._guards[source].known_until) if self._config.speech_guard else newest
+        return min(newest, self._guards[source].judged_until) if self._config.speech_guard else newest
 
     def _read(self, pending: _Pending) -> Samples | None:
         """Return the samples of a clip; None if it is decided that there is none."""
         event = pending.event
         with self._changed:
-            silenced = self._config.speech_guard and self._guards[event.source].heard(
+            silenced = self._config.speech_guard and self._guards[event.source].has_speech(
                 pending.start, pending.stop
             )
         if silenced:

@@ -1,4 +1,4 @@
-"""Which clips must go, and why; pure."""
+"""Clip retention: which clips must be deleted, and why."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """One clip with what is beside it."""
+class StoredClip:
+    """One clip with the files beside it."""
 
     path: str
     """Of the sound file, below the recordings."""
@@ -29,58 +29,58 @@ class Kept:
     locked: bool = False
 
 
-def doomed(
-    clips: Sequence[Kept], config: ClipsConfig, *, now: float | None, free: int, need: int = 0
-) -> list[tuple[Kept, str]]:
-    """Return the clips that must go, oldest first, each with the reason.
+def clips_to_delete(
+    clips: Sequence[StoredClip], config: ClipsConfig, *, now: float | None, free: int, need: int = 0
+) -> list[tuple[StoredClip, str]]:
+    """Return the clips that must be deleted, oldest first, each with the reason.
 
-    Never one that is locked, nor, for age and size, one of the newest of its label.  For free space these go
-    as well, last: a full disk stops more than clips.
+    Locked clips stay.  The newest clips of each label stay as well, but for free space: then they are
+    deleted last, because a full disk stops more than clips.
 
     Parameters
     ----------
-    clips : sequence of Kept
+    clips : sequence of StoredClip
     config : ClipsConfig
     now : float or None
-        Unix seconds; None deletes nothing for its age.
+        Unix seconds; None: nothing is deleted for its age.
     free : int
         Bytes left on the disk.
     need : int
-        Bytes about to be written.
+        Bytes that will be written.
     """
     ordered = sorted((clip for clip in clips if not clip.locked), key=lambda clip: (clip.at, clip.path))
     total = need + sum(clip.bytes for clip in clips)
     oldest = -math.inf if now is None else now - config.keep_days * _DAY
-    minimum = _newest(ordered, config.keep_per_label)
-    gone: dict[str, tuple[Kept, str]] = {}
+    newest = _newest(ordered, config.keep_per_label)
+    deleted: dict[str, tuple[StoredClip, str]] = {}
 
-    def let_go(clip: Kept, reason: str) -> None:
+    def delete(clip: StoredClip, reason: str) -> None:
         nonlocal total, free
-        gone[clip.path] = clip, reason
+        deleted[clip.path] = clip, reason
         total -= clip.bytes
         free += clip.bytes
 
     for clip in ordered:
-        if clip.path in minimum:
+        if clip.path in newest:
             continue
         if clip.at < oldest:
-            let_go(clip, f"older than {config.keep_days:g} days")
+            delete(clip, f"older than {config.keep_days:g} days")
         elif total > config.max_megabytes * MEGABYTE:
-            let_go(clip, f"more than {config.max_megabytes} MB")
-    for clip in [*(c for c in ordered if c.path not in minimum), *(c for c in ordered if c.path in minimum)]:
+            delete(clip, f"more than {config.max_megabytes} MB")
+    for clip in [*(c for c in ordered if c.path not in newest), *(c for c in ordered if c.path in newest)]:
         if free - need >= config.free_megabytes * MEGABYTE:
             break
-        if clip.path not in gone:
-            let_go(clip, f"less than {config.free_megabytes} MB free")
-    return sorted(gone.values(), key=lambda each: (each[0].at, each[0].path))
+        if clip.path not in deleted:
+            delete(clip, f"less than {config.free_megabytes} MB free")
+    return sorted(deleted.values(), key=lambda each: (each[0].at, each[0].path))
 
 
-def _newest(ordered: Sequence[Kept], count: int) -> set[str]:
+def _newest(ordered: Sequence[StoredClip], count: int) -> set[str]:
     """Return the paths of the newest clips of each label."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     newest = set()
     for clip in reversed(ordered):
-        seen[clip.label] += 1
-        if seen[clip.label] <= count:
+        counts[clip.label] += 1
+        if counts[clip.label] <= count:
             newest.add(clip.path)
     return newest

@@ -1,4 +1,4 @@
-"""Samples -> the picture of what the model heard: its own log-mel, as a PNG."""
+"""Spectrogram of a clip: the log-mel that the model gets, as a PNG."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from monitor.model.mel_config import MelConfig
 from monitor.types import Samples
 
 RANGE_DB = 70.0
-"""From the darkest to the brightest colour."""
+"""From the darkest to the brightest color."""
 
-WIDEST = 1200
-"""Columns; of longer clips the loudest of neighbouring frames is shown."""
+MAX_COLUMNS = 1200
+"""In a longer clip each column shows the loudest of several frames."""
 
 ROW_PIXELS = 3
 """Height of a mel bin."""
@@ -31,37 +31,37 @@ _ANCHORS = (
     (252, 203, 92),
     (255, 252, 214),
 )
-"""Night, violet, red, orange, light: evenly brighter, so that it also reads in grey."""
+"""Dark blue, violet, red, orange, light yellow: brightness rises evenly, so that it also reads in gray."""
 
 
 def spectrogram(samples: Samples, mel_config: MelConfig) -> bytes:
-    """Draw a clip: time from left to right, low sounds at the bottom, the loudest the brightest.
+    """Return a PNG: time from left to right, low frequencies at the bottom, the loudest the brightest.
 
     Parameters
     ----------
     samples : Samples
-        Shape (n,), at the geometry's rate, all finite.
+        Shape (n,), at the rate of the model, all finite.
     """
     decibels = _frames(samples, mel_config)  # (frames, mel_bins)
-    step = -(-len(decibels) // WIDEST)
+    step = -(-len(decibels) // MAX_COLUMNS)
     padded = np.pad(decibels, ((0, -len(decibels) % step), (0, 0)), mode="edge")
     columns = padded.reshape(-1, step, decibels.shape[1]).max(axis=1)
     shades = np.clip((columns - columns.max() + RANGE_DB) / RANGE_DB, 0.0, 1.0)
-    pixels = np.round(shades.T[::-1] * 255).astype(np.uint8)  # (mel_bins, columns), high sounds first
+    pixels = np.round(shades.T[::-1] * 255).astype(np.uint8)  # (mel_bins, columns), highest first
     return png(np.repeat(pixels, ROW_PIXELS, axis=0), palette())
 
 
-def png(pixels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
-    """Return a picture, shape (rows, columns), whose pixels are places among colours, shape (256, 3).
+def png(pixels: NDArray[np.uint8], colors: NDArray[np.uint8]) -> bytes:
+    """Encode pixels, shape (rows, columns), that are indices of colors, shape (256, 3), as a PNG.
 
-    As the PNG specification has it: signature, header, palette, the rows each after a filter byte of 0, end.
+    Signature, header, palette, rows each behind a filter byte of 0, end.
     """
     rows, columns = pixels.shape
     lines = np.zeros((rows, columns + 1), np.uint8)
     lines[:, 1:] = pixels
     parts = (
         (b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)),
-        (b"PLTE", colours.astype(np.uint8).tobytes()),
+        (b"PLTE", colors.astype(np.uint8).tobytes()),
         (b"IDAT", zlib.compress(lines.tobytes(), 6)),
         (b"IEND", b""),
     )
@@ -74,7 +74,7 @@ def png(pixels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
 
 @lru_cache(maxsize=1)
 def palette() -> NDArray[np.uint8]:
-    """Colours from quiet to loud, shape (256, 3)."""
+    """Return the colors from quiet to loud, shape (256, 3)."""
     anchors = np.array(_ANCHORS, dtype=np.float64)
     places = np.linspace(0, len(anchors) - 1, 256)
     mixed = [np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
@@ -82,7 +82,7 @@ def palette() -> NDArray[np.uint8]:
 
 
 def _frames(samples: Samples, mel_config: MelConfig) -> NDArray[np.float32]:
-    """Log-mel of a whole clip, piece by piece, shape (frames, mel_bins)."""
+    """Return the log-mel of a clip, computed in pieces, shape (frames, mel_bins)."""
     length = mel_config.length - mel_config.length % mel_config.hop or mel_config.length
     pieces = []
     for start in range(0, max(len(samples), 1), length):

@@ -1,4 +1,4 @@
-"""Where people were heard speaking, up to where that is known, and where nobody was to listen."""
+"""Speech filter: where speech was detected, up to where that is known, and where detection was off."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections import deque
 
 from monitor.types import GateReason, Scores
 
-REMEMBERED = 2000
-"""Windows with speech that are remembered of each source: more than fit into the ring."""
+MAX_WINDOWS = 2000
+"""Windows with speech that are remembered per source: more than fit into the ring buffer."""
 
 
 class SpeechFilter:
-    """What the newest windows of one source said of speech; used under a lock."""
+    """Speech in the newest windows of one source; used under a lock."""
 
     def __init__(self) -> None:
-        self.known_until = 0
-        """Sample index up to which windows have been heard."""
-        self.off_until = 0
-        """Sample index up to which listening was switched off."""
-        self._speech: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+        self.judged_until = 0
+        """Sample index after the newest window."""
+        self.disarmed_until = 0
+        """Sample index up to which detection was off."""
+        self._speech: deque[tuple[int, int]] = deque(maxlen=MAX_WINDOWS)
 
-    def hear(self, scores: Scores) -> None:
-        """Take the next window; of one that could not be judged the worst is assumed."""
-        self.known_until = max(self.known_until, scores.stop)
+    def observe(self, scores: Scores) -> None:
+        """Observe the next window; one that could not be judged counts as speech."""
+        self.judged_until = max(self.judged_until, scores.stop)
         if scores.gated == GateReason.DISARMED:
-            self.off_until = scores.stop
+            self.disarmed_until = scores.stop
         if scores.speech or scores.gated in {GateReason.NON_FINITE, GateReason.NO_EMBEDDING}:
             self._speech.append((scores.start, scores.stop))
 
-    def heard(self, start: int, stop: int) -> bool:
-        """Tell whether any window that reaches into ``[start, stop)`` sounded like speech."""
+    def has_speech(self, start: int, stop: int) -> bool:
+        """Tell whether a window that overlaps ``[start, stop)`` sounded like speech."""
         return any(first < stop and last > start for first, last in self._speech)

@@ -257,7 +257,7 @@ class Broadcast:
 
 
 def _picture(painter: SpectrogramColumns, buffer: RingBuffer, stop: int) -> dict[str, object]:
-    start, columns = painter.paint(stop)
+    start, columns = painter.read(stop)
     return {
         "at": round(buffer.time_of(start), 3) if len(columns) else 0.0,
         "bins": columns.shape[1],

@@ -1,6 +1,6 @@
-"""The newest audio as columns of the model's own log-mel, small enough to be drawn and sent.
+"""Live spectrogram: the newest audio as columns of the log-mel that the model gets, small enough to be sent.
 
-Streaming: whatever the steps in which audio arrives, the columns are those of the whole recording.
+Streaming equals batch: whatever the steps in which audio arrives, the columns are those of the recording.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from monitor.model.mel_config import MelConfig
 from monitor.types import Samples
 
 FLOOR_DB = -60.0
-"""What byte 0 stands for; the power spectrum of an amplitude of 0.001 is about there."""
+"""Level of byte 0, about that of an amplitude of 0.001."""
 
 STEP_DB = 0.4
-"""From one byte to the next: 255 is 42 dB, full scale and a little more."""
+"""From one byte to the next: 255 is 42 dB, slightly above full scale."""
 
 PER_SECOND = 20
-"""Columns, about; each is the loudest of the model's frames in its time, so no click falls between two."""
+"""Columns per second, about; each shows the loudest of several frames, so that no click is lost."""
 
 Columns = NDArray[np.uint8]
 """Shape (columns, mel_bins), lowest frequency first."""
 
 
 class SpectrogramColumns:
-    """Columns of one source.
+    """Spectrogram columns of one source.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class SpectrogramColumns:
         self.samples = round(mel_config.rate / self.per_second(mel_config))
         """Samples from one column to the next: a whole number of the model's frames."""
         self._mel_config = mel_config
-        self._read = read
+        self._read_samples = read
         self._margin = mel_config.fft_length // 2
         self._before = -(-self._margin // mel_config.hop) * mel_config.hop
         self._next = 0
@@ -50,7 +50,7 @@ class SpectrogramColumns:
 
     @staticmethod
     def per_second(mel_config: MelConfig) -> float:
-        """Columns in a second, about `PER_SECOND`."""
+        """Return the columns in a second, about `PER_SECOND`."""
         return mel_config.rate / (
             mel_config.hop * max(1, round(mel_config.rate / mel_config.hop / PER_SECOND))
         )
@@ -61,11 +61,11 @@ class SpectrogramColumns:
         return self._next * self.samples
 
     def restart(self, index: int) -> None:
-        """Go on with the first column that starts at or behind sample ``index``."""
+        """Continue with the first column that starts at or after sample ``index``."""
         self._next = -(-(index + self._margin) // self.samples)
 
-    def paint(self, stop: int) -> tuple[int, Columns]:
-        """Return every column that is complete with the samples before ``stop``, each once.
+    def read(self, stop: int) -> tuple[int, Columns]:
+        """Return the new columns that are complete with the samples before ``stop``.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class SpectrogramColumns:
         Raises
         ------
         OverrunError
-            Samples that are needed have been overwritten; `restart`.
+            Samples that are needed have been overwritten; call `restart`.
         """
         first, last = self._next, max(self._next, (stop - self._margin) // self.samples)
         self._next = last
@@ -87,12 +87,12 @@ class SpectrogramColumns:
         return first * self.samples, np.concatenate([empty, *parts])
 
     def _columns(self, first: int, last: int) -> Columns:
-        """Columns ``[first, last)``, few enough for one window of the model."""
+        """Return columns ``[first, last)``, few enough for one window of the model."""
         mel_config = self._mel_config
-        # Frames are centred on multiples of the hop; what lies half a frame around them is read as well,
-        # and nothing that the extractor mirrors at the ends is used.
+        # Frames are centered on multiples of the hop: half a frame on each side is read as well, so that
+        # nothing that the extractor mirrors at the ends is used.
         before = min(first * self.samples, self._before)
-        samples = self._read(first * self.samples - before, last * self.samples + self._margin)
+        samples = self._read_samples(first * self.samples - before, last * self.samples + self._margin)
         frames = log_mel(np.nan_to_num(samples), mel_config)[before // mel_config.hop :]
         each = self.samples // mel_config.hop
         loudest = frames[: (last - first) * each].reshape(last - first, each, -1).max(axis=1)
@@ -100,7 +100,7 @@ class SpectrogramColumns:
 
 
 def quantised(decibels: NDArray[np.float32]) -> Columns:
-    """Decibels as bytes, see `FLOOR_DB` and `STEP_DB`."""
+    """Return decibels as bytes of `STEP_DB` above `FLOOR_DB`."""
     steps = np.rint((decibels - np.float32(FLOOR_DB)) / np.float32(STEP_DB))
     columns: Columns = np.clip(steps, 0, 255).astype(np.uint8)
     return columns

@@ -1,4 +1,4 @@
-"""What is heard now, line by line, for `clap-monitor watch` at the control socket."""
+"""Watch feed: live messages for `clap-monitor watch` at the control socket."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from monitor.outputs.live.broadcast import Broadcast, TooManyError
 from monitor.types import RefusedError
 
-MOST = 4
-"""So many can watch at the socket at once: others must still be able to ask it."""
+MAX_WATCHERS = 4
+"""Watchers at once: connections must remain for other requests."""
 
 BUSY = 75
-"""Exit code of who comes too many (EX_TEMPFAIL)."""
+"""Exit code of a rejected watcher (EX_TEMPFAIL)."""
 
 STATUS_SECONDS = 2.0
-"""From one line about how it goes to the next."""
+"""From one status to the next."""
 
 KINDS = frozenset({"scores", "event", "near_miss"})
 
@@ -25,7 +25,7 @@ _WAIT_SECONDS = 0.5
 
 
 class WatchFeed:
-    """Tell watchers what `Broadcast` says, and now and then how it goes.
+    """Send the messages of `Broadcast` to watchers, and the status now and then.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class WatchFeed:
     def __init__(self, live: Broadcast, snapshot: Callable[[], Mapping[str, object]]) -> None:
         self._live = live
         self._snapshot = snapshot
-        self._places = threading.BoundedSemaphore(MOST)
+        self._places = threading.BoundedSemaphore(MAX_WATCHERS)
 
     def answer(self, _request: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         """Yield until the monitor ends or the reader is too slow; an `Answer` of the control socket.
@@ -50,18 +50,18 @@ class WatchFeed:
         Raises
         ------
         RefusedError
-            Enough are watching already.
+            There are too many watchers.
         """
         if not self._places.acquire(blocking=False):
-            raise RefusedError(f"{MOST} are watching at the control socket already", BUSY)
+            raise RefusedError(f"{MAX_WATCHERS} watchers at the control socket already", BUSY)
         try:
-            yield from self._news()
+            yield from self._messages()
         except TooManyError as error:
             raise RefusedError(str(error), BUSY) from error
         finally:
             self._places.release()
 
-    def _news(self) -> Iterator[Mapping[str, object]]:
+    def _messages(self) -> Iterator[Mapping[str, object]]:
         woken = threading.Event()
         watcher = self._live.subscribe(woken.set)
         status_at = -STATUS_SECONDS

@@ -1,7 +1,6 @@
-"""Scores in, one row a minute and source out: how high each label came, and how loud it was.
+"""Minute summaries: the highest score of each label and the highest level, by minute and source.
 
-Scores are kept as whole two-hundredths, rounded down: one byte each, and exact for thresholds that are
-multiples of 0.005.
+Scores are rounded down to multiples of 0.005 and stored in one byte each.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ STEPS = 200
 
 SECONDS = 60
 
-USUAL = (2, 3)
-"""Windows that must agree, and among how many, where no rule says otherwise."""
+DEFAULT_VOTES = (2, 3)
+"""Windows that must agree, and among how many, for a label without a rule."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,8 +39,8 @@ class Minute:
     agreed: NDArray[np.uint8]
     """Highest score that enough windows reached to confirm an event, for each label, in `STEPS`."""
 
-    def joined(self, other: Minute) -> Minute:
-        """Both halves of a minute during which the monitor was started again."""
+    def merged(self, other: Minute) -> Minute:
+        """Return the sum of two parts of a minute in which the monitor was restarted."""
         if self.labels != other.labels:
             return other
         return Minute(
@@ -76,26 +75,26 @@ class _Running:
 
 
 class MinuteSummaries:
-    """All sources.
+    """Minute summaries of all sources.
 
     Parameters
     ----------
     votes : mapping of str to (int, int)
-        Label to the windows that must agree, and among how many; others have `USUAL`.
+        Label to the windows that must agree, and among how many; others have `DEFAULT_VOTES`.
     """
 
     def __init__(self, votes: Mapping[str, tuple[int, int]] | None = None) -> None:
         self.votes = votes or {}
-        """Taken for the next minute that begins with other labels."""
+        """In force from the next change of the labels on."""
         self._running: dict[str, _Running] = {}
 
     def add(self, scores: Scores) -> Minute | None:
-        """Take the next window of a source; return the minute that is over with it."""
+        """Add the next window of a source; return the minute that ends with it, if one does."""
         running = self._running.get(scores.source)
         minute = int(scores.ended_at // SECONDS)
-        over = None
+        ended = None
         if running is not None and (running.minute != minute or running.labels != scores.labels):
-            over = self._finished(scores.source)
+            ended = self._finished(scores.source)
         if running is None or running.labels != scores.labels:
             running = self._running[scores.source] = self._begin(scores.labels)
         running.minute = minute
@@ -107,14 +106,14 @@ class MinuteSummaries:
         rows = np.minimum(running.needed, len(ordered)) - 1
         agreed = np.where(enough, ordered[rows, np.arange(len(rows))], 0.0)
         np.maximum(running.agreed, agreed, out=running.agreed)
-        return over
+        return ended
 
     def finish(self) -> list[Minute]:
-        """Return the minutes that have begun."""
-        return [over for name in list(self._running) if (over := self._finished(name)) is not None]
+        """Return the minutes that have begun, and end them."""
+        return [minute for name in list(self._running) if (minute := self._finished(name)) is not None]
 
     def _begin(self, labels: tuple[str, ...]) -> _Running:
-        votes = [self.votes.get(label, USUAL) for label in labels]
+        votes = [self.votes.get(label, DEFAULT_VOTES) for label in labels]
         needed = np.array([hits for hits, _ in votes], dtype=np.intp)
         return _Running(labels, needed, max((of for _, of in votes), default=1))
 
@@ -122,7 +121,7 @@ class MinuteSummaries:
         running = self._running[source]
         if running.minute is None:
             return None
-        over = Minute(
+        minute = Minute(
             source,
             running.minute,
             running.labels,
@@ -132,11 +131,11 @@ class MinuteSummaries:
         )
         running.minute = None
         running.clear()
-        return over
+        return minute
 
 
 def _steps(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    # A float32 just below its decimal must not lose a step.
+    # A float32 just below its decimal fraction must not lose a step.
     steps: NDArray[np.uint8] = (
         np.floor(values.astype(np.float64) * STEPS + 1e-4).clip(0, STEPS).astype(np.uint8)
     )

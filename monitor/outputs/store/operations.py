@@ -99,7 +99,7 @@ class MinuteOver:
         if kept is not None:
             level = -math.inf if kept[0] is None else kept[0]
             peaks, agreed = (np.frombuffer(values, np.uint8) for values in kept[1:])
-            minute = Minute(minute.source, minute.minute, minute.labels, level, peaks, agreed).joined(minute)
+            minute = Minute(minute.source, minute.minute, minute.labels, level, peaks, agreed).merged(minute)
         connection.execute(
             "INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?, ?, ?)",
             [

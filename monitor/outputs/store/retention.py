@@ -1,4 +1,4 @@
-"""What is deleted from the file: what is too old, and the oldest of what is too much."""
+"""Store retention: deletes rows that are too old, and the oldest ones if the file is too large."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
 AT_ONCE = 500
-"""Rows deleted in one transaction, so that nobody waits long for one."""
+"""Rows deleted in one transaction, to keep transactions short."""
 
 _DAY = 86_400
 
@@ -26,22 +26,22 @@ _OLDEST = {
     "events": "DELETE FROM events WHERE number IN"
     " (SELECT number FROM events WHERE started_at < ? AND clip IS NULL ORDER BY started_at LIMIT ?)",
 }
-"""An event whose clip is still there stays: clips have limits of their own."""
+"""An event with a clip stays: clips have limits of their own."""
 
 
 class Retention:
-    """Delete now and then; used by the writer.
+    """Retention of the rows; used by the writer.
 
     Parameters
     ----------
     config : StoreConfig
     clock : WallClock
-        Says what time it is, and whether that may decide what is too old.
+        Decides whether anything may be deleted because of its age.
     """
 
     def __init__(self, config: StoreConfig, clock: WallClock) -> None:
         self.due = 0.0
-        """Moment of the monotonic clock."""
+        """Monotonic seconds of the next run."""
         self._days = {
             "near misses": config.keep_misses_days,
             "minutes": config.keep_minutes_days,
@@ -51,37 +51,37 @@ class Retention:
         self._clock = clock
 
     def apply(self, connection: sqlite3.Connection) -> None:
-        """Delete what is due, if it is time, and say what and why."""
+        """Delete what is due, if it is time, and log what and why."""
         if time.monotonic() < self.due:
             return
         self.due = time.monotonic() + EVERY_SECONDS
         now = self._clock.now()
         for kind, days in self._days.items() if self._clock.may_delete() else ():
-            gone = _delete(connection, kind, now - days * _DAY)
-            if gone:
-                log.info("store: %d %s deleted: older than %g days", gone, kind, days)
+            deleted = _delete(connection, kind, now - days * _DAY)
+            if deleted:
+                log.info("store: %d %s deleted: older than %g days", deleted, kind, days)
         for kind in self._days:
-            gone = 0
+            deleted = 0
             while _bytes(connection) > self._most_bytes and (more := _batch(connection, kind, math.inf)):
-                gone += more
-            if gone:
+                deleted += more
+            if deleted:
                 megabytes = self._most_bytes // 1_000_000
-                log.warning("store: %d oldest %s deleted: more than %d MB", gone, kind, megabytes)
+                log.warning("store: %d oldest %s deleted: more than %d MB", deleted, kind, megabytes)
         connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
 
 
 def newest(connection: sqlite3.Connection) -> float | None:
-    """Return the time of the newest thing that is kept, Unix seconds; None if nothing is."""
+    """Return the time of the newest row, in Unix seconds; None if there is none."""
     parts = ("max(started_at) FROM events", "max(at) FROM misses", "max(minute) * 60.0 FROM minutes")
     found = [connection.execute(f"SELECT {part}").fetchone()[0] for part in parts]
     return max((at for at in found if at is not None), default=None)
 
 
 def _delete(connection: sqlite3.Connection, kind: str, before: float) -> int:
-    gone = 0
+    deleted = 0
     while more := _batch(connection, kind, before):
-        gone += more
-    return gone
+        deleted += more
+    return deleted
 
 
 def _batch(connection: sqlite3.Connection, kind: str, before: float) -> int:
@@ -89,7 +89,7 @@ def _batch(connection: sqlite3.Connection, kind: str, before: float) -> int:
 
 
 def _bytes(connection: sqlite3.Connection) -> int:
-    """Size of what is in the file, without the pages that are free."""
+    """Return the size of the file without its free pages."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from monitor.config import LabelConfig, StoreConfig
 from monitor.outputs.outbox import Outbox
-from monitor.outputs.store import schema
+from monitor.outputs.store.database import open_for_writing
 from monitor.outputs.store.minute_summary import MinuteSummaries
 from monitor.outputs.store.operations import (
     BrokenOff,
@@ -253,7 +253,7 @@ class Store:
             self._close()
         if self._connection is None:
             broken, self._broken = self._broken, None
-            self._connection = connection = schema.open_for_writing(self.path, broken)
+            self._connection = connection = open_for_writing(self.path, broken)
             if not self._was_open:  # later, rows of this run are among them, stamped by the same clock
                 with translated():
                     self._clock.learn(newest(connection))

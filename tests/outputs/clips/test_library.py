@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from monitor.config import ClipsConfig
 from monitor.detection.events import ulid
 from monitor.outputs.clips import ClipLibrary, clip_path, metadata
-from monitor.outputs.clips.retention import Kept, doomed
+from monitor.outputs.clips.retention import StoredClip, clips_to_delete
 from tests.support.clip_events import PLENTY, event, library_of, put
 from tests.support.clocks import settled
 from tests.support.events import AT, ended
@@ -216,7 +216,7 @@ def test_files_that_a_library_writes_are_json_that_others_can_read(tmp_path):
 
 CLIPS = st.lists(
     st.builds(
-        Kept,
+        StoredClip,
         path=st.uuids().map(str),
         event_id=st.just("x"),
         source=st.just("mic"),
@@ -246,8 +246,8 @@ CLIPS = st.lists(
 def test_limits_hold_whatever_there_is(clips, limits, free, need):
     config = ClipsConfig(**limits)
     now = 40.0 * DAY
-    gone = [clip for clip, _ in doomed(clips, config, now=now, free=free, need=need)]
-    reasons = {clip.path: why for clip, why in doomed(clips, config, now=now, free=free, need=need)}
+    gone = [clip for clip, _ in clips_to_delete(clips, config, now=now, free=free, need=need)]
+    reasons = {clip.path: why for clip, why in clips_to_delete(clips, config, now=now, free=free, need=need)}
     left = [clip for clip in clips if clip not in gone]
     newest = set()
     for label in ("dog", "cat", "bird"):
@@ -279,4 +279,4 @@ def test_limits_hold_whatever_there_is(clips, limits, free, need):
 @given(clips=CLIPS, need=st.integers(0, MEGABYTE))
 def test_within_the_limits_nothing_goes(clips, need):
     config = ClipsConfig(keep_days=100, max_megabytes=100, free_megabytes=1, keep_per_label=0)
-    assert doomed(clips, config, now=40.0 * DAY, free=PLENTY, need=need) == []
+    assert clips_to_delete(clips, config, now=40.0 * DAY, free=PLENTY, need=need) == []

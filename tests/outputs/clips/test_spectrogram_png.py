@@ -5,7 +5,7 @@ import pytest
 from matplotlib.image import imread
 
 from monitor.model.log_mel import log_mel
-from monitor.outputs.clips.spectrogram_png import ROW_PIXELS, WIDEST, palette, png, spectrogram
+from monitor.outputs.clips.spectrogram_png import MAX_COLUMNS, ROW_PIXELS, palette, png, spectrogram
 from tests.support.clip_events import GEOMETRY
 from tests.support.events import RATE
 from tests.support.png import read_png
@@ -53,4 +53,4 @@ def test_a_click_is_where_it_was_heard():
 def test_a_clip_of_any_length_has_a_picture(n):
     samples = np.random.default_rng(0).standard_normal(n).astype(np.float32)
     pixels, _ = read_png(spectrogram(samples, GEOMETRY))
-    assert 1 <= pixels.shape[1] <= WIDEST
+    assert 1 <= pixels.shape[1] <= MAX_COLUMNS

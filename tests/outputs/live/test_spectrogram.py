@@ -35,7 +35,7 @@ def whole():
 def test_any_steps_give_what_the_whole_recording_gives(step):
     painter = SpectrogramColumns(GEOMETRY, read)
     assert painter.samples == 400
-    parts = [painter.paint(stop)[1] for stop in range(step, len(SAMPLES) + 1, step)]
+    parts = [painter.read(stop)[1] for stop in range(step, len(SAMPLES) + 1, step)]
     painted = np.concatenate(parts)
     assert len(painted) == (len(SAMPLES) // step * step - 128) // 400
     assert np.array_equal(painted, whole()[: len(painted)])
@@ -43,8 +43,8 @@ def test_any_steps_give_what_the_whole_recording_gives(step):
 
 def test_it_says_where_the_columns_start():
     painter = SpectrogramColumns(GEOMETRY, read)
-    assert painter.paint(1000)[0] == 0
-    assert painter.paint(2000)[0] == painter.samples * ((1000 - 128) // 400)
+    assert painter.read(1000)[0] == 0
+    assert painter.read(2000)[0] == painter.samples * ((1000 - 128) // 400)
 
 
 def test_after_a_restart_no_column_holds_audio_from_before_it():
@@ -52,7 +52,7 @@ def test_after_a_restart_no_column_holds_audio_from_before_it():
         GEOMETRY, lambda start, stop: np.where(np.arange(start, stop) < 4000, 1.0, SAMPLES[start:stop])
     )
     painter.restart(4000)
-    start, columns = painter.paint(16000)
+    start, columns = painter.read(16000)
     assert start >= 4000
     assert np.array_equal(columns, whole()[start // 400 : start // 400 + len(columns)])
 
@@ -62,7 +62,7 @@ def test_audio_that_is_gone_is_said_to_be():
     buffer.append(AudioBlock("a", 0, SAMPLES[:8000], 1.0))
     buffer.append(AudioBlock("a", 8000, SAMPLES[8000:16000], 2.0))
     with pytest.raises(OverrunError):
-        SpectrogramColumns(GEOMETRY, buffer.read).paint(16000)
+        SpectrogramColumns(GEOMETRY, buffer.read).read(16000)
 
 
 def test_bytes_are_decibels_above_the_floor_and_never_wrap():

@@ -6,7 +6,7 @@ import pytest
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.outputs.live import broadcast as live_module
 from monitor.outputs.live.broadcast import Broadcast
-from monitor.outputs.live.watch import MOST, WatchFeed
+from monitor.outputs.live.watch import MAX_WATCHERS, WatchFeed
 from monitor.types import AudioBlock, RefusedError, Scores
 from tests.support.broker import PATIENCE
 from tests.support.events import event
@@ -63,12 +63,12 @@ def test_a_watcher_that_does_not_read_is_let_go(live):
 
 def test_who_leaves_makes_room_and_who_comes_too_many_is_refused(live):
     watching = WatchFeed(live, dict)
-    watchers = [watching.answer({}) for _ in range(MOST)]
+    watchers = [watching.answer({}) for _ in range(MAX_WATCHERS)]
     for watcher in watchers:
         next(watcher)
-    with pytest.raises(RefusedError, match="watching at the control socket already"):
+    with pytest.raises(RefusedError, match="4 watchers at the control socket already"):
         next(watching.answer({}))
-    assert live.watchers == MOST
+    assert live.watchers == MAX_WATCHERS
     watchers.pop().close()
     assert next(watching.answer({}))["kind"] == "status"
     for watcher in watchers:

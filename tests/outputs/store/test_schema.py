@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 
 from monitor.outputs.store import EventFilter, StoreReader
-from monitor.outputs.store.schema import STEPS, migrate, open_for_writing
+from monitor.outputs.store.database import open_for_writing
+from monitor.outputs.store.schema import STEPS, migrate
 from monitor.system.sqlite import DatabaseError
 from tests.support.stored_events import NOON, event, kept, miss, storing, window
 
@@ -73,12 +74,12 @@ def test_a_file_of_a_newer_version_is_neither_used_nor_touched(path, caplog):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO migrations VALUES (99, 'later', 0)")
     with pytest.raises(
-        DatabaseError, match=f"was made by a newer version: step 99, this one knows {len(STEPS)}"
+        DatabaseError, match=f"was written by a newer version: migration 99, this version has {len(STEPS)}"
     ):
         open_for_writing(path)
     with storing(path) as store:
         store.on_event(event())
-    assert store.trouble == f"was made by a newer version: step 99, this one knows {len(STEPS)}"
+    assert store.trouble == f"was written by a newer version: migration 99, this version has {len(STEPS)}"
     assert caplog.text.count("newer version") == 2  # once at the beginning, and with what was lost by it
     assert "3 changes are lost" in caplog.text
     assert not path.with_name("history.broken.sqlite").exists()
@@ -98,7 +99,7 @@ def test_a_broken_file_is_set_aside_and_told_and_a_new_one_begun(path, caplog, h
     assert [each.id for each in reader.events().rows] == ["NEW"]
     aside = path.with_name("history.broken.sqlite")
     assert aside.read_bytes()[4096:] == harmed[harm][4096:]  # to open it counts in its header
-    assert f"set aside as {aside}, a new one is begun" in caplog.text
+    assert f"set aside as {aside}, starting a new one" in caplog.text
 
 
 def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
@@ -114,7 +115,7 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
         while store.waiting:
             pass
     assert [each.id for each in StoreReader(path).events().rows] == ["AFTER"]
-    assert "a new one is begun" in caplog.text
+    assert "starting a new one" in caplog.text
 
 
 def test_readers_follow_to_the_new_file(path):

@@ -13,8 +13,8 @@ import pytest
 
 from monitor.config import StoreConfig
 from monitor.outputs.store import EventFilter, StoreError, StoreReader, writer
+from monitor.outputs.store.database import open_for_writing
 from monitor.outputs.store.retention import Retention
-from monitor.outputs.store.schema import open_for_writing
 from monitor.system.threads import ThreadGroup
 from tests.support.broker import eventually
 from tests.support.clocks import settled
