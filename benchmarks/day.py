@@ -90,7 +90,7 @@ def listen(directory: Path, paths: Sequence[Path], port: int) -> None:
             "windows": (status.captured - daemon.engine.length) // daemon.engine.hop + 1,
             "scored": status.scored,
             "gated": sum(status.gated.values()),
-            "skipped": status.skipped,
+            "late": status.late,
         }
     print(json.dumps({"sources": sources, "events": summary.events, "seconds": summary.audio_seconds}))
 
@@ -144,7 +144,7 @@ def judge(report: dict[str, object], seen: list[tuple[float, int, int]], took: f
     unaccounted = windows = 0
     for name, of in sources.items():
         unaccounted += abs(of["recorded"] - of["captured"] - of["lost"])
-        missing = of["windows"] - of["scored"] - of["gated"] - of["skipped"]
+        missing = of["windows"] - of["scored"] - of["gated"] - of["late"]
         windows += abs(missing)
         print(f"{name:<12}{json.dumps(of)}")
     memory, files, threads = zip(*seen, strict=True)
@@ -154,7 +154,7 @@ def judge(report: dict[str, object], seen: list[tuple[float, int, int]], took: f
     print(f"memory      {memory[0]:.0f} MB when a tenth was done, {growth:+.1f} MB at most later")
     print(f"files       {files[0]}, later {min(files)} to {max(files)}")
     print(f"threads     {threads[0]}, later {min(threads)} to {max(threads)}")
-    lost = sum(of["lost"] + of["skipped"] for of in sources.values())
+    lost = sum(of["lost"] + of["late"] for of in sources.values())
     constant = max(files) - min(files) <= SPARE and max(threads) == min(threads)
     return unaccounted == windows == lost == 0 and growth < MOST_MB and constant
 

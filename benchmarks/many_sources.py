@@ -183,7 +183,7 @@ def listen(arguments: argparse.Namespace) -> int:
             seconds=took,
             threads={name: after[name] - before.get(name, 0.0) for name in after},
             tower=tower_seconds - tower,
-            skipped=_skipped(daemon) - skipped,
+            late=_skipped(daemon) - skipped,
             lost=sum(status.lost for status in daemon.status.values()),
             memory=memory_mb("VmRSS"),
             peak=memory_mb("VmHWM"),
@@ -201,7 +201,7 @@ def listen(arguments: argparse.Namespace) -> int:
 
 
 def _skipped(daemon: Daemon) -> int:
-    return sum(status.skipped for status in daemon.status.values())
+    return sum(status.late for status in daemon.status.values())
 
 
 def _processor_seconds() -> dict[str, float]:
@@ -249,7 +249,7 @@ def report(found: dict[str, Any], news: list[dict[str, Any]], arguments: argpars
     sources, seconds = arguments.sources, found["seconds"]
     # From the end of the window that decided to the moment at which it was handed to the broker's connection.
     told = [
-        message["published_ts"] - found["confirmed"][message["event_id"]]
+        message["published_at"] - found["confirmed"][message["event_id"]]
         for message in news
         if message["phase"] == "start" and message["event_id"] in found["confirmed"]
     ]
@@ -270,7 +270,7 @@ def report(found: dict[str, Any], news: list[dict[str, Any]], arguments: argpars
     other = (total - found["tower"]) / seconds / sources
     print(f"    outside the audio tower {100 * other:.2f} % of one core a source")
     print(f"memory: {found['memory']:.0f} MB, at most {found['peak']:.0f}")
-    good = not found["skipped"] and told and np.percentile(told, 95) <= MOST_LATE_SECONDS
+    good = not found["late"] and told and np.percentile(told, 95) <= MOST_LATE_SECONDS
     print("good" if good else "not good enough")
     return 0 if good else 1
 

@@ -49,7 +49,7 @@ class Phase:
 
     ages: list[float] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
-    skipped: int = 0
+    late: int = 0
 
 
 class Watch:
@@ -133,11 +133,11 @@ def course(daemon: Daemon, watch: Watch, core: int, given: argparse.Namespace) -
 
 def part(daemon: Daemon, watch: Watch, name: str, seconds: float) -> None:
     """One of the three."""
-    before = daemon.status["room"].skipped
+    before = daemon.status["room"].late
     watch.now = name
     time.sleep(seconds)
     watch.now = None
-    watch.phases[name].skipped = daemon.status["room"].skipped - before
+    watch.phases[name].late = daemon.status["room"].late - before
 
 
 @contextmanager
@@ -166,18 +166,16 @@ def report(daemon: Daemon, watch: Watch, given: argparse.Namespace) -> int:
         oldest = max(phase.ages, default=float("nan")) / given.hop
         median = float(np.median(phase.delays)) if phase.delays else float("nan")
         print(
-            f"{name:<12} {len(phase.ages):4} scored, {phase.skipped:4} left out; the turn of a window comes "
+            f"{name:<12} {len(phase.ages):4} scored, {phase.late:4} left out; the turn of a window comes "
             f"at most {oldest:.2f} hops after its end; its scores {median:.2f} s after it (median)"
         )
-    unaccounted = due - len(starts) - status.skipped
-    print(
-        f"windows due {due}, scored {len(starts)}, left out {status.skipped}, unaccounted for {unaccounted}"
-    )
+    unaccounted = due - len(starts) - status.late
+    print(f"windows due {due}, scored {len(starts)}, left out {status.late}, unaccounted for {unaccounted}")
     print(f"samples lost {status.lost}")
     ages = [age for phase in watch.phases.values() for age in phase.ages]
     good = (
-        watch.phases[PHASES[1]].skipped > 0
-        and not watch.phases[PHASES[2]].skipped
+        watch.phases[PHASES[1]].late > 0
+        and not watch.phases[PHASES[2]].late
         and not unaccounted
         and starts == sorted(set(starts))
         and max(ages) <= MOST_HOPS * given.hop

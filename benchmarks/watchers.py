@@ -67,7 +67,7 @@ def measure(port: int, process: psutil.Process, given: argparse.Namespace) -> No
     told = status(port)
     windows, before = told["windows"], alone["windows"]
     half = len(sizes) // 2
-    scored, skipped = (windows[key] - before[key] for key in ("scored", "skipped"))
+    scored, skipped = (windows[key] - before[key] for key in ("scored", "late"))
     least, most = min(received.values()), max(received.values())
     first, second = (max(part) / 1e6 for part in (sizes[:half], sizes[half:]))
     web = told["web"]

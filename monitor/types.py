@@ -74,6 +74,29 @@ class Window:
         return self.start + len(self.samples)
 
 
+class OfflineReason(StrEnum):
+    """Why a source delivers no audio."""
+
+    NOT_FOUND = "not_found"
+    """No such device, or no such host, or nothing answers there."""
+    LOGIN = "login"
+    """The camera or server refuses the login."""
+    NOT_OPENED = "not_opened"
+    """The device, stream or file is there and cannot be opened."""
+    NO_DATA = "no_data"
+    """It is open and delivers nothing."""
+    LOST = "lost"
+    """It was open and went away, or broke off."""
+    WRONG_RATE = "wrong_rate"
+    """It does not deliver as many samples a second as it states."""
+    LATE = "late"
+    """A stream fell too far behind the clock; it is reconnected."""
+    DIGITAL_SILENCE = "digital_silence"
+    """Exact zeros for 8 s: it is muted or broken."""
+    NON_FINITE = "non_finite"
+    """For 8 s, samples that are not finite numbers, or are 60 dB above full scale."""
+
+
 class BreakReason(StrEnum):
     """Why the audio of a source is interrupted."""
 
@@ -199,7 +222,7 @@ class Event:
     """Unix seconds of the offset; None while it lasts."""
     score: float
     """Highest score of the windows that confirmed it, in [0, 1]."""
-    peak: float
+    peak_score: float
     """Highest score so far, in [0, 1]."""
     windows: int
     """Windows at or above the threshold so far."""
@@ -211,6 +234,8 @@ class Event:
     """Why it ended; None while it lasts."""
     clip: str | None = None
     """Where its clip is, or soon will be: a path below the recordings, or a URL; None if there is none."""
+    clip_outcome: ClipOutcome | None = None
+    """What became of the clip; None if no clip was wanted, or not yet."""
 
 
 class MissReason(StrEnum):
@@ -244,18 +269,18 @@ class NearMiss:
     """Sample index of the start of its first window."""
     stop: int
     """Sample index after its last window."""
-    at: float
+    peak_at: float
     """Unix seconds of the end of its best window."""
-    score: float
+    peak_score: float
     """Highest score of its windows, in [0, 1]."""
     threshold: float
     reason: MissReason
-    rival: str | None
-    """The sentence against the label that the best window sounded more like, if any."""
-    hits: int
-    """Windows that agreed at best, of those that are counted together."""
-    needed: int
-    """Windows that must agree."""
+    against: str | None
+    """The negative prompt that the best window sounded more like, if any."""
+    windows: int
+    """Windows at or above the threshold at best, of those that are counted together."""
+    windows_needed: int
+    """Windows that must reach the threshold."""
     level_dbfs: float
     """Level of the newest hop of the best window."""
 
@@ -276,6 +301,12 @@ class SourceError(MonitorError):
     """A source cannot be opened or read."""
 
     exit_code = 66
+    reason = OfflineReason.NOT_OPENED
+
+    def __init__(self, text: str, reason: OfflineReason | None = None) -> None:
+        super().__init__(text)
+        if reason is not None:
+            self.reason = reason
 
 
 class NotAudioError(SourceError):

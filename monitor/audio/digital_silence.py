@@ -1,7 +1,7 @@
 """Digital silence: exact zeros, which are no quiet room but a source that is muted or broken.
 
 Samples that no sound can have are as bad: no window that holds one is scored.
-One rule for every source that is heard as it happens: after 8 s of either it is deaf, until its next sound.
+One rule for every live source: after 8 s of either it is offline, until its next sound.
 In a recording that is read as fast as possible they are what was recorded.
 """
 
@@ -12,7 +12,7 @@ import logging
 from monitor.audio.level import is_plausible
 from monitor.audio.source_status import SourceStatus
 from monitor.system.trouble_log import TroubleLog
-from monitor.types import Samples
+from monitor.types import OfflineReason, Samples
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class DigitalSilence:
     Parameters
     ----------
     status : SourceStatus
-        Writes ``deaf_since`` and ``trouble``.
+        Writes ``offline_at``, ``offline_reason`` and ``offline_text``.
     """
 
     def __init__(self, status: SourceStatus) -> None:
@@ -49,8 +49,8 @@ class DigitalSilence:
         self._calm = _CALM_SECONDS
 
     @property
-    def deaf(self) -> bool:
-        """There have been zeros, or what is no sound, for so long that the source counts as deaf."""
+    def offline(self) -> bool:
+        """There have been zeros, or what is no sound, for so long that the source counts as offline."""
         return self.seconds >= SILENCE_SECONDS or self._spoiled >= SILENCE_SECONDS
 
     def hear(self, samples: Samples, rate: int) -> None:
@@ -69,9 +69,12 @@ class DigitalSilence:
         self.seconds = 0.0 if not sound or samples.any() else self.seconds + seconds
         self._calm = self._calm + seconds if sound else 0.0
         self._spoiled = self._spoiled + seconds if self._calm < _CALM_SECONDS else 0.0
-        if self.deaf:
-            why = _WHY_SPOILED if self._spoiled >= SILENCE_SECONDS else _WHY
-            if self._status.deaf(why):
-                self._log.warning("source %s is deaf: %s", self._status.name, why)
-        elif self._status.hears():
-            self._log.warning("source %s hears again", self._status.name)
+        if self.offline:
+            spoiled = self._spoiled >= SILENCE_SECONDS
+            why = _WHY_SPOILED if spoiled else _WHY
+            if self._status.set_offline(
+                OfflineReason.NON_FINITE if spoiled else OfflineReason.DIGITAL_SILENCE, why
+            ):
+                self._log.warning("source %s is offline: %s", self._status.name, why)
+        elif self._status.set_online():
+            self._log.warning("source %s is online again", self._status.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from monitor.types import GateReason
+from monitor.types import GateReason, OfflineReason
 
 
 @dataclass(slots=True)
@@ -27,15 +27,17 @@ class SourceStatus:
     """Places where audio is missing (writer: listen)."""
     reopened: int = 0
     """Times the device was opened again after it was lost (writer: capture)."""
-    deaf_since: float | None = None
+    offline_at: float | None = None
     """Unix seconds since when no audio arrives; None while it does (writer: capture)."""
-    trouble: str | None = None
-    """Why it is deaf, for people (writer: capture)."""
+    offline_reason: OfflineReason | None = None
+    """Why no audio arrives (writer: capture)."""
+    offline_text: str | None = None
+    """The same in words (writer: capture)."""
     looked: int = 0
     """Times that audio was looked for, whether there was any or not (writer: capture)."""
     scored: int = 0
     """Windows that went through the model (writer: analyse)."""
-    skipped: int = 0
+    late: int = 0
     """Windows left out because the analysis was late (writer: analyse)."""
     gated: dict[GateReason, int] = field(default_factory=dict)
     """Windows not scored, by reason (writer: analyse)."""
@@ -50,29 +52,36 @@ class SourceStatus:
         """Count one window that is not scored."""
         self.gated[reason] = self.gated.get(reason, 0) + 1
 
-    def deaf(self, why: str) -> bool:
-        """Note that no audio arrives; True if this is news."""
-        news = self.deaf_since is None
-        if news:
-            self.deaf_since = time.time()
-        self.trouble = why
-        return news
+    @property
+    def offline(self) -> bool:
+        """No audio arrives, and the reason is known."""
+        return self.offline_at is not None
 
-    def hears(self) -> bool:
-        """Note that audio arrives again; True if this is news."""
-        news = self.deaf_since is not None
-        self.deaf_since = self.trouble = None
-        return news
+    def set_offline(self, reason: OfflineReason, text: str) -> bool:
+        """Record that no audio arrives; return whether this is a change."""
+        changed = not self.offline
+        if changed:
+            self.offline_at = time.time()
+        self.offline_reason, self.offline_text = reason, text
+        return changed
+
+    def set_online(self) -> bool:
+        """Record that audio arrives again; return whether this is a change."""
+        changed = self.offline
+        self.offline_at = self.offline_reason = self.offline_text = None
+        return changed
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """What is wrong with one source at the moment."""
 
-    deaf: str | None = None
+    offline_reason: OfflineReason | None = None
     """Why no audio arrives; None while it does."""
+    offline_text: str | None = None
+    """The same in words."""
     overloaded: bool = False
-    """Windows are being left out."""
+    """Windows are being left out: the analysis cannot keep up."""
     dropped_seconds: float = 0.0
     """Audio since the start that was lost on the way or left out."""
 
@@ -85,7 +94,7 @@ class Progress:
     """Notices when a source is no longer being scored.
 
     Alive means progress, not a running thread: windows are looked at; or there is none, and somebody still
-    looks whether audio comes, who would say that it is deaf; or it is at its end.
+    looks whether audio comes, who would say that it is offline; or it is at its end.
 
     Parameters
     ----------
@@ -105,8 +114,8 @@ class Progress:
         self._length = length
         self._seen = (-1, -1, -1)
         self._moved_at = now
-        self._skipped = 0
-        self._skipped_at = float("-inf")
+        self._late = 0
+        self._late_at = float("-inf")
 
     def stalled(self, now: float) -> bool:
         """Tell whether audio that should have been scored was not, for longer than the patience."""
@@ -126,28 +135,28 @@ class Progress:
         return self._status.captured - self._status.scored_until > 2 * self._length
 
     @property
-    def excused(self) -> bool:
-        """Nothing can be scored, and that is known and shown."""
-        return self._status.ended or self._status.deaf_since is not None
+    def inactive(self) -> bool:
+        """Nothing can be scored: the source is offline or at its end."""
+        return self._status.ended or self._status.offline
 
     def fell_behind(self, now: float) -> bool:
         """Tell, once for each stretch of lateness, that windows are being left out.
 
         A stretch is over after `_STRETCH_SECONDS` without a loss.
         """
-        if self._status.skipped == self._skipped:
+        if self._status.late == self._late:
             return False
-        news = now - self._skipped_at > _STRETCH_SECONDS
-        self._skipped, self._skipped_at = self._status.skipped, now
+        news = now - self._late_at > _STRETCH_SECONDS
+        self._late, self._late_at = self._status.late, now
         return news
 
     def behind(self, now: float) -> bool:
         """Tell whether a stretch of lateness, as `fell_behind` saw it, is not over."""
-        return now - self._skipped_at <= _STRETCH_SECONDS
+        return now - self._late_at <= _STRETCH_SECONDS
 
 
 def one_line(sources: list[SourceStatus], labels: int, real_time_factor: float) -> str:
     """Return the state of the monitor for ``systemctl status``."""
-    heard = ", ".join(f"{s.name} {'deaf: ' + str(s.trouble) if s.deaf_since else 'ok'}" for s in sources)
-    skipped = sum(s.skipped for s in sources)
-    return f"{labels} labels; {heard}; real-time factor {real_time_factor:.2f}; {skipped} windows skipped"
+    heard = ", ".join(f"{s.name} {f'offline: {s.offline_text}' if s.offline else 'ok'}" for s in sources)
+    late = sum(s.late for s in sources)
+    return f"{labels} labels; {heard}; real-time factor {real_time_factor:.2f}; {late} windows late"

@@ -11,7 +11,7 @@ from monitor.audio.source_status import SourceStatus
 from monitor.types import Break, BreakReason, GateReason, Window
 
 _LOOK_AGAIN_SECONDS = 0.5
-"""How often a source that delivers nothing is asked whether it has gone deaf."""
+"""How often a source that delivers nothing is asked whether it has gone offline."""
 
 _PATIENCE_SECONDS = 0.5
 """A reader less late than this catches up; later, or two hops, it jumps.  Blocks of a sound card may
@@ -35,14 +35,14 @@ class Windows:
     Windows of ``length`` samples end at ``length``, ``length + hop``, ...; after a gap the count
     starts again behind it, so no window holds audio from both sides.  A reader that falls behind
     jumps to the newest window (a monitor that is late is worse than one that leaves a window out);
-    `SourceStatus.skipped` counts those left out.  Lossless buffers wait for their reader instead.
+    `SourceStatus.late` counts those left out.  Lossless buffers wait for their reader instead.
 
     Parameters
     ----------
     buffers : mapping of str to RingBuffer
         By source name; all share one condition.
     status : mapping of str to SourceStatus
-        By source name; a source that has gone deaf is broken at once, not when its audio returns.
+        By source name; a source that has gone offline is broken at once, not when its audio returns.
     length : int
         Samples.
     hop : int or mapping of str to int
@@ -97,7 +97,7 @@ class Windows:
             if closed and not place.ended:
                 place.ended = True
                 return self._break(name, newest, BreakReason.END)
-            if status.deaf_since is not None and place.broken_at < newest:
+            if status.offline and place.broken_at < newest:
                 return self._break(name, newest, BreakReason.GAP)
             return None
         if not buffer.lossless:
@@ -121,7 +121,7 @@ class Windows:
         behind, hop = newest - place.due, self._hops[status.name]
         if behind >= max(2 * hop, _PATIENCE_SECONDS * self._buffers[status.name].rate):
             late = behind // hop
-            status.skipped += late
+            status.late += late
             place.due += late * hop
 
     def _break(self, name: str, index: int, reason: BreakReason) -> Break:

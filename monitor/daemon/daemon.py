@@ -72,7 +72,7 @@ class Summary:
     """Windows that went through the model."""
     gated: Mapping[GateReason, int]
     """Windows not scored, by reason; see `SourceStatus.gated`."""
-    skipped: int
+    late: int
     """Windows left out because the analysis was late."""
     events: int
     lost_seconds: float
@@ -253,7 +253,7 @@ class Daemon:
             audio_seconds=audio,
             windows=sum(status.scored for status in every),
             gated=sum((Counter(status.gated) for status in every), Counter()),
-            skipped=sum(status.skipped for status in every),
+            late=sum(status.late for status in every),
             events=self._fan_out.events,
             lost_seconds=sum(status.lost for status in every) / self.engine.rate,
             real_time_factor=self._scorer.busy_seconds / audio if audio else 0.0,
@@ -286,7 +286,7 @@ class Daemon:
             if self._required and source.live:
                 raise
             log.error("source %s has failed: %s", source.name, error)  # noqa: TRY400 - not a fault of ours
-            self.status[source.name].deaf(str(error))
+            self.status[source.name].set_offline(error.reason, str(error))
             self._failures.append(error)
 
     def _analyse(self) -> None:
@@ -392,7 +392,7 @@ class Daemon:
                 name: liveness.health(name, now, rate=self.engine.rate, hop=self._hops[name])
                 for name in self.status
             }
-            self._fan_out.health(healths, {name for name in healths if liveness.hears(name)}, self.snapshot)
+            self._fan_out.health(healths, {name for name in healths if liveness.online(name)}, self.snapshot)
             self._prompt_preview.rest()
             factor = self.summary().real_time_factor
             line = one_line(list(self.status.values()), len(self._active_labels.enabled), factor)
@@ -422,7 +422,7 @@ class Daemon:
                 "windows": {
                     "scored": done.windows,
                     "gated": sum(done.gated.values()),
-                    "skipped": done.skipped,
+                    "late": done.late,
                 },
                 "events": done.events,
                 **outputs_of(told.archive, alerts=told.alerts, directories=self._directories),

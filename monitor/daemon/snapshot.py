@@ -23,6 +23,7 @@ from monitor.outputs.counters import Counters
 from monitor.outputs.hooks import Hook
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.notifier import Notifier
+from monitor.outputs.payload import event_payload
 from monitor.outputs.store import Store
 from monitor.system.directories import Directories
 from monitor.types import Event
@@ -166,17 +167,19 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _ails(source: Mapping[str, Any]) -> str | None:
-    if source["deaf_since"] is not None:
-        return f"hears nothing: {source['deaf'] or 'no audio arrives'}"
+    if source["offline"]:
+        return f"offline: {source['offline_text']}"
     return "windows are left out: the model is slower than the hop" if source["overloaded"] else None
 
 
 def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, object]:
     return {
-        "online": status.captured > 0 and not status.ended and status.deaf_since is None,
+        "online": status.captured > 0 and not status.ended and not status.offline,
         "ended": status.ended,
-        "deaf": status.trouble,
-        "deaf_since": status.deaf_since,
+        "offline": status.offline,
+        "offline_at": status.offline_at,
+        "offline_reason": status.offline_reason,
+        "offline_text": status.offline_text,
         "overloaded": health.overloaded,
         "level_dbfs": round(status.level_dbfs, 1) if math.isfinite(status.level_dbfs) else None,
         "captured_seconds": round(status.captured / rate, 3),
@@ -188,7 +191,7 @@ def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, object
         "reopened": status.reopened,
         "windows": {
             "scored": status.scored,
-            "skipped": status.skipped,
+            "late": status.late,
             "gated": dict(status.gated),
         },
     }
@@ -212,17 +215,7 @@ def _label(active_labels: ActiveLabels, label: str, last: Event | None) -> dict[
             for source in active_labels.sources
             if active_labels.listens(source, label)
         },
-        "last_event": None if last is None else _last(last),
-    }
-
-
-def _last(event: Event) -> dict[str, object]:
-    return {
-        "source": event.source,
-        "started_at": round(event.started_at, 3),
-        "ended_at": None if event.ended_at is None else round(event.ended_at, 3),
-        "score": round(event.score, 3),
-        "peak_score": round(event.peak, 3),
+        "last_event": None if last is None else event_payload(last, found.title),
     }
 
 

@@ -161,9 +161,9 @@ class Watchdog:
         """Say that the end has begun."""
         self._notify("STOPPING=1", "STATUS=ending")
 
-    def hears(self, name: str) -> bool:
+    def online(self, name: str) -> bool:
         """Tell whether a source delivers audio."""
-        return self._sources[name].captured > 0 and not self._progress[name].excused
+        return self._sources[name].captured > 0 and not self._progress[name].inactive
 
     def fell_behind(self, now: float) -> list[str]:
         """Names of the sources of which windows are left out, each once for a stretch of lateness."""
@@ -184,9 +184,10 @@ class Watchdog:
         """
         status = self._sources[name]
         return Health(
-            deaf=None if status.deaf_since is None else status.trouble or "no audio arrives",
+            offline_reason=status.offline_reason,
+            offline_text=status.offline_text,
             overloaded=self._progress[name].behind(now),
-            dropped_seconds=(status.lost + status.skipped * hop) / rate,
+            dropped_seconds=(status.lost + status.late * hop) / rate,
         )
 
     def _hanging(self, now: float) -> str | None:
@@ -203,7 +204,7 @@ class Watchdog:
     def _hears_or_waits(self) -> bool:
         """A window has been through the analysis, or there is none because no device is there yet."""
         scored = any(status.scored_until > 0 for status in self._sources.values())
-        return scored or all(progress.excused for progress in self._progress.values())
+        return scored or all(progress.inactive for progress in self._progress.values())
 
 
 def _extension() -> str:

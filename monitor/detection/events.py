@@ -151,7 +151,7 @@ class _Track:
             started_at=self._time_of(self.candidate, start),
             ended_at=None,
             score=peak,
-            peak=peak,
+            peak_score=peak,
             windows=len(hits),
             level_dbfs=scores.level_dbfs,
             uncertainty_seconds=(self.candidate.stop - self.candidate.start) / self.rule.rate,
@@ -163,7 +163,9 @@ class _Track:
         if value >= self.rule.release:
             self.last_heard = scores
             heard = value >= self.rule.threshold
-            self.event = event = replace(event, peak=max(event.peak, value), windows=event.windows + heard)
+            self.event = event = replace(
+                event, peak_score=max(event.peak_score, value), windows=event.windows + heard
+            )
         assert self.last_heard is not None  # noqa: S101 - set where the event is
         if scores.stop - self.last_heard.stop > self.rule.merge_gap:
             return self.end(EndReason.QUIET)

@@ -140,13 +140,13 @@ class NearMisses:
             label=self._label,
             start=stretch.first.start,
             stop=stretch.last.stop,
-            at=stretch.best.ended_at,
-            score=stretch.score,
+            peak_at=stretch.best.ended_at,
+            peak_score=stretch.score,
             threshold=self._threshold,
             reason=self._reason(stretch, unconfirmed),
-            rival=stretch.rival,
-            hits=stretch.hits,
-            needed=self._needed,
+            against=stretch.rival,
+            windows=stretch.hits,
+            windows_needed=self._needed,
             level_dbfs=stretch.best.level_dbfs,
         )
 

@@ -14,7 +14,7 @@ from monitor.outputs.clips import SUFFIXES, clip_path
 from monitor.outputs.hooks import Hook, find_program
 from monitor.outputs.notify.notifier import LIMIT_SECONDS, Notifier
 from monitor.outputs.notify.send import NOT_UNDERSTOOD, post
-from monitor.outputs.payload import event_payload
+from monitor.outputs.payload import event_message
 from monitor.types import ConfigError, Event
 
 _NO_NEWS = ("notify", "hook", "reload")
@@ -55,7 +55,7 @@ class Alerts:
         for notifier in self.notifiers:
             notifier.put(event, label.title, clip=label.clips)
         if self.hooks:
-            payload = event_payload(
+            payload = event_message(
                 event, node=self._config.node, label=label, model=self._model, published_at=time.time()
             )
             for hook in self.hooks:

@@ -12,6 +12,7 @@ from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import ClipsConfig, LabelConfig, StoreConfig
 from monitor.model.mel_config import MelConfig
 from monitor.outputs.clips import ClipLibrary, ClipRecorder
+from monitor.outputs.clips.metadata import Origin
 from monitor.outputs.store import FILE, Store
 from monitor.system.threads import ThreadGroup
 from monitor.system.wall_clock import WallClock
@@ -147,8 +148,7 @@ class Archive:
         if event.stop is not None:
             return clips.finish_clip(event)
         if label.clips:
-            told = label.model_dump(include={"id", "prompts", "against", "threshold"})
-            clips.begin_clip(event, {"label": told, "model": self._model, "versions": self._versions})
+            clips.begin_clip(event, Origin(label, self._model, self._versions))
         return None
 
     def _decided(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:

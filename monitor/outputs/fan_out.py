@@ -108,7 +108,7 @@ class FanOut:
             self.mqtt.put(event)
         self.alerts.put(event, label)
         self.counters.event(event)
-        self.live.on_event(event)
+        self.live.on_event(event, label)
 
     def scores(self, scores: Scores) -> None:
         """Tell of a window."""

@@ -72,9 +72,9 @@ class Hook:
         Parameters
         ----------
         payload : dict
-            Of `monitor.outputs.payload.event_payload`.
+            Of `monitor.outputs.payload.event_message`.
         """
-        wanted = self._config.labels is None or payload["event_type"] in self._config.labels
+        wanted = self._config.labels is None or payload["label"] in self._config.labels
         if wanted and payload["phase"] in self._config.phases:
             self._outbox.put(payload)
 

@@ -1,7 +1,8 @@
-"""Event payload: an event as JSON, schema 1; pure functions.
+"""Event payload: the one JSON shape of an event, schema 1; pure functions.
 
-A later version may add fields; none changes its meaning.  Times appear twice, as Unix seconds (``*_ts``)
-and as ISO 8601 in UTC with milliseconds.
+MQTT, hooks, standard output, the API, the live stream, the status and the metadata of a clip show an event
+with the keys of `event_payload`.  A later version may add keys; none changes its meaning.  Times are Unix
+seconds (``*_at``), lengths are seconds (``*_seconds``).
 """
 
 from __future__ import annotations
@@ -12,17 +13,41 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from monitor.config import LabelConfig
-from monitor.types import EndReason, Event
+from monitor.types import EndReason, Event, NearMiss
 
 SCHEMA = 1
 
-_DELIVERY_FIELDS = ("published_ts", "latency_s", "late")
+_DELIVERY_KEYS = ("published_at", "latency_seconds", "late")
 
 
-def event_payload(
+def event_payload(event: Event, label_name: str) -> dict[str, object]:
+    """Return an event, as it is known now, ready for JSON: every number is finite."""
+    ended = event.ended_at is not None or event.reason is not None
+    return {
+        "schema": SCHEMA,
+        "event_id": event.id,
+        "phase": "end" if ended else "start",
+        "source": event.source,
+        "label": event.label,
+        "label_name": label_name,
+        "started_at": round(event.started_at, 3),
+        "ended_at": None if event.ended_at is None else round(event.ended_at, 3),
+        "duration_seconds": None if event.ended_at is None else round(event.ended_at - event.started_at, 3),
+        "uncertainty_seconds": round(event.uncertainty_seconds, 3),
+        "score": round(event.score, 3),
+        "peak_score": round(event.peak_score, 3),
+        "windows": event.windows,
+        "level_dbfs": rounded_dbfs(event.level_dbfs),
+        "reason": event.reason,
+        "clip": event.clip,
+        "clip_outcome": event.clip_outcome,
+    }
+
+
+def event_message(
     event: Event, *, node: str, label: LabelConfig, model: str, published_at: float, late: bool = False
 ) -> dict[str, object]:
-    """Return the start (``phase`` start) or the end (``phase`` end) of an event.
+    """Return an `event_payload` with what a receiver elsewhere cannot know.
 
     Parameters
     ----------
@@ -34,44 +59,36 @@ def event_payload(
     model : str
         Name of the checkpoint.
     published_at : float
-        Unix seconds.  ``latency_s`` is the time since the onset, or since the offset for an end; null if a
-        recording is replayed faster than real time.
+        Unix seconds.  ``latency_seconds`` is the time since the onset, or since the offset for an end; null
+        if a recording is replayed faster than real time.
     late : bool
         Whether the message waited for the broker.
-
-    Returns
-    -------
-    dict
-        Ready for JSON: every number is finite.
     """
-    payload: dict[str, object] = {
-        "schema": SCHEMA,
-        "event_type": event.label,
-        "phase": "start" if event.ended_at is None else "end",
-        "event_id": event.id,
+    payload = event_payload(event, label.title) | {
+        "event_type": event.label,  # what an event entity of Home Assistant requires
+        "started_at_iso": iso(event.started_at),
         "node": node,
-        "source": event.source,
-        "source_name": event.source,
-        "label": label.title,
-        "score": round(event.score, 3),
-        "peak_score": round(event.peak, 3),
         "threshold": label.threshold,
         "prompt": label.prompts[0],
-        "onset": iso(event.started_at),
-        "onset_ts": round(event.started_at, 3),
-        "published_ts": None,
-        "latency_s": None,
-        "end": None if event.ended_at is None else iso(event.ended_at),
-        "duration_s": None if event.ended_at is None else round(event.ended_at - event.started_at, 3),
-        "uncertainty_s": round(event.uncertainty_seconds, 3),
-        "reason": event.reason,
-        "windows": event.windows,
-        "level_dbfs": rounded_dbfs(event.level_dbfs),
         "model": model,
-        "clip": event.clip,
-        "late": None,
     }
     return stamped(payload, happened_at=happened_at(event), published_at=published_at, late=late)
+
+
+def near_miss_payload(miss: NearMiss) -> dict[str, object]:
+    """Return a near miss, ready for JSON."""
+    return {
+        "source": miss.source,
+        "label": miss.label,
+        "peak_at": round(miss.peak_at, 3),
+        "peak_score": round(miss.peak_score, 3),
+        "threshold": miss.threshold,
+        "reason": miss.reason,
+        "against": miss.against,
+        "windows": miss.windows,
+        "windows_needed": miss.windows_needed,
+        "level_dbfs": rounded_dbfs(miss.level_dbfs),
+    }
 
 
 def happened_at(event: Event) -> float:
@@ -87,17 +104,17 @@ def stamped(
     Parameters
     ----------
     payload : mapping
-        Of `event_payload`.
+        Of `event_message`.
     happened_at : float or None
         Unix seconds of the onset, or of the offset for an end; None if unknown.
     published_at, late
-        As for `event_payload`.
+        As for `event_message`.
     """
     latency = math.nan if happened_at is None else published_at - happened_at
     return {
         **payload,
-        "published_ts": round(published_at, 3),
-        "latency_s": round(latency, 3) if latency >= 0 else None,
+        "published_at": round(published_at, 3),
+        "latency_seconds": round(latency, 3) if latency >= 0 else None,
         "late": late,
     }
 
@@ -108,8 +125,8 @@ def interrupted(payload: Mapping[str, object]) -> dict[str, object]:
 
 
 def attributes_payload(payload: Mapping[str, object]) -> dict[str, object]:
-    """Return an `event_payload` without the fields that concern one message."""
-    return {key: value for key, value in payload.items() if key not in _DELIVERY_FIELDS}
+    """Return an `event_message` without the keys that concern one message."""
+    return {key: value for key, value in payload.items() if key not in _DELIVERY_KEYS}
 
 
 def seconds_in_source(event: Event, rate: int) -> dict[str, float | None]:
@@ -131,6 +148,6 @@ def iso(at: float) -> str:
     return rounded.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def rounded_dbfs(dbfs: float) -> float | None:
+def rounded_dbfs(dbfs: float | None) -> float | None:
     """Return a level with one decimal; digital silence is None because JSON has no infinity."""
-    return round(dbfs, 1) if math.isfinite(dbfs) else None
+    return None if dbfs is None or not math.isfinite(dbfs) else round(dbfs, 1)

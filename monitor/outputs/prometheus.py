@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from monitor.outputs.counters import Counters
 from monitor.system.histogram import Histogram
+from monitor.types import GateReason
 
 PREFIX = "clap_monitor_"
 
@@ -50,10 +51,15 @@ FAMILIES = {
         ),
         Family("up", GaugeMetricFamily, "1 while the monitor runs."),
         Family("healthy", GaugeMetricFamily, "1 if nothing is wrong, as clap-monitor status judges it."),
-        Family("armed", GaugeMetricFamily, "1 while listening is switched on."),
+        Family("armed", GaugeMetricFamily, "1 while detection is armed."),
         Family("start_time_seconds", GaugeMetricFamily, "Unix time at which the monitor started."),
         Family("source_up", GaugeMetricFamily, "1 while audio arrives from a source.", ("source",)),
-        Family("source_overloaded", GaugeMetricFamily, "1 while windows are left out.", ("source",)),
+        Family(
+            "source_overloaded",
+            GaugeMetricFamily,
+            "1 while the analysis cannot keep up.",
+            ("source",),
+        ),
         Family("source_restarts_total", CounterMetricFamily, "Times a source was opened again.", ("source",)),
         Family(
             "capture_frames_total",
@@ -71,15 +77,21 @@ FAMILIES = {
         Family(
             "ring_dropped_seconds_total",
             CounterMetricFamily,
-            "Audio not looked at: lost on the way, or skipped because the analysis was late.",
+            "Audio that was not analysed: lost on the way, or in windows left out as late.",
             ("source", "reason"),
         ),
         Family("windows_scored_total", CounterMetricFamily, "Windows that were scored.", ("source",)),
         Family(
-            "windows_skipped_total",
+            "windows_gated_total",
             CounterMetricFamily,
-            "Windows that were not scored: overload, silence, gap, disarmed, and others.",
+            f"Windows that a gate kept from the model: {', '.join(GateReason)}.",
             ("source", "reason"),
+        ),
+        Family(
+            "windows_late_total",
+            CounterMetricFamily,
+            "Windows left out because the analysis was late.",
+            ("source",),
         ),
         Family("inference_seconds", HistogramMetricFamily, "Time in the model for the windows due together."),
         Family("stage_seconds", HistogramMetricFamily, "Time in each stage of the analysis.", ("stage",)),
@@ -106,7 +118,7 @@ FAMILIES = {
         Family(
             "candidates_rejected_total",
             CounterMetricFamily,
-            "What came near a label and was no event, and why not.",
+            "Near misses: candidates that did not become an event, by reason.",
             ("label", "reason"),
         ),
         Family(
@@ -251,11 +263,11 @@ def _source(name: str, source: Mapping[str, Any], rate: int) -> Iterator[Sample]
     yield "capture_overflows_total", [name], source["overflows"]
     yield "capture_gaps_total", [name], source["gaps"]
     yield "ring_dropped_seconds_total", [name, "lost"], source["lost_seconds"]
-    yield "ring_dropped_seconds_total", [name, "skipped"], source["dropped_seconds"] - source["lost_seconds"]
+    yield "ring_dropped_seconds_total", [name, "late"], source["dropped_seconds"] - source["lost_seconds"]
     yield "windows_scored_total", [name], windows["scored"]
-    yield "windows_skipped_total", [name, "overload"], windows["skipped"]
+    yield "windows_late_total", [name], windows["late"]
     for reason, count in windows["gated"].items():
-        yield "windows_skipped_total", [name, reason], count
+        yield "windows_gated_total", [name, reason], count
     yield "lag_seconds", [name], source["lag_seconds"]
     if source["level_dbfs"] is not None:
         yield "level_dbfs", [name], source["level_dbfs"]

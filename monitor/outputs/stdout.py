@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from monitor.config import LabelConfig
-from monitor.outputs.payload import as_json, event_payload, seconds_in_source
+from monitor.outputs.payload import as_json, event_message, seconds_in_source
 from monitor.types import EndReason, Event
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class StdoutWriter:
             self._torn = bool(rest)
 
     def _json(self, event: Event, label: LabelConfig) -> str:
-        payload = event_payload(
+        payload = event_message(
             event,
             node=self._node,
             label=label,
@@ -111,7 +111,7 @@ class StdoutWriter:
         if event.stop is None or event.ended_at is None:
             when = self._when(event, event.start, event.started_at)
             return f"{when}  start  {label.title}  ({event.score:.2f})"
-        lasted = f"lasted {event.ended_at - event.started_at:.1f} s, best {event.peak:.2f}"
+        lasted = f"lasted {event.ended_at - event.started_at:.1f} s, best {event.peak_score:.2f}"
         why = "" if event.reason == EndReason.QUIET else f", ended by {event.reason}"
         return f"{self._when(event, event.stop, event.ended_at)}  end    {label.title}  ({lasted}{why})"
 

@@ -8,7 +8,7 @@ import pytest
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.windows import Windows
-from monitor.types import AudioBlock, Break, Window
+from monitor.types import AudioBlock, Break, OfflineReason, Window
 from tests.support.ramps import RATE, blocks_of, ramp
 
 
@@ -67,7 +67,7 @@ def test_a_late_reader_jumps_to_the_newest_window_and_counts():
         bench.buffers["mic"].append(block)
     windows = [at.start for at in bench.rest() if isinstance(at, Window)]
     assert windows == [12]
-    assert bench.status["mic"].skipped == 3
+    assert bench.status["mic"].late == 3
 
 
 def test_several_short_hops_in_one_block_are_not_lateness():
@@ -75,7 +75,7 @@ def test_several_short_hops_in_one_block_are_not_lateness():
     for block in blocks_of(ramp(5), 5):
         bench.buffers["mic"].append(block)
     assert [at.start for at in bench.rest() if isinstance(at, Window)] == [0, 1]
-    assert bench.status["mic"].skipped == 0
+    assert bench.status["mic"].late == 0
 
 
 def test_a_reader_whose_audio_was_overwritten_loses_windows_but_gets_no_wrong_audio():
@@ -102,10 +102,10 @@ def test_no_window_crosses_a_gap_and_the_count_starts_again_behind_it():
 
 def test_a_deaf_source_is_broken_at_once_and_only_once():
     bench, _ = windows_while_fed(4, ramp(10))
-    bench.status["mic"].deaf("unplugged")
+    bench.status["mic"].set_offline(OfflineReason.NOT_FOUND, "unplugged")
     assert next(bench.steps) == [Break("mic", 10, 102.5, "gap")]
     bench.buffers["mic"].append(AudioBlock("mic", 10, ramp(8), ended_at=200.0, gap=True))
-    bench.status["mic"].hears()
+    bench.status["mic"].set_online()
     (window,) = [at for at in bench.rest() if isinstance(at, Window)]
     assert (window.start, window.stop, window.ended_at) == (10, 18, 200.0)
 
@@ -137,7 +137,7 @@ def test_a_lossless_replay_leaves_out_nothing_however_slow_the_reader():
     feeder.join(60)
     assert [window.start for window in windows] == list(range(0, 396, 4))
     assert all(window.samples.tolist() == list(range(window.start, window.stop)) for window in windows)
-    assert bench.status["file"].skipped == 0
+    assert bench.status["file"].late == 0
 
 
 def test_stop_ends_the_iteration_though_windows_are_due():
@@ -179,4 +179,4 @@ def test_when_all_are_late_every_source_gets_its_newest_window_in_turn_and_loses
     first = next(bench.steps)
     assert [window.source for window in first] == names
     assert {window.stop for window in first} == {40}
-    assert {status.skipped for status in bench.status.values()} == {8}
+    assert {status.late for status in bench.status.values()} == {8}

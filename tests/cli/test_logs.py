@@ -22,8 +22,8 @@ def record(level, message, *arguments, error=None):
     [("DEBUG", 7), ("INFO", 6), ("WARNING", 4), ("ERROR", 3), ("CRITICAL", 2)],
 )
 def test_the_journal_is_told_the_priority(level, priority):
-    line = JournalFormatter().format(record(getattr(logging, level), "source %s is deaf", "mic"))
-    assert line == f"<{priority}>monitor.part: source mic is deaf"
+    line = JournalFormatter().format(record(getattr(logging, level), "source %s is offline", "mic"))
+    assert line == f"<{priority}>monitor.part: source mic is offline"
 
 
 def test_every_line_has_its_own_priority_and_cannot_claim_another():

@@ -122,7 +122,7 @@ def test_a_label_is_its_own_sentence_and_needs_no_configuration(tmp_path):
         "--fast", "--json", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    names = {event["label"] for event in events_of(done)}
+    names = {event["label_name"] for event in events_of(done)}
     assert "a rooster crowing" in names
     assert "glass breaking" not in names
 

@@ -51,7 +51,9 @@ def test_people_and_commands_are_told_what_the_broker_is_told(tmp_path, web_hook
         (each["event_id"], each["phase"]) for each in events
     ]
     starts = [
-        e["label"] for e in events if e["phase"] == "start" and e["event_type"] in {"rooster", "dog_bark"}
+        e["label_name"]
+        for e in events
+        if e["phase"] == "start" and e["event_type"] in {"rooster", "dog_bark"}
     ]
     assert web_hook.titles == starts
     assert SECRET not in done.stderr

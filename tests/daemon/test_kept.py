@@ -59,15 +59,15 @@ def test_an_event_leaves_a_clip_with_its_picture_and_a_row_in_the_store(yard):
     clip = yard / "recordings" / end["clip"]
     samples, rate = soundfile.read(clip)
     known = json.loads(clip.with_suffix(".json").read_text())
-    assert known["event"]["id"] == end["event_id"]
-    assert known["kept"]["seconds"] == len(samples) / rate
+    assert known["event"]["event_id"] == end["event_id"]
+    assert known["audio"]["duration_seconds"] == len(samples) / rate
     assert known["label"]["prompts"] == ["a rooster crowing", "a cock crowing in the morning"]
     assert np.abs(samples).max() > 0.05
     reader = StoreReader(yard / "state" / FILE)
     (kept,) = reader.events().rows
-    assert (kept.id, kept.clip, kept.clip_outcome) == (end["event_id"], end["clip"], "kept")
+    assert (kept.event_id, kept.clip, kept.clip_outcome) == (end["event_id"], end["clip"], "kept")
     day = reader.day(kept.started_at - 60, kept.started_at + 60)
-    assert max(day.lanes[0].peaks) == pytest.approx(kept.peak, abs=0.006)
+    assert max(day.lanes[0].peaks) == pytest.approx(kept.peak_score, abs=0.006)
     reader.close()
 
 

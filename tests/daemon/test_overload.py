@@ -42,11 +42,11 @@ def test_windows_are_left_out_counted_and_told_while_the_model_is_slow_and_it_is
         slow.set()
         eventually(lambda: home.state("demo_OVERLOADED") == "on")
         slow.clear()
-        skipped = house.daemon.status["demo"].skipped
+        skipped = house.daemon.status["demo"].late
         assert skipped > 0
         warning = eventually(told)[0]
         assert (warning["warning"], warning["phase"], warning["source"]) == ("overloaded", "start", "demo")
-        assert "slower than the hop" in warning["reason"]
+        assert "slower than the hop" in warning["text"]
         eventually(lambda: home.state("demo_OVERLOADED") == "off")
         eventually(lambda: told()[-1]["phase"] == "end")
         assert told()[-1]["dropped_seconds"] > 0
@@ -54,4 +54,4 @@ def test_windows_are_left_out_counted_and_told_while_the_model_is_slow_and_it_is
     assert "demo: windows are left out: the model is slower than the hop" in caplog.text
     starts = [start for start, _ in house.scored["demo"]]
     assert starts == sorted(set(starts))
-    assert house.daemon.summary().skipped >= skipped
+    assert house.daemon.summary().late >= skipped

@@ -89,9 +89,7 @@ def test_a_good_file_is_taken_over_and_every_change_named(monitor, tmp_path):
         "window.seconds: changed: needs a restart",
     ]
     monitor.feed(10)
-    eventually(
-        lambda: [label["id"] for label in monitor.audio.source_status()["labels"]] == ["rooster", "dog"]
-    )
+    eventually(lambda: [label["id"] for label in monitor.status()["labels"]] == ["rooster", "dog"])
 
 
 def test_a_bad_file_is_refused_with_every_fault_and_the_old_one_holds(monitor, tmp_path):
@@ -101,7 +99,7 @@ def test_a_bad_file_is_refused_with_every_fault_and_the_old_one_holds(monitor, t
     faults = done.stderr.splitlines()
     assert faults[0].startswith("monitor.yaml:3: labels[0].threshold: 1.5 is not in [0, 1]")
     assert faults[1] == "monitor.yaml:4: nod: unknown key; did you mean node?"
-    status = monitor.audio.source_status()
+    status = monitor.status()
     assert status["reload"]["faults"] == faults
     assert [label["threshold"] for label in status["labels"]] == [0.5]
 
@@ -109,11 +107,11 @@ def test_a_bad_file_is_refused_with_every_fault_and_the_old_one_holds(monitor, t
 def test_a_hangup_reloads_a_good_file_and_refuses_a_bad_one(monitor):
     monitor.write(threshold=0.8)
     monitor.process.send_signal(signal.SIGHUP)
-    eventually(lambda: monitor.audio.source_status()["labels"][0]["threshold"] == 0.8)
+    eventually(lambda: monitor.status()["labels"][0]["threshold"] == 0.8)
     monitor.write(threshold=8)
     monitor.process.send_signal(signal.SIGHUP)
-    eventually(lambda: monitor.audio.source_status()["reload"]["faults"])
-    assert monitor.audio.source_status()["labels"][0]["threshold"] == 0.8
+    eventually(lambda: monitor.status()["reload"]["faults"])
+    assert monitor.status()["labels"][0]["threshold"] == 0.8
     monitor.feed(2)
     _, errors = monitor.end()
     assert "reload refused: monitor.yaml:3: labels[0].threshold: 8 is not in [0, 1]" in errors
@@ -147,20 +145,18 @@ def test_an_event_of_a_label_that_goes_ends_as_disabled_with_the_threshold_that_
     ask_once(monitor.state, {"command": "reload"})
     end = json.loads(monitor.process.stdout.readline())
     assert (end["event_id"], end["phase"], end["reason"]) == (first["event_id"], "end", "disabled")
-    assert end["label"] == "Rooster"
+    assert end["label_name"] == "Rooster"
 
 
 def test_the_status_is_complete_and_true(monitor):
     monitor.feed(10)
-    status = eventually(
-        lambda: (s := monitor.audio.source_status())["windows"]["scored"] >= windows_in(8) and s
-    )
+    status = eventually(lambda: (s := monitor.status())["windows"]["scored"] >= windows_in(8) and s)
     assert (status["node"], status["model"]["name"], status["armed"]) == ("home", "starter", True)
     assert (status["mqtt"], status["reload"], status["changed_at_run_time"]) == (None, None, False)
     source = status["sources"]["stdin"]
     assert 8 <= source["captured_seconds"] <= 10
     assert source["windows"] == {**status["windows"], "gated": {}}
-    assert (source["deaf"], source["overloaded"], source["online"]) == (None, False, True)
+    assert (source["offline"], source["overloaded"], source["online"]) == (False, False, True)
     (label,) = status["labels"]
     assert label.items() >= {"id": "rooster", "name": "Rooster", "enabled": True, "threshold": 0.5}.items()
     assert (label["prompts"], label["thresholds"]) == (["a rooster crowing"], {"stdin": 0.5})

@@ -3,7 +3,7 @@ import pytest
 from monitor.config import LabelConfig
 from monitor.daemon.snapshot import _label, problems
 from monitor.detection.active_labels import ActiveLabels
-from tests.support.snapshots import deaf, snapshot
+from tests.support.snapshots import offline, snapshot
 from tests.support.stored_events import event
 
 
@@ -20,7 +20,7 @@ def test_outputs_that_are_not_configured_are_no_problems():
 
 
 def test_a_source_that_hears_nothing_is_one():
-    assert found(deaf()) == [("crib", "hears nothing: device lost")]
+    assert found(offline()) == [("crib", "offline: device lost")]
 
 
 def test_a_source_that_has_ended_is_none():
@@ -73,5 +73,5 @@ def test_what_a_broker_does_not_take_is_one_though_it_is_connected():
 
 def test_the_last_event_of_a_label_has_its_score_and_its_peak_by_their_names():
     active_labels = ActiveLabels((LabelConfig(id="dog", prompts=("a dog barking",)),), ("mic",))
-    told = _label(active_labels, "dog", event(peak=0.9))["last_event"]
+    told = _label(active_labels, "dog", event(peak_score=0.9))["last_event"]
     assert (told["score"], told["peak_score"]) == (0.7, 0.9)

@@ -81,7 +81,7 @@ def test_what_the_doctor_and_the_log_say_of_a_camera_holds_no_secret(tmp_path):
         process = start("run", "--config", "monitor.yaml", "--log-json", cwd=tmp_path)
         try:
             said = ""
-            while "is deaf" not in said:
+            while "is offline" not in said:
                 said += process.stderr.readline()
         finally:
             process.kill()

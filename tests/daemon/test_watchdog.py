@@ -9,6 +9,7 @@ from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.daemon.daemon import Daemon
 from monitor.daemon.watchdog import EXTENSION_SECONDS, HOPELESS, AwakeClock, Watchdog, loading
+from monitor.types import OfflineReason
 from tests.support.broken_model import troubled
 from tests.support.command_line import ROOT
 
@@ -53,7 +54,7 @@ def test_a_silent_room_does_not_keep_it_from_being_ready():
 
 def test_it_is_ready_while_a_device_that_is_not_there_is_awaited():
     source = SourceStatus("mic")
-    source.deaf("no microphone is called 'USB'")
+    source.set_offline(OfflineReason.NOT_FOUND, "no microphone is called 'USB'")
     liveness, told = liveness_of(source)
     for now in (1, 100, 200):
         source.looked += 1
@@ -64,7 +65,7 @@ def test_it_is_ready_while_a_device_that_is_not_there_is_awaited():
 
 def test_it_is_not_ready_while_one_source_is_awaited_and_the_other_has_audio_that_is_not_scored():
     absent, present = SourceStatus("absent"), SourceStatus("present", captured=4)
-    absent.deaf("unplugged")
+    absent.set_offline(OfflineReason.NOT_FOUND, "unplugged")
     liveness, _ = liveness_of(absent, present)
     liveness.tell("listening", now=1)
     assert not liveness.ready
@@ -92,11 +93,11 @@ def test_more_time_is_never_asked_for_once_it_is_ready_for_that_would_hold_the_w
 def test_a_source_hears_while_it_delivers():
     source = SourceStatus("mic")
     liveness, _ = liveness_of(source)
-    assert not liveness.hears("mic")
+    assert not liveness.online("mic")
     source.captured = 4
-    assert liveness.hears("mic")
-    source.deaf("unplugged")
-    assert not liveness.hears("mic")
+    assert liveness.online("mic")
+    source.set_offline(OfflineReason.NOT_FOUND, "unplugged")
+    assert not liveness.online("mic")
 
 
 def test_a_long_load_asks_for_more_time_again_and_again():
@@ -219,7 +220,7 @@ def test_a_supervisor_hears_ready_and_watchdog_while_a_microphone_is_awaited(tmp
     thread = running(daemon)
     try:
         ready = until(supervisor, "READY=1")[-1]
-        assert any("mic deaf: no microphone is called" in line for line in ready)
+        assert any("mic offline: no microphone is called" in line for line in ready)
         for _ in range(3):
             assert "WATCHDOG=1" in supervisor()
         daemon.stop()
@@ -231,29 +232,29 @@ def test_a_supervisor_hears_ready_and_watchdog_while_a_microphone_is_awaited(tmp
 
 
 def test_the_health_of_a_source_names_why_it_is_deaf_and_what_was_lost():
-    status = SourceStatus("mic", lost=8, skipped=3)
+    status = SourceStatus("mic", lost=8, late=3)
     liveness = Watchdog({"mic": status}, 10, 0, notify=lambda *_: None)
-    status.deaf("unplugged")
+    status.set_offline(OfflineReason.NOT_FOUND, "unplugged")
     assert liveness.fell_behind(1) == ["mic"]
     health = liveness.health("mic", 2, rate=4, hop=2)
-    assert (health.deaf, health.overloaded, health.dropped_seconds) == ("unplugged", True, 3.5)
-    status.hears()
+    assert (health.offline, health.overloaded, health.dropped_seconds) == ("unplugged", True, 3.5)
+    status.set_online()
     health = liveness.health("mic", 100, rate=4, hop=2)
-    assert (health.deaf, health.overloaded) == (None, False)
+    assert (health.offline, health.overloaded) == (None, False)
 
 
 def test_a_stage_that_has_not_moved_for_three_times_the_patience_hangs_and_is_named(caplog):
-    deaf, present = SourceStatus("deaf"), SourceStatus("present", captured=100)
-    deaf.deaf("unplugged")
-    liveness, _ = liveness_of(deaf, present, patience=10)
+    offline, present = SourceStatus("offline"), SourceStatus("present", captured=100)
+    offline.set_offline(OfflineReason.NOT_FOUND, "unplugged")
+    liveness, _ = liveness_of(offline, present, patience=10)
     for now in range(0, 10 * HOPELESS + 1, 5):
-        deaf.looked += 1
+        offline.looked += 1
         assert liveness.hung(now) is None
     assert "'analyse' hangs: it has not moved for 30 s" in str(liveness.hung(10 * HOPELESS + 2))
     assert "the monitor ends" in caplog.text
     present.scored_until = 100
     assert liveness.hung(40) is None
-    assert "'listen deaf' hangs" in str(liveness.hung(200))
+    assert "'listen offline' hangs" in str(liveness.hung(200))
 
 
 def test_the_time_for_which_a_process_is_stopped_is_nobodys_fault():

@@ -48,7 +48,7 @@ def test_a_sound_in_the_room_is_an_event_on_the_broker_and_the_service_ends_well
     assert events[0]["event_type"] == "rooster"
     assert events[0]["phase"] == "start"
     # paplay takes a while to begin, and on a busy machine longer; its 16 s were over when it had ended.
-    assert played_at + 7.0 - WINDOW <= events[0]["onset_ts"] <= over_at - 9.0 + WINDOW
+    assert played_at + 7.0 - WINDOW <= events[0]["started_at"] <= over_at - 9.0 + WINDOW
     state = "clap-monitor/nursery/crib/event/rooster/state"
     eventually(lambda: "ON" in subscriber.texts(state))
     level = json.loads(subscriber.wait_for("clap-monitor/nursery/crib/level")[-1])

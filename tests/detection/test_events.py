@@ -77,7 +77,7 @@ def test_a_sound_that_goes_on_ends_at_the_maximum_and_does_not_start_again_befor
 def test_start_and_end_are_one_event_and_keep_the_best_score():
     start, end = (event for scores in scores_of(0.1, 0.6, 0.9, 0.4, 0.1) for event in DETECTOR.update(scores))
     assert start.id == end.id
-    assert (start.score, start.peak, end.score, end.peak) == pytest.approx((0.6, 0.6, 0.6, 0.9))
+    assert (start.score, start.peak_score, end.score, end.peak_score) == pytest.approx((0.6, 0.6, 0.6, 0.9))
     assert (start.stop, start.ended_at, start.reason) == (None, None, None)
     assert (end.windows, end.reason) == (2, "quiet")
     assert end.uncertainty_seconds == 2.0
@@ -166,7 +166,7 @@ def test_starts_and_ends_alternate_and_every_start_has_its_end(values, settings,
     for start, end in zip(events[::2], events[1::2], strict=True):
         assert start.id == end.id
         assert start.start < end.stop
-        assert end.peak >= start.score >= np.float32(0.5)
+        assert end.peak_score >= start.score >= np.float32(0.5)
 
 
 def test_a_ulid_sorts_by_time_and_has_the_form_of_one():

@@ -37,16 +37,16 @@ def misses(*windows, **settings):
 
 
 def reasons(*values, **settings):
-    return [(miss.reason, round(miss.score, 3)) for miss in misses(*scores_of(*values), **settings)]
+    return [(miss.reason, round(miss.peak_score, 3)) for miss in misses(*scores_of(*values), **settings)]
 
 
 def test_a_peak_below_the_threshold_is_one_miss_not_one_for_each_window():
     (miss,) = misses(*scores_of(0.1, 0.32, 0.48, 0.4, *QUIET))
-    assert miss.score == pytest.approx(0.48)
+    assert miss.peak_score == pytest.approx(0.48)
     assert (miss.source, miss.label, miss.threshold) == ("mic", "dog", 0.5)
-    assert (miss.reason, miss.hits, miss.needed) == (MissReason.BELOW_THRESHOLD, 0, 1)
+    assert (miss.reason, miss.windows, miss.windows_needed) == (MissReason.BELOW_THRESHOLD, 0, 1)
     assert (miss.start, miss.stop) == (4, 20)
-    assert miss.at == pytest.approx(100 + 16 / RATE)
+    assert miss.peak_at == pytest.approx(100 + 16 / RATE)
 
 
 def test_what_stays_far_below_the_threshold_is_no_miss():
@@ -70,7 +70,7 @@ def test_an_event_is_no_miss_and_neither_is_its_rise_or_its_tail():
 
 def test_too_few_windows_are_not_confirmed():
     (miss,) = misses(*scores_of(0.1, 0.9, *QUIET), confirm_seconds=2)
-    assert (miss.reason, miss.hits, miss.needed) == (MissReason.NOT_CONFIRMED, 1, 2)
+    assert (miss.reason, miss.windows, miss.windows_needed) == (MissReason.NOT_CONFIRMED, 1, 2)
 
 
 def test_a_confirmed_sound_shorter_than_the_minimum_is_too_short():
@@ -117,7 +117,7 @@ def test_another_sound_won_if_it_was_nearer_and_made_the_difference(rival, alone
         for scores in scores_of(0.4, *QUIET)
     ]
     (miss,) = misses(*heard)
-    assert (miss.reason, miss.rival) == (reason, rival)
+    assert (miss.reason, miss.against) == (reason, rival)
 
 
 @pytest.mark.parametrize("reason", ["gap", "end"])
@@ -139,7 +139,7 @@ def test_what_is_open_at_the_shutdown_is_told():
 
 def test_what_comes_soon_after_a_miss_joins_the_next_one():
     found = misses(*scores_of(0.4, *QUIET, 0.45, *QUIET, 0.35, *QUIET, *QUIET))
-    assert [round(miss.score, 2) for miss in found] == [0.4, 0.45]
+    assert [round(miss.peak_score, 2) for miss in found] == [0.4, 0.45]
 
 
 def test_a_hum_that_goes_on_all_night_is_told_once():
@@ -168,7 +168,7 @@ def test_misses_are_apart_near_and_never_an_event(values, settings):
         events += active_labels.update(scores)
         for miss in active_labels.missed():
             told_at.append(scores.stop)
-            assert 0.3 - 1e-6 <= miss.score <= max(values)
+            assert 0.3 - 1e-6 <= miss.peak_score <= max(values)
             assert miss.start < miss.stop <= scores.stop
             assert not any(event.start >= miss.start and event.start < miss.stop for event in events[-1:])
     assert all(b - a >= SPACING_SECONDS * RATE for a, b in itertools.pairwise(told_at))

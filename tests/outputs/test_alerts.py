@@ -68,7 +68,7 @@ def test_where_there_will_be_no_clip_none_is_waited_for(tmp_path, web_hook, clip
 def test_a_source_that_hears_nothing_is_told_and_a_failing_command_is_not(tmp_path, web_hook):
     problems = [
         {"what": "hook siren", "why": "failed: exit code 3"},
-        {"what": "crib", "why": "hears nothing: device lost"},
+        {"what": "crib", "why": "offline: device lost"},
     ]
     with running(Alerts(config(tmp_path, health_after_seconds=0), "starter")) as alerts:
         alerts.problems(problems)

@@ -131,7 +131,7 @@ def test_events_that_a_broken_store_lost_come_back_from_their_clips(tmp_path):
     with House(tmp_path):
         pass
     kept = StoreReader(tmp_path / "state" / FILE).event(ID)
-    assert (kept.label, kept.peak, kept.clip) == ("dog", 0.83, PATH)
+    assert (kept.label, kept.peak_score, kept.clip) == ("dog", 0.83, PATH)
 
 
 def test_without_a_store_there_are_clips_all_the_same(tmp_path):

@@ -60,7 +60,7 @@ def whole(directory, path):
     samples, rate = soundfile.read(directory / path)
     assert (rate, len(samples)) == (RATE, SECONDS * RATE)
     read_png((directory / path).with_suffix(".png").read_bytes())
-    return json.loads((directory / path).with_suffix(".json").read_text())["event"]["id"]
+    return json.loads((directory / path).with_suffix(".json").read_text())["event"]["event_id"]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from monitor.config import LabelConfig
 from monitor.outputs.payload import (
     as_json,
     attributes_payload,
-    event_payload,
+    event_message,
     interrupted,
     iso,
     seconds_in_source,
@@ -28,14 +28,14 @@ START = event(
     source="mic0",
     start=48_000,
     at=1795435203.412,
-    peak=0.91,
+    peak_score=0.91,
     uncertainty_seconds=2.5,
 )
-END = replace(START, stop=72_000, ended_at=1795435208.412, peak=0.95, windows=5, reason="quiet")
+END = replace(START, stop=72_000, ended_at=1795435208.412, peak_score=0.95, windows=5, reason="quiet")
 
 
 def say(event, **changes):
-    return event_payload(
+    return event_message(
         event,
         **{
             "node": "livingroom",
@@ -50,29 +50,30 @@ def say(event, **changes):
 def test_the_start_of_an_event_has_exactly_these_fields():
     assert say(START) == {
         "schema": 1,
-        "event_type": "glass",
-        "phase": "start",
         "event_id": "01JDABCDEFGHJKMNPQRSTVWXYZ",
-        "node": "livingroom",
+        "phase": "start",
         "source": "mic0",
-        "source_name": "mic0",
-        "label": "Glass breaking",
+        "label": "glass",
+        "label_name": "Glass breaking",
+        "started_at": 1795435203.412,
+        "ended_at": None,
+        "duration_seconds": None,
+        "uncertainty_seconds": 2.5,
         "score": 0.83,
         "peak_score": 0.91,
-        "threshold": 0.6,
-        "prompt": "the sound of glass shattering",
-        "onset": "2026-11-23T12:00:03.412Z",
-        "onset_ts": 1795435203.412,
-        "published_ts": 1795435204.1,
-        "latency_s": 0.688,
-        "end": None,
-        "duration_s": None,
-        "uncertainty_s": 2.5,
-        "reason": None,
         "windows": 2,
         "level_dbfs": -18.2,
-        "model": "laion/larger_clap_general",
+        "reason": None,
         "clip": None,
+        "clip_outcome": None,
+        "event_type": "glass",
+        "started_at_iso": "2026-11-23T12:00:03.412Z",
+        "node": "livingroom",
+        "threshold": 0.6,
+        "prompt": "the sound of glass shattering",
+        "model": "laion/larger_clap_general",
+        "published_at": 1795435204.1,
+        "latency_seconds": 0.688,
         "late": False,
     }
 
@@ -82,10 +83,10 @@ def test_the_end_differs_in_what_is_known_only_then():
     assert {key: end[key] for key in end if end[key] != start[key]} == {
         "phase": "end",
         "peak_score": 0.95,
-        "published_ts": 1795435208.9,
-        "latency_s": 0.488,  # since the end
-        "end": "2026-11-23T12:00:08.412Z",
-        "duration_s": 5.0,
+        "published_at": 1795435208.9,
+        "latency_seconds": 0.488,  # since the end
+        "ended_at": 1795435208.412,
+        "duration_seconds": 5.0,
         "reason": "quiet",
         "windows": 5,
         "late": True,
@@ -94,9 +95,10 @@ def test_the_end_differs_in_what_is_known_only_then():
 
 
 def test_numbers_are_rounded_to_what_they_mean():
-    payload = say(replace(START, score=0.123456, peak=2 / 3, level_dbfs=-18.249, uncertainty_seconds=1 / 3))
+    event = replace(START, score=0.123456, peak_score=2 / 3, level_dbfs=-18.249, uncertainty_seconds=1 / 3)
+    payload = say(event)
     assert (payload["score"], payload["peak_score"]) == (0.123, 0.667)
-    assert (payload["level_dbfs"], payload["uncertainty_s"]) == (-18.2, 0.333)
+    assert (payload["level_dbfs"], payload["uncertainty_seconds"]) == (-18.2, 0.333)
 
 
 @pytest.mark.parametrize("dbfs", [-math.inf, math.nan])
@@ -108,7 +110,7 @@ def test_json_keeps_letters_and_comes_back_as_it_was():
     text = as_json(say(START, label=GLASS.model_copy(update={"name": "Glasbruch in der Küche"})))
     assert "Glasbruch in der Küche" in text
     assert "\n" not in text
-    assert json.loads(text)["onset_ts"] == 1795435203.412
+    assert json.loads(text)["started_at"] == 1795435203.412
 
 
 def test_json_refuses_what_json_cannot_say():
@@ -118,13 +120,13 @@ def test_json_refuses_what_json_cannot_say():
 
 def test_attributes_leave_out_what_concerns_one_message():
     attributes = attributes_payload(say(END))
-    assert set(say(END)) - set(attributes) == {"published_ts", "latency_s", "late"}
-    assert attributes["duration_s"] == 5.0
+    assert set(say(END)) - set(attributes) == {"published_at", "latency_seconds", "late"}
+    assert attributes["duration_seconds"] == 5.0
 
 
 def test_when_it_is_sent_changes_only_what_concerns_one_message():
     payload = say(START)
-    stamp = {"published_ts": 1795435213.4, "latency_s": 9.988, "late": True}
+    stamp = {"published_at": 1795435213.4, "latency_seconds": 9.988, "late": True}
     later = stamped(payload, happened_at=START.started_at, published_at=1795435213.4, late=True)
     assert later == payload | stamp
     assert list(later) == list(payload)
@@ -133,13 +135,13 @@ def test_when_it_is_sent_changes_only_what_concerns_one_message():
 @pytest.mark.parametrize("happened_at", [None, 1795435299.0])
 def test_what_happened_at_an_unknown_time_or_by_another_clock_has_no_latency(happened_at):
     later = stamped(say(START), happened_at=happened_at, published_at=1795435213.4, late=True)
-    assert later["latency_s"] is None
+    assert later["latency_seconds"] is None
 
 
 def test_an_event_that_was_broken_off_is_over_and_nobody_says_when():
     start, end = say(START), interrupted(say(START))
     assert {key: end[key] for key in end if end[key] != start[key]} == {"phase": "end", "reason": "restart"}
-    assert end["end"] is end["duration_s"] is None
+    assert end["ended_at"] is end["duration_seconds"] is None
 
 
 def test_seconds_in_a_recording_come_from_sample_indices():

@@ -13,7 +13,7 @@ from monitor.outputs.prometheus import FAMILIES, PREFIX, Metrics
 from monitor.system.histogram import Histogram
 from monitor.types import MissReason, Scores
 from tests.support.events import event, near_miss
-from tests.support.snapshots import deaf, snapshot
+from tests.support.snapshots import offline, snapshot
 
 ROOT = Path(__file__).parents[2]
 UNITS = ("_total", "_seconds", "_bytes", "_ratio", "_dbfs", "_info", "_messages")
@@ -97,7 +97,7 @@ def test_every_name_ends_in_its_unit(name):
 
 
 def test_what_is_yes_or_no_is_1_or_0():
-    for (name, *_), value in {**values(), **values(deaf())}.items():
+    for (name, *_), value in {**values(), **values(offline())}.items():
         if name in YES_OR_NO:
             assert value in {0, 1}
 
@@ -109,10 +109,10 @@ def test_counters_and_gauges_say_what_the_status_says():
     assert found["capture_overflows_total", porch] == 1
     assert found["source_restarts_total", porch] == 2
     assert found["ring_dropped_seconds_total", ("reason", "lost"), porch] == 0.25
-    assert found["ring_dropped_seconds_total", ("reason", "skipped"), porch] == 1.5
+    assert found["ring_dropped_seconds_total", ("reason", "late"), porch] == 1.5
     assert found["windows_scored_total", porch] == 23_000
-    assert found["windows_skipped_total", ("reason", "overload"), porch] == 3
-    assert found["windows_skipped_total", ("reason", "silence"), porch] == 30
+    assert found["windows_late_total", porch] == 3
+    assert found["windows_gated_total", ("reason", "silence"), porch] == 30
     assert found["level_dbfs", porch] == -41.2
     assert ("level_dbfs", ("source", "crib")) not in found
     assert found["threshold", ("label", "dog"), ("source", "crib")] == 0.7
@@ -144,7 +144,7 @@ def test_histograms_are_cumulative_and_have_a_sum():
 
 
 def test_a_source_that_hears_nothing_is_down_and_the_monitor_not_healthy():
-    found = values(deaf())
+    found = values(offline())
     assert found["source_up", ("source", "crib")] == 0
     assert found["source_up", ("source", "porch")] == 1
     assert (found["healthy",], found["up",]) == (0, 1)

@@ -18,7 +18,7 @@ LABEL = LabelConfig(id="dog", name="Our dog", prompts=("a dog barking",))
 
 
 START = event(start=290)
-END = replace(START, stop=300, ended_at=START.started_at + 2.5, peak=0.91, reason="quiet")
+END = replace(START, stop=300, ended_at=START.started_at + 2.5, peak_score=0.91, reason="quiet")
 
 
 def terminal(stream, *, recordings=frozenset({"porch"}), as_json=False, on_gone=lambda: None):

@@ -11,6 +11,7 @@ from monitor.config import ClipsConfig
 from monitor.detection.events import ulid
 from monitor.model.mel_config import MelConfig
 from monitor.outputs.clips import ClipLibrary, ClipRecorder, clip_path, metadata
+from monitor.outputs.clips.metadata import Origin
 from monitor.types import AudioBlock, Scores
 from tests.support import events
 from tests.support.clocks import settled
@@ -33,7 +34,7 @@ PLENTY = 10**12
 event = partial(events.event, id=ID, source="mic")
 """Start of an event in `ring`."""
 
-ABOUT = {"label": {"id": "dog"}, "model": "starter", "versions": {}}
+ORIGIN = Origin(events.label_of("dog"), "starter", {})
 
 
 def second(i):
@@ -108,5 +109,7 @@ def put(library, at=AT, *, label="dog", size=1000):
     """Put a clip in; return its path."""
     kept = ended(event(at=at, label=label, id=ulid(at)))
     path = clip_path(kept)
-    assert library.put(kept, path, {".png": b"png", ".flac": bytes(size)}, metadata.describe(kept, {}, {}))
+    assert library.put(
+        kept, path, {".png": b"png", ".flac": bytes(size)}, metadata.describe(kept, {}, ORIGIN)
+    )
     return path

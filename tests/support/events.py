@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from monitor.config import LabelConfig
-from monitor.outputs.payload import event_payload
+from monitor.outputs.payload import event_message
 from monitor.types import EndReason, Event, MissReason, NearMiss
 
 RATE = 8_000
@@ -13,7 +13,7 @@ AT = 1_795_435_203.4
 def event(label="dog", *, number=1, at=AT, **fields):
     """Return an event that began at ``at`` and lasts; ``fields`` replace what it has otherwise."""
     known = {"id": f"{number:026d}", "source": "porch", "label": label, "start": 8 * RATE, "stop": None}
-    known |= {"started_at": at, "ended_at": None, "score": 0.83, "peak": fields.get("score", 0.83)}
+    known |= {"started_at": at, "ended_at": None, "score": 0.83, "peak_score": fields.get("score", 0.83)}
     known |= {"windows": 2, "level_dbfs": -18.2, "uncertainty_seconds": 1.0}
     return Event(**known | fields)
 
@@ -26,8 +26,9 @@ def ended(start, seconds=2.0, **fields):
 
 def near_miss(label="dog", *, at=AT, reason=MissReason.BELOW_THRESHOLD, **fields):
     """Return a near miss whose newest window ended at ``at``."""
-    known = {"source": "porch", "label": label, "start": 0, "stop": 3 * RATE, "at": at, "score": 0.4}
-    known |= {"threshold": 0.5, "reason": reason, "rival": None, "hits": 0, "needed": 2}
+    known = {"source": "porch", "label": label, "start": 0, "stop": 3 * RATE, "peak_at": at}
+    known |= {"peak_score": 0.4, "threshold": 0.5, "reason": reason, "against": None}
+    known |= {"windows": 0, "windows_needed": 2}
     return NearMiss(**known | {"level_dbfs": float("-inf")} | fields)
 
 
@@ -38,7 +39,7 @@ def label_of(ident):
 def payload(label="dog", *, over=False, **fields):
     """Return the payload of `event`, or of its end, as MQTT and hooks publish it."""
     start = event(label, **fields)
-    return event_payload(
+    return event_message(
         ended(start) if over else start,
         node="home",
         label=label_of(label),

@@ -59,7 +59,7 @@ class Listener:
         assert self.error is None
 
     def wait_for_trouble(self, words):
-        eventually(lambda: words in (self.status.trouble or ""), PATIENCE)
+        eventually(lambda: words in (self.status.offline_text or ""), PATIENCE)
 
 
 def pitch(blocks, *, skip=0.5, seconds=1.0):

@@ -24,7 +24,7 @@ HEALTHY = {
     "changed_at_run_time": False,
     "changes_kept": True,
     "real_time_factor": 0.021,
-    "windows": {"scored": 23_000, "gated": 40, "skipped": 3},
+    "windows": {"scored": 23_000, "gated": 40, "late": 3},
     "events": 12,
     "commands": {"done": 7, "replaced": 2, "refused": 3, "lost": 1},
     "lag_seconds": 0.4,
@@ -33,8 +33,10 @@ HEALTHY = {
         "porch": {
             "online": True,
             "ended": False,
-            "deaf": None,
-            "deaf_since": None,
+            "offline": False,
+            "offline_at": None,
+            "offline_reason": None,
+            "offline_text": None,
             "overloaded": False,
             "level_dbfs": -41.2,
             "captured_seconds": 11_500.5,
@@ -44,13 +46,15 @@ HEALTHY = {
             "overflows": 1,
             "gaps": 1,
             "reopened": 2,
-            "windows": {"scored": 23_000, "skipped": 3, "gated": {"silence": 30, "gap": 10}},
+            "windows": {"scored": 23_000, "late": 3, "gated": {"silence": 30, "gap": 10}},
         },
         "crib": {
             "online": True,
             "ended": False,
-            "deaf": None,
-            "deaf_since": None,
+            "offline": False,
+            "offline_at": None,
+            "offline_reason": None,
+            "offline_text": None,
             "overloaded": False,
             "level_dbfs": None,
             "captured_seconds": 0.0,
@@ -60,7 +64,7 @@ HEALTHY = {
             "overflows": 0,
             "gaps": 0,
             "reopened": 0,
-            "windows": {"scored": 0, "skipped": 0, "gated": {}},
+            "windows": {"scored": 0, "late": 0, "gated": {}},
         },
     },
     "labels": [
@@ -114,8 +118,14 @@ def snapshot(**changes):
     return copy.deepcopy(HEALTHY) | changes
 
 
-def deaf():
+def offline():
     """Return one of a monitor whose source at the crib is lost."""
-    told = snapshot(problems=[{"what": "crib", "why": "hears nothing: device lost"}])
-    told["sources"]["crib"] |= {"online": False, "deaf": "device lost", "deaf_since": NOW - 754.0}
+    told = snapshot(problems=[{"what": "crib", "why": "offline: device lost"}])
+    told["sources"]["crib"] |= {
+        "online": False,
+        "offline": True,
+        "offline_at": NOW - 754.0,
+        "offline_reason": "lost",
+        "offline_text": "device lost",
+    }
     return told

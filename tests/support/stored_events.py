@@ -20,15 +20,15 @@ FOR_EVER = StoreConfig(keep_days=36_500, keep_misses_days=36_500, keep_minutes_d
 """What happened at noon is kept whenever the tests run."""
 
 
-def event(at=NOON, *, seconds=4.0, peak=0.8, **fields):
+def event(at=NOON, *, seconds=4.0, peak_score=0.8, **fields):
     """Return an event that is over."""
-    known = {"id": ulid(at), "source": "mic", "score": min(peak, 0.7), "peak": peak}
+    known = {"id": ulid(at), "source": "mic", "score": min(peak_score, 0.7), "peak_score": peak_score}
     return ended(events.event(at=at, **known | fields), seconds)
 
 
 def start_of(over):
     """Return the event as it was when it began."""
-    return replace(over, stop=None, ended_at=None, peak=over.score, reason=None)
+    return replace(over, stop=None, ended_at=None, peak_score=over.score, reason=None)
 
 
 def miss(at=NOON, **fields):

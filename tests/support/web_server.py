@@ -54,12 +54,12 @@ class Served:
     memory: RecentEmbeddings
     store: Store | None = None
     library: object = None
-    deaf: str | None = None
+    offline: str | None = None
     token: str = TOKEN
 
     def snapshot(self):
-        source = {"deaf": self.deaf, "overloaded": False}
-        problems = [{"what": "crib", "why": self.deaf}] if self.deaf else []
+        source = {"offline": self.offline is not None, "offline_text": self.offline, "overloaded": False}
+        problems = [{"what": "crib", "why": self.offline}] if self.offline else []
         return {"armed": self.control.active_labels.armed, "problems": problems, "sources": {"crib": source}}
 
     @property

@@ -20,7 +20,7 @@ from monitor.system.wall_clock import (
     WallClock,
     is_synchronised,
 )
-from tests.support.clip_events import PLENTY, event
+from tests.support.clip_events import ORIGIN, PLENTY, event
 from tests.support.events import ended
 from tests.support.queued_messages import letter
 from tests.support.stored_events import event as kept_event
@@ -135,7 +135,7 @@ def clips(library, *ages):
         at = NOW - age * DAY
         done = ended(event(at=at, id=ulid(at)))
         assert library.put(
-            done, clip_path(done), {".png": b"p", ".flac": b"f"}, metadata.describe(done, {}, {})
+            done, clip_path(done), {".png": b"p", ".flac": b"f"}, metadata.describe(done, {}, ORIGIN)
         )
 
 
@@ -183,9 +183,9 @@ def test_one_start_with_a_wrong_clock_deletes_nothing_of_the_store(tmp_path, off
         clock.learn(NOW)
         Retention(StoreConfig(), clock).apply(connection)
     reader = StoreReader(path)
-    assert reader.events().rows[0].id == "FUTURE"
+    assert reader.events().rows[0].event_id == "FUTURE"
     assert len(reader.events().rows) == 4
-    assert [each.at for each in reader.misses().rows] == [NOW, NOW - DAY]
+    assert [each.peak_at for each in reader.misses().rows] == [NOW, NOW - DAY]
     assert [each.started_at for each in reader.day(NOW - DAY, NOW + 1).events] == [NOW, NOW - DAY]
 
 

@@ -37,7 +37,7 @@ def open_source(
     rate : int
         Hz, of the blocks.
     status : SourceStatus
-        What is lost and found is counted here: ``lost``, ``overflows``, ``reopened``, ``deaf_since``.
+        What is lost and found is counted here: ``lost``, ``overflows``, ``reopened``, ``offline_at``.
     stop : threading.Event
         Ends the iteration soon after it is set.
     required : bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitor.types import SourceError
+from monitor.types import OfflineReason, SourceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,10 @@ def choose(found: list[Device], wanted: str | int | None) -> Device:
         If there is none or, by name, more than one.
     """
     if not found:
-        raise SourceError("there is no microphone: is one connected, and is this user in the group `audio`?")
+        raise SourceError(
+            "there is no microphone: is one connected, and is this user in the group `audio`?",
+            OfflineReason.NOT_FOUND,
+        )
     if wanted is None:
         return next((device for device in found if device.default), found[0])
     if isinstance(wanted, int):
@@ -45,5 +48,8 @@ def choose(found: list[Device], wanted: str | int | None) -> Device:
         return matches[0]
     listed = ", ".join(f"{device.index} {device.name!r}" for device in matches or found)
     if matches:
-        raise SourceError(f"{wanted!r} is in the names of several microphones, give more of it: {listed}")
-    raise SourceError(f"no microphone is called {wanted!r}, there are: {listed}")
+        raise SourceError(
+            f"{wanted!r} is in the names of several microphones, give more of it: {listed}",
+            OfflineReason.NOT_FOUND,
+        )
+    raise SourceError(f"no microphone is called {wanted!r}, there are: {listed}", OfflineReason.NOT_FOUND)

@@ -19,7 +19,7 @@ from monitor.audio.digital_silence import DigitalSilence
 from monitor.audio.downmix import Downmixer
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.blocks import BlockMaker
-from monitor.types import AudioBlock, NotAudioError, SourceError
+from monitor.types import AudioBlock, NotAudioError, OfflineReason, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ WIDTH: dict[Format, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "u8"
 """Bytes of one sample."""
 
 NOTHING_SECONDS = 5.0
-"""A live stream without a sample for so long is deaf."""
+"""A live stream without a sample for so long is offline."""
 
 _NOTHING = f"nothing has come through the pipe for {NOTHING_SECONDS:g} s"
 _BLOCK_SECONDS = 0.1
@@ -85,13 +85,13 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     channel : int or None
         From 1; None is the mean of all channels.
     status : SourceStatus
-        Writes ``looked``, ``lost``, ``deaf_since`` and ``trouble``.
+        Writes ``looked``, ``lost``, ``offline_at``, ``offline_reason`` and ``offline_text``.
     stop : threading.Event
         Ends the iteration.
     live : bool
         The samples are captured as they come: without any for `NOTHING_SECONDS`, or with nothing but exact
-        zeros for `SILENCE_SECONDS`, the source is deaf; what comes after nothing does not continue what was
-        before.  More than time brings is held back.  Else the writer may take its time, or hurry.
+        zeros for `SILENCE_SECONDS`, the source is offline; what comes after nothing does not continue what
+        was before.  More than time brings is held back.  Else the writer may take its time, or hurry.
     now : callable
         Monotonic seconds.
 
@@ -115,8 +115,8 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
         if not piece:
             if live and now() - last >= NOTHING_SECONDS:
                 idle = True
-                if status.deaf(_NOTHING):
-                    log.warning("source %s is deaf: %s", name, _NOTHING)
+                if status.set_offline(OfflineReason.NO_DATA, _NOTHING):
+                    log.warning("source %s is offline: %s", name, _NOTHING)
             continue
         last = now()
         data = rest + piece

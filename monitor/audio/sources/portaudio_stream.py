@@ -18,7 +18,7 @@ from monitor.audio.sources.devices import Device
 from monitor.audio.sources.reconnect import Take, WrongRateError
 from monitor.audio.sources.sample_rate_check import SampleRateCheck
 from monitor.system.boundary import boundary
-from monitor.types import SourceError
+from monitor.types import OfflineReason, SourceError
 
 _BLOCK_SECONDS = 0.05
 _QUEUE_SECONDS = 5.0
@@ -101,9 +101,9 @@ class DeviceStream:
     def check(self) -> None:
         """`SourceError` if it delivers no more, to one of its sources or to all."""
         if self.trouble is not None:
-            raise type(self.trouble)(str(self.trouble))
+            raise type(self.trouble)(str(self.trouble), self.trouble.reason)
         if self._started and not self._is_active():
-            raise SourceError(f"{self.name!r} has gone away")
+            raise SourceError(f"{self.name!r} has gone away", OfflineReason.LOST)
 
     def close(self) -> None:
         """Close the device; a driver that hangs may keep the caller for ever."""

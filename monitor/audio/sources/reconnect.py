@@ -2,7 +2,7 @@
 
 A device is lost when its driver says so, when it delivers nothing for 5 s, or when its samples are not as
 many a second as it says.  Then it is closed and opened again until it is back; what is missing is marked
-as a gap, and `SourceStatus` says since when the source is deaf, and why.  One that delivers nothing but
+as a gap, and `SourceStatus` says since when the source is offline, and why.  One that delivers nothing but
 exact zeros (`monitor.audio.digital_silence`) is opened again, too, less and less often.
 """
 
@@ -20,7 +20,7 @@ from monitor.audio.digital_silence import LINES, SILENCE_SECONDS, DigitalSilence
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.blocks import BlockMaker
 from monitor.system.trouble_log import TroubleLog
-from monitor.types import AudioBlock, Samples, SourceError
+from monitor.types import AudioBlock, OfflineReason, Samples, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ class Take:
 class WrongRateError(SourceError):
     """A device does not deliver as many samples a second as it says."""
 
+    reason = OfflineReason.WRONG_RATE
+
 
 class OpenDevice(Protocol):
     """A device while it is open."""
@@ -97,8 +99,8 @@ def recovering(
     rate : int
         Hz, of the blocks.
     status : SourceStatus
-        Writes ``looked``, ``lost``, ``overflows``, ``reopened``, ``deaf_since`` and ``trouble``.  While the
-        device is away nothing is lost in this sense: ``deaf_since`` tells.
+        Writes ``looked``, ``lost``, ``overflows``, ``reopened``, ``offline_at``,
+        ``offline_reason`` and ``offline_text``.  While the device is away no audio counts as lost.
     stop : threading.Event
         Ends the iteration within 0.2 s.
     required : bool
@@ -125,9 +127,9 @@ def recovering(
                 yield from active_labels.to(device)
         except SourceError as error:
             if required and not active_labels.heard:
-                raise SourceError(f"source {name}: {error}") from error
-            if status.deaf(str(error)) or (untold and troubles.ready):
-                untold = not troubles.warning("source %s is deaf: %s", name, error)
+                raise SourceError(f"source {name}: {error}", error.reason) from error
+            if status.set_offline(error.reason, str(error)) or (untold and troubles.ready):
+                untold = not troubles.warning("source %s is offline: %s", name, error)
             if opened is not None and now() - opened >= _STABLE_SECONDS:
                 wait = _FIRST_WAIT_SECONDS
             yield from maker.finish()
@@ -179,7 +181,9 @@ class _Listening:
                 if self._is_worth_another_try():
                     return
             elif self._now() - last >= NOTHING_SECONDS:
-                raise SourceError(f"it has delivered nothing for {NOTHING_SECONDS:g} s")
+                raise SourceError(
+                    f"it has delivered nothing for {NOTHING_SECONDS:g} s", OfflineReason.NO_DATA
+                )
 
     def _read(self, device: OpenDevice) -> Take | None:
         """Return what came next; who has lied is believed again once it is seen to tell the truth."""
@@ -199,7 +203,7 @@ class _Listening:
         in between: its first sound is not missed.
         """
         if self._silence.seconds < self._reopen_at:
-            if not self._silence.deaf:
+            if not self._silence.offline:
                 self._reopen_at = self._reopen_first
             return False
         self._reopen_at = min(2 * self._reopen_at, self._silence.seconds + _LONGEST_SILENCE_SECONDS)

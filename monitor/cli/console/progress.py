@@ -19,7 +19,7 @@ def report(summary: Summary) -> None:
         f"{sum(summary.gated.values())} windows not scored ({_reasons(summary.gated)})"
         if summary.gated
         else "",
-        f"{summary.skipped} windows left out (too slow)" if summary.skipped else "",
+        f"{summary.late} windows late (the model is too slow)" if summary.late else "",
         f"{summary.lost_seconds:.1f} s of audio lost" if summary.lost_seconds else "",
     ]
     line = (

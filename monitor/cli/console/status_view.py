@@ -65,7 +65,7 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
     )
     yield (
         f"real-time factor {snapshot['real_time_factor']:.3f}, lag {snapshot['lag_seconds']:.1f} s; windows: "
-        f"{windows['scored']} scored, {windows['gated']} not scored, {windows['skipped']} left out"
+        f"{windows['scored']} scored, {windows['gated']} not scored, {windows['late']} late"
     )
 
 
@@ -79,9 +79,9 @@ def _source(name: str, source: Mapping[str, Any], now: float) -> tuple[str, ...]
     state = "hears"
     if source["ended"]:
         state, level = "has ended", ""
-    elif source["deaf_since"] is not None:
-        since = lasted(now - source["deaf_since"])
-        state, level = f"hears nothing for {since}: {source['deaf'] or 'no audio arrives'}", ""
+    elif source["offline"]:
+        since = lasted(now - source["offline_at"])
+        state, level = f"offline for {since}: {source['offline_text']}", ""
     elif not source["online"]:
         state, level = "waits for audio", ""
     elif source["overloaded"]:

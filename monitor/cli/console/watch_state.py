@@ -78,17 +78,19 @@ class WatchState:
         return 1.0
 
     def _event(self, event: Mapping[str, Any]) -> str:
-        title = self.title(event["label"])
+        title = event["label_name"]
         if event["ended_at"] is None:
             return f"{_clock(event['started_at'])}  {event['source']}  start  {title}  ({event['score']:.2f})"
         seconds = event["ended_at"] - event["started_at"]
-        how = f"lasted {seconds:.1f} s, best {event['peak']:.2f}, ended by {event['reason']}"
+        how = f"lasted {seconds:.1f} s, best {event['peak_score']:.2f}, ended by {event['reason']}"
         return f"{_clock(event['ended_at'])}  {event['source']}  end    {title}  ({how})"
 
     def _miss(self, miss: Mapping[str, Any]) -> str:
         why = str(miss["reason"]).replace("_", " ")
         title = self.title(miss["label"])
-        return f"{_clock(miss['at'])}  {miss['source']}  no     {title}  ({miss['score']:.2f}: {why})"
+        return (
+            f"{_clock(miss['peak_at'])}  {miss['source']}  no     {title}  ({miss['peak_score']:.2f}: {why})"
+        )
 
 
 def _clock(at: float) -> str:

@@ -133,4 +133,4 @@ def _listen(config: SourceConfig, rate: int, seconds: float, status: SourceStatu
                     return np.concatenate(parts)
     finally:
         timer.cancel()
-    raise SourceError(f"source {config.name}: {status.trouble or 'stopped delivering'}")
+    raise SourceError(f"source {config.name}: {status.offline_text or 'stopped delivering'}")

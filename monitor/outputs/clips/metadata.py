@@ -6,11 +6,12 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitor.outputs.payload import iso
+from monitor.config import LabelConfig
+from monitor.outputs.payload import event_payload
 from monitor.system.atomic_file import PRIVATE, write_atomic
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import Event
@@ -23,32 +24,44 @@ MOST_BYTES = 1_000_000
 LATEST = 1e11
 """Unix seconds, in the year 5138: what is later was not written by us."""
 
+_FIELDS = {"event_id": "id", "peak": "peak_score"}
+"""Fields of `Event` that have another name in the JSON, now or before 0.1.0."""
+
 _ID = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
 _LONGEST = 200
 """Characters of a name."""
 
 
-def describe(event: Event, kept: Mapping[str, object], about: Mapping[str, object]) -> dict[str, Any]:
-    """Say what there is to say of a clip.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What detected an event."""
+
+    label: LabelConfig
+    model: str
+    """Name of the checkpoint."""
+    versions: Mapping[str, str]
+    """Of the packages."""
+
+
+def describe(event: Event, audio: Mapping[str, object], origin: Origin) -> dict[str, Any]:
+    """Return the metadata of a clip.
 
     Parameters
     ----------
     event : Event
         As it was when the clip was written: a long one may not have ended.
-    kept : mapping
-        What of the audio is in the clip.
-    about : mapping
-        The model, the label, the versions.
+    audio : mapping
+        Format, rate, length and place of the recorded audio.
+    origin : Origin
     """
-    facts = {name: value for name, value in asdict(event).items() if name != "clip"}
-    if not math.isfinite(event.level_dbfs):
-        facts["level_dbfs"] = None
+    label = origin.label
     return {
         "schema": SCHEMA,
-        "onset": iso(event.started_at),
-        "event": facts,
-        "kept": dict(kept),
-        **about,
+        "event": event_payload(event, label.title) | {"start": event.start, "stop": event.stop},
+        "audio": dict(audio),
+        "label": label.model_dump(include={"id", "prompts", "against", "threshold"}),
+        "model": origin.model,
+        "versions": dict(origin.versions),
         "locked": False,
     }
 
@@ -81,6 +94,7 @@ def event_of(content: Mapping[str, Any]) -> Event | None:
     facts = content.get("event")
     if not isinstance(facts, dict):
         return None
+    facts = {_FIELDS.get(name, name): value for name, value in facts.items()}
     known = {name: value for name, value in facts.items() if name in Event.__slots__}
     if known.get("level_dbfs", 0) is None:
         known["level_dbfs"] = -math.inf
@@ -99,7 +113,7 @@ def _is_plausible(event: Event) -> bool:
         all(_is_name(word) for word in (event.id, event.source, event.label))
         and _ID.fullmatch(event.id) is not None
         and all(_is_number(at) and 0 <= at <= LATEST for at in times)
-        and all(_is_number(score) and 0 <= score <= 1 for score in (event.score, event.peak))
+        and all(_is_number(score) and 0 <= score <= 1 for score in (event.score, event.peak_score))
         and all(isinstance(index, int) and not isinstance(index, bool) for index in indices)
         and all(_is_number(number) for number in (event.level_dbfs, event.uncertainty_seconds))
         and all(word is None or _is_name(word) for word in (event.reason, event.clip))

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
 from monitor.config import ClipsConfig
@@ -18,6 +18,7 @@ from monitor.model.mel_config import MelConfig
 from monitor.outputs.clips import metadata, spectrogram_png
 from monitor.outputs.clips.encoding import encode, playable
 from monitor.outputs.clips.library import ClipLibrary
+from monitor.outputs.clips.metadata import Origin
 from monitor.outputs.clips.paths import SUFFIXES, clip_path
 from monitor.outputs.clips.speech_filter import SpeechFilter
 from monitor.system.trouble_log import TroubleLog
@@ -38,7 +39,7 @@ _SCAN_SECONDS = 3600.0
 @dataclass(slots=True)
 class _Pending:
     event: Event
-    about: Mapping[str, object]
+    origin: Origin
     path: str
     start: int
     """Sample index of the beginning of the clip."""
@@ -103,8 +104,8 @@ class ClipRecorder:
         """Events whose clips are not decided."""
         return len(self._pending)
 
-    def begin_clip(self, event: Event, about: Mapping[str, object]) -> None:
-        """Begin the clip of an event that starts; ``about`` is to stand beside it."""
+    def begin_clip(self, event: Event, origin: Origin) -> None:
+        """Begin the clip of an event that starts; ``origin`` goes into its metadata."""
         buffer = self._buffers[event.source]
         with self._changed:
             disarmed_until = self._guards[event.source].disarmed_until
@@ -116,7 +117,7 @@ class ClipRecorder:
             full = len(self._pending) >= PENDING
             if not full:
                 give_up_at = time.monotonic() + patience
-                self._pending[event.id] = _Pending(event, about, path, start, stop, give_up_at)
+                self._pending[event.id] = _Pending(event, origin, path, start, stop, give_up_at)
                 self._changed.notify()
         if full:
             self._decide(event.id, None, ClipOutcome.MISSED)
@@ -234,13 +235,13 @@ class ClipRecorder:
         event, rate = pending.event, self._buffers[pending.event.source].rate
         samples = playable(samples)
         gap = self._buffers[event.source].last_gap(pending.start, pending.stop)
-        kept = {
+        audio = {
             "format": self._config.format,
             "rate": rate,
             "start": pending.start,
             "stop": pending.stop,
-            "seconds": round(len(samples) / rate, 3),
-            "seconds_before_onset": round((event.start - pending.start) / rate, 3),
+            "duration_seconds": round(len(samples) / rate, 3),
+            "before_onset_seconds": round((event.start - pending.start) / rate, 3),
             "gap": gap is not None,
             "speech_guard": self._config.speech_guard,
         }
@@ -248,7 +249,9 @@ class ClipRecorder:
             ".png": spectrogram_png.spectrogram(samples, self._mel_config),
             SUFFIXES[self._config.format]: encode(samples, rate, self._config.format),
         }
-        content = metadata.describe(event, kept, pending.about)
+        content = metadata.describe(
+            replace(event, clip=pending.path, clip_outcome=ClipOutcome.KEPT), audio, pending.origin
+        )
         try:
             there_is_room = self.library.put(event, pending.path, files, content)
         except OSError as error:

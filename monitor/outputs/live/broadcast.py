@@ -14,13 +14,15 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
+from monitor.config import LabelConfig
 from monitor.model.mel_config import MelConfig
 from monitor.outputs.live.spectrogram import SpectrogramColumns
 from monitor.outputs.outbox import Outbox
+from monitor.outputs.payload import event_payload, near_miss_payload
 from monitor.types import Event, NearMiss, Scores
 
 RING = 256
@@ -99,7 +101,7 @@ class Broadcast:
         self._ring: deque[Message] = deque(maxlen=ring)
         self._number = 0
         self._watchers: set[Watcher] = set()
-        self._active: dict[str, Event] = {}
+        self._active: dict[str, dict[str, object]] = {}
         self._closed = False
         self._outbox = Outbox(self._publish, WAITING)
 
@@ -119,8 +121,8 @@ class Broadcast:
         return self._outbox.dropped
 
     @property
-    def active(self) -> tuple[Event, ...]:
-        """Events that last."""
+    def active(self) -> tuple[dict[str, object], ...]:
+        """Payloads of the events that last."""
         with self._lock:
             return tuple(self._active.values())
 
@@ -129,20 +131,21 @@ class Broadcast:
         if self._watchers:
             self._outbox.put(scores)
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Event, label: LabelConfig) -> None:
         """Take an event as it starts and as it ends; never waits."""
+        payload = event_payload(event, label.title)
         with self._lock:
             if event.ended_at is None:
-                self._active[event.id] = event
+                self._active[event.id] = payload
             else:
                 self._active.pop(event.id, None)
         if self._watchers:
-            self._outbox.put(("event", asdict(event)))
+            self._outbox.put(("event", payload))
 
     def on_near_miss(self, miss: NearMiss) -> None:
         """Take what came near a label and was no event; never waits."""
         if self._watchers:
-            self._outbox.put(("near_miss", asdict(miss)))
+            self._outbox.put(("near_miss", near_miss_payload(miss)))
 
     def on_health(self, status: Mapping[str, object]) -> None:
         """Take how it goes; never waits."""

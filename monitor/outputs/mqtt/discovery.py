@@ -131,7 +131,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
             "name": f"Level{suffix}",
             "default_entity_id": _entity("sensor", topics.node, source, "level"),
             "stat_t": topics.level(source),
-            "val_tpl": "{{ value_json.dbfs }}",
+            "val_tpl": "{{ value_json.level_dbfs }}",
             "unit_of_meas": "dB",  # of full scale, so no sound pressure and no device class
             "stat_cla": "measurement",
             "sug_dsp_prc": 1,
@@ -144,16 +144,17 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
             "name": f"Last sound{suffix}",
             "default_entity_id": _entity("sensor", topics.node, source, "last_sound"),
             "stat_t": topics.last_event(source),
-            "val_tpl": f"{{{{ value_json.label[:{LONGEST_STATE}] }}}}",
+            "val_tpl": f"{{{{ value_json.label_name[:{LONGEST_STATE}] }}}}",
             "json_attr_t": topics.last_event(source),
             "ic": "mdi:ear-hearing",
         },
-        f"{source}_DEAF": {
-            **_problem("deaf"),
-            "name": f"Deaf{suffix}",
-            "default_entity_id": _entity("binary_sensor", topics.node, source, "deaf"),
+        f"{source}_OFFLINE": {
+            **_problem("offline"),
+            "name": f"Offline{suffix}",
+            "default_entity_id": _entity("binary_sensor", topics.node, source, "offline"),
             "json_attr_t": topics.source_health(source),
-            "json_attr_tpl": "{{ {'reason': value_json.reason} | tojson }}",
+            "json_attr_tpl": "{{ {'offline_reason': value_json.offline_reason, "
+            "'offline_text': value_json.offline_text} | tojson }}",
             **health,
         },
         f"{source}_OVERLOADED": {

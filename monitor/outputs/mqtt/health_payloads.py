@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.audio.source_status import Health
-from monitor.outputs.payload import SCHEMA, iso, rounded_dbfs
+from monitor.outputs.payload import SCHEMA, rounded_dbfs
 
 _OVERLOADED = "windows are left out: the model is slower than the hop"
 
@@ -15,14 +15,15 @@ def refused_payload(topic: str, reason: str) -> dict[str, object]:
 
 def level_payload(dbfs: float) -> dict[str, float | None]:
     """Return a level in dB of full scale; null for digital silence."""
-    return {"dbfs": rounded_dbfs(dbfs)}
+    return {"level_dbfs": rounded_dbfs(dbfs)}
 
 
 def health_payload(health: Health) -> dict[str, object]:
     """Return the health of a source and the audio lost so far."""
     return {
-        "deaf": health.deaf is not None,
-        "reason": health.deaf,
+        "offline": health.offline_reason is not None,
+        "offline_reason": health.offline_reason,
+        "offline_text": health.offline_text,
         "overloaded": health.overloaded,
         "dropped_seconds": round(health.dropped_seconds, 1),
     }
@@ -40,9 +41,10 @@ def warning_payloads(
     at : float
         Unix seconds.
     """
+    texts = {"offline": after.offline_text, "overloaded": _OVERLOADED}
     problems = {
-        "deaf": (before.deaf is not None, after.deaf is not None, after.deaf),
-        "overloaded": (before.overloaded, after.overloaded, _OVERLOADED),
+        "offline": (before.offline_reason is not None, after.offline_reason is not None),
+        "overloaded": (before.overloaded, after.overloaded),
     }
     return [
         {
@@ -51,10 +53,11 @@ def warning_payloads(
             "phase": "start" if is_active else "end",
             "node": node,
             "source": source,
-            "at": iso(at),
-            "reason": reason if is_active else None,
+            "at": round(at, 3),
+            "reason": after.offline_reason if is_active and name == "offline" else None,
+            "text": texts[name] if is_active else None,
             "dropped_seconds": round(after.dropped_seconds, 1),
         }
-        for name, (was_active, is_active, reason) in problems.items()
+        for name, (was_active, is_active) in problems.items()
         if was_active != is_active
     ]

@@ -34,7 +34,7 @@ from monitor.outputs.mqtt.subscriber import MqttSubscriber, OnCommand
 from monitor.outputs.mqtt.tls import address, tls_context
 from monitor.outputs.mqtt.topics import TRIGGER, Topics
 from monitor.outputs.outbox import Outbox
-from monitor.outputs.payload import as_json, event_payload, happened_at, stamped
+from monitor.outputs.payload import as_json, event_message, happened_at, stamped
 from monitor.system.histogram import Histogram
 from monitor.system.wall_clock import WallClock
 from monitor.types import ConfigError, Event, Scores
@@ -159,7 +159,7 @@ class MqttPublisher:
         letter = QueuedMessage(
             number=self._numbered,
             topic=self._topics.event(event.source),
-            payload=event_payload(
+            payload=event_message(
                 event,
                 node=self._node,
                 label=self._active_labels.label(event.source, event.label),

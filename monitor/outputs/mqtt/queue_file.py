@@ -51,7 +51,7 @@ class QueuedMessage:
     """In the order of events: from 1 in this run, up to 0 if an earlier run left it."""
     topic: str
     payload: Mapping[str, object]
-    """Of `event_payload`."""
+    """Of `event_message`."""
     happened_at: float | None
     """Unix seconds of what it tells, the onset or the offset; None if that is not known."""
     put_at: float

@@ -35,7 +35,7 @@ class EventChanged:
             event.started_at,
             event.ended_at,
             event.score,
-            event.peak,
+            event.peak_score,
             event.windows,
             _finite(event.level_dbfs),
             event.uncertainty_seconds,
@@ -63,14 +63,14 @@ class NearMissHappened:
         miss = self.miss
         row = [
             _series(connection, miss.source, miss.label),
-            miss.at,
+            miss.peak_at,
             self.seconds,
-            miss.score,
+            miss.peak_score,
             miss.threshold,
             str(miss.reason),
-            miss.rival,
-            miss.hits,
-            miss.needed,
+            miss.against,
+            miss.windows,
+            miss.windows_needed,
             _finite(miss.level_dbfs),
         ]
         connection.execute(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import heapq
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from monitor.outputs.payload import event_payload
 from monitor.outputs.store.rows import (
     MAX_ROWS,
     EventFilter,
@@ -22,6 +23,7 @@ from monitor.outputs.store.rows import (
     StoredEvent,
     StoredNearMiss,
 )
+from monitor.types import Event
 
 MAX_SERIES = 64
 """Series that are queried one by one; more of them are looked up in the index of all."""
@@ -30,9 +32,13 @@ FEW = 2000
 """Events with a high score that are read one by one; more of them lie close enough together in time."""
 
 _EVENT = (
-    "id, source, label, started_at, ended_at, score, peak, windows, level_dbfs, uncertainty, reason, late,"
-    " clip, fate, review"
+    "coalesce(title, series.label), late, review, id, source, series.label, started_at, ended_at, score,"
+    " peak, windows, level_dbfs, uncertainty, reason, clip, fate"
 )
+_EVENT_FIELDS = (
+    "id", "source", "label", "started_at", "ended_at", "score", "peak_score", "windows", "level_dbfs",
+    "uncertainty_seconds", "reason", "clip", "clip_outcome",
+)  # fmt: skip
 _MISS = "misses.number, source, label, at, seconds, score, threshold, reason, rival, hits, needed, level_dbfs"
 
 _CURSOR = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)-(\d{1,18})")
@@ -185,14 +191,16 @@ def _newest(connection: sqlite3.Connection, search: _Search, limit: int) -> list
     return heapq.nlargest(limit, (row for answer in answers for row in answer))
 
 
-def _events(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterable[StoredEvent]:
+def _events(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[StoredEvent]:
     query = (
         f"SELECT {_EVENT} FROM events JOIN series ON series.number = series"  # noqa: S608
+        " LEFT JOIN titles ON titles.label = series.label"
         f" WHERE events.number IN ({_marks(numbers)}) ORDER BY started_at DESC, events.number DESC"
     )
-    for row in connection.execute(query, numbers):
-        event = StoredEvent(*row)
-        yield replace(event, late=bool(event.late))
+    for label_name, late, review, *values in connection.execute(query, numbers):
+        event = Event(**dict(zip(_EVENT_FIELDS, values, strict=True)), start=0, stop=None)
+        payload: dict[str, Any] = event_payload(event, label_name)
+        yield StoredEvent(**payload, late=bool(late), review=review)
 
 
 def _marks(values: Sequence[object]) -> str:

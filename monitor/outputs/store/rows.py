@@ -70,31 +70,37 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent(Row):
-    """One event."""
+    """One event, with the keys of `monitor.outputs.payload.event_payload`."""
 
-    id: str
+    schema: int
+    event_id: str
+    phase: str
+    """`start` while it lasts, then `end`."""
     source: str
     label: str
+    label_name: str
     started_at: float
     ended_at: float | None
     """Unset while it lasts, and if the end is unknown (`reason` is then `restart`)."""
+    duration_seconds: float | None
+    uncertainty_seconds: float
+    """The onset and the offset are each known to within this time."""
     score: float
     """Score at the confirmation."""
-    peak: float
+    peak_score: float
     """Highest score."""
     windows: int
     """Windows at or above the threshold."""
     level_dbfs: float | None
-    uncertainty_seconds: float
-    """The onset and the offset are each known to within this time."""
+    """Level when it started; unset for digital silence."""
     reason: EndReason | str | None
     """Why it ended; unset while it lasts."""
-    late: bool
-    """It was written long after it happened, because the disk was full or unavailable."""
     clip: str | None
     """Path of its clip below the recordings, served as `api/clips/CLIP`; unset if there is none yet."""
     clip_outcome: ClipOutcome | str | None
     """What became of its clip; unset if none was wanted, or not yet."""
+    late: bool
+    """It was written long after it happened, because the disk was full or unavailable."""
     review: Mark | None
     """A user's verdict."""
     locked: bool = False
@@ -108,20 +114,20 @@ class StoredNearMiss(Row):
     number: int
     source: str
     label: str
-    at: float
+    peak_at: float
     """End of its best window."""
-    seconds: float
+    duration_seconds: float
     """From the start of its first window to the end of its last."""
-    score: float
+    peak_score: float
     threshold: float
     reason: MissReason | str
     """Why it did not become an event."""
-    rival: str | None
-    """The prompt against the label that was nearer, if any."""
-    hits: int
-    """Windows that agreed, at best."""
-    needed: int
-    """Windows that must agree."""
+    against: str | None
+    """The negative prompt that was nearer, if any."""
+    windows: int
+    """Windows at or above the threshold, at best."""
+    windows_needed: int
+    """Windows that must reach the threshold."""
     level_dbfs: float | None
 
 

@@ -125,10 +125,10 @@ def test_an_unplugged_device_is_missed_and_found_again(sound_card, recording):
     with ChannelReader() as ear:
         ear.wait_for(has_audio)
         sound_card.unplug()
-        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        ear.wait_for(lambda ear: ear.status.offline)
         missing_from = ear.blocks[-1].stop
         sound_card.plug_in()
-        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+        ear.wait_for(lambda ear: not ear.status.offline)
         ear.wait_for(lambda ear: ear.blocks[-1].stop > missing_from + RATE)
         play_whole(sound_card, path, ear)
     assert ear.status.reopened == 1
@@ -141,10 +141,10 @@ def test_a_driver_that_hangs_is_noticed_and_does_not_hang_the_source(sound_card)
     with ChannelReader() as ear:
         ear.wait_for(has_audio)
         sound_card.freeze()
-        ear.wait_for(lambda ear: ear.status.trouble == "it has delivered nothing for 5 s")
-        ear.wait_for(lambda ear: ear.status.trouble == "its driver hangs while it is being closed")
+        ear.wait_for(lambda ear: ear.status.offline_text == "it has delivered nothing for 5 s")
+        ear.wait_for(lambda ear: ear.status.offline_text == "its driver hangs while it is being closed")
         sound_card.thaw()
-        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+        ear.wait_for(lambda ear: not ear.status.offline)
 
 
 @pytest.mark.usefixtures("sound_card")
@@ -155,7 +155,7 @@ def test_two_microphones_are_heard_and_one_does_not_stop_the_other():
             other.wait_for(has_audio)
             assert {device.name for device in library.devices()} >= {"pulse", SoundCard.microphone}
         with ChannelReader(device="no such") as missing:
-            missing.wait_for(lambda missing: missing.status.trouble is not None)
+            missing.wait_for(lambda missing: missing.status.offline_text is not None)
         before = ear.blocks[-1].stop
         ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)
     assert ear.status.reopened == 0
@@ -170,10 +170,10 @@ def test_one_microphone_goes_and_comes_and_the_other_goes_on_without_a_gap(sound
             ear.wait_for(has_audio)
             other.wait_for(has_audio)
             sound_card.unload()
-            ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+            ear.wait_for(lambda ear: ear.status.offline)
             sound_card.load()
             sound_card.hum()
-            ear.wait_for(lambda ear: ear.status.deaf_since is None)
+            ear.wait_for(lambda ear: not ear.status.offline)
             before = other.blocks[-1].stop
             other.wait_for(lambda other: other.blocks[-1].stop > before + RATE)
     assert ear.status.reopened == 1
@@ -184,10 +184,10 @@ def test_one_microphone_goes_and_comes_and_the_other_goes_on_without_a_gap(sound
 def test_a_microphone_that_is_not_there_at_first_is_heard_as_soon_as_it_comes(sound_card):
     sound_card.unload()
     with ChannelReader() as ear:
-        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        ear.wait_for(lambda ear: ear.status.offline)
         sound_card.load()
         sound_card.hum()
-        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+        ear.wait_for(lambda ear: not ear.status.offline)
         ear.wait_for(has_audio)
     assert not ear.blocks[0].gap
 
@@ -198,21 +198,21 @@ def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card)
     with ChannelReader() as ear:
         ear.wait_for(has_audio)
         sound_card.unload()
-        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+        ear.wait_for(lambda ear: ear.status.offline)
         sound_card.list_devices("a_new_one", "another_new_one", SoundCard.microphone)
         sound_card.load()
         sound_card.hum()
-        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+        ear.wait_for(lambda ear: not ear.status.offline)
     after = {device.name: device.index for device in library.devices()}
     assert before[SoundCard.microphone] != after[SoundCard.microphone]
 
 
 def test_a_microphone_that_delivers_nothing_but_zeros_is_deaf_until_it_sounds(sound_card):
     with ChannelReader() as ear:
-        ear.wait_for(lambda ear: ear.status.deaf_since is not None)
-        assert "nothing but digital silence for 8 s" in ear.status.trouble
+        ear.wait_for(lambda ear: ear.status.offline)
+        assert "nothing but digital silence for 8 s" in ear.status.offline_text
         sound_card.hum()
-        ear.wait_for(lambda ear: ear.status.deaf_since is None)
+        ear.wait_for(lambda ear: not ear.status.offline)
 
 
 def test_the_channels_of_a_device_are_sources_of_their_own_on_one_stream(sound_card, recording):
@@ -235,14 +235,14 @@ def test_the_channels_of_a_device_are_lost_and_come_back_together(sound_card):
     with ChannelReader(channel=1) as left, ChannelReader(channel=2) as right:
         for _ in range(3):
             for ear in (left, right):
-                ear.wait_for(lambda ear: ear.blocks and ear.status.deaf_since is None)
+                ear.wait_for(lambda ear: ear.blocks and not ear.status.offline)
             sound_card.unload()
             for ear in (left, right):
-                ear.wait_for(lambda ear: ear.status.deaf_since is not None)
+                ear.wait_for(lambda ear: ear.status.offline)
             sound_card.load()
             sound_card.hum()
         for ear in (left, right):
-            ear.wait_for(lambda ear: ear.status.deaf_since is None)
+            ear.wait_for(lambda ear: not ear.status.offline)
             assert ear.status.reopened == 3
 
 
@@ -255,10 +255,10 @@ def test_a_channel_that_is_silent_disturbs_no_other(sound_card, tmp_path):
         ChannelReader(channel=1) as left,
         ChannelReader(channel=2) as right,
     ):
-        right.wait_for(lambda right: "digital silence" in (right.status.trouble or ""))
+        right.wait_for(lambda right: "digital silence" in (right.status.offline_text or ""))
         before = left.blocks[-1].stop
         left.wait_for(lambda left: left.blocks[-1].stop > before + RATE)
-        assert left.status.deaf_since is None
+        assert not left.status.offline
         player.kill()
     assert left.status.reopened == 0
 
@@ -279,8 +279,8 @@ def test_a_microphone_that_nobody_knew_is_found_while_another_one_goes_on(sound_
     with ChannelReader() as ear:
         ear.wait_for(has_audio)
         with ChannelReader(device="a_new_one") as new:
-            new.wait_for(lambda new: new.status.deaf_since is not None)
-            assert "no microphone is called 'a_new_one'" in new.status.trouble
+            new.wait_for(lambda new: new.status.offline)
+            assert "no microphone is called 'a_new_one'" in new.status.offline_text
             sound_card.list_devices("one_more", SoundCard.microphone, "a_new_one")
             new.wait_for(has_audio)
             with ChannelReader(device="one_more") as third:

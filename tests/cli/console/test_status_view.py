@@ -3,7 +3,7 @@ import time
 import pytest
 
 from monitor.cli.console.status_view import lasted, page, size
-from tests.support.snapshots import NOW, deaf, snapshot
+from tests.support.snapshots import NOW, offline, snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def test_a_healthy_monitor_is_a_page():
         """\
 clap-monitor 0.1.0 as home: healthy
 process 4711 for 3 h 12 min; starter on cpu in float32, a window of 1 s every 0.5 s
-real-time factor 0.021, lag 0.4 s; windows: 23000 scored, 40 not scored, 3 left out
+real-time factor 0.021, lag 0.4 s; windows: 23000 scored, 40 not scored, 3 late
 
 source  level
 porch   -41 dBFS  hears; 1.8 s dropped; 1 gaps; 2 times opened again
@@ -41,10 +41,10 @@ recordings    12.3 GB free"""
 
 
 def test_what_is_wrong_stands_at_the_top():
-    lines = page(deaf(), NOW).splitlines()
+    lines = page(offline(), NOW).splitlines()
     assert lines[0].endswith(": unhealthy")
-    assert lines[1] == "  ! crib: hears nothing: device lost"
-    assert "crib              hears nothing for 12 min 34 s: device lost" in lines
+    assert lines[1] == "  ! crib: offline: device lost"
+    assert "crib              offline for 12 min 34 s: device lost" in lines
 
 
 def test_that_listening_is_switched_off_is_said():

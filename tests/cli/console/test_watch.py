@@ -8,26 +8,27 @@ from rich.console import Console
 
 from monitor.cli.console.watch_state import NEWEST, WatchState
 from monitor.cli.console.watch_view import BAR, picture, watch
-from tests.support.snapshots import NOW, deaf, snapshot
+from tests.support.snapshots import NOW, offline, snapshot
 
 STATUS = {"kind": "status", **snapshot()}
 START = {
     "kind": "event",
     "source": "porch",
     "label": "dog",
+    "label_name": "Dog bark",
     "started_at": NOW,
     "ended_at": None,
     "score": 0.83,
-    "peak": 0.83,
+    "peak_score": 0.83,
     "reason": None,
 }
-END = START | {"ended_at": NOW + 2.5, "peak": 0.9, "reason": "quiet"}
+END = START | {"ended_at": NOW + 2.5, "peak_score": 0.9, "reason": "quiet"}
 MISS = {
     "kind": "near_miss",
     "source": "porch",
     "label": "cat",
-    "at": NOW,
-    "score": 0.4,
+    "peak_at": NOW,
+    "peak_score": 0.4,
     "reason": "not_confirmed",
 }
 
@@ -116,8 +117,8 @@ def test_a_picture_never_is_higher_than_the_terminal():
 
 
 def test_news_and_troubles_are_in_the_picture():
-    text = drawn({"kind": "status", **deaf()}, START, MISS)
-    assert "! crib: hears nothing: device lost" in text
+    text = drawn({"kind": "status", **offline()}, START, MISS)
+    assert "! crib: offline: device lost" in text
     assert "start  Dog bark  (0.83)" in text
     assert "no     Cat  (0.40: not confirmed)" in text
 

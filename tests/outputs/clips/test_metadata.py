@@ -8,7 +8,7 @@ import pytest
 
 from monitor.outputs.clips import metadata
 from monitor.outputs.store import FILE, Store, StoreReader
-from tests.support.clip_events import event, library_of, put
+from tests.support.clip_events import ORIGIN, event, library_of, put
 from tests.support.events import ended
 from tests.support.stored_events import FOR_EVER
 
@@ -16,7 +16,7 @@ KEPT = ended(event())
 
 
 def changed(**facts):
-    content = metadata.describe(KEPT, {}, {})
+    content = metadata.describe(KEPT, {}, ORIGIN)
     content["event"] |= facts
     return json.dumps(content)
 
@@ -30,7 +30,7 @@ DAMAGED = {
     "no number": changed().replace("0.8", "NaN", 1),
     "infinity": changed().replace("0.8", "1e999", 1),
     "text for a number": changed(score="0.8"),
-    "truth for a number": changed(peak=True),
+    "truth for a number": changed(peak_score=True),
     "a list for a name": changed(label=["dog"]),
     "an empty name": changed(source=""),
     "a name without end": changed(label="x" * 10_000),
@@ -39,7 +39,7 @@ DAMAGED = {
     "a negative time": changed(started_at=-1.0),
     "a fraction of a window": changed(windows=1.5),
     "a mapping for a reason": changed(reason={}),
-    "another identifier": changed(id="../../etc/passwd"),
+    "another identifier": changed(event_id="../../etc/passwd"),
     "no end": changed()[:-40],
     "another encoding": changed().encode("utf-16"),
     "bytes": bytes(range(256)) * 10,

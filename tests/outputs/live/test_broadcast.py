@@ -13,7 +13,7 @@ from monitor.model.mel_config import mel_config_of
 from monitor.outputs.live.broadcast import MOST_WATCHERS, STALLED, Broadcast, TooManyError
 from monitor.types import AudioBlock, Scores
 from tests.support.broker import eventually
-from tests.support.events import event
+from tests.support.events import event, label_of
 
 RATE = 8000
 GEOMETRY = mel_config_of(
@@ -58,6 +58,10 @@ def scores(stop=RATE, level=-20.0, **values):
     )
 
 
+def on_event(live, event):
+    live.on_event(event, label_of(event.label))
+
+
 def messages(watcher, count):
     """Return so many messages as they come."""
     found = []
@@ -66,13 +70,13 @@ def messages(watcher, count):
 
 
 def test_a_watcher_gets_what_comes_after_it_began_in_order(live):
-    live.on_event(event(id="early"))
+    on_event(live, event(id="early"))
     watcher = live.subscribe(lambda: None)
     live.on_scores(scores())
-    live.on_event(event(id="late"))
+    on_event(live, event(id="late"))
     found = messages(watcher, 2)
     assert [message.kind for message in found] == ["scores", "event"]
-    assert json.loads(found[1].text)["id"] == "late"
+    assert json.loads(found[1].text)["event_id"] == "late"
 
 
 def test_scores_come_with_the_level_and_the_columns_of_their_audio(live):
@@ -92,8 +96,8 @@ def test_a_stalled_watcher_is_dropped_and_counted_and_the_others_miss_nothing(li
     woken = threading.Event()
     stalled, reading = live.subscribe(woken.set), live.subscribe(lambda: None)
     for number in range(20):
-        live.on_event(event(id=str(number)))
-        assert json.loads(messages(reading, 1)[0].text)["id"] == str(number)
+        on_event(live, event(id=str(number)))
+        assert json.loads(messages(reading, 1)[0].text)["event_id"] == str(number)
     assert stalled.gone == "slow"
     assert woken.is_set()
     assert (live.dropped, live.watchers, reading.gone) == (1, 1, None)
@@ -104,7 +108,7 @@ def test_a_watcher_that_has_left_is_not_woken(live):
     left = live.subscribe(lambda: woken.append(1))
     staying = live.subscribe(lambda: None)
     live.unsubscribe(left)
-    live.on_event(event())
+    on_event(live, event())
     messages(staying, 1)
     assert woken == []
 
@@ -113,7 +117,7 @@ def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buff
     live = Broadcast({"crib": buffer}, GEOMETRY)
     leaving, lost = live.subscribe(lambda: None), live.subscribe(lambda: None)
     for _ in range(STALLED + 1):
-        live.on_event(event())
+        on_event(live, event())
     live.close()
     live._outbox.run()
     leaving.take()
@@ -127,7 +131,7 @@ def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buff
 def test_at_the_end_every_watcher_is_told(buffer):
     live = Broadcast({"crib": buffer}, GEOMETRY)
     watcher = live.subscribe(lambda: None)
-    live.on_event(event())
+    on_event(live, event())
     live.close()
     live.run()
     assert [message.kind for message in watcher.take()] == ["event"]
@@ -149,7 +153,7 @@ def test_with_nobody_watching_nothing_is_made_and_nothing_kept(buffer):
     tracemalloc.start()
     for _ in range(1000):
         live.on_scores(window)
-        live.on_event(event())
+        on_event(live, event())
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert grown < 10_000
@@ -160,7 +164,7 @@ def test_a_watcher_that_never_reads_costs_one_ring_however_much_comes(live):
     live.subscribe(lambda: None)
     reading = live.subscribe(lambda: None)
     for _ in range(200):
-        live.on_event(event())
+        on_event(live, event())
         messages(reading, 1)
     assert len(live._ring) == 8
 

@@ -9,7 +9,7 @@ from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.live.watch import MAX_WATCHERS, WatchFeed
 from monitor.types import AudioBlock, RefusedError, Scores
 from tests.support.broker import PATIENCE
-from tests.support.events import event
+from tests.support.events import event, label_of
 from tests.support.web_server import GEOMETRY, RATE
 
 
@@ -37,7 +37,7 @@ def test_first_comes_how_it_goes_and_then_what_is_heard(live):
     line = next(lines)
     assert (line["kind"], line["source"], line["scores"]) == ("scores", "porch", {"dog": 0.25})
     assert "spectrogram" not in line
-    live.on_event(event("dog"))
+    live.on_event(event("dog"), label_of("dog"))
     assert next(lines)["label"] == "dog"
     live.close()
     rest = list(lines)
@@ -55,7 +55,7 @@ def test_a_watcher_that_does_not_read_is_let_go(live):
     lines = WatchFeed(live, dict).answer({})
     next(lines)
     for number in range(20):
-        live.on_event(event("dog", number=number))
+        live.on_event(event("dog", number=number), label_of("dog"))
         while live._outbox.waiting:
             pass
     assert list(lines)[-1] == {"kind": "end", "why": "slow"}

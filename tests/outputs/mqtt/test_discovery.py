@@ -90,7 +90,7 @@ def test_a_deaf_source_can_be_seen_though_its_other_entities_are_unavailable():
     with_source = {key for key, component in components.items() if "avty" in component}
     of_labels = {f"mic0_{what}_{label}" for what in ("SOUND", "SCORE") for label in ("glass", "alarm")}
     assert with_source == {"mic0_EVENTS", "mic0_LEVEL", *of_labels}
-    assert components["mic0_DEAF"]["dev_cla"] == "problem"
+    assert components["mic0_OFFLINE"]["dev_cla"] == "problem"
 
 
 def test_only_what_is_sent_again_and_again_expires():

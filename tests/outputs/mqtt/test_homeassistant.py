@@ -11,6 +11,7 @@ from monitor.audio.source_status import Health
 from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import Arm
+from monitor.types import OfflineReason
 from tests.support.broker import Subscriber, eventually, free_port
 from tests.support.events import ended
 from tests.support.homeassistant import HomeAssistant
@@ -112,10 +113,10 @@ def test_a_trigger_is_sent_once_for_each_start_and_neither_it_nor_events_are_ret
 
 def test_what_is_wrong_with_a_source_is_told_while_it_is_offline(broker):
     with HomeAssistant(broker) as home, connected(make(broker.port)) as mqtt:
-        mqtt.health("mic0", Health(deaf="unplugged", dropped_seconds=2.04))
-        eventually(lambda: '"reason":"unplugged"' in broker.retained().get(f"{MIC}/health", ""))
+        mqtt.health("mic0", Health(OfflineReason.LOST, "unplugged", dropped_seconds=2.04))
+        eventually(lambda: '"offline_text":"unplugged"' in broker.retained().get(f"{MIC}/health", ""))
         eventually(lambda: home.state(GLASS_KEY) == "unavailable")
-        eventually(lambda: home.state("mic0_DEAF") == "on")
+        eventually(lambda: home.state("mic0_OFFLINE") == "on")
 
 
 def test_a_file_of_what_was_announced_that_is_broken_is_begun_anew(tmp_path, broker, caplog):

@@ -20,7 +20,7 @@ SECONDS = 120
 """Given to one life on a machine that has other things to do."""
 
 EVENT = "clap-monitor/home/mic0/event"
-OF_ONE_MESSAGE = {"published_ts", "latency_s", "late"}
+OF_ONE_MESSAGE = {"published_at", "latency_seconds", "late"}
 
 
 class Life:
@@ -164,10 +164,10 @@ def test_what_waited_for_the_broker_or_for_a_restart_is_marked_as_late(told):
     late_ones = 0
     for message in messages:
         life = int(message["event_id"][:6])
-        of_earlier_life = message["published_ts"] > began.get(life + 1, float("inf"))
-        if of_earlier_life or message["reason"] == "restart" or message["latency_s"] > 3.1:
+        of_earlier_life = message["published_at"] > began.get(life + 1, float("inf"))
+        if of_earlier_life or message["reason"] == "restart" or message["latency_seconds"] > 3.1:
             assert message["late"]
-        elif message["latency_s"] < 2.9:
+        elif message["latency_seconds"] < 2.9:
             assert not message["late"]
         late_ones += message["late"]
     assert 0 < late_ones < len(messages)

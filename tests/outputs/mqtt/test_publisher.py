@@ -46,7 +46,8 @@ def test_at_start_everything_is_said_and_kept_by_the_broker(broker, subscriber):
         assert [label["id"] for label in json.loads(retained.pop(f"{NODE}/labels"))] == ["glass", "dog"]
         assert retained == {
             f"{NODE}/health": '{"late":false}',
-            f"{MIC}/health": '{"deaf":false,"reason":null,"overloaded":false,"dropped_seconds":0.0}',
+            f"{MIC}/health": '{"offline":false,"offline_reason":null,"offline_text":null,'
+            '"overloaded":false,"dropped_seconds":0.0}',
             STATUS: "online",
             f"{MIC}/status": "offline",  # nothing has been heard yet
             f"{GLASS}/state": "OFF",
@@ -75,15 +76,16 @@ def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
         subscriber.wait_for(f"{GLASS}/state", "ON", "OFF")
         eventually(lambda: mqtt.published == 2)
         start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
-        assert (start["phase"], start["label"], start["score"], start["late"]) == (
+        assert (start["phase"], start["label_name"], start["score"], start["late"]) == (
             "start",
             "Glass breaking",
             0.83,
             False,
         )
-        assert (end["phase"], end["duration_s"], end["reason"], end["late"]) == ("end", 5.0, "quiet", False)
+        assert (end["phase"], end["duration_seconds"], end["reason"]) == ("end", 5.0, "quiet")
+        assert not end["late"]
         assert start["event_id"] == end["event_id"]
-        assert before <= start["published_ts"] <= time.time()
+        assert before <= start["published_at"] <= time.time()
         assert (start["node"], start["source"], start["model"]) == ("livingroom", "mic0", "starter")
         assert (mqtt.waiting, mqtt.dropped, mqtt.trouble) == (0, 0, None)
 
@@ -141,7 +143,7 @@ def test_only_the_newest_level_of_each_second_is_sent(broker, subscriber):
         subscriber.wait_for(f"{MIC}/level")
         for dbfs in (-31.0, -32.0, float("-inf")):
             mqtt.level("mic0", dbfs)
-        assert subscriber.wait_for(f"{MIC}/level", count=2) == ['{"dbfs":-30.0}', '{"dbfs":null}']
+        assert subscriber.wait_for(f"{MIC}/level", count=2) == ['{"level_dbfs":-30.0}', '{"level_dbfs":null}']
         assert {message.qos for message in subscriber.messages(f"{MIC}/level")} == {0}
 
 
@@ -379,7 +381,7 @@ def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever
     start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
     assert (start["event_id"], start["phase"], start["late"]) == (started().id, "start", True)
     assert (end["event_id"], end["phase"], end["late"]) == (started().id, "end", True)
-    assert (start["label"], start["threshold"], end["duration_s"]) == ("Glass breaking", 0.6, 5.0)
+    assert (start["label_name"], start["threshold"], end["duration_seconds"]) == ("Glass breaking", 0.6, 5.0)
     topics = [message.topic for message in subscriber.messages() if message.topic.endswith("/event")]
     assert topics == [f"{MIC}/event", f"{MIC}/event", "x/livingroom/mic0/event"]
     assert mqtt.waiting == 0
@@ -421,8 +423,8 @@ with connected(make({broker.port}, queue_file=Path({str(outbox(tmp_path))!r}))) 
     assert {key: end[key] for key in end if end[key] != start[key]} == {
         "phase": "end",
         "reason": "restart",
-        "published_ts": end["published_ts"],
-        "latency_s": None,
+        "published_at": end["published_at"],
+        "latency_seconds": None,
         "late": True,
     }
     assert broker.retained()[f"{GLASS}/state"] == "OFF"

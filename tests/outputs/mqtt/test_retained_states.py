@@ -3,6 +3,7 @@ import json
 from monitor.audio.source_status import Health
 from monitor.outputs.mqtt.retained_states import RetainedStates
 from monitor.outputs.mqtt.topics import Topics
+from monitor.types import OfflineReason
 from tests.support.queued_messages import letter
 
 TOPICS = Topics("home", "attic")
@@ -72,8 +73,8 @@ def test_what_goes_wrong_and_what_is_over_is_told_once_and_not_retained():
     states, said = made()
     for health in (
         Health(),
-        Health(deaf="unplugged"),
-        Health(deaf="busy"),
+        Health(OfflineReason.LOST, "unplugged"),
+        Health(OfflineReason.NOT_OPENED, "busy"),
         Health(overloaded=True, dropped_seconds=0.5),
         Health(overloaded=True, dropped_seconds=1.0),
         Health(dropped_seconds=1.0),
@@ -82,9 +83,9 @@ def test_what_goes_wrong_and_what_is_over_is_told_once_and_not_retained():
     states.say_healths()
     states.say_healths()
     told = [json.loads(text) for topic, text, retained in said if topic == "warning" and not retained]
-    assert [(each["warning"], each["phase"], each["reason"]) for each in told] == [
-        ("deaf", "start", "unplugged"),
-        ("deaf", "end", None),
+    assert [(each["warning"], each["phase"], each["text"]) for each in told] == [
+        ("offline", "start", "unplugged"),
+        ("offline", "end", None),
         ("overloaded", "start", "windows are left out: the model is slower than the hop"),
         ("overloaded", "end", None),
     ]

@@ -192,12 +192,12 @@ def test_what_is_wrong_and_when_it_works_again_is_told():
     courier = Courier()
     quick = config(labels=(), health_after_seconds=0)
     with running(Notifier(quick, "json://x", post=courier)) as phone:
-        phone.problems({"porch": "hears nothing: device lost"})
+        phone.problems({"porch": "offline: device lost"})
         eventually(lambda: phone.sent == 1)
         phone.problems({})
         eventually(lambda: phone.sent == 2)
     assert [(told["title"], told["body"], told["kind"]) for told in courier.letters] == [
-        ("Trouble: porch", "hears nothing: device lost", "warning"),
+        ("Trouble: porch", "offline: device lost", "warning"),
         ("porch works again", "porch works again", "success"),
     ]
 

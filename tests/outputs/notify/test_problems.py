@@ -1,6 +1,6 @@
 from monitor.outputs.notify.problems import Problems
 
-DEAF = {"porch": "hears nothing: device lost"}
+DEAF = {"porch": "offline: device lost"}
 
 
 def followed():
@@ -20,7 +20,7 @@ def test_what_passes_within_a_minute_is_no_news():
 def test_what_lasts_is_told_once_and_so_is_its_end():
     problems = followed()
     news(problems, DEAF, 0.0)
-    assert news(problems, DEAF, 60.0) == [("porch", "hears nothing: device lost")]
+    assert news(problems, DEAF, 60.0) == [("porch", "offline: device lost")]
     assert news(problems, DEAF, 7200.0) == []
     assert news(problems, {}, 7300.0) == [("porch", None)]
     assert news(problems, {}, 7400.0) == []
@@ -47,7 +47,7 @@ def test_each_trouble_has_a_cooldown_of_its_own():
 def test_in_quiet_hours_nothing_is_told_and_afterwards_what_is_still_true():
     problems = followed()
     assert news(problems, DEAF, 0.0, quiet=True) == news(problems, DEAF, 600.0, quiet=True) == []
-    assert news(problems, DEAF, 601.0) == [("porch", "hears nothing: device lost")]
+    assert news(problems, DEAF, 601.0) == [("porch", "offline: device lost")]
 
 
 def test_what_was_told_and_is_over_in_quiet_hours_is_told_afterwards():

@@ -13,8 +13,8 @@ from monitor.types import MissReason
 from tests.support.stored_events import NOON, event, kept, miss, start_of, storing, window
 
 ONE = event(NOON, id="ONE")
-TWO = event(NOON + 10, id="TWO", label="cat", peak=0.9)
-THREE = event(NOON + 20, id="THREE", source="porch", peak=0.6)
+TWO = event(NOON + 10, id="TWO", label="cat", peak_score=0.9)
+THREE = event(NOON + 20, id="THREE", source="porch", peak_score=0.6)
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def reader(path):
 
 
 def found(reader, **wanted):
-    return [each.id for each in reader.events(EventFilter(**wanted)).rows]
+    return [each.event_id for each in reader.events(EventFilter(**wanted)).rows]
 
 
 def test_an_event_comes_back_as_it_was(reader):
     over = reader.event("ONE")
     assert (over.source, over.label, over.started_at, over.ended_at) == ("mic", "dog", NOON, NOON + 4)
-    assert (over.score, over.peak, over.windows, over.level_dbfs) == (0.7, 0.8, 2, -18.2)
+    assert (over.score, over.peak_score, over.windows, over.level_dbfs) == (0.7, 0.8, 2, -18.2)
     assert (over.uncertainty_seconds, over.reason, over.late) == (1.0, "quiet", False)
     assert (over.clip, over.clip_outcome, over.review) == (None, None, None)
     assert reader.event("NONE") is None
@@ -141,7 +141,7 @@ def test_pages_give_everything_once_whatever_their_size(tmp_path_factory, times,
         if after is None:
             break
     chosen = [each.id for each in events if not wanted or each.label in wanted]
-    assert sorted(each.id for each in rows) == sorted(chosen)
+    assert sorted(each.event_id for each in rows) == sorted(chosen)
     assert [each.started_at for each in rows] == sorted((each.started_at for each in rows), reverse=True)
 
 
@@ -167,8 +167,9 @@ def test_near_misses_come_back_with_their_reason(path):
         miss(NOON + 2, source="porch", reason=MissReason.COOLDOWN),
     )
     first = reader.misses().rows[-1]
-    assert (first.source, first.label, first.at, first.seconds) == ("mic", "dog", NOON, 3.0)
-    assert (first.score, first.threshold, first.reason, first.needed) == (0.4, 0.5, "below_threshold", 2)
+    assert (first.source, first.label, first.peak_at, first.duration_seconds) == ("mic", "dog", NOON, 3.0)
+    assert (first.peak_score, first.threshold, first.windows_needed) == (0.4, 0.5, 2)
+    assert first.reason == "below_threshold"
     assert first.level_dbfs is None
     assert [each.reason for each in reader.misses(MissFilter(sources=("mic",))).rows] == [
         "confusable",
@@ -179,7 +180,7 @@ def test_near_misses_come_back_with_their_reason(path):
         "cat",
     ]
     page = reader.misses(limit=2)
-    assert [each.at for each in reader.misses(limit=2, after=page.next).rows] == [NOON]
+    assert [each.peak_at for each in reader.misses(limit=2, after=page.next).rows] == [NOON]
     assert reader.misses(MissFilter(since=NOON + 3)).rows == ()
 
 
@@ -200,7 +201,7 @@ def test_a_day_shows_the_events_and_each_minute_of_each_label(path):
         ("porch", "dog"): (1, (0.0, 0.0, 0.0)),
     }
     assert day.levels == {"mic": (-20.0, None, None)}
-    assert [each.id for each in day.events] == ["THREE", "ONE"]
+    assert [each.event_id for each in day.events] == ["THREE", "ONE"]
     assert not day.more
 
 

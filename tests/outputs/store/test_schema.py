@@ -34,13 +34,13 @@ def made_until(path, step):
 def test_a_file_of_every_older_version_is_brought_up_to_date_with_what_is_in_it(path, step):
     made_until(path, step).close()
     reader = kept(path, event(NOON + 9, id="NEW"), miss(), window(NOON, 0.5))
-    assert [each.id for each in reader.events().rows] == ["NEW", "OLD"]
-    assert reader.event("OLD").peak == 0.7
+    assert [each.event_id for each in reader.events().rows] == ["NEW", "OLD"]
+    assert reader.event("OLD").peak_score == 0.7
     assert [each.reason for each in reader.misses().rows] == ["below_threshold"]
     assert reader.day(NOON, NOON + 60).lanes[0].events == 2
     with storing(path) as store:
         assert store.review("OLD", "right").result(30)
-    assert [each.id for each in reader.events(EventFilter(review="right")).rows] == ["OLD"]
+    assert [each.event_id for each in reader.events(EventFilter(review="right")).rows] == ["OLD"]
     with closing(sqlite3.connect(path)) as connection:
         taken = connection.execute("SELECT number, name FROM migrations").fetchall()
     assert taken == [(number, name) for number, (name, _) in enumerate(STEPS, 1)]
@@ -96,7 +96,7 @@ def test_a_broken_file_is_set_aside_and_told_and_a_new_one_begun(path, caplog, h
     }
     path.write_bytes(harmed[harm])
     reader = kept(path, event(id="NEW"))
-    assert [each.id for each in reader.events().rows] == ["NEW"]
+    assert [each.event_id for each in reader.events().rows] == ["NEW"]
     aside = path.with_name("history.broken.sqlite")
     assert aside.read_bytes()[4096:] == harmed[harm][4096:]  # to open it counts in its header
     assert f"set aside as {aside}, starting a new one" in caplog.text
@@ -114,7 +114,7 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
         store.on_event(event(id="AFTER"))
         while store.waiting:
             pass
-    assert [each.id for each in StoreReader(path).events().rows] == ["AFTER"]
+    assert [each.event_id for each in StoreReader(path).events().rows] == ["AFTER"]
     assert "starting a new one" in caplog.text
 
 
@@ -123,5 +123,5 @@ def test_readers_follow_to_the_new_file(path):
     assert len(reader.events().rows) == 1
     path.write_bytes(b"broken")
     kept(path, event(id="NEW"))
-    assert [each.id for each in reader.events().rows] == ["NEW"]
+    assert [each.event_id for each in reader.events().rows] == ["NEW"]
     reader.close()

@@ -42,12 +42,12 @@ def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tm
             assert store.waiting > 0
             with pytest.raises(StoreError, match="full"):
                 raise store.review("BEFORE", "right").exception(30)
-            assert [e.id for e in reader.events(EventFilter(until=NOON + 1)).rows] == ["BEFORE"]
+            assert [e.event_id for e in reader.events(EventFilter(until=NOON + 1)).rows] == ["BEFORE"]
             filler.unlink()
             eventually(lambda: store.trouble is None and store.waiting == 0)
             assert store.dropped == 0
             assert store.review("BEFORE", "right").result(30)
-        assert {reader.event(ident).id for ident in ids} == set(ids)
+        assert {reader.event(ident).event_id for ident in ids} == set(ids)
         reader.close()
     assert caplog.text.count("what happens is kept in memory only") == 1
     assert caplog.text.count("works again") == 1
@@ -97,10 +97,10 @@ def test_another_process_that_writes_is_waited_for(path):
 
 def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
     with storing(path) as store:
-        store.on_event(replace(event(id="BAD"), peak=math.nan))
+        store.on_event(replace(event(id="BAD"), peak_score=math.nan))
         store.on_event(event(id="GOOD"))
     assert store.refused == 1
-    assert [each.id for each in StoreReader(path).events().rows] == ["GOOD"]
+    assert [each.event_id for each in StoreReader(path).events().rows] == ["GOOD"]
     assert "store: refused: IntegrityError: NOT NULL" in caplog.text
 
 
@@ -144,7 +144,7 @@ class TestClipsFound:
     def events_with(self, path, *found):
         with storing(path) as store:
             store.on_clips_found(found)
-        return {each.id: (each.clip, each.clip_outcome) for each in StoreReader(path).events().rows}
+        return {each.event_id: (each.clip, each.clip_outcome) for each in StoreReader(path).events().rows}
 
     def test_a_clip_whose_event_does_not_know_of_it_is_linked(self, path):
         kept(path, event(id="ONE"))
@@ -176,8 +176,8 @@ class TestRetention:
             at = NOON - days * DAY
             kept(path, event(at, id=f"E{days}"), miss(at), window(at, 0.5))
         reader = self.kept_after(path, keep_days=10, keep_misses_days=2, keep_minutes_days=6)
-        assert [each.id for each in reader.events().rows] == ["E1", "E5"]
-        assert [each.at for each in reader.misses().rows] == [NOON - DAY]
+        assert [each.event_id for each in reader.events().rows] == ["E1", "E5"]
+        assert [each.peak_at for each in reader.misses().rows] == [NOON - DAY]
         with closing(sqlite3.connect(path)) as connection:
             minutes = connection.execute("SELECT minute FROM minutes ORDER BY 1").fetchall()
         assert minutes == [((NOON - 5 * DAY) // 60,), ((NOON - DAY) // 60,)]
@@ -188,7 +188,7 @@ class TestRetention:
             store.on_event(event(old, id="WITH"))
             store.on_event(event(old, id="WITHOUT"))
             store.on_clip_outcome("WITH", "a.flac", "kept")
-        assert [e.id for e in self.kept_after(path, keep_days=1).events().rows] == ["WITH"]
+        assert [e.event_id for e in self.kept_after(path, keep_days=1).events().rows] == ["WITH"]
 
     def test_beyond_its_size_near_misses_go_first_and_events_last(self, path, caplog):
         kept(
@@ -207,7 +207,7 @@ class TestRetention:
     def test_it_is_applied_by_the_writer_at_its_start(self, path):
         kept(path, event(time.time() - 9 * DAY, id="OLD"), event(time.time(), id="NEW"))
         reader = kept(path, config=StoreConfig(keep_days=1))
-        assert [each.id for each in reader.events().rows] == ["NEW"]
+        assert [each.event_id for each in reader.events().rows] == ["NEW"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_whatever_a_change_holds_it_stops_no_other(path, strange):
         with pytest.raises(StoreError, match="refused"):
             raise store.review("\ud800", "right").exception(30)
     assert (store.refused, store.waiting, store.trouble) == (1, 0, None)
-    assert {each.id for each in StoreReader(path).events().rows} == {"BEFORE", "AFTER"}
+    assert {each.event_id for each in StoreReader(path).events().rows} == {"BEFORE", "AFTER"}
 
 
 @contextmanager

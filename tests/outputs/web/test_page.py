@@ -191,29 +191,29 @@ def test_an_event_is_marked_and_deleted(browser, url):
     eventually(lambda: len(ask(url, "events")["rows"]) > 1, 60)
     with opened(browser, url, "events") as page:
         unlock(page)
-        id_ = ask(url, "events")["rows"][-1]["id"]
+        id_ = ask(url, "events")["rows"][-1]["event_id"]
         row = page.locator(f".row[data-id='{id_}']")
         row.get_by_role("button", name="Wrong").click()
         eventually(lambda: ask(url, f"events/{id_}")["review"] == "wrong", 60)
         row.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(row).to_have_count(0, timeout=PATIENCE_MS)
-        assert id_ not in [event["id"] for event in ask(url, "events")["rows"]]
+        assert id_ not in [event["event_id"] for event in ask(url, "events")["rows"]]
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
 def test_whatever_is_wrong_shows_at_every_view(browser, viewport):
     with serving() as served:
-        served.deaf = "3 events were refused by the broker"  # any words: the page knows no list of troubles
+        served.offline = "3 events were refused by the broker"  # any text: the page has no list
         with opened(browser, served.web.url, "now", viewport=viewport) as page:
             link = page.get_by_role("link", name="Health: One thing is wrong.")
             expect(link).to_have_attribute("data-wrong", "1", timeout=PATIENCE_MS)
             expect(link).to_have_attribute("title", "crib 3 events were refused by the broker")
             expect(page.locator(".stage .state")).to_have_text("", timeout=PATIENCE_MS)
             served.live.on_health(served.snapshot())
-            expect(page.locator(".stage .state")).to_have_text(served.deaf, timeout=PATIENCE_MS)
+            expect(page.locator(".stage .state")).to_have_text(served.offline, timeout=PATIENCE_MS)
             assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-            served.deaf = None
+            served.offline = None
             served.live.on_health(served.snapshot())
             expect(page.get_by_role("link", name="Health", exact=True)).to_be_visible(timeout=PATIENCE_MS)
             served.live.on_scores(replace(scores(), gated="absurd_samples"))

@@ -17,7 +17,7 @@ from monitor.audio.sources.ffmpeg.decoder import Piece, frames
 from monitor.audio.sources.ffmpeg.live_edge import TimeStamps
 from monitor.config import Address
 from monitor.config.stream_address import ENCRYPTED
-from monitor.types import SourceError
+from monitor.types import OfflineReason, SourceError
 
 OPEN_SECONDS = 10.0
 """For the connection, and again for the first of the audio."""
@@ -66,13 +66,19 @@ _WHY: dict[type[av.error.FFmpegError], str] = {
 class RefusedError(SourceError):
     """The login was refused; to try it again soon may lock us out."""
 
+    reason = OfflineReason.LOGIN
+
 
 class ForbiddenError(SourceError):
     """It is forbidden (403): to this user, or to have sound alone."""
 
+    reason = OfflineReason.LOGIN
+
 
 class AbsentError(SourceError):
     """There is nobody: whatever is asked for would change nothing."""
+
+    reason = OfflineReason.NOT_FOUND
 
 
 def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[Piece]:
@@ -101,7 +107,7 @@ def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Genera
             channel,
             lambda frame: stamps.missing(frame.time, frame.samples / frame.sample_rate),
         )
-    raise SourceError(f"{address.shown}: the stream has ended")
+    raise SourceError(f"{address.shown}: the stream has ended", OfflineReason.LOST)
 
 
 def _connect(address: Address, pictures: bool) -> av.container.InputContainer:  # noqa: FBT001
@@ -118,8 +124,8 @@ def _connect(address: Address, pictures: bool) -> av.container.InputContainer:  
 
 def _broken_off(address: Address, error: av.error.FFmpegError) -> SourceError:
     if isinstance(error, av.error.ExitError):
-        return SourceError(f"{address.shown}: nothing has come for {READ_SECONDS:g} s")
-    return SourceError(f"{address.shown}: the stream broke off: {error.strerror}")
+        return SourceError(f"{address.shown}: nothing has come for {READ_SECONDS:g} s", OfflineReason.NO_DATA)
+    return SourceError(f"{address.shown}: the stream broke off: {error.strerror}", OfflineReason.LOST)
 
 
 def _options(address: Address, pictures: bool) -> dict[str, str]:  # noqa: FBT001
@@ -154,7 +160,7 @@ def _explained(address: Address, error: av.error.FFmpegError) -> SourceError:
     """Say in plain words why there is no connection, which libav says in its own."""
     if isinstance(error, av.error.HTTPUnauthorizedError):
         if address.login is None:
-            return SourceError(f"{address.shown}: it asks for a username and a password")
+            return SourceError(f"{address.shown}: it asks for a username and a password", OfflineReason.LOGIN)
         return RefusedError(f"{address.shown}: it refuses the username or the password")
     if error.errno in _NOBODY:
         return AbsentError(f"{address.shown}: {_words(address, error)}")

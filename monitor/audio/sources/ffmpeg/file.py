@@ -86,7 +86,7 @@ def media(
         ``fast``: as soon as it is asked for.
     status : SourceStatus
         Samples that could not be decoded are added to ``lost``, as far as time stamps tell.  In real time
-        it is deaf after `SILENCE_SECONDS` of exact zeros, as any other source.
+        it is offline after `SILENCE_SECONDS` of exact zeros, as any other source.
     stop : threading.Event
         Ends the iteration, also while it waits.
     track : int or None

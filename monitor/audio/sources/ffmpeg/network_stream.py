@@ -28,7 +28,7 @@ from monitor.audio.sources.reconnect import OpenDevice, Take, recovering
 from monitor.config import Address
 from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
-from monitor.types import AudioBlock, SourceError
+from monitor.types import AudioBlock, OfflineReason, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class _Connector:
         if self._last is not None and not self._last.gone:
             raise SourceError(f"{self._address.shown}: the last connection is still being closed")
         if self._refused is not None and time.monotonic() - self._refused[0] < _REFUSED_SECONDS:
-            raise SourceError(self._refused[1])
+            raise SourceError(self._refused[1], OfflineReason.LOGIN)
         connection = self._open()
         opened_at = time.monotonic()
         try:
@@ -216,7 +216,10 @@ class _Connection:
         while not self._open.wait(_LOOK_AT_STOP_SECONDS) and not stop.is_set():
             self._raise_what_ended_it()
             if time.monotonic() - self._opened_at > 2 * OPEN_SECONDS:
-                raise SourceError(f"{self._address.shown}: no sound has come for {2 * OPEN_SECONDS:g} s")
+                raise SourceError(
+                    f"{self._address.shown}: no sound has come for {2 * OPEN_SECONDS:g} s",
+                    OfflineReason.NO_DATA,
+                )
 
     def read(self, seconds: float) -> Take | None:
         """Return what came next; None if nothing does within ``seconds``; `SourceError` if it is lost."""
@@ -264,7 +267,9 @@ class _Connection:
         now, unix_now = time.monotonic(), time.time()
         late, lost = self._clock.observe(piece.lost + len(piece.samples), now, overflow=False)
         if lost > _BEHIND_SECONDS * rate:
-            raise SourceError(f"{self._address.shown}: has fallen {lost / rate:.0f} s behind")
+            raise SourceError(
+                f"{self._address.shown}: has fallen {lost / rate:.0f} s behind", OfflineReason.LATE
+            )
         take = Take(
             piece.samples,
             ended_at=self._clock.ended_at(now, unix_now),

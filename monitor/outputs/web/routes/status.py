@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Response, WebSocket
@@ -38,7 +37,7 @@ def hello(context: AppContext) -> dict[str, object]:
         "hop_seconds": context.hop_seconds,
         "spectrogram": context.broadcast.spectrogram_format,
         "problems": context.snapshot()["problems"],
-        "active": [asdict(event) for event in context.broadcast.active],
+        "active": list(context.broadcast.active),
         **labels_message(context.control.active_labels),
     }
 

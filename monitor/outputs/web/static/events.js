@@ -44,9 +44,9 @@ export function mount(root, wanted) {
     && (!filters.source || filters.source === event.source);
 
   function append(event, first) {
-    if (rows.has(event.id)) return;
-    const row = makeRow(event, { gone: () => rows.delete(event.id), opened: (player) => { playing?.(); playing = player; } });
-    rows.set(event.id, row);
+    if (rows.has(event.event_id)) return;
+    const row = makeRow(event, { gone: () => rows.delete(event.event_id), opened: (player) => { playing?.(); playing = player; } });
+    rows.set(event.event_id, row);
     list.querySelector(".empty")?.remove();
     if (first) list.prepend(row.element);
     else list.append(row.element);
@@ -73,7 +73,7 @@ export function mount(root, wanted) {
 
   const stops = [
     on("event", (event) => {
-      const known = rows.get(event.id);
+      const known = rows.get(event.event_id);
       if (known) known.update(event);
       else if (fits(event)) append({ ...event, clip: null, review: null, locked: false }, true);
     }),
@@ -100,7 +100,7 @@ function makeRow(event, { gone, opened }) {
   const remove = h("button", { class: "plain", onclick: ask }, t.events.delete);
   const player = h("div", { class: "player", hidden: true });
   const name = h("b", {});
-  const element = h("li", { class: "row", "data-id": event.id },
+  const element = h("li", { class: "row", "data-id": event.event_id },
     play,
     h("div", { class: "what" }, name, facts),
     h("time", {}, format.when(event.started_at)),
@@ -110,7 +110,7 @@ function makeRow(event, { gone, opened }) {
   function show() {
     say(name, nameOf(event.label));
     const lasted = event.ended_at === null ? (event.reason === null ? t.now.lasting : null) : format.duration(event.ended_at - event.started_at);
-    say(facts, [event.source, t.events.score(format.score(event.peak)), lasted, t.events.outcomes[event.clip_outcome]].filter(Boolean).join(" · "));
+    say(facts, [event.source, t.events.score(format.score(event.peak_score)), lasted, t.events.outcomes[event.clip_outcome]].filter(Boolean).join(" · "));
     mark(element, "data-on", event.ended_at === null && event.reason === null);
     play.disabled = !event.clip;
     play.setAttribute("aria-label", t.events.play(nameOf(event.label), format.when(event.started_at)));
@@ -154,13 +154,13 @@ function makeRow(event, { gone, opened }) {
 
   async function review(value) {
     const said = event.review === value ? null : value;
-    if (await change(() => api.put(`events/${event.id}/review`, { mark: said }))) event = { ...event, review: said };
+    if (await change(() => api.put(`events/${event.event_id}/review`, { mark: said }))) event = { ...event, review: said };
     show();
   }
 
   async function lock() {
     const wanted = !event.locked;
-    if (await change(() => api.put(`events/${event.id}/lock`, { locked: wanted }))) event = { ...event, locked: wanted };
+    if (await change(() => api.put(`events/${event.event_id}/lock`, { locked: wanted }))) event = { ...event, locked: wanted };
     show();
   }
 
@@ -174,7 +174,7 @@ function makeRow(event, { gone, opened }) {
           h("button", { class: "primary", value: "yes" }, t.events.delete))));
     dialog.addEventListener("close", async () => {
       dialog.remove();
-      if (dialog.returnValue !== "yes" || !(await change(() => api.remove(`events/${event.id}`)))) return;
+      if (dialog.returnValue !== "yes" || !(await change(() => api.remove(`events/${event.event_id}`)))) return;
       close();
       element.remove();
       gone();
@@ -185,7 +185,7 @@ function makeRow(event, { gone, opened }) {
 
   async function again() {
     try {
-      event = await api.get(`events/${event.id}`);
+      event = await api.get(`events/${event.event_id}`);
       show();
     } catch (error) {
       if (error.status !== 404 && error.status !== 503) toast(error.message);

@@ -45,7 +45,7 @@ function figuresOf(status) {
   return [
     [t.health.lag, format.duration(status.lag_seconds), t.health.lagNote],
     [t.health.factor, `${(100 * status.real_time_factor).toFixed(1)} %`, t.health.factorNote],
-    [t.health.skipped, String(status.windows.skipped), t.health.skippedNote],
+    [t.health.late, String(status.windows.late), t.health.lateNote],
     [t.health.dropped, format.duration(dropped), t.health.droppedNote],
     [t.health.broker, mqtt ? (mqtt.connected ? t.health.connected : t.health.away) : t.health.none, mqtt ? t.health.waiting(mqtt.waiting) : t.health.noBroker],
     [t.health.store, store ? (store.trouble ? t.health.failing : t.health.works) : t.health.none, store ? t.health.waiting(store.waiting) : ""],
@@ -63,12 +63,12 @@ function size(bytes) {
 
 function sourceCard(name, source) {
   const rows = [
-    [t.health.state, source.deaf ?? (source.ended ? t.ended : t.now.hears)],
+    [t.health.state, source.offline_text ?? (source.ended ? t.ended : t.now.hears)],
     [t.now.level, source.level_dbfs === null ? t.now.silent : `${format.level(source.level_dbfs)} dB`],
     [t.health.heard, format.duration(source.captured_seconds)],
     [t.health.lag, format.duration(source.lag_seconds)],
     [t.health.scored, String(source.windows.scored)],
-    [t.health.skipped, String(source.windows.skipped)],
+    [t.health.late, String(source.windows.late)],
     ...Object.entries(source.windows.gated).map(([reason, count]) => [t.now.gated[reason] ?? reason.replaceAll("_", " "), String(count)]),
     [t.health.gaps, `${source.gaps} / ${source.overflows} / ${source.reopened}`],
   ];

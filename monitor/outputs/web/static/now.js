@@ -83,9 +83,9 @@ function makeStage() {
 
   function tell(gated) {
     const health = house.health?.sources?.[chosen];
-    const words = health?.deaf ?? (gated ? t.now.gated[gated] ?? gated.replaceAll("_", " ") : t.now.hears);
+    const words = health?.offline_text ?? (gated ? t.now.gated[gated] ?? gated.replaceAll("_", " ") : t.now.hears);
     say(state, words);
-    state.classList.toggle("alarm", Boolean(health?.deaf));
+    state.classList.toggle("alarm", Boolean(health?.offline));
   }
 
   return {
@@ -187,10 +187,10 @@ function makeFeeds() {
   function show() {
     const heard = house.events.slice(0, LISTED).map((event) => h("li", { "data-on": event.ended_at === null },
       h("b", {}, nameOf(event.label)), h("time", {}, format.when(event.started_at)),
-      h("span", { class: "quiet" }, [event.source, format.score(event.peak),
+      h("span", { class: "quiet" }, [event.source, format.score(event.peak_score),
         event.ended_at === null ? t.now.lasting : format.duration(event.ended_at - event.started_at)].join(" · "))));
     const near = house.misses.slice(0, LISTED).map((miss) => h("li", {},
-      h("b", {}, nameOf(miss.label)), h("time", {}, format.when(miss.at)), h("span", { class: "quiet" }, reason(miss))));
+      h("b", {}, nameOf(miss.label)), h("time", {}, format.when(miss.peak_at)), h("span", { class: "quiet" }, reason(miss))));
     events.replaceChildren(...(heard.length ? heard : [h("li", { class: "quiet" }, t.now.noEvents)]));
     misses.replaceChildren(...(near.length ? near : [h("li", { class: "quiet" }, t.now.noMisses)]));
   }
@@ -199,6 +199,6 @@ function makeFeeds() {
 }
 
 export function reason(miss) {
-  const numbers = { ...miss, score: format.score(miss.score), threshold: format.score(miss.threshold) };
+  const numbers = { ...miss, score: format.score(miss.peak_score), threshold: format.score(miss.threshold) };
   return t.reasons[miss.reason]?.(numbers) ?? miss.reason;
 }

@@ -54,7 +54,7 @@ const take = {
     const key = `${data.source} ${data.label}`;
     if (data.ended_at === null) house.active.set(key, data);
     else house.active.delete(key);
-    const known = house.events.findIndex((event) => event.id === data.id);
+    const known = house.events.findIndex((event) => event.event_id === data.event_id);
     if (known >= 0) house.events[known] = data;
     else house.events.unshift(data);
     house.events.length = Math.min(house.events.length, KEPT);

@@ -60,8 +60,8 @@ export const t = {
 
   reasons: {
     below_threshold: (miss) => `reached ${miss.score}, counts from ${miss.threshold}`,
-    confusable: (miss) => (miss.rival ? `sounded more like “${miss.rival}”` : "another sound was nearer"),
-    not_confirmed: (miss) => `heard in ${miss.hits} of ${miss.needed} windows needed`,
+    confusable: (miss) => (miss.against ? `sounded more like “${miss.against}”` : "another sound was nearer"),
+    not_confirmed: (miss) => `heard in ${miss.windows} of ${miss.windows_needed} windows needed`,
     too_short: () => "too short",
     cooldown: () => "too soon after the last one",
     quiet_hours: () => "in its quiet hours",
@@ -145,8 +145,8 @@ export const t = {
     lagNote: "from sound to score",
     factor: "Load",
     factorNote: "of the time is spent scoring",
-    skipped: "Left out",
-    skippedNote: "windows, because it was late",
+    late: "Windows left out",
+    lateNote: "because the analysis was late",
     dropped: "Lost audio",
     droppedNote: "on the way, or left out",
     broker: "Broker",

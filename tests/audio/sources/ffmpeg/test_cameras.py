@@ -33,7 +33,7 @@ def test_a_camera_that_refuses_sound_alone_is_heard_beside_its_pictures(method, 
     with Camera(refuses_sound_alone(method, status)) as camera, Listener(camera.url) as listener:
         listener.wait_until_heard(1)
     assert pitch(listener.blocks, skip=0.2, seconds=0.5) == pytest.approx(440, abs=4)
-    assert listener.status.trouble is None
+    assert listener.status.offline_text is None
     assert "only with its pictures" in caplog.text
 
 
@@ -128,8 +128,8 @@ def test_a_camera_that_changes_its_mind_is_heard_again():
             listener.wait_until_heard(listener.seconds + 0.3)
             camera.behave = status
             camera.hang_up()
-            eventually(lambda: listener.status.deaf_since is not None)
-            eventually(lambda: listener.status.deaf_since is None)
+            eventually(lambda: listener.status.offline)
+            eventually(lambda: not listener.status.offline)
 
 
 def test_a_camera_of_sound_alone_is_never_asked_for_pictures():

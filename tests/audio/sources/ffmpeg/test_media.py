@@ -190,18 +190,18 @@ def test_zeros_of_8_seconds_in_real_time_are_deafness_until_the_next_sound(tmp_p
     soundfile.write(tmp_path / "a.wav", audio, RATE)
     status, stop = SourceStatus("file"), threading.Event()
     stop.wait = lambda _: False  # time flies
-    deaf = {
+    offline = {
         round(block.stop / RATE, 1)
         for block in blocks_of(tmp_path / "a.wav", pace="realtime", status=status, stop=stop)
-        if status.deaf_since is not None
+        if status.offline
     }
-    assert (min(deaf), max(deaf)) == (pytest.approx(9, abs=0.11), 11)
+    assert (min(offline), max(offline)) == (pytest.approx(9, abs=0.11), 11)
     assert [line.getMessage() for line in caplog.records] == [
-        "source file is deaf: nothing but digital silence for 8 s: is it muted?",
-        "source file hears again",
+        "source file is offline: nothing but digital silence for 8 s: is it muted?",
+        "source file is online again",
     ]
     list(blocks_of(tmp_path / "a.wav", status=status))
-    assert status.deaf_since is None
+    assert not status.offline
     assert len(caplog.records) == 2
 
 

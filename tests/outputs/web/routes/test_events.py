@@ -18,7 +18,7 @@ CLIP = "2026-11-26/20261126T120000Z_crib_dog_01JDPM0000000000000000000A.flac"
 
 def event(number, label="dog", **fields):
     start = events.event(label, number=number, at=BEGAN + 1000.0 * number, source="crib", score=0.5)
-    return ended(start, 1.0, **{"peak": 0.6} | fields)
+    return ended(start, 1.0, **{"peak_score": 0.6} | fields)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def served(tmp_path):
         file.write_bytes(bytes(range(256)) * 4)
         file.with_suffix(".png").write_bytes(b"picture")
         for number in range(1, 8):
-            it.store.on_event(event(number, "dog" if number % 2 else "cat", peak=number / 10))
+            it.store.on_event(event(number, "dog" if number % 2 else "cat", peak_score=number / 10))
         it.store.on_clip_outcome(event(7).id, CLIP, "kept")
         it.store.on_near_miss(
             NearMiss("crib", "dog", 0, RATE, BEGAN, 0.4, 0.5, MissReason.BELOW_THRESHOLD, None, 0, 2, -30.0)
@@ -39,7 +39,7 @@ def served(tmp_path):
 
 
 def ids(answer):
-    return [int(row["id"][3:]) for row in answer.json["rows"]]
+    return [int(row["event_id"][3:]) for row in answer.json["rows"]]
 
 
 def test_events_come_newest_first_page_by_page(served):
@@ -142,7 +142,7 @@ def test_an_event_is_deleted_for_good(served):
 
 def test_near_misses_come_with_their_reason(served):
     (miss,) = served.ask("GET", "/api/misses?reason=below_threshold").json["rows"]
-    assert (miss["label"], miss["score"], miss["threshold"]) == ("dog", 0.4, 0.5)
+    assert (miss["label"], miss["peak_score"], miss["threshold"]) == ("dog", 0.4, 0.5)
     assert served.ask("GET", "/api/misses?label=cat").json["rows"] == []
 
 

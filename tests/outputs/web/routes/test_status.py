@@ -6,14 +6,14 @@ from tests.support.web_server import serving
 def test_health_is_200_until_something_is_wrong_and_says_nothing_else():
     with serving() as served:
         assert served.ask("GET", "/api/health").json == {"healthy": True}
-        served.deaf = "the device is gone"
+        served.offline = "the device is gone"
         wrong = served.ask("GET", "/api/health")
         assert (wrong.status, wrong.json) == (503, {"healthy": False})
 
 
 def test_status_says_what_every_part_counts_the_page_among_them():
     with serving() as served:
-        served.deaf = "the device is gone"
+        served.offline = "the device is gone"
         assert served.ask("GET", "/api/nothing", host="evil").status == 421
         told = served.ask("GET", "/api/status").json
         assert told["problems"] == [{"what": "crib", "why": "the device is gone"}]
