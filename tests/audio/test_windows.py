@@ -100,7 +100,7 @@ def test_no_window_crosses_a_gap_and_the_count_starts_again_behind_it():
     assert bench.status["mic"].gated == {"gap": 1}
 
 
-def test_a_deaf_source_is_broken_at_once_and_only_once():
+def test_a_offline_source_is_broken_at_once_and_only_once():
     bench, _ = windows_while_fed(4, ramp(10))
     bench.status["mic"].set_offline(OfflineReason.NOT_FOUND, "unplugged")
     assert next(bench.steps) == [Break("mic", 10, 102.5, "gap")]

@@ -231,16 +231,16 @@ def test_a_supervisor_hears_ready_and_watchdog_while_a_microphone_is_awaited(tmp
     assert not thread.is_alive()
 
 
-def test_the_health_of_a_source_names_why_it_is_deaf_and_what_was_lost():
+def test_the_health_of_a_source_names_why_it_is_offline_and_what_was_lost():
     status = SourceStatus("mic", lost=8, late=3)
     liveness = Watchdog({"mic": status}, 10, 0, notify=lambda *_: None)
     status.set_offline(OfflineReason.NOT_FOUND, "unplugged")
     assert liveness.fell_behind(1) == ["mic"]
     health = liveness.health("mic", 2, rate=4, hop=2)
-    assert (health.offline, health.overloaded, health.dropped_seconds) == ("unplugged", True, 3.5)
+    assert (health.offline_text, health.overloaded, health.dropped_seconds) == ("unplugged", True, 3.5)
     status.set_online()
     health = liveness.health("mic", 100, rate=4, hop=2)
-    assert (health.offline, health.overloaded) == (None, False)
+    assert (health.offline_reason, health.overloaded) == (None, False)
 
 
 def test_a_stage_that_has_not_moved_for_three_times_the_patience_hangs_and_is_named(caplog):

@@ -207,7 +207,7 @@ def test_a_damaged_ambience_is_learnt_anew(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300, "7", None, True, [1], {"x": 1}])
-def test_an_ambience_that_would_deafen_is_not_believed(tmp_path, caplog, value):
+def test_an_ambience_that_would_offlineen_is_not_believed(tmp_path, caplog, value):
     (tmp_path / "ambience.json").write_text(json.dumps({"nursery": {"model fingerprint": value}}))
     assert read_baselines(tmp_path) == {}
     assert "the ambience is learnt anew" in caplog.text

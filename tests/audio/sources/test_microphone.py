@@ -207,7 +207,7 @@ def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card)
     assert before[SoundCard.microphone] != after[SoundCard.microphone]
 
 
-def test_a_microphone_that_delivers_nothing_but_zeros_is_deaf_until_it_sounds(sound_card):
+def test_a_microphone_that_delivers_nothing_but_zeros_is_offline_until_it_sounds(sound_card):
     with ChannelReader() as ear:
         ear.wait_for(lambda ear: ear.status.offline)
         assert "nothing but digital silence for 8 s" in ear.status.offline_text

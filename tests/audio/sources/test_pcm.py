@@ -156,7 +156,7 @@ def listened_to(source, sink, written, **options):
     return seen
 
 
-def test_a_live_pipe_through_which_nothing_comes_is_deaf_until_it_does(pipe, caplog):
+def test_a_live_pipe_through_which_nothing_comes_is_offline_until_it_does(pipe, caplog):
     seen = listened_to(*pipe, [[1], [2], [3]], live=True)
     assert seen == [([1], False), ([2], True), ([3], True)]
     assert [line.getMessage() for line in caplog.records][:4] == [
@@ -212,7 +212,7 @@ class World:
 
 
 @pytest.mark.parametrize(("format_", "zero"), [("s16le", 0), ("s24le", 0), ("f32le", 0), ("u8", 128)])
-def test_zeros_of_8_seconds_through_a_live_pipe_are_deafness_until_the_next_sound(format_, zero, caplog):
+def test_zeros_of_8_seconds_through_a_live_pipe_are_offline_until_the_next_sound(format_, zero, caplog):
     second = RATE * {"s16le": 2, "s24le": 3, "f32le": 4, "u8": 1}[format_]
     sound = np.random.default_rng(0).integers(1, 60, second).astype(np.uint8).tobytes()
     data = sound + bytes([zero]) * 26 * second + sound
@@ -228,7 +228,7 @@ def test_zeros_of_8_seconds_through_a_live_pipe_are_deafness_until_the_next_soun
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e20, -2000.0])
 @pytest.mark.parametrize("every", [1, RATE // 2])
-def test_samples_that_no_sound_has_for_8_seconds_are_deafness_until_they_cease(bad, every, caplog):
+def test_samples_that_no_sound_has_for_8_seconds_are_offline_until_they_cease(bad, every, caplog):
     sound = np.random.default_rng(0).normal(0.0, 0.1, 41 * RATE).astype("<f4")
     sound[RATE : 31 * RATE : every] = bad
     seen = World().hear(sound.tobytes(), format="f32le")
@@ -241,7 +241,7 @@ def test_samples_that_no_sound_has_for_8_seconds_are_deafness_until_they_cease(b
     ]
 
 
-def test_a_bad_sample_now_and_then_is_no_deafness(caplog):
+def test_a_bad_sample_now_and_then_does_not_count_as_offline(caplog):
     sound = np.random.default_rng(0).normal(0.0, 0.1, 30 * RATE).astype("<f4")
     sound[:: 2 * RATE] = np.nan
     World().hear(sound.tobytes(), format="f32le")

@@ -148,7 +148,7 @@ def test_trouble_is_seen_while_it_lasts_and_said_once(caplog):
     assert world.status.offline_text == "the play is over"
 
 
-def test_digital_silence_of_8_seconds_is_deafness_and_the_device_is_opened_again_without_waiting():
+def test_digital_silence_of_8_seconds_is_offline_and_the_device_is_opened_again_without_waiting():
     world = World(quiet(40), loud(1))
     blocks = []
     for block in world.blocks():
@@ -160,7 +160,7 @@ def test_digital_silence_of_8_seconds_is_deafness_and_the_device_is_opened_again
     assert world.waits == [1, 2]  # at the end of the play
 
 
-def test_a_muted_device_is_deaf_until_it_sounds_and_is_opened_again_less_and_less_often():
+def test_a_muted_device_is_offline_until_it_sounds_and_is_opened_again_less_and_less_often():
     world = World(quiet(999), quiet(999), quiet(999), [*quiet(30), *loud(1), *quiet(7)])
     offline, reopened_at = [], []
     for block in world.blocks():
@@ -173,7 +173,7 @@ def test_a_muted_device_is_deaf_until_it_sounds_and_is_opened_again_less_and_les
     assert not any(offline[64:])
 
 
-def test_a_stream_that_is_silent_is_deaf_after_8_seconds_and_connected_again_after_5_minutes():
+def test_a_stream_that_is_silent_is_offline_after_8_seconds_and_connected_again_after_5_minutes():
     world = World([*quiet(900)], loud(1))
     offline = []
     for block in world.blocks(reopen_seconds=300):
@@ -251,7 +251,7 @@ def test_a_device_that_comes_back_at_another_rate_is_resampled():
     assert [block.start for block in blocks if block.gap] == [800]
 
 
-def test_who_has_lied_about_the_rate_is_deaf_until_it_is_seen_to_tell_the_truth(caplog):
+def test_who_has_lied_about_the_rate_is_offline_until_it_is_seen_to_tell_the_truth(caplog):
     lie = WrongRateError("it delivers 3 samples a second where 4 were agreed on")
     world = World([take(1), lie], [take(2), lie], [take(3), take(4, at_rate=True), take(5)], [take(6)])
     seen = [(block.samples[0], block.gap, world.status.offline_text) for block in world.blocks()]
@@ -276,4 +276,4 @@ def test_a_source_that_comes_and_goes_fills_no_log_and_its_last_state_is_told(ca
     list(world.blocks())
     assert len(caplog.records) == 2 * LINES + 1
     assert "no microphone" in caplog.records[-1].getMessage()
-    assert "left out" in caplog.records[-1].getMessage()
+    assert "more like it" in caplog.records[-1].getMessage()

@@ -85,7 +85,7 @@ def test_scores_are_there_for_who_wants_them_and_the_last_sound_for_everybody():
     assert components["mic0_LAST"]["stat_t"] == "clap-monitor/livingroom/mic0/last"
 
 
-def test_a_deaf_source_can_be_seen_though_its_other_entities_are_unavailable():
+def test_a_offline_source_can_be_seen_though_its_other_entities_are_unavailable():
     components = described()["cmps"]
     with_source = {key for key, component in components.items() if "avty" in component}
     of_labels = {f"mic0_{what}_{label}" for what in ("SOUND", "SCORE") for label in ("glass", "alarm")}

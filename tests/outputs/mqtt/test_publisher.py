@@ -124,7 +124,7 @@ def test_an_event_that_ends_at_once_still_goes_on_and_off(broker, subscriber):
         assert phases(subscriber) == [(n, phase) for n in "012" for phase in ("start", "end")]
 
 
-def test_a_source_that_goes_deaf_is_offline(broker, subscriber):
+def test_a_source_that_stops_delivering_is_offline(broker, subscriber):
     with connected(make(broker.port, sources=("mic0", "mic1"))) as mqtt:
         mqtt.source("mic0", online=True)
         mqtt.source("mic1", online=True)

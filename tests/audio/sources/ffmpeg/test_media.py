@@ -185,7 +185,7 @@ def test_a_fast_replay_stops_when_told(wav):
     assert list(blocks) == []
 
 
-def test_zeros_of_8_seconds_in_real_time_are_deafness_until_the_next_sound(tmp_path, caplog):
+def test_zeros_of_8_seconds_in_real_time_are_offline_until_the_next_sound(tmp_path, caplog):
     audio = np.concatenate([np.full(RATE, 0.5), np.zeros(10 * RATE), np.full(RATE, 0.5)])
     soundfile.write(tmp_path / "a.wav", audio, RATE)
     status, stop = SourceStatus("file"), threading.Event()

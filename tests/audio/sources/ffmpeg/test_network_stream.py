@@ -75,7 +75,7 @@ def test_what_comes_faster_than_time_is_heard_at_the_pace_of_time():
 # --- when it is lost ----------------------------------------------------------------------------
 
 
-def test_a_stream_that_ends_is_deaf_until_it_is_back():
+def test_a_stream_that_ends_is_offline_until_it_is_back():
     with Radio() as radio, Listener(radio.url()) as listener:
         listener.wait_until_heard(0.5)
         radio.hung_up.set()
@@ -88,7 +88,7 @@ def test_a_stream_that_ends_is_deaf_until_it_is_back():
     assert sum(block.gap for block in listener.blocks) >= 1
 
 
-def test_a_stream_that_stalls_with_its_connection_open_is_deaf_until_it_is_back():
+def test_a_stream_that_stalls_with_its_connection_open_is_offline_until_it_is_back():
     with Radio() as radio, Listener(radio.url()) as listener:
         listener.wait_until_heard(0.5)
         radio.silent.set()

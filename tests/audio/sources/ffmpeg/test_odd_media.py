@@ -315,7 +315,7 @@ def test_a_file_that_turns_into_something_else_is_heard_or_refused(tmp_path, con
 
 
 @pytest.mark.parametrize("content", TURNS.values(), ids=TURNS)
-def test_a_stream_that_turns_into_something_else_and_ends_is_deaf_until_it_is_back(content):
+def test_a_stream_that_turns_into_something_else_and_ends_is_offline_until_it_is_back(content):
     with Radio("flv", content=(content, 2.0)) as radio, Listener(radio.url()) as listener:
         eventually(lambda: len(radio.requests) > 1 and listener.status.offline_text is not None)
         radio.content, radio.seconds = encoded("flv", seconds=30.0), 30.0
