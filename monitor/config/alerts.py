@@ -41,26 +41,31 @@ Labels = Annotated[tuple[Identifier, ...], Field(strict=False, max_length=200)]
 
 
 class HookConfig(Section):
-    """A command that is run when a sound starts or ends; the event comes on its standard input, as JSON."""
+    """Hook: a command that runs when an event starts or ends; it reads the event as JSON on its input."""
 
-    name: Identifier = Field(description="Name of the hook, for the log and the metrics.")
+    name: Identifier = Field(description="Name of the hook, for logs and metrics.")
     command: Annotated[tuple[Argument, ...], Field(strict=False)] = Field(
         min_length=1,
         max_length=100,
-        description="Program and its arguments, as a list; no shell looks at them.",
+        description="Program and arguments, as a list; no shell is involved.",
     )
-    labels: Labels | None = Field(default=None, description="Labels it is run for; unset: all.")
+    labels: Labels | None = Field(
+        default=None, description="Ids of the labels that run the hook. Unset: all labels."
+    )
     phases: Annotated[tuple[Literal["start", "end"], ...], Field(strict=False)] = Field(
-        default=("start",), min_length=1, max_length=2, description="start, end, or both."
+        default=("start",),
+        min_length=1,
+        max_length=2,
+        description="When the hook runs: at the start of an event, at its end, or both.",
     )
     limit_seconds: float = Field(
         default=10.0,
         ge=0.1,
         le=600,
-        description="How long it may take; then it is killed with everything it started.",
+        description="Time limit, in seconds; then the command and everything it started is killed.",
     )
     at_once: int = Field(
-        default=1, ge=1, le=16, description="How many of it may run at the same time; the others wait."
+        default=1, ge=1, le=16, description="Maximum number of runs at the same time; further events wait."
     )
 
     @field_validator("command")
@@ -72,46 +77,59 @@ class HookConfig(Section):
 
 
 class NotifyConfig(Section):
-    """Somebody who is notified through Apprise; the address, which holds secrets, is never written here."""
+    """Notification target, reached through Apprise; its URL is a secret, so it is never written here."""
 
-    name: Identifier = Field(description="Name of the target, for the log and the metrics.")
+    name: Identifier = Field(description="Name of the target, for logs and metrics.")
     url_file: Annotated[FilePath | None, BeforeValidator(_check_url_file)] = Field(
         default=None,
-        description="File whose only line is the Apprise address (ntfy://..., mailto://...); a relative name "
-        "is looked for among the systemd credentials first.",
+        description="File that holds only the Apprise URL (ntfy://..., mailto://...); a relative path is "
+        "first looked up among the systemd credentials.",
     )
     url_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
         default=None,
         validate_default=True,
-        description="Environment variable that holds the address, instead of url_file.",
+        description="Environment variable that holds the Apprise URL, instead of url_file.",
     )
-    labels: Labels | None = Field(default=None, description="Labels it is told of; unset: all.")
-    min_score: float = Field(default=0.0, ge=0, le=1, description="Score below which it is not told.")
+    labels: Labels | None = Field(
+        default=None,
+        description="Ids of the labels to notify about. Unset: all labels; an empty list: none, for a "
+        "target that only gets problems.",
+    )
+    min_score: float = Field(
+        default=0.0, ge=0, le=1, description="Score below which an event is not notified."
+    )
     cooldown_seconds: float = Field(
         default=60.0,
         ge=0,
         le=86_400,
-        description="Time after a message in which it is told of no other event of the same label.",
+        description="Time after a message in which further events of the same label are not notified, in "
+        "seconds.",
     )
     quiet_hours: Annotated[tuple[HoursOfDay, ...], Field(strict=False)] = Field(
         default=(),
         max_length=20,
-        description="Hours of the day in which it is told nothing, such as 22:00-07:00; a line "
-        "afterwards says what was held back.",
+        description="Times of day without messages, such as 22:00-07:00; one message afterwards sums up "
+        "what was held back.",
     )
     clip: bool = Field(
         default=False,
-        description="Whether to attach the clip, if there is one; the message then waits for it.",
+        description="Attach the clip, if there is one; the message then waits until the clip is recorded.",
     )
     health: bool = Field(
         default=True,
-        description="Whether it is told that a source hears nothing, or that the broker is gone.",
+        description="Notify about problems: a source is offline, or the broker is unreachable.",
     )
     health_after_seconds: float = Field(
-        default=60.0, ge=0, le=86_400, description="How long such a problem must last first."
+        default=60.0,
+        ge=0,
+        le=86_400,
+        description="How long a problem must last before it is notified, in seconds.",
     )
     health_cooldown_seconds: float = Field(
-        default=3600.0, ge=0, le=604_800, description="Time between two messages about the same problem."
+        default=3600.0,
+        ge=0,
+        le=604_800,
+        description="Time between two messages about the same problem, in seconds.",
     )
 
     @field_validator("url_env")

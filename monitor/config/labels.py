@@ -47,54 +47,78 @@ DeviceClass = Literal[
 
 
 class LabelConfig(Section):
-    """A sound to listen for."""
+    """Label: a sound to detect."""
 
-    id: Identifier = Field(description="Identifier, also in MQTT topics.")
-    name: Title | None = Field(default=None, description="Name for people; unset: made from the id.")
+    id: Identifier = Field(description="Identifier of the label, also in MQTT topics.")
+    name: Title | None = Field(
+        default=None, description="Display name. Unset: derived from id; baby_cry becomes Baby cry."
+    )
     prompts: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(
         min_length=1,
         max_length=30,
-        description="What it sounds like, in English sentences of a few words; phrasings are averaged.",
+        description="Short, plain English descriptions of the sound; the embeddings of several phrasings "
+        "are averaged.",
     )
     against: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(
         default=(),
         max_length=30,
-        description="Other sounds that are mistaken for it; never one that contains it.",
+        description="Prompts for sounds that are mistaken for this one; they lower its score. Add one only "
+        "after a false alarm, and never a sound that contains this one.",
     )
-    threshold: float = Field(default=0.5, ge=0, le=1, description="Score from which it counts as heard.")
+    threshold: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Score from which a window counts as a detection. Higher: fewer false alarms; lower: "
+        "fewer misses. With the starter, 0.5 is calibrated to one false alarm per hour and label.",
+    )
     release_threshold: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Score below which it is over; at most threshold. Unset: 0.15 below it, at least 0.",
+        description="Score below which the sound has ended; at most threshold. Unset: 0.15 below "
+        "threshold, at least 0.",
     )
     confirm_seconds: float | None = Field(
         default=None,
         ge=0,
         le=60,
-        description="How long it must be heard before an event starts: in k = confirm_seconds / hop_seconds "
-        "windows (rounded up, at least 1) among the newest k + k // 2.  Unset: k is 2.",
+        description="Time for which the sound must be detected before an event starts, in seconds: k = "
+        "confirm_seconds / hop_seconds windows (rounded up, at least 1) of the newest k + k // 2. 0 is the "
+        "fastest, more gives fewer false alarms. Unset: k = 2, which is 2 of 3 windows.",
     )
     min_duration_seconds: float = Field(
-        default=0.0, ge=0, le=3600, description="Shorter events are not reported."
+        default=0.0,
+        ge=0,
+        le=3600,
+        description="Minimum duration of an event, in seconds; shorter ones are not reported.",
     )
     max_duration_seconds: float = Field(
-        default=300.0, gt=0, le=86_400, validate_default=True, description="Longer events are ended."
+        default=300.0,
+        gt=0,
+        le=86_400,
+        validate_default=True,
+        description="Maximum duration of an event, in seconds; longer ones are ended. At least "
+        "min_duration_seconds.",
     )
     merge_gap_seconds: float = Field(
-        default=2.0, ge=0, le=600, description="An event that resumes within this time goes on."
+        default=2.0,
+        ge=0,
+        le=600,
+        description="Maximum interruption of an event, in seconds; a sound that resumes within this time "
+        "continues the event.",
     )
     cooldown_seconds: float = Field(
         default=5.0,
         ge=0,
         le=86_400,
-        description="Time after an event in which no other one of this label starts.",
+        description="Time after an event in which no new event of this label starts, in seconds.",
     )
-    enabled: bool = Field(default=True, description="Whether to listen for it.")
+    enabled: bool = Field(default=True, description="Detect this label.")
     device_class: DeviceClass = Field(
-        default="sound", description="Device class of its binary sensor in Home Assistant."
+        default="sound", description="Device class of the label's binary sensor in Home Assistant."
     )
-    clips: bool = Field(default=True, description="Whether to record it, if clips are enabled at all.")
+    clips: bool = Field(default=True, description="Record clips of this label, if clips.enabled is true.")
 
     @property
     def title(self) -> str:

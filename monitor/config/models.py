@@ -31,58 +31,65 @@ from monitor.config.web import MetricsConfig, WebConfig
 
 
 class ModelConfig(Section):
-    """The CLAP checkpoint, and what it runs on."""
+    """The CLAP checkpoint, and how it runs."""
 
     checkpoint: str = Field(
         default="starter",
         min_length=1,
-        description="The embedded checkpoint (starter), a local directory, or a hub id such as "
-        "laion/larger_clap_general (fetch it first: clap-monitor download).",
+        description="CLAP checkpoint: starter (small, included in the package), a local directory, or an "
+        "id on the Hugging Face hub such as laion/larger_clap_general (download it first: clap-monitor "
+        "download ID).",
     )
     revision: str | None = Field(
         default=None,
         min_length=1,
-        description="Commit, tag or branch of a hub checkpoint; unset: the downloaded one.",
+        description="Commit, tag or branch of a checkpoint on the hub. Unset: the last download.",
     )
     device: Annotated[str, StringConstraints(pattern=validators.DEVICE)] = Field(
-        default="auto", description="auto, cpu, cuda, cuda:0, mps; auto takes a GPU if there is one."
+        default="auto",
+        description="Device that runs the model: auto, cpu, cuda, cuda:0 (a number selects a GPU) or mps. "
+        "auto: a GPU if there is one.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         default="auto",
-        description="Number format of the weights; auto: float32, or bfloat16 if that is measured to be "
-        "faster; int8: the cheapest for large checkpoints on a CPU, less exact, so auto never chooses it.",
+        description="Number format of the model. auto: float16 on a CUDA GPU; elsewhere float32, or "
+        "bfloat16 on a CPU on which it is measured to be faster. int8 is the fastest for large checkpoints "
+        "on a CPU but less exact, so auto never selects it.",
     )
     threads: int | None = Field(
         default=None,
         ge=1,
         le=64,
-        description="CPU threads of the model; more than are idle makes it slower.  Unset: 1, or as many "
-        "of the free cores as are needed to keep up.",
+        description="CPU threads for the model. Using more threads than there are idle cores slows it "
+        "down. Unset: 1, or as many free cores as it needs to keep up.",
     )
 
 
 class WindowConfig(Section):
-    """How much audio is scored at once, and how often."""
+    """Windows: how much audio is scored at once, and how often."""
 
     seconds: float | None = Field(
         default=None,
         ge=0.1,
         le=60,
-        description="Length of a window; must divide the checkpoint's own length. "
-        "Unset: 5, or the checkpoint's own length if that is shorter.",
+        description="Length of a window, in seconds; the checkpoint's input length must be a multiple of "
+        "it. Short windows detect sooner, long ones more reliably. Unset: 5, or the checkpoint's input "
+        "length if that is shorter.",
     )
     hop_seconds: float | None = Field(
         default=None,
         ge=0.01,
         le=60,
-        description="Time from one window to the next.  Unset: 1, or half a window if that is shorter.",
+        description="Time from one window to the next, in seconds; at most seconds. Unset: 1, or half a "
+        "window if that is shorter.",
     )
     reuse_seconds: float = Field(
         default=0.0,
         ge=0,
         le=3600,
-        description="How long the last scores stand while nothing new is heard and nothing is going on; "
-        "60 makes most days far cheaper and misses some faint sounds; 0: every window is scored.",
+        description="How long the scores of a window are reused while the sound does not change and no "
+        "event is active, in seconds. 60 saves most of the computation on a quiet day but misses some faint "
+        "sounds. 0: every window is scored.",
     )
 
     @field_validator("hop_seconds")
@@ -116,62 +123,65 @@ def _notify(value: object, validate: Callable[[Any], Any], others: ValidationInf
 
 
 class Config(Section):
-    """Everything the monitor can be told; the defaults are a working monitor of one microphone."""
+    """Complete configuration; the defaults are a working monitor of one microphone."""
 
     node: Identifier = Field(default="home", description="Name of this monitor, also in MQTT topics.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="How much is logged: debug, info, warning, error."
+        default="info", description="Lowest level that is logged."
     )
-    model: ModelConfig = Field(default=ModelConfig(), description="The CLAP checkpoint, and what it runs on.")
+    model: ModelConfig = Field(default=ModelConfig(), description="The CLAP checkpoint, and how it runs.")
     window: WindowConfig = Field(
-        default=WindowConfig(), description="How much audio is scored at once, and how often."
+        default=WindowConfig(), description="Windows: how much audio is scored at once, and how often."
     )
     sources: Annotated[tuple[SourceConfig, ...], WrapValidator(_sources), Field(strict=False)] = Field(
         default=(SourceConfig(name="microphone", kind="microphone"),),
         min_length=1,
         max_length=32,
-        description="What to listen to.",
+        description="Audio sources, scored by the same model.",
     )
     silence_dbfs: float = Field(
         default=-70.0,
         ge=-200,
         le=0,
-        description="Windows quieter than this, in dB of full scale, are not scored.",
+        description="Level below which a window is not scored, in dB of full scale.",
     )
     background: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(
         default=BACKGROUND,
         max_length=100,
-        description="Sounds that are no event, for all labels; never one that contains a label's sound.",
+        description="Prompts for everyday sounds that are not events; they lower the scores of all labels. "
+        "Never describe a sound that contains the sound of a label: that label would no longer be detected.",
     )
     labels: Annotated[tuple[LabelConfig, ...], WrapValidator(_labels), Field(strict=False)] = Field(
         default=tuple(LabelConfig(id=key, prompts=prompts) for key, prompts in SOUNDS.items()),
         min_length=1,
         max_length=200,
-        description="The sounds to listen for.",
+        description="Labels: the sounds to detect.",
     )
     mqtt: MqttConfig = Field(
-        default=MqttConfig(), description="The broker that is told; the password is never written here."
+        default=MqttConfig(), description="MQTT broker, commands and Home Assistant discovery."
     )
     store: StoreConfig = Field(
         default=StoreConfig(),
-        description="What happened, kept for looking back: numbers and names, no sound.",
+        description="Event store: past events, near misses and scores, without audio.",
     )
-    clips: ClipsConfig = Field(default=ClipsConfig(), description="Short recordings of events.")
+    clips: ClipsConfig = Field(default=ClipsConfig(), description="Clips: short recordings of events.")
     notify: Annotated[tuple[NotifyConfig, ...], WrapValidator(_notify), Field(strict=False)] = Field(
-        default=(), max_length=20, description="People to notify through Apprise; needs the extra `notify`."
+        default=(),
+        max_length=20,
+        description="Notification targets, reached through Apprise; needs the extra notify.",
     )
     hooks: Annotated[tuple[HookConfig, ...], WrapValidator(_hooks), Field(strict=False)] = Field(
-        default=(), max_length=20, description="Commands to run when a sound starts or ends."
+        default=(), max_length=20, description="Commands that run when an event starts or ends."
     )
-    web: WebConfig = Field(
-        default=WebConfig(), description="The web page and its API; the token is never written here."
-    )
+    web: WebConfig = Field(default=WebConfig(), description="Web page and API.")
     metrics: MetricsConfig = Field(
         default=MetricsConfig(),
-        description="Metrics for Prometheus at a port of their own; the page has them as well.",
+        description="Metrics for Prometheus on a separate port; the web page serves them as well.",
     )
     recordings: FilePath = Field(default=Path("recordings"), description="Directory of the clips.")
-    state: FilePath = Field(default=Path("state"), description="Directory of what is kept across restarts.")
+    state: FilePath = Field(
+        default=Path("state"), description="Directory of the data that survives a restart."
+    )
 
     @property
     def enabled_sources(self) -> tuple[SourceConfig, ...]:

@@ -23,71 +23,88 @@ from monitor.config.validators import fault
 
 
 class MqttConfig(Section):
-    """The broker that is told; the password is never written here."""
+    """MQTT broker, commands and Home Assistant discovery."""
 
     host: Annotated[str, StringConstraints(max_length=253), AfterValidator(validators.check_host)] | None = (
-        Field(default=None, description="Name or IP address of the broker; unset: no MQTT.")
+        Field(default=None, description="Host name or IP address of the broker. Unset: no MQTT.")
     )
-    port: int = Field(default=1883, ge=1, le=65_535, description="Port of the broker; usually 8883 with tls.")
-    tls: bool = Field(default=False, description="Whether to encrypt the connection.")
+    port: int = Field(
+        default=1883, ge=1, le=65_535, description="TCP port of the broker; usually 8883 with tls."
+    )
+    tls: bool = Field(default=False, description="Encrypt the connection.")
     ca_file: FilePath | None = Field(
-        default=None, description="Certificates to trust; unset: those of the system. Needs tls."
+        default=None,
+        description="File of the CA certificates to trust; needs tls. Unset: the system's certificates.",
     )
     cert_file: FilePath | None = Field(
-        default=None, description="Certificate to show to the broker; unset: none. Needs tls."
+        default=None,
+        description="File of the client certificate, for a broker that asks for one; needs tls. Unset: none.",
     )
     key_file: FilePath | None = Field(
         default=None,
-        description="Its private key, without a passphrase; a relative name is looked for among the systemd "
-        "credentials first. Unset: it is in cert_file.",
+        description="File of the client certificate's private key, without a passphrase; a relative path "
+        "is first looked up among the systemd credentials. Unset: the key is in cert_file.",
     )
-    username: str | None = Field(default=None, min_length=1, description="User; unset: anonymous.")
+    username: str | None = Field(default=None, min_length=1, description="User name. Unset: anonymous.")
     password_file: FilePath | None = Field(
         default=None,
-        description="File whose first line is the password; a relative name is looked for among the systemd "
-        "credentials first. Needs username.",
+        description="File that holds only the password; a relative path is first looked up among the "
+        "systemd credentials. Needs username.",
     )
     password_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
         default=None, description="Environment variable that holds the password, instead of password_file."
     )
     client_id: str | None = Field(
-        default=None, min_length=1, max_length=100, description="MQTT client id; unset: clap-monitor-NODE."
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="MQTT client id, unique on the broker. Unset: clap-monitor-NODE.",
     )
     protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(validators.check_version)] = Field(
         default="auto",
-        description="Version of MQTT: 5 says what is refused, 3.1.1 does not; auto: 5, else 3.1.1.",
+        description="MQTT version. auto: 5, or 3.1.1 if the broker does not support it. With 5 the broker "
+        "reports which messages it refuses.",
     )
     base_topic: Annotated[
         str, StringConstraints(max_length=200), AfterValidator(validators.check_base_topic)
     ] = Field(default="clap-monitor", description="First part of every topic.")
     commands: bool = Field(
         default=True,
-        description="Whether those who may publish to the broker may switch listening, and change thresholds "
-        "and labels.",
+        description="Accept commands over MQTT: anyone who may publish to the broker can then arm and "
+        "disarm detection, and change thresholds and labels.",
     )
     discovery: bool = Field(
-        default=True, description="Whether to tell Home Assistant which entities there are."
+        default=True, description="Publish Home Assistant discovery, which creates the entities."
     )
     discovery_prefix: Annotated[
         str, StringConstraints(max_length=200), AfterValidator(validators.check_base_topic)
-    ] = Field(default="homeassistant", description="First part of the topics of Home Assistant's discovery.")
+    ] = Field(
+        default="homeassistant",
+        description="First part of the discovery topics; must equal the prefix of Home Assistant's MQTT "
+        "integration.",
+    )
     qos: Annotated[Literal[0, 1, 2], BeforeValidator(validators.check_whole)] = Field(
-        default=1, description="Delivery: 0 at most once, 1 at least once, 2 exactly once."
+        default=1, description="Quality of service: 0 delivers at most once, 1 at least once, 2 exactly once."
     )
     keepalive_seconds: int = Field(
-        default=30, ge=5, le=3600, description="Time after which a silent connection is checked."
+        default=30,
+        ge=5,
+        le=3600,
+        description="Time without messages after which the connection is checked, in seconds.",
     )
     keep_days: float = Field(
         default=7.0,
         gt=0,
         le=3650,
-        description="How long an event waits for the broker; older ones are dropped.",
+        description="How long an event is queued while the broker is unreachable, in days; older events "
+        "are dropped.",
     )
     keep_megabytes: int = Field(
         default=20,
         ge=1,
         le=10_000,
-        description="Size of all events that wait; the oldest are dropped beyond it.",
+        description="Maximum size of the queued events, in megabytes (1 MB is about 1000 starts or ends); "
+        "the oldest are dropped first.",
     )
 
     @field_validator("ca_file", "cert_file")

@@ -35,17 +35,17 @@ REQUIRED = {"file": "path", "pcm": "rate", "stream": "url"}
 
 
 class SourceConfig(Section):
-    """One thing to listen to."""
+    """Audio source: a microphone, a network stream, a sound file or raw samples."""
 
     name: Identifier = Field(description="Name of the source, also in MQTT topics.")
     kind: Literal["microphone", "stream", "file", "pcm"] = Field(
-        description="microphone (a sound card), stream (RTSP or HTTP, of a camera or a server), "
-        "file (a sound file), or pcm (raw samples on standard input)."
+        description="Kind of source: microphone (a sound card), stream (RTSP or HTTP, from a camera or a "
+        "server), file (a sound file) or pcm (raw samples on standard input)."
     )
     device: Annotated[str | int | None, BeforeValidator(validators.check_sound_card)] = Field(
         default=None,
-        description="microphone: part of the device's name, or its index (clap-monitor devices); "
-        "unset: the system's default.",
+        description="microphone: part of the device's name, or its index, as listed by clap-monitor "
+        "devices. A name survives replugging, an index may not. Unset: the system's default device.",
     )
     url: (
         Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), AfterValidator(check_url)]
@@ -54,24 +54,26 @@ class SourceConfig(Section):
         default=None,
         validate_default=True,
         repr=False,
-        description="stream: its address, such as rtsp://camera/stream1, without user and password; "
-        "{username} and {password} in it are filled in. Required there.",
+        description="stream: URL without user and password (required), such as rtsp://camera/stream1. "
+        "{username} and {password} in it are replaced, for cameras that take them in the URL.",
     )
     transport: Literal["tcp", "udp"] = Field(
-        default="tcp", description="stream: how RTSP is carried; tcp loses nothing on the way."
+        default="tcp",
+        description="stream: transport protocol of RTSP. tcp loses no packets; use udp only if the camera "
+        "does not support tcp.",
     )
     pictures: Literal["auto", "always", "never"] = Field(
         default="auto",
-        description="stream: whether a camera (RTSP) is asked for its pictures, too, which are dropped: auto "
-        "(if it gives no sound without them), always or never.",
+        description="stream: request the video of an RTSP camera too; it is dropped undecoded. auto: only "
+        "if the camera sends no audio without it, which takes up to 5 s to find out.",
     )
     username: Annotated[str, StringConstraints(min_length=1, pattern=validators.USER)] | None = Field(
-        default=None, description="stream: user; unset: anonymous."
+        default=None, description="stream: user name. Unset: anonymous."
     )
     password_file: FilePath | None = Field(
         default=None,
-        description="stream: file whose first line is the password; a relative name is looked for among the "
-        "systemd credentials first. Needs username.",
+        description="stream: file that holds only the password; a relative path is first looked up among "
+        "the systemd credentials. Needs username.",
     )
     password_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
         default=None,
@@ -79,58 +81,77 @@ class SourceConfig(Section):
     )
     ca_file: FilePath | None = Field(
         default=None,
-        description="stream: certificates to trust, with rtsps and https; unset: those of the system.",
+        description="stream: file of the CA certificates to trust, with rtsps and https. Unset: the "
+        "system's certificates.",
     )
     tls_verify: bool = Field(
         default=True,
-        description="stream: whether the certificate must be trusted; false for a camera that made its own.",
+        description="stream: verify the server's certificate. Set it to false for a camera with a "
+        "self-signed certificate.",
     )
     path: FilePath | None = Field(
-        default=None, validate_default=True, description="file: the sound file; required there."
+        default=None,
+        validate_default=True,
+        description="file: path of the sound file (required); any common format, but not a pipe or a device.",
     )
     pace: Literal["realtime", "fast"] = Field(
-        default="realtime", description="file: realtime, or as fast as the model goes."
+        default="realtime",
+        description="file: playback speed: realtime, or fast (as fast as the model can score).",
     )
     rate: int | None = Field(
         default=None,
         ge=1000,
         le=768_000,
         validate_default=True,
-        description="pcm: samples per second, required. microphone: rate to ask for; unset: the model's.",
+        description="pcm: sample rate in Hz (required). microphone: sample rate to request; unset: the "
+        "model's rate.",
     )
     format: Literal["s16le", "s24le", "s32le", "f32le", "u8"] = Field(
-        default="s16le", description="pcm: format of one sample."
+        default="s16le", description="pcm: sample format."
     )
     track: int | None = Field(
         default=None,
         ge=1,
         le=64,
-        description="file, stream: which of several audio tracks, from 1; unset: the one marked as default, "
-        "else the first.",
+        description="file, stream: audio track, counted from 1. Unset: the default track, or the first if "
+        "none is marked as default.",
     )
     channels: int = Field(default=1, ge=1, le=64, description="pcm: number of interleaved channels.")
     channel: int | None = Field(
-        default=None, ge=1, le=64, description="Channel to listen to, from 1; unset: the mean of all."
+        default=None,
+        ge=1,
+        le=64,
+        description="Channel to use, counted from 1. Several sources can use different channels of one "
+        "device. Unset: the mean of all channels.",
     )
 
     gain_db: float = Field(
-        default=0.0, ge=-60, le=60, description="Amplification, in dB; scores do not depend on it."
+        default=0.0,
+        ge=-60,
+        le=60,
+        description="Gain, in dB, for clips and levels. It does not change the scores, which are computed "
+        "at a fixed level.",
     )
     labels: Annotated[tuple[Identifier, ...], Field(strict=False)] | None = Field(
-        default=None, min_length=1, max_length=200, description="Ids of the labels to listen for; unset: all."
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Ids of the labels to detect at this source. Unset: all labels.",
     )
     hop_seconds: float | None = Field(
         default=None,
         ge=0.01,
         le=60,
-        description="Time from one window to the next, at most a window; unset: window.hop_seconds.",
+        description="Time from one window to the next at this source, in seconds; at most the length of a "
+        "window. Unset: window.hop_seconds.",
     )
     quiet_hours: Annotated[tuple[HoursOfDay, ...], Field(strict=False)] = Field(
         default=(),
         max_length=10,
-        description="Hours of the day, such as 22:00-07:00, in which no event starts.",
+        description="Times of day at which no event starts at this source, such as 22:00-07:00; an event "
+        "that has started continues.",
     )
-    enabled: bool = Field(default=True, description="Whether to listen to it.")
+    enabled: bool = Field(default=True, description="Use this source.")
 
     @property
     def live(self) -> bool:

@@ -15,50 +15,62 @@ from monitor.config.validators import fault
 
 
 class ClipsConfig(Section):
-    """Short recordings of events."""
+    """Clips: short recordings of events."""
 
-    enabled: bool = Field(default=False, description="Whether to record clips at all; off for privacy.")
+    enabled: bool = Field(default=False, description="Record clips. Off by default, for privacy.")
     format: Literal["flac", "wav", "opus"] = Field(
         default="flac",
-        description="flac (exact, half the size), wav (exact), or opus (a tenth of it, nearly as good).",
+        description="File format: flac (lossless, half the size of wav), wav (lossless) or opus (a tenth "
+        "of the size of wav, nearly as good).",
     )
-    before_seconds: float = Field(default=5.0, ge=0, le=30, description="Audio kept from before the event.")
-    after_seconds: float = Field(default=5.0, ge=0, le=30, description="Audio kept from after its end.")
+    before_seconds: float = Field(
+        default=5.0, ge=0, le=30, description="Audio before the start of the event, in seconds."
+    )
+    after_seconds: float = Field(
+        default=5.0, ge=0, le=30, description="Audio after the end of the event, in seconds."
+    )
     max_seconds: float = Field(
         default=30.0,
         ge=1,
         le=45,
-        description="Length of a clip at most; of a longer event it is the beginning.",
+        description="Maximum length of a clip, in seconds; more than before_seconds. Of a longer event, "
+        "the beginning is recorded.",
     )
     speech_guard: bool = Field(
         default=True,
-        description="Whether to keep no clip in which people are heard speaking; the event is kept.",
+        description="Discard clips that contain speech; the event itself is kept.",
     )
     readable_by: Literal["owner", "group", "everyone"] = Field(
         default="owner",
-        description="Who on this machine may read new clips beside the user of the monitor: nobody (owner), "
-        "the group of the directory, or everyone.",
+        description="Who on this machine can read new clips, besides the user of the monitor: owner "
+        "(nobody else), group (the group of the directory) or everyone.",
     )
     public_url: Annotated[str, StringConstraints(pattern=validators.URL, max_length=500)] | None = Field(
         default=None,
-        description="Where the recordings can be fetched, http(s)://...: links in messages begin with it. "
-        "Unset: messages name the path below recordings.",
+        description="URL of the recordings directory on a web server; links in messages start with it. "
+        "Unset: messages contain the path within the recordings directory.",
     )
-    keep_days: float = Field(default=30.0, gt=0, le=36_500, description="Age at which clips are deleted.")
+    keep_days: float = Field(
+        default=30.0, gt=0, le=36_500, description="Age at which clips are deleted, in days."
+    )
     max_megabytes: int = Field(
-        default=1000, ge=1, le=10_000_000, description="Size of all clips; the oldest are deleted beyond it."
+        default=1000,
+        ge=1,
+        le=10_000_000,
+        description="Maximum size of all clips, in megabytes; the oldest are deleted first.",
     )
     free_megabytes: int = Field(
         default=500,
         ge=0,
         le=10_000_000,
-        description="Free space to be left on the disk; clips are deleted, and none is written, below it.",
+        description="Free disk space to keep, in megabytes. With less, old clips are deleted and no new "
+        "one is written.",
     )
     keep_per_label: int = Field(
         default=5,
         ge=0,
         le=10_000,
-        description="The newest clips of each label that neither age nor size deletes.",
+        description="Number of the newest clips of each label that neither age nor size deletes.",
     )
 
     @field_validator("max_seconds")
@@ -73,24 +85,29 @@ class ClipsConfig(Section):
 
 
 class StoreConfig(Section):
-    """What happened, kept for looking back: numbers and names, no sound."""
+    """Event store: past events, near misses and scores, without audio."""
 
-    enabled: bool = Field(default=True, description="Whether to keep events, near misses and scores.")
+    enabled: bool = Field(default=True, description="Store events, near misses and scores.")
     keep_days: float = Field(
-        default=365.0, gt=0, le=36_500, description="How long events are kept; longer while their clip is."
+        default=365.0,
+        gt=0,
+        le=36_500,
+        description="Age at which events are deleted, in days; an event with a clip is kept as long as the "
+        "clip.",
     )
     keep_misses_days: float = Field(
-        default=30.0, gt=0, le=36_500, description="How long near misses are kept."
+        default=30.0, gt=0, le=36_500, description="Age at which near misses are deleted, in days."
     )
     keep_minutes_days: float = Field(
         default=30.0,
         gt=0,
         le=36_500,
-        description="How long the highest score and level of each minute are kept.",
+        description="Age at which the highest score and the level of each minute are deleted, in days.",
     )
     max_megabytes: int = Field(
         default=1000,
         ge=1,
         le=1_000_000,
-        description="Size of all of it; beyond it the oldest are deleted: near misses, minutes, then events.",
+        description="Maximum size of the store, in megabytes. The oldest near misses are deleted first, "
+        "then minutes, then events.",
     )

@@ -107,31 +107,36 @@ Bind = Annotated[str, StringConstraints(max_length=MAX_HOST), AfterValidator(che
 
 
 class MetricsConfig(Section):
-    """Metrics for Prometheus at a port of their own; the page has them as well."""
+    """Metrics for Prometheus on a separate port; the web page serves them as well."""
 
     enabled: bool = Field(
-        default=False, description="Whether to serve them without the page; needs the extra `metrics`."
+        default=False,
+        description="Serve the metrics without the web page and without a login; needs the extra metrics.",
     )
     host: Bind = Field(
         default="127.0.0.1",
-        description="IP address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 everyone.",
+        description="IP address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all networks.",
     )
-    port: int = Field(default=9095, ge=0, le=65_535, description="Port to listen on; 0 is any free one.")
+    port: int = Field(
+        default=9095, ge=0, le=65_535, description="TCP port to listen on; 0 selects a free one."
+    )
 
 
 class WebConfig(Section):
-    """The web page and its API; the token is never written here."""
+    """Web page and API; the token is never written here."""
 
-    enabled: bool = Field(default=False, description="Whether to serve the page; needs the extra `web`.")
+    enabled: bool = Field(default=False, description="Serve the web page and its API; needs the extra web.")
     host: Annotated[str, StringConstraints(max_length=MAX_HOST), AfterValidator(check_bind)] = Field(
         default="127.0.0.1",
-        description="IP address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 everyone.",
+        description="IP address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all networks.",
     )
-    port: int = Field(default=8095, ge=0, le=65_535, description="Port to listen on; 0 is any free one.")
+    port: int = Field(
+        default=8095, ge=0, le=65_535, description="TCP port to listen on; 0 selects a free one."
+    )
     token_file: FilePath | None = Field(
         default=None,
-        description="File whose only line is the token, at least 16 characters; a relative name is looked "
-        "for among the systemd credentials first. Unset: nothing can be changed over the web.",
+        description="File that holds only the token, of 16 characters or more; a relative path is first "
+        "looked up among the systemd credentials. Unset: nothing can be changed over the web.",
     )
     token_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
         default=None, description="Environment variable that holds the token, instead of token_file."
@@ -139,35 +144,38 @@ class WebConfig(Section):
     public_read: bool = Field(
         default=False,
         validate_default=True,
-        description="Whether everyone who reaches the page may read it without the token.",
+        description="Let everyone who can reach the page read it, including clips and scores, without the "
+        "token.",
     )
     public_url: (
         Annotated[str, StringConstraints(max_length=300), AfterValidator(_check_public_url)] | None
     ) = Field(
         default=None,
-        description="Address of the page as others see it, for links in messages. With it everyone needs the "
-        "token, also at this machine.",
+        description="URL of the page for other machines, for links in messages. If set, reading needs the "
+        "token even from this machine, because requests through a reverse proxy come from it.",
     )
     prefix: Annotated[str, StringConstraints(max_length=100), AfterValidator(_check_prefix)] = Field(
         default="",
-        description="Path below which a reverse proxy serves the page, such as /sounds. With it everyone "
-        "needs the token, also at this machine.",
+        description="Path below which a reverse proxy serves the page, such as /sounds. If set, reading "
+        "needs the token even from this machine.",
     )
     trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = Field(
         default=(),
         max_length=50,
-        description="IP addresses or networks of reverse proxies whose X-Forwarded-For is believed. With "
-        "them everyone needs the token, also at this machine.",
+        description="IP addresses or networks of reverse proxies whose X-Forwarded-For header is trusted, "
+        "so that wrong tokens count against the real client. If set, reading needs the token even from this "
+        "machine.",
     )
     allowed_hosts: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         default=(),
         max_length=50,
-        description="Names under which the page is reached, besides this machine's own and public_url's.",
+        description="Host names of the page, in addition to those of this machine and of public_url.",
     )
     allowed_origins: Annotated[tuple[Origin, ...], Field(strict=False)] = Field(
         default=(),
         max_length=50,
-        description="Other pages that may change things here or show this page in a frame.",
+        description="Other pages that may use the API or embed this page in a frame, such as "
+        "http://homeassistant.local:8123.",
     )
 
     @property

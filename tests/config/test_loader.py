@@ -90,7 +90,7 @@ mqtt:
         "monitor.yaml:12: labels[0].prompts: is empty; give at least one",
         'monitor.yaml:13: labels[1].id: "dog" is the id of labels[0] already; choose another',
         'monitor.yaml:15: labels[1].threshold: "high" is not a number',
-        "monitor.yaml:16: labels[2].id: is missing: identifier, also in MQTT topics",
+        "monitor.yaml:16: labels[2].id: is missing: identifier of the label, also in MQTT topics",
         (
             "monitor.yaml:16: labels[2].max_duration_seconds: 300 is below min_duration_seconds (400); "
             "no event could be reported"
@@ -295,8 +295,8 @@ mqtt:
         (
             "sources:\n- {name: a}",
             (
-                "2: sources[0].kind: is missing: microphone (a sound card), stream (RTSP or HTTP, of a "
-                "camera or a server), file (a sound file), or pcm (raw samples on standard input)"
+                "2: sources[0].kind: is missing: kind of source: microphone (a sound card), stream (RTSP or "
+                "HTTP, from a camera or a server), file (a sound file) or pcm (raw samples on standard input)"
             ),
         ),
     ],
