@@ -28,6 +28,7 @@ from monitor.config import ClipsConfig, Config, MqttConfig, SourceConfig, load
 from monitor.daemon.daemon import Daemon
 from monitor.types import Scores
 from tests.support.broker import Broker
+from tests.support.observer import Observer
 
 ROOT = Path(__file__).parents[1]
 RATES = (32_000, 16_000, 44_100, 48_000, 22_050)
@@ -73,21 +74,21 @@ def configuration(directory: Path, paths: Sequence[Path], port: int) -> Config:
 def listen(directory: Path, paths: Sequence[Path], port: int) -> None:
     """Listen to the end, and print what became of every source: the watched process."""
     daemon = Daemon(configuration(directory, paths, port))
-    length = soundfile.info(paths[0]).duration * daemon.engine.rate
+    length = soundfile.info(paths[0]).duration * daemon.parts.engine.rate
 
     def mark(scores: Scores) -> None:
         if scores.source == paths[0].stem:
             (directory / "mark").write_text(f"{scores.stop / length}")
 
-    summary = daemon.run(on_scores=mark)
+    summary = daemon.run(Observer(on_scores=mark))
     sources = {}
     for path in paths:
-        status, info = daemon.status[path.stem], soundfile.info(path)
+        status, info = daemon.parts.status[path.stem], soundfile.info(path)
         sources[path.stem] = {
-            "recorded": round(info.frames * daemon.engine.rate / info.samplerate),
+            "recorded": round(info.frames * daemon.parts.engine.rate / info.samplerate),
             "captured": status.captured,
             "lost": status.lost,
-            "windows": (status.captured - daemon.engine.length) // daemon.engine.hop + 1,
+            "windows": (status.captured - daemon.parts.engine.length) // daemon.parts.engine.hop + 1,
             "scored": status.scored,
             "gated": sum(status.gated.values()),
             "late": status.late,

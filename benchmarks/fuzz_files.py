@@ -37,7 +37,7 @@ from monitor.outputs.store.database import open_for_writing
 from monitor.system.wall_clock import WallClock
 from tests.support.clip_events import ORIGIN
 from tests.support.clip_events import event as clip_event
-from tests.support.events import ended
+from tests.support.events import ended, label_of
 from tests.support.queued_messages import letter
 from tests.support.stored_events import NOON, event, kept, miss, window
 
@@ -87,7 +87,7 @@ def read_store(directory: Path) -> str:
     thread = threading.Thread(target=store.run)
     thread.start()
     new = event(time.time(), id="NEW")
-    store.on_event(new)
+    store.on_event(new, label_of("dog"))
     until = time.monotonic() + LONGEST_SECONDS
     while store.waiting and time.monotonic() < until:
         time.sleep(0.001)

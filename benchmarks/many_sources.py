@@ -43,6 +43,7 @@ from monitor.detection.pipeline import AudioTower
 from monitor.types import Embeddings, Event, Scores
 from tests.support.broker import Broker, Subscriber, eventually, free_port
 from tests.support.http_radio import Radio
+from tests.support.observer import Observer
 
 DEMO = Path("recordings/demo.flac")
 WARM_SECONDS = 10.0
@@ -184,7 +185,7 @@ def listen(arguments: argparse.Namespace) -> int:
             threads={name: after[name] - before.get(name, 0.0) for name in after},
             tower=tower_seconds - tower,
             late=_skipped(daemon) - skipped,
-            lost=sum(status.lost for status in daemon.status.values()),
+            lost=sum(status.lost for status in daemon.parts.status.values()),
             memory=memory_mb("VmRSS"),
             peak=memory_mb("VmHWM"),
         )
@@ -195,13 +196,13 @@ def listen(arguments: argparse.Namespace) -> int:
         daemon.stop()
 
     threading.Thread(target=watch, daemon=True).start()
-    daemon.run(on_event, on_scores)
+    daemon.run(Observer(on_event, on_scores))
     (place / "found.json").write_text(json.dumps({**found, "scored": scored, "confirmed": confirmed}))
     return 0
 
 
 def _skipped(daemon: Daemon) -> int:
-    return sum(status.late for status in daemon.status.values())
+    return sum(status.late for status in daemon.parts.status.values())
 
 
 def _processor_seconds() -> dict[str, float]:

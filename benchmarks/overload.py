@@ -33,6 +33,7 @@ from monitor.config import Config, LabelConfig
 from monitor.daemon.daemon import Daemon
 from monitor.types import Embeddings, Scores
 from tests.support.broker import eventually
+from tests.support.observer import Observer
 
 MOST_HOPS = 2
 """How old a window may be when its turn comes."""
@@ -98,7 +99,7 @@ def main() -> int:
         daemon = Daemon(configuration(place, model, given), around=watch.around)  # type: ignore[arg-type]
         thread = threading.Thread(target=course, args=(daemon, watch, core, given), daemon=True)
         thread.start()
-        daemon.run(lambda *_: None, watch.scored)
+        daemon.run(Observer(on_scores=watch.scored))
         thread.join()
         return report(daemon, watch, given)
 
@@ -133,11 +134,11 @@ def course(daemon: Daemon, watch: Watch, core: int, given: argparse.Namespace) -
 
 def part(daemon: Daemon, watch: Watch, name: str, seconds: float) -> None:
     """One of the three."""
-    before = daemon.status["room"].late
+    before = daemon.parts.status["room"].late
     watch.now = name
     time.sleep(seconds)
     watch.now = None
-    watch.phases[name].late = daemon.status["room"].late - before
+    watch.phases[name].late = daemon.parts.status["room"].late - before
 
 
 @contextmanager
@@ -157,7 +158,7 @@ def burning(count: int, core: int) -> Iterator[None]:
 
 def report(daemon: Daemon, watch: Watch, given: argparse.Namespace) -> int:
     """Print what was seen; 1 if it is not good enough."""
-    status = daemon.status["room"]
+    status = daemon.parts.status["room"]
     starts = [start for start, _ in watch.due]
     hop = round(given.hop * 48_000)
     due = (starts[-1] - starts[0]) // hop + 1

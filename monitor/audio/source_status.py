@@ -1,4 +1,4 @@
-"""What every part counts, in one place; healthy or not, and why.
+"""Status and health of a source.
 
 Each counter has one writer, named beside it, so plain attributes are enough: CPython makes a
 single reader of an int or a float see a whole value.
@@ -76,6 +76,8 @@ class SourceStatus:
 class Health:
     """What is wrong with one source at the moment."""
 
+    online: bool = False
+    """Audio arrives."""
     offline_reason: OfflineReason | None = None
     """Why no audio arrives; None while it does."""
     offline_text: str | None = None
@@ -84,79 +86,3 @@ class Health:
     """Windows are being left out: the analysis cannot keep up."""
     dropped_seconds: float = 0.0
     """Audio since the start that was lost on the way or left out."""
-
-
-_STRETCH_SECONDS = 30.0
-"""Windows left out within this time of each other are one stretch of lateness."""
-
-
-class Progress:
-    """Notices when a source is no longer being scored.
-
-    Alive means progress, not a running thread: windows are looked at; or there is none, and somebody still
-    looks whether audio comes, who would say that it is offline; or it is at its end.
-
-    Parameters
-    ----------
-    status : SourceStatus
-        Of the source that is watched.
-    patience_seconds : float
-        How long nothing may move.
-    now : float
-        Monotonic seconds.
-    length : int
-        Samples of a window: with so many more than were looked at, it is the analysis that is due.
-    """
-
-    def __init__(self, status: SourceStatus, patience_seconds: float, now: float, *, length: int = 1) -> None:
-        self._status = status
-        self._patience = patience_seconds
-        self._length = length
-        self._seen = (-1, -1, -1)
-        self._moved_at = now
-        self._late = 0
-        self._late_at = float("-inf")
-
-    def stalled(self, now: float) -> bool:
-        """Tell whether audio that should have been scored was not, for longer than the patience."""
-        return self.still_seconds(now) > self._patience
-
-    def still_seconds(self, now: float) -> float:
-        """For how long nothing has moved that should."""
-        status = self._status
-        seen = (status.scored_until, sum(status.gated.values()), -1 if self.due else status.looked)
-        if seen != self._seen or status.ended:
-            self._seen, self._moved_at = seen, now
-        return now - self._moved_at
-
-    @property
-    def due(self) -> bool:
-        """There is audio that the analysis has not looked at; else it is the source that nothing comes of."""
-        return self._status.captured - self._status.scored_until > 2 * self._length
-
-    @property
-    def inactive(self) -> bool:
-        """Nothing can be scored: the source is offline or at its end."""
-        return self._status.ended or self._status.offline
-
-    def fell_behind(self, now: float) -> bool:
-        """Tell, once for each stretch of lateness, that windows are being left out.
-
-        A stretch is over after `_STRETCH_SECONDS` without a loss.
-        """
-        if self._status.late == self._late:
-            return False
-        news = now - self._late_at > _STRETCH_SECONDS
-        self._late, self._late_at = self._status.late, now
-        return news
-
-    def behind(self, now: float) -> bool:
-        """Tell whether a stretch of lateness, as `fell_behind` saw it, is not over."""
-        return now - self._late_at <= _STRETCH_SECONDS
-
-
-def one_line(sources: list[SourceStatus], labels: int, real_time_factor: float) -> str:
-    """Return the state of the monitor for ``systemctl status``."""
-    heard = ", ".join(f"{s.name} {f'offline: {s.offline_text}' if s.offline else 'ok'}" for s in sources)
-    late = sum(s.late for s in sources)
-    return f"{labels} labels; {heard}; real-time factor {real_time_factor:.2f}; {late} windows late"

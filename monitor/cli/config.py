@@ -79,7 +79,8 @@ def notify(config: ConfigFile = None) -> None:
     """Send a test message to everyone who is to be notified; exit code 75 if one does not arrive."""
     log_to_stderr("warning")
     from monitor.config import Config, load
-    from monitor.outputs.alerts import check_alerts, try_targets
+    from monitor.daemon.preflight import check_alerts
+    from monitor.outputs.notify.targets import try_targets
 
     settings = Config() if config is None else load(config)
     if not settings.notify:

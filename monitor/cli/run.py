@@ -64,7 +64,7 @@ def run(
 
     check_before(settings, required=bool(source))
     from monitor.daemon.daemon import Daemon
-    from monitor.outputs.stdout import StdoutWriter
+    from monitor.outputs.stdout import JsonLines, StdoutWriter, TextLines
 
     daemon = Daemon(
         settings,
@@ -72,17 +72,17 @@ def run(
         reread=None if config is None else reread,
         keeps=not label,  # what was changed of configured labels says nothing of others
     )
-    terminal = StdoutWriter(
-        sys.stdout,
-        recordings=frozenset(source.name for source in settings.sources if source.kind == "file"),
-        rate=daemon.engine.rate,
-        node=settings.node,
-        model=daemon.engine.model.name,
-        as_json=as_json,
-        # Who replays recordings into `head` wants no more of them; what listens goes on for everybody else.
-        on_gone=(lambda: None) if any(each.live for each in settings.enabled_sources) else daemon.stop,
+    engine = daemon.parts.engine
+    recordings = frozenset(source.name for source in settings.sources if source.kind == "file")
+    line = (
+        JsonLines(settings.node, engine.model.name, recordings, engine.rate)
+        if as_json
+        else TextLines(recordings, engine.rate)
     )
-    report(daemon.run(terminal.deliver))
+    # Who replays recordings into `head` wants no more of them; a live monitor goes on for all other outputs.
+    live = any(source.live for source in settings.enabled_sources)
+    terminal = StdoutWriter(sys.stdout, line, on_gone=(lambda: None) if live else daemon.stop)
+    report(daemon.run(terminal))
 
 
 @app.command()

@@ -1,36 +1,35 @@
-"""What is served over HTTP: the page and the metrics, whichever are wanted.
+"""HTTP servers: the page and the metrics, whichever are enabled.
 
-Their ports are bound when this is made, so that what is wrong with one shows before a model is loaded.
+Their ports are bound when this is made, so that a port that is taken shows before a model is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+import ipaddress
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
-from monitor.config import Config, read_token
-from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.control import Control
-from monitor.detection.prompt_preview import PromptPreview
-from monitor.outputs.archive import Archive
-from monitor.outputs.counters import Counters
-from monitor.outputs.live.broadcast import Broadcast
+from monitor.config import Config, MetricsConfig, read_token
+from monitor.config.web import WebConfig
 from monitor.outputs.store import StoreReader
-from monitor.system.histogram import Histogram
 from monitor.system.threads import ThreadGroup
 
-if TYPE_CHECKING:  # the extras `web` and `metrics` are needed only by whoever serves something
-    from monitor.outputs.prometheus import Metrics
+if TYPE_CHECKING:  # the extras `web` and `metrics` are needed only if something is served
+    from monitor.daemon.parts import Parts
     from monitor.outputs.prometheus_server import Exporter
     from monitor.outputs.web import Web
 
 
 class HttpServers:
-    """The servers; nothing is answered before `count`, `furnish` and `start`.
+    """The servers; `start` begins to answer.
 
     Parameters
     ----------
     config : Config
+    metrics : callable
+        Returns the metrics as text; called only after `start`.
 
     Raises
     ------
@@ -38,100 +37,69 @@ class HttpServers:
         A port cannot be bound, or an extra is not installed.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, metrics: Callable[[], bytes]) -> None:
+        self._metrics = metrics
         self._web = _web(config) if config.web.enabled else None
-        self._exporter = self._make_exporter(config) if config.metrics.enabled else None
-        self._metrics: Metrics | None = None
+        self._exporter = _exporter(config.metrics, metrics) if config.metrics.enabled else None
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anything is served."""
-        return self._web is not None or self._exporter is not None
-
-    def count(
-        self,
-        snapshot: Callable[[], Mapping[str, Any]],
-        counters: Counters,
-        stages: Mapping[str, Histogram],
-        latency: Histogram | None,
-    ) -> None:
-        """Give the metrics what they are read from, if anything is served."""
-        if self.wanted:
-            from monitor.outputs.prometheus import Metrics  # noqa: PLC0415 - the extras `metrics` and `web`
-
-            self._metrics = Metrics(snapshot, counters, stages=stages, latency=latency)
-
-    def furnish(
-        self,
-        *,
-        control: Control,
-        live: Broadcast,
-        prompt_preview: PromptPreview,
-        archive: Archive,
-        snapshot: Callable[[], Mapping[str, Any]],
-        hop_seconds: float,
-    ) -> None:
-        """Give the page what it shows and changes, if it is served."""
+    def start(self, threads: ThreadGroup, parts: Parts) -> None:
+        """Start the threads that answer."""
+        if self._exporter is not None:
+            threads.start("metrics", self._exporter.run)
         if self._web is None:
             return
         from monitor.outputs.web import AppContext  # noqa: PLC0415 - the extra `web`
 
-        store = archive.store
-        self._web.show(
-            AppContext(
-                access=self._web.access,
-                faults=self._web.faults,
-                abort=self._web.abort,
-                control=control,
-                broadcast=live,
-                prompt_preview=prompt_preview,
-                snapshot=snapshot,
-                hop_seconds=hop_seconds,
-                reader=None if store is None else StoreReader(store.path),
-                store=store,
-                library=archive.library,
-                prefix=self._web.prefix,
-                metrics=self._text,
-                counts=self._web.counts,
-            )
+        web, store = self._web, parts.archive.store
+        context = AppContext(
+            access=web.access,
+            faults=web.faults,
+            abort=web.abort,
+            control=parts.control,
+            broadcast=parts.broadcast,
+            prompt_preview=parts.prompt_preview,
+            snapshot=parts.snapshot,
+            hop_seconds=parts.engine.hop / parts.engine.rate,
+            reader=None if store is None else StoreReader(store.path),
+            store=store,
+            library=parts.archive.library,
+            prefix=web.prefix,
+            metrics=self._metrics,
+            counts=web.counts,
         )
-
-    def start(self, threads: ThreadGroup) -> None:
-        """Begin to answer."""
-        if self._web is not None:
-            threads.start("web", self._web.run)
-        if self._exporter is not None:
-            threads.start("metrics", self._exporter.run)
-
-    def tell(self, active_labels: ActiveLabels) -> None:
-        """Tell whoever looks at the page that something else is listened for."""
-        if self._web is not None:
-            self._web.tell(active_labels)
+        threads.start("web", partial(web.run, context))
 
     def counts(self) -> dict[str, int] | None:
-        """Return what was refused, cut off and failed, of all that is served; None if nothing is."""
+        """Return how many requests were refused, cut off or failed; None if nothing is served."""
         found = [server.counts() for server in (self._web, self._exporter) if server is not None]
         return {key: sum(each[key] for each in found) for key in found[0]} if found else None
 
     def close(self) -> None:
         """End every answer."""
-        if self._web is not None:
-            self._web.close()
-        if self._exporter is not None:
-            self._exporter.close()
-
-    def _make_exporter(self, config: Config) -> Exporter:
-        from monitor.outputs.prometheus import CONTENT_TYPE  # noqa: PLC0415 - the extra `metrics`
-        from monitor.outputs.prometheus_server import Exporter  # noqa: PLC0415
-
-        return Exporter(config.metrics.host, config.metrics.port, self._text, CONTENT_TYPE)
-
-    def _text(self) -> bytes:
-        assert self._metrics is not None  # noqa: S101 - it is made before anything is served
-        return self._metrics.text()
+        for server in (self._web, self._exporter):
+            if server is not None:
+                server.close()
 
 
 def _web(config: Config) -> Web:
     from monitor.outputs.web import Web  # noqa: PLC0415 - the extra `web`
 
     return Web(config.web, read_token(config.web))
+
+
+def _exporter(config: MetricsConfig, text: Callable[[], bytes]) -> Exporter:
+    from monitor.outputs.prometheus import CONTENT_TYPE  # noqa: PLC0415 - the extra `metrics`
+    from monitor.outputs.prometheus_server import Exporter  # noqa: PLC0415
+
+    return Exporter(config.host, config.port, text, CONTENT_TYPE)
+
+
+def page_url(config: WebConfig) -> str | None:
+    """Return the address at which other machines reach the page; None if they do not."""
+    if not config.enabled or (config.public_url is None and (config.local or not config.port)):
+        return None
+    if config.public_url is not None:
+        return config.public_url
+    everywhere = ipaddress.ip_address(config.host).is_unspecified
+    host = socket.gethostname() if everywhere else config.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.port}{config.prefix}/"

@@ -10,9 +10,10 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources import open_source
 from monitor.audio.sources.devices import Device, choose
 from monitor.config import Config, SourceConfig, read_address, read_password, read_token
-from monitor.outputs.alerts import check_alerts
 from monitor.outputs.clips import MODES, make_writable
+from monitor.outputs.hooks import find_program
 from monitor.outputs.mqtt.tls import address, tls_context
+from monitor.outputs.notify.targets import check_targets
 from monitor.types import ConfigError, SourceError
 
 _ANY_RATE = 48_000
@@ -55,6 +56,19 @@ def check(config: Config, *, required: bool = False) -> None:
             check_media(source)
         elif source.kind == "microphone" and required:
             find_microphone(source)
+
+
+def check_alerts(config: Config) -> None:
+    """Check that every hook can be run and every target be notified; runs and sends nothing.
+
+    Raises
+    ------
+    ConfigError
+        A program is missing, or a target cannot be used.
+    """
+    for hook in config.hooks:
+        find_program(hook)
+    check_targets(config)
 
 
 def check_reload(config: Config) -> None:

@@ -1,4 +1,4 @@
-"""Everything that is known of a run at one moment, ready for JSON: what `clap-monitor status` shows."""
+"""Snapshot of a run, ready for JSON: what `clap-monitor status` shows."""
 
 from __future__ import annotations
 
@@ -9,68 +9,43 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitor import __version__
 from monitor.audio.source_status import Health, SourceStatus
+from monitor.daemon.progress import run_summary
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.control import Control
-from monitor.detection.engine import Engine
-from monitor.outputs.alerts import Alerts
-from monitor.outputs.archive import Archive
 from monitor.outputs.clips import ClipRecorder
-from monitor.outputs.counters import Counters
 from monitor.outputs.hooks import Hook
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.notifier import Notifier
 from monitor.outputs.payload import event_payload
 from monitor.outputs.store import Store
-from monitor.system.directories import Directories
 from monitor.types import Event
+
+if TYPE_CHECKING:
+    from monitor.daemon.parts import Parts
 
 SCHEMA = 1
 
 
-def snapshot(
-    control: Control,
-    *,
-    started_at: float,
-    engine: Engine,
-    sources: Mapping[str, SourceStatus],
-    healths: Mapping[str, Health],
-    mqtt: MqttPublisher | None,
-    counters: Counters,
-    others: Mapping[str, object],
-) -> dict[str, Any]:
-    """Put together what every part counts.
+def snapshot(parts: Parts) -> dict[str, Any]:
+    """Return what every part counts.
 
-    Parameters
-    ----------
-    control : Control
-    started_at : float
-        Unix seconds.
-    engine : Engine
-    sources, healths : mapping
-        By the name of a source; what is not known yet is missing in the last.
-    mqtt : MqttPublisher or None
-    counters : Counters
-    others : mapping
-        What else is to stand in it: of all sources together, of outputs.
-
-    Returns
-    -------
-    dict
-        No number in it is infinite or none.  A key may be added to it, none changes its meaning.
+    No number in it is infinite or NaN.  A later version may add keys, but changes the meaning of none.
     """
+    control, engine = parts.control, parts.engine
     config, active_labels, reloaded = control.config, control.active_labels, control.reloaded
     refused = reloaded is not None and bool(reloaded.faults)
-    told: dict[str, Any] = {
+    configured_at = parts.started_at if reloaded is None or refused else reloaded.at
+    done = run_summary(parts)
+    found: dict[str, Any] = {
         "schema": SCHEMA,
         "node": config.node,
         "version": __version__,
         "pid": os.getpid(),
-        "started_at": round(started_at, 3),
-        "uptime_seconds": round(time.time() - started_at, 1),
+        "started_at": round(parts.started_at, 3),
+        "uptime_seconds": round(time.time() - parts.started_at, 1),
         "model": {
             "name": engine.model.name,
             "device": engine.model.device,
@@ -82,39 +57,52 @@ def snapshot(
         "armed": active_labels.armed,
         "changed_at_run_time": control.overridden,
         "changes_kept": control.kept,
-        "configured_at": round(reloaded.at if reloaded is not None and not refused else started_at, 3),
-        **others,
-        "lag_seconds": round(max(_lag(status, engine.rate) for status in sources.values()), 3),
+        "configured_at": round(configured_at, 3),
+        "real_time_factor": round(done.real_time_factor, 4),
+        "windows": {
+            "scored": done.windows,
+            "gated": sum(done.gated.values()),
+            "late": done.late,
+        },
+        "events": done.events,
+        **_outputs(parts),
+        "commands": _commands(parts),
+        "lag_seconds": round(max(_lag(status, engine.rate) for status in parts.status.values()), 3),
         "sources": {
-            name: _source(status, engine.rate, healths.get(name, Health()))
-            for name, status in sources.items()
+            name: _source(status, engine.rate, parts.healths.get(name, Health()))
+            for name, status in parts.status.items()
         },
         "labels": [
-            _label(active_labels, label.id, counters.last.get(label.id)) for label in active_labels.labels
+            _label(active_labels, label.id, parts.counters.last.get(label.id))
+            for label in active_labels.labels
         ],
-        "mqtt": None if mqtt is None else _mqtt(mqtt),
         "reload": None if reloaded is None else asdict(reloaded),
     }
-    return {**told, "problems": problems(told)}
+    return {**found, "problems": problems(found)}
 
 
-def outputs_of(archive: Archive, *, alerts: Alerts, directories: Directories) -> dict[str, object]:
-    """Return what the outputs count, but the broker's.
-
-    Parameters
-    ----------
-    archive : Archive
-    alerts : Alerts
-    directories : Directories
-        Where something is kept.
-    """
+def _outputs(parts: Parts) -> dict[str, object]:
+    archive, directories = parts.archive, parts.directories
     return {
+        "mqtt": None if parts.mqtt is None else _mqtt(parts.mqtt),
         "store": None if archive.store is None else _store(archive.store),
-        "clips": None if archive.clips is None else _clips(archive.clips),
-        "notify": [_counts(each, "sent", "failed", "held", "dropped") for each in alerts.notifiers],
-        "hooks": [_counts(each, "done", "failed", "killed", "dropped") for each in alerts.hooks],
+        "clips": None if archive.recorder is None else _clips(archive.recorder),
+        "notify": [_counts(each, "sent", "failed", "held", "dropped") for each in parts.notifiers],
+        "hooks": [_counts(each, "done", "failed", "killed", "dropped") for each in parts.hooks],
+        "faults": {name: faults.count for name, faults in parts.faults.copy().items() if faults.count},
         "disk_free_bytes": {name: _free(path) for name, path in directories.paths.items()},
         "directories": dict(directories.trouble),
+        "http": parts.http_servers.counts(),
+    }
+
+
+def _commands(parts: Parts) -> dict[str, int]:
+    commands, mqtt = parts.commands, parts.mqtt
+    return {
+        "done": commands.done,
+        "replaced": commands.replaced,
+        "refused": commands.refused,
+        "lost": commands.lost + (0 if mqtt is None else mqtt.unheard),
     }
 
 
@@ -143,12 +131,12 @@ def _free(path: Path) -> int:
 
 
 def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return what keeps a monitor from its work: what, and why, for people; empty if it is healthy.
+    """Return what keeps the monitor from its work, as ``what`` and ``why``; empty if it is healthy.
 
     Parameters
     ----------
     snapshot : mapping
-        Of `snapshot`, this list itself aside.
+        As `snapshot` returns it, without this list.
     """
     found = [(name, why) for name, source in snapshot["sources"].items() if (why := _ails(source))]
     mqtt, reload = snapshot["mqtt"], snapshot["reload"]
@@ -159,6 +147,10 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
     kept = [(what, snapshot[what]["trouble"]) for what in ("store", "clips") if snapshot[what] is not None]
     found += [(what, f"nothing can be kept: {trouble}") for what, trouble in kept if trouble]
     found += [(key, trouble) for key, trouble in snapshot.get("directories", {}).items() if trouble]
+    found += [
+        (output, f"{count} faults of clap-monitor, see the log")
+        for output, count in snapshot.get("faults", {}).items()
+    ]
     for what, outputs in (("notify", snapshot["notify"]), ("hook", snapshot["hooks"])):
         found += [(f"{what} {each['name']}", each["trouble"]) for each in outputs if each["trouble"]]
     if reload is not None and reload["faults"]:

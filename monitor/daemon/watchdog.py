@@ -13,9 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TextIO
 
-from monitor.audio.source_status import Health, Progress, SourceStatus
-from monitor.daemon.dead_man import can_be_written
+from monitor.audio.source_status import Health, SourceStatus
+from monitor.daemon.progress import Progress
 from monitor.system import systemd
 from monitor.system.threads import ThreadGroup
 
@@ -184,6 +185,7 @@ class Watchdog:
         """
         status = self._sources[name]
         return Health(
+            online=self.online(name),
             offline_reason=status.offline_reason,
             offline_text=status.offline_text,
             overloaded=self._progress[name].behind(now),
@@ -209,3 +211,37 @@ class Watchdog:
 
 def _extension() -> str:
     return f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1e6:.0f}"
+
+
+class DeadMan:
+    """Ends the process with exit code 1 unless it is told often enough that all is well.
+
+    Only the main thread can be watched, and only one at a time; for any other it does nothing.
+
+    Parameters
+    ----------
+    seconds : float
+        From one sign of life to the next, at most.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._watches = threading.current_thread() is threading.main_thread() and can_be_written(sys.stderr)
+
+    def is_well(self) -> None:
+        """Wait for the next sign of life from now on."""
+        if self._watches:
+            faulthandler.dump_traceback_later(self._seconds, exit=True)
+
+    def rest(self) -> None:
+        """Watch no more."""
+        if self._watches:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def can_be_written(stream: TextIO | None) -> bool:
+    """Tell whether a stream is a file of the system, as what is written without the interpreter must be."""
+    try:
+        return stream is not None and stream.fileno() >= 0
+    except (OSError, ValueError):
+        return False

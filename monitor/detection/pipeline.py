@@ -118,7 +118,7 @@ class Scorer:
     silence_dbfs : float
         Windows without anything louder are not scored.
     known : callable
-        Source name to what is known of its ambience from an earlier run: label to logit.
+        Source name and prototypes to what is known of its ambience from an earlier run: label to logit.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Scorer:
         rate: int,
         hop: int | Mapping[str, int],
         silence_dbfs: float,
-        known: Callable[[str], Mapping[str, float]] = lambda _: {},
+        known: Callable[[str, Prototypes], Mapping[str, float]] = lambda _source, _prototypes: {},
     ) -> None:
         self.busy_seconds = 0.0
         self.stages = {name: Histogram(STAGE_SECONDS) for name in ("gate", "embed", "score")}
@@ -151,7 +151,9 @@ class Scorer:
         self._silence_dbfs = silence_dbfs
         self._known = known
         memory = {name: round(BASELINE_SECONDS * rate / own) for name, own in self._hops.items()}
-        self._baseline = {name: Baseline(self._initial(known(name)), memory[name]) for name in status}
+        self._baseline = {
+            name: Baseline(self._initial(known(name, prototypes)), memory[name]) for name in status
+        }
 
     def listen(self, prototypes: Prototypes, *, armed: bool, silence_dbfs: float) -> None:
         """Listen for something else from now on; the ambience of labels whose sentences stay is kept.
@@ -169,7 +171,9 @@ class Scorer:
         self._prototypes, self._armed, self._silence_dbfs = prototypes, armed, silence_dbfs
         if not stays:
             for name, baseline in self._baseline.items():
-                self._baseline[name] = baseline.carried_over(self._initial(self._known(name)), columns)
+                self._baseline[name] = baseline.carried_over(
+                    self._initial(self._known(name, prototypes)), columns
+                )
 
     def share(self, spectrograms: SpectrogramCache) -> None:
         """Give the tower spectrograms, shape (n, frames, mel_bins), whose frames windows share."""

@@ -1,1 +1,65 @@
-"""Everything that takes events; one contract, one file a kind."""
+"""Outputs: one contract for everything that receives events, scores, near misses, labels and health.
+
+A new output is one file with a subclass of `Output`, and one line in `monitor.daemon.build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monitor.audio.source_status import Health
+    from monitor.config import Config, LabelConfig
+    from monitor.detection.active_labels import ActiveLabels
+    from monitor.detection.events import Rule
+    from monitor.system.threads import ThreadGroup
+    from monitor.types import Event, NearMiss, Scores
+
+
+class Output:
+    """One output; every method does nothing unless an output overrides it.
+
+    No method waits: an output with slow work puts it into a bounded queue of its own, which a thread
+    started by `start` empties.  The analysis calls every method but `start` and `on_health`, which the main
+    thread calls.
+    """
+
+    def start(self, threads: ThreadGroup) -> None:
+        """Start the threads of the output."""
+
+    def on_event(self, event: Event, label: LabelConfig) -> None:
+        """Receive an event as it starts and again as it ends, with its label as it is then."""
+
+    def on_scores(self, scores: Scores) -> None:
+        """Receive the scores of a window."""
+
+    def on_near_miss(self, miss: NearMiss) -> None:
+        """Receive a near miss."""
+
+    def on_labels(self, active_labels: ActiveLabels, rules: Mapping[str, Sequence[Rule]]) -> None:
+        """Receive the labels in force, before the first window and whenever they change.
+
+        Parameters
+        ----------
+        active_labels : ActiveLabels
+        rules : mapping of str to sequence of Rule
+            The rules of the labels of each source, by its name.
+        """
+
+    def apply(self, config: Config) -> None:
+        """Apply changed settings: the sections ``mqtt`` and ``clips`` may differ."""
+
+    def on_health(self, healths: Mapping[str, Health], snapshot: Callable[[], Mapping[str, Any]]) -> None:
+        """Receive the health of every source, once a second.
+
+        Parameters
+        ----------
+        healths : mapping of str to Health
+            By the name of the source.
+        snapshot : callable
+            Returns what `clap-monitor status` shows; costs time, so an output calls it only if it needs it.
+        """
+
+    def close(self) -> None:
+        """End soon: nothing more comes; the threads deliver what waits, and return."""

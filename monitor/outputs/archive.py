@@ -1,164 +1,81 @@
-"""What is kept of what happens: the store and the clips, and what they tell each other."""
+"""Archive: the event store and the clip recorder, wired to each other."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from monitor.audio.ring_buffer import RingBuffer
-from monitor.config import ClipsConfig, LabelConfig, StoreConfig
+from monitor.config import Config, LabelConfig
 from monitor.model.mel_config import MelConfig
+from monitor.outputs import Output
 from monitor.outputs.clips import ClipLibrary, ClipRecorder
-from monitor.outputs.clips.metadata import Origin
+from monitor.outputs.clips.paths import with_url
 from monitor.outputs.store import FILE, Store
-from monitor.system.threads import ThreadGroup
 from monitor.system.wall_clock import WallClock
-from monitor.types import ClipOutcome, Event, NearMiss, Scores
-
-log = logging.getLogger(__name__)
-
-_PACKAGES = ("clap-monitor", "numpy", "soundfile", "torch", "transformers")
+from monitor.types import ClipOutcome, Event
 
 
+@dataclass(frozen=True, slots=True)
 class Archive:
-    """Hand on to the store and to the clips, if they are wanted; the methods are called by the analysis.
+    """What is kept: in the store, and as clips."""
+
+    library: ClipLibrary
+    """The clips there are, also if no new ones are recorded."""
+    store: Store | None
+    recorder: ClipRecorder | None
+
+    @property
+    def outputs(self) -> dict[str, Output]:
+        """The outputs among the parts, by name."""
+        found = {"clips": self.recorder or self.library, "store": self.store}
+        return {name: output for name, output in found.items() if output is not None}
+
+    def record(self, event: Event, label: LabelConfig) -> Event:
+        """Begin or end the clip of an event; return the event with the link to its clip, if it has one."""
+        return event if self.recorder is None else self.recorder.record(event, label)
+
+    def on_directory_changed(self, key: str) -> None:
+        """Open the files of a directory again that was removed, replaced or unmounted."""
+        if key == "state" and self.store is not None:
+            self.store.recheck()
+        if key == "recordings":
+            self.library.tidy()
+
+
+def open_archive(
+    config: Config,
+    *,
+    clock: WallClock,
+    buffers: Mapping[str, RingBuffer],
+    mel_config: MelConfig,
+    model: str,
+) -> Archive:
+    """Make the store and the clip recorder, as far as the configuration enables them.
 
     Parameters
     ----------
-    store, clips : StoreConfig, ClipsConfig
-    state, recordings : Path
-        Directories.
+    config : Config
+    clock : WallClock
+        Decides whether anything may be deleted because of its age.
     buffers : mapping of str to RingBuffer
-        By source name.
+        By the name of the source.
     mel_config : MelConfig
     model : str
         Name of the checkpoint.
     """
 
-    def __init__(
-        self,
-        store: StoreConfig,
-        clips: ClipsConfig,
-        *,
-        state: Path,
-        recordings: Path,
-        buffers: Mapping[str, RingBuffer],
-        mel_config: MelConfig,
-        model: str,
-    ) -> None:
-        self.clock = WallClock(state)
-        """Judges whether things may be deleted for their age."""
-        self.library = ClipLibrary(recordings, clips, on_deleted=self._deleted, clock=self.clock)
-        """The clips that are there, also if no new ones are wanted."""
-        self.store = None
-        if store.enabled:
-            self.store = Store(
-                state / FILE, store, rate=mel_config.rate, clock=self.clock, remove_clip=self.library.delete
-            )
-        self.clips = None
-        if clips.enabled:
-            self.clips = ClipRecorder(
-                clips,
-                self.library,
-                buffers,
-                mel_config=mel_config,
-                on_decided=self._decided,
-                on_found=self._found,
-            )
-        self._recordings = recordings
-        self._url = clips.public_url
-        self._model = model
-        self._versions = {name: version(name) for name in _PACKAGES}
+    def on_deleted(event_id: str) -> None:
+        if store is not None:
+            store.on_clip_outcome(event_id, None, ClipOutcome.DELETED)
 
-    def watch(self, labels: Sequence[LabelConfig], votes: Mapping[str, tuple[int, int]]) -> None:
-        """Take the labels, and how many windows must agree among how many; whenever they change."""
-        if self.store is not None:
-            self.store.apply_labels(labels, votes)
-
-    def limit(self, clips: ClipsConfig) -> None:
-        """Cut and keep clips by other settings from now on; whether, how and without speech stays."""
-        self.library.apply(clips)
-        if self.clips is not None:
-            self.clips.apply(clips)
-        self._url = clips.public_url
-
-    def start(self, threads: ThreadGroup) -> None:
-        """Begin to write."""
-        if self.store is not None:
-            threads.start("store", self.store.run, may_stay=True)
-        if self.clips is not None:
-            threads.start("clips", self._run_clips, may_stay=True)
-        elif self._recordings.is_dir():
-            threads.start("clips", self._tidy, may_stay=True)
-
-    def event(self, event: Event, label: LabelConfig) -> Event:
-        """Keep the start or the end of an event of a label; return it with the link to its clip."""
-        path = None if self.clips is None else self._clip(self.clips, event, label)
-        if self.store is not None:
-            self.store.on_event(event)
-        if path is None:
-            return event
-        return replace(event, clip=path if self._url is None else f"{self._url.rstrip('/')}/{path}")
-
-    def scores(self, scores: Scores) -> None:
-        """Keep what is to be kept of a window."""
-        if self.store is not None:
-            self.store.on_scores(scores)
-        if self.clips is not None:
-            self.clips.on_scores(scores)
-
-    def miss(self, miss: NearMiss) -> None:
-        """Keep a near miss."""
-        if self.store is not None:
-            self.store.on_near_miss(miss)
-
-    def look_again(self, key: str) -> None:
-        """Note that the directory of this key is another than before."""
-        if key == "state" and self.store is not None:
-            self.store.recheck()
-        if key == "recordings":
-            self._tidy()
-
-    def close(self) -> None:
-        """No more will come; what is left is written."""
-        if self.clips is not None:
-            self.clips.close()
-        elif self.store is not None:
-            self.store.close()
-
-    def _run_clips(self) -> None:
-        assert self.clips is not None  # noqa: S101 - else there is no such thread
-        try:
-            self.clips.run()
-        finally:
-            if self.store is not None:  # not before: what became of the last clips is to be kept as well
-                self.store.close()
-
-    def _tidy(self) -> None:
-        """Keep the limits of clips from a time when they were wanted."""
-        try:
-            self.library.scan()
-        except OSError as error:
-            log.warning("clips: %s: %s", self._recordings, error.strerror or error)
-
-    def _clip(self, clips: ClipRecorder, event: Event, label: LabelConfig) -> str | None:
-        if event.stop is not None:
-            return clips.finish_clip(event)
-        if label.clips:
-            clips.begin_clip(event, Origin(label, self._model, self._versions))
-        return None
-
-    def _decided(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
-        if self.store is not None:
-            self.store.on_clip_outcome(event_id, path, outcome)
-
-    def _deleted(self, event_id: str) -> None:
-        if self.store is not None:
-            self.store.on_clip_outcome(event_id, None, ClipOutcome.DELETED)
-
-    def _found(self, found: list[tuple[str, str, Event | None]]) -> None:
-        if self.store is not None:
-            self.store.on_clips_found(found)
+    clips = with_url(config)
+    library = ClipLibrary(config.recordings, clips, on_deleted=on_deleted, clock=clock)
+    store = None
+    if config.store.enabled:
+        path = config.state / FILE
+        store = Store(path, config.store, rate=mel_config.rate, clock=clock, remove_clip=library.delete)
+    recorder = None
+    if clips.enabled:
+        recorder = ClipRecorder(clips, library, buffers, mel_config=mel_config, model=model, index=store)
+    return Archive(library, store, recorder)

@@ -1,44 +1,49 @@
-"""What has happened so far, counted by source and label, and what is heard now.
+"""Counters of events and near misses by source and label, and the newest scores.
 
-Each counter has one writer, named beside it.  Labels come and go while the monitor runs; of those that
-were counted longest ago the counts make room, so nothing grows without end.
+Each counter has one writer, named beside it.  Labels come and go while the monitor runs, so each counter
+keeps at most `MOST` keys; the oldest key makes room for a new one.
 """
 
 from __future__ import annotations
 
+from monitor.config import LabelConfig
+from monitor.outputs import Output
 from monitor.types import Event, NearMiss, Scores
 
 MOST = 5000
-"""Counts that are kept at once, of each kind."""
+"""Keys of each counter."""
 
 
-class Counters:
-    """Count; every method is quick and waits for nobody."""
+class Counters(Output):
+    """Counts events, near misses and the newest scores."""
 
     def __init__(self) -> None:
+        self.started = 0
+        """Events that started (writer: analyse)."""
         self.events: dict[tuple[str, str], int] = {}
         """Events that started, by source and label (writer: analyse)."""
         self.rejected: dict[tuple[str, str], int] = {}
-        """What came near and was no event, by label and reason (writer: analyse)."""
+        """Near misses by label and reason (writer: analyse)."""
         self.newest: dict[str, Scores] = {}
         """Scores of the newest window of each source (writer: analyse)."""
         self.last: dict[str, Event] = {}
         """Newest event of each label, as it started or ended (writer: analyse)."""
 
-    def event(self, event: Event) -> None:
-        """Count an event as it starts, and know its newest state."""
+    def on_event(self, event: Event, _label: LabelConfig) -> None:
+        """Count an event as it starts, and keep its newest state."""
         if event.stop is None:
+            self.started += 1
             _count(self.events, (event.source, event.label))
         if event.label not in self.last and len(self.last) >= MOST:
             del self.last[next(iter(self.last))]
         self.last[event.label] = event
 
-    def miss(self, miss: NearMiss) -> None:
-        """Count what came near a label and was no event."""
+    def on_near_miss(self, miss: NearMiss) -> None:
+        """Count a near miss by its reason."""
         _count(self.rejected, (miss.label, str(miss.reason)))
 
-    def scores(self, scores: Scores) -> None:
-        """Know what is heard now."""
+    def on_scores(self, scores: Scores) -> None:
+        """Keep the newest scores of a source."""
         self.newest[scores.source] = scores
 
 

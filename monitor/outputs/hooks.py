@@ -12,13 +12,15 @@ import shutil
 import threading
 import time
 
-from monitor.config import HookConfig
+from monitor.config import HookConfig, LabelConfig
+from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
-from monitor.outputs.payload import as_json
+from monitor.outputs.payload import as_json, event_message
 from monitor.system.boundary import printable
 from monitor.system.child_process import Ended, environment, run_child
+from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
-from monitor.types import ConfigError
+from monitor.types import ConfigError, Event
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +34,16 @@ _LINE = 400
 """Characters of what a failed command said that are logged."""
 
 
-class Hook:
+class Hook(Output):
     """Run one command for every event; `run` is the body of each of its threads.
 
     Parameters
     ----------
     config : HookConfig
+    node : str
+        Name of this monitor, for the payload.
+    model : str
+        Name of the checkpoint, for the payload.
 
     Raises
     ------
@@ -45,15 +51,14 @@ class Hook:
         If there is no such program.
     """
 
-    def __init__(self, config: HookConfig) -> None:
+    def __init__(self, config: HookConfig, *, node: str, model: str) -> None:
         find_program(config)
         self.name = config.name
-        self.threads = config.at_once
         self.done = self.failed = self.killed = 0
         """Runs that ended well, that did not, and that were killed because their time was over."""
         self.trouble: str | None = None
         """Why the newest run failed, for people; None if it did not."""
-        self._config = config
+        self._config, self._node, self._model = config, node, model
         self._outbox: Outbox[dict[str, object]] = Outbox(self._deliver, WAITING)
         self._environment = environment()
         self._closed_at = math.inf
@@ -65,6 +70,17 @@ class Hook:
     def dropped(self) -> int:
         """Events it was not run for, because too many waited or the end had come."""
         return self._outbox.dropped + self._left
+
+    def start(self, threads: ThreadGroup) -> None:
+        """Start as many threads of `run` as commands may run at once."""
+        for number in range(self._config.at_once):
+            threads.start(f"hook {self.name}" + (f" {number + 1}" if number else ""), self.run)
+
+    def on_event(self, event: Event, label: LabelConfig) -> None:
+        """Run the command for an event, if the configuration asks for it."""
+        self.put(
+            event_message(event, node=self._node, label=label, model=self._model, published_at=time.time())
+        )
 
     def put(self, payload: dict[str, object]) -> None:
         """Run the command for an event, if it is one of those it is meant for.

@@ -1,4 +1,4 @@
-"""Events -> lines on standard output: for people, or JSON for programs."""
+"""Standard output: one line for the start and one for the end of every event, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -7,57 +7,61 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TextIO
 
 from monitor.config import LabelConfig
+from monitor.outputs import Output
+from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import as_json, event_message, seconds_in_source
+from monitor.system.threads import ThreadGroup
 from monitor.types import EndReason, Event
 
 log = logging.getLogger(__name__)
 
 
-class StdoutWriter:
-    """Print every event as it starts and as it ends; `deliver` runs in its own thread.
+DAY_OF_EVENTS = 20_000
+"""Events that may wait: one every 4 s for a day."""
+
+
+class StdoutWriter(Output):
+    """Prints every event as it starts and as it ends, in a thread of its own.
 
     A full disk or a dead terminal behind the stream costs lines, which are counted, and nothing else.
 
     Parameters
     ----------
     stream : text file
-        Where to.
-    recordings : collection of str
-        Sources that are sound files: their events are shown by position, not by the clock.
-    rate : int
-        Samples per second.
-    node, model : str
-        For the JSON payload.
-    as_json : bool
-        The payload of MQTT, with ``onset_seconds`` and ``offset_seconds`` for sound files.
+    line : callable
+        Formats an event and its label: `TextLines` or `JsonLines`.
     on_gone : callable
-        Called once, when whoever read the lines has gone.
+        Called once, when the reader of the lines has gone.
     """
 
     def __init__(
-        self,
-        stream: TextIO,
-        *,
-        recordings: frozenset[str],
-        rate: int,
-        node: str,
-        model: str,
-        as_json: bool,
-        on_gone: Callable[[], None],
+        self, stream: TextIO, line: Callable[[Event, LabelConfig], str], on_gone: Callable[[], None]
     ) -> None:
         self._stream = stream
-        self._recordings = recordings
-        self._rate = rate
-        self._node = node
-        self._model = model
-        self._line = self._json if as_json else self._text
+        self._line = line
         self._on_gone = on_gone
+        self._outbox: Outbox[tuple[Event, LabelConfig]] = Outbox(
+            lambda waiting: self.deliver(*waiting), DAY_OF_EVENTS
+        )
         self.lost = 0
         """Lines that could not be written."""
         self._gone = self._failing = self._torn = False
+
+    def start(self, threads: ThreadGroup) -> None:
+        """Start the thread that prints, which the reader may hold up."""
+        threads.start("terminal", self._outbox.run, may_stay=True)
+
+    def on_event(self, event: Event, label: LabelConfig) -> None:
+        """Print an event soon."""
+        self._outbox.put((event, label))
+
+    def close(self) -> None:
+        """Print what waits, then end."""
+        self._outbox.close()
 
     def deliver(self, event: Event, label: LabelConfig) -> None:
         """Print one event, and what its label was then."""
@@ -69,7 +73,7 @@ class StdoutWriter:
         except BrokenPipeError:
             self._gone = True
             self.lost += 1
-            log.warning("standard output: nobody reads it any more: events are no longer written to it")
+            log.warning("standard output: the reader has gone: events are no longer written to it")
             self._on_gone()
         except OSError as error:
             self.lost += 1
@@ -95,19 +99,41 @@ class StdoutWriter:
             rest = rest[written:]
             self._torn = bool(rest)
 
-    def _json(self, event: Event, label: LabelConfig) -> str:
+
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """Events as the JSON payload of MQTT, with their place in it if the source is a recording."""
+
+    node: str
+    """Name of this monitor."""
+    model: str
+    """Name of the checkpoint."""
+    recordings: frozenset[str]
+    """Sources that are sound files."""
+    rate: int
+    """Samples per second."""
+
+    def __call__(self, event: Event, label: LabelConfig) -> str:
+        """Return an event as one line of JSON, without the line break."""
         payload = event_message(
-            event,
-            node=self._node,
-            label=label,
-            model=self._model,
-            published_at=time.time(),
+            event, node=self.node, label=label, model=self.model, published_at=time.time()
         )
-        if event.source in self._recordings:
-            payload |= seconds_in_source(event, self._rate)
+        if event.source in self.recordings:
+            payload |= seconds_in_source(event, self.rate)
         return as_json(payload)
 
-    def _text(self, event: Event, label: LabelConfig) -> str:
+
+@dataclass(frozen=True, slots=True)
+class TextLines:
+    """Events as text: by the clock, or by their place in a recording."""
+
+    recordings: frozenset[str]
+    """Sources that are sound files."""
+    rate: int
+    """Samples per second."""
+
+    def __call__(self, event: Event, label: LabelConfig) -> str:
+        """Return an event as one line, without the line break."""
         if event.stop is None or event.ended_at is None:
             when = self._when(event, event.start, event.started_at)
             return f"{when}  start  {label.title}  ({event.score:.2f})"
@@ -116,7 +142,7 @@ class StdoutWriter:
         return f"{self._when(event, event.stop, event.ended_at)}  end    {label.title}  ({lasted}{why})"
 
     def _when(self, event: Event, index: int, at: float) -> str:
-        if event.source not in self._recordings:
+        if event.source not in self.recordings:
             return f"{time.strftime('%H:%M:%S', time.localtime(at))}  {event.source}"
-        minutes, seconds = divmod(index / self._rate, 60)
+        minutes, seconds = divmod(index / self.rate, 60)
         return f"{int(minutes):02d}:{seconds:04.1f}"

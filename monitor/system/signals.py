@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import signal
+import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,3 +25,12 @@ def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def terminal_is_gone() -> bool:
+    """Tell whether the terminal was closed; closing it sends the same signal as a wish for a reload."""
+    try:
+        termios.tcgetattr(2)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False

@@ -13,7 +13,7 @@ from monitor.config import (
     read_password,
     read_token,
 )
-from monitor.outputs.alerts import read_url
+from monitor.outputs.notify.targets import read_url
 from monitor.types import ConfigError
 
 

@@ -43,7 +43,7 @@ def test_each_time_the_house_hears_that_the_microphone_is_gone_and_that_it_is_ba
             gaps |= house.gaps(microphone)
         house.until_scored(microphone, windows=3)
         assert house.statuses(microphone) == ["offline", "online"] * (TIMES + 1)
-        assert house.daemon.status[microphone].reopened == TIMES
+        assert house.daemon.parts.status[microphone].reopened == TIMES
         assert len(gaps) >= TIMES
     windows = house.scored[microphone]
     assert crossed(windows, gaps) == []
@@ -66,8 +66,8 @@ def test_a_microphone_that_is_gone_costs_the_other_not_one_window(broker, sound_
             sound_card.hum()
             house.until(microphone, "offline", "online")
             house.until_scored(OTHER, windows=4)
-            other = house.daemon.status[OTHER]
-            hop = house.daemon.engine.hop
+            other = house.daemon.parts.status[OTHER]
+            hop = house.daemon.parts.engine.hop
             assert house.statuses(OTHER) == ["offline", "online"]
             assert other.reopened == 0
             assert other.gaps <= other.overflows  # none, if the machine keeps up
@@ -97,7 +97,7 @@ def test_a_microphone_that_is_not_there_when_the_monitor_starts_is_heard_when_it
     sound_card.unload()
     with RunningMonitor.of_microphones(broker, tmp_path, microphone) as house:
         house.until(microphone, "offline")
-        eventually(lambda: house.daemon.status[microphone].offline)
+        eventually(lambda: house.daemon.parts.status[microphone].offline)
         sound_card.load()
         sound_card.hum()
         house.until(microphone, "offline", "online")

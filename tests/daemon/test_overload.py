@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from monitor.config import SourceConfig
+from monitor.daemon.progress import run_summary
 from tests.support.broken_model import slow_while
 from tests.support.broker import Broker, eventually
 from tests.support.command_line import ROOT
@@ -42,7 +43,7 @@ def test_windows_are_left_out_counted_and_told_while_the_model_is_slow_and_it_is
         slow.set()
         eventually(lambda: home.state("demo_OVERLOADED") == "on")
         slow.clear()
-        skipped = house.daemon.status["demo"].late
+        skipped = house.daemon.parts.status["demo"].late
         assert skipped > 0
         warning = eventually(told)[0]
         assert (warning["warning"], warning["phase"], warning["source"]) == ("overloaded", "start", "demo")
@@ -54,4 +55,4 @@ def test_windows_are_left_out_counted_and_told_while_the_model_is_slow_and_it_is
     assert "demo: windows are left out: the model is slower than the hop" in caplog.text
     starts = [start for start, _ in house.scored["demo"]]
     assert starts == sorted(set(starts))
-    assert house.daemon.summary().late >= skipped
+    assert run_summary(house.daemon.parts).late >= skipped

@@ -1,6 +1,8 @@
 """What a service manager hears: ready, alive, stopping - and what it must not hear."""
 
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -8,10 +10,19 @@ import pytest
 from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.daemon.daemon import Daemon
-from monitor.daemon.watchdog import EXTENSION_SECONDS, HOPELESS, AwakeClock, Watchdog, loading
+from monitor.daemon.watchdog import (
+    EXTENSION_SECONDS,
+    HOPELESS,
+    AwakeClock,
+    DeadMan,
+    Watchdog,
+    can_be_written,
+    loading,
+)
 from monitor.types import OfflineReason
 from tests.support.broken_model import troubled
 from tests.support.command_line import ROOT
+from tests.support.observer import Observer
 
 DEMO = ROOT / "recordings/demo.flac"
 EXTENSION = f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1e6:.0f}"
@@ -168,8 +179,8 @@ def config_of(tmp_path, *sources):
     )
 
 
-def running(daemon, **outputs):
-    thread = threading.Thread(target=daemon.run, kwargs=outputs)
+def running(daemon, *outputs):
+    thread = threading.Thread(target=daemon.run, args=outputs)
     thread.start()
     return thread
 
@@ -185,7 +196,7 @@ def test_a_supervisor_hears_ready_after_the_first_window_and_no_watchdog_while_t
 
     config = config_of(tmp_path, SourceConfig(name="demo", kind="file", path=DEMO))
     daemon = Daemon(config, patience_seconds=10.0, around=troubled(hang))
-    thread = running(daemon, on_scores=lambda _: scored.set())
+    thread = running(daemon, Observer(on_scores=lambda _: scored.set()))
     try:
         before = until(supervisor, "READY=1")
         assert scored.is_set()
@@ -261,3 +272,57 @@ def test_the_time_for_which_a_process_is_stopped_is_nobodys_fault():
     times = iter([100.0, 101.0, 103.0, 4000.0, 4001.0])
     clock = AwakeClock(5.0, lambda: next(times))
     assert [clock.now() for _ in range(4)] == [1.0, 3.0, 8.0, 9.0]
+
+
+HELD = """
+import ctypes, threading, time
+from monitor.daemon.watchdog import DeadMan
+{before}
+dead_man = DeadMan(1.0)
+dead_man.is_well()
+def the_place_where_it_is():
+    {held}
+the_place_where_it_is()
+print("never")
+"""
+
+
+def run_held(held, before=""):
+    return subprocess.run(
+        [sys.executable, "-c", HELD.format(held=held, before=before)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+@pytest.mark.parametrize(
+    "held", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"], ids=["waits", "keeps the lock"]
+)
+def test_a_process_that_is_held_ends_and_says_where_it_was(held):
+    done = run_held(held)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "Timeout" in done.stderr
+    assert "the_place_where_it_is" in done.stderr
+
+
+def test_signs_of_life_keep_it_alive_and_who_rests_is_not_watched():
+    alive = "[(time.sleep(0.1), dead_man.is_well()) for _ in range(30)]; dead_man.rest(); time.sleep(1.5)"
+    done = run_held(alive)
+    assert (done.returncode, done.stdout) == (0, "never\n")
+
+
+def test_only_the_main_thread_is_watched():
+    before = "made = []; t = threading.Thread(target=lambda: made.append(DeadMan(1.0))); t.start(); t.join()"
+    done = run_held("time.sleep(1.5)", before + "; DeadMan = lambda _: made[0]")
+    assert (done.returncode, done.stdout) == (0, "never\n")
+
+
+def test_without_standard_error_nobody_is_watched(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert not can_be_written(sys.stderr)
+    dead_man = DeadMan(0.001)
+    dead_man.is_well()
+    dead_man.rest()

@@ -275,12 +275,12 @@ def test_one_evil_message_a_burst_and_a_flood_leave_the_program_as_it_should_be(
         say(*[
             (f"{name}/threshold/{label}/set", value) for value in ("0.1", "0.95") for name, label in every
         ])  # fmt: skip
-        control = house.daemon.control
+        control = house.daemon.parts.control
         eventually(lambda: {control.active_labels.label(*each).threshold for each in every} == {0.95})
         say(*[("porch/threshold/l0/set", "x"), ("labels/set", "no label")] * 500, ("armed/set", "OFF"))
         house.subscriber.wait_for(f"{node}/armed/state", "OFF")
-        eventually(lambda: house.daemon.snapshot()["commands"]["refused"] == 1010)
-        counts = house.daemon.snapshot()["commands"]
+        eventually(lambda: house.daemon.parts.snapshot()["commands"]["refused"] == 1010)
+        counts = house.daemon.parts.snapshot()["commands"]
         assert counts["lost"] == 0
         assert counts["done"] + counts["replaced"] == 2 * len(every) + 1
-        assert house.daemon._fan_out.mqtt.connected
+        assert house.daemon.parts.mqtt.connected

@@ -22,7 +22,7 @@ def config(*command, **keys):
 @contextlib.contextmanager
 def running(hook):
     """Run a hook as the daemon does; at the end everything it was given is done."""
-    threads = [threading.Thread(target=hook.run) for _ in range(hook.threads)]
+    threads = [threading.Thread(target=hook.run) for _ in range(hook._config.at_once)]
     for thread in threads:
         thread.start()
     try:
@@ -39,7 +39,7 @@ def recorded(path):
 
 
 def test_the_event_comes_on_standard_input_as_the_broker_gets_it(tmp_path):
-    hook = Hook(config(sys.executable, "-c", RECORD, str(tmp_path / "events")))
+    hook = Hook(config(sys.executable, "-c", RECORD, str(tmp_path / "events")), node="home", model="starter")
     with running(hook):
         hook.put(payload())
         eventually(lambda: hook.done == 1)
@@ -49,7 +49,11 @@ def test_the_event_comes_on_standard_input_as_the_broker_gets_it(tmp_path):
 
 def test_no_shell_looks_at_the_arguments(tmp_path):
     script = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
-    hook = Hook(config(sys.executable, "-c", script, str(tmp_path / "said"), "$HOME; touch x `id` *"))
+    hook = Hook(
+        config(sys.executable, "-c", script, str(tmp_path / "said"), "$HOME; touch x `id` *"),
+        node="home",
+        model="starter",
+    )
     with running(hook):
         hook.put(payload())
         eventually(lambda: hook.done == 1)
@@ -58,7 +62,11 @@ def test_no_shell_looks_at_the_arguments(tmp_path):
 
 def test_it_runs_for_its_labels_and_phases_alone(tmp_path):
     path = tmp_path / "events"
-    hook = Hook(config(sys.executable, "-c", RECORD, str(path), labels=("dog", "cat"), phases=("end",)))
+    hook = Hook(
+        config(sys.executable, "-c", RECORD, str(path), labels=("dog", "cat"), phases=("end",)),
+        node="home",
+        model="starter",
+    )
     with running(hook):
         hook.put(payload("dog"))
         hook.put(payload("bird", over=True))
@@ -85,7 +93,11 @@ while not (place / "go").exists() and time.monotonic() < deadline:
 (place / f"{os.getpid()}.most").write_text(str(most))
 mine.unlink()
 """
-    hook = Hook(config(sys.executable, "-c", script, str(tmp_path), at_once=2, limit_seconds=60))
+    hook = Hook(
+        config(sys.executable, "-c", script, str(tmp_path), at_once=2, limit_seconds=60),
+        node="home",
+        model="starter",
+    )
     with running(hook):
         for number in range(5):
             hook.put(payload(number=number))
@@ -104,7 +116,7 @@ if first:
     print("waiting for the siren", flush=True)
     time.sleep(1000)
 """
-    hook = Hook(config(sys.executable, "-c", script, limit_seconds=10.0))
+    hook = Hook(config(sys.executable, "-c", script, limit_seconds=10.0), node="home", model="starter")
     with caplog.at_level(logging.INFO), running(hook):
         hook.put(payload())
         hook.put(payload(number=2))
@@ -118,7 +130,9 @@ if first:
 
 
 def test_a_failure_is_logged_once_with_what_the_command_said(caplog):
-    hook = Hook(config("sh", "-c", 'echo "no siren\a here"; echo "bye" >&2; exit 3'))
+    hook = Hook(
+        config("sh", "-c", 'echo "no siren\a here"; echo "bye" >&2; exit 3'), node="home", model="starter"
+    )
     with running(hook):
         for number in range(3):
             hook.put(payload(number=number))
@@ -130,7 +144,7 @@ def test_a_failure_is_logged_once_with_what_the_command_said(caplog):
 
 
 def test_much_output_is_bounded_in_the_log(caplog):
-    hook = Hook(config("sh", "-c", "yes | head -c 5000000; exit 1"))
+    hook = Hook(config("sh", "-c", "yes | head -c 5000000; exit 1"), node="home", model="starter")
     with running(hook):
         hook.put(payload())
         eventually(lambda: hook.failed == 1)
@@ -142,7 +156,7 @@ def test_a_program_that_has_gone_is_a_failure(tmp_path, caplog):
     program = tmp_path / "siren"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    hook = Hook(config(str(program)))
+    hook = Hook(config(str(program)), node="home", model="starter")
     program.unlink()
     with running(hook):
         hook.put(payload())
@@ -154,11 +168,11 @@ def test_a_program_that_was_never_there_is_said_before_anything_starts(tmp_path)
     (tmp_path / "siren").write_text("not executable")
     for program in ("no-such-siren", str(tmp_path / "siren")):
         with pytest.raises(ConfigError, match="is no program that can be run"):
-            Hook(config(program))
+            Hook(config(program), node="home", model="starter")
 
 
 def test_events_that_wait_too_long_make_room_and_are_counted():
-    hook = Hook(config("true"))
+    hook = Hook(config("true"), node="home", model="starter")
     for number in range(WAITING + 5):
         hook.put(payload(number=number))
     assert hook.dropped == 5
@@ -168,7 +182,7 @@ def test_events_that_wait_too_long_make_room_and_are_counted():
 
 def test_at_the_end_one_that_hangs_is_killed_and_what_waits_is_counted(tmp_path, caplog):
     script = f"import pathlib, time; pathlib.Path({str(tmp_path / 'runs')!r}).touch(); time.sleep(1000)"
-    hook = Hook(config(sys.executable, "-c", script, limit_seconds=600))
+    hook = Hook(config(sys.executable, "-c", script, limit_seconds=600), node="home", model="starter")
     with running(hook):
         hook.put(payload())
         hook.put(payload(number=2))

@@ -12,7 +12,7 @@ from monitor.outputs.mqtt.publisher import LATENCY_SECONDS
 from monitor.outputs.prometheus import FAMILIES, PREFIX, Metrics
 from monitor.system.histogram import Histogram
 from monitor.types import MissReason, Scores
-from tests.support.events import event, near_miss
+from tests.support.events import event, label_of, near_miss
 from tests.support.snapshots import offline, snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +32,11 @@ IN_0_TO_1 = {"score", "threshold"}
 def busy():
     """Return the tally of a monitor that has heard something."""
     counters = Counters()
-    counters.event(event("dog", at=1_795_435_131.0))
-    counters.event(event("gone"))
-    counters.miss(near_miss("dog", reason=MissReason.COOLDOWN))
-    counters.miss(near_miss("gone", reason=MissReason.COOLDOWN))
-    counters.scores(
+    counters.on_event(event("dog", at=1_795_435_131.0), label_of("dog"))
+    counters.on_event(event("gone"), label_of("dog"))
+    counters.on_near_miss(near_miss("dog", reason=MissReason.COOLDOWN))
+    counters.on_near_miss(near_miss("gone", reason=MissReason.COOLDOWN))
+    counters.on_scores(
         Scores("porch", 0, 1, 0.0, ("dog",), np.array([0.25], dtype=np.float32), level_dbfs=-40.0)
     )
     return counters

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from monitor.config import LabelConfig
-from monitor.outputs.stdout import StdoutWriter
+from monitor.outputs.stdout import JsonLines, StdoutWriter, TextLines
 from tests.support.events import event
 from tests.support.small_disk import small_disk
 
@@ -22,15 +22,8 @@ END = replace(START, stop=300, ended_at=START.started_at + 2.5, peak_score=0.91,
 
 
 def terminal(stream, *, recordings=frozenset({"porch"}), as_json=False, on_gone=lambda: None):
-    return StdoutWriter(
-        stream,
-        recordings=recordings,
-        rate=RATE,
-        node="home",
-        model="starter",
-        as_json=as_json,
-        on_gone=on_gone,
-    )
+    lines = JsonLines("home", "starter", recordings, RATE) if as_json else TextLines(recordings, RATE)
+    return StdoutWriter(stream, lines, on_gone)
 
 
 def printed(given, **options):
@@ -110,7 +103,7 @@ def test_a_reader_that_has_gone_is_told_once_and_the_rest_is_counted(caplog):
         for _ in range(3):
             it.deliver(START, LABEL)
     assert (it.lost, gone) == (3, [True])
-    assert caplog.text.count("nobody reads it any more") == 1
+    assert caplog.text.count("the reader has gone") == 1
 
 
 def test_a_terminal_that_has_died_ends_nothing():

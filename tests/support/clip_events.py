@@ -76,14 +76,19 @@ class Cutting:
             self.library,
             {"mic": buffer},
             mel_config=GEOMETRY,
-            on_decided=self._decided,
-            on_found=self._found,
+            index=self,
         )
 
-    def _decided(self, event_id, path, fate):
-        self.outcomes[event_id] = path, fate
+    def await_clips(self):
+        pass
 
-    def _found(self, found):
+    def clips_done(self):
+        pass
+
+    def on_clip_outcome(self, event_id, path, outcome):
+        self.outcomes[event_id] = path, outcome
+
+    def on_clips_found(self, found):
         self.found = found
 
 

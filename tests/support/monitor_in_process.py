@@ -5,6 +5,7 @@ import threading
 from monitor.config import Config, LabelConfig, MqttConfig, SourceConfig
 from monitor.daemon.daemon import Daemon
 from tests.support.broker import PATIENCE, Subscriber, eventually
+from tests.support.observer import Observer
 
 
 class RunningMonitor:
@@ -33,7 +34,7 @@ class RunningMonitor:
         )
         self.scored = {source.name: [] for source in sources}
         self.subscriber = Subscriber(broker)
-        self._thread = threading.Thread(target=self.daemon.run, kwargs={"on_scores": self._note})
+        self._thread = threading.Thread(target=self.daemon.run, args=[Observer(on_scores=self._note)])
 
     @classmethod
     def of_microphones(cls, broker, directory, *devices):
@@ -67,4 +68,4 @@ class RunningMonitor:
         eventually(lambda: len(self.scored[source]) >= before + windows)
 
     def gaps(self, source):
-        return set(self.daemon._buffers[source]._gaps)
+        return set(self.daemon.parts.buffers[source]._gaps)

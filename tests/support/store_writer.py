@@ -23,7 +23,7 @@ from monitor.outputs.clips.encoding import encode
 from monitor.outputs.clips.spectrogram_png import spectrogram
 from monitor.outputs.store import FILE, Store
 from tests.support.clip_events import GEOMETRY, ORIGIN, event
-from tests.support.events import RATE, ended
+from tests.support.events import RATE, ended, label_of
 from tests.support.stored_events import miss, start_of, window
 
 SECONDS = 12
@@ -54,10 +54,10 @@ def live(directory, files, life):
         at = time.time()
         kept = ended(event(at=at, id=ulid(at), label=chance.choice(LABELS)))
         path = clip_path(kept)
-        store.on_event(start_of(kept))
+        store.on_event(start_of(kept), label_of("dog"))
         store.on_near_miss(miss(at))
         store.on_scores(window(at + 60 * chance.random(), chance.random(), chance.random()))
-        store.on_event(kept)
+        store.on_event(kept, label_of("dog"))
         assert library.put(kept, path, files, metadata.describe(kept, {}, ORIGIN))
         store.on_clip_outcome(kept.id, path, "kept")
         while store.waiting and chance.random() < 0.999:

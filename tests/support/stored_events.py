@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from monitor.config import StoreConfig
-from monitor.detection.events import ulid
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.events import rule_of, ulid
 from monitor.outputs.store import Store, StoreReader
 from monitor.types import Event, NearMiss, Scores
 from tests.support import events
-from tests.support.events import RATE, ended, near_miss
+from tests.support.events import RATE, ended, label_of, near_miss
 
 NOON = 1_795_435_200.0
 """Unix seconds of a whole hour."""
@@ -47,11 +48,19 @@ def window(at, *values, source="mic", labels=("dog", "cat"), level_dbfs=-30.0):
     )
 
 
+def rule(label, vote):
+    """Return a rule by which so many windows must agree, among so many."""
+    hits, of = vote
+    return replace(rule_of(label_of(label), rate=RATE, hop=RATE), hits=hits, of=of)
+
+
 @contextmanager
 def storing(path, config=None, *, labels=(), votes=None, **settings):
     """Lend a store whose thread runs."""
     store = Store(path, config or FOR_EVER, rate=RATE, **settings)
-    store.apply_labels(labels, votes or {})
+    store.on_labels(
+        ActiveLabels(tuple(labels), ("mic",)), {"mic": [rule(*vote) for vote in (votes or {}).items()]}
+    )
     thread = threading.Thread(target=store.run)
     thread.start()
     try:
@@ -67,7 +76,7 @@ def kept(path, *things, config=None, **settings):
     with storing(path, config, **settings) as store:
         for thing in things:
             if isinstance(thing, Event):
-                store.on_event(thing)
+                store.on_event(thing, label_of("dog"))
             elif isinstance(thing, NearMiss):
                 store.on_near_miss(thing)
             else:

@@ -7,6 +7,7 @@ import socket
 import threading
 import urllib.request
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.store import Store, StoreReader
 from monitor.outputs.web import AppContext, Web
 from monitor.types import AudioBlock, Scores
+from tests.support.stored_events import rule
 
 TOKEN = "0123456789abcdef-token"
 METRICS = b"# HELP clap_monitor_up 1 while the monitor runs.\n"
@@ -153,30 +155,29 @@ def serving(token=TOKEN, *, directory=None, detects=None, **keys):
     live = Broadcast({"crib": ring}, GEOMETRY)
     web = Web(WebConfig(enabled=True, port=0, **keys), token)
     served = Served(web, live, control, memory)
-    runs = [live.run, web.run]
+    runs = [live.run]
     if directory is not None:
         served.library = ClipLibrary(directory)
         served.store = Store(directory / "history.sqlite", config.store, rate=RATE)
-        served.store.apply_labels(LABELS, {label.id: (2, 3) for label in LABELS})
+        served.store.on_labels(control.active_labels, {"crib": [rule(label.id, (2, 3)) for label in LABELS]})
         runs.append(served.store.run)
-    web.show(
-        AppContext(
-            access=web.access,
-            faults=web.faults,
-            abort=web.abort,
-            control=control,
-            broadcast=live,
-            prompt_preview=PromptPreview(engine, memory),
-            snapshot=lambda: served.snapshot(),  # noqa: PLW0108 - a test replaces it
-            hop_seconds=0.5,
-            reader=None if directory is None else StoreReader(directory / "history.sqlite"),
-            store=served.store,
-            library=served.library,
-            prefix=web.prefix,
-            metrics=lambda: METRICS,
-            counts=web.counts,
-        )
+    context = AppContext(
+        access=web.access,
+        faults=web.faults,
+        abort=web.abort,
+        control=control,
+        broadcast=live,
+        prompt_preview=PromptPreview(engine, memory),
+        snapshot=lambda: served.snapshot(),  # noqa: PLW0108 - a test replaces it
+        hop_seconds=0.5,
+        reader=None if directory is None else StoreReader(directory / "history.sqlite"),
+        store=served.store,
+        library=served.library,
+        prefix=web.prefix,
+        metrics=lambda: METRICS,
+        counts=web.counts,
     )
+    runs.append(partial(web.run, context))
     threads = [threading.Thread(target=run) for run in runs]
     for thread in threads:
         thread.start()

@@ -6,15 +6,17 @@ from contextlib import closing
 
 import pytest
 
-from monitor.config import ClipsConfig, LabelConfig
+from monitor.config import ClipsConfig, Config, LabelConfig
 from monitor.daemon.control_socket import FILE as SOCKET
 from monitor.daemon.control_socket import ControlSocket, ask
-from monitor.outputs.archive import Archive
+from monitor.outputs.archive import open_archive
+from monitor.outputs.fan_out import FanOut
 from monitor.outputs.mqtt.durable_queue import DurableQueue
 from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import FILE, StoreReader
 from monitor.system.directories import Directories
 from monitor.system.threads import ThreadGroup
+from monitor.system.wall_clock import WallClock
 from tests.support.broker import eventually
 from tests.support.clip_events import GEOMETRY, event, ring, window
 from tests.support.events import ended
@@ -109,10 +111,10 @@ def test_one_that_became_read_only_or_full_is_told_until_it_can_be_written(state
 def test_the_store_goes_on_in_a_new_file(state, how, caplog):
     path = state / FILE
     with storing(path, retry_seconds=0.05) as store:
-        store.on_event(kept_event(id="BEFORE"))
+        store.on_event(kept_event(id="BEFORE"), DOG)
         eventually(lambda: not store.waiting)
         shutil.rmtree(state) if how == "removed" else state.rename(state.with_name("old"))
-        store.on_event(kept_event(id="AFTER"))
+        store.on_event(kept_event(id="AFTER"), DOG)
         eventually(lambda: not store.waiting)
         with closing(StoreReader(path)) as reader:
             assert reader.event("AFTER") is not None
@@ -159,27 +161,28 @@ def test_the_control_socket_listens_anew(state, how):
 
 
 def test_clips_go_on_in_a_directory_that_was_removed(tmp_path):
-    archive = Archive(
-        FOR_EVER,
-        ClipsConfig(enabled=True, free_megabytes=0, keep_days=36_500),
+    config = Config(
+        store=FOR_EVER,
+        clips=ClipsConfig(enabled=True, free_megabytes=0, keep_days=36_500),
         state=tmp_path / "state",
         recordings=tmp_path / "recordings",
-        buffers={"mic": ring()},
-        mel_config=GEOMETRY,
-        model="starter",
     )
+    archive = open_archive(
+        config, clock=WallClock(config.state), buffers={"mic": ring()}, mel_config=GEOMETRY, model="starter"
+    )
+    fan_out = FanOut(archive.outputs, archive.record, {})
     threads = ThreadGroup(threading.Event())
-    archive.start(threads)
+    fan_out.start(threads)
     try:
         for i in range(20):
-            archive.scores(window(i))
+            fan_out.on_scores(window(i))
         eventually((tmp_path / "recordings").is_dir)
         shutil.rmtree(tmp_path / "recordings")
-        archive.event(event(), DOG)
-        archive.event(ended(event()), DOG)
-        eventually(lambda: archive.clips.outcomes["kept"])
-        archive.look_again("recordings")
+        fan_out.on_event(event(), DOG)
+        fan_out.on_event(ended(event()), DOG)
+        eventually(lambda: archive.recorder.outcomes["kept"])
+        archive.on_directory_changed("recordings")
         assert [clip.event_id for clip in archive.library.clips] == [event().id]
     finally:
-        archive.close()
+        fan_out.close()
         threads.join(30)

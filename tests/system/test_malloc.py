@@ -7,6 +7,7 @@ from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.daemon.daemon import Daemon
 from monitor.system import malloc
 from tests.support.command_line import ROOT, windows_in
+from tests.support.observer import Observer
 
 DEMO_SECONDS = 68
 
@@ -124,5 +125,5 @@ def test_the_monitor_gives_back_what_its_start_took_and_again_now_and_then(tmp_p
     monkeypatch.setattr(malloc, "release", note)
     monkeypatch.setattr(malloc, "SETTLED_SECONDS", 1.0)
     monkeypatch.setattr(malloc, "EVERY_SECONDS", 2.0)
-    daemon.run(on_scores=scored.append)
+    daemon.run(Observer(on_scores=scored.append))
     assert given[0] < given[1] < windows_in(DEMO_SECONDS)

@@ -12,6 +12,7 @@ from monitor.outputs.store import FILE, StoreReader
 from monitor.outputs.store.database import open_for_writing
 from monitor.system.sqlite_log import checksum, read_log
 from tests.support.broker import eventually
+from tests.support.events import label_of
 from tests.support.queued_messages import letter
 from tests.support.stored_events import NOON, event, kept, storing, window
 from tests.support.stored_events import miss as near_miss
@@ -26,7 +27,7 @@ def killed(tmp_path):
     kept(place / FILE, *(event(NOON + i, id=f"OLD{i:03}") for i in range(200)))
     with storing(place / FILE) as store:
         for i in range(50):
-            store.on_event(event(NOON + 1000 + i, id=f"NEW{i:03}"))
+            store.on_event(event(NOON + 1000 + i, id=f"NEW{i:03}"), label_of("dog"))
             eventually(lambda: not store.waiting)
         shutil.copytree(place, tmp_path / "state")
     return tmp_path / "state" / FILE
@@ -106,10 +107,10 @@ def test_a_transaction_that_a_killed_process_did_not_finish_is_no_damage(tmp_pat
     place, state = tmp_path / "whole", tmp_path / "state"
     kept(place / FILE, event(NOON, id="OLD"))
     with storing(place / FILE) as store:
-        store.on_event(event(NOON + 1, id="NEW"))
+        store.on_event(event(NOON + 1, id="NEW"), label_of("dog"))
         eventually(lambda: not store.waiting)
         shutil.copytree(place, state)
-        store.on_event(event(NOON + 2, id="HALF"))
+        store.on_event(event(NOON + 2, id="HALF"), label_of("dog"))
         eventually(lambda: not store.waiting)
         shutil.copy(log_of(place / FILE), state)
     if index == "gone":

@@ -10,7 +10,7 @@ from monitor.cli.logs import say
 from monitor.types import GateReason
 
 if TYPE_CHECKING:
-    from monitor.daemon.daemon import Summary
+    from monitor.daemon.progress import Summary
 
 
 def report(summary: Summary) -> None:

@@ -22,7 +22,7 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
     """
     # Imported as they come: the first findings need neither PortAudio nor torch.
     from monitor.cli.doctor import machine
-    from monitor.outputs.alerts import check_alerts
+    from monitor.daemon.preflight import check_alerts
 
     try:
         config = Config() if path is None else load(path)

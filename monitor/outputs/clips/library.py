@@ -16,13 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from monitor.config import ClipsConfig
+from monitor.config import ClipsConfig, Config
+from monitor.outputs import Output
 from monitor.outputs.clips import metadata
 from monitor.outputs.clips.paths import SUFFIXES, read_name
 from monitor.outputs.clips.retention import MEGABYTE, StoredClip, clips_to_delete
 from monitor.system.atomic_file import write_atomic
 from monitor.system.bounded_read import DamagedError
 from monitor.system.directories import make_directory
+from monitor.system.threads import ThreadGroup
 from monitor.system.wall_clock import WallClock
 from monitor.types import Event
 
@@ -37,7 +39,7 @@ MODES = {"owner": (0o600, 0o700), "group": (0o640, 0o750), "everyone": (0o644, 0
 """Of files and of directories, by `clips.readable_by`."""
 
 
-class ClipLibrary:
+class ClipLibrary(Output):
     """All clips; every method may be called from any thread.
 
     Parameters
@@ -76,9 +78,21 @@ class ClipLibrary:
         self._was_read = False
         self._lock = threading.Lock()
 
-    def apply(self, config: ClipsConfig) -> None:
-        """Go by other lengths and limits from now on."""
-        self._config = config
+    def start(self, threads: ThreadGroup) -> None:
+        """Keep the limits of clips of earlier runs; for a monitor that records none."""
+        if self._directory.is_dir():
+            threads.start("clips", self.tidy, may_stay=True)
+
+    def apply(self, config: Config) -> None:
+        """Apply changed limits."""
+        self._config = config.clips
+
+    def tidy(self) -> None:
+        """Scan the clips; a directory that cannot be read is only logged."""
+        try:
+            self.scan()
+        except OSError as error:
+            log.warning("clips: %s: %s", self._directory, error.strerror or error)
 
     @property
     def clips(self) -> tuple[StoredClip, ...]:

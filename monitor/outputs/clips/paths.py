@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from monitor.config import ClipsConfig, Config
 from monitor.types import Event
 
 SUFFIXES = {"flac": ".flac", "wav": ".wav", "opus": ".opus"}
@@ -53,3 +54,10 @@ def read_name(path: str | PurePosixPath) -> Name | None:
     except ValueError:  # the 31st of February
         return None
     return Name(float(at), found["id"], found["suffix"])
+
+
+def with_url(config: Config) -> ClipsConfig:
+    """Return the settings of clips, with the page as ``public_url`` if they name no other place."""
+    if config.clips.public_url is None and config.web.enabled and config.web.public_url is not None:
+        return config.clips.model_copy(update={"public_url": f"{config.web.public_url}/api/clips"})
+    return config.clips

@@ -9,18 +9,22 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Protocol
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
-from monitor.config import ClipsConfig
+from monitor.config import ClipsConfig, Config, LabelConfig
 from monitor.model.mel_config import MelConfig
+from monitor.outputs import Output
 from monitor.outputs.clips import metadata, spectrogram_png
 from monitor.outputs.clips.encoding import encode, playable
 from monitor.outputs.clips.library import ClipLibrary
 from monitor.outputs.clips.metadata import Origin
-from monitor.outputs.clips.paths import SUFFIXES, clip_path
+from monitor.outputs.clips.paths import SUFFIXES, clip_path, with_url
 from monitor.outputs.clips.speech_filter import SpeechFilter
+from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.types import ClipOutcome, EndReason, Event, GateReason, Samples, Scores
 
@@ -32,8 +36,27 @@ PENDING = 500
 PATIENCE_SECONDS = 10.0
 """How much longer than it should take the tail of an event is waited for, if its source falls silent."""
 
+_PACKAGES = ("clap-monitor", "numpy", "soundfile", "torch", "transformers")
+"""Named beside each clip with their versions."""
+
 _LOOK_SECONDS = 0.25
 _SCAN_SECONDS = 3600.0
+
+
+class ClipIndex(Protocol):
+    """Where the outcome of each clip is kept: `monitor.outputs.store.Store`."""
+
+    def await_clips(self) -> None:
+        """Stay open until `clips_done`."""
+
+    def on_clip_outcome(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
+        """Receive the outcome of a clip, with its path if there is one."""
+
+    def on_clips_found(self, found: Sequence[tuple[str, str, Event | None]]) -> None:
+        """Receive all clips there are at the start: path, identifier of the event, and the event."""
+
+    def clips_done(self) -> None:
+        """No more outcomes come."""
 
 
 @dataclass(slots=True)
@@ -49,7 +72,7 @@ class _Pending:
     """Moment of the monotonic clock."""
 
 
-class ClipRecorder:
+class ClipRecorder(Output):
     """Cut and write the clips of events; `run` is the body of its thread, all else may be called from any.
 
     Parameters
@@ -61,10 +84,10 @@ class ClipRecorder:
         By source name.
     mel_config : MelConfig
         What the model calls a spectrogram.
-    on_decided : callable
-        Takes the event, the path of its clip or None, and what became of it.
-    on_found : callable
-        Takes all clips that are there at the beginning: path, event, and what is known of the event.
+    model : str
+        Name of the checkpoint.
+    index : ClipIndex or None
+        Receives the outcome of each clip.
     """
 
     def __init__(
@@ -74,8 +97,8 @@ class ClipRecorder:
         buffers: Mapping[str, RingBuffer],
         *,
         mel_config: MelConfig,
-        on_decided: Callable[[str, str | None, ClipOutcome], None] = lambda *_: None,
-        on_found: Callable[[list[tuple[str, str, Event | None]]], None] = lambda _: None,
+        model: str = "",
+        index: ClipIndex | None = None,
     ) -> None:
         self.outcomes: Counter[ClipOutcome] = Counter()
         """What became of clips."""
@@ -85,8 +108,9 @@ class ClipRecorder:
         self._config = config
         self._buffers = buffers
         self._mel_config = mel_config
-        self._on_decided = on_decided
-        self._on_found = on_found
+        self._model = model
+        self._index = index
+        self._versions = {name: version(name) for name in _PACKAGES}
         self._guards = {source: SpeechFilter() for source in buffers}
         self._pending: dict[str, _Pending] = {}
         self._written: dict[str, str] = {}
@@ -95,9 +119,27 @@ class ClipRecorder:
         self._closed = False
         self._log = TroubleLog(log)
 
-    def apply(self, config: ClipsConfig) -> None:
-        """Go by other lengths and limits from now on."""
-        self._config = config
+    def start(self, threads: ThreadGroup) -> None:
+        """Start the thread of `run`, which a disk may hold up."""
+        if self._index is not None:
+            self._index.await_clips()
+        threads.start("clips", self.run, may_stay=True)
+
+    def apply(self, config: Config) -> None:
+        """Apply changed lengths and limits to clips that begin from now on."""
+        self.library.apply(config)
+        self._config = with_url(config)
+
+    def record(self, event: Event, label: LabelConfig) -> Event:
+        """Begin or end the clip of an event; return the event with the link to its clip, if it has one."""
+        if event.stop is None:
+            if label.clips:
+                self.begin_clip(event, Origin(label, self._model, self._versions))
+            return event
+        path, url = self.finish_clip(event), self._config.public_url
+        if path is None:
+            return event
+        return replace(event, clip=path if url is None else f"{url.rstrip('/')}/{path}")
 
     @property
     def waiting(self) -> int:
@@ -163,9 +205,18 @@ class ClipRecorder:
             self._changed.notify()
 
     def run(self) -> None:
+        """Cut and write until closed; then the index knows the outcome of every clip."""
+        try:
+            self._run()
+        finally:
+            if self._index is not None:
+                self._index.clips_done()
+
+    def _run(self) -> None:
         """Cut and write until closed; now and then look whether all clips are still there."""
         self._scan()
-        self._on_found(list(self.library.with_events()))
+        if self._index is not None:
+            self._index.on_clips_found(list(self.library.with_events()))
         scan_at = time.monotonic() + _SCAN_SECONDS
         while True:
             if time.monotonic() >= scan_at:
@@ -270,7 +321,8 @@ class ClipRecorder:
             if pending is not None and pending.event.stop is None and path is not None:
                 self._written[event_id] = path
         self.outcomes[outcome] += 1
-        self._on_decided(event_id, path, outcome)
+        if self._index is not None:
+            self._index.on_clip_outcome(event_id, path, outcome)
 
     def _set_trouble(self, trouble: str | None) -> None:
         self.trouble = self._log.change(

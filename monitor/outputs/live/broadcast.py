@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
+from monitor.audio.source_status import Health
 from monitor.config import LabelConfig
 from monitor.model.mel_config import MelConfig
+from monitor.outputs import Output
 from monitor.outputs.live.spectrogram import SpectrogramColumns
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import event_payload, near_miss_payload
+from monitor.system.threads import ThreadGroup
 from monitor.types import Event, NearMiss, Scores
 
 RING = 256
@@ -71,7 +74,7 @@ class Watcher:
         return self._live.since(self)
 
 
-class Broadcast:
+class Broadcast(Output):
     """What is heard now, for whoever looks; `run` is its thread.
 
     Parameters
@@ -126,6 +129,10 @@ class Broadcast:
         with self._lock:
             return tuple(self._active.values())
 
+    def start(self, threads: ThreadGroup) -> None:
+        """Start the thread of `run`."""
+        threads.start("live", self.run)
+
     def on_scores(self, scores: Scores) -> None:
         """Take the scores of a window; never waits."""
         if self._watchers:
@@ -147,13 +154,13 @@ class Broadcast:
         if self._watchers:
             self._outbox.put(("near_miss", near_miss_payload(miss)))
 
-    def on_health(self, status: Mapping[str, object]) -> None:
-        """Take how it goes; never waits."""
+    def on_health(self, _healths: Mapping[str, Health], snapshot: Callable[[], Mapping[str, Any]]) -> None:
+        """Send the snapshot to the watchers, if there are any."""
         if self._watchers:
-            self._outbox.put(("health", status))
+            self._outbox.put(("health", snapshot()))
 
-    def on_labels(self, labels: Mapping[str, object]) -> None:
-        """Take what is listened for from now on; never waits."""
+    def send_labels(self, labels: Mapping[str, object]) -> None:
+        """Send the labels in force, as the API shows them, to the watchers; never waits."""
         if self._watchers:
             self._outbox.put(("labels", labels))
 

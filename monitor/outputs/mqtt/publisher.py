@@ -13,13 +13,17 @@ import logging
 import math
 import time
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from monitor.audio.source_status import Health
-from monitor.config import MqttConfig, read_password
+from monitor.config import Config, LabelConfig, MqttConfig, read_password
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.events import Rule
 from monitor.detection.overrides import MOST_LABELS
+from monitor.outputs import Output
 from monitor.outputs.mqtt.connection import Connection
 from monitor.outputs.mqtt.connection_terms import Negotiation, Profile
 from monitor.outputs.mqtt.discovery_sync import DiscoverySync
@@ -36,6 +40,7 @@ from monitor.outputs.mqtt.topics import TRIGGER, Topics
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import as_json, event_message, happened_at, stamped
 from monitor.system.histogram import Histogram
+from monitor.system.threads import ThreadGroup
 from monitor.system.wall_clock import WallClock
 from monitor.types import ConfigError, Event, Scores
 
@@ -61,7 +66,7 @@ MOVE_SECONDS = 2.0
 """Given to take leave of a broker before another one is told."""
 
 
-class MqttPublisher:
+class MqttPublisher(Output):
     """Tell the broker everything; `run` is the body of its thread.
 
     Parameters
@@ -114,6 +119,7 @@ class MqttPublisher:
         self._active_labels = active_labels
         self._changes: deque[ActiveLabels] = deque(maxlen=1)
         self._moves: deque[MqttConfig] = deque(maxlen=1)
+        self._config = config
         self._qos = config.qos
         self._topics = Topics(config.base_topic, node)
         self._announcement = self._make_announcement(config, self._topics)
@@ -150,6 +156,31 @@ class MqttPublisher:
         self._last_try = 0
         self._published = self._numbered = 0
         self._dropped_before, self._overflowing = 0, False
+
+    def start(self, threads: ThreadGroup) -> None:
+        """Start the thread of `run`."""
+        threads.start("mqtt", self.run)
+
+    def on_event(self, event: Event, _label: LabelConfig) -> None:
+        """Publish an event."""
+        self.put(event)
+
+    def on_labels(self, active_labels: ActiveLabels, _rules: Mapping[str, Sequence[Rule]]) -> None:
+        """Publish the labels in force, if they are others than before."""
+        if active_labels != self._active_labels:
+            self.listen(active_labels)
+
+    def apply(self, config: Config) -> None:
+        """Connect by changed settings, if they are others than before."""
+        if config.mqtt != self._config:
+            self._config = config.mqtt
+            self.move(config.mqtt)
+
+    def on_health(self, healths: Mapping[str, Health], _snapshot: Callable[[], Mapping[str, Any]]) -> None:
+        """Publish the state and the health of each source."""
+        for name, health in healths.items():
+            self.source(name, online=health.online)
+            self.health(name, health)
 
     def put(self, event: Event) -> None:
         """Send the start or the end of an event as soon as the broker can be reached; from one thread."""
@@ -195,8 +226,9 @@ class MqttPublisher:
         self._states.level(source, dbfs)
         self._link.wake()
 
-    def scores(self, scores: Scores) -> None:
-        """Send the newest scores of a source, when they move, at most once a second."""
+    def on_scores(self, scores: Scores) -> None:
+        """Publish the newest level and scores of a source, at most once a second."""
+        self.level(scores.source, scores.level_dbfs)
         self._scores.note(scores)
 
     def refuse(self, topic: str, why: str) -> None:

@@ -13,13 +13,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from monitor.config import NotifyConfig
+from monitor.audio.source_status import Health
+from monitor.config import LabelConfig, NotifyConfig
+from monitor.outputs import Output
 from monitor.outputs.notify.problems import Problems
 from monitor.outputs.notify.rate_limit import RateLimit
 from monitor.outputs.notify.send import Post, post
 from monitor.outputs.outbox import Outbox
 from monitor.system.backoff import Backoff
+from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.types import Event
 
@@ -50,6 +54,10 @@ LOOK_SECONDS = 0.5
 """How often it is seen whether a clip is there."""
 
 
+_NOT_NOTIFIED = ("notify", "hook", "reload")
+"""Problems that a notification cannot help with, or that somebody has just seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a person is told at once."""
@@ -66,7 +74,7 @@ class Message:
     """Until when, in monotonic seconds, a clip that is not there is waited for."""
 
 
-class Notifier:
+class Notifier(Output):
     """Tell one target; `run` is the body of its thread.
 
     Parameters
@@ -119,25 +127,23 @@ class Notifier:
         """Events that were held back."""
         return self._restraint.held + self._outbox.dropped
 
-    def put(self, event: Event, title: str, *, clip: bool = False) -> None:
-        """Tell of an event, if it is one to be told of.
+    def start(self, threads: ThreadGroup) -> None:
+        """Start the thread of `run`."""
+        threads.start(f"notify {self.name}", self.run)
 
-        Parameters
-        ----------
-        event : Event
-        title : str
-            Name of its label, for people.
-        clip : bool
-            Whether a clip of it is being recorded.
-        """
+    def on_event(self, event: Event, label: LabelConfig) -> None:
+        """Notify of an event, if the configuration asks for it."""
         if self._restraint.wants(event):
-            self._outbox.put((event, title, clip))
+            self._outbox.put((event, label.title, label.clips))
             self._wake.set()
 
-    def problems(self, wrong: Mapping[str, str]) -> None:
-        """Say everything that is wrong now: what to why, for people."""
+    def on_health(self, _healths: Mapping[str, Health], snapshot: Callable[[], Mapping[str, Any]]) -> None:
+        """Notify of problems that begin or end, if the configuration asks for it."""
         if self._config.health:
-            self._wrong = wrong
+            problems = [
+                each for each in snapshot()["problems"] if each["what"].split()[0] not in _NOT_NOTIFIED
+            ]
+            self._wrong = {each["what"]: each["why"] for each in problems}
 
     def close(self) -> None:
         """No more events will come; what waits has `LAST_SECONDS`."""

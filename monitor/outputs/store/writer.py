@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from monitor.config import LabelConfig, StoreConfig
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.events import Rule
+from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store.database import open_for_writing
 from monitor.outputs.store.minute_summary import MinuteSummaries
@@ -39,6 +42,7 @@ from monitor.outputs.store.rows import Mark, StoreError
 from monitor.system.atomic_file import identity
 from monitor.system.boundary import boundary
 from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, is_refusal, translated
+from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.system.wall_clock import WallClock
 from monitor.types import ClipOutcome, Event, NearMiss, Scores
@@ -70,7 +74,7 @@ class RefusedChangeError(StoreError):
     """The tables cannot take it, and never will."""
 
 
-class Store:
+class Store(Output):
     """Write what happens; `run` is the body of its thread, all else may be called from any.
 
     Parameters
@@ -113,6 +117,7 @@ class Store:
         self._asks: list[Reviewed | Deleted] = []
         self._asking = threading.Lock()
         self._over = False
+        self._writers = {"analysis"}
         self._wake = threading.Event()
         self._connection: sqlite3.Connection | None = None
         self._clock = clock or WallClock()
@@ -134,7 +139,11 @@ class Store:
         """Changes that were lost because too many waited for the disk."""
         return self._outbox.dropped
 
-    def on_event(self, event: Event) -> None:
+    def start(self, threads: ThreadGroup) -> None:
+        """Start the thread of `run`, which a disk may hold up."""
+        threads.start("store", self.run, may_stay=True)
+
+    def on_event(self, event: Event, _label: LabelConfig) -> None:
         """Keep the start or the end of an event."""
         put_at = time.monotonic()
         self._put(EventChanged(event, lambda: time.monotonic() - put_at > LATE_SECONDS))
@@ -157,13 +166,11 @@ class Store:
         """Take all clips that are there at the beginning: path, event, and what is known of the event."""
         self._put(ClipsFound(found))
 
-    def apply_labels(self, labels: Sequence[LabelConfig], votes: Mapping[str, tuple[int, int]]) -> None:
-        """Take the labels, and how many windows must agree among how many; whenever they change.
-
-        By the thread that gives the scores, or before there is one.
-        """
-        self._minutes.votes = votes
-        self._put(Titled([(label.id, label.title) for label in labels]))
+    def on_labels(self, active_labels: ActiveLabels, rules: Mapping[str, Sequence[Rule]]) -> None:
+        """Keep the titles of the labels, and how many windows must agree for each."""
+        every = (rule for each in rules.values() for rule in each)
+        self._minutes.votes = {rule.label: (rule.hits, rule.of) for rule in every}
+        self._put(Titled([(label.id, label.title) for label in active_labels.enabled]))
 
     def review(self, event_id: str, mark: Mark | None) -> Future[bool]:
         """Note what a person says of an event, or forget it; the answer is False if there is no such event.
@@ -176,11 +183,24 @@ class Store:
         """Delete an event with its clip; the answer is as for `review`."""
         return self._ask(partial(Deleted, event_id, self._remove_clip))
 
+    def await_clips(self) -> None:
+        """Stay open after `close` until `clips_done`: the last clips are decided later."""
+        self._writers.add("clips")
+
+    def clips_done(self) -> None:
+        """No more outcomes of clips come."""
+        self._end("clips")
+
     def close(self) -> None:
-        """No more will come; `run` writes what is left, or tries to, and returns."""
+        """No more comes from the analysis; `run` writes what is left, or tries to, and returns."""
         for minute in self._minutes.finish():
             self._put(MinuteOver(minute))
-        self._outbox.close()
+        self._end("analysis")
+
+    def _end(self, writer: str) -> None:
+        self._writers.discard(writer)
+        if not self._writers:
+            self._outbox.close()
         self._wake.set()
 
     def run(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -13,6 +14,9 @@ import uvicorn
 
 from monitor.config import WebConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.events import Rule
+from monitor.outputs import Output
+from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.request_faults import RequestFaults
 from monitor.outputs.web.app import application
 from monitor.outputs.web.auth import Access
@@ -70,6 +74,17 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+class LabelUpdates(Output):
+    """Sends the labels in force to the page whenever they change."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
+
+    def on_labels(self, active_labels: ActiveLabels, _rules: Mapping[str, Sequence[Rule]]) -> None:
+        """Send the labels to everybody who watches."""
+        self._broadcast.send_labels(labels_message(active_labels))
+
+
 class Web:
     """The page at its address: bound when made, served by `run` in a thread of its own.
 
@@ -97,15 +112,42 @@ class Web:
         self._limits = ConnectionLimits(self.access.is_shared)
         self.prefix = config.prefix
         self._listener = bind(config.host, config.port)
-        self._context: AppContext | None = None
         self._server: uvicorn.Server | None = None
+        self._closed = False
         host, port = self._listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
-    def show(self, context: AppContext) -> None:
-        """Say what there is to be seen; before `run`."""
-        self._context = context
-        self._server = uvicorn.Server(
+    def run(self, context: AppContext) -> None:
+        """Serve until `close`."""
+        log.info("the page is at %s", self.url)
+        self._server = self._make_server(context)
+        self._server.should_exit = self._closed
+        asyncio.run(self._serve(self._server))
+
+    def close(self) -> None:
+        """End soon; from any thread."""
+        self._closed = True
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def abort(self, client: tuple[str, int]) -> None:
+        """Cut the connections of a client at once, unsent bytes and all; only from the server's thread."""
+        state = self._server.server_state if self._server is not None else None
+        for connection in list(state.connections if state is not None else ()):
+            if getattr(connection, "client", None) == client:
+                connection.transport.abort()
+
+    def counts(self) -> dict[str, int]:
+        """Return what there was to refuse, and what failed; from any thread."""
+        return {
+            "refused": self.access.refused,
+            "turned_away": self._limits.turned_away,
+            "expired": self._limits.expired,
+            "faults": self.faults.count,
+        }
+
+    def _make_server(self, context: AppContext) -> uvicorn.Server:
+        return uvicorn.Server(
             uvicorn.Config(
                 application(context),
                 http=cast(
@@ -128,37 +170,6 @@ class Web:
             )
         )
 
-    def tell(self, active_labels: ActiveLabels) -> None:
-        """Let those who watch know what is listened for from now on."""
-        if self._context is not None:
-            self._context.broadcast.on_labels(labels_message(active_labels))
-
-    def run(self) -> None:
-        """Serve until `close`."""
-        log.info("the page is at %s", self.url)
-        asyncio.run(self._serve())
-
-    def close(self) -> None:
-        """End soon; from any thread."""
-        if self._server is not None:
-            self._server.should_exit = True
-
-    def abort(self, client: tuple[str, int]) -> None:
-        """Cut the connections of a client at once, unsent bytes and all; only from the server's thread."""
-        state = self._server.server_state if self._server is not None else None
-        for connection in list(state.connections if state is not None else ()):
-            if getattr(connection, "client", None) == client:
-                connection.transport.abort()
-
-    def counts(self) -> dict[str, int]:
-        """Return what there was to refuse, and what failed; from any thread."""
-        return {
-            "refused": self.access.refused,
-            "turned_away": self._limits.turned_away,
-            "expired": self._limits.expired,
-            "faults": self.faults.count,
-        }
-
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
@@ -175,13 +186,12 @@ class Web:
         else:
             log.warning("web: %s", context["message"])
 
-    async def _serve(self) -> None:
+    async def _serve(self, server: uvicorn.Server) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_trouble)
         looking = loop.create_task(self._look())
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         try:
-            if self._server is not None:
-                await self._server.serve([self._listener])
+            await server.serve([self._listener])
         finally:
             looking.cancel()

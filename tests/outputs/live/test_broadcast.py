@@ -59,7 +59,7 @@ def scores(stop=RATE, level=-20.0, **values):
 
 
 def on_event(live, event):
-    live.on_event(event, label_of(event.label))
+    live.on_event(event, label_of(event.label), label_of("dog"))
 
 
 def messages(watcher, count):
@@ -184,7 +184,12 @@ def test_audio_that_is_gone_leaves_the_scores_without_a_picture():
 def test_whatever_is_told_is_json_that_can_be_sent(live):
     watcher = live.subscribe(lambda: None)
     live.on_health(
-        {"load": math.nan, "sources": {"crib": {"level": -math.inf, "all": [math.inf, 1.0]}}, "why": "\ud800"}
+        {},
+        lambda: {
+            "load": math.nan,
+            "sources": {"crib": {"level": -math.inf, "all": [math.inf, 1.0]}},
+            "why": "\ud800",
+        },
     )
     (message,) = messages(watcher, 1)
     told = json.loads(message.text.encode("utf-8"))

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from monitor.config import NotifyConfig
+from monitor.config import LabelConfig, NotifyConfig
 from monitor.outputs.notify import notifier
 from monitor.outputs.notify.apprise_worker import redacted
 from monitor.outputs.notify.notifier import Notifier
@@ -16,6 +16,15 @@ from tests.support.broker import PATIENCE, eventually
 from tests.support.command_line import ROOT
 from tests.support.events import ended, event
 from tests.support.http_receiver import WebHook
+
+
+def label(title, *, clips=False):
+    return LabelConfig(id="dog", name=title, prompts=("a dog barking",), clips=clips)
+
+
+def problems(wrong):
+    """Return a snapshot, as a callable, with problems by what has them."""
+    return lambda: {"problems": [{"what": what, "why": why} for what, why in wrong.items()]}
 
 
 def config(**keys):
@@ -66,7 +75,7 @@ class Courier:
 
 def test_an_event_is_told_with_what_where_and_when(web_hook):
     with running(Notifier(config(), web_hook.url("secret"))) as phone:
-        phone.put(event("dog", at=1_795_435_203.4), "Dog bark")
+        phone.on_event(event("dog", at=1_795_435_203.4), label("Dog bark"))
         eventually(lambda: web_hook.letters)
     when = time.strftime("%H:%M:%S", time.localtime(1_795_435_203.4))
     told = web_hook.letters[0]
@@ -79,9 +88,9 @@ def test_an_event_is_told_with_what_where_and_when(web_hook):
 def test_what_the_target_does_not_want_is_neither_told_nor_held_back():
     courier = Courier()
     with running(Notifier(config(labels=("cat",)), "json://x", post=courier)) as phone:
-        phone.put(event("dog"), "Dog")
-        phone.put(event("cat"), "Cat")
-        phone.put(ended(event("cat")), "Cat")
+        phone.on_event(event("dog"), label("Dog"))
+        phone.on_event(event("cat"), label("Cat"))
+        phone.on_event(ended(event("cat")), label("Cat"))
         eventually(lambda: phone.sent == 1)
     assert [told["title"] for told in courier.letters] == ["Cat"]
     assert phone.held == 0
@@ -90,12 +99,12 @@ def test_what_the_target_does_not_want_is_neither_told_nor_held_back():
 def test_what_was_held_back_is_one_line_of_the_next_message():
     courier = Courier()
     with running(Notifier(config(cooldown_seconds=3600), "json://x", post=courier)) as phone:
-        phone.put(event("dog"), "Dog")
+        phone.on_event(event("dog"), label("Dog"))
         eventually(lambda: phone.sent == 1)
-        phone.put(event("dog", number=2), "Dog")
-        phone.put(event("dog", number=3), "Dog")
+        phone.on_event(event("dog", number=2), label("Dog"))
+        phone.on_event(event("dog", number=3), label("Dog"))
         eventually(lambda: phone.held == 2)
-        phone.put(event("cat"), "Cat")
+        phone.on_event(event("cat"), label("Cat"))
         eventually(lambda: phone.sent == 2)
     assert courier.letters[1]["title"] == "Cat"
     assert courier.letters[1]["body"].splitlines()[1].endswith(": Dog (2 times)")
@@ -104,8 +113,8 @@ def test_what_was_held_back_is_one_line_of_the_next_message():
 def test_in_quiet_hours_nothing_is_told():
     courier = Courier()
     with running(Notifier(config(quiet_hours=("00:00-24:00",)), "json://x", post=courier)) as phone:
-        phone.put(event("dog"), "Dog")
-        phone.problems({"porch": "hears nothing"})
+        phone.on_event(event("dog"), label("Dog"))
+        phone.on_health({}, problems({"porch": "hears nothing"}))
         eventually(lambda: phone.held == 1)
     assert courier.letters == []
 
@@ -116,8 +125,8 @@ def test_when_quiet_hours_are_over_one_message_says_what_was_held_back(monkeypat
     monkeypatch.setattr("time.time", lambda: float(now[0]))  # the wall clock of this process
     hours = time.strftime("%H:%M", time.localtime(0)), time.strftime("%H:%M", time.localtime(3600))
     with running(Notifier(config(quiet_hours=("-".join(hours),)), "json://x", post=courier)) as phone:
-        phone.put(event("dog"), "Dog")
-        phone.put(event("dog", number=2), "Dog")
+        phone.on_event(event("dog"), label("Dog"))
+        phone.on_event(event("dog", number=2), label("Dog"))
         eventually(lambda: phone.held == 2)
         now[0] = 3600
         eventually(lambda: phone.sent == 1)
@@ -132,8 +141,8 @@ def test_a_clip_that_comes_is_attached(tmp_path, web_hook):
         return clip if clip.exists() else None
 
     with running(Notifier(config(clip=True), web_hook.url(), find_clip=find, clip_seconds=60.0)) as phone:
-        phone.put(event("dog"), "Dog", clip=True)
-        phone.put(event("cat"), "Cat", clip=False)
+        phone.on_event(event("dog"), label("Dog", clips=True))
+        phone.on_event(event("cat"), label("Cat", clips=False))
         eventually(lambda: web_hook.titles == ["Cat"])
         clip.write_bytes(b"fLaC...")
         eventually(lambda: web_hook.titles == ["Cat", "Dog"])
@@ -145,7 +154,7 @@ def test_a_clip_that_never_comes_is_not_waited_for_forever(monkeypatch):
     monkeypatch.setattr(notifier, "CLIP_SECONDS", 0.0)
     courier = Courier()
     with running(Notifier(config(clip=True), "json://x", clip_seconds=0.3, post=courier)) as phone:
-        phone.put(event("dog"), "Dog", clip=True)
+        phone.on_event(event("dog"), label("Dog", clips=True))
         eventually(lambda: phone.sent == 1)
     assert courier.letters[0]["clip"] is None
 
@@ -154,7 +163,7 @@ def test_a_failure_is_logged_once_counted_and_tried_again(monkeypatch, caplog):
     monkeypatch.setattr(notifier, "FIRST_DELAY", 0.05)
     courier = Courier("refused", "refused", "no answer in time")
     with caplog.at_level(logging.INFO), running(Notifier(config(), "json://x", post=courier)) as phone:
-        phone.put(event("dog"), "Dog")
+        phone.on_event(event("dog"), label("Dog"))
         eventually(lambda: phone.sent == 1)
     assert [told["title"] for told in courier.letters] == ["Dog"]
     assert (phone.failed, phone.trouble) == (3, None)
@@ -171,7 +180,7 @@ def test_messages_that_cannot_be_told_are_bounded_and_end_up_in_the_digest(monke
     courier = Courier(*["refused"] * 1_000_000)
     with running(Notifier(config(cooldown_seconds=0), "json://x", post=courier)) as phone:
         for number in range(notifier.WAITING + 7):
-            phone.put(event("dog", number=number), "Dog")
+            phone.on_event(event("dog", number=number), label("Dog"))
         eventually(lambda: phone.dropped == 7)
         courier.troubles.clear()
         eventually(lambda: phone.sent == notifier.WAITING)
@@ -183,7 +192,7 @@ def test_old_news_is_given_up(monkeypatch):
     monkeypatch.setattr(notifier, "KEEP_SECONDS", 0.3)
     courier = Courier("refused")
     with running(Notifier(config(), "json://x", post=courier)) as phone:
-        phone.put(event("dog"), "Dog")
+        phone.on_event(event("dog"), label("Dog"))
         eventually(lambda: phone.dropped == 1)
     assert (courier.letters, phone.held) == ([], 1)
 
@@ -192,9 +201,9 @@ def test_what_is_wrong_and_when_it_works_again_is_told():
     courier = Courier()
     quick = config(labels=(), health_after_seconds=0)
     with running(Notifier(quick, "json://x", post=courier)) as phone:
-        phone.problems({"porch": "offline: device lost"})
+        phone.on_health({}, problems({"porch": "offline: device lost"}))
         eventually(lambda: phone.sent == 1)
-        phone.problems({})
+        phone.on_health({}, problems({}))
         eventually(lambda: phone.sent == 2)
     assert [(told["title"], told["body"], told["kind"]) for told in courier.letters] == [
         ("Trouble: porch", "offline: device lost", "warning"),
@@ -205,8 +214,8 @@ def test_what_is_wrong_and_when_it_works_again_is_told():
 def test_who_does_not_want_to_hear_of_health_does_not():
     courier = Courier()
     with running(Notifier(config(health=False, health_after_seconds=0), "json://x", post=courier)) as phone:
-        phone.problems({"porch": "hears nothing"})
-        phone.put(event("dog"), "Dog")
+        phone.on_health({}, problems({"porch": "hears nothing"}))
+        phone.on_event(event("dog"), label("Dog"))
         eventually(lambda: phone.sent == 1)
     assert [told["title"] for told in courier.letters] == ["Dog"]
 
@@ -215,7 +224,7 @@ def test_what_waits_at_the_end_is_still_told():
     courier = Courier()
     with running(Notifier(config(cooldown_seconds=0), "json://x", post=courier)) as phone:
         for number in range(5):
-            phone.put(event("dog", number=number), "Dog")
+            phone.on_event(event("dog", number=number), label("Dog"))
     assert (phone.sent, phone.dropped) == (5, 0)
 
 
@@ -223,7 +232,7 @@ def test_what_waits_at_the_end_is_still_told():
 def test_at_the_end_a_service_that_hangs_is_left_alone_and_the_loss_is_said(web_hook, caplog, behaviour):
     web_hook.behaviour = behaviour
     with running(Notifier(config(), web_hook.url())) as phone:
-        phone.put(event("dog"), "Dog")
+        phone.on_event(event("dog"), label("Dog"))
         eventually(lambda: web_hook.tries == 1)
     assert (phone.sent, phone.dropped) == (0, 1)
     assert "notify phone: at the end 1 messages were not told" in caplog.text

@@ -10,6 +10,7 @@ from monitor.config import LabelConfig
 from monitor.outputs.store import EventFilter, MissFilter, StoreError, StoreReader
 from monitor.outputs.store.rows import MAX_ROWS
 from monitor.types import MissReason
+from tests.support.events import label_of
 from tests.support.stored_events import NOON, event, kept, miss, start_of, storing, window
 
 ONE = event(NOON, id="ONE")
@@ -40,7 +41,7 @@ def test_an_event_comes_back_as_it_was(reader):
 def test_an_event_that_lasts_is_there_from_its_start_and_once(path):
     assert kept(path, start_of(ONE)).event("ONE").ended_at is None
     with storing(path) as store:
-        store.on_event(ONE)
+        store.on_event(ONE, label_of("dog"))
     assert [each.ended_at for each in StoreReader(path).events().rows] == [NOON + 4]
 
 
@@ -246,7 +247,7 @@ def test_readers_in_many_threads_see_what_is_written_meanwhile(path):
         for thread in threads:
             thread.start()
         for i in range(50):
-            store.on_event(event(NOON + 100 + i))
+            store.on_event(event(NOON + 100 + i), label_of("dog"))
         for thread in threads:
             thread.join()
     assert not failed

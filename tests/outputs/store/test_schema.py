@@ -9,6 +9,7 @@ from monitor.outputs.store import EventFilter, StoreReader
 from monitor.outputs.store.database import open_for_writing
 from monitor.outputs.store.schema import STEPS, migrate
 from monitor.system.sqlite import DatabaseError
+from tests.support.events import label_of
 from tests.support.stored_events import NOON, event, kept, miss, storing, window
 
 
@@ -78,7 +79,7 @@ def test_a_file_of_a_newer_version_is_neither_used_nor_touched(path, caplog):
     ):
         open_for_writing(path)
     with storing(path) as store:
-        store.on_event(event())
+        store.on_event(event(), label_of("dog"))
     assert store.trouble == f"was written by a newer version: migration 99, this version has {len(STEPS)}"
     assert caplog.text.count("newer version") == 2  # once at the beginning, and with what was lost by it
     assert "3 changes are lost" in caplog.text
@@ -104,14 +105,14 @@ def test_a_broken_file_is_set_aside_and_told_and_a_new_one_begun(path, caplog, h
 
 def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
     with storing(path, retry_seconds=0.01) as store:
-        store.on_event(event(id="BEFORE"))
+        store.on_event(event(id="BEFORE"), label_of("dog"))
         while store.waiting:
             pass
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         content = path.read_bytes()
         path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-        store.on_event(event(id="AFTER"))
+        store.on_event(event(id="AFTER"), label_of("dog"))
         while store.waiting:
             pass
     assert [each.event_id for each in StoreReader(path).events().rows] == ["AFTER"]

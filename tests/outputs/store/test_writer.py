@@ -18,6 +18,7 @@ from monitor.outputs.store.retention import Retention
 from monitor.system.threads import ThreadGroup
 from tests.support.broker import eventually
 from tests.support.clocks import settled
+from tests.support.events import label_of
 from tests.support.small_disk import fill, remount, small_disk
 from tests.support.stored_events import FOR_EVER, NOON, event, kept, miss, storing, window
 
@@ -31,12 +32,12 @@ def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tm
         path = place / "history.sqlite"
         reader = StoreReader(path)
         with storing(path, retry_seconds=0.05) as store:
-            store.on_event(event(NOON, id="BEFORE"))
+            store.on_event(event(NOON, id="BEFORE"), label_of("dog"))
             eventually(lambda: store.waiting == 0)
             filler = fill(place)
             ids = [f"FULL{i:04d}" for i in range(2000)]
             for i, ident in enumerate(ids):
-                store.on_event(event(NOON + 1 + i, id=ident))
+                store.on_event(event(NOON + 1 + i, id=ident), label_of("dog"))
             eventually(lambda: store.trouble is not None)
             assert "full" in store.trouble
             assert store.waiting > 0
@@ -55,7 +56,7 @@ def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tm
 
 def test_a_disk_that_is_full_from_the_beginning_stops_nothing(full_disk):
     with storing(full_disk / "state" / "history.sqlite", retry_seconds=0.05) as store:
-        store.on_event(event(id="ONE"))
+        store.on_event(event(id="ONE"), label_of("dog"))
         eventually(lambda: store.trouble is not None)
         (full_disk / "filler").unlink()
         remount(full_disk, "size=2m")
@@ -76,7 +77,7 @@ def test_when_too_much_waits_the_oldest_makes_room_and_is_counted(tmp_path):
     (tmp_path / "file").write_text("")
     store = writer.Store(tmp_path / "file" / "history.sqlite", StoreConfig(), rate=4)
     for i in range(writer.IN_MEMORY + 10):
-        store.on_event(event(NOON + i))
+        store.on_event(event(NOON + i), label_of("dog"))
     assert store.dropped == 10
     store.close()
     store.run()
@@ -88,7 +89,7 @@ def test_another_process_that_writes_is_waited_for(path):
     kept(path, event(id="ONE"))
     with closing(sqlite3.connect(path, isolation_level=None)) as other, storing(path) as store:
         other.execute("BEGIN IMMEDIATE")
-        store.on_event(event(id="TWO"))
+        store.on_event(event(id="TWO"), label_of("dog"))
         other.execute("COMMIT")
         eventually(lambda: store.waiting == 0)
     assert store.trouble is None
@@ -97,8 +98,8 @@ def test_another_process_that_writes_is_waited_for(path):
 
 def test_what_the_tables_refuse_does_not_keep_the_rest_out(path, caplog):
     with storing(path) as store:
-        store.on_event(replace(event(id="BAD"), peak_score=math.nan))
-        store.on_event(event(id="GOOD"))
+        store.on_event(replace(event(id="BAD"), peak_score=math.nan), label_of("dog"))
+        store.on_event(event(id="GOOD"), label_of("dog"))
     assert store.refused == 1
     assert [each.event_id for each in StoreReader(path).events().rows] == ["GOOD"]
     assert "store: refused: IntegrityError: NOT NULL" in caplog.text
@@ -152,7 +153,7 @@ class TestClipsFound:
 
     def test_a_clip_that_is_gone_is_no_longer_linked(self, path):
         with storing(path) as store:
-            store.on_event(event(id="ONE"))
+            store.on_event(event(id="ONE"), label_of("dog"))
             store.on_clip_outcome("ONE", "a.flac", "kept")
         assert self.events_with(path) == {"ONE": (None, "gone")}
 
@@ -185,8 +186,8 @@ class TestRetention:
     def test_an_event_stays_as_long_as_its_clip(self, path):
         old = NOON - 99 * DAY
         with storing(path) as store:
-            store.on_event(event(old, id="WITH"))
-            store.on_event(event(old, id="WITHOUT"))
+            store.on_event(event(old, id="WITH"), label_of("dog"))
+            store.on_event(event(old, id="WITHOUT"), label_of("dog"))
             store.on_clip_outcome("WITH", "a.flac", "kept")
         assert [e.event_id for e in self.kept_after(path, keep_days=1).events().rows] == ["WITH"]
 
@@ -223,9 +224,9 @@ class TestRetention:
 )
 def test_whatever_a_change_holds_it_stops_no_other(path, strange):
     with storing(path) as store:
-        store.on_event(event(id="BEFORE"))
-        store.on_event(strange)
-        store.on_event(event(id="AFTER"))
+        store.on_event(event(id="BEFORE"), label_of("dog"))
+        store.on_event(strange, label_of("dog"))
+        store.on_event(event(id="AFTER"), label_of("dog"))
         with pytest.raises(StoreError, match="refused"):
             raise store.review("\ud800", "right").exception(30)
     assert (store.refused, store.waiting, store.trouble) == (1, 0, None)
@@ -255,7 +256,7 @@ def test_a_file_that_is_locked_for_all_of_a_run_ends_it_in_time_and_says_what_is
         if not from_the_start:
             eventually(lambda: store.waiting == 0)
             other.enter_context(locked(path, mode))
-        store.on_event(event(id="DURING"))
+        store.on_event(event(id="DURING"), label_of("dog"))
         eventually(lambda: store.trouble is not None)
         store.close()
         threads.join(writer.END_SECONDS + 30)
@@ -267,7 +268,7 @@ def test_a_lock_that_goes_away_in_the_midst_of_a_run_costs_nothing(path):
     kept(path, event(id="BEFORE"))
     with storing(path, retry_seconds=0.01) as store:
         with locked(path, "WAL"):
-            store.on_event(event(id="DURING"))
+            store.on_event(event(id="DURING"), label_of("dog"))
             eventually(lambda: store.trouble is not None)
         eventually(lambda: store.trouble is None and not store.waiting)
     assert StoreReader(path).event("DURING") is not None
@@ -280,7 +281,7 @@ def test_on_a_read_only_disk_everything_waits_and_the_run_ends(tmp_path):
         kept(path, event(id="BEFORE"))
         remount(place, "ro")
         with storing(path, retry_seconds=0.01) as store:
-            store.on_event(event(id="DURING"))
+            store.on_event(event(id="DURING"), label_of("dog"))
             eventually(lambda: store.trouble is not None)
         assert store.waiting
         assert not path.with_name("history.broken.sqlite").exists()

@@ -140,7 +140,7 @@ def test_those_who_watch_stay_while_others_crowd_in():
         for _ in range(300):
             stack.enter_context(connected(served, b"G"))
         assert served.ask("GET", "/api/health").status == 200
-        served.live.on_health({"still": "here"})
+        served.live.on_health({}, lambda: {"still": "here"})
         stream.read('"still"')
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from functools import partial
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -53,7 +54,7 @@ def test_a_stalled_watcher_is_cut_off_and_counted_and_the_others_go_on():
         number = 0
         while not served.live.dropped:
             number += 1
-            served.live.on_health({"number": number, "filler": "x" * 20_000})
+            served.live.on_health({}, partial(dict, {"number": number, "filler": "x" * 20_000}))
             reading.read(f'"number":{number},')
             reading.text = b""
         assert served.live.watchers == 1
@@ -106,7 +107,7 @@ def test_fifty_watch_ten_stall_and_forty_miss_nothing():
         number = 0
         while served.live.dropped < 10:
             number += 1
-            served.live.on_health({"number": number, "filler": "x" * 4000})
+            served.live.on_health({}, partial(dict, {"number": number, "filler": "x" * 4000}))
             for reader in readers:
                 reader.read(f'"number":{number},')
                 reader.text = b""

@@ -210,11 +210,11 @@ def test_whatever_is_wrong_shows_at_every_view(browser, viewport):
             expect(link).to_have_attribute("data-wrong", "1", timeout=PATIENCE_MS)
             expect(link).to_have_attribute("title", "crib 3 events were refused by the broker")
             expect(page.locator(".stage .state")).to_have_text("", timeout=PATIENCE_MS)
-            served.live.on_health(served.snapshot())
+            served.live.on_health({}, served.snapshot)
             expect(page.locator(".stage .state")).to_have_text(served.offline, timeout=PATIENCE_MS)
             assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
             served.offline = None
-            served.live.on_health(served.snapshot())
+            served.live.on_health({}, served.snapshot)
             expect(page.get_by_role("link", name="Health", exact=True)).to_be_visible(timeout=PATIENCE_MS)
             served.live.on_scores(replace(scores(), gated="absurd_samples"))
             expect(page.locator(".stage .state")).to_have_text("absurd samples", timeout=PATIENCE_MS)

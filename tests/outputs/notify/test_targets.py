@@ -4,8 +4,10 @@ import threading
 import pytest
 
 from monitor.config import ClipsConfig, Config, LabelConfig, NotifyConfig
-from monitor.outputs.alerts import Alerts
 from monitor.outputs.clips import clip_path
+from monitor.outputs.fan_out import FanOut
+from monitor.outputs.notify.targets import notifiers_of
+from monitor.system.threads import ThreadGroup
 from tests.support.broker import PATIENCE, eventually
 from tests.support.events import event
 from tests.support.http_receiver import WebHook
@@ -14,17 +16,16 @@ DOG = LabelConfig(id="dog", prompts=("a dog barking",))
 
 
 @contextlib.contextmanager
-def running(alerts):
-    threads = [threading.Thread(target=run, name=name) for name, run in alerts.threads()]
-    for thread in threads:
-        thread.start()
+def running(config):
+    """Run the notifiers of a configuration, as one output."""
+    outputs = {each.name: each for each in notifiers_of(config)}
+    fan_out, threads = FanOut(outputs, lambda event, _: event, {}), ThreadGroup(threading.Event())
+    fan_out.start(threads)
     try:
-        yield alerts
+        yield fan_out
     finally:
-        alerts.close()
-        for thread in threads:
-            thread.join(PATIENCE)
-            assert not thread.is_alive()
+        fan_out.close()
+        threads.join(PATIENCE)
 
 
 @pytest.fixture
@@ -45,8 +46,8 @@ def config(tmp_path, *, clips=None, **keys):
 
 def test_the_clip_of_an_event_is_attached_in_the_format_it_has(tmp_path, web_hook):
     clips = ClipsConfig(enabled=True, format="opus")
-    with running(Alerts(config(tmp_path, clips=clips, clip=True), "starter")) as alerts:
-        alerts.put(event("dog"), DOG)
+    with running(config(tmp_path, clips=clips, clip=True)) as notifiers:
+        notifiers.on_event(event("dog"), DOG)
         path = tmp_path / clip_path(event("dog"), ".opus")
         path.parent.mkdir()
         path.write_bytes(b"OggS")
@@ -59,8 +60,8 @@ def test_the_clip_of_an_event_is_attached_in_the_format_it_has(tmp_path, web_hoo
     [(ClipsConfig(), DOG), (ClipsConfig(enabled=True), DOG.model_copy(update={"clips": False}))],
 )
 def test_where_there_will_be_no_clip_none_is_waited_for(tmp_path, web_hook, clips, label):
-    with running(Alerts(config(tmp_path, clips=clips, clip=True), "starter")) as alerts:
-        alerts.put(event("dog"), label)
+    with running(config(tmp_path, clips=clips, clip=True)) as notifiers:
+        notifiers.on_event(event("dog"), label)
         eventually(lambda: web_hook.letters, 60)
     assert web_hook.letters[0]["attachments"] == []
 
@@ -70,11 +71,7 @@ def test_a_source_that_hears_nothing_is_told_and_a_failing_command_is_not(tmp_pa
         {"what": "hook siren", "why": "failed: exit code 3"},
         {"what": "crib", "why": "offline: device lost"},
     ]
-    with running(Alerts(config(tmp_path, health_after_seconds=0), "starter")) as alerts:
-        alerts.problems(problems)
+    with running(config(tmp_path, health_after_seconds=0)) as notifiers:
+        notifiers.on_health({}, lambda: {"problems": problems})
         eventually(lambda: web_hook.letters, 60)
     assert web_hook.titles == ["Trouble: crib"]
-
-
-def test_without_targets_and_hooks_there_is_no_thread():
-    assert list(Alerts(Config(), "starter").threads()) == []

@@ -1,0 +1,277 @@
+"""Build: makes every part of a monitor from the configuration, in order of dependence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from monitor.audio.ring_buffer import RingBuffer
+from monitor.audio.source_status import SourceStatus
+from monitor.config import Config, SourceConfig, read_password
+from monitor.config.hours import parse_hours
+from monitor.daemon.command_queue import CommandQueue
+from monitor.daemon.control_socket import ControlSocket
+from monitor.daemon.http_servers import HttpServers, page_url
+from monitor.daemon.parts import Parts
+from monitor.daemon.preflight import check_reload
+from monitor.daemon.snapshot import snapshot
+from monitor.daemon.watchdog import loading
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.baseline import BASELINE_SECONDS
+from monitor.detection.baseline_store import BaselineStore
+from monitor.detection.control import Change, Control
+from monitor.detection.engine import Engine, hops_by_source, load_engine
+from monitor.detection.events import Detector, Rule, rule_of
+from monitor.detection.novelty_gate import NoveltyGate
+from monitor.detection.pipeline import AudioTower, Scorer
+from monitor.detection.prompt_preview import PromptPreview
+from monitor.detection.recent_embeddings import RecentEmbeddings
+from monitor.model.spectrogram_cache import SpectrogramCache
+from monitor.outputs import Output
+from monitor.outputs.archive import Archive, open_archive
+from monitor.outputs.clips import MODES
+from monitor.outputs.counters import Counters
+from monitor.outputs.fan_out import FanOut
+from monitor.outputs.hooks import Hook
+from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.live.watch import WatchFeed
+from monitor.outputs.mqtt.publisher import MqttPublisher
+from monitor.outputs.notify.targets import notifiers_of
+from monitor.system.directories import Directories
+from monitor.system.malloc import limit_arenas
+from monitor.system.wall_clock import WallClock
+
+RING_SECONDS = 15
+"""Audio of each source kept in memory."""
+
+LONG_RING_SECONDS = 60
+"""The same with clips, or with a replay at full speed."""
+
+CLIP_LOOKBACK_SECONDS = 50
+"""Audio behind the analysis that a clip may still read."""
+
+
+def build(
+    config: Config,
+    *,
+    around: Callable[[AudioTower], AudioTower] = lambda tower: tower,
+    reread: Callable[[], Config] | None = None,
+    keeps: bool = True,
+) -> Parts:
+    """Build all parts; ports are bound and secrets are read before the model is loaded.
+
+    Parameters
+    ----------
+    config : Config
+    around : callable
+        Wraps the audio encoder.
+    reread : callable or None
+        Reads the configuration again for a reload; None if there is no file.
+    keeps : bool
+        Whether changes made at run time are kept for the next run, and those of earlier runs are applied.
+
+    Raises
+    ------
+    MonitorError
+        A port, a secret, the model or a hook cannot be used.
+    """
+    limit_arenas()
+    config = _with_enabled_sources(config)
+    control = Control(
+        config,
+        state=config.state if keeps else None,
+        reread=None if reread is None else lambda: _with_enabled_sources(reread()),
+        check=check_reload,
+    )
+    labels = control.active_labels
+    config = config.model_copy(update={"labels": labels.labels})
+    password = read_password(config.mqtt)
+    http_servers = HttpServers(config, lambda: parts.metrics.text() if parts.metrics else b"")
+    with loading("the model"):
+        engine = load_engine(config)
+    control.begin(engine.build_prototypes, engine.prototypes)
+    hops = hops_by_source(config, length=engine.length, hop=engine.hop, rate=engine.rate)
+    status = {source.name: SourceStatus(source.name) for source in config.sources}
+    buffers = _buffers(config, engine)
+    baselines = BaselineStore(config.state, engine.model.identity)
+
+    embed = around(engine.model.embed_log_mel)
+    scorer = _scorer(config, engine, hops, status=status, baselines=baselines, embed=embed)
+    scorer.listen(engine.prototypes, armed=labels.armed, silence_dbfs=labels.silence_dbfs)
+    rules = rules_of(config, engine, hops, labels)
+    detector = Detector(at=rules)
+    embeddings = RecentEmbeddings(buffers, engine.windows_in(BASELINE_SECONDS))
+    prompt_preview = PromptPreview(engine, embeddings)
+
+    model, mel_config = engine.model.name, engine.model.mel_config
+    clock = WallClock(config.state)
+    archive = open_archive(config, clock=clock, buffers=buffers, mel_config=mel_config, model=model)
+    commands = CommandQueue(control, lambda topic, why: mqtt.refuse(topic, why) if mqtt else None)
+    mqtt = None
+    if config.mqtt.host is not None:
+        mqtt = MqttPublisher(
+            config.mqtt,
+            node=config.node,
+            active_labels=labels,
+            model=model,
+            password=password,
+            queue_file=config.state / "outbox.sqlite",
+            clock=clock,
+            on_command=commands.command,
+            page=page_url(config.web),
+        )
+    notifiers = notifiers_of(config)
+    hooks = tuple(Hook(hook, node=config.node, model=model) for hook in config.hooks)
+    counters = Counters()
+    broadcast = Broadcast(buffers, mel_config)
+    outputs: dict[str, Output] = {**archive.outputs}
+    if mqtt is not None:
+        outputs["mqtt"] = mqtt
+    outputs |= {
+        **{f"notify {each.name}": each for each in notifiers},
+        **{f"hook {each.name}": each for each in hooks},
+        "counters": counters,
+        "live": broadcast,
+    }
+    if config.web.enabled:
+        from monitor.outputs.web import LabelUpdates  # noqa: PLC0415 - the extra `web`
+
+        outputs["page"] = LabelUpdates(broadcast)
+
+    def take_snapshot() -> dict[str, Any]:
+        return snapshot(parts)
+
+    metrics = None
+    if config.web.enabled or config.metrics.enabled:
+        from monitor.outputs.prometheus import Metrics  # noqa: PLC0415 - the extras `metrics` and `web`
+
+        latency = None if mqtt is None else mqtt.latency
+        metrics = Metrics(take_snapshot, counters, stages=scorer.stages, latency=latency)
+    control_socket = ControlSocket(
+        config.state,
+        {
+            "status": lambda _: iter([take_snapshot()]),
+            "reload": lambda _: iter([asdict(control.reload())]),
+            "watch": WatchFeed(broadcast, take_snapshot).answer,
+        },
+    )
+    parts = Parts(
+        started_at=time.time(),
+        config=config,
+        initial=Change(config, labels, engine.prototypes),
+        engine=engine,
+        hops=hops,
+        status=status,
+        healths={},
+        buffers=buffers,
+        baselines=baselines,
+        scorer=scorer,
+        detector=detector,
+        embeddings=embeddings,
+        prompt_preview=prompt_preview,
+        control=control,
+        commands=commands,
+        archive=archive,
+        mqtt=mqtt,
+        notifiers=notifiers,
+        hooks=hooks,
+        counters=counters,
+        broadcast=broadcast,
+        outputs=outputs,
+        faults={},
+        metrics=metrics,
+        http_servers=http_servers,
+        control_socket=control_socket,
+        directories=_directories(config, archive, control_socket),
+        snapshot=take_snapshot,
+    )
+    FanOut(outputs, archive.record, {}).on_labels(labels, rules)
+    return parts
+
+
+def rules_of(
+    config: Config, engine: Engine, hops: Mapping[str, int], labels: ActiveLabels
+) -> dict[str, list[Rule]]:
+    """Return the rules of the labels of each source, by its name."""
+    return {
+        source.name: [
+            rule_of(
+                label,
+                rate=engine.rate,
+                hop=hops[source.name],
+                quiet=tuple(map(parse_hours, source.quiet_hours)),
+            )
+            for label in labels.at(source.name)
+        ]
+        for source in config.sources
+    }
+
+
+def _scorer(
+    config: Config,
+    engine: Engine,
+    hops: Mapping[str, int],
+    *,
+    status: Mapping[str, SourceStatus],
+    baselines: BaselineStore,
+    embed: AudioTower,
+) -> Scorer:
+    scorer = Scorer(
+        embed,
+        engine.prototypes,
+        engine.calibration,
+        status=status,
+        rate=engine.rate,
+        hop=hops,
+        silence_dbfs=config.silence_dbfs,
+        known=baselines.known,
+    )
+    spectrograms = SpectrogramCache(engine.model.mel_config)
+    scorer.share(spectrograms)
+    gate = NoveltyGate(spectrograms, engine.model.mel_config, hops)
+    scorer.spare(gate, round(config.window.reuse_seconds * engine.rate))
+    return scorer
+
+
+def _with_enabled_sources(config: Config) -> Config:
+    return config.model_copy(update={"sources": config.enabled_sources})
+
+
+def _buffers(config: Config, engine: Engine) -> dict[str, RingBuffer]:
+    """Return a ring buffer for each source, by its name."""
+    changed = threading.Condition()
+    long = config.clips.enabled or any(map(_is_fast_replay, config.sources))
+    capacity = max((LONG_RING_SECONDS if long else RING_SECONDS) * engine.rate, 2 * engine.length)
+    # A clip looks back; the rest is how far a replayed file may be ahead of the analysis.
+    behind = max(0, min(CLIP_LOOKBACK_SECONDS * engine.rate, capacity - 3 * engine.length))
+    return {
+        source.name: RingBuffer(
+            capacity,
+            engine.rate,
+            changed=changed,
+            lossless=_is_fast_replay(source),
+            behind=behind if config.clips.enabled else 0,
+        )
+        for source in config.sources
+    }
+
+
+def _is_fast_replay(source: SourceConfig) -> bool:
+    """Tell whether a source waits for the analysis, so that no window of it is ever late."""
+    return not source.live and source.pace == "fast"
+
+
+def _directories(config: Config, archive: Archive, control_socket: ControlSocket) -> Directories:
+    """Return what looks after the directories, and after the files that are open in them."""
+    modes = {"state": (config.state, 0o700)}
+    if config.clips.enabled:
+        modes["recordings"] = config.recordings, MODES[config.clips.readable_by][1]
+
+    def look_after_files() -> None:
+        control_socket.mend()
+        archive.on_directory_changed("state")
+
+    return Directories(modes, on_changed=archive.on_directory_changed, on_checked=look_after_files)

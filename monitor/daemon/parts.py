@@ -1,0 +1,78 @@
+"""Parts of a monitor, built by `monitor.daemon.build` and complete from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from monitor.audio.ring_buffer import RingBuffer
+from monitor.audio.source_status import Health, SourceStatus
+from monitor.config import Config
+from monitor.daemon.command_queue import CommandQueue
+from monitor.daemon.control_socket import ControlSocket
+from monitor.daemon.http_servers import HttpServers
+from monitor.detection.baseline_store import BaselineStore
+from monitor.detection.control import Change, Control
+from monitor.detection.engine import Engine
+from monitor.detection.events import Detector
+from monitor.detection.pipeline import Scorer
+from monitor.detection.prompt_preview import PromptPreview
+from monitor.detection.recent_embeddings import RecentEmbeddings
+from monitor.outputs import Output
+from monitor.outputs.archive import Archive
+from monitor.outputs.counters import Counters
+from monitor.outputs.hooks import Hook
+from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.mqtt.publisher import MqttPublisher
+from monitor.outputs.notify.notifier import Notifier
+from monitor.outputs.request_faults import RequestFaults
+from monitor.system.directories import Directories
+
+if TYPE_CHECKING:  # the extras `metrics` and `web` are needed only if something is served
+    from monitor.outputs.prometheus import Metrics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """All parts; each is complete, and stays the same for the whole run."""
+
+    started_at: float
+    """Unix seconds."""
+    config: Config
+    """As at the start, with the enabled sources only."""
+    initial: Change
+    """Settings in force at the start."""
+    engine: Engine
+    hops: Mapping[str, int]
+    """Samples from one window to the next, by source."""
+    status: Mapping[str, SourceStatus]
+    """By source."""
+    healths: dict[str, Health]
+    """Newest health by source; empty at first (writer: main thread)."""
+    buffers: Mapping[str, RingBuffer]
+    """By source."""
+    baselines: BaselineStore
+    scorer: Scorer
+    detector: Detector
+    embeddings: RecentEmbeddings
+    prompt_preview: PromptPreview
+    control: Control
+    commands: CommandQueue
+    archive: Archive
+    mqtt: MqttPublisher | None
+    notifiers: tuple[Notifier, ...]
+    hooks: tuple[Hook, ...]
+    counters: Counters
+    broadcast: Broadcast
+    outputs: Mapping[str, Output]
+    """All of them, by name, in the order in which they receive events."""
+    faults: dict[str, RequestFaults]
+    """Faults of clap-monitor in outputs, by the name of the output (writer: `FanOut`)."""
+    metrics: Metrics | None
+    """None if nothing is served."""
+    http_servers: HttpServers
+    control_socket: ControlSocket
+    directories: Directories
+    snapshot: Callable[[], dict[str, Any]]
+    """Returns what `clap-monitor status` shows; from any thread."""

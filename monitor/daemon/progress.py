@@ -1,0 +1,149 @@
+"""Progress of a run: of each source, in one line, and as a summary at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.audio.source_status import SourceStatus
+from monitor.types import GateReason
+
+if TYPE_CHECKING:
+    from monitor.daemon.parts import Parts
+    from monitor.detection.active_labels import ActiveLabels
+
+log = logging.getLogger(__name__)
+
+_STRETCH_SECONDS = 30.0
+"""Windows left out within this time of each other are one stretch of lateness."""
+
+
+class Progress:
+    """Notices when a source is no longer being scored.
+
+    Alive means progress, not a running thread: windows are looked at; or there is none, and somebody still
+    looks whether audio comes, who would say that it is offline; or it is at its end.
+
+    Parameters
+    ----------
+    status : SourceStatus
+        Of the source that is watched.
+    patience_seconds : float
+        How long nothing may move.
+    now : float
+        Monotonic seconds.
+    length : int
+        Samples of a window: with so many more than were looked at, it is the analysis that is due.
+    """
+
+    def __init__(self, status: SourceStatus, patience_seconds: float, now: float, *, length: int = 1) -> None:
+        self._status = status
+        self._patience = patience_seconds
+        self._length = length
+        self._seen = (-1, -1, -1)
+        self._moved_at = now
+        self._late = 0
+        self._late_at = float("-inf")
+
+    def stalled(self, now: float) -> bool:
+        """Tell whether audio that should have been scored was not, for longer than the patience."""
+        return self.still_seconds(now) > self._patience
+
+    def still_seconds(self, now: float) -> float:
+        """For how long nothing has moved that should."""
+        status = self._status
+        seen = (status.scored_until, sum(status.gated.values()), -1 if self.due else status.looked)
+        if seen != self._seen or status.ended:
+            self._seen, self._moved_at = seen, now
+        return now - self._moved_at
+
+    @property
+    def due(self) -> bool:
+        """There is audio that the analysis has not looked at; else it is the source that nothing comes of."""
+        return self._status.captured - self._status.scored_until > 2 * self._length
+
+    @property
+    def inactive(self) -> bool:
+        """Nothing can be scored: the source is offline or at its end."""
+        return self._status.ended or self._status.offline
+
+    def fell_behind(self, now: float) -> bool:
+        """Tell, once for each stretch of lateness, that windows are being left out.
+
+        A stretch is over after `_STRETCH_SECONDS` without a loss.
+        """
+        if self._status.late == self._late:
+            return False
+        news = now - self._late_at > _STRETCH_SECONDS
+        self._late, self._late_at = self._status.late, now
+        return news
+
+    def behind(self, now: float) -> bool:
+        """Tell whether a stretch of lateness, as `fell_behind` saw it, is not over."""
+        return now - self._late_at <= _STRETCH_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Totals of a run."""
+
+    audio_seconds: float
+    windows: int
+    """Windows that went through the model."""
+    gated: Mapping[GateReason, int]
+    """Windows not scored, by reason; see `SourceStatus.gated`."""
+    late: int
+    """Windows left out because the analysis was late."""
+    events: int
+    lost_seconds: float
+    """Audio known to be lost before it reached the ring."""
+    real_time_factor: float
+    """Seconds of scoring for each second of audio; below 1 keeps up."""
+
+
+def run_summary(parts: Parts) -> Summary:
+    """Return the totals so far."""
+    statuses, rate = parts.status.values(), parts.engine.rate
+    audio = sum(status.captured for status in statuses) / rate
+    return Summary(
+        audio_seconds=audio,
+        windows=sum(status.scored for status in statuses),
+        gated=sum((Counter(status.gated) for status in statuses), Counter()),
+        late=sum(status.late for status in statuses),
+        events=parts.counters.started,
+        lost_seconds=sum(status.lost for status in statuses) / rate,
+        real_time_factor=parts.scorer.busy_seconds / audio if audio else 0.0,
+    )
+
+
+def status_line(parts: Parts, active_labels: ActiveLabels) -> str:
+    """Return the state of the monitor for ``systemctl status``."""
+    statuses, done = parts.status.values(), run_summary(parts)
+    sources = ", ".join(f"{s.name} {f'offline: {s.offline_text}' if s.offline else 'ok'}" for s in statuses)
+    line = (
+        f"{len(active_labels.enabled)} labels; {sources}; real-time factor {done.real_time_factor:.2f}; "
+        f"{done.late} windows late"
+    )
+    if not active_labels.armed:
+        line = f"switched off; {line}"
+    reloaded = parts.control.reloaded
+    return (
+        line if reloaded is None or not reloaded.faults else f"{line}; reload refused: {reloaded.faults[0]}"
+    )
+
+
+def warn_of_short_recordings(parts: Parts) -> None:
+    """Log each recording that is shorter than a window, so that nobody takes it for a silent one."""
+    window = parts.engine.length / parts.engine.rate
+    for source in parts.config.sources:
+        seconds = parts.status[source.name].captured / parts.engine.rate
+        if not source.live and seconds < window:
+            log.warning(
+                "%s: %.1f s is shorter than one window (%g s): nothing was scored",
+                source.name,
+                seconds,
+                window,
+            )
