@@ -59,7 +59,7 @@ def scores(stop=RATE, level=-20.0, **values):
 
 
 def on_event(live, event):
-    live.on_event(event, label_of(event.label), label_of("dog"))
+    live.on_event(event, label_of(event.label))
 
 
 def messages(watcher, count):
