@@ -29,7 +29,9 @@ NEED_ROOT = {"full_disk", "public"}
 
 
 def pytest_report_header():
-    return None if os.geteuid() == 0 else "not root: tests that mount or become another user are left out"
+    if os.geteuid() == 0:
+        return None
+    return "not root: tests marked `root` (they mount or become another user) are left out; sudo make test"
 
 
 def pytest_collection_modifyitems(config, items):
