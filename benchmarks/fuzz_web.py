@@ -120,7 +120,7 @@ def start(directory: Path, port: int, minutes: float, log: Any) -> subprocess.Po
         f"""
 sources: [{{name: crib, kind: file, path: long.flac}}]
 labels: [{{id: dog, prompts: [a dog barking]}}, {{id: cat, prompts: [a cat meowing]}}]
-clips: {{enabled: true, speech_guard: false}}
+clips: {{enabled: true, speech_filter: false}}
 web: {{enabled: true, port: {port}, token_file: token}}
 """
     )

@@ -58,13 +58,13 @@ class HookConfig(Section):
         max_length=2,
         description="When the hook runs: at the start of an event, at its end, or both.",
     )
-    limit_seconds: float = Field(
+    timeout_seconds: float = Field(
         default=10.0,
         ge=0.1,
         le=600,
         description="Time limit, in seconds; then the command and everything it started is killed.",
     )
-    at_once: int = Field(
+    max_parallel: int = Field(
         default=1, ge=1, le=16, description="Maximum number of runs at the same time; further events wait."
     )
 

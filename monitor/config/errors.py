@@ -39,6 +39,16 @@ _WORDS = {
 }
 
 
+_RENAMED = {
+    "speech_guard": "speech_filter",
+    "keep_misses_days": "keep_near_misses_days",
+    "pictures": "video",
+    "limit_seconds": "timeout_seconds",
+    "at_once": "max_parallel",
+}
+"""Keys from before 0.1.0."""
+
+
 def explain(error: ValidationError, model: type[BaseModel], root: Node) -> Iterator[tuple[int, Place, str]]:
     """Line, place and message of everything that is wrong with a document.
 
@@ -198,8 +208,8 @@ def _unknown(model: type[BaseModel], place: Place) -> str:
         )
     if key.lower().startswith("url") and "url_file" in siblings:
         return "an address is never written here; put it in a file and name that as url_file"
-    close = difflib.get_close_matches(key.lower(), siblings, 1)
-    if close:
+    close = [_RENAMED[key]] if key in _RENAMED else difflib.get_close_matches(key.lower(), siblings, 1)
+    if close and close[0] in siblings:
         return f"unknown key; did you mean {close[0]}?"
     for section in model.model_fields:
         if key in _fields(model, (section,)) and place != (section, key):

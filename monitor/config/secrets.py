@@ -96,7 +96,7 @@ def read_address(source: SourceConfig, environment: Mapping[str, str] = os.envir
         source.transport,
         source.ca_file,
         source.tls_verify,
-        pictures=source.pictures,
+        pictures=source.video,
         track=source.track,
     )
     longest = _LONGEST_LOGIN[address.scheme]

@@ -27,7 +27,7 @@ KEYS_OF_KIND = {
     "file": ("path", "pace", "track", "channel"),
     "pcm": ("rate", "format", "channels", "channel"),
     "stream": (
-        "url", "transport", "pictures", "username", "password_file", "password_env", "ca_file", "tls_verify",
+        "url", "transport", "video", "username", "password_file", "password_env", "ca_file", "tls_verify",
         "track", "channel",
     ),
 }  # fmt: skip
@@ -62,7 +62,7 @@ class SourceConfig(Section):
         description="stream: transport protocol of RTSP. tcp loses no packets; use udp only if the camera "
         "does not support tcp.",
     )
-    pictures: Literal["auto", "always", "never"] = Field(
+    video: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="stream: request the video of an RTSP camera too; it is dropped undecoded. auto: only "
         "if the camera sends no audio without it, which takes up to 5 s to find out.",

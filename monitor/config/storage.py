@@ -36,7 +36,7 @@ class ClipsConfig(Section):
         description="Maximum length of a clip, in seconds; more than before_seconds. Of a longer event, "
         "the beginning is recorded.",
     )
-    speech_guard: bool = Field(
+    speech_filter: bool = Field(
         default=True,
         description="Discard clips that contain speech; the event itself is kept.",
     )
@@ -95,7 +95,7 @@ class StoreConfig(Section):
         description="Age at which events are deleted, in days; an event with a clip is kept as long as the "
         "clip.",
     )
-    keep_misses_days: float = Field(
+    keep_near_misses_days: float = Field(
         default=30.0, gt=0, le=36_500, description="Age at which near misses are deleted, in days."
     )
     keep_minutes_days: float = Field(

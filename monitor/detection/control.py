@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 SWAPPED = ("labels", "background", "silence_dbfs", "clips", "mqtt", "log_level")
 """Keys that take effect while the monitor runs; every other one needs a restart."""
 
-KEPT_OF_CLIPS = ("enabled", "format", "speech_guard")
+KEPT_OF_CLIPS = ("enabled", "format", "speech_filter")
 """But these of the clips: one that has been begun is also ended by them."""
 
 MOST_FAULTS = 20

@@ -103,7 +103,7 @@ def load_engine(config: Config, *, apart: bool = True) -> Engine:
         budget = 1 / sum(rate / own for own in hops.values())
         choose_threads(model, budget, free_cores, partial(_window_seconds, model, length))
     cohort_norm = read_cohort_norm(model.path, model.dimension)
-    speech = SPEECH if config.clips.enabled and config.clips.speech_guard else ()
+    speech = SPEECH if config.clips.enabled and config.clips.speech_filter else ()
     prototypes = build_prototypes(
         config.labels, config.background, model.embed_text, cohort_norm, speech=speech
     )

@@ -46,7 +46,7 @@ VOICE_DEVIATIONS = 1.0
 
 With the starter all of 8 dev clips of people speaking are found, 76 of 81 in which they speak beneath
 another sound as loud, 59 of 81 where they are 6 dB below it, and 4 of 123 other clips are taken for speech
-(benchmarks/speech_guard.py)."""
+(benchmarks/speech_filter.py)."""
 
 
 def margins(embedding: NDArray[np.float32], prototypes: Prototypes) -> Values:

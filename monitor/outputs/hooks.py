@@ -73,7 +73,7 @@ class Hook(Output):
 
     def start(self, threads: ThreadGroup) -> None:
         """Start as many threads of `run` as commands may run at once."""
-        for number in range(self._config.at_once):
+        for number in range(self._config.max_parallel):
             threads.start(f"hook {self.name}" + (f" {number + 1}" if number else ""), self.run)
 
     def on_event(self, event: Event, label: LabelConfig) -> None:
@@ -115,7 +115,7 @@ class Hook(Output):
                 as_json(payload),
                 environment=self._environment,
                 give_up_at=lambda: min(
-                    started_at + self._config.limit_seconds, self._closed_at + LAST_SECONDS
+                    started_at + self._config.timeout_seconds, self._closed_at + LAST_SECONDS
                 ),
             )
         except OSError as error:
@@ -129,7 +129,7 @@ class Hook(Output):
         if ended.code is None and self._outbox.closed:
             return f"was killed: the monitor ends{_said(ended.tail)}"
         if ended.code is None:
-            return f"was killed: not done within {self._config.limit_seconds:g} s{_said(ended.tail)}"
+            return f"was killed: not done within {self._config.timeout_seconds:g} s{_said(ended.tail)}"
         how = f"exit code {ended.code}" if ended.code > 0 else f"signal {-ended.code}"
         return f"failed: {how}{_said(ended.tail)}"
 

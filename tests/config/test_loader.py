@@ -177,6 +177,15 @@ mqtt:
         ("tls: true", "1: tls: unknown key; it belongs in mqtt"),
         ("threshold: 1", "1: threshold: unknown key; it belongs in labels"),
         ("model:\n  Checkpoint: a", "2: model.Checkpoint: unknown key; did you mean checkpoint?"),
+        ("clips: {speech_guard: no}", "1: clips.speech_guard: unknown key; did you mean speech_filter?"),
+        (
+            "sources: [{name: cam, kind: stream, url: 'rtsp://c/1', pictures: auto}]",
+            "1: sources[0].pictures: unknown key; did you mean video?",
+        ),
+        (
+            "hooks: [{name: a, command: [a], at_once: 2}]",
+            "1: hooks[0].at_once: unknown key; did you mean max_parallel?",
+        ),
         (
             "model:\n  zebra: a",
             ("2: model.zebra: unknown key; the keys here are checkpoint, revision, device, dtype, threads"),

@@ -64,7 +64,7 @@ def test_a_service_and_a_command_that_hang_delay_nothing_and_end_with_the_monito
     web_hook.behaviour = "hang"
     with Broker(tmp_path) as broker, Subscriber(broker, "#") as subscriber:
         mqtt = f"mqtt: {{host: 127.0.0.1, port: {broker.port}}}"
-        hang = hook("import time; print('stuck', flush=True); time.sleep(1000)", limit_seconds=600)
+        hang = hook("import time; print('stuck', flush=True); time.sleep(1000)", timeout_seconds=600)
         done = run(tmp_path, web_hook, more=f"{PHONE}\n{mqtt}\n{hang}", seconds=300)
         assert done.returncode == 0, done.stderr
         subscriber.settle()

@@ -84,7 +84,7 @@ def test_somebody_who_speaks_nearby_is_not_recorded_unless_that_is_wanted(yard):
     assert [(e.label, e.clip_outcome) for e in reader.events().rows] == [("rooster", "speech")]
     reader.close()
 
-    unguarded = "{enabled: true, free_megabytes: 0, speech_guard: false}"
+    unguarded = "{enabled: true, free_megabytes: 0, speech_filter: false}"
     end = end_of(clap_monitor("run", *configured(yard, clips=unguarded), "--json", cwd=yard))
     assert (yard / "recordings" / end["clip"]).exists()
 

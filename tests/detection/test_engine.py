@@ -119,5 +119,5 @@ def test_speech_is_listened_for_only_where_clips_must_not_hold_it_and_after_a_ch
     assert guarded.build_prototypes(other, ()).speech.vectors[0] == pytest.approx(
         guarded.prototypes.speech.vectors[0]
     )
-    for clips in (ClipsConfig(), ClipsConfig(enabled=True, speech_guard=False)):
+    for clips in (ClipsConfig(), ClipsConfig(enabled=True, speech_filter=False)):
         assert load_engine(config(tmp_path, clips=clips)).prototypes.speech is None

@@ -22,7 +22,7 @@ def config(*command, **keys):
 @contextlib.contextmanager
 def running(hook):
     """Run a hook as the daemon does; at the end everything it was given is done."""
-    threads = [threading.Thread(target=hook.run) for _ in range(hook._config.at_once)]
+    threads = [threading.Thread(target=hook.run) for _ in range(hook._config.max_parallel)]
     for thread in threads:
         thread.start()
     try:
@@ -94,7 +94,7 @@ while not (place / "go").exists() and time.monotonic() < deadline:
 mine.unlink()
 """
     hook = Hook(
-        config(sys.executable, "-c", script, str(tmp_path), at_once=2, limit_seconds=60),
+        config(sys.executable, "-c", script, str(tmp_path), max_parallel=2, timeout_seconds=60),
         node="home",
         model="starter",
     )
@@ -116,7 +116,7 @@ if first:
     print("waiting for the siren", flush=True)
     time.sleep(1000)
 """
-    hook = Hook(config(sys.executable, "-c", script, limit_seconds=10.0), node="home", model="starter")
+    hook = Hook(config(sys.executable, "-c", script, timeout_seconds=10.0), node="home", model="starter")
     with caplog.at_level(logging.INFO), running(hook):
         hook.put(payload())
         hook.put(payload(number=2))
@@ -182,7 +182,7 @@ def test_events_that_wait_too_long_make_room_and_are_counted():
 
 def test_at_the_end_one_that_hangs_is_killed_and_what_waits_is_counted(tmp_path, caplog):
     script = f"import pathlib, time; pathlib.Path({str(tmp_path / 'runs')!r}).touch(); time.sleep(1000)"
-    hook = Hook(config(sys.executable, "-c", script, limit_seconds=600), node="home", model="starter")
+    hook = Hook(config(sys.executable, "-c", script, timeout_seconds=600), node="home", model="starter")
     with running(hook):
         hook.put(payload())
         hook.put(payload(number=2))

@@ -93,8 +93,8 @@ class Cutting:
 
 
 @contextmanager
-def cutting(directory, buffer, *, speech_guard=False, **settings):
-    cutter = Cutting(directory, buffer, speech_guard=speech_guard, **settings)
+def cutting(directory, buffer, *, speech_filter=False, **settings):
+    cutter = Cutting(directory, buffer, speech_filter=speech_filter, **settings)
     thread = threading.Thread(target=cutter.clips.run)
     thread.start()
     try:

@@ -17,7 +17,7 @@ from tests.support.events import RATE, ended, label_of, near_miss
 NOON = 1_795_435_200.0
 """Unix seconds of a whole hour."""
 
-FOR_EVER = StoreConfig(keep_days=36_500, keep_misses_days=36_500, keep_minutes_days=36_500)
+FOR_EVER = StoreConfig(keep_days=36_500, keep_near_misses_days=36_500, keep_minutes_days=36_500)
 """What happened at noon is kept whenever the tests run."""
 
 

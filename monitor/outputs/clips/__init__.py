@@ -1,7 +1,7 @@
 """Clips: sound files of events in the recordings directory, each with its spectrogram and metadata.
 
 A clip holds a few seconds around an event, and is recorded only if ``clips.enabled`` is set, the label does
-not set ``clips: false``, and no speech is detected in it (``clips.speech_guard``).
+not set ``clips: false``, and no speech is detected in it (``clips.speech_filter``).
 """
 
 from monitor.outputs.clips.library import MODES, ClipLibrary

@@ -181,7 +181,7 @@ class ClipRecorder(Output):
             pending.stop = min(pending.stop, event.stop + tail)
             pending.give_up_at = time.monotonic() + self._config.after_seconds + PATIENCE_SECONDS
             self._changed.notify()
-            silenced = self._config.speech_guard and self._guards[event.source].has_speech(
+            silenced = self._config.speech_filter and self._guards[event.source].has_speech(
                 pending.start, pending.stop
             )
             return None if silenced or self.trouble is not None else pending.path
@@ -259,13 +259,13 @@ class ClipRecorder(Output):
     def _newest(self, source: str) -> int:
         """Up to where audio can be kept: what nobody has listened to for speech cannot."""
         newest = self._buffers[source].stop
-        return min(newest, self._guards[source].judged_until) if self._config.speech_guard else newest
+        return min(newest, self._guards[source].judged_until) if self._config.speech_filter else newest
 
     def _read(self, pending: _Pending) -> Samples | None:
         """Return the samples of a clip; None if it is decided that there is none."""
         event = pending.event
         with self._changed:
-            silenced = self._config.speech_guard and self._guards[event.source].has_speech(
+            silenced = self._config.speech_filter and self._guards[event.source].has_speech(
                 pending.start, pending.stop
             )
         if silenced:
@@ -294,7 +294,7 @@ class ClipRecorder(Output):
             "duration_seconds": round(len(samples) / rate, 3),
             "before_onset_seconds": round((event.start - pending.start) / rate, 3),
             "gap": gap is not None,
-            "speech_guard": self._config.speech_guard,
+            "speech_filter": self._config.speech_filter,
         }
         files = {
             ".png": spectrogram_png.spectrogram(samples, self._mel_config),

@@ -43,7 +43,7 @@ class Retention:
         self.due = 0.0
         """Monotonic seconds of the next run."""
         self._days = {
-            "near misses": config.keep_misses_days,
+            "near misses": config.keep_near_misses_days,
             "minutes": config.keep_minutes_days,
             "events": config.keep_days,
         }

@@ -131,7 +131,7 @@ def test_a_gap_in_a_clip_is_noted(tmp_path):
     assert json.loads((tmp_path / PATH).with_suffix(".json").read_text())["audio"]["gap"]
 
 
-GUARDED = {"speech_guard": True, "before_seconds": 2, "after_seconds": 1}
+GUARDED = {"speech_filter": True, "before_seconds": 2, "after_seconds": 1}
 
 
 class TestSpeechGuard:
@@ -184,7 +184,7 @@ class TestSpeechGuard:
         assert cutter.outcomes[ID] == (None, "missed")
 
     def test_a_user_may_do_without_it(self, tmp_path):
-        with cutting(tmp_path, ring(), speech_guard=False) as cutter:
+        with cutting(tmp_path, ring(), speech_filter=False) as cutter:
             for i in range(15):
                 cutter.clips.on_scores(window(i, speech=True))
             cutter.clips.begin_clip(event(), ORIGIN)
@@ -207,7 +207,7 @@ class TestSwitchedOff:
     SETTINGS = MappingProxyType({"before_seconds": 4, "after_seconds": 4})
 
     def test_a_clip_ends_where_listening_was_switched_off(self, tmp_path, guarded):
-        with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
+        with cutting(tmp_path, ring(), speech_filter=guarded, **self.SETTINGS) as cutter:
             for i in range(10):
                 cutter.clips.on_scores(window(i))
             cutter.clips.begin_clip(event(), ORIGIN)
@@ -217,7 +217,7 @@ class TestSwitchedOff:
         assert soundfile.info(tmp_path / PATH).duration == 6.0
 
     def test_an_event_that_ends_by_it_has_no_tail(self, tmp_path, guarded):
-        with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
+        with cutting(tmp_path, ring(), speech_filter=guarded, **self.SETTINGS) as cutter:
             for i in range(16):
                 cutter.clips.on_scores(window(i))
             cutter.clips.begin_clip(event(), ORIGIN)
@@ -225,7 +225,7 @@ class TestSwitchedOff:
         assert soundfile.info(tmp_path / PATH).duration == 6.0
 
     def test_a_clip_does_not_reach_back_into_it(self, tmp_path, guarded):
-        with cutting(tmp_path, ring(), speech_guard=guarded, **self.SETTINGS) as cutter:
+        with cutting(tmp_path, ring(), speech_filter=guarded, **self.SETTINGS) as cutter:
             for i in range(16):
                 cutter.clips.on_scores(window(i, gated="disarmed" if i < 7 else None))
             cutter.clips.begin_clip(event(), ORIGIN)

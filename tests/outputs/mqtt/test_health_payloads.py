@@ -6,7 +6,7 @@ from monitor.outputs.mqtt.health_payloads import level_payload
 from monitor.outputs.payload import as_json
 
 
-@pytest.mark.parametrize("level_dbfs", [-math.inf, math.nan])
+@pytest.mark.parametrize("dbfs", [-math.inf, math.nan])
 def test_a_level_that_is_not_finite_is_null(dbfs):
     assert as_json(level_payload(dbfs)) == '{"level_dbfs":null}'
 

@@ -176,7 +176,7 @@ class TestRetention:
         for days in (1, 5, 20):
             at = NOON - days * DAY
             kept(path, event(at, id=f"E{days}"), miss(at), window(at, 0.5))
-        reader = self.kept_after(path, keep_days=10, keep_misses_days=2, keep_minutes_days=6)
+        reader = self.kept_after(path, keep_days=10, keep_near_misses_days=2, keep_minutes_days=6)
         assert [each.event_id for each in reader.events().rows] == ["E1", "E5"]
         assert [each.peak_at for each in reader.misses().rows] == [NOON - DAY]
         with closing(sqlite3.connect(path)) as connection:

@@ -36,7 +36,7 @@ labels:
 - {{id: rooster, prompts: [a rooster crowing, a cock crowing in the morning]}}
 - {{id: dog_bark, prompts: [a dog barking]}}
 - {{id: glass, name: Glass breaking, prompts: [glass breaking]}}
-clips: {{enabled: true, before_seconds: 1.0, after_seconds: 1.0, speech_guard: false}}
+clips: {{enabled: true, before_seconds: 1.0, after_seconds: 1.0, speech_filter: false}}
 web: {{enabled: true, port: {port}, token_env: PAGE_TOKEN}}
 """
     )

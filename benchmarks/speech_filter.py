@@ -1,6 +1,6 @@
 """What the speech guard finds, and what it takes for speech that is none.
 
-    python -m benchmarks.speech_guard [CHECKPOINT] --data ../shared/data
+    python -m benchmarks.speech_filter [CHECKPOINT] --data ../shared/data
 
 Dev clips in windows half a second apart: of people speaking; of every other sound with them speaking beneath
 it, as loud or 6 dB below; of every other sound alone.  Prints in how many of the clips, and of their windows,
