@@ -11,7 +11,7 @@ from typing import Any
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, SourceConfig, read_password
-from monitor.config.hours import parse_hours
+from monitor.daemon.apply_change import rules_of
 from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.http_servers import HttpServers, page_url
@@ -19,12 +19,11 @@ from monitor.daemon.parts import Parts
 from monitor.daemon.preflight import check_reload
 from monitor.daemon.snapshot import snapshot
 from monitor.daemon.watchdog import loading
-from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change, Control
 from monitor.detection.engine import Engine, hops_by_source, load_engine
-from monitor.detection.events import Detector, Rule, rule_of
+from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pipeline import AudioTower, Scorer
 from monitor.detection.prompt_preview import PromptPreview
@@ -192,24 +191,6 @@ def build(
     return parts
 
 
-def rules_of(
-    config: Config, engine: Engine, hops: Mapping[str, int], labels: ActiveLabels
-) -> dict[str, list[Rule]]:
-    """Return the rules of the labels of each source, by its name."""
-    return {
-        source.name: [
-            rule_of(
-                label,
-                rate=engine.rate,
-                hop=hops[source.name],
-                quiet=tuple(map(parse_hours, source.quiet_hours)),
-            )
-            for label in labels.at(source.name)
-        ]
-        for source in config.sources
-    }
-
-
 def _scorer(
     config: Config,
     engine: Engine,
@@ -271,7 +252,7 @@ def _directories(config: Config, archive: Archive, control_socket: ControlSocket
         modes["recordings"] = config.recordings, MODES[config.clips.readable_by][1]
 
     def look_after_files() -> None:
-        control_socket.mend()
+        control_socket.recheck()
         archive.on_directory_changed("state")
 
     return Directories(modes, on_changed=archive.on_directory_changed, on_checked=look_after_files)

@@ -1,4 +1,4 @@
-"""Connections of the control socket: all are waited for at once, and those who have asked are answered."""
+"""Connections of the control socket: one thread waits for all of them, and any thread answers a request."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from contextlib import suppress
 from monitor.daemon.control_protocol import Answer, ControlExchange
 
 MOST_CONNECTIONS = 32
-"""At once; for one more, the one that has been silent for longest is let go."""
+"""Connections at once; a further one replaces the one that has waited longest without a request."""
 
 _PAUSE_SECONDS = 0.1
 
 
 class ControlConnections:
-    """Wait for connections and answer them; `run` is the body of several threads.
+    """Waits for connections and answers them; `run` is the body of several threads.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class ControlConnections:
         self._answers = answers
         self._closed = threading.Event()
         self._waiting = threading.Lock()
-        """Held by the one thread that waits for all connections."""
+        """Held by the thread that waits for all connections."""
         self._lock = threading.Lock()
         self._open: set[ControlExchange] = set()
         self._unread: deque[ControlExchange] = deque()
-        """Whose newest line has not gone yet: the thread that waits goes on with them."""
+        """Exchanges with an unsent line; the waiting thread sends the rest."""
         self._ready: deque[ControlExchange] = deque()
         self._selector = selectors.DefaultSelector()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -49,36 +49,36 @@ class ControlConnections:
 
     def run(self) -> None:
         """Answer one request after another until closed."""
-        while (conversation := self._next()) is not None:
+        while (exchange := self._next()) is not None:
             try:
-                unread = conversation.go_on()
-            except OSError:  # whoever asked has gone
+                unread = exchange.send_answer()
+            except OSError:  # the client has gone
                 unread = False
-            if not unread or not self._wait_for_reader(conversation):
-                self._drop(conversation)
+            if not unread or not self._finish_sending_later(exchange):
+                self._drop(exchange)
 
     def close(self) -> None:
-        """Take no more connections and break off those that there are; `run` returns."""
+        """Accept no more connections and end all exchanges; `run` returns."""
         with self._lock:
             if self._closed.is_set():
                 return
             self._closed.set()
             os.eventfd_write(self._wake, 1)
-            for conversation in self._open:
+            for exchange in self._open:
                 with suppress(OSError):
-                    conversation.connection.shutdown(socket.SHUT_RDWR)
-        with self._waiting:  # the thread that waited has been woken
+                    exchange.connection.shutdown(socket.SHUT_RDWR)
+        with self._waiting:  # the waiting thread has been woken
             waiting = [key.data for key in self._selector.get_map().values() if key.data is not None]
             self._selector.close()
             self._listener.close()
             with self._lock:
                 os.close(self._wake)
                 waiting += [*self._unread, *self._ready]
-            for conversation in waiting:
-                self._drop(conversation)
+            for exchange in waiting:
+                self._drop(exchange)
 
     def _next(self) -> ControlExchange | None:
-        """Wait for somebody who is to be answered; None once closed."""
+        """Wait for a request; None once closed."""
         with self._waiting:
             while not self._closed.is_set():
                 if self._ready:
@@ -87,7 +87,7 @@ class ControlConnections:
         return None
 
     def _wait(self) -> None:
-        """Wait until anything happens, and take it in; for the one thread that may."""
+        """Wait until a connection is ready, and read or write it; called by one thread at a time."""
         waiting = [key.data for key in self._selector.get_map().values() if key.data is not None]
         due = min((each.give_up_at for each in waiting), default=None)
         for key, _ in self._selector.select(None if due is None else max(0.0, due - time.monotonic())):
@@ -95,29 +95,29 @@ class ControlConnections:
                 self._accept()
             elif key.fileobj == self._wake:
                 self._take_unread()
-            elif key.data.connection.fileno() >= 0:  # not let go meanwhile
-                self._look_at(key.data)
+            elif key.data.connection.fileno() >= 0:  # not dropped meanwhile
+                self._continue(key.data)
         now = time.monotonic()
-        for conversation in waiting:
-            connection = conversation.connection
+        for exchange in waiting:
+            connection = exchange.connection
             still = connection.fileno() >= 0 and connection in self._selector.get_map()
-            if still and now >= conversation.give_up_at:
-                self._let_go(conversation)
+            if still and now >= exchange.give_up_at:
+                self._unregister_and_drop(exchange)
 
-    def _look_at(self, conversation: ControlExchange) -> None:
+    def _continue(self, exchange: ControlExchange) -> None:
         try:
-            done = conversation.write() if conversation.asked else conversation.read()
+            done = exchange.write() if exchange.asked else exchange.read()
         except OSError:
-            self._let_go(conversation)
+            self._unregister_and_drop(exchange)
             return
         if done:
-            self._selector.unregister(conversation.connection)
-            self._ready.append(conversation)
+            self._selector.unregister(exchange.connection)
+            self._ready.append(exchange)
 
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except BlockingIOError:  # whoever it was has gone
+        except BlockingIOError:  # the client has gone
             return
         except OSError:  # no descriptor is free, and the listener stays readable
             time.sleep(_PAUSE_SECONDS)
@@ -127,33 +127,33 @@ class ControlConnections:
             connection.close()
             return
         if len(self._open) >= MOST_CONNECTIONS:
-            self._let_go(min(silent, key=lambda each: each.connected_at))
-        conversation = ControlExchange(connection, self._answers)
+            self._unregister_and_drop(min(silent, key=lambda each: each.connected_at))
+        exchange = ControlExchange(connection, self._answers)
         with self._lock:
-            self._open.add(conversation)
-        self._selector.register(connection, selectors.EVENT_READ, conversation)
+            self._open.add(exchange)
+        self._selector.register(connection, selectors.EVENT_READ, exchange)
 
     def _take_unread(self) -> None:
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         while self._unread:
-            conversation = self._unread.popleft()
-            self._selector.register(conversation.connection, selectors.EVENT_WRITE, conversation)
+            exchange = self._unread.popleft()
+            self._selector.register(exchange.connection, selectors.EVENT_WRITE, exchange)
 
-    def _wait_for_reader(self, conversation: ControlExchange) -> bool:
-        """Leave a conversation to the thread that waits; False if there is none any more."""
+    def _finish_sending_later(self, exchange: ControlExchange) -> bool:
+        """Leave an exchange with an unsent line to the waiting thread; False once closed."""
         with self._lock:
             if self._closed.is_set():
                 return False
-            self._unread.append(conversation)
+            self._unread.append(exchange)
             os.eventfd_write(self._wake, 1)
         return True
 
-    def _let_go(self, conversation: ControlExchange) -> None:
-        self._selector.unregister(conversation.connection)
-        self._drop(conversation)
+    def _unregister_and_drop(self, exchange: ControlExchange) -> None:
+        self._selector.unregister(exchange.connection)
+        self._drop(exchange)
 
-    def _drop(self, conversation: ControlExchange) -> None:
+    def _drop(self, exchange: ControlExchange) -> None:
         with self._lock:
-            self._open.discard(conversation)
-        conversation.close()
+            self._open.discard(exchange)
+        exchange.close()

@@ -1,4 +1,4 @@
-"""Conversation at the control socket: one request and its answer, without ever waiting for either."""
+"""Control protocol: one line of JSON as request, lines of JSON as answer; never blocks on the client."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from monitor.system.bounded_read import DamagedError, parse_json
 from monitor.types import MonitorError
 
 MOST_BYTES = 65_536
-"""Of a request."""
+"""Size of a request at most."""
 
 ASK_SECONDS = 5.0
-"""Whoever connects and has not sent the whole request after so long, or has not read a line of the answer,
-is let go."""
+"""Time for a client to send its request, and to read each line of the answer; then it is disconnected."""
 
 Answer = Callable[[Mapping[str, Any]], Iterable[Mapping[str, object]]]
-"""Takes a request and gives the lines of its answer; a MonitorError is answered as its text and exit code.
+"""Receives a request and yields the lines of its answer; a MonitorError becomes its text and exit code.
 
-It may go on for as long as it likes, but must yield now and then: only so it learns that nobody listens."""
+An answer may go on without end, but must yield now and then: that is how it ends when the client has gone."""
 
 
 class ControlExchange:
-    """A connection that is read and written as far as is possible at once.
+    """One connection: its request and its answer, read and written as far as possible without blocking.
 
     Parameters
     ----------
@@ -42,7 +41,7 @@ class ControlExchange:
         self.connection = connection
         self.connected_at = time.monotonic()
         self.give_up_at = self.connected_at + ASK_SECONDS
-        """Moment of the monotonic clock until when it must have sent or read what is due."""
+        """Deadline for the client's next step, on the monotonic clock."""
         self._answers = answers
         self._request = bytearray()
         self._unsent = b""
@@ -51,16 +50,16 @@ class ControlExchange:
 
     @property
     def asked(self) -> bool:
-        """Whether the whole request is here."""
+        """Whether the request is complete."""
         return self._lines is not None
 
     def read(self) -> bool:
-        """Read what there is of the request; tell whether it is whole.
+        """Read what has arrived of the request; return whether it is complete.
 
         Raises
         ------
         OSError
-            The other side has gone.
+            The client has gone.
         """
         try:
             part = self.connection.recv(MOST_BYTES)
@@ -76,26 +75,26 @@ class ControlExchange:
         return True
 
     def write(self) -> bool:
-        """Send what is left of a line; tell whether all of it has gone.
+        """Send the rest of a line; return whether nothing of it is left.
 
         Raises
         ------
         OSError
-            The other side has gone.
+            The client has gone.
         """
         with suppress(BlockingIOError):
             self._unsent = self._unsent[self.connection.send(self._unsent) :]
         return not self._unsent
 
-    def go_on(self) -> bool:
-        """Make and send lines until there are no more, or one is not read; tell whether more may follow.
+    def send_answer(self) -> bool:
+        """Send lines until the answer ends or the client does not read; return whether more may follow.
 
         Raises
         ------
         OSError
-            The other side has gone.
+            The client has gone.
         """
-        assert self._lines is not None  # noqa: S101 - only who has asked is answered
+        assert self._lines is not None  # noqa: S101 - called after the request is complete
         for line in self._lines:
             self._unsent = line
             self.give_up_at = time.monotonic() + ASK_SECONDS
@@ -104,21 +103,21 @@ class ControlExchange:
         return False
 
     def close(self) -> None:
-        """End it, and what makes the answer."""
+        """Close the connection and the answer."""
         with suppress(OSError):
             self.connection.close()
         if self._lines is not None:
             self._lines.close()
 
     def _answer(self, content: bytes) -> Generator[bytes, None, None]:
-        """Yield the lines of the answer, or the one of its refusal."""
+        """Yield the lines of the answer, or one line with the error."""
         try:
             with boundary(MonitorError, "the request cannot be answered"):
-                yield from self._made(content)
+                yield from self._lines_of(content)
         except MonitorError as error:
             yield as_line({"error": str(error), "exit_code": error.exit_code})
 
-    def _made(self, content: bytes) -> Generator[bytes, None, None]:
+    def _lines_of(self, content: bytes) -> Generator[bytes, None, None]:
         request = _request(content)
         answer = self._answers.get(str(request.get("command")))
         if answer is None:
@@ -133,7 +132,7 @@ class ControlExchange:
 
 
 def as_line(content: Mapping[str, object]) -> bytes:
-    """One line of JSON; what is no character becomes a question mark."""
+    """Return one line of JSON; a lone surrogate becomes a question mark."""
     return json.dumps(content, allow_nan=False, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 

@@ -1,7 +1,7 @@
-"""A Unix socket in the state directory: one JSON line asks, one or more JSON lines answer.
+"""Control socket: a Unix socket in the state directory, for `clap-monitor status`, `watch` and `reload`.
 
-Only the user of the monitor, and root, may open it.  The path of a Unix socket holds at most 107 bytes,
-a state directory may have a longer one: both sides reach it through an open descriptor of the directory.
+Only the monitor's user and root may open it.  The path of a Unix socket holds at most 107 bytes, and the
+path of a state directory may be longer, so both sides reach the socket through a descriptor of the directory.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 FILE = "control.sock"
 
 THREADS = 6
-"""So many can ask at once; who comes next waits."""
+"""Requests that are answered at once; further ones wait."""
 
 
 class ControlSocket:
-    """Answer those who ask on this machine; `run` is the body of each of `THREADS` threads.
+    """Answers requests of this machine; `run` is the body of each of `THREADS` threads.
 
-    One of the threads waits for all connections at once, and goes to answer whoever has asked; then
-    another one waits.  So whoever says nothing, or does not read, holds up nobody else.
+    One of the threads waits for all connections and then answers the first request, while another thread
+    takes over the waiting.  A client that sends nothing, or does not read, delays no other.
 
     Parameters
     ----------
@@ -46,50 +46,56 @@ class ControlSocket:
         self._state = state
         self._answers = answers
         self._directory: int | None = None
-        self._door: ControlConnections | None = None
+        self._connections: ControlConnections | None = None
 
     def open(self) -> bool:
-        """Begin to listen; False, and logged, if that cannot be.
+        """Bind the socket; if that fails, log the reason and return False.
 
-        The directory is locked as long as the process lives: where another monitor has it, that one keeps
-        its socket.  What a killed one has left is replaced.
+        The directory stays locked while the process lives, so a second monitor leaves the first one its
+        socket.  The socket of a process that was killed is replaced.
         """
         try:
             self._directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._door = ControlConnections(_listener(self._directory), self._answers)
+            self._connections = ControlConnections(_listener(self._directory), self._answers)
         except BlockingIOError:
-            log.warning("%s: another clap-monitor has it: this one cannot be asked", self._state)
+            log.warning(
+                "%s: locked by another clap-monitor; `status`, `watch` and `reload` do not reach this one",
+                self._state,
+            )
         except OSError as error:
             log.warning("%s: no control socket: %s", self._state / FILE, error.strerror)
-        if self._door is None:
-            self._let_go()
-        return self._door is not None
+        if self._connections is None:
+            self._release_directory()
+        return self._connections is not None
 
     def run(self) -> None:
         """Answer one request after another until closed."""
-        while (door := self._door) is not None:
-            door.run()
-            if self._door is door:  # closed, and none in its place
+        while (connections := self._connections) is not None:
+            connections.run()
+            if self._connections is connections:  # closed, and not bound again
                 return
 
-    def mend(self) -> None:
-        """Listen anew where the state directory was removed or replaced, or the socket deleted."""
-        old, door = self._directory, self._door
-        if old is None or door is None or self._is_in_place(old):
+    def recheck(self) -> None:
+        """Bind the socket again if it, or the state directory, was removed or replaced."""
+        old, connections = self._directory, self._connections
+        if old is None or connections is None or self._is_in_place(old):
             return
         directory = old
         try:
             if not _is_same(self._state, old):
                 directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
                 fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._directory, self._door = directory, ControlConnections(_listener(directory), self._answers)
+            self._directory, self._connections = (
+                directory,
+                ControlConnections(_listener(directory), self._answers),
+            )
         except OSError as error:
             if directory != old:
                 os.close(directory)
             log.warning("%s: no control socket: %s", self._state / FILE, error.strerror)
             return
-        door.close()
+        connections.close()
         if directory != old:
             os.close(old)
 
@@ -100,15 +106,15 @@ class ControlSocket:
             return False
 
     def close(self) -> None:
-        """Take no more requests and break off those that go on; `run` returns."""
-        if self._door is None or self._directory is None:
+        """Accept no more requests and end all answers; `run` returns."""
+        if self._connections is None or self._directory is None:
             return
         with suppress(OSError):
             os.unlink(FILE, dir_fd=self._directory)
-        self._door.close()
-        self._let_go()
+        self._connections.close()
+        self._release_directory()
 
-    def _let_go(self) -> None:
+    def _release_directory(self) -> None:
         if self._directory is not None:
             os.close(self._directory)
             self._directory = None
@@ -117,7 +123,7 @@ class ControlSocket:
 def ask(
     state: Path, request: Mapping[str, object], *, seconds: float | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Ask the monitor that runs with a state directory.
+    """Send a request to the monitor that runs with a state directory, and yield its answer.
 
     Parameters
     ----------
@@ -125,17 +131,17 @@ def ask(
     request : mapping
         With a ``command``.
     seconds : float or None
-        How long to wait for each line of the answer; None for as long as it takes.
+        Time to wait for each line of the answer; None waits without end.
 
     Yields
     ------
     dict
-        The lines of the answer; ``error`` and ``exit_code`` if it is a refusal.
+        The lines of the answer; a refusal has ``error`` and ``exit_code``.
 
     Raises
     ------
     NotRunningError
-        No monitor runs with it, it is not ours to ask, or it does not answer.
+        No monitor runs with it, it belongs to another user, or it does not answer.
     """
     try:
         with _connection(state) as connection:
@@ -147,38 +153,40 @@ def ask(
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise NotRunningError(f"{state}: no clap-monitor runs with this state directory") from error
     except PermissionError as error:
-        raise NotRunningError(f"{state}: belongs to another user: ask as that one, or as root") from error
+        raise NotRunningError(
+            f"{state}: belongs to another user; run this command as that user or as root"
+        ) from error
     except (OSError, ValueError) as error:
-        raise NotRunningError(f"{state}: the clap-monitor that runs does not answer: {error}") from error
+        raise NotRunningError(f"{state}: the running clap-monitor does not answer: {error}") from error
 
 
 def ask_once(state: Path, request: Mapping[str, object], *, seconds: float = 60.0) -> dict[str, Any]:
-    """Ask for an answer of one line.
+    """Return an answer of one line; as `ask`, but a refusal is raised.
 
     Raises
     ------
     NotRunningError
         As for `ask`.
     RefusedError
-        What was asked for is refused.
+        The monitor refuses the request.
     """
     answer = next(answers(state, request, seconds=seconds), None)
     if answer is None:
-        raise NotRunningError(f"{state}: the clap-monitor that runs does not answer: it is ending")
+        raise NotRunningError(f"{state}: the running clap-monitor does not answer: it is ending")
     return answer
 
 
 def answers(
     state: Path, request: Mapping[str, object], *, seconds: float | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Ask for an answer of many lines; as `ask`, but a refusal is raised.
+    """Yield an answer of many lines; as `ask`, but a refusal is raised.
 
     Raises
     ------
     NotRunningError
         As for `ask`.
     RefusedError
-        What was asked for is refused.
+        The monitor refuses the request.
     """
     for answer in ask(state, request, seconds=seconds):
         if "error" in answer:
@@ -199,14 +207,14 @@ def _connection(state: Path) -> Iterator[socket.socket]:
 
 
 def _listener(directory: int) -> socket.socket:
-    """Bind beside, make it private, then put it in place: there is no moment in which others may connect."""
+    """Bind under another name, restrict the mode, then rename: no other user can ever connect."""
     draft = f".{FILE}.{os.getpid()}"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with suppress(FileNotFoundError):
             os.unlink(draft, dir_fd=directory)
         listener.bind(_address(directory, draft))
-        os.chmod(draft, 0o600, dir_fd=directory)  # nobody can connect before `listen`
+        os.chmod(draft, 0o600, dir_fd=directory)  # no client can connect before `listen`
         listener.listen()
         os.replace(draft, FILE, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError:

@@ -1,4 +1,4 @@
-"""Daemon: starts, watches and ends one run of the monitor, and applies changes between two windows."""
+"""Daemon: starts, watches and ends one run of the monitor."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from types import FrameType
 from monitor.audio.sources import open_source
 from monitor.audio.windows import Windows
 from monitor.config import Config, SourceConfig
-from monitor.daemon.build import build, rules_of
+from monitor.daemon.apply_change import apply_change
+from monitor.daemon.build import build
 from monitor.daemon.control_socket import THREADS
-from monitor.daemon.parts import Parts
 from monitor.daemon.progress import Summary, run_summary, status_line, warn_of_short_recordings
 from monitor.daemon.watchdog import AwakeClock, DeadMan, HangError, Watchdog
-from monitor.detection.control import Change
 from monitor.detection.pipeline import AudioTower, analyse, listen
 from monitor.outputs import Output
 from monitor.outputs.fan_out import FanOut
@@ -25,7 +24,7 @@ from monitor.system import systemd
 from monitor.system.malloc import MemoryTrimmer
 from monitor.system.signals import handled, terminal_is_gone
 from monitor.system.threads import ThreadGroup
-from monitor.types import AudioBlock, EndReason, Event, Scores, SourceError, UndeliveredError
+from monitor.types import AudioBlock, Event, Scores, SourceError, UndeliveredError
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ class Daemon:
                 threads.join(SHUTDOWN_SECONDS)
             finally:
                 if hung is None:  # otherwise even the end of the interpreter may hang
-                    dead_man.rest()
+                    dead_man.stop()
         live = [source.name for source in parts.config.sources if source.live]
         parts.baselines.keep(self._current.prototypes, {name: parts.scorer.baseline(name) for name in live})
         if not self._stopped:  # a job that is done; a service that is stopped may leave something over
@@ -207,7 +206,7 @@ class Daemon:
         trim_memory = MemoryTrimmer(clock.now())
         hung = None
         while hung is None and not self._stop.wait(tick):
-            dead_man.is_well()
+            dead_man.keep_alive()
             now = clock.now()
             trim_memory(now)
             self._reload_if_asked()
@@ -217,10 +216,10 @@ class Daemon:
                 parts.healths[name] = watchdog.health(name, now, rate=parts.engine.rate, hop=hop)
             fan_out.on_health(parts.healths, parts.snapshot)
             parts.prompt_preview.rest()
-            watchdog.tell(status_line(parts, self._current.active_labels), now)
+            watchdog.report(status_line(parts, self._current.active_labels), now)
             hung = watchdog.hung(now)
         watchdog.stopping()
-        dead_man.is_well()
+        dead_man.keep_alive()
         return hung
 
     def _reload_if_asked(self) -> None:
@@ -239,29 +238,3 @@ class Daemon:
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         log.info("%s: ending", signal.Signals(number).name)
         self.stop()
-
-
-def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) -> None:
-    """Apply changed settings; called between two windows, so that no window is lost.
-
-    Parameters
-    ----------
-    parts : Parts
-    before, change : Change
-        The settings in force so far, and from now on.
-    outputs : Output
-        Receive the end of each event that the change ends, then the change.
-    """
-    labels = change.active_labels
-    rules = rules_of(parts.config, parts.engine, parts.hops, labels)
-    ended = parts.detector.listen(rules)
-    if not labels.armed:
-        ended += parts.detector.finish(EndReason.DISARMED)
-    for event in ended:
-        outputs.on_event(event, before.active_labels.label(event.source, event.label))
-    for name in parts.status:
-        parts.baselines.note(name, before.prototypes, parts.scorer.baseline(name))
-    parts.scorer.listen(change.prototypes, armed=labels.armed, silence_dbfs=labels.silence_dbfs)
-    outputs.on_labels(labels, rules)
-    outputs.apply(change.config)
-    logging.getLogger("monitor").setLevel(change.config.log_level.upper())

@@ -22,11 +22,11 @@ from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive
 from monitor.outputs.counters import Counters
+from monitor.outputs.faults import Faults
 from monitor.outputs.hooks import Hook
 from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.notifier import Notifier
-from monitor.outputs.request_faults import RequestFaults
 from monitor.system.directories import Directories
 
 if TYPE_CHECKING:  # the extras `metrics` and `web` are needed only if something is served
@@ -67,7 +67,7 @@ class Parts:
     broadcast: Broadcast
     outputs: Mapping[str, Output]
     """All of them, by name, in the order in which they receive events."""
-    faults: dict[str, RequestFaults]
+    faults: dict[str, Faults]
     """Faults of clap-monitor in outputs, by the name of the output (writer: `FanOut`)."""
     metrics: Metrics | None
     """None if nothing is served."""

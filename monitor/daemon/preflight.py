@@ -1,4 +1,4 @@
-"""What can be seen to be wrong before a model is loaded, in a second instead of ten."""
+"""Preflight check: finds what is missing before the model is loaded, in a second instead of ten."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _ANY_RATE = 48_000
 
 
 def check(config: Config, *, required: bool = False) -> None:
-    """Try everything that a run needs and that may be missing, but the model and the broker.
+    """Check everything that a run needs, except the model and the broker.
 
     Parameters
     ----------
     config : Config
     required : bool
-        Microphones and streams must be there now.
+        A missing microphone or stream is an error.
 
     Raises
     ------
     ConfigError
-        No label or no source is enabled, a secret is not where it should be, a hook or a target cannot do
-        its work, or the page cannot be served.
+        No label or no source is enabled, a secret is missing, a hook or a notification target cannot be
+        used, or the page cannot be served.
     OutputError
         A directory cannot be written.
     SourceError, NotAudioError
         A sound file, or a required microphone or stream, cannot be used.
     """
     if not any(label.enabled for label in config.labels):
-        raise ConfigError("labels: none is enabled, there is nothing to listen for")
+        raise ConfigError("labels: none is enabled: enable at least one")
     read_password(config.mqtt)
     check_alerts(config)
     if not config.enabled_sources:
-        raise ConfigError("sources: none is enabled, there is nothing to listen to")
+        raise ConfigError("sources: none is enabled: enable at least one")
     for source in config.enabled_sources:
         if source.kind == "stream":
             read_address(source)
@@ -72,17 +72,17 @@ def check_alerts(config: Config) -> None:
 
 
 def check_reload(config: Config) -> None:
-    """Try what a reload may bring: the broker's password and certificates, the directory of clips.
+    """Check what a reload may change: the broker's password and certificates, the directory of clips.
 
     Raises
     ------
     ConfigError
-        The password or a certificate is not where it should be.
+        No label is enabled, or the password or a certificate is missing.
     OutputError
         The directory cannot be written.
     """
     if not any(label.enabled for label in config.labels):
-        raise ConfigError("labels: none is enabled, there is nothing to listen for")
+        raise ConfigError("labels: none is enabled: enable at least one")
     read_password(config.mqtt)
     if config.mqtt.host is not None:
         address(config.mqtt)
@@ -92,12 +92,12 @@ def check_reload(config: Config) -> None:
 
 
 def check_served(config: Config) -> None:
-    """See that what serves the page and the metrics is installed, without importing it.
+    """Check that the packages for the page and the metrics are installed, without importing them.
 
     Raises
     ------
     ConfigError
-        Something of the extras `web` or `metrics` is not, or the token is not where it should be.
+        A package of the extras `web` or `metrics` is missing, or the token is.
     """
     if config.metrics.enabled and find_spec("prometheus_client") is None:
         raise ConfigError(
@@ -116,12 +116,12 @@ def check_served(config: Config) -> None:
 
 
 def check_media(source: SourceConfig) -> None:
-    """Read the first block of a sound file or a stream.
+    """Read the first block of a sound file or a stream, and forget it.
 
     Raises
     ------
     SourceError, NotAudioError
-        If there is none.
+        There is none.
     """
     blocks = open_source(
         source.model_copy(update={"pace": "fast"}),
@@ -135,12 +135,12 @@ def check_media(source: SourceConfig) -> None:
 
 
 def find_microphone(source: SourceConfig) -> Device:
-    """Return the device that a source means.
+    """Return the microphone of a source.
 
     Raises
     ------
     SourceError
-        If it is not there, or more than one is meant.
+        It is not connected, or its name matches several.
     """
     from monitor.audio.sources.portaudio import library  # noqa: PLC0415 - files need no PortAudio
 

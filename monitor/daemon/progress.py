@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STRETCH_SECONDS = 30.0
-"""Windows left out within this time of each other are one stretch of lateness."""
+"""Late windows within this time of each other are one stretch."""
 
 
 class Progress:
-    """Notices when a source is no longer being scored.
+    """Progress of one source: whether its windows are analysed, or it has none.
 
-    Alive means progress, not a running thread: windows are looked at; or there is none, and somebody still
-    looks whether audio comes, who would say that it is offline; or it is at its end.
+    A source makes progress while windows are analysed, while its capture thread still looks for audio, or
+    when it is at its end; a running thread alone is no progress.
 
     Parameters
     ----------
     status : SourceStatus
-        Of the source that is watched.
+        Of the source.
     patience_seconds : float
-        How long nothing may move.
+        Longest time without progress.
     now : float
         Monotonic seconds.
     length : int
-        Samples of a window: with so many more than were looked at, it is the analysis that is due.
+        Samples of a window; with more than two windows of unanalysed audio the analysis is due.
     """
 
     def __init__(self, status: SourceStatus, patience_seconds: float, now: float, *, length: int = 1) -> None:
@@ -49,11 +49,11 @@ class Progress:
         self._late_at = float("-inf")
 
     def stalled(self, now: float) -> bool:
-        """Tell whether audio that should have been scored was not, for longer than the patience."""
-        return self.still_seconds(now) > self._patience
+        """Return whether there has been no progress for longer than the patience."""
+        return self.stalled_seconds(now) > self._patience
 
-    def still_seconds(self, now: float) -> float:
-        """For how long nothing has moved that should."""
+    def stalled_seconds(self, now: float) -> float:
+        """Return the time without progress."""
         status = self._status
         seen = (status.scored_until, sum(status.gated.values()), -1 if self.due else status.looked)
         if seen != self._seen or status.ended:
@@ -62,7 +62,7 @@ class Progress:
 
     @property
     def due(self) -> bool:
-        """There is audio that the analysis has not looked at; else it is the source that nothing comes of."""
+        """Whether audio waits for the analysis; otherwise the source is to deliver."""
         return self._status.captured - self._status.scored_until > 2 * self._length
 
     @property
@@ -71,9 +71,9 @@ class Progress:
         return self._status.ended or self._status.offline
 
     def fell_behind(self, now: float) -> bool:
-        """Tell, once for each stretch of lateness, that windows are being left out.
+        """Return True once for each stretch of late windows.
 
-        A stretch is over after `_STRETCH_SECONDS` without a loss.
+        A stretch is over after `_STRETCH_SECONDS` without a late window.
         """
         if self._status.late == self._late:
             return False
@@ -82,7 +82,7 @@ class Progress:
         return news
 
     def behind(self, now: float) -> bool:
-        """Tell whether a stretch of lateness, as `fell_behind` saw it, is not over."""
+        """Return whether the stretch of late windows that `fell_behind` reported lasts."""
         return now - self._late_at <= _STRETCH_SECONDS
 
 

@@ -125,7 +125,7 @@ def _counts(output: Notifier | Hook, *names: str) -> dict[str, object]:
 
 
 def _free(path: Path) -> int:
-    """Bytes left where a directory is, or will be."""
+    """Return the free bytes of the file system where a directory is, or will be."""
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     return shutil.disk_usage(there).free
 
@@ -138,14 +138,14 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
     snapshot : mapping
         As `snapshot` returns it, without this list.
     """
-    found = [(name, why) for name, source in snapshot["sources"].items() if (why := _ails(source))]
+    found = [(name, why) for name, source in snapshot["sources"].items() if (why := _problem(source))]
     mqtt, reload = snapshot["mqtt"], snapshot["reload"]
     if mqtt is not None and not mqtt["connected"]:
-        found.append(("broker", f"is not told: {mqtt['trouble'] or 'not reached yet'}"))
+        found.append(("broker", f"not connected: {mqtt['trouble'] or 'not reached yet'}"))
     if mqtt is not None:
         found += [("broker", problem) for problem in mqtt["problems"]]
     kept = [(what, snapshot[what]["trouble"]) for what in ("store", "clips") if snapshot[what] is not None]
-    found += [(what, f"nothing can be kept: {trouble}") for what, trouble in kept if trouble]
+    found += [(what, f"cannot be written: {trouble}") for what, trouble in kept if trouble]
     found += [(key, trouble) for key, trouble in snapshot.get("directories", {}).items() if trouble]
     found += [
         (output, f"{count} faults of clap-monitor, see the log")
@@ -158,7 +158,7 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"what": what, "why": why} for what, why in found]
 
 
-def _ails(source: Mapping[str, Any]) -> str | None:
+def _problem(source: Mapping[str, Any]) -> str | None:
     if source["offline"]:
         return f"offline: {source['offline_text']}"
     return "windows are left out: the model is slower than the hop" if source["overloaded"] else None
@@ -190,7 +190,7 @@ def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, object
 
 
 def _lag(status: SourceStatus, rate: int) -> float:
-    """Seconds of audio that has come and has not been looked at."""
+    """Return the seconds of audio that wait for the analysis."""
     return max(0, status.captured - status.scored_until) / rate
 
 

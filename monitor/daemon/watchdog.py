@@ -1,7 +1,7 @@
-"""What the service manager is told, and when: loading, ready, alive, stopping.
+"""Watchdog: tells the service manager that the monitor loads, is ready, works and stops, and finds hangs.
 
-Alive means progress: the watchdog is fed only while every source is being scored, or is known and
-shown to have nothing to score.
+Works means progress: the service manager's watchdog is fed only while some source is scored, or is known
+to have nothing to score.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from monitor.system.threads import ThreadGroup
 log = logging.getLogger(__name__)
 
 EXTENSION_SECONDS = 60.0
-"""Asked for at once while starting; systemd gives up if it is not asked again within it."""
+"""Start timeout asked of systemd at once; it must be asked again within this time."""
 
 LOADING_SECONDS = 1800.0
-"""A load that takes longer hangs: nothing more is asked for, and systemd starts anew."""
+"""A load that takes longer counts as hung: no more time is asked for, and systemd restarts the service."""
 
 HOPELESS = 3
-"""Who has not moved for so many times the patience hangs, and will not move again."""
+"""A stage without progress for this many times the patience counts as hung."""
 
 Notify = Callable[..., object]
-"""`systemd.notify`, or what stands in for it."""
+"""As `systemd.notify`."""
 
 
 @contextmanager
@@ -43,17 +43,17 @@ def loading(
     every_seconds: float = EXTENSION_SECONDS / 4,
     at_most_seconds: float = LOADING_SECONDS,
 ) -> Iterator[None]:
-    """Say that something is being loaded, and ask for more time until it is.
+    """Report loading to systemd, and extend the start timeout until it is done.
 
     Parameters
     ----------
     what : str
-        For ``systemctl status``.
+        What is loaded, for ``systemctl status``.
     notify : callable
     every_seconds : float
         From one request to the next.
     at_most_seconds : float
-        After so long no more time is asked for.
+        After this time the timeout is not extended any more.
     """
     loaded = threading.Event()
     threads = ThreadGroup(loaded)
@@ -74,11 +74,11 @@ def loading(
 
 
 class HangError(Exception):
-    """A stage has not moved for so long that it will not move again."""
+    """A stage of the pipeline has stopped making progress."""
 
 
 class AwakeClock:
-    """Seconds in which this process ran: what it was stopped for counts as no more than ``most_seconds``."""
+    """Clock that counts a time in which the process was stopped as ``most_seconds`` at most."""
 
     def __init__(self, most_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._most = most_seconds
@@ -87,7 +87,7 @@ class AwakeClock:
         self._awake = 0.0
 
     def now(self) -> float:
-        """Seconds since it was made; to be asked often."""
+        """Return seconds since the clock was made; call it often."""
         now = self._monotonic()
         self._awake += min(now - self._asked_at, self._most)
         self._asked_at = now
@@ -95,14 +95,14 @@ class AwakeClock:
 
 
 class Watchdog:
-    """Judges once in a while whether the monitor works, and says so.
+    """Checks whether each source makes progress, and reports it to systemd.
 
     Parameters
     ----------
     sources : mapping of str to SourceStatus
-        All there are, by name.
+        All sources, by name.
     patience_seconds : float
-        How long nothing of a source may be scored before the watchdog starves.
+        Time without progress of a source before the watchdog is not fed any more.
     now : float
         Monotonic seconds.
     length : int
@@ -127,8 +127,8 @@ class Watchdog:
         }
         self._notify = notify
 
-    def tell(self, status: str, now: float) -> None:
-        """Say how it goes; to be called at least twice in the time that the watchdog allows.
+    def report(self, status: str, now: float) -> None:
+        """Report to systemd; call it at least twice within the timeout of systemd's watchdog.
 
         Parameters
         ----------
@@ -139,39 +139,39 @@ class Watchdog:
         """
         alive = not [name for name, progress in self._progress.items() if progress.stalled(now)]
         news = []
-        if not self.ready and self._hears_or_waits():
+        if not self.ready and self._is_ready():
             self.ready = True
             news.append("READY=1")
         if alive:
-            # Once it is ready, more time would be given to the watchdog, too.
+            # Once the service is ready, this would extend the watchdog's timeout, too.
             news.append("WATCHDOG=1" if self.ready else _extension())
         self._notify(f"STATUS={status}" if self.ready else f"STATUS=starting: {status}", *news)
 
     def hung(self, now: float) -> HangError | None:
-        """Return what is to be said of a stage that hangs, once it is logged; None if none does."""
+        """Log and return the error of a stage that hangs; None if none does."""
         stage = self._hanging(now)
         if stage is None:
             return None
-        error = HangError(f"{stage!r} hangs: it has not moved for {self._hopeless_seconds:.0f} s")
-        log.critical("%s; the monitor ends, so that it can be started anew", error)
+        error = HangError(f"{stage!r} hangs: no progress for {self._hopeless_seconds:.0f} s")
+        log.critical("%s; the monitor ends, so that systemd restarts it", error)
         if can_be_written(sys.stderr):
             faulthandler.dump_traceback(all_threads=True)
         return error
 
     def stopping(self) -> None:
-        """Say that the end has begun."""
+        """Report to systemd that the monitor is stopping."""
         self._notify("STOPPING=1", "STATUS=ending")
 
     def online(self, name: str) -> bool:
-        """Tell whether a source delivers audio."""
+        """Return whether a source delivers audio."""
         return self._sources[name].captured > 0 and not self._progress[name].inactive
 
     def fell_behind(self, now: float) -> list[str]:
-        """Names of the sources of which windows are left out, each once for a stretch of lateness."""
+        """Return the sources whose windows are late, each once per stretch of lateness."""
         return [name for name, progress in self._progress.items() if progress.fell_behind(now)]
 
     def health(self, name: str, now: float, *, rate: int, hop: int) -> Health:
-        """Say what is wrong with a source; `fell_behind` is to be asked before.
+        """Return the health of a source; call `fell_behind` first.
 
         Parameters
         ----------
@@ -193,18 +193,18 @@ class Watchdog:
         )
 
     def _hanging(self, now: float) -> str | None:
-        """Name the stage that hangs, as its thread is called."""
-        still = {
+        """Return the name of the thread that hangs, if one does."""
+        stalled = {
             name: progress
             for name, progress in self._progress.items()
-            if progress.still_seconds(now) > self._hopeless_seconds
+            if progress.stalled_seconds(now) > self._hopeless_seconds
         }
-        if any(progress.due for progress in still.values()):
+        if any(progress.due for progress in stalled.values()):
             return "analyse"
-        return next((f"listen {name}" for name in still), None)
+        return next((f"listen {name}" for name in stalled), None)
 
-    def _hears_or_waits(self) -> bool:
-        """A window has been through the analysis, or there is none because no device is there yet."""
+    def _is_ready(self) -> bool:
+        """A window has been analysed, or every source is known to be offline or at its end."""
         scored = any(status.scored_until > 0 for status in self._sources.values())
         return scored or all(progress.inactive for progress in self._progress.values())
 
@@ -214,33 +214,34 @@ def _extension() -> str:
 
 
 class DeadMan:
-    """Ends the process with exit code 1 unless it is told often enough that all is well.
+    """Last resort: ends the process with exit code 1 if the main thread stops calling `keep_alive`.
 
-    Only the main thread can be watched, and only one at a time; for any other it does nothing.
+    Every other watchdog is a Python thread, which waits for ever if a C library keeps the interpreter's
+    lock; this one is a thread of `faulthandler`.  In another thread than the main one it does nothing.
 
     Parameters
     ----------
     seconds : float
-        From one sign of life to the next, at most.
+        Longest time between two calls of `keep_alive`.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._watches = threading.current_thread() is threading.main_thread() and can_be_written(sys.stderr)
+        self._active = threading.current_thread() is threading.main_thread() and can_be_written(sys.stderr)
 
-    def is_well(self) -> None:
-        """Wait for the next sign of life from now on."""
-        if self._watches:
+    def keep_alive(self) -> None:
+        """Start the time anew."""
+        if self._active:
             faulthandler.dump_traceback_later(self._seconds, exit=True)
 
-    def rest(self) -> None:
-        """Watch no more."""
-        if self._watches:
+    def stop(self) -> None:
+        """End the supervision."""
+        if self._active:
             faulthandler.cancel_dump_traceback_later()
 
 
 def can_be_written(stream: TextIO | None) -> bool:
-    """Tell whether a stream is a file of the system, as what is written without the interpreter must be."""
+    """Return whether a stream has a file descriptor, as `faulthandler` needs."""
     try:
         return stream is not None and stream.fileno() >= 0
     except (OSError, ValueError):

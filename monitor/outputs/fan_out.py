@@ -16,7 +16,7 @@ from monitor.config import Config, LabelConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.events import Rule
 from monitor.outputs import Output
-from monitor.outputs.request_faults import RequestFaults
+from monitor.outputs.faults import Faults
 from monitor.system.threads import ThreadGroup
 from monitor.types import Event, NearMiss, Scores
 
@@ -30,7 +30,7 @@ class FanOut(Output):
         By the name that the log and the status give them, in the order in which they are called.
     record : callable
         Receives each event and its label before all outputs, and returns the event with the link to its clip.
-    faults : dict of str to RequestFaults
+    faults : dict of str to Faults
         Faults of clap-monitor in each output are counted here, by its name.
     """
 
@@ -38,9 +38,9 @@ class FanOut(Output):
         self,
         outputs: Mapping[str, Output],
         record: Callable[[Event, LabelConfig], Event],
-        faults: dict[str, RequestFaults],
+        faults: dict[str, Faults],
     ) -> None:
-        faults.update({name: RequestFaults() for name in outputs})
+        faults.update({name: Faults() for name in outputs})
         self._outputs, self._record, self._faults = outputs, record, faults
 
     def start(self, threads: ThreadGroup) -> None:

@@ -1,7 +1,7 @@
-"""Events -> commands: each hook runs a program of yours, with the event on its standard input.
+"""Hooks: each runs a command of the user for every event, with the event as JSON on standard input.
 
-A hook that hangs is killed with all that it started, one that fails is counted and logged; neither delays
-anything else, for each has its own box and its own threads.
+A command that hangs is killed with all its children, and one that fails is counted and logged.  Neither
+delays anything else: each hook has its own bounded queue and its own threads.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from monitor.types import ConfigError, Event
 log = logging.getLogger(__name__)
 
 WAITING = 100
-"""Events that may wait for a hook; what is much older than its sound is of no use."""
+"""Events that may wait for a hook; a command that runs long after the sound is of no use."""
 
 LAST_SECONDS = 3.0
-"""From `close` on, everything that still runs or waits has so long."""
+"""Time after `close` for commands that run or wait."""
 
 _LINE = 400
-"""Characters of what a failed command said that are logged."""
+"""Characters of a failed command's output that are logged."""
 
 
 class Hook(Output):
-    """Run one command for every event; `run` is the body of each of its threads.
+    """Runs one command for every event; `run` is the body of each of its threads.
 
     Parameters
     ----------
@@ -48,28 +48,28 @@ class Hook(Output):
     Raises
     ------
     ConfigError
-        If there is no such program.
+        The program is missing or not executable.
     """
 
     def __init__(self, config: HookConfig, *, node: str, model: str) -> None:
         find_program(config)
         self.name = config.name
         self.done = self.failed = self.killed = 0
-        """Runs that ended well, that did not, and that were killed because their time was over."""
+        """Runs that succeeded, that failed, and that were killed at their time limit."""
         self.trouble: str | None = None
-        """Why the newest run failed, for people; None if it did not."""
+        """Why the newest run failed; None if it succeeded."""
         self._config, self._node, self._model = config, node, model
         self._outbox: Outbox[dict[str, object]] = Outbox(self._deliver, WAITING)
         self._environment = environment()
         self._closed_at = math.inf
-        self._left = 0
+        self._discarded = 0
         self._counting = threading.Lock()
         self._log = TroubleLog(log)
 
     @property
     def dropped(self) -> int:
-        """Events it was not run for, because too many waited or the end had come."""
-        return self._outbox.dropped + self._left
+        """Events without a run, because too many waited or the monitor ended."""
+        return self._outbox.dropped + self._discarded
 
     def start(self, threads: ThreadGroup) -> None:
         """Start as many threads of `run` as commands may run at once."""
@@ -83,31 +83,31 @@ class Hook(Output):
         )
 
     def put(self, payload: dict[str, object]) -> None:
-        """Run the command for an event, if it is one of those it is meant for.
+        """Run the command for an event, if its label and phase are configured.
 
         Parameters
         ----------
         payload : dict
-            Of `monitor.outputs.payload.event_message`.
+            As `monitor.outputs.payload.event_message` returns it.
         """
         wanted = self._config.labels is None or payload["label"] in self._config.labels
         if wanted and payload["phase"] in self._config.phases:
             self._outbox.put(payload)
 
     def close(self) -> None:
-        """No more events will come; what runs and waits has `LAST_SECONDS`."""
+        """No more events come; commands that run or wait have `LAST_SECONDS`."""
         self._closed_at = min(self._closed_at, time.monotonic())
         self._outbox.close()
 
     def run(self) -> None:
-        """Run the command for one event after the other, until closed."""
+        """Run the command for one event after another, until closed."""
         self._outbox.run()
 
     def _deliver(self, payload: dict[str, object]) -> None:
         started_at = time.monotonic()
         if started_at >= self._closed_at + LAST_SECONDS:
             with self._counting:
-                self._left += 1
+                self._discarded += 1
             return
         try:
             ended = run_child(
@@ -127,14 +127,14 @@ class Hook(Output):
         if ended.code == 0:
             return None
         if ended.code is None and self._outbox.closed:
-            return f"was killed: the monitor ends{_said(ended.tail)}"
+            return f"was killed: the monitor is ending{_output(ended.tail)}"
         if ended.code is None:
-            return f"was killed: not done within {self._config.timeout_seconds:g} s{_said(ended.tail)}"
+            return f"was killed: not done within {self._config.timeout_seconds:g} s{_output(ended.tail)}"
         how = f"exit code {ended.code}" if ended.code > 0 else f"signal {-ended.code}"
-        return f"failed: {how}{_said(ended.tail)}"
+        return f"failed: {how}{_output(ended.tail)}"
 
     def _count(self, code: int | None, trouble: str | None) -> None:
-        """Count how a run ended, and log what went wrong, once for each change."""
+        """Count how a run ended, and log each change of the trouble once."""
         with self._counting:
             self.done += code == 0
             self.killed += code is None
@@ -143,23 +143,23 @@ class Hook(Output):
 
 
 def find_program(config: HookConfig) -> None:
-    """See that the program of a hook is there.
+    """Check that the program of a hook can be run.
 
     Raises
     ------
     ConfigError
-        If it is not, or cannot be run.
+        The program is missing or not executable.
     """
     program = config.command[0]
     if shutil.which(program) is None:
         raise ConfigError(
-            f'hooks: {config.name}: command: "{program}" is no program that can be run; '
+            f'hooks: {config.name}: command: "{program}" is not an executable program; '
             "write its full path, and make it executable"
         )
 
 
-def _said(tail: bytes) -> str:
-    """Return the last lines of what a command said, as one that can be logged."""
+def _output(tail: bytes) -> str:
+    """Return the last lines of a command's output as one line for the log."""
     lines = " / ".join(filter(None, map(str.strip, tail.decode(errors="replace").splitlines())))
     text = printable(lines)
     return f": {text[-_LINE:]}" if text else ""

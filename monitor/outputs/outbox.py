@@ -1,7 +1,4 @@
-"""A bounded queue between the analysis and one output.
-
-It lives in memory: what waits in it ends with the process.
-"""
+"""Outbox: a bounded queue in memory between the analysis and one output."""
 
 from __future__ import annotations
 
@@ -14,19 +11,19 @@ T = TypeVar("T")
 
 
 class Outbox(Generic[T]):
-    """Take things without ever blocking the caller; deliver them in another thread, or in several.
+    """Receives items without blocking the caller; other threads deliver them.
 
     Parameters
     ----------
     deliver : callable
-        Takes one thing; called outside the lock, by `run` or by `flush`.
+        Receives one item; called outside the lock, by `run` or by `flush`.
     size : int
-        How many may wait; at least 1.  When it is full the oldest makes room, counted in `dropped`.
+        Items that may wait, at least 1.  When the outbox is full it drops the oldest and counts it in `dropped`.
     """
 
     def __init__(self, deliver: Callable[[T], None], size: int) -> None:
         if size < 1:
-            raise ValueError(f"an outbox holds at least 1, not {size}")
+            raise ValueError(f"the size of an outbox is at least 1, not {size}")
         self.dropped = 0
         self._deliver = deliver
         self._waiting: deque[T] = deque(maxlen=size)
@@ -35,44 +32,44 @@ class Outbox(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """How many wait to be delivered."""
+        """Items that are not delivered yet."""
         return len(self._waiting)
 
     @property
     def closed(self) -> bool:
-        """True once no more will come."""
+        """True once no more items come."""
         return self._closed
 
-    def put(self, thing: T) -> None:
-        """Add the newest; when the box is full the oldest makes room."""
+    def put(self, item: T) -> None:
+        """Add an item; a full outbox drops the oldest."""
         with self._changed:
             self.dropped += len(self._waiting) == self._waiting.maxlen
-            self._waiting.append(thing)
+            self._waiting.append(item)
             self._changed.notify()
 
     def close(self) -> None:
-        """No more will come; `run` returns once the box is empty."""
+        """No more items come; `run` returns once all are delivered."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def run(self) -> None:
-        """Deliver everything, oldest first, until the box is closed and empty."""
+        """Deliver items, oldest first, until the outbox is closed and empty."""
         while self._wait():
             self.flush(1)
 
     def flush(self, most: int) -> int:
-        """Deliver what waits now, oldest first and at most ``most``; return how many that was."""
+        """Deliver at most ``most`` of the items that wait, oldest first; return how many."""
         for delivered in range(most):
             with self._changed:
                 if not self._waiting:
                     return delivered
-                thing = self._waiting.popleft()
-            self._deliver(thing)
+                item = self._waiting.popleft()
+            self._deliver(item)
         return max(0, most)
 
     def _wait(self) -> bool:
-        """Wait for something to deliver; False if nothing more will come."""
+        """Wait for an item; False if no more come."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             return bool(self._waiting)

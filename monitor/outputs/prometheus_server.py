@@ -1,4 +1,10 @@
-"""Metrics over HTTP for those who do without the web page: one path, one thread, nothing else."""
+"""Prometheus server: ``/metrics`` over HTTP for monitors without the page.
+
+`prometheus_client.start_http_server` would do, but it starts a thread for each connection and limits neither
+their number nor their time.  With ``metrics.host`` set to the address of a network, any machine there could
+take all descriptors of the process, and with them its microphones, its clips and its broker.  This server has
+one thread, at most `MOST_CONNECTIONS` connections and a time limit for each.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +17,22 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from monitor.outputs.request_faults import RequestFaults
+from monitor.outputs.faults import Faults
 from monitor.types import OutputError
 
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 5.0
-"""Whoever has not asked, or not read some of the answer, for so long is let go."""
+"""Longest time without a byte of the request, or without the client reading any of the answer."""
 
 ANSWER_SECONDS = 30.0
-"""Whoever has not read all of the answer by then is let go."""
+"""Longest time for the whole answer."""
 
 MOST_BYTES = 8192
-"""Of a request."""
+"""Size of a request at most."""
 
 MOST_CONNECTIONS = 32
-"""At once; one more takes the place of the one that has kept us waiting longest."""
+"""Connections at once; a further one replaces the one that has been idle longest."""
 
 _LOOK_SECONDS = 0.2
 
@@ -40,35 +46,35 @@ _REASONS = {
 
 
 class _Client:
-    """Whoever asks: what has come of the request, and what is left of the answer."""
+    """One connection: its request so far, and the rest of its answer."""
 
     def __init__(self, connection: socket.socket, now: float) -> None:
         self.connection = connection
         self.request = b""
         self.answer = memoryview(b"")
-        self.waits_since = now
+        self.idle_since = now
         self.ends_at = now + PATIENCE_SECONDS + ANSWER_SECONDS
 
 
 class Exporter:
-    """Serve ``/metrics``: bound when made, served by `run` in a thread of its own.
+    """Serves ``/metrics``; its port is bound when it is made, and `run` is the body of its thread.
 
-    Nobody waits for anybody: each connection is read and written as far as it goes.
+    No client delays another: each connection is read and written as far as possible without blocking.
 
     Parameters
     ----------
     host : str
         IP address to listen on.
     port : int
-        0 is any free one.
+        0 takes any free port.
     text : callable
-        Returns what is served.
+        Returns the metrics.
     content_type : str
 
     Raises
     ------
     OutputError
-        If nothing can be served there.
+        The port cannot be bound.
     """
 
     def __init__(self, host: str, port: int, text: Callable[[], bytes], content_type: str) -> None:
@@ -77,18 +83,18 @@ class Exporter:
             self._listener = socket.create_server((host, port), family=family, backlog=16)
         except OSError as error:
             raise OutputError(
-                f"metrics: {host}:{port} cannot be listened on: {error.strerror}; set metrics.port or "
-                "metrics.host to another, or end what has it"
+                f"metrics: {host}:{port} cannot be bound: {error.strerror}; set another metrics.port or "
+                "metrics.host, or stop the program that uses it"
             ) from error
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
-        self.faults = RequestFaults()
+        self.faults = Faults()
         self.refused = 0
-        """Requests for anything else."""
+        """Requests for another path, or with another method."""
         self.turned_away = 0
-        """Connections that were ended because there were too many."""
+        """Connections closed because there were too many."""
         self.expired = 0
-        """Connections that were ended because they kept us waiting."""
+        """Connections closed at a time limit."""
         self._text = text
         self._content_type = content_type
         self._closed = threading.Event()
@@ -96,7 +102,7 @@ class Exporter:
         self._clients: dict[socket.socket, _Client] = {}
 
     def run(self) -> None:
-        """Answer whoever asks until closed."""
+        """Answer requests until closed."""
         log.info("metrics are at port %d, path /metrics", self.port)
         self._selector.register(self._listener, selectors.EVENT_READ)
         try:
@@ -105,7 +111,7 @@ class Exporter:
                 self._serve([key.fileobj for key, _ in ready], time.monotonic())
         finally:
             for client in list(self._clients.values()):
-                self._end(client)
+                self._drop(client)
             self._selector.close()
             self._listener.close()
 
@@ -114,7 +120,7 @@ class Exporter:
         self._closed.set()
 
     def counts(self) -> dict[str, int]:
-        """Return what there was to refuse, and what failed; from any thread."""
+        """Return counts of refused requests, closed connections and faults; from any thread."""
         return {
             "refused": self.refused,
             "turned_away": self.turned_away,
@@ -126,34 +132,34 @@ class Exporter:
         for client in [
             self._clients[each] for each in ready if isinstance(each, socket.socket) and each in self._clients
         ]:
-            self._go_on(client, now)
+            self._continue(client, now)
         if self._listener in ready:
             self._accept(now)
         for client in list(self._clients.values()):
-            if now - client.waits_since > PATIENCE_SECONDS or now > client.ends_at:
+            if now - client.idle_since > PATIENCE_SECONDS or now > client.ends_at:
                 self.expired += 1
-                self._end(client)
+                self._drop(client)
 
     def _accept(self, now: float) -> None:
         try:
             connection = self._listener.accept()[0]
         except OSError as error:
             if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
-                self._closed.wait(_LOOK_SECONDS)  # it stays ready: without a pause this would spin
+                self._closed.wait(_LOOK_SECONDS)  # the listener stays ready: without a pause this would spin
             return
         if len(self._clients) >= MOST_CONNECTIONS:
             self.turned_away += 1
-            self._end(min(self._clients.values(), key=lambda each: each.waits_since))
+            self._drop(min(self._clients.values(), key=lambda each: each.idle_since))
         connection.setblocking(False)
         self._clients[connection] = _Client(connection, now)
         self._selector.register(connection, selectors.EVENT_READ)
 
-    def _go_on(self, client: _Client, now: float) -> None:
-        """Read or write once, whichever it waits for; whoever has gone is forgotten."""
+    def _continue(self, client: _Client, now: float) -> None:
+        """Read or write once; a client that has gone is dropped."""
         try:
             if client.answer:
                 client.answer = client.answer[client.connection.send(client.answer) :]
-                client.waits_since = now
+                client.idle_since = now
                 over = not client.answer
             else:
                 over = not self._read(client)
@@ -162,10 +168,10 @@ class Exporter:
         except OSError:
             over = True
         if over:
-            self._end(client)
+            self._drop(client)
 
     def _read(self, client: _Client) -> bool:
-        """Take what has come, and lay out the answer to a whole request; False if there will be none."""
+        """Read what has arrived, and answer a complete request; False if the client has gone."""
         part = client.connection.recv(MOST_BYTES)
         client.request += part
         if part and b"\r\n\r\n" not in client.request and len(client.request) < MOST_BYTES:
@@ -176,7 +182,7 @@ class Exporter:
         self._selector.modify(client.connection, selectors.EVENT_WRITE)
         return True
 
-    def _end(self, client: _Client) -> None:
+    def _drop(self, client: _Client) -> None:
         del self._clients[client.connection]
         self._selector.unregister(client.connection)
         with suppress(OSError):
@@ -184,7 +190,7 @@ class Exporter:
         client.connection.close()
 
     def _answer(self, request: bytes) -> bytes:
-        status, content = 500, b"a fault of clap-monitor: its log says more\n"
+        status, content = 500, b"a fault of clap-monitor; see its log\n"
         with self.faults.counted("the answer to /metrics"):
             status, content = self._content(request)
             self.refused += status != 200  # noqa: PLR2004
@@ -200,7 +206,7 @@ class Exporter:
             case [b"GET", path, _] if path.partition(b"?")[0] == b"/metrics":
                 return 200, self._text()
             case [b"GET", _, _]:
-                return 404, b"there is only /metrics\n"
+                return 404, b"the only path is /metrics\n"
             case [_, _, _]:
-                return 405, b"there is only GET\n"
-        return 400, b"that is no request\n"
+                return 405, b"the only method is GET\n"
+        return 400, b"not an HTTP request\n"

@@ -170,8 +170,8 @@ def test_a_watcher_on_a_terminal_draws_and_ends_with_the_monitor_which_says_what
             eventually(lambda: ask(tmp_path)["problems"], PATIENCE)
             done = clap_monitor("status", "--config", "monitor.yaml", cwd=tmp_path)
             assert done.returncode == 1
-            assert "! broker: is not told: 127.0.0.1" in done.stdout
-            assert "is not told" in read_terminal(ours, "is not told")
+            assert "! broker: not connected: 127.0.0.1" in done.stdout
+            assert "not connected" in read_terminal(ours, "not connected")
             process.send_signal(signal.SIGTERM)
             rest = read_terminal(ours, "the monitor has ended")
             assert "the monitor has ended" in rest

@@ -2,7 +2,7 @@
 
 import threading
 
-from monitor.daemon.coalescing_queue import CoalescingQueue
+from monitor.daemon.command_queue import CoalescingQueue
 from tests.support.broker import PATIENCE
 
 

@@ -104,7 +104,7 @@ def test_a_second_monitor_leaves_the_first_its_socket(tmp_path, caplog):
         assert not second.open()
         second.run()
         second.close()
-        assert "another clap-monitor has it" in caplog.text
+        assert "locked by another clap-monitor" in caplog.text
         assert ask_once(tmp_path, {"command": "echo", "say": 1}) == {"said": 1}
     with serving(tmp_path):
         pass

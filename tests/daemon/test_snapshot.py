@@ -39,7 +39,7 @@ def test_windows_that_are_left_out_are_one():
 def test_a_broker_that_is_away_is_one(trouble, why):
     told = snapshot()
     told["mqtt"] |= {"connected": False, "trouble": trouble}
-    assert found(told) == [("broker", f"is not told: {why}")]
+    assert found(told) == [("broker", f"not connected: {why}")]
 
 
 def test_what_cannot_be_kept_told_or_run_is_one_each():
@@ -48,8 +48,8 @@ def test_what_cannot_be_kept_told_or_run_is_one_each():
     told["notify"][0]["trouble"] = "no answer in time"
     told["hooks"][0]["trouble"] = "failed: exit code 3"
     assert found(told) == [
-        ("store", "nothing can be kept: the disk is full"),
-        ("clips", "nothing can be kept: the disk is full"),
+        ("store", "cannot be written: the disk is full"),
+        ("clips", "cannot be written: the disk is full"),
         ("notify phone", "no answer in time"),
         ("hook siren", "failed: exit code 3"),
         ("reload", "refused: monitor.yaml:3: node: x"),

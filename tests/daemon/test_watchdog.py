@@ -45,10 +45,10 @@ def liveness_of(*sources, patience=10):
 def test_it_is_ready_after_the_first_window_and_says_so_once():
     source = SourceStatus("mic", captured=4)
     liveness, told = liveness_of(source)
-    liveness.tell("listening", now=1)
+    liveness.report("listening", now=1)
     source.scored_until = 4
-    liveness.tell("listening", now=2)
-    liveness.tell("listening", now=3)
+    liveness.report("listening", now=2)
+    liveness.report("listening", now=3)
     assert told == [
         {"STATUS=starting: listening", EXTENSION},
         {"STATUS=listening", "READY=1", "WATCHDOG=1"},
@@ -59,7 +59,7 @@ def test_it_is_ready_after_the_first_window_and_says_so_once():
 def test_a_silent_room_does_not_keep_it_from_being_ready():
     source = SourceStatus("mic", captured=4, scored_until=4, gated={"digital_silence": 1})
     liveness, _ = liveness_of(source)
-    liveness.tell("listening", now=1)
+    liveness.report("listening", now=1)
     assert liveness.ready
 
 
@@ -69,7 +69,7 @@ def test_it_is_ready_while_a_device_that_is_not_there_is_awaited():
     liveness, told = liveness_of(source)
     for now in (1, 100, 200):
         source.looked += 1
-        liveness.tell("waiting", now=now)
+        liveness.report("waiting", now=now)
     assert liveness.ready
     assert all("WATCHDOG=1" in message for message in told)
 
@@ -78,17 +78,17 @@ def test_it_is_not_ready_while_one_source_is_awaited_and_the_other_has_audio_tha
     absent, present = SourceStatus("absent"), SourceStatus("present", captured=4)
     absent.set_offline(OfflineReason.NOT_FOUND, "unplugged")
     liveness, _ = liveness_of(absent, present)
-    liveness.tell("listening", now=1)
+    liveness.report("listening", now=1)
     assert not liveness.ready
     present.scored_until = 4
-    liveness.tell("listening", now=2)
+    liveness.report("listening", now=2)
     assert liveness.ready
 
 
 def test_a_start_that_hangs_asks_for_no_more_time():
     liveness, told = liveness_of(SourceStatus("mic", captured=4), patience=10)
     for now in (1, 9, 12, 13):
-        liveness.tell("listening", now=now)
+        liveness.report("listening", now=now)
     assert [EXTENSION in message for message in told] == [True, True, False, False]
 
 
@@ -96,7 +96,7 @@ def test_more_time_is_never_asked_for_once_it_is_ready_for_that_would_hold_the_w
     source = SourceStatus("mic", captured=4, scored_until=4)
     liveness, told = liveness_of(source, patience=10)
     for now in (1, 9, 12, 13):
-        liveness.tell("listening", now=now)
+        liveness.report("listening", now=now)
     assert not any(EXTENSION in message for message in told)
     assert ["WATCHDOG=1" in message for message in told] == [True, True, False, False]
 
@@ -261,7 +261,7 @@ def test_a_stage_that_has_not_moved_for_three_times_the_patience_hangs_and_is_na
     for now in range(0, 10 * HOPELESS + 1, 5):
         offline.looked += 1
         assert liveness.hung(now) is None
-    assert "'analyse' hangs: it has not moved for 30 s" in str(liveness.hung(10 * HOPELESS + 2))
+    assert "'analyse' hangs: no progress for 30 s" in str(liveness.hung(10 * HOPELESS + 2))
     assert "the monitor ends" in caplog.text
     present.scored_until = 100
     assert liveness.hung(40) is None
@@ -279,7 +279,7 @@ import ctypes, threading, time
 from monitor.daemon.watchdog import DeadMan
 {before}
 dead_man = DeadMan(1.0)
-dead_man.is_well()
+dead_man.keep_alive()
 def the_place_where_it_is():
     {held}
 the_place_where_it_is()
@@ -309,7 +309,7 @@ def test_a_process_that_is_held_ends_and_says_where_it_was(held):
 
 
 def test_signs_of_life_keep_it_alive_and_who_rests_is_not_watched():
-    alive = "[(time.sleep(0.1), dead_man.is_well()) for _ in range(30)]; dead_man.rest(); time.sleep(1.5)"
+    alive = "[(time.sleep(0.1), dead_man.keep_alive()) for _ in range(30)]; dead_man.stop(); time.sleep(1.5)"
     done = run_held(alive)
     assert (done.returncode, done.stdout) == (0, "never\n")
 
@@ -324,5 +324,5 @@ def test_without_standard_error_nobody_is_watched(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     assert not can_be_written(sys.stderr)
     dead_man = DeadMan(0.001)
-    dead_man.is_well()
-    dead_man.rest()
+    dead_man.keep_alive()
+    dead_man.stop()

@@ -167,7 +167,7 @@ def test_a_program_that_has_gone_is_a_failure(tmp_path, caplog):
 def test_a_program_that_was_never_there_is_said_before_anything_starts(tmp_path):
     (tmp_path / "siren").write_text("not executable")
     for program in ("no-such-siren", str(tmp_path / "siren")):
-        with pytest.raises(ConfigError, match="is no program that can be run"):
+        with pytest.raises(ConfigError, match="is not an executable program"):
             Hook(config(program), node="home", model="starter")
 
 
@@ -188,4 +188,4 @@ def test_at_the_end_one_that_hangs_is_killed_and_what_waits_is_counted(tmp_path,
         hook.put(payload(number=2))
         eventually((tmp_path / "runs").exists)
     assert (hook.killed, hook.dropped) == (1, 1)
-    assert "was killed: the monitor ends" in caplog.text
+    assert "was killed: the monitor is ending" in caplog.text

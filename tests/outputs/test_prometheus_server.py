@@ -131,7 +131,7 @@ def test_whoever_hangs_up_early_ends_nothing():
 
 
 def test_a_port_that_is_taken_is_said_at_once():
-    with served() as one, pytest.raises(OutputError, match="cannot be listened on: Address already in use"):
+    with served() as one, pytest.raises(OutputError, match="cannot be bound: Address already in use"):
         Exporter("127.0.0.1", one.port, bytes, "text/plain")
 
 

@@ -146,14 +146,14 @@ def test_the_control_socket_listens_anew(state, how):
     threads = ThreadGroup(threading.Event())
     for number in range(2):
         threads.start(str(number), control.run)
-    control.mend()
+    control.recheck()
     assert list(ask(state, {"command": "status"})) == [{"well": True}]
     if how == "socket":
         (state / SOCKET).unlink()
     else:
         shutil.rmtree(state) if how == "removed" else state.rename(state.with_name("old"))
         state.mkdir()
-    control.mend()
+    control.recheck()
     for _ in range(5):
         assert list(ask(state, {"command": "status"})) == [{"well": True}]
     control.close()

@@ -13,7 +13,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from monitor.outputs.request_faults import RequestFaults
+from monitor.outputs.faults import Faults
 from monitor.outputs.web.connection_limits import MAX_CONNECTIONS, MAX_REJECTED, ConnectionLimits
 from monitor.outputs.web.peers import address_group
 from monitor.outputs.web.request_limits import is_oversized
@@ -36,7 +36,7 @@ class LimitedConnection(asyncio.Protocol):
     Parameters
     ----------
     limits : ConnectionLimits
-    faults : RequestFaults
+    faults : Faults
     **uvicorns
         Arguments of uvicorn.
     """
@@ -45,7 +45,7 @@ class LimitedConnection(asyncio.Protocol):
     transport: asyncio.Transport
     client: tuple[str, int] | None
 
-    def __init__(self, *, limits: ConnectionLimits, faults: RequestFaults, **uvicorns: Any) -> None:
+    def __init__(self, *, limits: ConnectionLimits, faults: Faults, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self.address = ""
         self.since = 0.0

@@ -12,8 +12,8 @@ from starlette.requests import HTTPConnection
 from monitor.detection.control import Control
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.outputs.clips import ClipLibrary
+from monitor.outputs.faults import Faults
 from monitor.outputs.live.broadcast import Broadcast
-from monitor.outputs.request_faults import RequestFaults
 from monitor.outputs.store import Store, StoreReader
 from monitor.outputs.web.auth import Access
 from monitor.outputs.web.event_stream import Abort
@@ -37,7 +37,7 @@ class AppContext:
     prefix: str = ""
     metrics: Callable[[], bytes] | None = None
     """Returns the metrics for Prometheus."""
-    faults: RequestFaults = field(default_factory=RequestFaults)
+    faults: Faults = field(default_factory=Faults)
     """Faults of clap-monitor in requests."""
     counts: Callable[[], Mapping[str, int]] = dict
     """Returns the counts of the web server."""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from monitor.outputs.request_faults import RequestFaults
+from monitor.outputs.faults import Faults
 from monitor.outputs.web.asgi import App, Message, Receive, Scope, Send, headers_of, replayed
 from monitor.outputs.web.auth import Access, Refusal
 from monitor.outputs.web.request_limits import MAX_BODY, refuse_size
@@ -40,12 +40,12 @@ class RequestGuard:
     app : callable
         The ASGI application.
     access : Access
-    faults : RequestFaults
+    faults : Faults
     prefix : str
         Path below which a reverse proxy serves the page; requests have it or not.
     """
 
-    def __init__(self, app: App, access: Access, faults: RequestFaults, prefix: str = "") -> None:
+    def __init__(self, app: App, access: Access, faults: Faults, prefix: str = "") -> None:
         self._app = app
         self._access = access
         self._faults = faults

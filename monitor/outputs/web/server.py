@@ -16,8 +16,8 @@ from monitor.config import WebConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.events import Rule
 from monitor.outputs import Output
+from monitor.outputs.faults import Faults
 from monitor.outputs.live.broadcast import Broadcast
-from monitor.outputs.request_faults import RequestFaults
 from monitor.outputs.web.app import application
 from monitor.outputs.web.auth import Access
 from monitor.outputs.web.connection_limits import ConnectionLimits
@@ -108,7 +108,7 @@ class Web:
                 "web.public_read: true"
             )
         self.access = Access(config, token)
-        self.faults = RequestFaults()
+        self.faults = Faults()
         self._limits = ConnectionLimits(self.access.is_shared)
         self.prefix = config.prefix
         self._listener = bind(config.host, config.port)
@@ -182,7 +182,7 @@ class Web:
         if isinstance(error, OSError):
             log.warning("web: %s: %s", context["message"], explain(error))
         elif error is not None:
-            self.faults.note("the web server", error)
+            self.faults.record("the web server", error)
         else:
             log.warning("web: %s", context["message"])
 

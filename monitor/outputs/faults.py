@@ -1,4 +1,4 @@
-"""Faults of ours in what a client asked for: the request fails, the monitor goes on, and it is counted."""
+"""Faults of clap-monitor in one request or one output: counted and logged, while the monitor goes on."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ log.addFilter(LogLimit())
 
 
 class FaultError(Exception):
-    """Something that nobody foresaw was raised while a request was being answered."""
+    """An unexpected exception in a request or in an output."""
 
 
-class RequestFaults:
-    """Count the faults of a server; from any thread of it."""
+class Faults:
+    """Counts the faults of one server or one output; from any thread."""
 
     def __init__(self) -> None:
         self.count = 0
 
     @contextmanager
     def counted(self, where: str, instead: Callable[[], object] = lambda: None) -> Iterator[None]:
-        """Log and count whatever is raised within, and go on.
+        """Log and count any exception within, and go on.
 
         Parameters
         ----------
         where : str
-            What was being done: a word for the log.
+            What was being done, for the log.
         instead : callable
-            What is done then.
+            Called after an exception.
         """
         try:
             with boundary(FaultError, where):
                 yield
         except (FaultError, MonitorError) as error:
-            self.note(where, error)
+            self.record(where, error)
             instead()
 
-    def note(self, where: str, error: BaseException) -> None:
-        """Count a fault, and log it: one line, and now and then with its traceback."""
+    def record(self, where: str, error: BaseException) -> None:
+        """Count and log a fault; the log is rate-limited, and lines have the traceback of the cause."""
         self.count += 1
         cause = error.__cause__ if isinstance(error, FaultError) and error.__cause__ else error
-        told = str(error).removeprefix(f"{where}: ")
-        log.error("a fault of clap-monitor in %s: %s", where, told, exc_info=cause)
+        text = str(error).removeprefix(f"{where}: ")
+        log.error("a fault of clap-monitor in %s: %s", where, text, exc_info=cause)

@@ -1,0 +1,63 @@
+"""Change of settings while the monitor runs: detection first, then the outputs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from monitor.config import Config
+from monitor.config.hours import parse_hours
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.control import Change
+from monitor.detection.engine import Engine
+from monitor.detection.events import Rule, rule_of
+from monitor.outputs import Output
+from monitor.types import EndReason
+
+if TYPE_CHECKING:
+    from monitor.daemon.parts import Parts
+
+
+def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) -> None:
+    """Apply changed settings; called between two windows, so that no window is lost.
+
+    Parameters
+    ----------
+    parts : Parts
+    before, change : Change
+        The settings in force so far, and from now on.
+    outputs : Output
+        Receive the end of each event that the change ends, then the change.
+    """
+    labels = change.active_labels
+    rules = rules_of(parts.config, parts.engine, parts.hops, labels)
+    ended = parts.detector.listen(rules)
+    if not labels.armed:
+        ended += parts.detector.finish(EndReason.DISARMED)
+    for event in ended:
+        outputs.on_event(event, before.active_labels.label(event.source, event.label))
+    for name in parts.status:
+        parts.baselines.note(name, before.prototypes, parts.scorer.baseline(name))
+    parts.scorer.listen(change.prototypes, armed=labels.armed, silence_dbfs=labels.silence_dbfs)
+    outputs.on_labels(labels, rules)
+    outputs.apply(change.config)
+    logging.getLogger("monitor").setLevel(change.config.log_level.upper())
+
+
+def rules_of(
+    config: Config, engine: Engine, hops: Mapping[str, int], labels: ActiveLabels
+) -> dict[str, list[Rule]]:
+    """Return the rules of the labels of each source, by its name."""
+    return {
+        source.name: [
+            rule_of(
+                label,
+                rate=engine.rate,
+                hop=hops[source.name],
+                quiet=tuple(map(parse_hours, source.quiet_hours)),
+            )
+            for label in labels.at(source.name)
+        ]
+        for source in config.sources
+    }
