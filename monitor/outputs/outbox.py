@@ -18,7 +18,7 @@ class Outbox(Generic[T]):
     deliver : callable
         Receives one item; called outside the lock, by `run` or by `flush`.
     size : int
-        Items that may wait, at least 1.  When the outbox is full it drops the oldest and counts it in `dropped`.
+        Items that may wait, at least 1; a full outbox drops the oldest, counted in `dropped`.
     """
 
     def __init__(self, deliver: Callable[[T], None], size: int) -> None:
