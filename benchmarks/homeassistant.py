@@ -38,18 +38,18 @@ def entities(bench: Bench) -> None:
     """Identifiers, device, commands."""
     ids = {each["entity_id"] for each in bench.home.entities()}
     wanted = {
-        SENSOR, EVENTS, "sensor.home_nursery_level", "switch.home_listening",
+        SENSOR, EVENTS, "sensor.home_nursery_level", "switch.home_armed",
         "sensor.home_nursery_last_sound",
         "number.home_nursery_smoke_alarm_threshold", "sensor.home_nursery_smoke_alarm_score",
         "binary_sensor.home_nursery_deaf", "binary_sensor.home_nursery_overloaded",
-        "sensor.home_nursery_dropped_audio", "binary_sensor.home_broker_late",
+        "sensor.home_nursery_dropped_audio", "binary_sensor.home_late_events",
     }  # fmt: skip
     bench.report(
         "entity ids are those of the documentation", good=wanted <= ids, more=sorted(wanted - ids) or len(ids)
     )
     (device,) = bench.home.devices()
     bench.report("the device links to the page", good=device["configuration_url"] == "http://127.0.0.1:8095/")
-    off = {"entity_id": "switch.home_listening"}
+    off = {"entity_id": "switch.home_armed"}
     bench.home.post("/api/services/switch/turn_off", off)
     number = {"entity_id": "number.home_nursery_smoke_alarm_threshold", "value": 0.8}
     bench.home.post("/api/services/number/set_value", number)
@@ -78,7 +78,7 @@ def restarts(bench: Bench) -> None:
                 for entity, state in (
                     (SENSOR, "on"),
                     ("binary_sensor.home_nursery_baby_cry", "off"),
-                    ("switch.home_listening", "on"),
+                    ("switch.home_armed", "on"),
                     ("number.home_nursery_smoke_alarm_threshold", "0.5"),
                 )
             )

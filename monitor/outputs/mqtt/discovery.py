@@ -227,8 +227,8 @@ def _threshold(topics: Topics, source: str, suffix: str, label: LabelConfig) -> 
 def _armed(topics: Topics) -> Component:
     return {
         "p": "switch",
-        "name": "Listening",
-        "default_entity_id": _entity("switch", topics.node, "listening"),
+        "name": "Armed",
+        "default_entity_id": _entity("switch", topics.node, "armed"),
         "stat_t": topics.armed(),
         "cmd_t": topics.armed_command(),
         "ent_cat": "config",
@@ -239,8 +239,8 @@ def _armed(topics: Topics) -> Component:
 def _late(topics: Topics) -> Component:
     return {
         **_problem("late"),
-        "name": "Broker late",
-        "default_entity_id": _entity("binary_sensor", topics.node, "broker_late"),
+        "name": "Late events",
+        "default_entity_id": _entity("binary_sensor", topics.node, "late_events"),
         "stat_t": topics.health(),
         "ent_cat": "diagnostic",
     }
