@@ -166,7 +166,7 @@ def test_without_the_token_nothing_moves(browser, url):
         with page.expect_response("**/api/session") as answer:
             page.get_by_role("dialog").get_by_role("button", name="Unlock").click()
         assert answer.value.status == 401
-        expect(page.get_by_text("That is not the token.")).to_be_visible()
+        expect(page.get_by_text("Wrong token.")).to_be_visible()
         page.get_by_role("button", name="Cancel").click()
         assert label_of(url, "rooster")["threshold"] == before
 
@@ -174,10 +174,10 @@ def test_without_the_token_nothing_moves(browser, url):
 def test_a_label_is_tried_added_by_its_sentence_and_scored(browser, url):
     with opened(browser, url, "labels") as page:
         unlock(page)
-        page.get_by_label("Describe a sound in a sentence").fill("a rooster on a farm")
+        page.get_by_label("Describe a sound").fill("a rooster on a farm")
         expect(page.locator(".now-score b")).to_have_text(SCORE, timeout=PATIENCE_MS)
         expect(page.locator(".near li").first).to_contain_text("Rooster", timeout=PATIENCE_MS)
-        page.get_by_role("button", name="Listen for it").click()
+        page.get_by_role("button", name="Add label").click()
         row = page.locator("[data-label=a_rooster_on_a_farm]")
         expect(row).to_be_visible(timeout=PATIENCE_MS)
         expect(row.locator(".value")).to_have_text(SCORE, timeout=PATIENCE_MS)
@@ -206,7 +206,7 @@ def test_whatever_is_wrong_shows_at_every_view(browser, viewport):
     with serving() as served:
         served.offline = "3 events were refused by the broker"  # any text: the page has no list
         with opened(browser, served.web.url, "now", viewport=viewport) as page:
-            link = page.get_by_role("link", name="Health: One thing is wrong.")
+            link = page.get_by_role("link", name="Health: 1 problem.")
             expect(link).to_have_attribute("data-wrong", "1", timeout=PATIENCE_MS)
             expect(link).to_have_attribute("title", "crib 3 events were refused by the broker")
             expect(page.locator(".stage .state")).to_have_text("", timeout=PATIENCE_MS)

@@ -1,15 +1,15 @@
-// The API. Addresses are relative, so the page works below any path of a reverse proxy.
+// API client. Addresses are relative, so the page works below any path of a reverse proxy.
 
 import { t } from "./strings.js";
 
-export class Refused extends Error {
+export class RequestError extends Error {
   constructor(status, reason) {
     super(reason);
     this.status = status;
   }
 }
 
-async function ask(method, path, body) {
+async function request(method, path, body) {
   const options = { method, headers: {}, cache: "no-store" };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
@@ -19,14 +19,14 @@ async function ask(method, path, body) {
   try {
     answer = await fetch(`api/${path}`, options);
   } catch {
-    throw new Refused(0, t.errors.unreachable);
+    throw new RequestError(0, t.errors.unreachable);
   }
   const content = answer.status === 204 ? null : await answer.json().catch(() => null);
-  if (!answer.ok) throw new Refused(answer.status, reasonOf(content) ?? t.errors.failed(answer.status));
+  if (!answer.ok) throw new RequestError(answer.status, reasonOf(content) ?? t.errors.failed(answer.status));
   return content;
 }
 
-/** The words of a refusal; FastAPI lists what is wrong with a body. */
+/** Reason of a refusal; FastAPI lists the faults of a body. */
 function reasonOf(content) {
   if (typeof content?.detail === "string") return content.detail;
   if (Array.isArray(content?.detail)) return content.detail.map((each) => each.msg).join("; ");
@@ -38,8 +38,8 @@ const query = (parameters) => {
   return known.length ? `?${new URLSearchParams(known)}` : "";
 };
 
-export const get = (path, parameters) => ask("GET", path + query(parameters));
-export const post = (path, body) => ask("POST", path, body);
-export const put = (path, body) => ask("PUT", path, body);
-export const patch = (path, body) => ask("PATCH", path, body);
-export const remove = (path) => ask("DELETE", path);
+export const get = (path, parameters) => request("GET", path + query(parameters));
+export const post = (path, body) => request("POST", path, body);
+export const put = (path, body) => request("PUT", path, body);
+export const patch = (path, body) => request("PATCH", path, body);
+export const remove = (path) => request("DELETE", path);

@@ -1,8 +1,8 @@
-// The frame: which view is shown, the look, the key, and whether the news come in.
+// Frame of the page: navigation, color scheme, lock button, and state of the connection.
 
-import { h, icon, say, toast } from "./dom.js";
-import { follow, house, on } from "./state.js";
-import { leave, onSession, recall, session, unlock } from "./session.js";
+import { h, icon, setText, toast } from "./dom.js";
+import { connect, monitor, on } from "./state.js";
+import { lock, onSession, refreshSession, session, unlock } from "./session.js";
 import { t } from "./strings.js";
 import * as events from "./events.js";
 import * as health from "./health.js";
@@ -12,16 +12,16 @@ import * as timeline from "./timeline.js";
 
 const views = { now, timeline, events, labels, health };
 
-const SUN = "M12 3v2m0 14v2m9-9h-2M5 12H3m15.4 6.4-1.5-1.500M7 7 5.6 5.600m12.8 0L17 7M7 17l-1.4 1.400M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0z";
-const MOON = "M20 14.500A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.500z";
+const SUN = "M12 3v2m0 14v2m9-9h-2M5 12H3m15.4 6.4-1.5-1.5M7 7 5.6 5.6m12.8 0L17 7M7 17l-1.4 1.4M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0z";
+const MOON = "M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z";
 const CLOSED = "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3";
 const OPEN = "M6 11h12v9H6zM8.5 11V7a3.5 3.5 0 0 1 6.8-1.2";
 
 let unmount = () => {};
 
 function show() {
-  const [wanted, details] = location.hash.slice(1).split("/");
-  const name = views[wanted] ? wanted : "now";
+  const [requested, details] = location.hash.slice(1).split("/");
+  const name = views[requested] ? requested : "now";
   unmount();
   const root = document.getElementById("main");
   unmount = views[name].mount(root, new URLSearchParams(details)) ?? (() => {});
@@ -29,36 +29,36 @@ function show() {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = `${t.views[name]} – ${house.node || "clap-monitor"}`;
+  document.title = `${t.views[name]} – ${monitor.node || "clap-monitor"}`;
 }
 
-function look() {
+function themeButton() {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const button = h("button", { class: "plain", onclick: () => set(current() === "dark" ? "light" : "dark", true) });
   const current = () => document.documentElement.dataset.theme;
 
-  function set(theme, kept) {
+  function set(theme, save) {
     document.documentElement.dataset.theme = theme;
-    if (kept) localStorage.setItem("theme", theme);
+    if (save) localStorage.setItem("theme", theme);
     button.replaceChildren(icon(theme === "dark" ? SUN : MOON));
     button.setAttribute("aria-label", theme === "dark" ? t.theme.light : t.theme.dark);
     dispatchEvent(new Event("theme"));
   }
-  const usual = () => (system.matches ? "dark" : "light");
-  system.addEventListener("change", () => localStorage.getItem("theme") ?? set(usual()));
-  set(localStorage.getItem("theme") ?? usual());
+  const systemTheme = () => (system.matches ? "dark" : "light");
+  system.addEventListener("change", () => localStorage.getItem("theme") ?? set(systemTheme()));
+  set(localStorage.getItem("theme") ?? systemTheme());
   return button;
 }
 
-function key() {
+function lockButton() {
   const button = h("button", { class: "plain", id: "key" });
   button.addEventListener("click", async () => {
-    if (session.write) return leave();
+    if (session.write) return lock();
     if (session.reason?.includes("web.token_file")) return toast(session.reason);
-    const readable = session.read;
+    const couldRead = session.read;
     if (!(await unlock())) return undefined;
-    if (!readable) show();
-    return follow();
+    if (!couldRead) show();
+    return connect();
   });
   const refresh = () => {
     button.replaceChildren(icon(session.write ? OPEN : CLOSED));
@@ -70,14 +70,14 @@ function key() {
   return button;
 }
 
-/** At every view: how much is wrong, whatever it is, and where to read it. */
-function problems(link) {
+/** Show the number of problems at the link to Health, in every view. */
+function showProblems(link) {
   const refresh = () => {
-    const wrong = house.problems;
-    if (wrong.length) {
-      link.dataset.wrong = String(wrong.length);
-      link.title = wrong.map(({ what, why }) => `${what} ${why}`).join("\n");
-      link.setAttribute("aria-label", `${link.textContent}: ${t.health.wrong(wrong.length)}`);
+    const { problems } = monitor;
+    if (problems.length) {
+      link.dataset.wrong = String(problems.length);
+      link.title = problems.map(({ what, why }) => `${what} ${why}`).join("\n");
+      link.setAttribute("aria-label", `${link.textContent}: ${t.health.wrong(problems.length)}`);
     } else {
       delete link.dataset.wrong;
       link.removeAttribute("title");
@@ -88,17 +88,17 @@ function problems(link) {
   on("health", refresh);
 }
 
-function connection() {
+function connectionState() {
   const element = h("span", { class: "link", "data-state": "waiting" }, t.waiting);
   on("state", (state) => {
     element.dataset.state = state;
-    say(element, { live: t.live, waiting: t.waiting, ended: t.ended }[state]);
+    setText(element, { live: t.live, waiting: t.waiting, ended: t.ended }[state]);
   });
   return element;
 }
 
-async function begin() {
-  say(document.getElementById("skip"), t.skip);
+async function start() {
+  setText(document.getElementById("skip"), t.skip);
   document.getElementById("skip").addEventListener("click", (event) => {
     event.preventDefault();
     document.getElementById("main").focus();
@@ -106,11 +106,11 @@ async function begin() {
   const nav = document.getElementById("nav");
   nav.setAttribute("aria-label", t.nav);
   nav.append(...Object.keys(views).map((name) => h("a", { href: `#${name}` }, t.views[name])));
-  problems(document.querySelector('#nav a[href="#health"]'));
-  document.getElementById("tools").append(connection(), look(), key());
+  showProblems(document.querySelector('#nav a[href="#health"]'));
+  document.getElementById("tools").append(connectionState(), themeButton(), lockButton());
   on("hello", () => {
-    say(document.getElementById("node"), house.node);
-    document.title = document.title.replace("clap-monitor", house.node);
+    setText(document.getElementById("node"), monitor.node);
+    document.title = document.title.replace("clap-monitor", monitor.node);
   });
   addEventListener("hashchange", () => {
     show();
@@ -118,12 +118,12 @@ async function begin() {
   });
   show();
   try {
-    await recall();
+    await refreshSession();
     if (!session.read && (await unlock())) show();
   } catch (error) {
     toast(error.message);
   }
-  follow();
+  connect();
 }
 
-begin();
+start();

@@ -1,4 +1,4 @@
-// The description of the API as a page; everything comes from openapi.json, nothing from elsewhere.
+// API reference: everything comes from openapi.json, nothing from other servers.
 
 import { h } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// The one way in which elements are made: no markup in strings, so nothing a label is called can become markup.
+// DOM helpers. Elements are made without markup in strings, so no name of a label can become markup.
 
 /** Make an element: `h("p", { class: "quiet", onclick: f, "aria-label": "..." }, "text", child, null)`. */
 export function h(tag, properties, ...children) {
@@ -14,13 +14,13 @@ export function h(tag, properties, ...children) {
   return element;
 }
 
-/** Set the text only if it changes: screen readers and selections are left alone. */
-export function say(element, text) {
+/** Set the text only if it changes, to leave screen readers and selections alone. */
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 /** Set or remove an attribute. */
-export function mark(element, name, on) {
+export function setFlag(element, name, on) {
   if (element.hasAttribute(name) !== on) element.toggleAttribute(name, on);
 }
 
@@ -30,7 +30,7 @@ export function icon(path) {
 
 let toastTimer = 0;
 
-/** Say something that went wrong, for a while. */
+/** Show an error for some seconds. */
 export function toast(text) {
   const place = document.getElementById("toast");
   place.textContent = text;
@@ -38,7 +38,7 @@ export function toast(text) {
   toastTimer = setTimeout(() => place.replaceChildren(), 6000);
 }
 
-/** Tell screen readers what has happened. */
+/** Announce something to screen readers. */
 export function announce(text) {
   document.getElementById("announce").textContent = text;
 }

@@ -1,15 +1,15 @@
-// Events: find them, hear them, say whether they were right.
+// Events view: search, play, review, lock and delete events.
 
 import * as api from "./api.js";
-import { h, mark, say, toast } from "./dom.js";
+import { h, setFlag, setText, toast } from "./dom.js";
 import * as format from "./format.js";
-import { house, nameOf, on } from "./state.js";
+import { monitor, nameOf, on } from "./state.js";
 import { change, onSession, session } from "./session.js";
 import { t } from "./strings.js";
 
 const PAGE = 40;
 
-/** @param {Map} wanted filters from the address: label, source, since, until */
+/** @param {URLSearchParams} wanted filters from the address: label, source, since, until */
 export function mount(root, wanted) {
   const list = h("ul", { class: "card rows", "aria-label": t.events.title });
   const more = h("button", { class: "more", hidden: true, onclick: () => load(next) }, t.events.more);
@@ -17,14 +17,14 @@ export function mount(root, wanted) {
   const rows = new Map();
   const filters = { text: "", label: wanted.get("label") ?? "", source: wanted.get("source") ?? "", review: "", since: wanted.get("since"), until: wanted.get("until") };
   let next = null;
-  let asked = 0;
+  let requests = 0;
   let playing = null;
 
   async function load(after) {
-    const number = (asked += 1);
+    const request = (requests += 1);
     try {
       const page = await api.get("events", { ...filters, after, limit: PAGE });
-      if (number !== asked) return;
+      if (request !== requests) return;
       if (!after) {
         rows.clear();
         list.replaceChildren();
@@ -32,10 +32,10 @@ export function mount(root, wanted) {
       for (const event of page.rows) append(event);
       next = page.next;
       more.hidden = !next;
-      say(state, "");
+      setText(state, "");
       if (!rows.size) list.replaceChildren(h("li", { class: "empty" }, isFiltered() ? t.events.noneFound : t.events.none));
     } catch (error) {
-      say(state, error.message);
+      setText(state, error.message);
     }
   }
 
@@ -45,7 +45,7 @@ export function mount(root, wanted) {
 
   function append(event, first) {
     if (rows.has(event.event_id)) return;
-    const row = makeRow(event, { gone: () => rows.delete(event.event_id), opened: (player) => { playing?.(); playing = player; } });
+    const row = makeRow(event, { removed: () => rows.delete(event.event_id), opened: (player) => { playing?.(); playing = player; } });
     rows.set(event.event_id, row);
     list.querySelector(".empty")?.remove();
     if (first) list.prepend(row.element);
@@ -57,14 +57,14 @@ export function mount(root, wanted) {
     load();
   }
 
-  let later = 0;
+  let timer = 0;
   const bar = h("div", { class: "filters", role: "search", "aria-label": t.events.filters },
     h("input", { type: "search", placeholder: t.events.search, "aria-label": t.events.search, oninput: (event) => {
-      clearTimeout(later);
-      later = setTimeout(() => filter("text", event.target.value), 250);
+      clearTimeout(timer);
+      timer = setTimeout(() => filter("text", event.target.value), 250);
     } }),
-    select(t.events.label, [["", t.events.allLabels], ...house.labels.map(({ id, name }) => [id, name])], filters.label, (value) => filter("label", value)),
-    house.sources.length > 1 ? select(t.events.source, [["", t.events.allSources], ...house.sources.map((name) => [name, name])], filters.source, (value) => filter("source", value)) : null,
+    select(t.events.label, [["", t.events.allLabels], ...monitor.labels.map(({ id, name }) => [id, name])], filters.label, (value) => filter("label", value)),
+    monitor.sources.length > 1 ? select(t.events.source, [["", t.events.allSources], ...monitor.sources.map((name) => [name, name])], filters.source, (value) => filter("source", value)) : null,
     select(t.events.review, Object.entries(t.events.reviews), "", (value) => filter("review", value)),
     filters.since ? h("button", { onclick: () => { location.hash = "events"; } }, t.events.clear(format.when(Number(filters.since)))) : null);
 
@@ -89,13 +89,13 @@ function select(label, options, value, chosen) {
   return element;
 }
 
-function makeRow(event, { gone, opened }) {
+function makeRow(event, { removed, opened }) {
   const facts = h("span", { class: "facts quiet" });
   const play = h("button", { class: "play", onclick: toggle });
-  const verdicts = ["right", "wrong"].map((value) => h("button", {
+  const reviews = ["right", "wrong"].map((value) => h("button", {
     class: "plain", "aria-pressed": "false", onclick: () => review(value),
   }, t.events.marks[value]));
-  const locked = h("button", { class: "plain", "aria-pressed": "false", onclick: lock });
+  const locked = h("button", { class: "plain", title: t.events.lockHint, "aria-pressed": "false", onclick: lock });
   const download = h("a", { class: "button plain", download: true }, t.events.download);
   const remove = h("button", { class: "plain", onclick: ask }, t.events.delete);
   const player = h("div", { class: "player", hidden: true });
@@ -104,21 +104,21 @@ function makeRow(event, { gone, opened }) {
     play,
     h("div", { class: "what" }, name, facts),
     h("time", {}, format.when(event.started_at)),
-    h("div", { class: "acts" }, ...verdicts, locked, download, remove),
+    h("div", { class: "acts" }, ...reviews, locked, download, remove),
     player);
 
   function show() {
-    say(name, nameOf(event.label));
-    const lasted = event.ended_at === null ? (event.reason === null ? t.now.lasting : null) : format.duration(event.ended_at - event.started_at);
-    say(facts, [event.source, t.events.score(format.score(event.peak_score)), lasted, t.events.outcomes[event.clip_outcome]].filter(Boolean).join(" · "));
-    mark(element, "data-on", event.ended_at === null && event.reason === null);
+    setText(name, nameOf(event.label));
+    const lasted = event.ended_at === null ? (event.reason === null ? t.now.active : null) : format.duration(event.ended_at - event.started_at);
+    setText(facts, [event.source, t.events.score(format.score(event.peak_score)), lasted, t.events.outcomes[event.clip_outcome]].filter(Boolean).join(" · "));
+    setFlag(element, "data-on", event.ended_at === null && event.reason === null);
     play.disabled = !event.clip;
     play.setAttribute("aria-label", t.events.play(nameOf(event.label), format.when(event.started_at)));
-    say(play, player.hidden ? "▶" : "■");
-    verdicts.forEach((button, index) => button.setAttribute("aria-pressed", String(event.review === ["right", "wrong"][index])));
+    setText(play, player.hidden ? "▶" : "■");
+    reviews.forEach((button, index) => button.setAttribute("aria-pressed", String(event.review === ["right", "wrong"][index])));
     locked.hidden = download.hidden = !event.clip;
     locked.setAttribute("aria-pressed", String(event.locked));
-    say(locked, event.locked ? t.events.locked : t.events.lock);
+    setText(locked, event.locked ? t.events.locked : t.events.lock);
     if (event.clip) download.href = `api/clips/${event.clip}?download=true`;
   }
 
@@ -153,8 +153,8 @@ function makeRow(event, { gone, opened }) {
   }
 
   async function review(value) {
-    const said = event.review === value ? null : value;
-    if (await change(() => api.put(`events/${event.event_id}/review`, { mark: said }))) event = { ...event, review: said };
+    const mark = event.review === value ? null : value;
+    if (await change(() => api.put(`events/${event.event_id}/review`, { mark }))) event = { ...event, review: mark };
     show();
   }
 
@@ -177,13 +177,13 @@ function makeRow(event, { gone, opened }) {
       if (dialog.returnValue !== "yes" || !(await change(() => api.remove(`events/${event.event_id}`)))) return;
       close();
       element.remove();
-      gone();
+      removed();
     });
     document.body.append(dialog);
     dialog.showModal();
   }
 
-  async function again() {
+  async function reload() {
     try {
       event = await api.get(`events/${event.event_id}`);
       show();
@@ -195,12 +195,12 @@ function makeRow(event, { gone, opened }) {
   show();
   return {
     element,
-    refresh: () => mark(element, "data-readonly", !session.write && !session.reason),
-    /** Take what the stream says; the clip is known only some seconds after the end. */
-    update(news) {
-      event = { ...event, ...news, clip: event.clip };
+    refresh: () => setFlag(element, "data-readonly", !session.write && !session.reason),
+    /** Update from the stream; the clip is known only some seconds after the end. */
+    update(newer) {
+      event = { ...event, ...newer, clip: event.clip };
       show();
-      if (news.ended_at !== null) [1500, 6000, 20000].forEach((delay) => setTimeout(() => element.isConnected && !event.clip && again(), delay));
+      if (newer.ended_at !== null) [1500, 6000, 20000].forEach((delay) => setTimeout(() => element.isConnected && !event.clip && reload(), delay));
     },
   };
 }

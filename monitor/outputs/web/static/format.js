@@ -1,4 +1,4 @@
-// Numbers and times for people.
+// Formats of numbers and times.
 
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const day = new Intl.DateTimeFormat([], { weekday: "short", day: "numeric", month: "short" });

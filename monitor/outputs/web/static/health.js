@@ -1,24 +1,24 @@
-// Health: whether everything works, and how well.
+// Health view: problems, figures, and the sources.
 
 import * as api from "./api.js";
-import { h, say } from "./dom.js";
+import { h, setText } from "./dom.js";
 import * as format from "./format.js";
-import { house, on } from "./state.js";
+import { monitor, on } from "./state.js";
 import { t } from "./strings.js";
 
 export function mount(root) {
   const verdict = h("p", { role: "status" });
-  const troubles = h("ul", { class: "troubles" });
+  const list = h("ul", { class: "troubles" });
   const figures = h("dl", { class: "figures" });
   const sources = h("div", { class: "sources" });
   root.replaceChildren(
-    h("div", { class: "head" }, h("div", {}, h("h1", {}, t.health.title), verdict)), troubles, figures, sources);
+    h("div", { class: "head" }, h("div", {}, h("h1", {}, t.health.title), verdict)), list, figures, sources);
 
   function show(status) {
-    const wrong = status.problems;
-    say(verdict, wrong.length ? t.health.wrong(wrong.length) : t.health.well);
-    verdict.classList.toggle("alarm", wrong.length > 0);
-    troubles.replaceChildren(...wrong.map(({ what, why }) => h("li", { class: "card alarm" }, h("b", {}, what), ` ${why}`)));
+    const { problems } = status;
+    setText(verdict, problems.length ? t.health.wrong(problems.length) : t.health.well);
+    verdict.classList.toggle("alarm", problems.length > 0);
+    list.replaceChildren(...problems.map(({ what, why }) => h("li", { class: "card alarm" }, h("b", {}, what), ` ${why}`)));
     figures.replaceChildren(...figuresOf(status).map(([name, value, note]) => h("div", { class: "card" }, h("dt", {}, name), h("dd", {}, value), h("dd", { class: "quiet small" }, note ?? ""))));
     sources.replaceChildren(...Object.entries(status.sources).map(([name, source]) => sourceCard(name, source)));
   }
@@ -27,12 +27,12 @@ export function mount(root) {
     try {
       show(await api.get("status"));
     } catch (error) {
-      say(verdict, error.message);
+      setText(verdict, error.message);
       verdict.classList.add("alarm");
     }
   }
 
-  if (house.health) show(house.health);
+  if (monitor.health) show(monitor.health);
   load();
   const timer = setInterval(load, 5000);
   const stops = [() => clearInterval(timer), on("state", (state) => state === "live" && load())];
@@ -63,9 +63,9 @@ function size(bytes) {
 
 function sourceCard(name, source) {
   const rows = [
-    [t.health.state, source.offline_text ?? (source.ended ? t.ended : t.now.hears)],
+    [t.health.state, source.offline_text ?? (source.ended ? t.ended : t.now.online)],
     [t.now.level, source.level_dbfs === null ? t.now.silent : `${format.level(source.level_dbfs)} dB`],
-    [t.health.heard, format.duration(source.captured_seconds)],
+    [t.health.captured, format.duration(source.captured_seconds)],
     [t.health.lag, format.duration(source.lag_seconds)],
     [t.health.scored, String(source.windows.scored)],
     [t.health.late, String(source.windows.late)],

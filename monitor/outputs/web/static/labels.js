@@ -1,9 +1,9 @@
-// Labels: what is listened for, and sentences tried before they are.
+// Labels view: the labels, and the preview of a prompt.
 
 import * as api from "./api.js";
-import { h, mark, say } from "./dom.js";
+import { h, setFlag, setText } from "./dom.js";
 import * as format from "./format.js";
-import { house, nameOf, on } from "./state.js";
+import { monitor, nameOf, on } from "./state.js";
 import { change, onSession } from "./session.js";
 import { thresholdSlider } from "./thresholds.js";
 import { t } from "./strings.js";
@@ -12,14 +12,14 @@ const AGAIN_MS = 2000;
 const PAUSE_MS = 350;
 
 export function mount(root) {
-  const armed = h("button", { class: "switch", role: "switch", "aria-checked": "true", onclick: arm }, t.labels.listening);
-  const tryout = makeTryout(() => load());
+  const armed = h("button", { class: "switch", role: "switch", "aria-checked": "true", onclick: arm }, t.labels.armed);
+  const preview = makePreview(() => load());
   const list = h("ul", { class: "card rows", "aria-label": t.labels.title });
   let rows = new Map();
 
   root.replaceChildren(
     h("div", { class: "head" }, h("h1", {}, t.labels.title), armed),
-    tryout.element, list);
+    preview.element, list);
 
   async function load() {
     try {
@@ -30,7 +30,7 @@ export function mount(root) {
       for (const label of found.rows) rows.get(label.id).set(label);
       const wanted = [...rows.values()].map((row) => row.element);
       if (wanted.some((element, index) => list.children[index] !== element) || list.children.length !== wanted.length) list.replaceChildren(...wanted);
-      for (const data of house.newest.values()) showScores(data);
+      for (const data of monitor.newest.values()) showScores(data);
     } catch (error) {
       list.replaceChildren(h("li", { class: "empty" }, error.message));
     }
@@ -51,33 +51,33 @@ export function mount(root) {
     on("hello", load),
     on("scores", showScores),
     onSession(() => rows.forEach((row) => row.refresh())),
-    () => tryout.close(),
+    () => preview.close(),
   ];
   return () => stops.forEach((stop) => stop());
 }
 
-function makeTryout(added) {
-  const field = h("input", { type: "text", id: "sentence", maxlength: 300, placeholder: t.labels.placeholder, autocomplete: "off", oninput: later });
+function makePreview(added) {
+  const field = h("input", { type: "text", id: "sentence", maxlength: 300, placeholder: t.labels.placeholder, autocomplete: "off", oninput: schedule });
   const number = h("b", {}, "–");
-  const words = h("p", { class: "quiet small" }, t.labels.tryHint);
+  const hint = h("p", { class: "quiet small" }, t.labels.tryHint);
   const curve = h("canvas", { role: "img", "aria-label": t.labels.curve });
   const near = h("ul", { class: "near" });
   const add = h("button", { class: "primary", type: "submit", disabled: true }, t.labels.add);
   const answer = h("div", { class: "answer", hidden: true });
-  const element = h("form", { class: "card tryout", onsubmit: listen },
+  const element = h("form", { class: "card tryout", onsubmit: addLabel },
     h("label", { for: "sentence" }, t.labels.try),
     h("div", { class: "ask" }, field, add),
     answer,
-    words);
+    hint);
   answer.append(
       h("div", { class: "now-score" }, number, h("span", { class: "quiet small" }, t.labels.scoreNow)),
       h("figure", {}, curve, h("figcaption", { class: "quiet small" }, t.labels.lastMinute)),
       h("div", {}, h("h2", {}, t.labels.near), near));
   let timer = 0;
-  let asked = 0;
+  let requests = 0;
   let refused = false;
 
-  function later() {
+  function schedule() {
     refused = false;
     clearTimeout(timer);
     timer = setTimeout(ask, PAUSE_MS);
@@ -85,17 +85,17 @@ function makeTryout(added) {
   }
 
   async function ask() {
-    const sentence = field.value.trim();
-    const number_ = (asked += 1);
+    const prompt = field.value.trim();
+    const request = (requests += 1);
     clearTimeout(timer);
-    if (!sentence || refused) return show(null);
+    if (!prompt || refused) return show(null);
     try {
-      const found = await api.post("try", { prompts: [sentence] });
-      if (number_ !== asked || !element.isConnected) return undefined;
+      const found = await api.post("try", { prompts: [prompt] });
+      if (request !== requests || !element.isConnected) return undefined;
       show(found);
       timer = setTimeout(ask, AGAIN_MS);
     } catch (error) {
-      say(words, error.message);
+      setText(hint, error.message);
       refused = [401, 403].includes(error.status);
     }
     return undefined;
@@ -104,8 +104,8 @@ function makeTryout(added) {
   function show(found) {
     const heard = Object.values(found?.heard ?? {});
     const newest = heard.map((each) => each.scores.at(-1)).filter((score) => score !== undefined);
-    say(number, newest.length ? format.score(Math.max(...newest)) : "–");
-    say(words, found ? (newest.length ? "" : t.labels.nothingHeard) : t.labels.tryHint);
+    setText(number, newest.length ? format.score(Math.max(...newest)) : "–");
+    setText(hint, found ? (newest.length ? "" : t.labels.notScored) : t.labels.tryHint);
     near.replaceChildren(...(found?.near ?? []).map((each) => h("li", {},
       h("span", {}, each.text),
       h("span", { class: "quiet" }, each.label ? nameOf(each.label) : t.labels.background),
@@ -113,31 +113,31 @@ function makeTryout(added) {
     draw(curve, heard);
   }
 
-  async function listen(event) {
+  async function addLabel(event) {
     event.preventDefault();
-    const sentence = field.value.trim();
-    if (!sentence || !(await change(() => api.post("labels", { prompts: [sentence], name: sentence })))) return;
+    const prompt = field.value.trim();
+    if (!prompt || !(await change(() => api.post("labels", { prompts: [prompt], name: prompt })))) return;
     field.value = "";
-    asked += 1;
+    requests += 1;
     clearTimeout(timer);
     answer.hidden = add.disabled = true;
     show(null);
-    say(words, t.labels.added(sentence));
+    setText(hint, t.labels.added(prompt));
     added();
   }
 
-  const stop = onSession(() => field.value && later());
+  const stop = onSession(() => field.value && schedule());
   return {
     element,
     close() {
       stop();
       clearTimeout(timer);
-      asked += 1;
+      requests += 1;
     },
   };
 }
 
-/** Draw the scores of the last minute, one line for each source, and the usual threshold. */
+/** Draw the scores of the last minute, one line per source, and the default threshold. */
 function draw(canvas, heard) {
   const scale = devicePixelRatio || 1;
   const [width, height] = [canvas.clientWidth * scale, canvas.clientHeight * scale];
@@ -164,14 +164,14 @@ function draw(canvas, heard) {
 
 function makeRow(label, changed) {
   const name = h("b", {});
-  const sentences = h("span", { class: "facts quiet" });
+  const prompts = h("span", { class: "facts quiet" });
   const value = h("span", { class: "value" }, "–");
   const enabled = h("button", { class: "switch", role: "switch", onclick: toggle });
   const remove = h("button", { class: "plain", onclick: ask }, t.labels.remove);
   const newest = new Map();
   const control = thresholdSlider(label);
   const element = h("li", { class: "row label", "data-label": label.id },
-    h("div", { class: "what" }, name, sentences), control.track, value, h("div", { class: "acts" }, enabled, remove));
+    h("div", { class: "what" }, name, prompts), control.track, value, h("div", { class: "acts" }, enabled, remove));
 
   async function toggle() {
     if (await change(() => api.put(`labels/${label.id}/enabled`, { enabled: !label.enabled }))) changed();
@@ -195,22 +195,22 @@ function makeRow(label, changed) {
     element,
     set(to) {
       label = to;
-      say(name, label.name);
+      setText(name, label.name);
       const others = label.against.length ? ` · ${t.labels.against(label.against.join(", "))}` : "";
-      say(sentences, label.prompts.join(" · ") + others);
-      sentences.title = sentences.textContent;
-      say(enabled, label.enabled ? t.labels.on : t.labels.off);
+      setText(prompts, label.prompts.join(" · ") + others);
+      prompts.title = prompts.textContent;
+      setText(enabled, label.enabled ? t.labels.on : t.labels.off);
       enabled.setAttribute("aria-checked", String(label.enabled));
-      enabled.setAttribute("aria-label", t.labels.listenFor(label.name));
+      enabled.setAttribute("aria-label", t.labels.detect(label.name));
       remove.setAttribute("aria-label", t.labels.removeTitle(label.name));
-      mark(element, "data-off", !label.enabled);
+      setFlag(element, "data-off", !label.enabled);
       control.set(label.threshold);
       control.refresh();
     },
     show(score, source) {
       newest.set(source, score);
       const highest = Math.max(...newest.values());
-      say(value, format.score(highest));
+      setText(value, format.score(highest));
       control.show(highest, highest);
     },
     refresh: () => control.refresh(),

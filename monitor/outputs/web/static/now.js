@@ -1,9 +1,9 @@
-// Now: how loud, the newest seconds as a picture, and how much it sounds like each label.
+// Now view: level, spectrogram, scores, newest events and near misses.
 
 import * as api from "./api.js";
-import { h, mark, say, announce } from "./dom.js";
+import { h, setFlag, setText, announce } from "./dom.js";
 import * as format from "./format.js";
-import { house, nameOf, on } from "./state.js";
+import { monitor, nameOf, on } from "./state.js";
 import { onSession } from "./session.js";
 import { Spectrogram, bytesOf } from "./spectrogram.js";
 import { thresholdSlider } from "./thresholds.js";
@@ -16,7 +16,7 @@ const LISTED = 6;
 let chosen = null;
 
 export function mount(root) {
-  if (!house.sources.includes(chosen)) chosen = house.sources[0] ?? null;
+  if (!monitor.sources.includes(chosen)) chosen = monitor.sources[0] ?? null;
   const stage = makeStage();
   const scores = makeScores();
   const feeds = makeFeeds();
@@ -28,8 +28,8 @@ export function mount(root) {
 
   function choose(source) {
     chosen = source;
-    picker.hidden = house.sources.length < 2;
-    picker.replaceChildren(...house.sources.map((name) => h("button", {
+    picker.hidden = monitor.sources.length < 2;
+    picker.replaceChildren(...monitor.sources.map((name) => h("button", {
       "aria-pressed": String(name === chosen), onclick: () => choose(name),
     }, name)));
     stage.choose(chosen);
@@ -38,7 +38,7 @@ export function mount(root) {
   if (chosen) choose(chosen);
 
   const stops = [
-    on("hello", () => choose(house.sources.includes(chosen) ? chosen : house.sources[0])),
+    on("hello", () => choose(monitor.sources.includes(chosen) ? chosen : monitor.sources[0])),
     on("labels", () => scores.choose(chosen)),
     on("scores", (data) => {
       if (data.source !== chosen) return;
@@ -52,7 +52,7 @@ export function mount(root) {
       scores.event();
       if (data.ended_at === null) {
         stage.mark(data.started_at, nameOf(data.label));
-        announce(t.now.heard(nameOf(data.label), data.source));
+        announce(t.now.detected(nameOf(data.label), data.source));
       }
     }),
     on("near_miss", (data) => {
@@ -78,38 +78,38 @@ function makeStage() {
     h("figure", { class: "picture" }, canvas,
       h("figcaption", {}, h("span", {}, t.now.minute), h("span", {}, t.now.rightNow))));
 
-  const recolour = () => picture?.recolour();
-  addEventListener("theme", recolour);
+  const recolor = () => picture?.recolor();
+  addEventListener("theme", recolor);
 
-  function tell(gated) {
-    const health = house.health?.sources?.[chosen];
-    const words = health?.offline_text ?? (gated ? t.now.gated[gated] ?? gated.replaceAll("_", " ") : t.now.hears);
-    say(state, words);
+  function showState(gated) {
+    const health = monitor.health?.sources?.[chosen];
+    const text = health?.offline_text ?? (gated ? t.now.gated[gated] ?? gated.replaceAll("_", " ") : t.now.online);
+    setText(state, text);
     state.classList.toggle("alarm", Boolean(health?.offline));
   }
 
   return {
     element,
     choose(source) {
-      say(title, source);
+      setText(title, source);
       canvas.setAttribute("aria-label", t.now.spectrogram(source));
       picture?.close();
-      picture = house.spectrogram ? new Spectrogram(canvas, house.spectrogram) : null;
+      picture = monitor.spectrogram ? new Spectrogram(canvas, monitor.spectrogram) : null;
       const mine = picture;
       if (mine) api.get("spectrogram", { source }).then((past) => picture === mine && mine.add(past.at, bytesOf(past.columns)), () => {});
-      for (const event of house.events) if (event.source === source) picture?.mark(event.started_at, nameOf(event.label));
+      for (const event of monitor.events) if (event.source === source) picture?.mark(event.started_at, nameOf(event.label));
     },
     show(data) {
-      say(number, format.level(data.level_dbfs));
+      setText(number, format.level(data.level_dbfs));
       bar.style.transform = `scaleX(${Math.min(1, Math.max(0, ((data.level_dbfs ?? -100) + 80) / 80))})`;
       if (data.spectrogram) picture?.add(data.spectrogram.at, bytesOf(data.spectrogram.columns));
-      tell(data.gated);
+      showState(data.gated);
     },
-    health: () => tell(house.newest.get(chosen)?.gated),
+    health: () => showState(monitor.newest.get(chosen)?.gated),
     mark: (at, text) => picture?.mark(at, text),
     close() {
       picture?.close();
-      removeEventListener("theme", recolour);
+      removeEventListener("theme", recolor);
     },
   };
 }
@@ -126,26 +126,26 @@ function makeScores() {
     const control = thresholdSlider(label);
     const item = h("li", { class: "score", "data-label": label.id },
       h("span", { class: "name", title: label.name }, label.name), control.track, value, why);
-    return { item, value, why, control, history: [], said: -Infinity };
+    return { item, value, why, control, history: [], reasonAt: -Infinity };
   }
 
-  function words(each, text) {
-    say(each.why, text);
-    each.said = performance.now();
+  function showReason(row, text) {
+    setText(row.why, text);
+    row.reasonAt = performance.now();
   }
 
   return {
     element,
     choose(source) {
-      const ids = house.labels.map((label) => label.id).join(" ");
+      const ids = monitor.labels.map((label) => label.id).join(" ");
       if (ids !== [...rows.keys()].join(" ")) {
-        rows = new Map(house.labels.map((label) => [label.id, row(label)]));
+        rows = new Map(monitor.labels.map((label) => [label.id, row(label)]));
         list.replaceChildren(...[...rows.values()].map((each) => each.item));
       }
-      for (const label of house.labels) rows.get(label.id).control.set(label.thresholds?.[source] ?? label.threshold);
+      for (const label of monitor.labels) rows.get(label.id).control.set(label.thresholds?.[source] ?? label.threshold);
       this.event();
       this.refresh();
-      const newest = house.newest.get(source);
+      const newest = monitor.newest.get(source);
       if (newest) this.show(newest);
     },
     show(data) {
@@ -153,25 +153,25 @@ function makeScores() {
         const each = rows.get(id);
         if (!each) continue;
         each.history = [...each.history.filter((past) => past.at > data.at - PEAK_SECONDS), { at: data.at, score }];
-        say(each.value, format.score(score));
+        setText(each.value, format.score(score));
         const highest = Math.max(...each.history.map((past) => past.score));
         each.control.show(score, highest);
-        if (each.item.hasAttribute("data-on")) say(each.why, t.now.lasting_);
-        else if (performance.now() - each.said > REASON_SECONDS * 1000) say(each.why, t.now.highest(format.score(highest)));
+        if (each.item.hasAttribute("data-on")) setText(each.why, t.now.activeNow);
+        else if (performance.now() - each.reasonAt > REASON_SECONDS * 1000) setText(each.why, t.now.highest(format.score(highest)));
       }
     },
     event() {
       for (const [id, each] of rows) {
-        const on_ = house.active.has(`${chosen} ${id}`);
-        mark(each.item, "data-on", on_);
+        const active = monitor.active.has(`${chosen} ${id}`);
+        setFlag(each.item, "data-on", active);
       }
     },
     miss(data) {
       const each = rows.get(data.label);
-      if (each) words(each, `${format.time(data.at)}  ${reason(data)}`);
+      if (each) showReason(each, `${format.time(data.at)}  ${reason(data)}`);
     },
     refresh() {
-      say(hint, t.now.scoresHint);
+      setText(hint, t.now.scoresHint);
       for (const each of rows.values()) each.control.refresh();
     },
   };
@@ -182,16 +182,16 @@ function makeFeeds() {
   const misses = h("ul", { class: "body feed" });
   const element = h("div", { class: "aside" },
     h("section", { class: "card" }, h("header", {}, h("h2", {}, t.now.events)), events),
-    h("section", { class: "card" }, h("header", {}, h("h2", {}, t.now.misses)), misses));
+    h("section", { class: "card" }, h("header", {}, h("h2", {}, t.now.misses), h("p", { class: "quiet small" }, t.now.missesHint)), misses));
 
   function show() {
-    const heard = house.events.slice(0, LISTED).map((event) => h("li", { "data-on": event.ended_at === null },
+    const newest = monitor.events.slice(0, LISTED).map((event) => h("li", { "data-on": event.ended_at === null },
       h("b", {}, nameOf(event.label)), h("time", {}, format.when(event.started_at)),
       h("span", { class: "quiet" }, [event.source, format.score(event.peak_score),
-        event.ended_at === null ? t.now.lasting : format.duration(event.ended_at - event.started_at)].join(" · "))));
-    const near = house.misses.slice(0, LISTED).map((miss) => h("li", {},
+        event.ended_at === null ? t.now.active : format.duration(event.ended_at - event.started_at)].join(" · "))));
+    const near = monitor.misses.slice(0, LISTED).map((miss) => h("li", {},
       h("b", {}, nameOf(miss.label)), h("time", {}, format.when(miss.peak_at)), h("span", { class: "quiet" }, reason(miss))));
-    events.replaceChildren(...(heard.length ? heard : [h("li", { class: "quiet" }, t.now.noEvents)]));
+    events.replaceChildren(...(newest.length ? newest : [h("li", { class: "quiet" }, t.now.noEvents)]));
     misses.replaceChildren(...(near.length ? near : [h("li", { class: "quiet" }, t.now.noMisses)]));
   }
   show();

@@ -1,7 +1,7 @@
-// Whether this browser may change things, and the dialog that asks for the token.
+// Session: whether this browser may make changes, and the dialog that asks for the token.
 
 import * as api from "./api.js";
-import { h, say, toast } from "./dom.js";
+import { h, setText, toast } from "./dom.js";
 import { t } from "./strings.js";
 
 export const session = { read: true, write: false, reason: null };
@@ -12,26 +12,26 @@ export const onSession = (listener) => {
   return () => listeners.delete(listener);
 };
 
-function become(known) {
-  Object.assign(session, known);
+function update(rights) {
+  Object.assign(session, rights);
   for (const listener of listeners) listener(session);
 }
 
-/** Ask the monitor what this browser may do. */
-export async function recall() {
-  become(await api.get("session"));
+/** Read what this browser may do. */
+export async function refreshSession() {
+  update(await api.get("session"));
 }
 
-export async function leave() {
-  become(await api.remove("session"));
+export async function lock() {
+  update(await api.remove("session"));
 }
 
-/** Ask for the token; resolves to whether it was given. */
+/** Ask for the token; resolves to whether the browser may make changes. */
 export function unlock() {
   const field = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true });
   const wrong = h("p", { class: "alarm small", role: "alert" });
   const dialog = h("dialog", { "aria-labelledby": "token-title" },
-    h("form", { method: "dialog", onsubmit: enter },
+    h("form", { method: "dialog", onsubmit: submit },
       h("h1", { id: "token-title" }, t.session.title),
       h("p", { class: "quiet" }, session.read ? t.session.why : `${t.session.read} ${t.session.why}`),
       h("label", { for: "token" }, t.session.label), field, wrong,
@@ -39,13 +39,13 @@ export function unlock() {
         h("button", { type: "button", onclick: () => dialog.close() }, t.cancel),
         h("button", { type: "submit", class: "primary" }, t.unlock))));
 
-  async function enter(event) {
+  async function submit(event) {
     event.preventDefault();
     try {
-      become(await api.post("session", { token: field.value }));
+      update(await api.post("session", { token: field.value }));
       dialog.close();
     } catch (error) {
-      say(wrong, error.status === 401 ? t.session.wrong : error.message);
+      setText(wrong, error.status === 401 ? t.session.wrong : error.message);
       field.select();
     }
   }
@@ -60,14 +60,14 @@ export function unlock() {
   });
 }
 
-/** Do something that changes the monitor; asks for the token first if it must, and says what went wrong. */
-export async function change(what) {
+/** Make a change; asks for the token first if needed, and shows an error. Resolves to whether it was made. */
+export async function change(action) {
   if (!session.write && session.reason && !(await unlock())) return false;
   try {
-    await what();
+    await action();
     return true;
   } catch (error) {
-    if (error.status === 401) await recall();
+    if (error.status === 401) await refreshSession();
     toast(error.message);
     return false;
   }

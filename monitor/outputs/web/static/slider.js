@@ -1,19 +1,19 @@
-// A threshold on its track, to be dragged or moved by keys; it tells while it moves and when it is let go.
+// Slider of a threshold, moved by pointer or keys.
 
-import { h, say } from "./dom.js";
+import { h, setText } from "./dom.js";
 import { t } from "./strings.js";
 import * as format from "./format.js";
 
 const clamp = (value) => Math.min(1, Math.max(0, Math.round(value * 100) / 100));
 
 /**
- * @param {object} options name, value, enabled, `moving(value)` returns words to show meanwhile (or a promise of them),
- *   `chosen(value)` is called once when it is let go.
+ * @param {object} options name, value, enabled; `preview(value)` resolves to a text to show while it moves;
+ *   `commit(value)` is called once when it is released.
  */
-export function slider({ name, value, enabled, moving, chosen }) {
+export function slider({ name, value, enabled, preview, commit }) {
   let shown = value;
   let dragging = false;
-  let later = 0;
+  let timer = 0;
   const output = h("output", { "aria-hidden": "true" });
   const handle = h("span", {
     class: "handle", role: "slider", tabindex: "0", "aria-label": t.now.threshold(name),
@@ -30,16 +30,16 @@ export function slider({ name, value, enabled, moving, chosen }) {
     handle.setAttribute("aria-valuetext", t.now.thresholdValue(format.score(to)));
   }
 
-  async function tell(to) {
-    say(output, format.score(to));
-    const words = await moving?.(to);
-    if (words && shown === to && output.textContent) say(output, `${format.score(to)} · ${words}`);
+  async function showValue(to) {
+    setText(output, format.score(to));
+    const text = await preview?.(to);
+    if (text && shown === to && output.textContent) setText(output, `${format.score(to)} · ${text}`);
   }
 
-  function let_go() {
+  function release() {
     dragging = false;
-    say(output, "");
-    if (shown !== value) chosen(shown);
+    setText(output, "");
+    if (shown !== value) commit(shown);
   }
 
   handle.addEventListener("pointerdown", (event) => {
@@ -47,7 +47,7 @@ export function slider({ name, value, enabled, moving, chosen }) {
     dragging = true;
     handle.setPointerCapture(event.pointerId);
     handle.focus();
-    tell(shown);
+    showValue(shown);
   });
   handle.addEventListener("pointermove", (event) => {
     if (!dragging) return;
@@ -55,12 +55,12 @@ export function slider({ name, value, enabled, moving, chosen }) {
     const to = clamp((event.clientX - box.left) / box.width);
     if (to === shown) return;
     place(to);
-    tell(to);
+    showValue(to);
   });
-  handle.addEventListener("pointerup", () => dragging && let_go());
+  handle.addEventListener("pointerup", () => dragging && release());
   handle.addEventListener("pointercancel", () => {
     dragging = false;
-    say(output, "");
+    setText(output, "");
     place(value);
   });
   handle.addEventListener("keydown", (event) => {
@@ -69,25 +69,25 @@ export function slider({ name, value, enabled, moving, chosen }) {
     if (to === null || !enabled()) return;
     event.preventDefault();
     place(to);
-    tell(to);
-    clearTimeout(later);
-    later = setTimeout(let_go, 900);
+    showValue(to);
+    clearTimeout(timer);
+    timer = setTimeout(release, 900);
   });
 
   place(value);
   return {
     track,
-    /** Take another threshold, unless this one is being moved. */
+    /** Set the threshold, unless the user is moving it. */
     set(to) {
       value = to;
-      if (!dragging && !later) place(to);
-      later = 0;
+      if (!dragging && !timer) place(to);
+      timer = 0;
     },
-    /** Go back to the threshold that holds. */
+    /** Return to the threshold in force. */
     reset() {
       place(value);
     },
-    /** Show a score, and the highest of late. */
+    /** Show a score, and the highest recent one. */
     show(score, highest) {
       fill.style.transform = `scaleX(${score})`;
       peak.style.left = `${highest * 100}%`;

@@ -1,7 +1,7 @@
-// A rolling spectrogram: columns come in steps and are shown at an even pace, a moment late.
+// Rolling spectrogram: columns arrive in steps and are shown at an even pace, slightly late.
 
 const SECONDS = 60;
-const MARGIN = 4; // seconds that are here already and not yet shown
+const MARGIN = 4; // seconds that have arrived and are not shown yet
 
 export class Spectrogram {
   constructor(canvas, { bins, per_second: rate }) {
@@ -15,7 +15,7 @@ export class Spectrogram {
     this.shown = 0; // time at the right edge of the picture
     this.marks = [];
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
-    this.recolour();
+    this.recolor();
     this.frame = this.frame.bind(this);
     this.request = requestAnimationFrame(this.frame);
   }
@@ -24,8 +24,8 @@ export class Spectrogram {
     cancelAnimationFrame(this.request);
   }
 
-  /** Take the colours of the theme; what is drawn already keeps its own. */
-  recolour() {
+  /** Read the colors of the theme; columns that are drawn keep theirs. */
+  recolor() {
     const stops = ["--sunken", "--accent", "--ink"].map(channels);
     this.palette = new Uint32Array(256);
     for (let value = 0; value < 256; value += 1) {
@@ -57,7 +57,7 @@ export class Spectrogram {
     this.paint.putImageData(image, right - count, 0);
   }
 
-  /** Mark a moment with a word. */
+  /** Mark a time with a text. */
   mark(at, text) {
     this.marks.push({ at, text });
     this.marks = this.marks.filter((mark) => mark.at > this.until - SECONDS - MARGIN);
@@ -106,7 +106,7 @@ export class Spectrogram {
   }
 }
 
-/** Red, green and blue of a colour of the style sheet. */
+/** Red, green and blue of a color of the style sheet. */
 function channels(name) {
   const probe = document.createElement("span");
   probe.style.color = `var(${name})`;
@@ -116,7 +116,7 @@ function channels(name) {
   return found;
 }
 
-/** Bytes of base64. */
+/** Decode base64. */
 export function bytesOf(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

@@ -1,8 +1,8 @@
-// What the page knows of the monitor: the stream of news, kept as the newest state, for whichever view is shown.
+// State of the monitor, from the live stream, for whichever view is shown.
 
 const listeners = new Map();
 
-export const house = {
+export const monitor = {
   state: "waiting",
   node: "",
   labels: [],
@@ -10,90 +10,90 @@ export const house = {
   hopSeconds: 1,
   spectrogram: null,
   health: null,
-  problems: [], // what is wrong: { what, why }
-  newest: new Map(), // source -> newest scores
-  active: new Map(), // "source label" -> event that lasts
+  problems: [], // { what, why }
+  newest: new Map(), // source -> its newest scores
+  active: new Map(), // "source label" -> active event
   events: [], // newest first
   misses: [], // newest first
 };
 
 const KEPT = 50;
 
-/** Call `listener` at every piece of news of a kind; returns how to stop that. */
+/** Call `listener` for every message of a kind; returns a function that unsubscribes. */
 export function on(kind, listener) {
   if (!listeners.has(kind)) listeners.set(kind, new Set());
   listeners.get(kind).add(listener);
   return () => listeners.get(kind).delete(listener);
 }
 
-function tell(kind, data) {
+function notify(kind, data) {
   for (const listener of listeners.get(kind) ?? []) listener(data);
 }
 
-export const labelOf = (id) => house.labels.find((label) => label.id === id);
+export const labelOf = (id) => monitor.labels.find((label) => label.id === id);
 export const nameOf = (id) => labelOf(id)?.name ?? id;
 
-const take = {
+const handlers = {
   hello(data) {
-    house.node = data.node;
-    house.sources = data.sources;
-    house.hopSeconds = data.hop_seconds;
-    house.spectrogram = data.spectrogram;
-    house.labels = data.labels;
-    house.problems = data.problems ?? [];
-    house.active = new Map((data.active ?? []).map((event) => [`${event.source} ${event.label}`, event]));
+    monitor.node = data.node;
+    monitor.sources = data.sources;
+    monitor.hopSeconds = data.hop_seconds;
+    monitor.spectrogram = data.spectrogram;
+    monitor.labels = data.labels;
+    monitor.problems = data.problems ?? [];
+    monitor.active = new Map((data.active ?? []).map((event) => [`${event.source} ${event.label}`, event]));
     setState("live");
   },
   labels(data) {
-    house.labels = data.labels;
+    monitor.labels = data.labels;
   },
   scores(data) {
-    house.newest.set(data.source, data);
+    monitor.newest.set(data.source, data);
   },
   event(data) {
     const key = `${data.source} ${data.label}`;
-    if (data.ended_at === null) house.active.set(key, data);
-    else house.active.delete(key);
-    const known = house.events.findIndex((event) => event.event_id === data.event_id);
-    if (known >= 0) house.events[known] = data;
-    else house.events.unshift(data);
-    house.events.length = Math.min(house.events.length, KEPT);
+    if (data.ended_at === null) monitor.active.set(key, data);
+    else monitor.active.delete(key);
+    const known = monitor.events.findIndex((event) => event.event_id === data.event_id);
+    if (known >= 0) monitor.events[known] = data;
+    else monitor.events.unshift(data);
+    monitor.events.length = Math.min(monitor.events.length, KEPT);
   },
   near_miss(data) {
-    house.misses.unshift(data);
-    house.misses.length = Math.min(house.misses.length, KEPT);
+    monitor.misses.unshift(data);
+    monitor.misses.length = Math.min(monitor.misses.length, KEPT);
   },
   health(data) {
-    house.health = data;
-    house.problems = data.problems ?? [];
+    monitor.health = data;
+    monitor.problems = data.problems ?? [];
   },
 };
 
 function setState(state) {
-  house.state = state;
-  tell("state", state);
+  monitor.state = state;
+  notify("state", state);
 }
 
 let source = null;
 let retry = 0;
 
-/** Begin to follow the news, again and again if the connection breaks. */
-export function follow() {
+/** Connect to the live stream, again whenever the connection breaks. */
+export function connect() {
   source?.close();
   clearTimeout(retry);
   source = new EventSource("api/live");
-  for (const kind of Object.keys(take)) {
+  for (const kind of Object.keys(handlers)) {
     source.addEventListener(kind, (message) => {
       const data = JSON.parse(message.data);
-      take[kind](data);
-      tell(kind, data);
+      handlers[kind](data);
+      notify(kind, data);
     });
   }
   source.addEventListener("end", () => setState("ended"));
   source.onerror = () => {
-    if (house.state !== "waiting") setState("waiting");
-    if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
+    if (monitor.state !== "waiting") setState("waiting");
+    if (source.readyState !== EventSource.CLOSED) return; // it reconnects by itself
     source.close();
-    retry = setTimeout(follow, 5000);
+    retry = setTimeout(connect, 5000);
   };
 }

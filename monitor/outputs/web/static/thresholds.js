@@ -1,4 +1,4 @@
-// Thresholds: setting one, and what another one would have meant for the last day.
+// Threshold of a label: its slider, and the events that another one would have given.
 
 import * as api from "./api.js";
 import { change, session } from "./session.js";
@@ -8,14 +8,14 @@ import { t } from "./strings.js";
 const FRESH_MS = 60_000;
 const counted = new Map(); // label -> { at, events: Promise of counts at 0, 0.01 ... 1 }
 
-/** The slider that shows a label's threshold, says what another would mean, and sets it everywhere. */
+/** Slider of a label's threshold; shows the events of the last day at each value, and sets it at every source. */
 export function thresholdSlider(label) {
   const control = slider({
     name: label.name,
     value: label.threshold,
     enabled: () => session.write,
-    moving: (to) => whatIf(label.id, to),
-    async chosen(to) {
+    preview: (to) => whatIf(label.id, to),
+    async commit(to) {
       if (!(await set(label.id, to))) control.reset();
     },
   });
@@ -24,7 +24,7 @@ export function thresholdSlider(label) {
 
 const set = (label, value) => change(() => api.put(`labels/${label}/threshold`, { threshold: value }));
 
-/** In words, how many events a label would have had in the last day. */
+/** Text: how many events a label would have had in the last day. */
 async function whatIf(label, threshold) {
   const known = counted.get(label);
   if (!known || performance.now() - known.at > FRESH_MS) {

@@ -1,7 +1,7 @@
-// Timeline: a day at a glance, a row for each label, and closer.
+// Timeline view: a day, one row per label, with zoom.
 
 import * as api from "./api.js";
-import { h, say } from "./dom.js";
+import { h, setText } from "./dom.js";
 import * as format from "./format.js";
 import { nameOf, on } from "./state.js";
 import { t } from "./strings.js";
@@ -46,15 +46,15 @@ export function mount(root) {
     timer = setTimeout(load, AGAIN_MS);
     const until = hours === 24 ? midnight(since + 27 * HOUR) : since + hours * HOUR;
     later.disabled = until > Date.now() / 1000;
-    say(title, hours === 24 ? format.date(since) : `${format.date(since)}, ${format.time(since).slice(0, 5)} – ${format.time(until).slice(0, 5)}`);
+    setText(title, hours === 24 ? format.date(since) : `${format.date(since)}, ${format.time(since).slice(0, 5)} – ${format.time(until).slice(0, 5)}`);
     try {
       const answer = await api.get("day", { since, until });
       if (!chart.isConnected) return;
       found = answer;
-      say(state, "");
+      setText(state, "");
       show();
     } catch (error) {
-      say(state, error.message);
+      setText(state, error.message);
     }
   }
 
@@ -80,8 +80,8 @@ export function mount(root) {
     return h("div", { class: "axis", "aria-hidden": "true" }, h("div", {}, ...marks));
   }
 
-  function lane(name, detail, words, draw, href) {
-    const canvas = h("canvas", { role: "img", "aria-label": words });
+  function lane(name, detail, text, draw, href) {
+    const canvas = h("canvas", { role: "img", "aria-label": text });
     canvas.draw = () => {
       const scale = devicePixelRatio || 1;
       [canvas.width, canvas.height] = [canvas.clientWidth * scale, canvas.clientHeight * scale];
@@ -99,15 +99,15 @@ export function mount(root) {
 
   function labelLane({ source, label, events, peaks }) {
     const mine = found.events.filter((event) => event.source === source && event.label === label);
-    const words = t.timeline.lane(nameOf(label), source, events);
+    const text = t.timeline.lane(nameOf(label), source, events);
     const address = `#events/label=${encodeURIComponent(label)}&source=${encodeURIComponent(source)}&since=${found.since}&until=${found.until}`;
-    return lane(nameOf(label), t.timeline.count(source, events), words, (context, width, height, scale, colours) => {
+    return lane(nameOf(label), t.timeline.count(source, events), text, (context, width, height, scale, colors) => {
       const each = width / peaks.length;
-      context.fillStyle = colours.soft;
+      context.fillStyle = colors.soft;
       peaks.forEach((peak, index) => {
         if (peak > 0.02) context.fillRect(index * each, height * (1 - peak), Math.max(each, scale), height * peak);
       });
-      context.fillStyle = colours.accent;
+      context.fillStyle = colors.accent;
       for (const event of mine) {
         const start = place(event.started_at) * width;
         const stop = place(event.ended_at ?? event.started_at) * width;
@@ -117,9 +117,9 @@ export function mount(root) {
   }
 
   function levelLane(source, values) {
-    return lane(t.timeline.level(source), t.timeline.dbfs, t.timeline.levelOf(source), (context, width, height, scale, colours) => {
+    return lane(source, t.timeline.level, t.timeline.levelOf(source), (context, width, height, scale, colors) => {
       const each = width / values.length;
-      context.fillStyle = colours.soft;
+      context.fillStyle = colors.soft;
       values.forEach((value, index) => {
         const part = value === null ? 0 : Math.min(1, Math.max(0.03, (value + 80) / 80));
         context.fillRect(index * each, height * (1 - part), Math.max(each, scale), height * part);
