@@ -1,4 +1,4 @@
-"""YAML to frozen models; every fault names file, line and key."""
+"""Configuration: YAML to frozen models; every error names file, line, key, value and fix."""
 
 from monitor.config.alerts import HookConfig, NotifyConfig
 from monitor.config.cli_overrides import replace_labels, replace_sources, serve_at, source_from_argument

@@ -1,6 +1,6 @@
-"""Whom to tell beside the broker: commands that are run, and people who are notified.
+"""Alerts: hooks, which are commands, and notification targets.
 
-A rule between two keys is checked at the later one, so that one fault hides no other.
+A rule between two keys is checked at the later one, so that one error never hides another.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from monitor.config.validators import Place, fault
 
 
 def _check_argument(text: str) -> str:
-    """Refuse what no process can be given."""
+    """Refuse a NUL character, which no process accepts as an argument."""
     if "\0" in text:
-        raise fault("holds a NUL character, which no program can be given")
+        raise fault("contains a NUL character, which no program accepts")
     return text
 
 
 def _check_url_file(path: object) -> object:
-    """Refuse the address itself, without repeating it."""
+    """Refuse the URL itself, without repeating it."""
     if "://" in str(path):
-        raise fault("holds the address itself; write that into a file, and the name of the file here")
+        raise fault("contains the URL itself; write it into a file, and the path of that file here")
     return path
 
 
@@ -72,7 +72,7 @@ class HookConfig(Section):
     @classmethod
     def _names_a_program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         if not command[0].strip():
-            raise fault("starts with an empty text; the first of the list is the program")
+            raise fault("starts with an empty text; the first item is the program")
         return command
 
 
@@ -137,27 +137,29 @@ class NotifyConfig(Section):
     def _has_an_address(cls, variable: str | None, others: ValidationInfo) -> str | None:
         file = others.data.get("url_file", "")
         if variable is None and file is None:
-            raise fault("is missing; name the address by url_env or url_file, for it holds secrets")
+            raise fault(
+                "is missing; the URL is a secret: name a file (url_file) or variable (url_env) that holds it"
+            )
         if variable is not None and file:
-            raise fault("is one too many beside url_file; keep one of the two")
+            raise fault("cannot be combined with url_file; keep one of the two")
         return variable
 
 
 def validate_alerts(
     value: object, validate: Callable[[Any], Any], *, what: str, labels: Sequence[Any]
 ) -> Any:
-    """Validate hooks or targets: distinct names, labels that there are.
+    """Validate hooks or targets: names are unique, labels exist.
 
     Parameters
     ----------
     value : object
-        As it was read.
+        Value from the file.
     validate : callable
-        Pydantic's.
+        Validator of pydantic.
     what : str
         Key of the list.
     labels : sequence
-        All there are, with an ``id``; none if they are faulty themselves.
+        All labels, with an ``id``; empty if they have errors themselves.
     """
     found = [
         *validators.repeated(value, "name", what),
@@ -171,4 +173,4 @@ def _unknown_labels(value: object, known: set[str]) -> Iterator[tuple[Place, str
         labels = item.get("labels") if isinstance(item, dict) else getattr(item, "labels", None)
         for place, label in enumerate(labels if isinstance(labels, list | tuple) else ()):
             if isinstance(label, str) and label not in known:
-                yield (index, "labels", place), f'"{label[:60]}" is the id of no label'
+                yield (index, "labels", place), f'"{label[:60]}" is not the id of a label'

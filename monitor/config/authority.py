@@ -1,7 +1,7 @@
-"""Authorities: the host and the port of an address, parsed strictly.
+"""Authorities: host and port of a URL, parsed strictly.
 
-What a browser sends and what a person configures is compared, logged and put into headers.  So only what a
-name, an IP address and a port can be is taken; ``urlsplit`` would drop line breaks and keep semicolons.
+They come from browsers and from the configuration, and are compared, logged and put into headers.  So only
+valid names, IP addresses and ports are accepted; ``urlsplit`` would drop line breaks and keep semicolons.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONGEST_NAME = 253
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Where somebody is: a name or an IP address, in lower case, without brackets or a last dot."""
+    """A host name or an IP address, in lower case, without brackets or a final dot, and a port."""
 
     host: str
     port: int | None = None
@@ -39,13 +39,13 @@ class Authority:
         return self.host == "localhost" or (self.is_address and ipaddress.ip_address(self.host).is_loopback)
 
     def __str__(self) -> str:
-        """Return it as it stands in a URL."""
+        """Form within a URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
 
 
 def parse_authority(text: str) -> Authority | None:
-    """Return what ``Host`` means; None for what is no host with, perhaps, a port."""
+    """Parse the value of a ``Host`` header; None if it is not a host with an optional port."""
     found = _AUTHORITY.fullmatch(text.lower()) if text.isascii() else None
     if found is None:
         return None
@@ -58,20 +58,20 @@ def parse_authority(text: str) -> Authority | None:
 
 
 def parse_origin(text: str) -> tuple[str, Authority] | None:
-    """Return the scheme and the authority of an origin; None for what is none, such as ``null``."""
+    """Scheme and authority of an origin; None for anything else, such as ``null``."""
     found = _ORIGIN.fullmatch(text.lower()) if text.isascii() else None
     authority = None if found is None else parse_authority(found[2])
     return None if found is None or authority is None else (found[1], authority)
 
 
 def spell_origin(scheme: str, authority: Authority) -> str:
-    """Return an origin as browsers spell it: without the usual port of its scheme."""
+    """Origin as browsers write it: without the default port of its scheme."""
     port = None if authority.port == DEFAULT_PORTS[scheme] else authority.port
     return f"{scheme}://{Authority(authority.host, port)}"
 
 
 def _is_name(text: str) -> bool:
-    """Tell whether this may be the name of a machine; what looks like a broken IPv4 address is none."""
+    """Tell whether a text is a host name; a malformed IPv4 address is not."""
     last = text.rstrip(".").rpartition(".")[2]
     return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None and not last.isdecimal()
 

@@ -1,4 +1,4 @@
-"""What is given on the command line instead of in the file."""
+"""Command-line overrides of the configuration: labels, sources, and the address of the web page."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from monitor.system.boundary import printable
 from monitor.types import ConfigError
 
 
-def replace_labels(config: Config, sentences: Sequence[str]) -> Config:
-    """Make each sentence a label: its name and its only prompt.
+def replace_labels(config: Config, prompts: Sequence[str]) -> Config:
+    """Replace the labels: each prompt becomes a label of its own, whose name is the prompt.
 
     Raises
     ------
     ConfigError
-        If a sentence is empty or longer than a prompt may be, or there is none.
+        A prompt is empty or too long, or there is none.
     """
-    texts = list(dict.fromkeys(map(one_line, sentences)))
+    texts = list(dict.fromkeys(map(one_line, prompts)))
     if not texts:
-        raise ConfigError("--label: give at least one sentence")
+        raise ConfigError("--label: give at least one prompt")
     for text in texts:
         if not 0 < len(text) <= MAX_PROMPT:
             raise ConfigError(
-                f'--label "{text[:20]}": has {len(text)} characters; 1 to {MAX_PROMPT} are possible'
+                f'--label "{text[:20]}": has {len(text)} characters; it must have 1 to {MAX_PROMPT}'
             )
     ids = _distinct(slug(text) or "label" for text in texts)
     labels = tuple(_label(id_, text) for id_, text in zip(ids, texts, strict=True))
@@ -51,12 +51,12 @@ def _label(id_: str, text: str) -> LabelConfig:
 
 
 def replace_sources(config: Config, sources: Sequence[SourceConfig]) -> Config:
-    """Listen to these sources; of the same name, the later ones get a number.
+    """Replace the sources; if several have the same name, the later ones get a number.
 
     Raises
     ------
     ConfigError
-        If there is none, or two read standard input.
+        There is none, or two read standard input.
     """
     if not sources:
         raise ConfigError("--source: give at least one")
@@ -68,18 +68,18 @@ def replace_sources(config: Config, sources: Sequence[SourceConfig]) -> Config:
 
 
 def serve_at(config: Config, address: str) -> Config:
-    """Serve the page, at an address if one is given.
+    """Enable the web page, optionally at another address.
 
     Parameters
     ----------
     config : Config
     address : str
-        ``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST``; empty for what is configured.
+        ``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST``; empty: as configured.
 
     Raises
     ------
     ConfigError
-        If it cannot be used.
+        The address is not usable.
     """
     host, separator, port = address.rpartition(":")
     if "]" in port or (not separator and not port.isdecimal()):
@@ -107,21 +107,21 @@ def source_from_argument(
     format: str | None = None,  # noqa: A002 - the name of the key and of the option
     channels: int | None = None,
 ) -> SourceConfig:
-    """Source that a word on the command line means.
+    """Source that a command-line argument describes.
 
     Parameters
     ----------
     text : str
-        ``-`` is raw samples on standard input; what has ``://``, the address of a stream; an existing
-        file, or what has a ``/`` or an ending like ``.wav``, a sound file; digits, the index of a
-        microphone; anything else, part of its name.
+        ``-``: raw samples on standard input; a text with ``://``: the URL of a stream; an existing file, or a
+        text with a ``/`` or a suffix like ``.wav``: a sound file; digits: the index of a microphone; anything
+        else: part of the name of a microphone.
     rate, format, channels
-        Of raw samples; without meaning for the other kinds.
+        Format of raw samples; ignored for other kinds.
 
     Raises
     ------
     ConfigError
-        If they cannot be used.
+        The source is not usable.
     """
     keys: dict[str, object]
     if text == "-":
@@ -160,7 +160,7 @@ def _is_file(text: str) -> bool:
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """Names with ``_2``, ``_3`` ... after those that an earlier one has."""
+    """Append ``_2``, ``_3``, ... to names that an earlier one has."""
     taken: list[str] = []
     for name in names:
         number, distinct = 1, name

@@ -1,10 +1,10 @@
-"""The sounds a new installation listens for.
+"""Default labels of a new installation, and the prompts for background sounds and speech.
 
-Plain sentences, as CLAP was trained on captions.  Of the wishes people voice about home monitors,
-a crying baby leads, then barking, smoke alarms, breaking glass and the doorbell.  Nothing is set against
-them: lists of what each might be mistaken for took the mean AUROC of these labels from 0.84 to 0.48 on
-clips of everyday sounds (full weight; benchmarks/clips.yaml), for such sentences lie close to the sound
-itself.  Nothing in `BACKGROUND` may be one of the sounds or contain it.
+The prompts are plain phrases, because CLAP was trained on captions. Users of home monitors most often ask
+for a crying baby, then for barking, smoke alarms, breaking glass and the doorbell. The labels have no
+`against`: prompts for similar sounds lowered their mean AUROC from 0.84 to 0.48 on clips of everyday sounds
+(at full weight; benchmarks/clips.yaml), because such prompts are close to the sound itself. No prompt in
+`BACKGROUND` may describe or contain one of the sounds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SPEECH: tuple[str, ...] = (
     "a woman talking",
     "a child speaking",
 )
-"""What the speech guard of the clips listens for."""
+"""Prompts of the speech filter of the clips."""
 
 VOICES: tuple[str, ...] = (
     "a baby crying",
@@ -44,7 +44,7 @@ VOICES: tuple[str, ...] = (
     "people laughing",
     "a bird singing",
 )
-"""What sounds a little like people speaking, and is not: the speech guard lets pass what is clearly this."""
+"""Prompts for sounds similar to speech; the speech filter passes clips that clearly match one of them."""
 
 BACKGROUND: tuple[str, ...] = (
     "people talking",

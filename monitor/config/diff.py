@@ -1,4 +1,4 @@
-"""What is changed while the monitor runs, judged by the same rules as the file."""
+"""Configuration changes at run time: changed labels, checked like the file, and differences in words."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from monitor.types import ConfigError
 _Section = BaseModel
 
 MOST_FAULTS = 8
-"""Of a label; more are counted, not told."""
+"""Errors of a label that are reported; further ones are only counted."""
 
 
 def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> LabelConfig:
-    """Return a label with some keys changed; without a label, a new one.
+    """Label with some keys changed; without a label, a new one.
 
     Parameters
     ----------
     label : LabelConfig or None
     keys : mapping of str to object
-        Those that change; None stands for the default.
+        Keys that change; None resets a key to its default.
 
     Raises
     ------
     ConfigError
-        One line: every fault, as in the file.
+        One line with every error, worded as for the file.
     """
     content = {} if label is None else label.model_dump(exclude_unset=True)
     content |= keys
@@ -44,7 +44,7 @@ def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> Labe
 
 
 def _faults(error: ValidationError) -> list[str]:
-    """One part of a line for each fault; of very many the first."""
+    """One text for each error, at most `MOST_FAULTS`."""
     found = [
         f"{key_path(place) or 'label'}: {words}" for _, place, words in explain(error, LabelConfig, Node(1))
     ]
@@ -54,12 +54,12 @@ def _faults(error: ValidationError) -> list[str]:
 
 
 def with_threshold(label: LabelConfig, threshold: object) -> LabelConfig:
-    """Return a label with another threshold; a release threshold that would be above it comes down to it.
+    """Label with another threshold; a release threshold above it is lowered to it.
 
     Raises
     ------
     ConfigError
-        If it is no number in [0, 1].
+        The threshold is not a number in [0, 1].
     """
     keys: dict[str, object] = {"threshold": threshold, "release_threshold": None}
     moved = changed_label(label, keys)
@@ -69,9 +69,9 @@ def with_threshold(label: LabelConfig, threshold: object) -> LabelConfig:
 
 
 def differences(old: Config, new: Config) -> dict[str, list[str]]:
-    """Say in lines for people what is not the same in two configurations, by its first key.
+    """Differences between two configurations, one line each, by top-level key.
 
-    Only numbers and switches are shown: texts may be long, or addresses with a password in them.
+    Only numbers and booleans are shown: texts may be long, or contain a password.
     """
     found: dict[str, list[str]] = {}
     for key in type(old).model_fields:
@@ -98,16 +98,16 @@ def _label_lines(before: Mapping[str, LabelConfig], after: Mapping[str, LabelCon
     moved = False
     for id_ in dict.fromkeys([*before, *after]):
         if id_ not in after:
-            yield f"labels: {id_} is gone"
+            yield f"labels: {id_} removed"
         elif id_ not in before:
-            yield f"labels: {id_} is new"
+            yield f"labels: {id_} added"
         elif before[id_] != after[id_]:
             yield from _lines(f"labels: {id_}", before[id_], after[id_])
         else:
             continue
         moved = True
     if not moved:
-        yield "labels: another order"
+        yield "labels: order changed"
 
 
 def _shown(value: float) -> str:

@@ -1,7 +1,6 @@
-"""What pydantic finds, in words for the person who wrote the file.
+"""Configuration errors: the findings of pydantic in plain words.
 
-A value under a key about passwords, and text where a whole section belongs, is never repeated: it may be
-a secret.
+Values of keys that may hold a secret are never repeated, nor is text in place of a section.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ _KINDS = {
 }
 
 _WORDS = {
-    # pydantic names no place for a key: it may be at the root, or one level deeper.
-    "string_unicode": "holds text, or a key, that is not valid Unicode; write the characters themselves",
+    # pydantic gives no exact location for a key: it may be at the root, or one level deeper.
+    "string_unicode": "contains text, or a key, that is not valid Unicode; write the characters themselves",
     "invalid_key": "is a key that is not text; put it in quotes",
 }
 
@@ -50,14 +49,14 @@ _RENAMED = {
 
 
 def explain(error: ValidationError, model: type[BaseModel], root: Node) -> Iterator[tuple[int, Place, str]]:
-    """Line, place and message of everything that is wrong with a document.
+    """Line, location and message of every error in a document.
 
     Parameters
     ----------
     error : pydantic.ValidationError
-        What ``model`` said about the document.
+        Findings of ``model``.
     model : type
-        Of the whole document.
+        Model of the whole document.
     root : Node
         The document.
     """
@@ -71,7 +70,7 @@ def explain(error: ValidationError, model: type[BaseModel], root: Node) -> Itera
 
 
 def key_path(place: Place) -> str:
-    """Place as people write it: ``labels[2].threshold``."""
+    """Location in the usual notation: ``labels[2].threshold``."""
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{_shortened(step)}" for step in place)
     return path.removeprefix(".")
 
@@ -100,15 +99,15 @@ def _wrong_value(each: ErrorDetails, shown: str, field: FieldInfo | None) -> str
         case "literal_error" if field is not None:
             return _not_a_choice(value, shown, field)
         case "string_pattern_mismatch":
-            return f"{shown} is not {PATTERNS[limits['pattern']]}{_wished_id(each)}"
+            return f"{shown} is not {PATTERNS[limits['pattern']]}{_suggested_id(each)}"
         case "too_short":
             words = "is empty; give at least one"
         case "string_too_short":
             words = "is empty; write something, or remove the key"
         case "too_long":
-            words = f"has {limits['actual_length']} entries; at most {limits['max_length']} are possible"
+            words = f"has {limits['actual_length']} entries; the maximum is {limits['max_length']}"
         case "string_too_long":
-            words = f"is {len(value)} characters long; at most {limits['max_length']} are possible"
+            words = f"is {len(value)} characters long; the maximum is {limits['max_length']}"
         case "finite_number":
             words = f"{shown} is not a finite number"
         case _:
@@ -122,7 +121,7 @@ def _wrong_kind(each: ErrorDetails, shown: str, model: type[BaseModel], node: No
         keys = ", ".join(_fields(model, each["loc"]))
         return f"is {_kind_of(value)}, not a mapping with the keys {keys}"
     if wished == "text" and isinstance(value, dict):
-        return "is a mapping, not text; put text that holds a colon in quotes"
+        return "is a mapping, not text; put text that contains a colon in quotes"
     if wished == "text" and not isinstance(value, list) and node is not None:
         written = "" if _is_secret(each["loc"]) else f': "{_shortened(node.text or "")}"'
         return f"{shown} is {_kind_of(value)}, not text; put it in quotes{written}"
@@ -135,7 +134,7 @@ def _wrong_kind(each: ErrorDetails, shown: str, model: type[BaseModel], node: No
 
 
 def _with_a_point(value: object) -> str:
-    """Wish, for a number that is written with a comma."""
+    """Hint for a number that is written with a decimal comma."""
     decimal = re.fullmatch(r"\s*([-+]?[0-9]+),([0-9]+)\s*", value) if isinstance(value, str) else None
     return f"; write {decimal[1]}.{decimal[2]}" if decimal else ""
 
@@ -168,7 +167,7 @@ def _kind_of(value: object) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    """Interval that a number must be in, in the usual notation."""
+    """Allowed interval of a number, in the usual notation."""
     limits = {
         name: getattr(each, name)
         for each in field.metadata
@@ -186,18 +185,18 @@ def _not_a_choice(value: object, shown: str, field: FieldInfo) -> str:
 
 
 def _choices(annotation: Any) -> Iterator[str]:
-    """Return what a literal allows, also one inside a list."""
+    """Values of a literal, also of one inside a list."""
     for each in get_args(annotation):
         yield from [str(each)] if isinstance(each, str | int) else _choices(each)
 
 
-def _wished_id(each: ErrorDetails) -> str:
+def _suggested_id(each: ErrorDetails) -> str:
     wished = slug(each["input"]) if each["ctx"]["pattern"] == ID else ""
     return f"; write {wished}" if wished else ""
 
 
 def _unknown(model: type[BaseModel], place: Place) -> str:
-    """Message for a key that is not known, with the one that was probably meant."""
+    """Message for an unknown key, with the key that was probably meant."""
     key = str(place[-1]) if place else ""
     siblings = _fields(model, place[:-1])
     if key.lower().startswith("pass") or "password" in key.lower():
@@ -207,7 +206,7 @@ def _unknown(model: type[BaseModel], place: Place) -> str:
             f"or in an environment variable and name that as {section}.password_env"
         )
     if key.lower().startswith("url") and "url_file" in siblings:
-        return "an address is never written here; put it in a file and name that as url_file"
+        return "a URL is never written here; put it in a file and name that as url_file"
     close = [_RENAMED[key]] if key in _RENAMED else difflib.get_close_matches(key.lower(), siblings, 1)
     if close and close[0] in siblings:
         return f"unknown key; did you mean {close[0]}?"
@@ -219,12 +218,12 @@ def _unknown(model: type[BaseModel], place: Place) -> str:
 
 def _description(model: type[BaseModel], place: Place) -> str:
     field = _field(model, place)
-    description = (field.description if field is not None else None) or "it must be given"
+    description = (field.description if field is not None else None) or "it is required"
     return (description[0].lower() + description[1:]).rstrip(".")
 
 
 def _field(model: type[BaseModel], place: Place) -> FieldInfo | None:
-    """Definition of the key at ``place``, or of the list that holds it; None at the root and below no key."""
+    """Definition of the key at ``place``, or of the list that contains it; None if there is none."""
     names = [step for step in place if isinstance(step, str)]
     if not names:
         return None
@@ -233,7 +232,7 @@ def _field(model: type[BaseModel], place: Place) -> FieldInfo | None:
 
 
 def _fields(model: type[BaseModel], place: Place) -> list[str]:
-    """Keys of the mapping at ``place``; none if there is no mapping."""
+    """Keys of the mapping at ``place``; empty if there is no mapping."""
     section = _section(model, [step for step in place if isinstance(step, str)])
     return [] if section is None else list(section.model_fields)
 

@@ -1,7 +1,7 @@
-"""Hours of the day by the clock on the wall: ``22:00-07:00``.
+"""Times of day in local time: ``22:00-07:00``.
 
-Wall time is what people mean, so a change to summer time moves nothing: the hour that comes twice
-counts twice, the one that is left out is left out.
+When daylight saving time begins or ends, the local clock decides: an hour that occurs twice counts twice, and
+a skipped hour does not count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _DAY = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A part of every day, ``[start, stop)``; over midnight if it stops before it starts."""
+    """A time range of every day, ``[start, stop)``; it crosses midnight if it stops before it starts."""
 
     start: int
     """Minutes after midnight, in [0, 1440)."""
@@ -24,12 +24,12 @@ class Hours:
     """Minutes after midnight, in (0, 1440]; never `start`."""
 
     def contains(self, at: float) -> bool:
-        """Tell whether a moment is in it.
+        """Tell whether a moment is in the range.
 
         Parameters
         ----------
         at : float
-            Unix seconds; what the clock says then is the business of the local time zone.
+            Unix seconds, converted to local time.
         """
         clock = time.localtime(at)
         minute = clock.tm_hour * 60 + clock.tm_min
@@ -47,15 +47,15 @@ def parse_hours(text: str) -> Hours:
     Raises
     ------
     ValueError
-        That says what is wrong, to stand after the text itself.
+        Says what is wrong, in words that follow the text itself.
     """
     match = _TEXT.fullmatch(text.strip())
     if match is None:
-        raise ValueError("is no hours of the day; write them like 22:00-07:00")
+        raise ValueError("is not a time range; write it like 22:00-07:00")
     hour, minute, last_hour, last_minute = map(int, match.groups())
     start, stop = hour * 60 + minute, last_hour * 60 + last_minute
     if max(minute, last_minute) > 59 or start >= _DAY or stop > _DAY:  # noqa: PLR2004 - as on any clock
-        raise ValueError("is past what a clock shows; hours go from 00:00 to 24:00")
+        raise ValueError("is not a time of day; times go from 00:00 to 24:00")
     if start == stop:
         raise ValueError("starts when it stops; the whole day is 00:00-24:00")
     return Hours(start, stop or _DAY)

@@ -1,6 +1,6 @@
 """Labels: the sounds to detect, their prompts, and how scores become events.
 
-A rule between two keys is checked at the later one, so that one fault hides no other.
+A rule between two keys is checked at the later one, so that one error never hides another.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DeviceClass = Literal[
     "vibration",
     "window",
 ]
-"""What a binary sensor of Home Assistant can be about; it refuses an entity of any other class."""
+"""Device classes of binary sensors; Home Assistant refuses any other."""
 
 
 class LabelConfig(Section):
@@ -122,12 +122,12 @@ class LabelConfig(Section):
 
     @property
     def title(self) -> str:
-        """Name for people."""
+        """Display name."""
         return self.name or self.id.replace("_", " ").replace("-", " ").strip().capitalize()
 
     @property
     def release(self) -> float:
-        """Score below which the sound counts as over, in [0, 1]."""
+        """Score below which the sound has ended, in [0, 1]."""
         if self.release_threshold is not None:
             return self.release_threshold
         return max(0.0, round(self.threshold - 0.15, 6))
@@ -137,7 +137,9 @@ class LabelConfig(Section):
     def _is_below_threshold(cls, release: float | None, others: ValidationInfo) -> float | None:
         threshold = others.data.get("threshold")
         if release is not None and threshold is not None and release > threshold:
-            raise fault(f"{release:g} is above threshold ({threshold:g}); an event would end as it starts")
+            raise fault(
+                f"{release:g} is above threshold ({threshold:g}); an event would end as soon as it starts"
+            )
         return release
 
     @field_validator("max_duration_seconds")
@@ -152,14 +154,14 @@ class LabelConfig(Section):
 
 
 def confirmations(confirm_seconds: float | None, hop_seconds: float) -> tuple[int, int]:
-    """Windows that must hear a sound before its event starts, and among how many of the newest.
+    """Number of windows that confirm an event, and among how many of the newest windows.
 
     Parameters
     ----------
     confirm_seconds : float or None
         Seconds, at least 0; None for 2 windows.
     hop_seconds : float
-        Seconds from one window to the next, above 0.
+        Time from one window to the next, in seconds, above 0.
 
     Returns
     -------

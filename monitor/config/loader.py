@@ -1,4 +1,4 @@
-"""The configuration as text: reading a file, the packaged example, the JSON Schema."""
+"""Configuration loader: files, the packaged example, and the JSON Schema."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from monitor.system.boundary import boundary
 from monitor.types import ConfigError
 
 MOST_FAULTS = 100
-"""Of a file; more are counted, not told: a file of another kind may have one on every line."""
+"""Errors of a file that are reported; further ones, of which a file of another kind has many, are counted."""
 
 _EXAMPLE = Path(__file__).with_name("example.yaml")
 
 
 def load(path: Path | str) -> Config:
-    """Read a configuration; what it leaves out has the default.
+    """Read a configuration; missing keys have their defaults.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def load(path: Path | str) -> Config:
     Raises
     ------
     ConfigError
-        With one line for each fault: ``path:LINE: labels[2].threshold: 1.4 is not in [0, 1]``.
+        One line for each error: ``path:LINE: labels[2].threshold: 1.4 is not in [0, 1]``.
     """
     text = _read(Path(path))
     document = _parsed(path, text)
@@ -52,18 +52,18 @@ def load(path: Path | str) -> Config:
         faults.sort(key=lambda each: each[0])
         lines = [_line(path, *fault) for fault in faults[:MOST_FAULTS]]
         if len(faults) > MOST_FAULTS:
-            lines.append(f"{path}:{faults[-1][0]}: and {len(faults) - MOST_FAULTS} faults more")
+            lines.append(f"{path}:{faults[-1][0]}: and {len(faults) - MOST_FAULTS} more errors")
         raise ConfigError("\n".join(lines))
     return config
 
 
 def state_of(path: Path | str | None) -> Path:
-    """State directory of a configuration, which may have faults elsewhere; of the defaults without a file.
+    """State directory of a configuration that may have errors elsewhere; without a file, the default.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or is no YAML.
+        The file cannot be read, or is not YAML.
     """
     default = Config().state
     if path is None:
@@ -86,14 +86,14 @@ def _parsed(path: Path | str, text: str) -> Document:
 
 
 def example() -> str:
-    """Text of the commented example, which equals the defaults."""
+    """Text of the commented example, whose values are the defaults."""
     return _EXAMPLE.read_text(encoding="utf-8")
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the configuration, with the meaning of every key.
+    """JSON Schema (draft 2020-12) of the configuration, with a description of every key.
 
-    What holds between two keys is not in it; `load` checks that.
+    Rules between two keys are not in it; `load` checks them.
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -106,12 +106,14 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^}]*\}|^\$([A-Z_][A-Z0-9_]
 
 
 def _unfilled(node: Node, place: Place) -> Iterator[tuple[int, Place, str]]:
-    """Every value that waits for a variable of the environment, which nobody fills in."""
+    """Values that refer to an environment variable; they are not expanded."""
     if place and place[-1] == "command":
-        return  # of a shell, perhaps, which fills it in itself
+        return  # a shell in the command may expand it
     found = _VARIABLE.search(node.text or "")
-    if found is not None and node.text != "$SYS":  # a topic of brokers, which is refused as one
-        words = f"holds ${{{found[1] or found[2]}}}, which nobody fills in; write the value itself"
+    if found is not None and node.text != "$SYS":  # a topic, which has its own error
+        words = (
+            f"contains ${{{found[1] or found[2]}}}, but variables are not expanded; write the value itself"
+        )
         yield node.line, place, words
     for index, item in enumerate(node.items or ()):
         yield from _unfilled(item, (*place, index))
@@ -128,9 +130,9 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"{str(path)!r}: is not the name of a file") from error
+        raise ConfigError(f"{str(path)!r}: is not a valid path") from error
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: is larger than {MAX_BYTES // 1024} KiB; that is no configuration")
+        raise ConfigError(f"{path}: is larger than {MAX_BYTES // 1024} KiB; it cannot be a configuration")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

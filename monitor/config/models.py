@@ -1,6 +1,6 @@
-"""What can be configured: frozen models with the default, the range and the meaning of every key.
+"""Configuration models: the model, the windows, and the root of all sections.
 
-A rule between two keys is checked at the later one, so that one fault hides no other.
+A rule between two keys is checked at the later one, so that one error never hides another.
 """
 
 from __future__ import annotations
@@ -94,14 +94,16 @@ class WindowConfig(Section):
 
     @field_validator("hop_seconds")
     @classmethod
-    def _hears_everything(cls, hop: float | None, others: ValidationInfo) -> float | None:
+    def _covers_all_audio(cls, hop: float | None, others: ValidationInfo) -> float | None:
         seconds = others.data.get("seconds")
         if hop is not None and seconds is not None and hop > seconds:
-            raise fault(f"{hop:g} is more than seconds ({seconds:g}); audio between windows would be unheard")
+            raise fault(
+                f"{hop:g} is more than seconds ({seconds:g}); the audio between windows would be skipped"
+            )
         return hop
 
     def hop(self, window_seconds: float) -> float:
-        """Seconds from one window to the next, for windows of this length."""
+        """Time from one window to the next, in seconds, for windows of this length."""
         return min(1.0, window_seconds / 2) if self.hop_seconds is None else self.hop_seconds
 
 
@@ -185,11 +187,11 @@ class Config(Section):
 
     @property
     def enabled_sources(self) -> tuple[SourceConfig, ...]:
-        """What is listened to."""
+        """Sources that are in use."""
         return tuple(source for source in self.sources if source.enabled)
 
     @model_validator(mode="wrap")
     @classmethod
-    def _knows_its_labels(cls, value: object, validate: Callable[[Any], Config]) -> Config:
+    def _labels_exist(cls, value: object, validate: Callable[[Any], Config]) -> Config:
         validated: Config = validators.with_faults(value, validate, validators.unknown_labels(value, SOUNDS))
         return validated

@@ -1,6 +1,6 @@
 """MQTT broker: connection, login, Home Assistant discovery, and the queue for events.
 
-A rule between two keys is checked at the later one, so that one fault hides no other.
+A rule between two keys is checked at the later one, so that one error never hides another.
 """
 
 from __future__ import annotations
@@ -111,14 +111,14 @@ class MqttConfig(Section):
     @classmethod
     def _has_tls(cls, path: Path | None, others: ValidationInfo) -> Path | None:
         if path is not None and others.data.get("tls") is False:
-            raise fault("is of use only with tls: true")
+            raise fault("needs tls: true")
         return path
 
     @field_validator("key_file")
     @classmethod
     def _has_certificate(cls, path: Path | None, others: ValidationInfo) -> Path | None:
         if path is not None and others.data.get("cert_file", "") is None:
-            raise fault("is of use only with a cert_file")
+            raise fault("needs cert_file")
         return path
 
     @field_validator("password_file", "password_env")

@@ -1,4 +1,4 @@
-"""What all parts of the configuration share."""
+"""Section: the base model of all parts of the configuration, and their common types."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ FilePath = Annotated[
 ]
 
 HoursOfDay = Annotated[str, AfterValidator(validators.check_hours)]
-"""Such as ``22:00-07:00``, over midnight if need be; `parse_hours` makes `Hours` of it."""
+"""Such as ``22:00-07:00``, which crosses midnight; `parse_hours` converts it to `Hours`."""
 
 
 class Section(BaseModel):
-    """Strict (``"1"`` is no number, ``true`` is not 1), without unknown keys, and never changed."""
+    """Frozen model that is strict (``"1"`` is not a number, ``true`` is not 1) and refuses unknown keys."""
 
-    # Values stay out of tracebacks as well: one of them may be a password in the wrong place.
+    # Tracebacks show no values either: one of them may be a misplaced password.
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )

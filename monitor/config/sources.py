@@ -1,6 +1,6 @@
 """Audio sources: microphones, network streams, sound files and raw samples.
 
-A rule between two keys is checked at the later one, so that one fault hides no other.
+A rule between two keys is checked at the later one, so that one error never hides another.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class SourceConfig(Section):
 
     @property
     def live(self) -> bool:
-        """Whether it is heard as it happens, waited for when it is away, and never ends."""
+        """Whether the source is live: it never ends, and is reconnected when it is offline."""
         return self.kind in {"microphone", "stream"}
 
     @field_validator(
@@ -183,7 +183,7 @@ class SourceConfig(Section):
     def _is_encrypted(cls, value: Any, others: ValidationInfo) -> Any:
         url = others.data.get("url")
         if value not in {None, True} and url is not None and urlsplit(url).scheme not in ENCRYPTED:
-            raise fault(f"is of use only with {' or '.join(f'{scheme}://' for scheme in ENCRYPTED)}")
+            raise fault(f"needs {' or '.join(f'{scheme}://' for scheme in ENCRYPTED)}")
         return value
 
     @field_validator("channel")

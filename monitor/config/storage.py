@@ -1,6 +1,6 @@
 """Storage: clips of events, and the event store.
 
-A rule between two keys is checked at the later one, so that one fault hides no other.
+A rule between two keys is checked at the later one, so that one error never hides another.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class ClipsConfig(Section):
 
     @field_validator("max_seconds")
     @classmethod
-    def _holds_some_of_the_event(cls, longest: float, others: ValidationInfo) -> float:
+    def _exceeds_lead(cls, longest: float, others: ValidationInfo) -> float:
         before = others.data.get("before_seconds")
         if before is not None and longest <= before:
             raise fault(
-                f"{longest:g} is not more than before_seconds ({before:g}); no clip would hold its event"
+                f"{longest:g} is not more than before_seconds ({before:g}); no clip would contain its event"
             )
         return longest
 

@@ -1,7 +1,7 @@
-"""Where a stream is, and how to say so without what nobody should see.
+"""Stream address: URL and login of a network stream, and a form of it without secrets.
 
-Besides a login, a path or a query may be a secret (some cameras have a token there), so nothing but
-the scheme, the host and the port is ever shown.
+Besides a login, a path or a query may be secret (some cameras have a token there), so only the scheme, the
+host and the port are ever shown.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _LOGIN_ELSEWHERE = (
-    "holds a user or a password; write the user as username, and the password into the file named by "
+    "contains a user or a password; write the user as username, and the password into the file named by "
     "password_file"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who we are to a server."""
+    """User name and password for a server."""
 
     username: str
     password: str = field(repr=False)
@@ -35,30 +35,30 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a stream is, and how it is connected to."""
+    """Address of a network stream, and how to connect to it."""
 
     url: str = field(repr=False)
-    """As it is configured: without a login, perhaps with ``{username}`` and ``{password}`` in it."""
+    """As configured: without a login, but possibly with ``{username}`` and ``{password}``."""
     login: Login | None = None
     transport: Literal["tcp", "udp"] = "tcp"
-    """Of RTSP."""
+    """Transport protocol of RTSP."""
     ca_file: Path | None = None
-    """Certificates to trust; None for the system's."""
+    """CA certificates to trust; None: the system's."""
     tls_verify: bool = True
-    """Whether the certificate of the server is checked."""
+    """Verify the certificate of the server."""
     pictures: Literal["auto", "always", "never"] = "auto"
-    """Whether an RTSP camera is asked for its pictures, too."""
+    """Request the video of an RTSP camera too."""
     track: int | None = None
-    """Of several audio tracks, from 1; None: the one marked as default, else the first."""
+    """Audio track, counted from 1; None: the default track, else the first."""
 
     @property
     def scheme(self) -> str:
-        """What it speaks: one of `SCHEMES`."""
+        """One of `SCHEMES`."""
         return urlsplit(self.url).scheme
 
     @property
     def host(self) -> str:
-        """Name or IP address."""
+        """Host name or IP address."""
         return urlsplit(self.url).hostname or ""
 
     @property
@@ -68,19 +68,19 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """What may be logged: ``rtsp://camera:8554``."""
+        """Address for logs: ``rtsp://camera:8554``."""
         return f"{self.scheme}://{urlsplit(self.url).netloc}"
 
     @property
     def encoded_login(self) -> str:
-        """``user:password`` as it stands in a URL, whatever is in it; empty without a login."""
+        """``user:password``, percent-encoded for a URL; empty without a login."""
         if self.login is None:
             return ""
         return f"{quote(self.login.username, safe='')}:{quote(self.login.password, safe='')}"
 
     @property
     def with_login(self) -> str:
-        """What the server is asked for; never to be shown."""
+        """URL with the login, for the connection only: never show it."""
         if self.login is None:
             return self.url
         if _PLACEHOLDER.search(self.url):
@@ -90,22 +90,22 @@ class Address:
 
 
 def check_url(url: str) -> str:
-    """Refuse what is no address of a stream and, above all, secrets in it: no value is repeated here."""
+    """Refuse anything but the URL of a stream, and secrets in it; errors never repeat the value."""
     if not url.isprintable() or " " in url:
-        raise fault("holds a space or a control character; write it as %20")
+        raise fault("contains a space or a control character; write a space as %20")
     try:
         parts = urlsplit(url)
         bad_port = parts.port == 0
     except ValueError:  # for `rtsp://user:pass#word@host`, too
-        raise fault(_LOGIN_ELSEWHERE if "@" in url else "has no host or no port that can be used") from None
+        raise fault(_LOGIN_ELSEWHERE if "@" in url else "has no valid host or port") from None
     if parts.scheme not in SCHEMES:
-        raise fault(f"starts with none of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
+        raise fault(f"does not start with one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
     if "@" in parts.netloc or ("@" in url and (parts.fragment or not parts.hostname)):
         raise fault(_LOGIN_ELSEWHERE)
     if not parts.hostname or bad_port:
-        raise fault("has no host or no port that can be used")
+        raise fault("has no valid host or port")
     if "#" in url:
-        raise fault('holds a "#", which would end it; write it as %23')
+        raise fault('contains a "#", which would end the URL; write it as %23')
     if any(name not in {"username", "password"} for name in _PLACEHOLDER.findall(url)):
-        raise fault("has braces around something else than username and password")
+        raise fault("has braces around something other than username or password")
     return url

@@ -1,4 +1,4 @@
-"""What a single value must be like, beyond its type and range."""
+"""Validators of single values, beyond type and range, and of lists with unique items."""
 
 from __future__ import annotations
 
@@ -28,78 +28,78 @@ PATTERNS: dict[str, str] = {
     USER: "a user without a colon; a password is named by password_file",
     URL: "a URL that begins with http:// or https://",
 }
-"""What each pattern means, in words."""
+"""Description of each pattern, for error messages."""
 
 Place = tuple[str | int, ...]
-"""Where a value stands: keys and list indices from the root."""
+"""Location of a value: keys and list indices from the root."""
 
 
 def fault(text: str) -> PydanticCustomError:
-    """Error whose words are ready for the person who wrote the configuration."""
+    """Validation error whose text is shown to the user as it is."""
     return PydanticCustomError("plain", "{text}", {"text": text})
 
 
 def one_line(text: str) -> str:
-    """Text with every run of white space made one space."""
+    """Text with each run of white space replaced by one space."""
     return " ".join(text.split())
 
 
 def check_words(text: str) -> str:
-    """Make one line of a text; refuse control characters, which a terminal may obey."""
+    """Put a text on one line; refuse control characters, which may control a terminal."""
     line = one_line(text)
     if any(unicodedata.category(character) == "Cc" for character in line):
-        raise fault("holds a control character; write words")
+        raise fault("contains a control character; write words")
     return line
 
 
 def slug(text: str) -> str:
-    """Make an identifier, at most 32 characters, of a text; empty if nothing of it can stand in one."""
+    """Identifier of at most 32 characters derived from a text; empty if no character is suitable."""
     plain = unicodedata.normalize("NFKD", text.lower())
     letters = "".join(character for character in plain if not unicodedata.combining(character))
     return re.sub(r"[^a-z0-9]+", "_", letters).strip("_")[:32].strip("_")
 
 
 def check_whole(value: object) -> object:
-    """Refuse what Python holds equal to a whole number: to a choice of 0, 1, 2, ``true`` looks like 1."""
+    """Refuse values that Python considers equal to a whole number: ``true`` equals 1."""
     if value is not None and type(value) is not int:
         raise PydanticCustomError("literal_error", "not a whole number")
     return value
 
 
 def check_version(value: object) -> object:
-    """Take a version that YAML holds for a number, 5 or 5.0, as its text."""
+    """Convert a version that YAML reads as a number, 5 or 5.0, to text."""
     return f"{value:g}" if type(value) in {int, float} else value
 
 
 def check_host(host: str) -> str:
-    """Refuse addresses, ports and, above all, secrets in the name of the broker."""
+    """Refuse URLs, ports and secrets in the host name of the broker."""
     if "@" in host:
         raise fault(  # the value is not repeated: it may hold a password
-            "holds more than the broker's name; write the user as username, "
+            "contains more than the broker's name; write the user as username, "
             "and the password in the file named by password_file"
         )
     if "://" in host or "/" in host:
-        raise fault(f'"{host}" is an address; write only the name, and tls and port as keys of their own')
+        raise fault(f'"{host}" is a URL; write only the host name here, and use the keys tls and port')
     if ":" in host and not _is_ip_address(host):
-        raise fault(f'"{host}" holds a colon; write the port as a key of its own')
+        raise fault(f'"{host}" contains a colon; use the key port for the port')
     if not host or any(character.isspace() or not character.isprintable() for character in host):
         raise fault(f'"{host}" is not the name or the IP address of a broker')
     return host
 
 
 def check_base_topic(topic: str) -> str:
-    """Refuse what MQTT does not allow in the first part of a topic, or hides."""
+    """Refuse topics that MQTT does not allow, and characters that are not visible."""
     if not topic:
         raise fault('is empty; the default is "clap-monitor"')
     if any(character in topic for character in "+#"):
-        raise fault(f'"{topic}" holds a wildcard; a topic that is published to has no + and no #')
+        raise fault(f'"{topic}" contains a wildcard; a topic to publish to has no + and no #')
     if _has_control_characters(topic):
-        raise fault("holds a control character; use letters, digits, / and -")
+        raise fault("contains a control character; use letters, digits, / and -")
     if not topic.isprintable():
         unseen = next(character for character in topic if not character.isprintable())
-        raise fault(f"holds a character that is not seen (U+{ord(unseen):04X}); use letters, digits, / and -")
+        raise fault(f"contains an invisible character (U+{ord(unseen):04X}); use letters, digits, / and -")
     if topic.startswith("/") or topic.endswith("/") or "//" in topic:
-        raise fault(f'"{topic}" has an empty level; it must not start or end with / nor hold //')
+        raise fault(f'"{topic}" has an empty level; it must not start or end with /, or contain //')
     if topic.startswith("$"):
         raise fault(f'"{topic}" starts with $, which is reserved for the broker')
     return topic
@@ -110,28 +110,30 @@ def _has_control_characters(text: str) -> bool:
 
 
 def check_path(path: Path) -> Path:
-    """Path with ``~`` replaced by the home directory."""
+    """Path with ``~`` expanded to the home directory."""
     text = str(path)
-    # Anything else may stand in a file's name: a no-break space, bytes that are not UTF-8.
+    # Any other character is allowed in a path: a no-break space, bytes that are not UTF-8.
     if _has_control_characters(text):
-        raise fault("holds a control character; write the path of a file or a directory")
+        raise fault("contains a control character; write the path of a file or a directory")
     if re.match(r"[a-z]+:/", text):
-        raise fault(f'"{text}" is a network address; write the path of a file')
+        raise fault(f'"{text}" is a URL; write the path of a file')
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise fault(f'"{text}" starts with ~, but the home directory is unknown; write it out') from error
+        raise fault(
+            f'"{text}" starts with ~, but the home directory is unknown; write the full path'
+        ) from error
 
 
 def check_present(path: object) -> object:
-    """Refuse the empty text, which would silently mean the working directory."""
+    """Refuse an empty path, which would silently mean the working directory."""
     if path == "":
         raise fault('is empty; write a path, or "." for the working directory')
     return path
 
 
 def check_hours(text: str) -> str:
-    """Hours of the day in their usual spelling; `monitor.config.hours.parse_hours` reads them."""
+    """Times of day in their normal form, as `parse_hours` reads them."""
     try:
         return str(parse_hours(text))
     except ValueError as error:
@@ -139,9 +141,9 @@ def check_hours(text: str) -> str:
 
 
 def check_sound_card(device: object) -> object:
-    """Refuse anything but the name or the index of a sound card, in one fault instead of one per type."""
+    """Refuse anything but the name or the index of a sound card, with one error instead of one per type."""
     if isinstance(device, bool) or not isinstance(device, str | int | None):
-        raise fault("is neither a part of a device's name nor its index; see `clap-monitor devices`")
+        raise fault("is neither part of a device name nor an index; see `clap-monitor devices`")
     if isinstance(device, int) and device < 0:
         raise fault(f"{device} is not the index of a device; see `clap-monitor devices`")
     if isinstance(device, str) and not device.strip():
@@ -150,39 +152,39 @@ def check_sound_card(device: object) -> object:
 
 
 def check_secret(value: Any, others: ValidationInfo) -> Any:
-    """Refuse a password that nobody uses, or a second one."""
+    """Refuse a password without a user name, and a second password."""
     if value is not None and others.data.get("username", "") is None:
-        raise fault("is of use only with a username")
+        raise fault("needs username")
     if value is not None and others.data.get("password_file") is not None:
-        raise fault("is one too many beside password_file; keep one of the two")
+        raise fault("cannot be combined with password_file; keep one of the two")
     return value
 
 
 def repeated(items: object, key: str, what: str) -> Iterable[tuple[Place, str]]:
-    """Faults of the items whose ``key`` an earlier one has, also among items that are not valid."""
+    """Errors of items whose ``key`` an earlier item has, also among invalid items."""
     first: dict[str, int] = {}
     for index, item in enumerate(_items(items)):
         value = _part(item, key)
         if isinstance(value, str) and first.setdefault(value, index) != index:
             yield (
                 (index, key),
-                f'"{value[:60]}" is the {key} of {what}[{first[value]}] already; choose another',
+                f'"{value[:60]}" is already the {key} of {what}[{first[value]}]; choose another',
             )
 
 
 def readers_of_standard_input(sources: object) -> Iterable[tuple[Place, str]]:
-    """Faults of the sources that would read what an earlier one reads."""
+    """Errors of all pcm sources but the first: there is one standard input."""
     first: int | None = None
     for index, source in enumerate(_items(sources)):
         kind = _part(source, "kind")
         if kind == "pcm" and first is None:
             first = index
         elif kind == "pcm":
-            yield (index, "kind"), f"sources[{first}] reads standard input already; only one source can"
+            yield (index, "kind"), f"sources[{first}] already reads standard input; only one source can"
 
 
 def unknown_labels(config: object, usual: Iterable[str]) -> Iterable[tuple[Place, str]]:
-    """Faults of sources that listen for labels that there are not; ``usual`` are those of the defaults."""
+    """Errors of sources that name labels that do not exist; ``usual`` are the ids of the default labels."""
     keys = config if isinstance(config, dict) else {}
     labels = keys.get("labels")
     known = [_part(label, "id") for label in _items(labels)] if labels is not None else list(usual)
@@ -191,7 +193,7 @@ def unknown_labels(config: object, usual: Iterable[str]) -> Iterable[tuple[Place
             if isinstance(label, str) and label not in known:
                 close = difflib.get_close_matches(label, [each for each in known if isinstance(each, str)], 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
-                yield ("sources", index, "labels", place), f'"{label[:60]}" is the id of no label{hint}'
+                yield ("sources", index, "labels", place), f'"{label[:60]}" is not the id of a label{hint}'
 
 
 def _items(value: object) -> Iterable[object]:
@@ -203,7 +205,7 @@ def _part(item: object, key: str) -> object:
 
 
 def with_faults(value: object, validate: Callable[[Any], Any], found: Iterable[tuple[Place, str]]) -> Any:
-    """Validate ``value``; a fault inside one item hides none between items, nor the other way round."""
+    """Validate ``value``; report the errors inside items together with those found between items."""
     faults = [InitErrorDetails(type=fault(text), loc=place, input=None) for place, text in found]
     try:
         validated = validate(value)

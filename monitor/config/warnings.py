@@ -1,4 +1,4 @@
-"""What is allowed in a configuration and will disappoint all the same."""
+"""Configuration warnings: valid settings that will not work as expected."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from monitor.config.sources import SourceConfig
 from monitor.config.web import WebConfig
 
 _MAX_WORDS = 60
-_MAX_TOKENS = 77  # longest caption the published checkpoints were trained on
+_MAX_TOKENS = 77  # longest captions in the training of the published checkpoints
 _LETTERS_PER_TOKEN = 6
-_NEAR = 0.75  # share of the words that matter: three of four
+_NEAR = 0.75  # share of the significant words: three of four
 _TLS_PORT, _PLAIN_PORT = 8883, 1883
 
 _EMPTY_WORDS = re.compile(
@@ -28,23 +28,23 @@ _FOREIGN = re.compile(
     r"(der|das|und|eine?|eine[rsmn]|ist|im|les|une|des|du|le|est|dans|el|los|las|una|del|il|gli|uno|een|het|och"
     r"|ett|ja|em|um|uma|som)"
 )
-"""Small words of other languages that are no English ones."""
+"""Common words of other languages that are not English words."""
 
 
 def warnings(config: Config, *, window_seconds: float) -> list[str]:
-    """Say what will not work as it seems to, one line each, the key first.
+    """Warnings about settings that will not work as expected, one line each, the key first.
 
     Parameters
     ----------
     config : Config
-        Free of faults.
+        Valid configuration.
     window_seconds : float
-        Length of the windows that will be used, in seconds.
+        Length of the windows in use, in seconds.
     """
     found = [*_windows(config, window_seconds), *_sources(config, window_seconds), *_mqtt(config.mqtt)]
     found += _web(config.web)
     if not any(label.enabled for label in config.labels):
-        found.append("labels: none is enabled; nothing will be listened for")
+        found.append("labels: none is enabled; nothing will be detected")
     for index, label in enumerate(config.labels):
         if label.enabled:
             hop = config.window.hop(window_seconds)
@@ -60,7 +60,7 @@ def _windows(config: Config, seconds: float) -> Iterator[str]:
     if hop > seconds:
         yield (
             f"window.hop_seconds: {hop:g} is more than the window of {seconds:g} s; "
-            f"{hop - seconds:g} s of audio in every {hop:g} s will be unheard"
+            f"{hop - seconds:g} s of audio in every {hop:g} s will be skipped"
         )
 
 
@@ -68,18 +68,18 @@ def _web(web: WebConfig) -> Iterator[str]:
     has_token = web.token_file is not None or web.token_env is not None
     if web.enabled and web.proxied and not web.public_read and not has_token:
         yield (
-            "web: public_url, prefix or trusted_proxies is set, so everyone needs the token, and there is "
-            "none: nothing can be read over the page; name one by token_file, or set public_read to true"
+            "web: public_url, prefix or trusted_proxies is set, so everyone needs the token, but none "
+            "is configured: nobody can read the page; name one with token_file, or set public_read to true"
         )
 
 
 def _label(key: str, label: LabelConfig, hop: float, window: float) -> Iterator[str]:
     if label.threshold == 0:
-        yield f"{key}.threshold: 0 is reached by every window; the event will never end of itself"
+        yield f"{key}.threshold: 0 is reached by every window; the event will never end by itself"
     if label.threshold == 1:
         yield f"{key}.threshold: 1 is never reached; nothing will be reported"
     if label.threshold > 0 and label.release == 0:
-        yield f"{key}.release_threshold: 0 is never fallen below; events will last until max_duration_seconds"
+        yield f"{key}.release_threshold: 0 is below every score; events will last until max_duration_seconds"
     hits, of = confirmations(label.confirm_seconds, hop)
     inside = max(1, math.floor(window / hop + 1e-9))
     if hits > inside:
@@ -107,22 +107,22 @@ def _sources(config: Config, seconds: float) -> Iterator[str]:
         if source.labels is not None and not any(
             label.enabled for label in config.labels if label.id in source.labels
         ):
-            yield f"{key}.labels: none of them is enabled; nothing will be listened for there"
+            yield f"{key}.labels: none of them is enabled; nothing will be detected at this source"
         yield from _login(key, source)
         if source.hop_seconds is not None and source.hop_seconds > seconds:
             yield (
                 f"{key}.hop_seconds: {source.hop_seconds:g} is more than the window of {seconds:g} s; "
-                "it will be refused"
+                "the monitor will not start"
             )
         if source.url is not None and re.search(
             r"(pass|token|secret|key)\w*=[^{&]", source.url, re.IGNORECASE
         ):
-            yield f"{key}.url: seems to hold a secret; write {{password}} for it, and name a password_file"
+            yield f"{key}.url: seems to contain a secret; replace it by {{password}} and name a password_file"
 
 
 def _login(key: str, section: MqttConfig | SourceConfig) -> Iterator[str]:
     if section.username is not None and section.password_file is None and section.password_env is None:
-        yield f"{key}.username: is given without a password; name one by password_file or password_env"
+        yield f"{key}.username: has no password; name one with password_file or password_env"
 
 
 def _prompts(config: Config) -> Iterator[tuple[str, str]]:
@@ -137,19 +137,19 @@ def _prompt(prompt: str) -> Iterator[str]:
     words = re.findall(r"[\w']+", prompt.lower())
     tokens = 2 + sum(1 + len(word) // _LETTERS_PER_TOKEN for word in words)
     if len(words) > _MAX_WORDS or tokens > _MAX_TOKENS:
-        yield f"{len(words)} words are too long a sentence; the model understands a few words best"
+        yield f"{len(words)} words are too long for a prompt; the model understands a few words best"
     if any(character.isalpha() and not character.isascii() for character in prompt) or any(
         map(_FOREIGN.fullmatch, words)
     ):
-        yield f'"{prompt}" does not look like English; the model understands nothing else'
+        yield f'"{prompt}" does not look like English; the model understands only English'
     if negation := next(filter(_NEGATION.fullmatch, words), None):
-        yield f'"{negation}" is ignored by the model; describe what is heard, and put the rest under against'
+        yield f'"{negation}" is ignored by the model; describe the sound, and put other sounds under against'
     if not _meaning(prompt):
-        yield f'"{prompt}" says nothing about the sound; describe what makes it, and how'
+        yield f'"{prompt}" does not describe a sound; say what makes it, and how'
 
 
 def _near(config: Config) -> Iterator[str]:
-    """Pairs of sentences that say the same where they should differ."""
+    """Pairs of prompts that mean the same but should differ."""
     background = [(f"background[{i}]", text) for i, text in enumerate(config.background)]
     earlier: list[tuple[str, str]] = []
     for index, label in enumerate(config.labels):
@@ -160,11 +160,11 @@ def _near(config: Config) -> Iterator[str]:
         against = [(f"{key}.against[{i}]", text) for i, text in enumerate(label.against)]
         for (one, text), (other, again) in combinations(own, 2):
             if text.lower() == again.lower():
-                yield f"{other}: is the same as {one}; it adds nothing"
+                yield f"{other}: is the same as {one}; it has no effect"
         for pair in _pairs([*against, *background], own):
-            yield f"{pair}; the label will hardly be heard"
+            yield f"{pair}; the label will hardly be detected"
         for pair in _pairs(own, earlier):
-            yield f"{pair}; both labels will be heard together"
+            yield f"{pair}; both labels will be detected together"
         earlier += own
 
 
@@ -174,17 +174,17 @@ def _pairs(ones: list[tuple[str, str]], others: list[tuple[str, str]]) -> Iterat
         meaning = _meaning(text)
         for other, again, its_meaning in meanings:
             if meaning and len(meaning & its_meaning) >= _NEAR * len(meaning | its_meaning):
-                yield f'{one}: "{text}" is nearly {other} "{again}"'
+                yield f'{one}: "{text}" means nearly the same as {other} "{again}"'
 
 
 def _meaning(text: str) -> frozenset[str]:
-    """Stems of the words that tell one sound from another."""
+    """Stems of the significant words."""
     return frozenset(
         _stem(word) for word in re.findall(r"\w+", text.lower()) if not _EMPTY_WORDS.fullmatch(word)
     )
 
 
 def _stem(word: str) -> str:
-    """Word without its English ending, roughly: barks, barked and barking are one."""
+    """Word without its English suffix, roughly: barks, barked and barking are the same."""
     stem = re.sub(r"(?<=\w{3})(ing|ed|es|s|e)$", "", word)
     return re.sub(r"(\w)\1$", r"\1", stem)

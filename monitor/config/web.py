@@ -1,6 +1,6 @@
-"""The page and its API: where it is served, and who may use it.
+"""Web page, API and metrics: addresses and access.
 
-A rule between two keys is checked at the later one, so that one fault hides no other.
+A rule between two keys is checked at the later one, so that one error never hides another.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ MAX_HOST = 253
 
 
 def _quoted(value: str) -> str:
-    """Return a value as a fault repeats it."""
+    """Value for an error message."""
     return f'"{printable(value)}"'
 
 
 def check_bind(host: str) -> str:
-    """Refuse what is no address to listen on."""
+    """Refuse anything but ``localhost`` or an IP address."""
     if host != "localhost":
         try:
             ipaddress.ip_address(host)
         except ValueError:
             raise fault(
                 f'"{host}" is not an IP address of this machine; write 127.0.0.1 for this machine only, '
-                "0.0.0.0 for everyone"
+                "0.0.0.0 for all networks"
             ) from None
     return host
 
 
 def _check_name(host: str) -> str:
-    """Refuse what is not the bare name of a machine."""
+    """Refuse anything but a bare host name."""
     parsed = parse_authority(host)
     if parsed is None or parsed.port is not None or ":" in parsed.host:
         raise fault(
@@ -50,7 +50,7 @@ def _check_name(host: str) -> str:
 
 
 def _check_origin(origin: str) -> str:
-    """Refuse what no browser would call an origin; it stands in a header of every answer."""
+    """Refuse anything but an origin; it is sent in a header of every response."""
     bare = origin.removesuffix("/")
     parsed = parse_origin(bare)
     if parsed is not None:
@@ -58,7 +58,7 @@ def _check_origin(origin: str) -> str:
     start = re.match(r"https?://[^/?#]+(?=[/?#])", bare, re.ASCII)
     if start is not None and parse_origin(start[0]) is not None:
         raise fault(
-            f"{_quoted(origin)} holds more than an origin; leave out everything after the name and the port"
+            f"{_quoted(origin)} contains more than an origin; remove everything after the name and the port"
         )
     raise fault(
         f"{_quoted(origin)} is not an origin; write scheme and name, such as https://home.example, "
@@ -67,19 +67,21 @@ def _check_origin(origin: str) -> str:
 
 
 def _check_public_url(url: str) -> str:
-    """Refuse what no browser could be sent to."""
+    """Refuse anything but an HTTP URL without query and fragment."""
     found = re.fullmatch(r"(https?://[^/?#]+)(/[^?#]*)?", url, re.ASCII | re.IGNORECASE)
     if found is None or parse_origin(found[1]) is None:
         if re.search(r"[?#]", url):
-            raise fault(f"{_quoted(url)} holds more than an address and a path")
+            raise fault(f"{_quoted(url)} contains more than an address and a path")
         raise fault(f"{_quoted(url)} is not an address; write it as in https://home.example/sounds")
     if not re.fullmatch(r"[!-~]*", found[2] or ""):
-        raise fault(f"{_quoted(url)} holds more than an address and a path; write other characters as in %20")
+        raise fault(
+            f"{_quoted(url)} contains more than an address and a path; write other characters as in %20"
+        )
     return url.rstrip("/")
 
 
 def _check_network(network: str) -> str:
-    """Refuse what is neither an IP address nor a network."""
+    """Refuse anything but an IP address or a network."""
     try:
         return str(ipaddress.ip_network(network))
     except ValueError:
@@ -90,10 +92,10 @@ def _check_network(network: str) -> str:
 
 
 def _check_prefix(prefix: str) -> str:
-    """Refuse what is no path below which something is served."""
+    """Refuse anything but an absolute URL path."""
     if prefix and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", prefix):
         raise fault(
-            f"{_quoted(prefix)} is not a path; write it with / in front and none behind, such as /sounds"
+            f"{_quoted(prefix)} is not a path; start it with / and do not end it with /, such as /sounds"
         )
     return prefix
 
@@ -180,19 +182,19 @@ class WebConfig(Section):
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can connect."""
+        """Whether only this machine can connect to the page."""
         return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
 
     @property
     def proxied(self) -> bool:
-        """Whether a reverse proxy is spoken of: what comes from this machine may be anybody's."""
+        """Whether a reverse proxy is configured: a request from this machine may then come from anyone."""
         return bool(self.public_url or self.prefix or self.trusted_proxies)
 
     @field_validator("token_env")
     @classmethod
     def _is_the_only_one(cls, value: Any, others: ValidationInfo) -> Any:
         if value is not None and others.data.get("token_file") is not None:
-            raise fault("is one too many beside token_file; keep one of the two")
+            raise fault("cannot be combined with token_file; keep one of the two")
         return value
 
     @field_validator("public_read")

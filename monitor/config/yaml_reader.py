@@ -1,8 +1,9 @@
-"""YAML text to plain data and the line of everything in it.
+"""YAML reader: plain data, with the line of every key and value.
 
-The parser's events are read one by one, so that depth and size are bounded before anything is built,
-duplicate keys are seen, and scalars mean what they look like: YAML 1.1 makes a number of ``12:30``
-and of ``010``, and a text of ``1e-3``.
+The tree is built from the parser's events, not with ``yaml.compose``.  That raises `RecursionError` on deep
+nesting, accepts an alias within its own anchor, gives an alias the line of its anchor, and does not show
+whether a tag was written; here depth and size are bounded before anything is built.  Scalars mean what they
+look like: YAML 1.1 reads ``12:30`` and ``010`` as numbers, and ``1e-3`` as text.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import yaml
 
 MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 20
-_MAX_DIGITS = 18  # of a whole number; more are no number anybody means
+_MAX_DIGITS = 18  # of a whole number; with more, it is text
 _TOO_DEEP = f"nested more than {_MAX_DEPTH} levels deep"
-_MAX_NODES = 50_000  # with every alias written out: a few lines of aliases can mean billions of values
+_MAX_NODES = 50_000  # with aliases expanded: a few lines of aliases can mean billions of values
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -29,24 +30,24 @@ _SPECIAL: dict[str, bool | float | None] = {
     "-.inf": float("-inf"),
     ".nan": float("nan"),
 }
-_TAG = "a tag (!) cannot stand here; put text that starts with ! in quotes"
+_TAG = "a tag (!) is not allowed here; put text that starts with ! in quotes"
 _PROBLEMS = {
-    "cannot start any token": "a character that cannot stand here (a tab, @, ` or %): indent with spaces, "
+    "cannot start any token": "a character that is not allowed here (a tab, @, ` or %): indent with spaces, "
     "and put text in quotes",
-    "mapping values are not allowed": "a colon that cannot stand here: indent like the lines above, "
-    "and put text that holds a colon in quotes",
+    "mapping values are not allowed": "a colon that is not allowed here: indent like the lines above, "
+    "and put text that contains a colon in quotes",
     "could not find expected ':'": "a key without a colon and a space after it",
-    "expected <block end>": "this line is not indented like those it belongs to",
-    "expected ',' or": "a list or mapping in brackets is not closed, or lacks a comma",
+    "expected <block end>": "this line is not indented like the lines it belongs to",
+    "expected ',' or": "a list or mapping in brackets is not closed, or a comma is missing",
     "unexpected end of stream": "a quote is opened and never closed",
-    "unknown escape character": "in \"double quotes\" a backslash is written twice; or use 'single quotes'",
+    "unknown escape character": "in \"double quotes\" write a backslash twice; or use 'single quotes'",
     "expected the node content": "a value is missing",
-    "expected '<document start>'": "text that belongs to nothing above it",
+    "expected '<document start>'": "text that does not belong to anything above it",
     "alphabetic or numeric character": "a & or * without a name; put text that starts with & or * in quotes",
     "undefined tag handle": _TAG,
 }
 _BEGINS_EARLIER = ("could not find expected ':'", "expected ',' or", "unexpected end of stream")
-"""Problems that are noticed long after the line where they begin."""
+"""Problems that the parser finds long after the line where they begin."""
 
 Value = None | bool | int | float | str
 Data = Value | list["Data"] | dict[str, "Data"]
@@ -54,20 +55,20 @@ Data = Value | list["Data"] | dict[str, "Data"]
 
 @dataclass(slots=True)
 class Node:
-    """A value of the document, and where it stands."""
+    """A value of the document, with its line."""
 
     line: int
-    """Line on which the value starts, from 1."""
+    """Line on which the value starts, counted from 1."""
     value: Value = None
     text: str | None = None
-    """A scalar as it is written, without quotes; None for a list or a mapping."""
+    """Text of a scalar, without quotes; None for a list or a mapping."""
     quoted: bool = False
     items: list[Node] | None = None
     keys: dict[str, tuple[int, Node]] | None = None
-    """Line of the key, and the value."""
+    """Line of each key, and the value."""
 
     def plain(self, depth: int = 0) -> Data:
-        """Nested lists and dictionaries; aliases nest where the text does not."""
+        """Nested lists and dictionaries; raises YamlError if aliases nest too deeply."""
         if depth > _MAX_DEPTH:
             raise YamlError(self.line, _TOO_DEEP)
         if self.items is not None:
@@ -77,7 +78,7 @@ class Node:
         return self.value
 
     def find(self, place: tuple[str | int, ...]) -> tuple[int, Node | None]:
-        """Line of the value at ``place`` and the value; of a missing one, its parent's line and None."""
+        """Line of the value at ``place``, and the value; for a missing value its parent's line and None."""
         node, line = self, self.line
         for step in place:
             if node.keys is not None and step in node.keys:
@@ -91,7 +92,7 @@ class Node:
 
 
 class YamlError(ValueError):
-    """The text is no YAML that can be used."""
+    """The text is not usable YAML."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -105,20 +106,20 @@ class Document:
 
     root: Node
     data: Data = None
-    """Nested lists and dictionaries; of an empty document, an empty dictionary."""
+    """Nested lists and dictionaries; an empty dictionary for an empty document."""
     duplicates: list[tuple[int, tuple[str | int, ...], str]] = field(default_factory=list)
-    """Line, place and message of every key that is given twice."""
+    """Line, location and message of every duplicate key."""
     cut: list[tuple[int, tuple[str | int, ...], str]] = field(default_factory=list)
-    """The same of every value in braces that a comma of its own cuts in two."""
+    """Line, location and message of every value in braces that its own comma splits."""
 
 
 def parse(text: str) -> Document:
-    """Read one YAML document; an empty one is an empty mapping.
+    """Read one YAML document; an empty document is an empty mapping.
 
     Raises
     ------
     YamlError
-        On the first thing after which the rest cannot be understood.
+        At the first error after which the rest cannot be parsed.
     """
     try:
         document = _Reader(yaml.parse(text, Loader=yaml.SafeLoader)).document()
@@ -130,7 +131,7 @@ def parse(text: str) -> Document:
         raise YamlError(mark.line + 1 if mark else 1, _in_words(problem)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise YamlError(line, "a character that YAML does not allow; write the line anew") from error
+        raise YamlError(line, "a character that YAML does not allow; retype the line") from error
     return document
 
 
@@ -142,7 +143,7 @@ def _in_words(problem: str) -> str:
 
 
 class _Reader:
-    """Builds the tree from the events."""
+    """Builds the tree from the events of the parser."""
 
     def __init__(self, events: Iterator[yaml.Event]) -> None:
         self._events = events
@@ -175,7 +176,7 @@ class _Reader:
         if len(place) > _MAX_DEPTH:
             raise YamlError(line, _TOO_DEEP)
         if isinstance(event, yaml.ScalarEvent):
-            _refuse_half_characters(event.value, line)
+            _refuse_surrogates(event.value, line)
             quoted = not event.implicit[0]
             node = Node(line, event.value if quoted else scalar(event.value), event.value, quoted)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -201,21 +202,21 @@ class _Reader:
                 raise YamlError(
                     line, "a key must be a word; put text that starts with {, [, * or ? in quotes"
                 )
-            _refuse_half_characters(event.value, line)
+            _refuse_surrogates(event.value, line)
             if event.value == "<<" and event.implicit[0]:
-                raise YamlError(line, "merge keys (<<) are not understood; write the keys out")
+                raise YamlError(line, "merge keys (<<) are not supported; write the keys out")
             value = next(self._events)
             node = self._node(value, (*place, event.value))
             before = next(reversed(keys), None) if in_braces and _is_nothing(value) else None
             if before is not None and keys[before][1].text and not keys[before][1].quoted:
-                if cut != before:  # of several commas in one value the first is enough
+                if cut != before:  # one message is enough for several commas in a value
                     cut = before
                     words = _cut_by_comma(keys[before][1].text or "", event.value)
                     self._document.cut.append((line, (*place, before), words))
             elif event.value in keys:
                 first = keys[event.value][0]
                 self._document.duplicates.append(
-                    (line, (*place, event.value), f"is given twice, first in line {first}; keep one")
+                    (line, (*place, event.value), f"is a duplicate of line {first}; keep one")
                 )
             else:
                 keys[event.value] = line, node
@@ -234,11 +235,11 @@ class _Reader:
     def _count(self, nodes: int, line: int) -> None:
         self._nodes += nodes
         if self._nodes > _MAX_NODES:
-            raise YamlError(line, f"more than {_MAX_NODES} values, aliases written out")
+            raise YamlError(line, f"more than {_MAX_NODES} values, with aliases expanded")
 
 
 def scalar(text: str) -> Value:
-    """Value of an unquoted word: nothing, true or false, a number, or else text."""
+    """Value of an unquoted scalar: null, a boolean, a number, or else text."""
     special = text.lower()
     if special in _SPECIAL:
         return _SPECIAL[special]
@@ -250,21 +251,21 @@ def scalar(text: str) -> Value:
 
 
 def _is_nothing(event: yaml.Event) -> bool:
-    """Tell whether nothing at all is written where a value belongs."""
+    """Tell whether a value is missing altogether."""
     return isinstance(event, yaml.ScalarEvent) and event.implicit[0] and not event.value
 
 
 def _cut_by_comma(value: str, rest: str) -> str:
-    """Say of a value in braces that it ends at its comma, without repeating what may be a secret."""
+    """Message for a value in braces that its own comma splits; it does not repeat what may be a secret."""
     if re.fullmatch(r"[-+]?[0-9]+", value) and rest.isdecimal():
-        return f"is cut in two by a comma; write {value}.{rest}"
-    return "is cut in two by its comma; put the whole text in quotes"
+        return f"is split by a comma; write {value}.{rest}"
+    return "is split by its comma; put the whole text in quotes"
 
 
-def _refuse_half_characters(text: str, line: int) -> None:
-    r"""Refuse what only an escape such as ``"\ud83d"`` can write: it cannot be printed or sent."""
+def _refuse_surrogates(text: str, line: int) -> None:
+    r"""Refuse lone surrogates, from an escape such as ``"\ud83d"``: they cannot be printed or sent."""
     if not text.isascii() and re.search("[\ud800-\udfff]", text):
-        raise YamlError(line, "an escape (\\u) that is no character; write the character itself")
+        raise YamlError(line, "an escape (\\u) that is not a character; write the character itself")
 
 
 def _line(event: yaml.Event) -> int:

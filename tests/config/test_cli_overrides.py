@@ -94,7 +94,7 @@ def test_the_format_of_raw_samples_is_nothing_to_a_file():
             "rtsp://me:hunter2@camera/1",
             {},
             (
-                "--source: url: holds a user or a password; write the user as username, and the password "
+                "--source: url: contains a user or a password; write the user as username, and the password "
                 "into the file named by password_file"
             ),
         ),

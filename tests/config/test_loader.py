@@ -78,17 +78,17 @@ mqtt:
         ),
         "monitor.yaml:2: log_levl: unknown key; did you mean log_level?",
         "monitor.yaml:4: model.threads: 0 is not in [1, 64]",
-        "monitor.yaml:5: model.threads: is given twice, first in line 4; keep one",
+        "monitor.yaml:5: model.threads: is a duplicate of line 4; keep one",
         "monitor.yaml:7: sources[0].path: is missing; a source of kind file needs it",
-        'monitor.yaml:8: sources[1].name: "a" is the name of sources[0] already; choose another',
+        'monitor.yaml:8: sources[1].name: "a" is already the name of sources[0]; choose another',
         "monitor.yaml:8: sources[1].rate: is missing; a source of kind pcm needs it",
-        "monitor.yaml:9: sources[2].kind: sources[1] reads standard input already; only one source can",
+        "monitor.yaml:9: sources[2].kind: sources[1] already reads standard input; only one source can",
         (
             "monitor.yaml:9: sources[2].device: does not belong to kind pcm, whose own keys are "
             "rate, format, channels, channel"
         ),
         "monitor.yaml:12: labels[0].prompts: is empty; give at least one",
-        'monitor.yaml:13: labels[1].id: "dog" is the id of labels[0] already; choose another',
+        'monitor.yaml:13: labels[1].id: "dog" is already the id of labels[0]; choose another',
         'monitor.yaml:15: labels[1].threshold: "high" is not a number',
         "monitor.yaml:16: labels[2].id: is missing: identifier of the label, also in MQTT topics",
         (
@@ -97,7 +97,7 @@ mqtt:
         ),
         (
             "monitor.yaml:17: labels[2].release_threshold: 0.9 is above threshold (0.5); an event "
-            "would end as it starts"
+            "would end as soon as it starts"
         ),
         (
             "monitor.yaml:20: mqtt.password: a password is never written here; put it in a file and "
@@ -143,7 +143,7 @@ mqtt:
         ("window:\n  hop_seconds: 0", "2: window.hop_seconds: 0 is not in [0.01, 60]"),
         (
             "window:\n  seconds: 0.5\n  hop_seconds: 1",
-            "3: window.hop_seconds: 1 is more than seconds (0.5); audio between windows would be unheard",
+            "3: window.hop_seconds: 1 is more than seconds (0.5); the audio between windows would be skipped",
         ),
         (
             "background: people talking",
@@ -154,12 +154,12 @@ mqtt:
         ),
         (
             "background: [alarm: beeping]",
-            ("1: background[0]: is a mapping, not text; put text that holds a colon in quotes"),
+            ("1: background[0]: is a mapping, not text; put text that contains a colon in quotes"),
         ),
         ("background: ['']", "1: background[0]: is empty; write something, or remove the key"),
         ("background: ['  ']", "1: background[0]: is empty; write something, or remove the key"),
-        (f"background: [{'a' * 301}]", "1: background[0]: is 301 characters long; at most 300 are possible"),
-        (f"background: [{'a, ' * 101}]", "1: background: has 101 entries; at most 100 are possible"),
+        (f"background: [{'a' * 301}]", "1: background[0]: is 301 characters long; the maximum is 300"),
+        (f"background: [{'a, ' * 101}]", "1: background: has 101 entries; the maximum is 100"),
         ("labels: []", "1: labels: is empty; give at least one"),
         ("sources: []", "1: sources: is empty; give at least one"),
         ("labels: [dog]", None),
@@ -196,13 +196,13 @@ mqtt:
         (
             "mqtt:\n  host: mqtt://broker",
             (
-                '2: mqtt.host: "mqtt://broker" is an address; write only the name, '
-                "and tls and port as keys of their own"
+                '2: mqtt.host: "mqtt://broker" is a URL; write only the host name here, '
+                "and use the keys tls and port"
             ),
         ),
         (
             "mqtt:\n  host: broker:1883",
-            ('2: mqtt.host: "broker:1883" holds a colon; write the port as a key of its own'),
+            ('2: mqtt.host: "broker:1883" contains a colon; use the key port for the port'),
         ),
         (
             "mqtt:\n  host: my broker",
@@ -210,11 +210,11 @@ mqtt:
         ),
         (
             "mqtt:\n  base_topic: a/#",
-            ('2: mqtt.base_topic: "a/#" holds a wildcard; a topic that is published to has no + and no #'),
+            ('2: mqtt.base_topic: "a/#" contains a wildcard; a topic to publish to has no + and no #'),
         ),
         (
             "mqtt:\n  base_topic: /a",
-            ('2: mqtt.base_topic: "/a" has an empty level; it must not start or end with / nor hold //'),
+            ('2: mqtt.base_topic: "/a" has an empty level; it must not start or end with /, or contain //'),
         ),
         ("mqtt:\n  base_topic: a/", None),
         ("mqtt:\n  base_topic: a//b", None),
@@ -224,16 +224,16 @@ mqtt:
         ),
         (
             'mqtt:\n  base_topic: "a\\0b"',
-            "2: mqtt.base_topic: holds a control character; use letters, digits, / and -",
+            "2: mqtt.base_topic: contains a control character; use letters, digits, / and -",
         ),
         ("mqtt:\n  base_topic: ''", '2: mqtt.base_topic: is empty; the default is "clap-monitor"'),
-        ("mqtt:\n  ca_file: a.pem", "2: mqtt.ca_file: is of use only with tls: true"),
-        ("mqtt:\n  cert_file: a.pem", "2: mqtt.cert_file: is of use only with tls: true"),
-        ("mqtt:\n  tls: true\n  key_file: a.key", "3: mqtt.key_file: is of use only with a cert_file"),
-        ("mqtt:\n  password_env: A", "2: mqtt.password_env: is of use only with a username"),
+        ("mqtt:\n  ca_file: a.pem", "2: mqtt.ca_file: needs tls: true"),
+        ("mqtt:\n  cert_file: a.pem", "2: mqtt.cert_file: needs tls: true"),
+        ("mqtt:\n  tls: true\n  key_file: a.key", "3: mqtt.key_file: needs cert_file"),
+        ("mqtt:\n  password_env: A", "2: mqtt.password_env: needs username"),
         (
             "mqtt:\n  username: me\n  password_file: a\n  password_env: A",
-            "4: mqtt.password_env: is one too many beside password_file; keep one of the two",
+            "4: mqtt.password_env: cannot be combined with password_file; keep one of the two",
         ),
         # sources
         (
@@ -243,8 +243,8 @@ mqtt:
         (
             "sources:\n- {name: a, kind: microphone, device: true}",
             (
-                "2: sources[0].device: is neither a part of a "
-                "device's name nor its index; see `clap-monitor devices`"
+                "2: sources[0].device: is neither part of a "
+                "device name nor an index; see `clap-monitor devices`"
             ),
         ),
         (
@@ -253,7 +253,7 @@ mqtt:
         ),
         (
             "sources:\n- {name: a, kind: file, path: 'rtsp://camera/1'}",
-            ('2: sources[0].path: "rtsp:/camera/1" is a network address; write the path of a file'),
+            ('2: sources[0].path: "rtsp:/camera/1" is a URL; write the path of a file'),
         ),
         (
             "sources:\n- {name: a, kind: pcm, rate: 8000, channel: 2}",
@@ -261,11 +261,11 @@ mqtt:
         ),
         (
             "sources:\n- name: a\n  kind: microphone\n  labels:\n  - baby_cry\n  - dog_barks",
-            '6: sources[0].labels[1]: "dog_barks" is the id of no label; did you mean dog_bark?',
+            '6: sources[0].labels[1]: "dog_barks" is not the id of a label; did you mean dog_bark?',
         ),
         (
             "sources:\n- {name: a, kind: microphone, labels: [dog]}\nlabels: [{id: cat, prompts: [a cat]}]",
-            '2: sources[0].labels[0]: "dog" is the id of no label',
+            '2: sources[0].labels[0]: "dog" is not the id of a label',
         ),
         (
             "sources:\n- {name: a, kind: stream}",
@@ -274,13 +274,13 @@ mqtt:
         (
             "sources:\n- {name: a, kind: stream, url: 'rtsp://me:hunter2@camera/1'}",
             (
-                "2: sources[0].url: holds a user or a password; write the user as username, and the password "
-                "into the file named by password_file"
+                "2: sources[0].url: contains a user or a password; write the user as username, and the "
+                "password into the file named by password_file"
             ),
         ),
         (
             "sources:\n- {name: a, kind: stream, url: 'http://camera/1', tls_verify: false}",
-            "2: sources[0].tls_verify: is of use only with rtsps:// or https://",
+            "2: sources[0].tls_verify: needs rtsps:// or https://",
         ),
         (
             "sources:\n- {name: a, kind: stream, url: 'http://camera/1', username: 'me:hunter2'}",
@@ -320,18 +320,18 @@ def test_a_fault_is_one_line_in_plain_words(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("node: [a", "1: a list or mapping in brackets is not closed, or lacks a comma"),
+        ("node: [a", "1: a list or mapping in brackets is not closed, or a comma is missing"),
         ("log_level: info\nnode: 'home\n\n", "2: a quote is opened and never closed"),
-        ("node: a: b", "1: a colon that cannot stand here"),
-        ("mqtt:\n\tport: 1", "2: a character that cannot stand here (a tab"),
-        ("mqtt:\n  port: 1\n tls: true", "3: this line is not indented like those it belongs to"),
+        ("node: a: b", "1: a colon that is not allowed here"),
+        ("mqtt:\n\tport: 1", "2: a character that is not allowed here (a tab"),
+        ("mqtt:\n  port: 1\n tls: true", "3: this line is not indented like the lines it belongs to"),
         ("node: home\nnonsense\nstate: a", "2: a key without a colon and a space after it"),
         ("---\nnode: a\n---\nnode: b", "3: a second document begins (---); keep one"),
-        ("node: !!python/object:os.system x", "1: a tag (!) cannot stand here"),
-        ("node: !e!x y", "1: a tag (!) cannot stand here"),
+        ("node: !!python/object:os.system x", "1: a tag (!) is not allowed here"),
+        ("node: !e!x y", "1: a tag (!) is not allowed here"),
         ("node: *home", "1: the alias (*) has no anchor (&) above it"),
         ("a: &a [*a]", "1: the alias (*) has no anchor (&) above it"),
-        ("a: &a {b: 1}\nc:\n  <<: *a", "3: merge keys (<<) are not understood; write the keys out"),
+        ("a: &a {b: 1}\nc:\n  <<: *a", "3: merge keys (<<) are not supported; write the keys out"),
         ("? [a, b]\n: c", "1: a key must be a word"),
         ("[" * 5000, "1: nested more than 20 levels deep"),
         ("- " * 5000, "1: nested more than 20 levels deep"),
@@ -353,7 +353,7 @@ def test_aliases_that_multiply_are_refused_before_they_do(tmp_path):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     assert faults(tmp_path, "\n".join(lines)) == [
-        "monitor.yaml:5: more than 50000 values, aliases written out"
+        "monitor.yaml:5: more than 50000 values, with aliases expanded"
     ]
 
 
@@ -373,7 +373,7 @@ labels:
 
 def test_a_huge_file_is_not_read(tmp_path):
     assert faults(tmp_path, b"#" * 300_000) == [
-        "monitor.yaml: is larger than 256 KiB; that is no configuration"
+        "monitor.yaml: is larger than 256 KiB; it cannot be a configuration"
     ]
 
 
@@ -389,7 +389,7 @@ def test_a_missing_file_says_how_to_write_one(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [(".", "Is a directory"), ("a\0b", "is not the name of a file"), ("a" * 5000, "too long")],
+    [(".", "Is a directory"), ("a\0b", "is not a valid path"), ("a" * 5000, "too long")],
 )
 def test_what_cannot_be_read_is_one_line(path, words):
     with pytest.raises(ConfigError, match=words) as caught:
@@ -541,29 +541,32 @@ def test_a_secret_that_is_a_number_is_not_repeated_either(tmp_path, key):
     [
         (
             "labels:\n- {id: a, prompts: [a], threshold: 0,6}",
-            "2: labels[0].threshold: is cut in two by a comma; write 0.6",
+            "2: labels[0].threshold: is split by a comma; write 0.6",
         ),
         (
             "labels:\n- {id: a, threshold: 0,65, prompts: [a]}",
-            "2: labels[0].threshold: is cut in two by a comma; write 0.65",
+            "2: labels[0].threshold: is split by a comma; write 0.65",
         ),
-        ("window: {hop_seconds: 0,5}", "1: window.hop_seconds: is cut in two by a comma; write 0.5"),
+        ("window: {hop_seconds: 0,5}", "1: window.hop_seconds: is split by a comma; write 0.5"),
         (
             "labels:\n- id: a\n  prompts: [a]\n  threshold: 0,6",
             '4: labels[0].threshold: "0,6" is not a number; write 0.6',
         ),
         (
             "sources:\n- {name: a, kind: microphone, device: hw:1,0}",
-            "2: sources[0].device: is cut in two by its comma; put the whole text in quotes",
+            "2: sources[0].device: is split by its comma; put the whole text in quotes",
         ),
         (
             "sources:\n- {name: a, device: a,b,c, kind: microphone}",
-            "2: sources[0].device: is cut in two by its comma; put the whole text in quotes",
+            "2: sources[0].device: is split by its comma; put the whole text in quotes",
         ),
-        ("mqtt: {host: '${BROKER}'}", "1: mqtt.host: holds ${BROKER}, which nobody fills in; "),
-        ("mqtt:\n  host: ${BROKER:-localhost}", "2: mqtt.host: holds ${BROKER}, which nobody fills in; "),
-        ("mqtt:\n  host: $BROKER", "2: mqtt.host: holds ${BROKER}, which nobody fills in; "),
-        ("state: /var/${HOME}/x", "1: state: holds ${HOME}, which nobody fills in; write the value itself"),
+        ("mqtt: {host: '${BROKER}'}", "1: mqtt.host: contains ${BROKER}, but variables are"),
+        ("mqtt:\n  host: ${BROKER:-localhost}", "2: mqtt.host: contains ${BROKER}, but variables are"),
+        ("mqtt:\n  host: $BROKER", "2: mqtt.host: contains ${BROKER}, but variables are"),
+        (
+            "state: /var/${HOME}/x",
+            "1: state: contains ${HOME}, but variables are not expanded; write the value itself",
+        ),
     ],
 )
 def test_what_is_written_in_the_way_of_others_is_one_line_with_the_way_of_ours(tmp_path, text, message):

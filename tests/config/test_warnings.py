@@ -26,8 +26,8 @@ def advice(*labels, background=(), seconds=5.0, **keys):
 def test_a_secret_in_an_address_and_a_user_without_a_password_are_mentioned_and_not_repeated():
     camera = SourceConfig(name="a", kind="stream", url="http://camera/flv?password=hunter2", username="me")
     assert advice(sources=(camera,)) == [
-        "sources[0].username: is given without a password; name one by password_file or password_env",
-        "sources[0].url: seems to hold a secret; write {password} for it, and name a password_file",
+        "sources[0].username: has no password; name one with password_file or password_env",
+        "sources[0].url: seems to contain a secret; replace it by {password} and name a password_file",
     ]
     camera = camera.model_copy(update={"url": "http://camera/flv?password={password}", "username": None})
     assert advice(sources=(camera,)) == []
@@ -48,14 +48,14 @@ def test_a_source_for_whose_labels_nobody_listens_is_mentioned():
     labels = (label("dog", "a dog barking"), label("cat", "a cat", enabled=False))
     source = SourceConfig(name="a", kind="microphone", labels=("cat",))
     assert advice(*labels, sources=(source,)) == [
-        "sources[0].labels: none of them is enabled; nothing will be listened for there"
+        "sources[0].labels: none of them is enabled; nothing will be detected at this source"
     ]
 
 
 def test_a_hop_of_a_source_that_is_longer_than_the_window_is_mentioned():
     source = SourceConfig(name="a", kind="microphone", hop_seconds=6)
     assert advice(sources=(source,)) == [
-        "sources[0].hop_seconds: 6 is more than the window of 5 s; it will be refused"
+        "sources[0].hop_seconds: 6 is more than the window of 5 s; the monitor will not start"
     ]
 
 
@@ -109,7 +109,7 @@ def test_a_hop_longer_than_the_window_of_the_checkpoint_is_named():
     assert advice(seconds=1.0, window=WindowConfig(hop_seconds=1.5)) == [
         (
             "window.hop_seconds: 1.5 is more than the window of 1 s; 0.5 s of audio in every 1.5 s "
-            "will be unheard"
+            "will be skipped"
         ),
         (
             "labels[0].confirm_seconds: unset, it needs 2 of 3 windows to agree, but a short sound is inside "
@@ -123,7 +123,7 @@ def test_a_hop_longer_than_the_window_of_the_checkpoint_is_named():
     [
         ({"threshold": 0.0}, "labels[0].threshold: 0 is reached by every window"),
         ({"threshold": 1.0}, "labels[0].threshold: 1 is never reached"),
-        ({"threshold": 0.1}, "labels[0].release_threshold: 0 is never fallen below"),
+        ({"threshold": 0.1}, "labels[0].release_threshold: 0 is below every score"),
     ],
 )
 def test_a_threshold_that_decides_nothing_is_named(keys, start):
@@ -146,7 +146,7 @@ def test_a_watch_without_labels_is_named_and_its_labels_are_not_judged():
         ("un chien aboie", None),
         ("un chien qui est fâché", "does not look like English"),
         ("собака лает", "does not look like English"),
-        ("the sound of noise", "says nothing about the sound"),
+        ("the sound of noise", "does not describe a sound"),
         ("dog " * 61, "61 words are too long"),
         ("crying " * 42, "42 words are too long"),
         ("a dog barking", None),
@@ -171,9 +171,10 @@ def test_two_labels_that_say_the_same_are_named():
     found = advice(label("dog", "a dog barking"), label("hound", "a cat", "The sound of a dog that barks."))
     assert found == [
         (
-            'labels[1].prompts[1]: "The sound of a dog that barks." is nearly labels[0].prompts[0] "a '
+            'labels[1].prompts[1]: "The sound of a dog that barks." means nearly the same as '
+            'labels[0].prompts[0] "a '
             'dog barking"; '
-            "both labels will be heard together"
+            "both labels will be detected together"
         )
     ]
 
@@ -181,12 +182,12 @@ def test_two_labels_that_say_the_same_are_named():
 def test_a_negative_that_is_the_sound_itself_is_named():
     found = advice(label("rain", "rain falling", against=("falling rain",)), background=("the rain falls",))
     assert [line.partition(":")[0] for line in found] == ["labels[0].against[0]", "background[0]"]
-    assert all(line.endswith("the label will hardly be heard") for line in found)
+    assert all(line.endswith("the label will hardly be detected") for line in found)
 
 
 def test_a_phrasing_that_stands_twice_is_named():
     assert advice(label("dog", "a dog barking", "A dog barking")) == [
-        "labels[0].prompts[1]: is the same as labels[0].prompts[0]; it adds nothing"
+        "labels[0].prompts[1]: is the same as labels[0].prompts[0]; it has no effect"
     ]
 
 
@@ -200,7 +201,7 @@ def test_different_sounds_of_the_same_make_are_not_taken_for_one():
     [
         ({"tls": True}, "mqtt.port: 1883 is usually the unencrypted port"),
         ({"port": 8883}, "mqtt.port: 8883 is usually the encrypted port"),
-        ({"username": "me"}, "mqtt.username: is given without a password"),
+        ({"username": "me"}, "mqtt.username: has no password"),
     ],
 )
 def test_a_broker_that_will_refuse_is_named(keys, start):

@@ -61,7 +61,7 @@ def test_a_camera_is_tried_from_the_command_line(tmp_path):
 def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path):
     done = clap_monitor("run", "--source", "rtsp://me:hunter2@camera/1", cwd=tmp_path)
     assert done.returncode == 78
-    assert "holds a user or a password" in done.stderr
+    assert "contains a user or a password" in done.stderr
     assert "hunter2" not in done.stderr
 
 
