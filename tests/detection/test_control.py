@@ -206,7 +206,7 @@ def test_a_new_file_keeps_what_was_changed_at_run_time_as_far_as_it_fits(tmp_pat
     house.config = house.config.model_copy(update={"labels": (DOG, bird)})
     caplog.set_level(logging.INFO)
     done = house.control.reload()
-    assert done.changed == ("labels: cat is gone", "labels: bird is new")
+    assert done.changed == ("labels: cat removed", "labels: bird added")
     assert len(done.left_out) == 1
     assert done.left_out[0].startswith("label cat: ")
     assert ids(house) == ["dog", "bird"]
