@@ -1,6 +1,7 @@
 """MQTT publisher with a source `mic0` and two labels, its topics, and events for it."""
 
 import json
+import math
 import threading
 from contextlib import contextmanager
 
@@ -65,6 +66,20 @@ def connected(mqtt):
     with running(mqtt):
         eventually(lambda: mqtt.connected)
         yield mqtt
+
+
+@contextmanager
+def held_off(mqtt):
+    """Begin no new connection in this block, and one at its end; the old one has ended."""
+
+    def is_held_off():
+        mqtt._link._dial_at = math.inf
+        return mqtt._link._connection is None
+
+    eventually(is_held_off)
+    yield
+    mqtt._link.hurry()
+    mqtt._link.wake()
 
 
 def run_to_the_end(mqtt):

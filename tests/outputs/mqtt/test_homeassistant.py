@@ -141,6 +141,7 @@ def test_when_home_assistant_starts_everything_is_said_again_but_not_for_a_birth
             assert len(subscriber.texts(CONFIG)) == len(subscriber.texts(f"{GLASS}/state")) == 2
 
 
+@pytest.mark.usefixtures("no_home_assistant_is_waited_for")
 def test_what_waited_fires_no_trigger_and_the_broker_counts_as_late(tmp_path, broker):
     before = make(free_port(), queue_file=queue_file(tmp_path))
     before.put(started())

@@ -48,6 +48,7 @@ def test_under_another_base_topic_everything_is_said_again_and_the_old_one_is_ti
         eventually(lambda: (mqtt.published, mqtt.waiting, mqtt.dropped) == (2, 0, 0))
 
 
+@pytest.mark.usefixtures("no_home_assistant_is_waited_for")
 def test_another_broker_gets_what_the_old_one_did_not_take(tmp_path, broker):
     (tmp_path / "other").mkdir()
     options = {"queue_file": tmp_path / "state/outbox.sqlite"}

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
-from monitor.outputs.mqtt.publisher import IN_MEMORY, MqttPublisher
+from monitor.outputs.mqtt.publisher import IN_MEMORY, LATE_SECONDS, MqttPublisher
 from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
 from tests.support.events import ended
 from tests.support.mqtt_publisher import (
@@ -22,6 +23,7 @@ from tests.support.mqtt_publisher import (
     NODE,
     STATUS,
     connected,
+    held_off,
     make,
     phases,
     run_to_the_end,
@@ -29,7 +31,7 @@ from tests.support.mqtt_publisher import (
     started,
 )
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("no_home_assistant_is_waited_for")]
 
 
 @pytest.fixture
@@ -70,12 +72,13 @@ def test_the_states_are_said_before_the_node_is_online(broker, subscriber):
 def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
     before = time.time()
     with connected(make(broker.port)) as mqtt:
+        subscriber.wait_for(STATUS)
         mqtt.put(started(at=before))
-        assert subscriber.wait_for(f"{GLASS}/state", "OFF", "ON")
+        subscriber.wait_for(f"{GLASS}/state", "OFF", "ON")
         mqtt.put(ended(started(at=before), 5.0))
         subscriber.wait_for(f"{GLASS}/state", "ON", "OFF")
         eventually(lambda: mqtt.published == 2)
-        start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
+        start, end = map(json.loads, subscriber.wait_for(f"{MIC}/event", count=2))
         assert (start["phase"], start["label_name"], start["score"], start["late"]) == (
             "start",
             "Glass breaking",
@@ -104,9 +107,10 @@ def test_the_time_from_the_onset_until_the_broker_has_it_is_known_once_for_each_
 def test_events_and_levels_are_not_retained_but_states_are(broker, subscriber):
     with connected(make(broker.port)) as mqtt:
         mqtt.put(started())
+        subscriber.wait_for(f"{GLASS}/state", "ON")
+        subscriber.wait_for(STATUS)  # levels from before the connection are not sent
         mqtt.level("mic0", -41.23)
         subscriber.wait_for(f"{MIC}/level")
-        subscriber.wait_for(f"{GLASS}/attributes", count=2)
         retained = broker.retained()
         assert retained[f"{GLASS}/state"] == "ON"
         assert json.loads(retained[f"{GLASS}/attributes"])["event_id"] == started().id
@@ -116,6 +120,7 @@ def test_events_and_levels_are_not_retained_but_states_are(broker, subscriber):
 
 def test_an_event_that_ends_at_once_still_goes_on_and_off(broker, subscriber):
     with connected(make(broker.port)) as mqtt:
+        subscriber.wait_for(STATUS)
         for number in range(3):
             mqtt.put(started(number))
             mqtt.put(ended(started(number)))
@@ -126,6 +131,7 @@ def test_an_event_that_ends_at_once_still_goes_on_and_off(broker, subscriber):
 
 def test_a_source_that_stops_delivering_is_offline(broker, subscriber):
     with connected(make(broker.port, sources=("mic0", "mic1"))) as mqtt:
+        subscriber.wait_for(STATUS)  # now both are offline, and that is published
         mqtt.source("mic0", online=True)
         mqtt.source("mic1", online=True)
         subscriber.wait_for(f"{MIC}/status", "offline", "online")
@@ -139,11 +145,14 @@ def test_a_source_that_stops_delivering_is_offline(broker, subscriber):
 
 def test_only_the_newest_level_of_each_second_is_sent(broker, subscriber):
     with connected(make(broker.port)) as mqtt:
+        subscriber.wait_for(STATUS)  # levels from before the connection are not sent
+        began = time.monotonic()
         mqtt.level("mic0", -30.0)
-        subscriber.wait_for(f"{MIC}/level")
-        for dbfs in (-31.0, -32.0, float("-inf")):
+        subscriber.wait_for(f"{MIC}/level", '{"level_dbfs":-30.0}')
+        for dbfs in (*range(-31, -91, -1), float("-inf")):
             mqtt.level("mic0", dbfs)
-        assert subscriber.wait_for(f"{MIC}/level", count=2) == ['{"level_dbfs":-30.0}', '{"level_dbfs":null}']
+        texts = subscriber.wait_for(f"{MIC}/level", '{"level_dbfs":null}')
+        assert len(texts) <= 1 + time.monotonic() - began  # two, but on a machine that is very busy
         assert {message.qos for message in subscriber.messages(f"{MIC}/level")} == {0}
 
 
@@ -202,11 +211,13 @@ def test_after_a_restart_of_the_broker_all_states_are_said_again(broker):
         mqtt.put(started(1, label="dog"))
         eventually(lambda: mqtt.published == 2)
         broker.kill()
-        eventually(lambda: not mqtt.connected)
+        eventually(lambda: mqtt._link.ended == 1)
         assert mqtt.trouble is not None
         mqtt.put(ended(started(1, label="dog")))
-        broker.start()
-        with Subscriber(broker) as subscriber:
+        with ExitStack() as stack:
+            with held_off(mqtt):
+                broker.start()
+                subscriber = stack.enter_context(Subscriber(broker))
             subscriber.wait_for(STATUS)
             subscriber.wait_for(f"{MIC}/event")
             retained = broker.retained()
@@ -222,10 +233,15 @@ def test_a_broker_that_comes_later_gets_what_waited_marked_as_late(tmp_path, cap
     caplog.set_level(logging.INFO, "monitor.outputs")
     mqtt = make(broker.port)
     mqtt.put(started())
+    put_at = time.monotonic()
     with running(mqtt):
-        eventually(lambda: mqtt._link.ended == 2)  # the next attempt is more than 3 s after the event
+        eventually(lambda: mqtt._link.ended)
         assert mqtt.trouble == f"127.0.0.1:{broker.port} refused the connection: is the broker running?"
-        with broker, Subscriber(broker) as subscriber:
+        with ExitStack() as stack:
+            with held_off(mqtt):
+                stack.enter_context(broker)
+                subscriber = stack.enter_context(Subscriber(broker))
+                eventually(lambda: time.monotonic() > put_at + LATE_SECONDS)
             subscriber.wait_for(f"{MIC}/event")
             mqtt.put(ended(started()))
             subscriber.wait_for(f"{MIC}/event", count=2)
@@ -250,7 +266,8 @@ def test_of_too_many_events_the_newest_are_kept_and_the_others_counted(broker, s
         subscriber.wait_for(f"{MIC}/event", count=IN_MEMORY)
         eventually(lambda: mqtt.published == IN_MEMORY)
         assert phases(subscriber)[-2:] == [("9", "end"), ("4", "start")]
-        assert subscriber.texts(f"{GLASS}/state") == ["ON"]  # the newest, not what led to it
+        # The newest, not what led to it; another time if a busy machine lost the connection.
+        assert set(subscriber.texts(f"{GLASS}/state")) == {"ON"}
 
 
 def test_a_long_backlog_is_delivered_whole_and_in_order(broker, subscriber):
