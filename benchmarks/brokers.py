@@ -38,7 +38,7 @@ def main() -> int:
     """Try every broker, print, and judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("brokers", nargs="+")
-    delivery_check.PATIENCE_SECONDS = 3.0
+    delivery_check.TIMEOUT_SECONDS = 3.0
     rows = [row for each in parser.parse_args().brokers for row in _try(each)]
     head = ("broker", "MQTT", "event", "description", "command", "denied event", "limit of 3000 bytes")
     for row in (head, *rows):
@@ -64,9 +64,9 @@ def _basics(broker: Any, protocol: str) -> tuple[str, str, str]:
     commands: list[object] = []
     mqtt = make(broker.port, protocol=protocol, on_command=lambda *words: commands.append(words))
     with Subscriber(broker, "#") as home, running(mqtt):
-        _within(lambda: mqtt.connected)
+        _within(lambda: mqtt.status.connected)
         mqtt.put(started())
-        event = _within(lambda: home.messages(EVENT) and mqtt.published == 1)
+        event = _within(lambda: home.messages(EVENT) and mqtt.status.published == 1)
         described = _within(lambda: home.messages(CONFIG))
         home._client.publish(f"{NODE}/armed/set", "OFF", qos=1)  # noqa: SLF001 - as the tests do
         commanded = _within(lambda: commands)
@@ -80,7 +80,7 @@ def _denied(command: str, protocol: str) -> str:
         config = {"username": "monitor", "password": "secret", "protocol": protocol}
         with broker, running(make(broker.port, drain_seconds=0.5, **config)) as mqtt:
             mqtt.put(started())
-            _within(lambda: EVENT in " ".join(mqtt.problems))
+            _within(lambda: EVENT in " ".join(mqtt.status.problems))
             return _kept(mqtt, EVENT)
 
 
@@ -89,20 +89,20 @@ def _limited(command: str, protocol: str) -> str:
         broker = Broker(Path(directory), options=["max_packet_size 3000"], program=command)
         with broker, Subscriber(broker, EVENT) as home, running(make(broker.port, protocol=protocol)) as mqtt:
             mqtt.put(started())
-            named = _within(lambda: CONFIG in " ".join(mqtt.problems))
+            named = _within(lambda: CONFIG in " ".join(mqtt.status.problems))
             event = _within(lambda: home.messages(EVENT))
     return "named, events go on" if named and event else "NO"
 
 
 def _kept(mqtt: MqttPublisher, topic: str) -> str:
-    if topic not in " ".join(mqtt.problems):
+    if topic not in " ".join(mqtt.status.problems):
         return "NO"
-    return "named, the event waits" if mqtt.waiting else "named, for it does not come back"
+    return "named, the event waits" if mqtt.status.waiting else "named, for it does not come back"
 
 
 def _speaks(broker: Any, protocol: str) -> bool:
     with running(make(broker.port, protocol=protocol, drain_seconds=0.5)) as mqtt:
-        return bool(_within(lambda: mqtt.connected, 5.0))
+        return bool(_within(lambda: mqtt.status.connected, 5.0))
 
 
 class _Other:

@@ -30,7 +30,7 @@ from pathlib import Path
 from monitor.config import ClipsConfig, StoreConfig
 from monitor.detection.events import ulid
 from monitor.outputs.clips import ClipLibrary, clip_path, metadata
-from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.durable_queue import DurableQueue, QueueLimits
 from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import FILE, Store, StoreReader
 from monitor.outputs.store.database import open_for_writing
@@ -38,7 +38,7 @@ from monitor.system.wall_clock import WallClock
 from tests.support.clip_events import ORIGIN
 from tests.support.clip_events import event as clip_event
 from tests.support.events import ended, label_of
-from tests.support.queued_messages import letter
+from tests.support.queued_messages import queued
 from tests.support.stored_events import NOON, event, kept, miss, window
 
 ROWS = 400
@@ -111,10 +111,10 @@ def make_outbox(directory: Path) -> None:
         tempfile.TemporaryDirectory() as place,
         closing(QueueFile(Path(place) / "outbox.sqlite")) as queue_file,
     ):
-        letters = [letter(n, put_at=time.time(), phase="end", more="x" * 200) for n in range(1, ROWS)]
+        messages = [queued(n, queued_at=time.time(), phase="end", more="x" * 200) for n in range(1, ROWS)]
         for start in range(0, ROWS, 40):
-            queue_file.write(letters[start : start + 40], [])
-        queue_file.write([letter(ROWS, put_at=time.time())], [1, 2, 3])
+            queue_file.write(messages[start : start + 40], [])
+        queue_file.write([queued(ROWS, queued_at=time.time())], [1, 2, 3])
         for file in Path(place).iterdir():
             shutil.copy(file, directory)
 
@@ -122,9 +122,9 @@ def make_outbox(directory: Path) -> None:
 def read_outbox(directory: Path) -> str:
     """Open an outbox; what is added now is handed out."""
     path = directory / "outbox.sqlite"
-    limits = {"most_bytes": 10**7, "most_seconds": 1e9}
-    with DurableQueue(path, size=10_000, **limits, clock=WallClock()) as backlog:  # type: ignore[arg-type]
-        backlog.add([letter(1, put_at=time.time(), phase="end", event="NEW")])
+    limits = QueueLimits(bytes=10**7, seconds=1e9)
+    with DurableQueue(path, size=10_000, limits=limits, clock=WallClock()) as backlog:
+        backlog.add([queued(1, queued_at=time.time(), phase="end", event="NEW")])
         taken = backlog.take(10_000)
         assert [each.event_id for each in taken][-1] == "NEW"
         assert backlog.written == 1, "it stays in memory"

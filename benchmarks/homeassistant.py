@@ -108,7 +108,7 @@ def late_events(bench: Bench) -> None:
     bench.labels = (CRY,)
     assert bench.mqtt is not None
     bench.falls_silent(event, EndReason.DISABLED)
-    bench.mqtt.listen(ActiveLabels(bench.labels, bench.sources))
+    bench.mqtt.on_labels(ActiveLabels(bench.labels, bench.sources), {})
     good = eventually(lambda: bench.phases(event) == ["start", "end"], 20)
     bench.report("a label removed while it sounds: its end arrives", good=good, more=bench.phases(event))
 

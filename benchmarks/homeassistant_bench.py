@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.homeassistant_core import HomeAssistant, eventually
+from monitor.audio.source_status import Health
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.types import EndReason, Event
 from tests.support.broker import Broker
@@ -51,17 +53,16 @@ class Bench:
         """Start ours; it hears something from the start."""
         self.mqtt = mqtt = MqttPublisher(
             MqttConfig(host="127.0.0.1", port=self.broker.port, discovery=self.discovery),
-            node=self.node,
-            active_labels=ActiveLabels(self.labels, self.sources),
-            model="starter",
-            queue_file=self.queue_file,
+            PublisherOptions(
+                node=self.node, model="starter", queue_file=self.queue_file, page="http://127.0.0.1:8095/"
+            ),
+            ActiveLabels(self.labels, self.sources),
             on_command=lambda _topic, command: self.commands.append(command),
-            page="http://127.0.0.1:8095/",
         )
         self._thread = threading.Thread(target=mqtt.run)
         self._thread.start()
         for source in self.sources:
-            mqtt.source(source, online=True)
+            mqtt.on_health({source: Health(online=True)}, dict)
         return mqtt
 
     def stop_monitor(self) -> None:
@@ -84,13 +85,17 @@ class Bench:
         """Let a sound begin."""
         assert self.mqtt is not None
         begun: Event = event(label.id, number=time.time_ns(), source=self.sources[0], at=time.time())
-        self.mqtt.put(begun)
+        self.mqtt.on_event(begun, label)
         return begun
 
     def falls_silent(self, begun: Event, reason: EndReason = EndReason.QUIET) -> None:
         """Let a sound end."""
         assert self.mqtt is not None
-        self.mqtt.put(ended(begun, ended_at=time.time(), reason=reason))
+        self.mqtt.on_event(ended(begun, ended_at=time.time(), reason=reason), self._label(begun))
+
+    @staticmethod
+    def _label(event: Event) -> LabelConfig:
+        return next(label for label in (ALARM, CRY) if label.id == event.label)
 
     def becomes(self, entity: str, state: str | None, seconds: float = 60.0) -> bool:
         """Wait until an entity has a state."""

@@ -17,7 +17,7 @@ ONLY_IN = {
     "av": "audio.sources.ffmpeg",
     "huggingface_hub": "model.hub",
     "matplotlib": "evaluation.plot",
-    "paho": "outputs.mqtt.connection",
+    "paho": ("outputs.mqtt.connection", "outputs.mqtt.paho_client"),
     "fastapi": "outputs.web",
     "prometheus_client": "outputs.prometheus",
     "pydantic": ("config", "outputs.web"),  # FastAPI describes bodies by its models

@@ -37,6 +37,7 @@ from monitor.outputs.fan_out import FanOut
 from monitor.outputs.hooks import Hook
 from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.live.watch import WatchFeed
+from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.targets import notifiers_of
 from monitor.system.directories import Directories
@@ -113,14 +114,16 @@ def build(
     if config.mqtt.host is not None:
         mqtt = MqttPublisher(
             config.mqtt,
-            node=config.node,
-            active_labels=labels,
-            model=model,
+            PublisherOptions(
+                node=config.node,
+                model=model,
+                page=page_url(config.web),
+                queue_file=config.state / "outbox.sqlite",
+                clock=clock,
+            ),
+            labels,
             password=password,
-            queue_file=config.state / "outbox.sqlite",
-            clock=clock,
             on_command=commands.command,
-            page=page_url(config.web),
         )
     notifiers = notifiers_of(config)
     hooks = tuple(Hook(hook, node=config.node, model=model) for hook in config.hooks)

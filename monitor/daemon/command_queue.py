@@ -13,7 +13,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from monitor.detection.control import Control
-from monitor.outputs.mqtt.commands import Arm, Command, PutLabel, RemoveLabel, SetThreshold, obey
+from monitor.outputs.mqtt.commands import Arm, Command, PutLabel, RemoveLabel, SetThreshold, apply_command
 from monitor.system.boundary import boundary
 from monitor.system.trouble_log import TroubleLog
 from monitor.types import ConfigError, MonitorError
@@ -185,7 +185,7 @@ class CommandQueue:
     def _carry_out(self, topic: str, command: Command) -> None:
         try:
             with boundary(ConfigError, "the command cannot be carried out"):
-                obey(command, self._control)
+                apply_command(command, self._control)
         except MonitorError as error:
             self._reject(topic, str(error))
         else:

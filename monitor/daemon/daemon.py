@@ -115,10 +115,9 @@ class Daemon:
         parts.baselines.keep(self._current.prototypes, {name: parts.scorer.baseline(name) for name in live})
         if not self._stopped:  # a job that is done; a service that is stopped may leave something over
             warn_of_short_recordings(parts)
-            if parts.mqtt is not None and parts.mqtt.waiting:
-                raise UndeliveredError(
-                    f"mqtt: {parts.mqtt.waiting} messages were not delivered: {parts.mqtt.trouble}"
-                )
+            mqtt = None if parts.mqtt is None else parts.mqtt.status
+            if mqtt is not None and mqtt.waiting:
+                raise UndeliveredError(f"mqtt: {mqtt.waiting} messages were not delivered: {mqtt.trouble}")
             if self._failures:
                 raise self._failures[0]
         return run_summary(parts)

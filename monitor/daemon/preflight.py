@@ -12,7 +12,7 @@ from monitor.audio.sources.devices import Device, choose
 from monitor.config import Config, SourceConfig, read_address, read_password, read_token
 from monitor.outputs.clips import MODES, make_writable
 from monitor.outputs.hooks import find_program
-from monitor.outputs.mqtt.tls import address, tls_context
+from monitor.outputs.mqtt.tls import broker_address, tls_context
 from monitor.outputs.notify.targets import check_targets
 from monitor.types import ConfigError, SourceError
 
@@ -85,7 +85,7 @@ def check_reload(config: Config) -> None:
         raise ConfigError("labels: none is enabled: enable at least one")
     read_password(config.mqtt)
     if config.mqtt.host is not None:
-        address(config.mqtt)
+        broker_address(config.mqtt)
         tls_context(config.mqtt)
     if config.clips.enabled:
         make_writable(config.recordings, "recordings", mode=MODES[config.clips.readable_by][1])

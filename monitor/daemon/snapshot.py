@@ -102,7 +102,7 @@ def _commands(parts: Parts) -> dict[str, int]:
         "done": commands.done,
         "replaced": commands.replaced,
         "refused": commands.refused,
-        "lost": commands.lost + (0 if mqtt is None else mqtt.unheard),
+        "lost": commands.lost + (0 if mqtt is None else mqtt.status.unreadable),
     }
 
 
@@ -212,12 +212,4 @@ def _label(active_labels: ActiveLabels, label: str, last: Event | None) -> dict[
 
 
 def _mqtt(mqtt: MqttPublisher) -> dict[str, object]:
-    return {
-        "connected": mqtt.connected,
-        "published": mqtt.published,
-        "waiting": mqtt.waiting,
-        "dropped": mqtt.dropped,
-        "refused": mqtt.refused,
-        "problems": mqtt.problems,
-        "trouble": mqtt.trouble,
-    }
+    return {key: value for key, value in asdict(mqtt.status).items() if key != "unreadable"}

@@ -65,10 +65,10 @@ def test_a_directory_that_is_not_what_it_was_is_a_problem():
 def test_what_a_broker_does_not_take_is_one_though_it_is_connected():
     told = snapshot()
     told["mqtt"] |= {
-        "problems": ["h:1 does not take what is published under a (not authorised)"],
+        "problems": ["h:1 refuses messages under a (not authorised)"],
         "refused": 3,
     }
-    assert found(told) == [("broker", "h:1 does not take what is published under a (not authorised)")]
+    assert found(told) == [("broker", "h:1 refuses messages under a (not authorised)")]
 
 
 def test_the_last_event_of_a_label_has_its_score_and_its_peak_by_their_names():

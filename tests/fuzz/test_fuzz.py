@@ -283,4 +283,4 @@ def test_one_evil_message_a_burst_and_a_flood_leave_the_program_as_it_should_be(
         counts = house.daemon.parts.snapshot()["commands"]
         assert counts["lost"] == 0
         assert counts["done"] + counts["replaced"] == 2 * len(every) + 1
-        assert house.daemon.parts.mqtt.connected
+        assert house.daemon.parts.mqtt.status.connected

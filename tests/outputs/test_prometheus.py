@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.detection.pipeline import STAGE_SECONDS
 from monitor.outputs.counters import Counters
-from monitor.outputs.mqtt.publisher import LATENCY_SECONDS
+from monitor.outputs.mqtt.event_sender import LATENCY_SECONDS
 from monitor.outputs.prometheus import FAMILIES, PREFIX, Metrics
 from monitor.system.histogram import Histogram
 from monitor.types import MissReason, Scores

@@ -4,10 +4,16 @@ import json
 import math
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 
+import numpy as np
+
+from monitor.audio.source_status import Health
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.publisher import MqttPublisher
+from monitor.types import Scores
 from tests.support.broker import PATIENCE, eventually
 from tests.support.events import event
 
@@ -26,6 +32,25 @@ def started(number=0, *, label="glass", at=1795435203.412):
     return event(label, number=number, source="mic0", at=at)
 
 
+class DrivenPublisher(MqttPublisher):
+    """Publisher driven one value at a time."""
+
+    def put(self, event):
+        self.on_event(event, self._active_labels.label(event.source, event.label))
+
+    def set_online(self, name, *, online):
+        self.on_health({name: Health(online=online)}, dict)
+
+    def set_labels(self, active_labels):
+        self.on_labels(active_labels, {})
+
+    def reconfigure(self, config):
+        self.apply(SimpleNamespace(mqtt=config))
+
+    def set_level(self, source, dbfs):
+        self.on_scores(Scores(source, 0, 8, 2.0, (), np.zeros(0, np.float32), dbfs))
+
+
 def make(
     port,
     *,
@@ -37,14 +62,13 @@ def make(
     on_command=lambda *_: None,
     **config,
 ):
-    return MqttPublisher(
+    return DrivenPublisher(
         MqttConfig(host="127.0.0.1", port=port, **config),
-        node="livingroom",
-        active_labels=ActiveLabels(tuple(labels), tuple(sources)),
-        model="starter",
+        PublisherOptions(
+            node="livingroom", model="starter", queue_file=queue_file, drain_seconds=drain_seconds
+        ),
+        ActiveLabels(tuple(labels), tuple(sources)),
         password=password,
-        queue_file=queue_file,
-        drain_seconds=drain_seconds,
         on_command=on_command,
     )
 
@@ -64,7 +88,7 @@ def running(mqtt):
 @contextmanager
 def connected(mqtt):
     with running(mqtt):
-        eventually(lambda: mqtt.connected)
+        eventually(lambda: mqtt.status.connected)
         yield mqtt
 
 

@@ -1,7 +1,7 @@
 """Writer of made-up events through `MqttPublisher` and its queue file, until standard input ends.
 
 It says on standard output what it does: ``put NUMBER EVENT PHASE`` before each start and end, and
-``written NUMBER`` for the newest that is in the journal.
+``written NUMBER`` for the newest that is in the queue file.
 
 Usage: python -m tests.support.mqtt_writer PORT JOURNAL LIFE
 """
@@ -15,10 +15,12 @@ from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from tests.support.events import ended, event
 
 LABELS = ("glass", "dog")
+CONFIGS = {label: LabelConfig(id=label, prompts=(label,)) for label in LABELS}
 _numbers = itertools.count(1)
 
 
@@ -41,7 +43,7 @@ def talk(mqtt, life, over):
         phase = "start" if changed.ended_at is None else "end"
         say("put", next(numbers), changed.id, phase)
         mqtt.put(changed)
-        say("written", mqtt._durable_queue.written)
+        say("written", mqtt._events.queue.written)
 
     while not over.is_set():
         label = chance.choice(LABELS)
@@ -58,23 +60,19 @@ def talk(mqtt, life, over):
 def main(port, queue_file, life):
     mqtt = MqttPublisher(
         MqttConfig(host="127.0.0.1", port=port, discovery=False),  # with it, live events pass late ones
-        node="home",
-        active_labels=ActiveLabels(
-            tuple(LabelConfig(id=label, prompts=(label,)) for label in LABELS), ("mic0",)
-        ),
-        model="none",
-        queue_file=queue_file,
+        PublisherOptions(node="home", model="none", queue_file=queue_file),
+        ActiveLabels(tuple(CONFIGS.values()), ("mic0",)),
     )
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
     thread = threading.Thread(target=mqtt.run)
     thread.start()
     talk(mqtt, life, over)
-    while mqtt.waiting:
+    while mqtt.status.waiting:
         time.sleep(0.01)
     mqtt.close()
     thread.join()
-    say("written", mqtt._durable_queue.written)
+    say("written", mqtt._events.queue.written)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Letters to test with, and what is wrong with the files in which they lie."""
+"""Queued messages for tests, and damage to queue files."""
 
 from monitor.outputs.mqtt.queue_file import QueuedMessage
 
 
-def letter(number, *, phase="start", event=None, put_at=0.0, label="glass", more=""):
+def queued(number, *, phase="start", event=None, queued_at=0.0, label="glass", more=""):
     """Return the start or the end of an event of its own."""
     payload = {
         "event_id": event or f"{number:026d}",
@@ -13,7 +13,7 @@ def letter(number, *, phase="start", event=None, put_at=0.0, label="glass", more
         "reason": None if phase == "start" else "quiet",
         "name": f"Küche{more}",
     }
-    return QueuedMessage(number, "home/mic0/event", payload, happened_at=100.0 + number, put_at=put_at)
+    return QueuedMessage(number, "home/mic0/event", payload, happened_at=100.0 + number, queued_at=queued_at)
 
 
 def overwrite(path, old, new):

@@ -9,7 +9,8 @@ from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.daemon.command_queue import CommandQueue
 from monitor.detection.control import Control
 from monitor.detection.prototypes import build_prototypes
-from monitor.outputs.mqtt.connection import MOST_BYTES, Received
+from monitor.outputs.mqtt.connection_events import Received
+from monitor.outputs.mqtt.paho_client import MAX_CONTENT_BYTES
 from monitor.outputs.mqtt.subscriber import MqttSubscriber
 from monitor.outputs.mqtt.topics import Topics
 from tests.support.broker import PATIENCE
@@ -55,7 +56,7 @@ class Wired:
         self.refused = []
         self._settled = 0
         self.requests = CommandQueue(self.control, lambda *words: self.refused.append(words))
-        self.reception = MqttSubscriber(TOPICS, birth=None, commands=True, on_command=self.requests.command)
+        self.subscriber = MqttSubscriber(TOPICS, birth=None, commands=True, on_command=self.requests.command)
         self.trouble = None
         self._thread = threading.Thread(target=self._run)
 
@@ -77,7 +78,9 @@ class Wired:
 
     def say(self, topic, content):
         """Say something as the connection to the broker hands it on."""
-        self.reception.hear(Received(topic, content[:MOST_BYTES].decode(errors="replace"), retained=False))
+        self.subscriber.receive(
+            Received(topic, content[:MAX_CONTENT_BYTES].decode(errors="replace"), retained=False)
+        )
 
     def settle(self):
         """Wait until everything that was said is done."""

@@ -11,7 +11,7 @@ from monitor.daemon.control_socket import FILE as SOCKET
 from monitor.daemon.control_socket import ControlSocket, ask
 from monitor.outputs.archive import open_archive
 from monitor.outputs.fan_out import FanOut
-from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.durable_queue import DurableQueue, QueueLimits
 from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import FILE, StoreReader
 from monitor.system.directories import Directories
@@ -20,7 +20,7 @@ from monitor.system.wall_clock import WallClock
 from tests.support.broker import eventually
 from tests.support.clip_events import GEOMETRY, event, ring, window
 from tests.support.events import ended
-from tests.support.queued_messages import letter
+from tests.support.queued_messages import queued
 from tests.support.small_disk import fill, remount, small_disk
 from tests.support.stored_events import FOR_EVER, storing
 from tests.support.stored_events import event as kept_event
@@ -125,12 +125,14 @@ def test_the_store_goes_on_in_a_new_file(state, how, caplog):
 def test_what_waits_for_the_broker_goes_into_a_new_file(state, how, caplog):
     path = state / "outbox.sqlite"
     with closing(QueueFile(path)) as queue_file:
-        queue_file.write([letter(1, phase="end")], [])
-    with DurableQueue(path, size=10, most_bytes=10**6, most_seconds=1e9, now=lambda: 0.0) as backlog:
-        backlog.add([letter(1, phase="end")])
+        queue_file.write([queued(1, phase="end")], [])
+    with DurableQueue(
+        path, size=10, limits=QueueLimits(bytes=10**6, seconds=1e9), now=lambda: 0.0
+    ) as backlog:
+        backlog.add([queued(1, phase="end")])
         assert [each.number for each in backlog.take(1)] == [0]
         shutil.rmtree(state) if how == "removed" else state.rename(state.with_name("old"))
-        backlog.add([letter(2, phase="end")])
+        backlog.add([queued(2, phase="end")])
         assert (backlog.waiting, backlog.dropped) == (3, 0)
         backlog.remove([0])
         assert [each.number for each in backlog.take(9)] == [1, 2]

@@ -6,14 +6,14 @@ from contextlib import closing
 
 import pytest
 
-from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.durable_queue import DurableQueue, QueueLimits
 from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import FILE, StoreReader
 from monitor.outputs.store.database import open_for_writing
 from monitor.system.sqlite_log import checksum, read_log
 from tests.support.broker import eventually
 from tests.support.events import label_of
-from tests.support.queued_messages import letter
+from tests.support.queued_messages import queued
 from tests.support.stored_events import NOON, event, kept, storing, window
 from tests.support.stored_events import miss as near_miss
 
@@ -214,14 +214,16 @@ def test_letters_behind_a_damaged_place_in_the_log_are_delivered(tmp_path, caplo
     path = tmp_path / "whole" / "outbox.sqlite"
     with closing(QueueFile(path)) as queue_file:
         for number in range(1, 51):
-            queue_file.write([letter(number, phase="end", more="x" * 1500)], [])
+            queue_file.write([queued(number, phase="end", more="x" * 1500)], [])
         shutil.copytree(path.parent, tmp_path / "state")
     path = tmp_path / "state" / "outbox.sqlite"
     flip(log_of(path), 30 * FRAME + 2000)
-    with DurableQueue(path, size=100, most_bytes=10**6, most_seconds=1e9, now=lambda: 0.0) as backlog:
-        letters = backlog.take(100)
-        assert len(letters) >= 48
-        assert len(letters) + backlog.dropped == 50
+    with DurableQueue(
+        path, size=100, limits=QueueLimits(bytes=10**6, seconds=1e9), now=lambda: 0.0
+    ) as backlog:
+        messages = backlog.take(100)
+        assert len(messages) >= 48
+        assert len(messages) + backlog.dropped == 50
     assert "outbox.sqlite-wal cannot be used; set aside as" in caplog.text
 
 

@@ -8,7 +8,7 @@ import pytest
 from monitor.config import ClipsConfig, StoreConfig
 from monitor.detection.events import ulid
 from monitor.outputs.clips import ClipLibrary, clip_path, metadata
-from monitor.outputs.mqtt.durable_queue import DurableQueue
+from monitor.outputs.mqtt.durable_queue import DurableQueue, QueueLimits
 from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import StoreReader
 from monitor.outputs.store.database import open_for_writing
@@ -22,7 +22,7 @@ from monitor.system.wall_clock import (
 )
 from tests.support.clip_events import ORIGIN, PLENTY, event
 from tests.support.events import ended
-from tests.support.queued_messages import letter
+from tests.support.queued_messages import queued
 from tests.support.stored_events import event as kept_event
 from tests.support.stored_events import kept, miss, window
 
@@ -194,15 +194,14 @@ def test_one_start_with_a_wrong_clock_drops_nothing_that_waits_for_the_broker(tm
     path = tmp_path / "outbox.sqlite"
     with closing(QueueFile(path)) as queue_file:
         queue_file.write(
-            [letter(1, phase="end", put_at=NOW - 10 * DAY), letter(2, phase="end", put_at=NOW)], []
+            [queued(1, phase="end", queued_at=NOW - 10 * DAY), queued(2, phase="end", queued_at=NOW)], []
         )
 
     def waiting(machine):
         with DurableQueue(
             path,
             size=10,
-            most_bytes=10**6,
-            most_seconds=7 * DAY,
+            limits=QueueLimits(bytes=10**6, seconds=7 * DAY),
             now=lambda: machine.at,
             clock=machine.clock(),
         ) as durable_queue:

@@ -1,8 +1,8 @@
-"""Description of a node by which Home Assistant makes one device of it; pure functions.
+"""Discovery payload: describes a node as one device of Home Assistant; pure functions.
 
-Device-based discovery: one payload that holds every entity, with the abbreviated keys of Home Assistant's
-documentation.  Identifiers of ours are lower case, so the words in capitals between them keep any two
-components apart, whatever the sources and labels are called.
+Device-based discovery: one payload holds every entity, with the abbreviated keys of Home Assistant's
+documentation.  Sources and labels are lower case, so the words in capitals in component ids keep any two
+components apart.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from monitor.outputs.mqtt.stale_entities import unique_id
 from monitor.outputs.mqtt.topics import TRIGGER, Topics
 
 LEVEL_EXPIRES_SECONDS = 120
-"""A level that is not followed by another for so long is not known any more; the longest hop is 60 s."""
+"""Age at which a level or score expires; the longest hop is 60 s."""
 
 LONGEST_STATE = 255
-"""Characters that Home Assistant takes as a state."""
+"""Characters that Home Assistant accepts as a state."""
 
 ORIGIN = {"name": "clap-monitor", "sw": __version__}
-"""Who describes it."""
+"""Origin of the description."""
 
 Component = dict[str, object]
 
 
 def discovery_topic(prefix: str, node: str) -> str:
-    """Where Home Assistant looks for the description of a node; see `discovery_parts` for more."""
+    """Return the topic of the description of a node; `discovery_parts` adds more for a large one."""
     return part_topic(prefix, device_id(node), 0)
 
 
 def birth_topic(prefix: str) -> str:
-    """Where Home Assistant says ``online`` when it starts."""
+    """Return the topic under which Home Assistant publishes ``online`` when it starts."""
     return f"{prefix}/status"
 
 
@@ -55,22 +55,22 @@ def discovery_payload(
     topics : Topics
         Of the node.
     labels : mapping of str to sequence of LabelConfig
-        Those of each source, by its name; if there is more than one, the names of entities end in it,
-        and begin with what tells them apart: phones cut names at the end.
+        By source.  With several sources, entity names end with the source and begin with the label because
+        phones cut names at the end.
     model : str
         Name of the checkpoint.
     commands : bool
-        Whether it can be told what to do; else there is nothing to switch or set.
+        Whether the node accepts commands; if not, there are no switches and numbers.
     page : str or None
-        URL of the page, as a browser anywhere in the house reaches it.
+        URL of the web page for other machines.
     retired : mapping of str to iterable of str
-        By source, labels that are gone and of which events may still come: Home Assistant ignores an event
-        of a type that it does not know.
+        By source, removed labels of which events may still arrive: Home Assistant ignores an event of an
+        unknown type.
 
     Returns
     -------
     dict
-        Ready for JSON; ``cmps`` holds the components by their identifier.
+        Ready for JSON; ``cmps`` holds the components by identifier.
     """
     components: dict[str, Component] = {"LATE": _late(topics)}
     if commands:
@@ -106,7 +106,7 @@ def discovery_payload(
 
 
 def platforms(payload: Mapping[str, object]) -> dict[str, str]:
-    """Platform of each component of a description: what must be known to take it back."""
+    """Return the platform of each component, which is needed to remove it."""
     components = payload["cmps"]
     if not isinstance(components, dict):
         raise TypeError(f"cmps is {components!r}")
@@ -114,7 +114,7 @@ def platforms(payload: Mapping[str, object]) -> dict[str, str]:
 
 
 def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> dict[str, Component]:
-    heard = _heard(topics, source)
+    available = _available(topics, source)
     health: Component = {"stat_t": topics.source_health(source), "ent_cat": "diagnostic"}
     return {
         f"{source}_EVENTS": {
@@ -124,7 +124,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
             "stat_t": topics.event(source),
             "evt_typ": types,
             "ic": "mdi:ear-hearing",
-            **heard,
+            **available,
         },
         f"{source}_LEVEL": {
             "p": "sensor",
@@ -136,9 +136,9 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
             "stat_cla": "measurement",
             "sug_dsp_prc": 1,
             "exp_aft": LEVEL_EXPIRES_SECONDS,
-            **heard,
+            **available,
         },
-        # These must be there just when the source is not: the node's availability is enough for them.
+        # These must be available when the source is not: they depend on the node alone.
         f"{source}_LAST": {
             "p": "sensor",
             "name": f"Last sound{suffix}",
@@ -185,7 +185,7 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
             "dev_cla": label.device_class,
             "stat_t": topics.state(source, label.id),
             "json_attr_t": topics.attributes(source, label.id),
-            **_heard(topics, source),
+            **_available(topics, source),
         },
         f"{source}_SCORE_{label.id}": {
             "p": "sensor",
@@ -195,16 +195,16 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
             "stat_cla": "measurement",
             "sug_dsp_prc": 2,
             "ent_cat": "diagnostic",
-            "en": False,  # for who wants to look closely: it changes every second
+            "en": False,  # changes every second: for users who enable it
             "exp_aft": LEVEL_EXPIRES_SECONDS,
-            **_heard(topics, source),
+            **_available(topics, source),
         },
         f"{source}_TRIGGER_{label.id}": {
             "p": "device_automation",
             "atype": "trigger",
             "t": topics.trigger(source, label.id),
             "type": TRIGGER,
-            "stype": f"{source} {label.id}",  # Home Assistant tells triggers of a device apart by it
+            "stype": f"{source} {label.id}",  # distinguishes the triggers of a device
             "pl": TRIGGER,
         },
     }
@@ -251,20 +251,20 @@ def _problem(key: str) -> Component:
     return {"p": "binary_sensor", "dev_cla": "problem", "val_tpl": template}
 
 
-def _heard(topics: Topics, source: str) -> Component:
-    """Known only while the node runs and the source hears; in place of what stands at the root."""
+def _available(topics: Topics, source: str) -> Component:
+    """Return availability while the node runs and the source is online; replaces that of the root."""
     return {"avty": [{"t": topics.status()}, {"t": topics.source_status(source)}], "avty_mode": "all"}
 
 
 def device_id(node: str) -> str:
-    """Name by which Home Assistant knows the device of a node."""
+    """Return the device identifier of a node."""
     return f"clap_monitor_{node}"
 
 
 def _entity(domain: str, *words: str) -> str:
-    """Entity identifier that a new entity gets; one that a person has changed stays."""
-    return f"{domain}.{_one_word(words)}"
+    """Return the default id of a new entity; an id that a user has changed stays."""
+    return f"{domain}.{_slug(words)}"
 
 
-def _one_word(words: Iterable[str]) -> str:
+def _slug(words: Iterable[str]) -> str:
     return re.sub(r"[^a-z0-9]+", "_", "_".join(words)).strip("_")

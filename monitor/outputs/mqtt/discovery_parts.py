@@ -1,8 +1,8 @@
-"""Messages that describe one device of Home Assistant, none of them too large for a broker; pure functions.
+"""Discovery payload split into messages that no broker refuses for their size; pure functions.
 
-Brokers limit the size of a message (AWS to 128 kB), so a large house is described in several: the same
-device under several topics.  A component stays in the message in which it was announced first, as long as
-that has room, so nothing moves when a label comes or goes.
+Brokers limit the size of a message (AWS to 128 kB), so a large device is described under several topics.  A
+component stays in the message that described it first as long as there is room, so nothing moves when labels
+are added or removed.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from collections.abc import Mapping
 
 from monitor.outputs.payload import as_json
 
-MOST_BYTES = 98_000
-"""Of one description, in UTF-8: with its topic it stays below 100 kB."""
+MAX_BYTES = 98_000
+"""Size of one description in UTF-8; with its topic it stays below 100 kB."""
 
 FULL_BYTES = 80_000
-"""A description of this size takes no further component; what is left is room for longer names."""
+"""Size from which a description gets no further component; the rest is room for longer names."""
 
 _PART = "_PART_"
-"""In capitals, which no identifier of ours has."""
+"""In capitals, which no identifier of a node has."""
 
 
 def part_topic(prefix: str, device: str, number: int) -> str:
-    """Topic of a description of a device; the first, number 0, has no number."""
+    """Return the topic of one description of a device; the first, number 0, has no number."""
     return f"{prefix}/device/{device}{f'{_PART}{number}' if number else ''}/config"
 
 
 def device_of(topic: str) -> str:
-    """Identifier of the device that is described under a `part_topic`."""
+    """Return the identifier of the device of a `part_topic`."""
     return topic.split("/")[-2].partition(_PART)[0]
 
 
-def partition(
+def split_payload(
     payload: Mapping[str, object], prefix: str, device: str, before: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, object]]:
-    """Divide a description into messages.
+    """Split a discovery payload into messages.
 
     Parameters
     ----------
     payload : mapping
-        The whole of it; ``cmps`` holds the components by their identifier.
+        The complete payload; ``cmps`` holds the components by identifier.
     prefix, device : str
-        Of the `part_topic`.
+        Of `part_topic`.
     before : mapping
-        Components that have been announced, by topic: each stays where it is if there is room.
+        Components described so far, by topic: each stays there if there is room.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def partition(
     used = dict.fromkeys(topics, empty)
     for key in [*place, *(key for key in components if key not in place)]:
         topic = place.get(key)
-        if topic is None or used[topic] + sizes[key] > MOST_BYTES:
-            # One that is too large even alone has a message of its own: only that one may be refused.
+        if topic is None or used[topic] + sizes[key] > MAX_BYTES:
+            # A component that is too large even alone gets its own message: only that one may be refused.
             topic = next(t for t in topics if used[t] == empty or used[t] + sizes[key] <= FULL_BYTES)
         used[topic] += sizes[key]
         parts.setdefault(topic, set()).add(key)
@@ -78,5 +78,5 @@ def partition(
 
 
 def _bytes(payload: Mapping[str, object]) -> int:
-    """Return the size of a payload; one that cannot be sent at all is refused where it is sent."""
+    """Return the size of a payload; text that is not valid Unicode is refused later, by the connection."""
     return len(as_json(payload).encode(errors="surrogatepass"))

@@ -1,4 +1,4 @@
-"""Record of what the broker and Home Assistant have been told of a node: the file ``announced.json``."""
+"""Record of what the broker retains and Home Assistant knows of a node: the file ``announced.json``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from monitor.system.directories import make_directory
 
 log = logging.getLogger(__name__)
 
-LARGEST = 64_000_000
-"""Bytes of the file; 10,000 components take a hundredth of it."""
+MAX_BYTES = 64_000_000
+"""Size of the file; 10,000 components take a hundredth of it."""
 
 _TOPIC = re.compile(r"[^+#\0]+/device/[a-zA-Z0-9_-]+/config")
 _RETAINED = re.compile(r"[^+#\0]+")
 
 _LONGEST_TOPIC = 65_535
-"""Bytes of UTF-8 in a topic of MQTT; the client would raise, and the broker end the connection."""
+"""Bytes of a topic in MQTT; paho raises for a longer one, and a broker would close the connection."""
 
 Components = Mapping[str, Mapping[str, str]]
 """Platform of each component, by the topic of its description and its identifier."""
@@ -32,52 +32,52 @@ Components = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRecord:
-    """What has been told."""
+    """Retained topics and known components of a node."""
 
     components: Components = field(default_factory=dict)
-    """Of the descriptions that may be retained at the broker."""
+    """Components in descriptions that the broker may retain."""
     retained: Collection[str] = frozenset()
-    """Topics of everything else that may be retained."""
-    ghosts: Components = field(default_factory=dict)
-    """Components that are gone, and that Home Assistant may still show."""
+    """Topics of all other messages that the broker may retain."""
+    stale: Components = field(default_factory=dict)
+    """Removed components that Home Assistant may still show."""
     types: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Labels that Home Assistant knows as types of the events of a source."""
+    """Labels that Home Assistant knows as event types, by source."""
 
 
 def read_discovery_record(path: Path | None) -> DiscoveryRecord:
-    """Return the record; an empty one if there is none, or none that can be read."""
+    """Return the record; empty if the file is missing or cannot be read."""
     if path is None:
         return DiscoveryRecord()
     try:
-        content = _mapping(read_json(path, LARGEST))
+        content = _mapping(read_json(path, MAX_BYTES))
         return DiscoveryRecord(
             components=_components(content.get("announced")),
             retained=frozenset(_texts(content.get("retained"), _RETAINED)),
-            ghosts=_components(content.get("ghosts", {})),
+            stale=_components(content.get("ghosts", {})),
             types={str(key): _texts(value) for key, value in _mapping(content.get("types", {})).items()},
         )
     except FileNotFoundError:
         return DiscoveryRecord()
     except (OSError, DamagedError) as error:
-        log.warning("%s: not readable, what was announced before is not taken back: %s", path, explain(error))
+        log.warning("%s: not readable, entities of earlier runs are not removed: %s", path, explain(error))
         return DiscoveryRecord()
 
 
-def write_discovery_record(path: Path | None, announced: DiscoveryRecord) -> None:
-    """Keep the record; a disk that cannot be written is logged, and nothing else comes of it."""
+def write_discovery_record(path: Path | None, record: DiscoveryRecord) -> None:
+    """Write the record; an error is only logged."""
     if path is None:
         return
     content = {
-        "announced": announced.components,
-        "retained": sorted(announced.retained),
-        "ghosts": announced.ghosts,
-        "types": {source: list(announced.types[source]) for source in announced.types},
+        "announced": record.components,
+        "retained": sorted(record.retained),
+        "ghosts": record.stale,
+        "types": {source: list(record.types[source]) for source in record.types},
     }
     try:
         make_directory(path.parent)
         write_atomic(path, json.dumps(content, indent=1).encode())
     except OSError as error:
-        log.warning("%s: what the broker keeps of us cannot be remembered: %s", path, error.strerror)
+        log.warning("%s: the record of retained messages cannot be written: %s", path, error.strerror)
 
 
 def _components(value: Any) -> dict[str, dict[str, str]]:
@@ -101,5 +101,5 @@ def _texts(value: Any, pattern: re.Pattern[str] = re.compile(".*")) -> list[str]
 
 def _text(value: Any, pattern: re.Pattern[str] = re.compile("[a-z_]+")) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value) or len(value.encode()) > _LONGEST_TOPIC:
-        raise DamagedError(f"{str(value)[:60]!r} is not what was written")
+        raise DamagedError(f"{str(value)[:60]!r} is not valid")
     return value

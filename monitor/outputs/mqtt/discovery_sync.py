@@ -1,4 +1,4 @@
-"""Descriptions that a node gives Home Assistant, said and taken back; remembered across restarts."""
+"""Discovery sync: publishes the description of a node for Home Assistant and removes it, across restarts."""
 
 from __future__ import annotations
 
@@ -10,70 +10,91 @@ from pathlib import Path
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.outputs.mqtt.discovery import ORIGIN, birth_topic, device_id, discovery_payload, platforms
-from monitor.outputs.mqtt.discovery_parts import device_of, partition
+from monitor.outputs.mqtt.discovery_parts import device_of, split_payload
 from monitor.outputs.mqtt.discovery_record import (
     Components,
     DiscoveryRecord,
     read_discovery_record,
     write_discovery_record,
 )
-from monitor.outputs.mqtt.stale_entities import MOST_GHOSTS, farewells, newest, together, without
+from monitor.outputs.mqtt.stale_entities import MAX_STALE, merged, newest, removal_messages, without
 from monitor.outputs.mqtt.topics import Topics
 from monitor.outputs.payload import as_json
 
 SETTLE_SECONDS = 5.0
-"""Given to Home Assistant to work on a message before the next one about the same components."""
+"""Home Assistant needs it to process a message before the next one about the same components."""
 
-MOST_RETIRED = 500
-"""Labels of a source that are gone and still named as types of its events; older ones are forgotten.
+MAX_RETIRED = 500
+"""Removed labels of a source that are still described as event types; older ones are forgotten.
 
-They wait for events that may be refused for ever, and all of them stand in one component."""
+They wait for events that may be refused for ever, and all of them are in one component."""
 
 MIGRATE = as_json({"migrate_discovery": True})
-"""Home Assistant lets go of the components of a topic, but keeps what people have set for them."""
+"""Makes Home Assistant release the components of a topic and keep the users' settings for them."""
+
+
+Labels = Mapping[str, Sequence[LabelConfig]]
+"""Labels by source."""
 
 
 @dataclass(slots=True)
-class _Round:
-    """How far one description has been told."""
+class _Progress:
+    """Progress of publishing one description."""
 
-    begun: bool = False
-    """It is in the file."""
-    unheard: bool = True
-    """What is gone has not been told at all."""
-    listens: bool = False
-    """Home Assistant has been born meanwhile."""
-    told: bool = False
-    """And has been told what is gone."""
+    recorded: bool = False
+    """The record on disk includes it."""
+    removals_sent: bool = False
+    """Removals have been sent, whether or not Home Assistant was running."""
+    born: bool = False
+    """Home Assistant has started in the meantime."""
+    removals_received: bool = False
+    """Removals have been sent after that, so Home Assistant received them."""
     unconfirmed: bool = False
-    """The broker has not acknowledged all of it."""
+    """Everything is sent, and the broker has not acknowledged all of it."""
     all_at: float = math.inf
-    """Moment, on the monotonic clock, until which it is put off."""
-    parts_at: float = math.inf
-    """Moment at which what there is is said once more, and the rest is taken out of the broker."""
+    """Monotonic time at which a postponed description is published."""
+    repeat_at: float = math.inf
+    """Monotonic time at which the description is repeated and the broker is cleaned up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """Everything that a node publishes with one set of labels."""
+
+    labels: Labels
+    retired: Mapping[str, Sequence[str]]
+    """Removed labels that are still described as event types, by source."""
+    types: Mapping[str, Collection[str]]
+    """Event types by source."""
+    parts: Mapping[str, Mapping[str, object]]
+    """Payloads by topic."""
+    components: Components
+    retained: frozenset[str]
+    """Topics of all other retained messages."""
 
 
 class DiscoverySync:
-    """The description of a node as the broker keeps it; used by the one thread that publishes.
+    """Description of a node as the broker retains it; used by the publisher's thread.
 
-    What may be retained at the broker is in the file before it is published, and out of it only when
-    the broker has acknowledged that it is gone: a crash at any moment leaves no ghost.  What Home Assistant
-    may still show is in the file until it has been told after a birth, when it surely listened.
+    The file records what the broker may retain before it is published, and forgets it when the broker has
+    acknowledged its removal: a crash at any moment leaves no stale entity.  Components that Home Assistant
+    may still show stay in the file until they are removed after a birth, when Home Assistant certainly
+    listened.
 
     Parameters
     ----------
     config : MqttConfig
-        Without discovery, what an earlier run announced is taken back.
+        Without discovery, the description of an earlier run is removed.
     topics : Topics
         Of the node.
     labels : mapping of str to sequence of LabelConfig
-        Those of each source, by its name.
+        By source.
     model : str
         Name of the checkpoint.
     path : Path or None
-        The memory; None remembers nothing beyond this run.
+        File of the record; None: no record beyond this run.
     page : str or None
-        URL of the page.
+        URL of the web page.
     """
 
     def __init__(
@@ -81,160 +102,176 @@ class DiscoverySync:
         config: MqttConfig,
         topics: Topics,
         *,
-        labels: Mapping[str, Sequence[LabelConfig]],
+        labels: Labels,
         model: str,
         path: Path | None,
         page: str | None = None,
     ) -> None:
         self._topics, self._model, self._path, self._page = topics, model, path, page
         self._prefix, self._commands = config.discovery_prefix, config.commands
-        self.described = config.discovery
-        """Whether Home Assistant is told what there is."""
-        known = read_discovery_record(path)
-        self._before, self._retained_before = known.components, frozenset(known.retained)
-        self._ghosts, self._types = known.ghosts, known.types
-        self._round = _Round()
-        self._describe(labels)
-        self.birth = birth_topic(self._prefix) if self.described or self._ghosts else None
-        """Where Home Assistant says that it has started; None if there is nothing to tell it."""
+        self.enabled = config.discovery
+        """Whether the node is described at all."""
+        record = read_discovery_record(path)
+        self._before, self._retained_before = record.components, frozenset(record.retained)
+        self._now = self._describe(labels, record.types, self._before)
+        self._stale = self._find_stale(record.stale)
+        self._progress = _Progress()
+        self.birth = birth_topic(self._prefix) if self.enabled or self._stale else None
+        """Topic of the birth message of Home Assistant; None if there is nothing to tell it."""
 
     @property
-    def most(self) -> int:
-        """No more messages than these are sent at once, before anything changes."""
-        described = len(self._before) + len(self._parts)
-        return 2 * (MOST_GHOSTS + described) + len(self._retained_before)
+    def max_messages(self) -> int:
+        """Messages that are sent at once, at most, until the labels change."""
+        described = len(self._before) + len(self._now.parts)
+        return 2 * (MAX_STALE + described) + len(self._retained_before)
 
-    def change(self, labels: Mapping[str, Sequence[LabelConfig]]) -> bool:
-        """Describe other labels from now on; True if that is news, to be said."""
-        was = (self._parts, self._retained)
-        before = (self._before, self._retained_before)
-        self._before = together(self._before, self._now)
-        self._retained_before = self._retained_before | self._retained
-        self._describe(labels)
-        if (self._parts, self._retained) == was:
-            self._before, self._retained_before = before
-            return False
-        self._round = _Round()
-        return True
+    def apply(self, labels: Labels) -> bool:
+        """Describe other labels from now on; True if the description changed and must be published."""
+        return self._apply(labels, self._now.types)
 
-    def settle(self) -> bool:
-        """Note that no event waits, so none of a label that is gone will come; True if that is news."""
-        if not self._retired:
-            return False
-        self._types = {}
-        return self.change(self._labels)
+    def drop_retired(self) -> bool:
+        """Drop removed labels, of which no event waits any more; True if the description changed."""
+        return bool(self._now.retired) and self._apply(self._now.labels, {})
 
-    def say(self, publish: Callable[..., None], *, born: bool = False) -> None:
-        """Say what there is and, until it is confirmed, what is gone.
+    def publish(self, publish: Callable[..., None], *, born: bool = False) -> None:
+        """Publish the description and, until it is confirmed, removals.
 
         Parameters
         ----------
         publish : callable
-            Sends one message: `Link.publish`.
+            `MqttSession.publish`.
         born : bool
-            Home Assistant has just said that it has started.
+            Whether Home Assistant has just started.
         """
-        self._round.listens = born
-        self._round.told = self._round.told and born
-        if not self._round.begun:
-            self._round.begun = True
-            self._keep(together(self._before, self._now), self._retained_before | self._retained)
-            for topic in self._left():
+        progress = self._progress
+        progress.born = born
+        progress.removals_received = progress.removals_received and born
+        if not progress.recorded:
+            progress.recorded = True
+            self._record(
+                merged(self._before, self._now.components), self._retained_before | self._now.retained
+            )
+            for topic in self._moved_from():
                 publish(topic, MIGRATE, qos=1)
-                self._round.all_at = time.monotonic() + SETTLE_SECONDS
-        if time.monotonic() >= self._round.all_at or math.isinf(self._round.all_at):
-            self._say_all(publish)
+                progress.all_at = time.monotonic() + SETTLE_SECONDS
+        if time.monotonic() >= progress.all_at or math.isinf(progress.all_at):
+            self._publish_all(publish)
 
-    def say_again(self, publish: Callable[..., None]) -> None:
-        """Say what was put off, or what is said twice, if its moment has come."""
+    def publish_due(self, publish: Callable[..., None]) -> None:
+        """Publish what was postponed, if it is due."""
         now = time.monotonic()
-        if now >= self._round.all_at:
-            self._say_all(publish)
-        elif now >= self._round.parts_at:
-            self._say_rest(publish)
+        if now >= self._progress.all_at:
+            self._publish_all(publish)
+        elif now >= self._progress.repeat_at:
+            self._repeat(publish)
 
     def due(self) -> float:
-        """Moment, on the monotonic clock, at which there is something to `say_again`."""
-        return min(self._round.all_at, self._round.parts_at)
+        """Return the monotonic time of the next `publish_due`."""
+        return min(self._progress.all_at, self._progress.repeat_at)
 
     def confirm(self) -> None:
-        """Forget what is gone: the broker has acknowledged everything that was said."""
-        if not self._round.unconfirmed:
+        """Forget removed components, because the broker has acknowledged everything that was sent."""
+        if not self._progress.unconfirmed:
             return
-        self._round.unconfirmed = False
-        ghosts, self._ghosts = self._ghosts, {} if self._round.told else self._ghosts
-        if (self._before, self._retained_before, ghosts) != (self._now, self._retained, self._ghosts):
-            self._before, self._retained_before = self._now, self._retained
-            self._keep(self._now, self._retained)
+        self._progress.unconfirmed = False
+        stale, self._stale = self._stale, {} if self._progress.removals_received else self._stale
+        now = (self._now.components, self._now.retained)
+        if (self._before, self._retained_before, stale) != (*now, self._stale):
+            self._before, self._retained_before = now
+            self._record(*now)
 
-    def _describe(self, labels: Mapping[str, Sequence[LabelConfig]]) -> None:
-        self._labels = labels
+    def _apply(self, labels: Labels, types: Mapping[str, Collection[str]]) -> bool:
+        """Change the description; False if it is the same as before."""
+        was, before = self._now, merged(self._before, self._now.components)
+        self._now = self._describe(labels, types, before)
+        if (self._now.parts, self._now.retained) == (was.parts, was.retained):
+            return False
+        self._before, self._retained_before = before, self._retained_before | was.retained
+        self._stale = self._find_stale(self._stale)
+        self._progress = _Progress()
+        return True
+
+    def _describe(
+        self, labels: Labels, types: Mapping[str, Collection[str]], before: Components
+    ) -> _Description:
+        """Describe labels, and known event types without a label; components stay where they were before."""
         ids = {source: [label.id for label in labels[source]] for source in labels}
-        self._retired = {
-            source: gone[:MOST_RETIRED]  # the newest come first
+        retired = {
+            source: removed[:MAX_RETIRED]  # the newest come first
             for source in labels
-            if (gone := [label for label in self._types.get(source, ()) if label not in ids[source]])
+            if (removed := [label for label in types.get(source, ()) if label not in ids[source]])
         }
-        self._types = {source: [*ids[source], *self._retired.get(source, ())] for source in labels}
-        self._parts: dict[str, dict[str, object]] = {}
-        if self.described:
-            whole = discovery_payload(
+        parts: Mapping[str, Mapping[str, object]] = {}
+        if self.enabled:
+            payload = discovery_payload(
                 self._topics,
                 labels=labels,
                 model=self._model,
                 commands=self._commands,
                 page=self._page,
-                retired=self._retired,
+                retired=retired,
             )
-            self._parts = partition(whole, self._prefix, device_id(self._topics.node), self._before)
-        self._now = {topic: platforms(part) for topic, part in self._parts.items()}
-        self._retained = frozenset(self._topics.retained(ids))
-        self._ghosts = newest(without(together(self._ghosts, self._before), self._now))
+            parts = split_payload(payload, self._prefix, device_id(self._topics.node), before)
+        return _Description(
+            labels=labels,
+            retired=retired,
+            types={source: [*ids[source], *retired.get(source, ())] for source in labels},
+            parts=parts,
+            components={topic: platforms(part) for topic, part in parts.items()},
+            retained=frozenset(self._topics.retained(ids)),
+        )
 
-    def _left(self) -> list[str]:
-        """Topics whose components are announced under another one from now on."""
-        place = {(_base(topic), key): topic for topic in self._now for key in self._now[topic]}
+    def _find_stale(self, stale: Components) -> Components:
+        return newest(without(merged(stale, self._before), self._now.components))
+
+    def _moved_from(self) -> list[str]:
+        """Return topics whose components are described under another topic from now on."""
+        now = self._now.components
+        place = {(_device(topic), key): topic for topic in now for key in now[topic]}
         return [
             topic
             for topic in self._before
-            if any(place.get((_base(topic), key), topic) != topic for key in self._before[topic])
+            if any(place.get((_device(topic), key), topic) != topic for key in self._before[topic])
         ]
 
-    def _say_all(self, publish: Callable[..., None]) -> None:
-        self._round.all_at = math.inf
-        for topic in sorted(set(self._before) - set(self._now)):
+    def _publish_all(self, publish: Callable[..., None]) -> None:
+        progress = self._progress
+        progress.all_at = math.inf
+        for topic in sorted(set(self._before) - set(self._now.components)):
             publish(topic, "", qos=1, retain=True)
-        if self._ghosts and (self._round.unheard or self._round.listens):
-            self._round.unheard = False
-            self._round.told = self._round.told or self._round.listens
-            for topic, payload in farewells(self._ghosts, ORIGIN):
+        if self._stale and (progress.born or not progress.removals_sent):
+            progress.removals_sent = True
+            progress.removals_received = progress.removals_received or progress.born
+            for topic, payload in removal_messages(self._stale, ORIGIN):
                 publish(topic, as_json(payload), qos=1)
-        self._say_parts(publish)
-        if self._before in ({}, self._now) and self._retained_before <= self._retained:
-            self._round.unconfirmed = True
+        self._publish_parts(publish)
+        if self._before in ({}, self._now.components) and self._retained_before <= self._now.retained:
+            progress.unconfirmed = True
         else:
-            self._round.parts_at = time.monotonic() + SETTLE_SECONDS
+            progress.repeat_at = time.monotonic() + SETTLE_SECONDS
 
-    def _say_rest(self, publish: Callable[..., None]) -> None:
-        """Say what there is once more, and take out of the broker what is not described any more.
+    def _repeat(self, publish: Callable[..., None]) -> None:
+        """Repeat the description, and clear retained messages that are not described any more.
 
-        Home Assistant drops the rest of a message at the first component that it still works on, and an
-        empty text is an error to an entity that is still there.
+        Home Assistant drops the rest of a message at the first component that it is still working on, and an
+        empty text is an error to an entity that still exists.
         """
-        self._round.parts_at = math.inf
-        self._say_parts(publish)
-        for topic in sorted(self._retained_before - self._retained):
+        self._progress.repeat_at = math.inf
+        self._publish_parts(publish)
+        for topic in sorted(self._retained_before - self._now.retained):
             publish(topic, "", qos=1, retain=True)
-        self._round.unconfirmed = True
+        self._progress.unconfirmed = True
 
-    def _say_parts(self, publish: Callable[..., None]) -> None:
-        for topic, payload in self._parts.items():
+    def _publish_parts(self, publish: Callable[..., None]) -> None:
+        for topic, payload in self._now.parts.items():
             publish(topic, as_json(payload), qos=1, retain=True)
 
-    def _keep(self, components: Components, retained: Collection[str]) -> None:
-        write_discovery_record(self._path, DiscoveryRecord(components, retained, self._ghosts, self._types))
+    def _record(self, components: Components, retained: Collection[str]) -> None:
+        write_discovery_record(
+            self._path, DiscoveryRecord(components, retained, self._stale, self._now.types)
+        )
 
 
-def _base(topic: str) -> tuple[str, str]:
-    """Home Assistant, by its prefix, and device to which a description belongs."""
+def _device(topic: str) -> tuple[str, str]:
+    """Return the discovery prefix and the device of a description."""
     return topic.rpartition("/device/")[0], device_of(topic)

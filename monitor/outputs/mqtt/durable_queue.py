@@ -1,4 +1,4 @@
-"""What the broker has not acknowledged: in a file, and in memory while the file cannot be used."""
+"""Durable queue of unacknowledged events: in a file, and in memory while the file cannot be used."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from monitor.outputs.mqtt.queue_file import BrokenJournalError, JournalError, QueuedMessage, QueueFile
+from monitor.outputs.mqtt.queue_file import QueuedMessage, QueueFile
 from monitor.outputs.payload import interrupted
-from monitor.system.sqlite import set_aside
+from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, set_aside
 from monitor.system.trouble_log import TroubleLog
 from monitor.system.wall_clock import WallClock
 
@@ -23,28 +23,35 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class DurableQueue:
-    """Keep letters until they have arrived; a context manager that holds the file, for one thread.
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Limits beyond which the oldest messages are dropped."""
 
-    A letter is in the file before `take` hands it out, and leaves it by `remove`.  If the file cannot be
-    used, because the disk is full or another process has it, letters are handed out all the same: up
-    to ``size`` of them wait in memory, and go into the file once it can be used.  A broken file is set
-    aside.  Whatever is too much or too old is dropped, oldest first, and counted.
+    bytes: int
+    """Size of all messages in the file."""
+    seconds: float
+    """Age of a message in the file."""
+
+
+class DurableQueue:
+    """Keep messages until they are acknowledged; a context manager that holds the file, for one thread.
+
+    A message is in the file before `take` returns it, and leaves it by `remove`.  If the file cannot be
+    used, because the disk is full or another process has it open, messages are sent all the same: up to
+    ``size`` of them wait in memory, and go into the file as soon as possible.  A broken file is set aside.
+    What exceeds the limits is dropped, oldest first, and counted.
 
     Parameters
     ----------
     path : Path or None
-        Of the file; None keeps everything in memory.
+        Of the file; None: memory only.
     size : int
-        Letters in memory.
-    most_bytes : int
-        Size of all letters in the file.
-    most_seconds : float
-        Age of a letter in the file.
+        Messages in memory.
+    limits : QueueLimits
     now : callable
         Returns Unix seconds.
     clock : WallClock or None
-        Says whether the time of day may decide what is too old; without one it may.
+        Decides whether the time of day is reliable enough to drop messages by age; None: it is.
     """
 
     def __init__(
@@ -52,215 +59,210 @@ class DurableQueue:
         path: Path | None,
         *,
         size: int,
-        most_bytes: int,
-        most_seconds: float,
+        limits: QueueLimits,
         now: Callable[[], float] = time.time,
         clock: WallClock | None = None,
     ) -> None:
+        self.limits = limits
         self.dropped = 0
-        """Letters that had to make room, were too old, or were in a file that broke."""
+        """Messages beyond a limit, or lost with a broken file."""
         self.written = 0
-        """Number of the newest letter that has been in the file."""
+        """Number of the newest message that has been in the file."""
         self.waiting = 0
-        """Letters that have not arrived."""
+        """Messages without an acknowledgement."""
         self._path = path
         self._size = size
-        self._most_bytes = most_bytes
-        self._most_seconds = most_seconds
         self._now = now
         self._clock = clock
-        self._queue_file: QueueFile | None = None
+        self._file: QueueFile | None = None
         self._memory: list[QueuedMessage] = []
         self._taken: set[int] = set()
-        self._looked_to = -math.inf
-        """Number of the newest letter that `take` has looked at; up to it, all are on their way or held."""
+        self._scanned_to = -math.inf
+        """Number of the newest message that `take` has seen; up to it, all are in flight or blocked."""
         self._newest = -math.inf
-        self._arrived: set[int] = set()
+        self._acknowledged: set[int] = set()
+        """Messages that are still to be removed from the file."""
         self._trouble: str | None = None
         self._log = TroubleLog(log)
         self._was_open = False
 
     def __enter__(self) -> Self:
-        """Open the file, and put into it the ends of the events during which an earlier run broke off."""
-        self._keep()
+        """Open the file, and add the ends of the events that an earlier run did not end."""
+        self._sync()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file; what waits in memory only is lost when the process ends."""
+        """Close the file; messages that are only in memory are lost when the process ends."""
         self._close()
 
-    def limit(self, *, most_bytes: int, most_seconds: float) -> None:
-        """Keep less or more from now on."""
-        self._most_bytes, self._most_seconds = most_bytes, most_seconds
-
-    def add(self, letters: Sequence[QueuedMessage]) -> None:
-        """Keep letters that are newer than all others."""
-        if letters:
-            self._newest = letters[-1].number
-            self._memory.extend(letters)
-            self._keep()
+    def add(self, messages: Sequence[QueuedMessage]) -> None:
+        """Add messages that are newer than all others."""
+        if messages:
+            self._newest = messages[-1].number
+            self._memory.extend(messages)
+            self._sync()
 
     @property
-    def safe(self) -> bool:
-        """Whether all that waits is in the file, where the next run finds it."""
+    def is_safe(self) -> bool:
+        """Whether all messages are in the file, where the next run finds them."""
         return self._path is not None and not self._memory
 
     def take(
-        self, most: int, blocks: Callable[[QueuedMessage], bool] = lambda _letter: False
+        self, limit: int, blocks: Callable[[QueuedMessage], bool] = lambda _message: False
     ) -> list[QueuedMessage]:
-        """Return the oldest letters that are not on their way; from now on they are.
+        """Return the oldest messages that are not in flight; from now on they are.
 
         Parameters
         ----------
-        most : int
+        limit : int
         blocks : callable
-            Tells of a letter whether it is held back; it is looked at again after `rewind`.
+            Returns whether a message must wait; asked again after `rewind`.
         """
         found: list[QueuedMessage] = []
-        spare = self._taken | self._arrived
-        while len(found) < most and self.waiting > len(self._taken) and (letters := self._next(most)):
-            for letter in letters:
-                if len(found) == most:
+        skip = self._taken | self._acknowledged
+        while len(found) < limit and self.waiting > len(self._taken) and (messages := self._next(limit)):
+            for message in messages:
+                if len(found) == limit:
                     break
-                self._looked_to = letter.number
-                if letter.number not in spare and not blocks(letter):
-                    found.append(letter)
-        self._taken.update(letter.number for letter in found)
+                self._scanned_to = message.number
+                if message.number not in skip and not blocks(message):
+                    found.append(message)
+        self._taken.update(message.number for message in found)
         return found
 
-    def _next(self, most: int) -> list[QueuedMessage]:
-        """Return the oldest letters that have not been looked at."""
-        # What is in memory is newer than all that is in the file: see `_write`.
-        after = self._looked_to
-        read = self._on_file(lambda queue_file: queue_file.read(most, after)) if self._queue_file else None
-        return [*(read or ()), *(letter for letter in self._memory if letter.number > after)]
+    def _next(self, limit: int) -> list[QueuedMessage]:
+        """Return the oldest messages that have not been scanned."""
+        # Messages in memory are newer than all in the file: see `_write`.
+        after = self._scanned_to
+        read = self._with_file(lambda file: file.read(limit, after)) if self._file else None
+        return [*(read or ()), *(message for message in self._memory if message.number > after)]
 
     def give_back(self, numbers: Collection[int]) -> None:
-        """Note that letters were refused: they wait, and are taken again after `rewind`."""
+        """Let refused messages wait; they are taken again after `rewind`."""
         self._taken.difference_update(numbers)
 
     def rewind(self) -> None:
-        """Look at all letters again that are not on their way."""
-        self._looked_to = -math.inf
+        """Scan all messages again that are not in flight."""
+        self._scanned_to = -math.inf
 
     @property
-    def held_back(self) -> bool:
-        """True if something waits, and all of it is held back."""
-        return bool(self.waiting) and not self._taken and self._looked_to >= self._newest
+    def is_blocked(self) -> bool:
+        """Whether messages wait and all of them are blocked."""
+        return bool(self.waiting) and not self._taken and self._scanned_to >= self._newest
 
     def remove(self, numbers: Collection[int]) -> None:
-        """Forget letters that have arrived."""
-        arrived = self._taken.intersection(numbers)
-        if arrived:
-            self._taken -= arrived
-            self._arrived |= arrived - self._in_memory()
-            self._memory = [letter for letter in self._memory if letter.number not in arrived]
-            self._keep()
+        """Remove acknowledged messages."""
+        acknowledged = self._taken.intersection(numbers)
+        if acknowledged:
+            self._taken -= acknowledged
+            self._acknowledged |= acknowledged - self._in_memory()
+            self._memory = [message for message in self._memory if message.number not in acknowledged]
+            self._sync()
 
     def take_back(self) -> None:
-        """Note that nothing is on its way any more; what has not arrived will be taken once more."""
+        """Forget what is in flight, after a disconnect; unacknowledged messages are taken again."""
         self._taken.clear()
         self.rewind()
-        self._keep()
+        self._sync()
 
-    def _keep(self) -> None:
-        """Bring the file up to date with what is in memory, and drop what is too much."""
-        if self._on_file(self._write):
+    def _sync(self) -> None:
+        """Bring the file up to date with memory, and drop what exceeds the limits."""
+        if self._with_file(self._write):
             self._set_trouble(None)
         surplus = len(self._memory) - self._size
         if surplus > 0:
-            doomed = sorted(self._in_memory() - self._taken)[:surplus]
-            self._memory = [letter for letter in self._memory if letter.number not in doomed]
-            self.dropped += len(doomed)
+            oldest = sorted(self._in_memory() - self._taken)[:surplus]
+            self._memory = [message for message in self._memory if message.number not in oldest]
+            self.dropped += len(oldest)
         self._count()
 
     def _count(self) -> None:
-        in_file = self._queue_file.count if self._queue_file is not None else 0
-        self.waiting = in_file - len(self._arrived) + len(self._memory)
+        in_file = self._file.count if self._file is not None else 0
+        self.waiting = in_file - len(self._acknowledged) + len(self._memory)
 
     def _in_memory(self) -> set[int]:
-        return {letter.number for letter in self._memory}
+        return {message.number for message in self._memory}
 
-    def _write(self, queue_file: QueueFile) -> bool:
-        """Write all of what is new, or nothing, so that the newest is in memory; True if there was any."""
-        news = bool(self._memory or self._arrived)
-        if news:
-            queue_file.write(self._memory, self._arrived)
-        self.written = max([self.written, *(letter.number for letter in self._memory)])
+    def _write(self, file: QueueFile) -> bool:
+        """Write everything new or nothing, so that memory holds the newest; True if there was anything."""
+        changed = bool(self._memory or self._acknowledged)
+        if changed:
+            file.write(self._memory, self._acknowledged)
+        self.written = max([self.written, *(message.number for message in self._memory)])
         self._memory.clear()
-        self._arrived.clear()
+        self._acknowledged.clear()
         may_delete = self._clock is None or self._clock.may_delete()
-        put_after = self._now() - self._most_seconds if may_delete else -math.inf
-        self.dropped += queue_file.trim(most_bytes=self._most_bytes, put_after=put_after, spare=self._taken)
-        return news
+        queued_after = self._now() - self.limits.seconds if may_delete else -math.inf
+        self.dropped += file.trim(max_bytes=self.limits.bytes, queued_after=queued_after, keep=self._taken)
+        return changed
 
-    def _on_file(self, work: Callable[[QueueFile], T]) -> T | None:
-        """Do something with the file; None if it cannot be used."""
+    def _with_file(self, work: Callable[[QueueFile], T]) -> T | None:
+        """Call a function with the file; None if it cannot be used."""
         if self._path is None:
             return None
         try:
             try:
                 return work(self._opened(self._path))
-            except BrokenJournalError as error:
-                self._set_aside(self._path, error)
+            except BrokenDatabaseError as error:
+                self._replace_broken(self._path, error)
                 return work(self._opened(self._path))
-        except JournalError as error:
+        except DatabaseError as error:
             self._set_trouble(str(error))
             return None
 
-    def _leave(self, path: Path, queue_file: QueueFile) -> None:
-        """Take the letters out of a file that was removed or replaced, for the one that is there now."""
-        log.error("mqtt: %s: was removed or replaced while it was open: it is opened anew", path)
-        known = self._in_memory() | self._arrived
-        letters = [letter for letter in queue_file.read(self._size) if letter.number not in known]
-        self._close()
-        self._arrived.clear()
-        queue_file = self._queue_file = QueueFile(path)
-        if queue_file.count:  # numbers of earlier runs are taken there
-            self.dropped += sum(letter.number <= 0 for letter in letters)
-            letters = [letter for letter in letters if letter.number > 0]
-        self._memory[:0] = letters
-        self.rewind()
-
     def _opened(self, path: Path) -> QueueFile:
-        if self._queue_file is not None and not self._queue_file.is_in_place:
-            self._leave(path, self._queue_file)
-        if self._queue_file is None:
-            self._queue_file = queue_file = QueueFile(path)
-            self.rewind()  # letters of earlier runs come before all of ours
-            if queue_file.count or queue_file.lasting:
+        if self._file is not None and not self._file.is_in_place:
+            self._reopen(path, self._file)
+        if self._file is None:
+            self._file = file = QueueFile(path)
+            self.rewind()  # messages of earlier runs come before all of this run
+            if file.count or file.unfinished:
                 self._newest = max(self._newest, 0)
-            # Opened again in the midst of a run, it has the starts of events that still go on.
+            # Opened again during a run, the file has the starts of events that still go on.
             self._memory[:0] = [
-                replace(start, payload=interrupted(start.payload), happened_at=None, put_at=self._now())
-                for start in (() if self._was_open else queue_file.lasting)
+                replace(start, payload=interrupted(start.payload), happened_at=None, queued_at=self._now())
+                for start in (() if self._was_open else file.unfinished)
             ]
             if self._clock is not None and not self._was_open:
-                self._clock.learn(queue_file.newest)
+                self._clock.learn(file.newest_at)
             self._was_open = True
-        return self._queue_file
+        return self._file
 
-    def _set_aside(self, path: Path, error: BrokenJournalError) -> None:
-        waited = None if self._queue_file is None else self._queue_file.count - len(self._arrived)
+    def _reopen(self, path: Path, file: QueueFile) -> None:
+        """Move the messages of a file that was removed or replaced into the file at its path now."""
+        log.error("mqtt: %s: was removed or replaced while it was open; opening it again", path)
+        known = self._in_memory() | self._acknowledged
+        messages = [message for message in file.read(self._size) if message.number not in known]
         self._close()
-        self._arrived.clear()
+        self._acknowledged.clear()
+        file = self._file = QueueFile(path)
+        if file.count:  # the numbers of earlier runs are in use there
+            self.dropped += sum(message.number <= 0 for message in messages)
+            messages = [message for message in messages if message.number > 0]
+        self._memory[:0] = messages
+        self.rewind()
+
+    def _replace_broken(self, path: Path, error: BrokenDatabaseError) -> None:
+        waited = None if self._file is None else self._file.count - len(self._acknowledged)
+        self._close()
+        self._acknowledged.clear()
         self._taken &= self._in_memory()
         self._count()
         aside = set_aside(path)
         log.warning("mqtt: %s: %s; set aside as %s", path, error, aside)
-        with closing(QueueFile(path)) as queue_file:
-            saved = queue_file.save_from(aside)
-            self.dropped += saved.lost if waited is None else max(0, waited - queue_file.count)
-        log.warning("mqtt: %s: %s", path, saved)
+        with closing(QueueFile(path)) as file:
+            salvaged = file.salvage_from(aside)
+            self.dropped += salvaged.lost if waited is None else max(0, waited - file.count)
+        log.warning("mqtt: %s: %s", path, salvaged)
         self._opened(path)
         self._count()
 
     def _close(self) -> None:
-        if self._queue_file is not None:
-            self._queue_file.close()
-            self._queue_file = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _set_trouble(self, trouble: str | None) -> None:
         effect = "events wait in memory only"

@@ -1,9 +1,9 @@
-"""Delivery of late events to Home Assistant: they wait until it has subscribed to them.
+"""Hold of late events until Home Assistant has subscribed to them.
 
-After the broker was away the monitor is back first, for Home Assistant tries again every 10 s.  What is sent
-before it has subscribed reaches nobody, and the broker acknowledges it all the same.  Its birth message says
-that it has subscribed.  Where none comes, because Home Assistant never was away, sends none or does not
-exist, the wait ends by itself.  Live events do not wait.
+When a broker comes back, the monitor reconnects first: Home Assistant retries every 10 s.  What is sent
+before it has subscribed reaches nobody, and the broker acknowledges it all the same.  The birth message
+shows that it has subscribed.  If none comes, because Home Assistant was never away, sends none or does not
+exist, the hold ends by itself.  Live events are not held.
 """
 
 from __future__ import annotations
@@ -15,63 +15,62 @@ from collections.abc import Collection
 from monitor.outputs.mqtt.queue_file import QueuedMessage
 
 HOLD_SECONDS = 15.0
-"""Longest wait after a connection: one round of Home Assistant, and time to subscribe."""
+"""Longest hold after a connection: one retry interval of Home Assistant, and time to subscribe."""
 
 BIRTH_SECONDS = 2.0
-"""Wait after a birth: meanwhile Home Assistant makes entities of the description that it was told last."""
+"""Hold after a birth message: meanwhile Home Assistant creates the entities of the newest description."""
 
 
 class LateEvents:
-    """Which letters wait for Home Assistant; used by the one thread that publishes."""
+    """Decide which messages wait for Home Assistant; used by the publisher's thread."""
 
     def __init__(self) -> None:
-        self.upto = -math.inf
-        """Letters up to this number wait; minus infinity: none."""
+        self._up_to = -math.inf
         self._until = -math.inf
-        self._begun: Collection[str] = frozenset()
+        self._started: Collection[str] = frozenset()
 
     @property
     def active(self) -> bool:
-        """Whether letters wait."""
-        return self.upto > -math.inf
+        """Whether messages are held."""
+        return self._up_to > -math.inf
 
-    def begin(self, upto: int, begun: Collection[str]) -> None:
-        """Let letters wait, for there is a new connection.
+    def begin(self, up_to: int, started: Collection[str]) -> None:
+        """Hold messages on a new connection.
 
         Parameters
         ----------
-        upto : int
+        up_to : int
             Number of the newest of them.
-        begun : collection of str
-            Events whose start is among them and whose end is not: it waits as well when it comes.
+        started : collection of str
+            Events whose start is held and whose end is yet to come: the end is held as well.
         """
-        self.upto, self._begun = upto, frozenset(begun)
+        self._up_to, self._started = up_to, frozenset(started)
         self._until = time.monotonic() + HOLD_SECONDS
 
-    def born(self) -> None:
-        """Note that Home Assistant has subscribed."""
+    def on_birth(self) -> None:
+        """Shorten the hold, because Home Assistant has subscribed."""
         if self.active:
             self._until = time.monotonic() + BIRTH_SECONDS
 
-    def end(self) -> None:
-        """Let go of them."""
-        self.upto = self._until = -math.inf
+    def release(self) -> None:
+        """End the hold."""
+        self._up_to = self._until = -math.inf
 
-    def end_if_over(self) -> bool:
-        """Let go of them if they have waited long enough; tell whether it was so."""
-        over = self.active and time.monotonic() >= self._until
-        if over:
-            self.end()
-        return over
+    def release_if_due(self) -> bool:
+        """End the hold if it has lasted long enough; return whether it ended."""
+        is_due = self.active and time.monotonic() >= self._until
+        if is_due:
+            self.release()
+        return is_due
 
-    def holds(self, letter: QueuedMessage) -> bool:
-        """Tell whether a letter has to wait."""
-        return self.active and (letter.number <= self.upto or self.belated(letter))
+    def holds(self, message: QueuedMessage) -> bool:
+        """Return whether a message must wait."""
+        return self.active and (message.number <= self._up_to or self.is_late_end(message))
 
     def due(self) -> float:
-        """Moment, on the monotonic clock, at which the wait is over; infinity if nothing waits."""
+        """Return the monotonic time at which the hold ends; infinity without a hold."""
         return self._until if self.active else math.inf
 
-    def belated(self, letter: QueuedMessage) -> bool:
-        """Tell whether this is the end of an event whose start waits, or has waited on this connection."""
-        return not letter.lasts and letter.event_id in self._begun
+    def is_late_end(self, message: QueuedMessage) -> bool:
+        """Return whether this is the end of an event whose start is, or was, held on this connection."""
+        return not message.is_start and message.event_id in self._started

@@ -1,27 +1,29 @@
-"""Reason codes of MQTT in plain words, with what to do about each.
+"""Reason codes of MQTT in plain words, with the fix for each.
 
-Those of MQTT 3.1.1 (1 to 5) are given as the codes of MQTT 5 that mean the same.
+The codes 1 to 5 of MQTT 3.1.1 arrive as the codes of MQTT 5 that mean the same.
 """
 
 from __future__ import annotations
 
-REFUSING = 128
-"""Codes from this one on say that something failed."""
+REFUSED = 128
+"""First code that means a failure."""
 
-UNSUPPORTED_PROTOCOL, NOT_AUTHORISED, SHUTTING_DOWN, TAKEN_OVER = 132, 135, 139, 142
-PACKET_TOO_LARGE, NO_RETAIN, NO_SUCH_QOS = 149, 154, 155
+UNSUPPORTED_PROTOCOL, NOT_AUTHORISED, SHUTTING_DOWN, SESSION_TAKEN_OVER = 132, 135, 139, 142
+PACKET_TOO_LARGE, RETAIN_NOT_SUPPORTED, QOS_NOT_SUPPORTED = 149, 154, 155
 MALFORMED = frozenset({129, 130})
 
-NOT_ABOUT_A_MESSAGE = frozenset({136, 137, 138, SHUTTING_DOWN, 141, TAKEN_OVER, 150, 152, 156, 157, 159, 160})
-"""A broker that ends a connection with one of these does not do so because of what was published."""
+NOT_ABOUT_A_MESSAGE = frozenset(
+    {136, 137, 138, SHUTTING_DOWN, 141, SESSION_TAKEN_OVER, 150, 152, 156, 157, 159, 160}
+)
+"""A broker that disconnects with one of these does not do so because of a published message."""
 
 _LOG = "its log may say why"
 
 _CONNECTION = {
     128: f"refuses the connection and gives no reason: {_LOG}",
     129: "refuses the connection as malformed: try mqtt.protocol: 3.1.1",
-    130: "refuses the connection as against the protocol: try mqtt.protocol: 3.1.1",
-    131: f"refuses the connection for a reason of its own: {_LOG}",
+    130: "refuses the connection as a protocol error: try mqtt.protocol: 3.1.1",
+    131: f"refuses the connection for an implementation-specific reason: {_LOG}",
     132: "does not speak this version of MQTT: set mqtt.protocol: auto",
     133: "refuses the client id {client_id}: set another mqtt.client_id",
     134: "says not authorised: check mqtt.username and mqtt.password_file",
@@ -29,56 +31,56 @@ _CONNECTION = {
     136: "says that it is unavailable at the moment",
     137: "says that it is too busy at the moment",
     138: "has banned this monitor: lift the ban there (client id {client_id})",
-    140: "wants another way to log in than user and password",
+    140: "requires another authentication method than user and password",
     144: "refuses the topic of the last will: let this user write below mqtt.base_topic",
-    149: "says that our request to connect is too large",
+    149: "says that the connect request is too large",
     151: "says that a quota is used up: raise the limits of this account at the broker",
     154: "refuses a retained last will",
     155: "refuses a last will with QoS 1",
-    156: "asks to use another server for now{elsewhere}: set mqtt.host",
-    157: "has moved to another server{elsewhere}: set mqtt.host",
+    156: "asks to use another server for now{other_server}: set mqtt.host",
+    157: "has moved to another server{other_server}: set mqtt.host",
     159: "says that this monitor connects too often",
 }
 
-_ENDED = {
-    129: "closed the connection: it calls a packet malformed; try mqtt.protocol: 3.1.1",
-    130: "closed the connection: it calls a packet against the protocol; try mqtt.protocol: 3.1.1",
-    131: f"closed the connection for a reason of its own: {_LOG}",
-    135: "closed the connection: not authorised for what was published or subscribed; check its access list",
+_DISCONNECT = {
+    129: "closed the connection: malformed packet; try mqtt.protocol: 3.1.1",
+    130: "closed the connection: protocol error; try mqtt.protocol: 3.1.1",
+    131: f"closed the connection for an implementation-specific reason: {_LOG}",
+    135: "closed the connection: not authorised to publish or subscribe; check its access list",
     136: "closed the connection: it is unavailable at the moment",
     137: "closed the connection: it is too busy at the moment",
     138: "has banned this monitor: lift the ban there (client id {client_id})",
     139: "is shutting down",
-    141: "closed the connection: it heard nothing of this monitor for longer than mqtt.keepalive_seconds",
+    141: "closed the connection: it received nothing for longer than mqtt.keepalive_seconds",
     142: "closed the connection: another client uses the client id {client_id}: "
     "give each monitor a node or an mqtt.client_id of its own",
-    143: "closed the connection: it does not take a topic filter that was subscribed to",
-    144: "closed the connection: it does not take a topic that was published",
-    147: "closed the connection: more messages were on their way than it takes at once",
-    149: "closed the connection: a message is larger than it takes",
-    150: "closed the connection: it calls the rate of messages too high",
+    143: "closed the connection: it does not accept a subscribed topic filter",
+    144: "closed the connection: it does not accept a published topic",
+    147: "closed the connection: too many unacknowledged messages at once",
+    149: "closed the connection: a message is too large",
+    150: "closed the connection: the message rate is too high",
     151: "closed the connection: a quota is used up; raise the limits of this account at the broker",
-    152: "closed the connection: somebody who administers it asked for that",
-    153: "closed the connection: it does not take the content of a message",
-    154: "closed the connection: it does not take retained messages",
-    155: "closed the connection: it does not take this quality of service (mqtt.qos)",
-    156: "asks to use another server for now{elsewhere}: set mqtt.host",
-    157: "has moved to another server{elsewhere}: set mqtt.host",
-    159: "closed the connection: it says that this monitor connects too often",
-    160: "closed the connection: it lets nobody stay connected for longer",
-    161: "closed the connection: it does not take subscription identifiers",
-    162: "closed the connection: it does not take wildcards in subscriptions",
+    152: "closed the connection: an administrator requested it",
+    153: "closed the connection: it does not accept the content of a message",
+    154: "closed the connection: it does not accept retained messages",
+    155: "closed the connection: it does not support this quality of service (mqtt.qos)",
+    156: "asks to use another server for now{other_server}: set mqtt.host",
+    157: "has moved to another server{other_server}: set mqtt.host",
+    159: "closed the connection: this monitor connects too often",
+    160: "closed the connection: the maximum connect time is over",
+    161: "closed the connection: it does not support subscription identifiers",
+    162: "closed the connection: it does not support wildcards in subscriptions",
 }
 
 _MESSAGE = {
     128: "no reason given",
-    131: "for a reason of its own",
+    131: "implementation-specific reason",
     135: "not authorised",
     143: "topic filter not allowed",
     144: "topic not allowed",
-    145: "number of the message in use",
-    146: "number of the message not known",
-    147: "too many at once",
+    145: "packet identifier in use",
+    146: "packet identifier not found",
+    147: "too many messages at once",
     149: "too large",
     151: "quota used up",
     153: "content not allowed",
@@ -90,33 +92,31 @@ _MESSAGE = {
 }
 
 
-def explain_refused_connection(code: int, *, client_id: str, elsewhere: str = "") -> str:
-    """Say why the broker does not let us in, as the end of a sentence that begins with its address.
+def explain_refused_connection(code: int, *, client_id: str, other_server: str = "") -> str:
+    """Return why the broker refuses the connection, as the predicate of a sentence about its address.
 
     Parameters
     ----------
     code : int
     client_id : str
-        Ours.
-    elsewhere : str
-        Server that the broker names; empty if it names none.
+        Of this monitor.
+    other_server : str
+        Server that the broker refers to; empty if none.
     """
-    words = _CONNECTION.get(code, f"refuses the connection with the reason code {code}")
-    return _filled(words, client_id, elsewhere)
+    text = _CONNECTION.get(code, f"refuses the connection with the reason code {code}")
+    return _filled(text, client_id, other_server)
 
 
-def explain_end(code: int, *, client_id: str, elsewhere: str = "") -> str:
-    """Say why the broker ended the connection; the parameters are those of `explain_refused_connection`."""
-    words = _ENDED.get(
-        code, "closed the connection" + (f" with the reason code {code}" if code > REFUSING else "")
-    )
-    return _filled(words, client_id, elsewhere)
+def explain_disconnect(code: int, *, client_id: str, other_server: str = "") -> str:
+    """Return why the broker disconnected; the parameters are those of `explain_refused_connection`."""
+    suffix = f" with the reason code {code}" if code > REFUSED else ""
+    return _filled(_DISCONNECT.get(code, f"closed the connection{suffix}"), client_id, other_server)
 
 
 def explain_refused_message(code: int) -> str:
-    """Say in a few words why a message or a subscription is refused."""
+    """Return in a few words why a message or a subscription is refused."""
     return _MESSAGE.get(code, f"reason code {code}")
 
 
-def _filled(words: str, client_id: str, elsewhere: str) -> str:
-    return words.format(client_id=repr(client_id), elsewhere=f" ({elsewhere})" if elsewhere else "")
+def _filled(text: str, client_id: str, other_server: str) -> str:
+    return text.format(client_id=repr(client_id), other_server=f" ({other_server})" if other_server else "")

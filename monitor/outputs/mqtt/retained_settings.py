@@ -1,44 +1,76 @@
-"""What is set at the moment - listening, thresholds, labels - said to the broker when it changes."""
+"""Retained settings: detection armed, thresholds and labels, published when they change."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
+from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
-from monitor.outputs.mqtt.commands import settings
 from monitor.outputs.mqtt.topics import Topics
 
 
 class RetainedSettings:
-    """The echo of every change; used by the one thread that publishes.
+    """Publish every change of the settings; used by the publisher's thread.
 
     Parameters
     ----------
+    topics : Topics
+    active_labels : ActiveLabels
     publish : callable
-        Sends one message: `Link.publish`.
+        `MqttSession.publish`.
     """
 
     def __init__(self, topics: Topics, active_labels: ActiveLabels, publish: Callable[..., None]) -> None:
         self._topics = topics
         self._publish = publish
-        self._said: dict[str, str] = {}
-        self.listen(active_labels)
+        self._active_labels = active_labels
+        self._published: dict[str, str] = {}
+        self._payloads = settings_payloads(topics, active_labels)
 
-    def listen(self, active_labels: ActiveLabels) -> None:
-        """Say this from now on; what is not set any more is taken back by the `DiscoverySync`."""
-        self._wanted = settings(self._topics, active_labels)
-        self._said = {topic: text for topic, text in self._said.items() if topic in self._wanted}
+    def use_topics(self, topics: Topics) -> None:
+        """Publish under other topics from now on."""
+        self._topics = topics
+        self.apply(self._active_labels)
 
-    def say(self) -> None:
-        """Say what is news to the broker."""
-        if self._said == self._wanted:
-            return
-        for topic, text in self._wanted.items():
-            if self._said.get(topic) != text:
+    def apply(self, active_labels: ActiveLabels) -> None:
+        """Publish other settings from now on; `DiscoverySync` clears those that no longer exist."""
+        self._active_labels = active_labels
+        self._payloads = settings_payloads(self._topics, active_labels)
+        self._published = {topic: text for topic, text in self._published.items() if topic in self._payloads}
+
+    def publish_changes(self) -> None:
+        """Publish settings that differ from what the broker retains."""
+        for topic, text in self._payloads.items():
+            if self._published.get(topic) != text:
+                self._published[topic] = text
                 self._publish(topic, text, qos=1, retain=True)
-        self._said = dict(self._wanted)
 
-    def say_anew(self) -> None:
-        """Say all of it, to a broker that may know nothing."""
-        self._said = {}
-        self.say()
+    def republish(self) -> None:
+        """Publish everything, to a broker that may have lost it."""
+        self._published = {}
+        self.publish_changes()
+
+
+def settings_payloads(topics: Topics, active_labels: ActiveLabels) -> dict[str, str]:
+    """Return the retained text of each settings topic."""
+    labels = [_label_payload(label) for label in active_labels.labels]
+    payloads = {
+        topics.armed(): "ON" if active_labels.armed else "OFF",
+        topics.labels(): json.dumps(labels, ensure_ascii=False, separators=(",", ":")),
+    }
+    for source in active_labels.sources:
+        for label in active_labels.at(source):
+            payloads[topics.threshold(source, label.id)] = f"{label.threshold:g}"
+    return payloads
+
+
+def _label_payload(label: LabelConfig) -> dict[str, object]:
+    return {
+        "id": label.id,
+        "name": label.title,
+        "enabled": label.enabled,
+        "threshold": label.threshold,
+        "prompts": label.prompts,
+        "against": label.against,
+    }

@@ -1,4 +1,4 @@
-"""The newest score of every label, said to the broker while it moves."""
+"""Score topics: the newest level and scores of every source, at most once a second."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import math
 import time
 from collections.abc import Callable
 
+from monitor.outputs.mqtt.health_payloads import level_payload
 from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.payload import as_json
 from monitor.types import Scores
 
-EVERY_SECONDS = 1.0
-AGAIN_SECONDS = 30.0
-"""A score that stays the same is said again after so long, for Home Assistant lets old ones expire."""
+INTERVAL_SECONDS = 1.0
+REPEAT_SECONDS = 30.0
+"""An unchanged score is repeated after this time, because Home Assistant lets old ones expire."""
 
 
 class ScoreTopics:
-    """Noted by the analysis, said by the thread that publishes: only the newest counts.
+    """Scores set by the analysis and published by the publisher's thread; only the newest counts.
 
     Parameters
     ----------
+    topics : Topics
     publish : callable
-        Sends one message: `Link.publish`.
+        `MqttSession.publish`.
     """
 
     def __init__(self, topics: Topics, publish: Callable[..., None]) -> None:
@@ -28,38 +31,39 @@ class ScoreTopics:
         self._publish = publish
         self._newest: dict[str, Scores] = {}
         self._due: dict[str, float] = {}
-        self._said: dict[str, tuple[str, float]] = {}
+        self._published: dict[str, tuple[str, float]] = {}
 
-    def move(self, topics: Topics) -> None:
-        """Say everything under other topics from now on."""
+    def use_topics(self, topics: Topics) -> None:
+        """Publish under other topics from now on."""
         self._topics = topics
 
-    def note(self, scores: Scores) -> None:
-        """Take the scores of a window."""
+    def set(self, scores: Scores) -> None:
+        """Set the scores of a window."""
         self._newest[scores.source] = scores
 
-    def say_anew(self) -> None:
-        """Say all of them when they come next."""
+    def republish(self) -> None:
+        """Publish all scores of the next window, and nothing that is older."""
         self._newest.clear()
-        self._said.clear()
+        self._published.clear()
 
-    def say(self) -> None:
-        """Say what has moved by a hundredth, of each source once a second."""
+    def publish_changes(self) -> None:
+        """Publish levels, and scores that changed by a hundredth, of each source once a second."""
         now = time.monotonic()
         for source in tuple(self._newest):
             if now < self._due.get(source, 0.0):
                 continue
-            self._due[source] = now + EVERY_SECONDS
+            self._due[source] = now + INTERVAL_SECONDS
             scores = self._newest.pop(source)
+            self._publish(self._topics.level(source), as_json(level_payload(scores.level_dbfs)), qos=0)
             for label, value in zip(scores.labels, scores.values.tolist(), strict=True):
-                self._say(self._topics.score(source, label), f"{value:.2f}", now)
+                self._publish_score(self._topics.score(source, label), f"{value:.2f}", now)
 
     def due(self) -> float:
-        """Moment, on the monotonic clock, at which there is something to say."""
+        """Return the monotonic time of the next `publish_changes`."""
         return min((self._due.get(source, 0.0) for source in tuple(self._newest)), default=math.inf)
 
-    def _say(self, topic: str, text: str, now: float) -> None:
-        before, at = self._said.get(topic, ("", -math.inf))
-        if text != before or now - at >= AGAIN_SECONDS:
-            self._said[topic] = (text, now)
+    def _publish_score(self, topic: str, text: str, now: float) -> None:
+        before, at = self._published.get(topic, ("", -math.inf))
+        if text != before or now - at >= REPEAT_SECONDS:
+            self._published[topic] = (text, now)
             self._publish(topic, text, qos=0)

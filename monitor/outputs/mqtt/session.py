@@ -1,6 +1,6 @@
-"""Link to the broker: a connection that is made again whenever it breaks, and what has arrived over it.
+"""MQTT session: reconnects whenever the connection breaks, and tracks what was delivered.
 
-Everything but `wake` is called by one thread, the one that publishes.
+One thread, the publisher's, calls everything except `wake`.
 """
 
 from __future__ import annotations
@@ -12,285 +12,254 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Generic, TypeVar
 
 from monitor.outputs.mqtt.client_id_conflict import ClientIdConflict
 from monitor.outputs.mqtt.connection import Connection
-from monitor.outputs.mqtt.connection_terms import MQTT_3, MQTT_5, VERSIONS, Negotiation, Terms, Will
-from monitor.outputs.mqtt.delivery import SILENT, Delivery
-from monitor.outputs.mqtt.notices import (
-    Accepted,
+from monitor.outputs.mqtt.connection_events import (
     Acknowledged,
+    Connected,
+    ConnectionEvent,
+    Disconnected,
     Echoed,
-    Ended,
-    LeftOut,
-    Notice,
-    Opened,
     Received,
+    SocketOpened,
     Subscribed,
+    Unreadable,
 )
-from monitor.outputs.mqtt.refused_topics import RefusedTopics
+from monitor.outputs.mqtt.delivery import NO_ANSWER, Delivery
+from monitor.outputs.mqtt.negotiation import MQTT_3, MQTT_5, VERSIONS, ConnectOptions, LastWill, Negotiation
 from monitor.outputs.mqtt.tls import NOT_MQTT
 from monitor.system.backoff import Backoff
+from monitor.system.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 STABLE_SECONDS = 60.0
-"""A connection that lasted so long ends the series of growing delays."""
+"""A connection that lasted this long resets the delay between attempts."""
 
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
 """Seconds between two attempts; each failure doubles them."""
 
-SAID_SECONDS = 600.0
-"""From one line in the log about messages to us that cannot be read to the next."""
+UNREADABLE_LOG_SECONDS = 600.0
+"""Between two log lines about received messages that cannot be read."""
 
-_USUAL = f"speaks {VERSIONS[MQTT_5]}"
+CONNECT_ANSWER_SECONDS = 5.0
+"""A broker answers a connect request at once; what is silent for so long does not speak MQTT."""
 
-Connect = Callable[[Terms, Callable[[Connection, Notice], None]], Connection]
-"""Begins a `Connection` on the given terms, that reports to the function it is given."""
+_DEFAULT_CONDITIONS = f"speaks {VERSIONS[MQTT_5]}"
+
+Connect = Callable[[ConnectOptions, Callable[[Connection, ConnectionEvent], None]], Connection]
+"""Starts a `Connection` with the given options; it reports events to the given function."""
 
 
-class MqttSession(Generic[T]):
+class MqttSession:
     """Publish over one connection after another.
 
     Parameters
     ----------
     connect : callable
+    delivery : Delivery
     address : str
-        Of the broker, for people.
-    silence_seconds : float
-        A connection on which a message is not acknowledged for so long counts as broken.
-    receive : callable
-        Takes what is said under the topics listened to, in the thread of the connection; it must neither
-        block nor fail.
-    negotiation : Negotiation or None
-        None: any terms.
+        Of the broker, for display.
     client_id : str
-        Ours, for people.
-    answer_seconds : float
-        A broker says at once whether it lets us in; what is silent for so long is none.
+        Of this monitor.
+    receive : callable
+        Receives messages under the subscribed topics, in the thread of the connection; must neither block nor
+        fail.
+    negotiation : Negotiation
     """
 
     def __init__(
         self,
         connect: Connect,
+        delivery: Delivery,
         *,
         address: str,
-        silence_seconds: float,
-        receive: Callable[[Received], None] = lambda _: None,
-        negotiation: Negotiation | None = None,
-        client_id: str = "",
-        answer_seconds: float = 5.0,
+        client_id: str,
+        receive: Callable[[Received], None],
+        negotiation: Negotiation,
     ) -> None:
+        self.delivery = delivery
         self.connected = False
         self.trouble: str | None = None
-        """Why there is no connection, for people; None while there is one, and before the first attempt."""
-        self.left_out = 0
-        """Messages to us that could not be read."""
+        """Why there is no connection, for display; None while there is one, and before the first attempt."""
+        self.unreadable = 0
+        """Received messages that could not be read."""
         self.ended = 0
-        """Attempts that failed and connections that broke; a letter not acknowledged by then is forgotten."""
+        """Failed attempts and broken connections; in-flight messages are forgotten each time."""
         self._connect = connect
-        self._address = address
+        self.address = address
         self._receive = receive
-        self._answer_seconds = answer_seconds
-        self._negotiation = negotiation or Negotiation()
-        self._contention = ClientIdConflict(client_id)
-        self._delivery: Delivery[T] = Delivery(address, silence_seconds)
+        self._negotiation = negotiation
+        self._client_id_conflict = ClientIdConflict(client_id)
         self._connection: Connection | None = None
-        self._terms = self._negotiation.terms
-        self._notices: deque[tuple[Connection, Notice]] = deque()
+        self._options = negotiation.options
+        self._events: deque[tuple[Connection, ConnectionEvent]] = deque()
         self._wake = threading.Event()
-        self._dial_at = 0.0
+        self._connect_at = 0.0
         self._backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._answer_by = math.inf
-        self._accepted_at = math.inf
-        self._said_trouble = ""
-        self._said_conditions = _USUAL
-        self._said_left_out_at = -math.inf
-
-    @property
-    def arrived(self) -> list[T]:
-        """Letters that have been acknowledged, oldest first; whoever publishes takes them out."""
-        return self._delivery.arrived
-
-    @property
-    def returned(self) -> list[T]:
-        """Letters that were refused; whoever publishes takes them out."""
-        return self._delivery.returned
-
-    @property
-    def refusals(self) -> RefusedTopics:
-        """What the broker does not take."""
-        return self._delivery.refusals
-
-    @property
-    def suspicious(self) -> bool:
-        """True if the last connection ended, as it seems, for something that was sent."""
-        return self._delivery.suspicious
+        self._connected_at = math.inf
+        self._logged_trouble = ""
+        self._logged_conditions = _DEFAULT_CONDITIONS
+        self._unreadable_log = TroubleLog(log, burst=1, seconds=UNREADABLE_LOG_SECONDS)
 
     @property
     def unacknowledged(self) -> int:
-        """Messages on their way, with and without a letter."""
-        return self._delivery.unacknowledged
+        """Messages in flight, events or not."""
+        return self.delivery.unacknowledged
 
     @property
-    def doubt(self) -> str:
-        """What can be said, as `trouble` would say it, of an attempt that has come to nothing so far."""
+    def pending_trouble(self) -> str:
+        """What `trouble` would be if the current attempt got no further."""
         if math.isinf(self._answer_by):
-            return f"{self._address} has not been reached yet"
-        return f"{self._address} {NOT_MQTT.format('no answer so far')}"
+            return f"{self.address} has not been reached yet"
+        return f"{self.address} {NOT_MQTT.format('no answer so far')}"
 
     def problems(self) -> list[str]:
-        """Say what is wrong with the broker though it lets us in; each begins with its address."""
-        contended = self._contention.trouble
-        found = [*self._delivery.troubles(), *([] if contended is None else [contended])]
-        return [f"{self._address} {trouble}" for trouble in found]
+        """Return what the broker refuses although we are connected; each begins with its address."""
+        conflict = self._client_id_conflict.trouble
+        troubles = [*self.delivery.troubles(), *([] if conflict is None else [conflict])]
+        return [f"{self.address} {trouble}" for trouble in troubles]
 
     def wake(self) -> None:
         """End the current or the next `wait`; from any thread."""
         self._wake.set()
 
     def wait(self, until: float) -> bool:
-        """Wait for `wake`, for the broker, or for a moment of the monotonic clock; keep the connection up.
+        """Wait for `wake`, for the broker, or until a monotonic time; keep the connection up.
 
         Returns
         -------
         bool
-            Whether there is a new connection, on which nothing has been said yet.
+            Whether there is a new connection, on which nothing has been published yet.
         """
-        if self._connection is None and time.monotonic() >= self._dial_at:
-            self._terms = replace(self._negotiation.terms, subscribe=self._delivery.subscribes)
-            self._connection = self._connect(self._terms, self._notify)
-        due = min(until, self._answer_by, self._delivery.due())
+        if self._connection is None and time.monotonic() >= self._connect_at:
+            self._options = replace(self._negotiation.options, subscribe=self.delivery.subscribes)
+            self._connection = self._connect(self._options, self._notify)
+        due = min(until, self._answer_by, self.delivery.due())
         if self._connection is None:
-            due = min(due, self._dial_at)
+            due = min(due, self._connect_at)
         self._wake.wait(None if math.isinf(due) else max(0.0, due - time.monotonic()))
         self._wake.clear()
-        before = self._accepted_at
-        while self._notices:
-            connection, notice = self._notices.popleft()
+        before = self._connected_at
+        while self._events:
+            connection, event = self._events.popleft()
             if connection is self._connection:
-                self._take(notice)
-        self._judge_silence()
-        return self.connected and self._accepted_at != before
+                self._handle(event)
+        self._check_timeouts()
+        return self.connected and self._connected_at != before
 
     def publish(
-        self, topic: str, text: str, *, qos: int, retain: bool = False, letter: T | None = None
+        self, topic: str, text: str, *, qos: int, retain: bool = False, event: int | None = None
     ) -> None:
-        """Send a message on the connection there is; without QoS and letter nobody asks what became of it."""
+        """Send a message on the current connection; with QoS 0, only an event is tracked."""
         if self._connection is None:
             raise RuntimeError("there is no connection")
-        self._delivery.publish(self._connection.publish, (topic, text), qos=qos, retain=retain, letter=letter)
+        self.delivery.publish(self._connection.publish, (topic, text), qos=qos, retain=retain, event=event)
 
-    def hurry(self) -> None:
-        """Make the next attempt at once."""
-        self._dial_at = 0.0
+    def retry_now(self) -> None:
+        """Make the next attempt without delay."""
+        self._connect_at = 0.0
 
     def close(self) -> None:
-        """Take leave of the broker, if there is one; `ended` grows once it is done."""
+        """Disconnect, if connected; `ended` grows once it is done."""
         if self._connection is not None:
             self._connection.close()
 
-    def _notify(self, connection: Connection, notice: Notice) -> None:
-        if isinstance(notice, Received):  # others say it, as often as they like: it never waits here
-            self._receive(notice)
-        elif isinstance(notice, LeftOut):
-            self._leave_out(notice.why)
+    def _notify(self, connection: Connection, event: ConnectionEvent) -> None:
+        """Take an event, in the thread of the connection."""
+        if isinstance(event, Received):  # other clients decide how many: they must not pile up here
+            self._receive(event)
+        elif isinstance(event, Unreadable):
+            self.unreadable += 1
+            self._unreadable_log.warning("mqtt: %s: %s", self.address, event.reason)
         else:
-            self._notices.append((connection, notice))
+            self._events.append((connection, event))
         self._wake.set()
 
-    def _take(self, notice: Notice) -> None:
-        match notice:
-            case Opened():
-                self._answer_by = time.monotonic() + self._answer_seconds
-            case Accepted():
-                self._accept(notice)
+    def _handle(self, event: ConnectionEvent) -> None:
+        match event:
+            case SocketOpened():
+                self._answer_by = time.monotonic() + CONNECT_ANSWER_SECONDS
+            case Connected():
+                self._handle_connected(event)
             case Subscribed(refused):
-                self._delivery.subscribed(refused)
-            case Acknowledged(number, code):
-                self._delivery.acknowledge(number, code)
+                self.delivery.subscribed(refused)
+            case Acknowledged(packet_id, code):
+                self.delivery.acknowledge(packet_id, code)
             case Echoed(topic):
-                self._delivery.came_back(topic)
-            case Ended():
-                self._end(notice)
+                self.delivery.echoed(topic)
+            case Disconnected():
+                self._handle_end(event)
 
-    def _accept(self, accepted: Accepted) -> None:
+    def _handle_connected(self, connected: Connected) -> None:
         self._answer_by = math.inf
-        if not self._negotiation.accepted():
-            log.debug("mqtt: %s takes %s; better terms are tried once more", self._address, self._terms)
+        if not self._negotiation.connected():
+            log.debug("mqtt: %s accepts %s; trying better options once more", self.address, self._options)
             self._drop()
-            self._dial_at = 0.0
+            self._connect_at = 0.0
             return
         self.connected, self.trouble = True, None
-        self._accepted_at = time.monotonic()
-        self._delivery.begin(accepted, subscribed=self._terms.subscribe)
-        self._say_conditions()
+        self._connected_at = time.monotonic()
+        self.delivery.begin(connected, subscribed=self._options.subscribe)
+        self._log_conditions()
 
-    def _say_conditions(self) -> None:
-        """Log on which terms there is a connection, if they are others than before."""
-        conditions = [f"speaks {VERSIONS[self._terms.protocol]}", *self._delivery.lessened()]
-        if self._terms.protocol == MQTT_3:
-            conditions.insert(1, "which has no way to say that a message is refused")
-        if self._terms.will is not Will.RETAINED:
-            conditions.append(f"last will: {self._terms.will.value}")
-        said = "; ".join(conditions)
-        if said != self._said_conditions:
-            self._said_conditions = said
-            log.info("mqtt: %s %s", self._address, said)
+    def _log_conditions(self) -> None:
+        """Log version, last will and restrictions of the connection when they change."""
+        conditions = [f"speaks {VERSIONS[self._options.protocol]}", *self.delivery.downgrades()]
+        if self._options.protocol == MQTT_3:
+            conditions.insert(1, "which has no way to report a refused message")
+        if self._options.will is not LastWill.RETAINED:
+            conditions.append(f"last will: {self._options.will.value}")
+        text = "; ".join(conditions)
+        if text != self._logged_conditions:
+            self._logged_conditions = text
+            log.info("mqtt: %s %s", self.address, text)
 
-    def _leave_out(self, why: str) -> None:
-        """Count a message to us that cannot be read; in paho's thread, for a flood must not pile up."""
-        self.left_out += 1
-        if time.monotonic() - self._said_left_out_at >= SAID_SECONDS:
-            self._said_left_out_at = time.monotonic()
-            log.warning("mqtt: %s: %s (%d so far)", self._address, why, self.left_out)
-
-    def _judge_silence(self) -> None:
-        """Give up a connection on which the broker does not say what it must."""
+    def _check_timeouts(self) -> None:
+        """Give up a connection on which the broker does not answer."""
         if time.monotonic() >= self._answer_by:
-            within = f"within {self._answer_seconds:g} s"
-            # A broker that let us in before speaks MQTT: it hangs, or its machine is too busy.
-            spoke = not math.isinf(self._accepted_at)
-            why = f"does not answer {within}" if spoke else NOT_MQTT.format(f"no answer {within}")
+            within = f"within {CONNECT_ANSWER_SECONDS:g} s"
+            # A broker that accepted a connection before speaks MQTT: it hangs, or its machine is too busy.
+            speaks_mqtt = not math.isinf(self._connected_at)
+            reason = f"does not answer {within}" if speaks_mqtt else NOT_MQTT.format(f"no answer {within}")
             self._drop()
-            self._end(Ended(why, wordless=True))
-        elif self._delivery.judge_silence():
+            self._handle_end(Disconnected(reason, unanswered=True))
+        elif self.delivery.check_timeouts():
             self._drop()
-            self._end(Ended(SILENT))
+            self._handle_end(Disconnected(NO_ANSWER))
 
     def _drop(self) -> None:
-        """Leave the connection without waiting for its end."""
+        """Close the connection without waiting for its end."""
         self.close()
         self._connection = None
 
-    def _end(self, end: Ended) -> None:
+    def _handle_end(self, end: Disconnected) -> None:
         now = time.monotonic()
-        was_connected, trouble = self.connected, f"{self._address} {end.why}"
-        if was_connected and end.why is not None:
-            self.trouble = trouble  # before the next line: who sees that there is no connection may ask why
+        was_connected, trouble = self.connected, f"{self.address} {end.reason}"
+        if was_connected and end.reason is not None:
+            self.trouble = trouble  # before `connected` changes: other threads read both
         self.connected = False
         self._connection, self._answer_by = None, math.inf
+        lasted, conflict_delay = now - self._connected_at, 0.0
         if was_connected:
-            self._negotiation.begin()
-            self._negotiation.broke(end)
-            if not self._delivery.end(end):
-                self._contention.ended(end, lasted=now - self._accepted_at)
-        elif end.why is not None and self._negotiation.failed(end):
-            log.debug("mqtt: %s %s", self._address, end.why)
-            self._dial_at = 0.0
+            self._negotiation.disconnected(end)
+            if not self.delivery.end(end):
+                self._client_id_conflict.disconnected(end, seconds=lasted)
+            conflict_delay = self._client_id_conflict.delay()
+        elif end.reason is not None and self._negotiation.refused(end):
+            log.debug("mqtt: %s %s", self.address, end.reason)
+            self._connect_at = 0.0
             return
-        stable = was_connected and now - self._accepted_at >= STABLE_SECONDS
+        stable = was_connected and lasted >= STABLE_SECONDS
         if stable:
             self._backoff.reset()
-        delay = self._contention.delay() if was_connected else None
-        self._dial_at = now + max(self._backoff.next(), delay or 0.0)
+        self._connect_at = now + max(self._backoff.next(), conflict_delay)
         self.ended += 1
-        if end.why is None:
+        if end.reason is None:
             return
-        # A broker that stays away, or ends every connection, is one line, not one for each attempt.
-        if trouble != self._said_trouble or stable:
+        # One line for a broker that stays away or ends every connection, not one for each attempt.
+        if trouble != self._logged_trouble or stable:
             log.warning("mqtt: %s", trouble)
-        self.trouble = self._said_trouble = trouble
+        self.trouble = self._logged_trouble = trouble

@@ -1,9 +1,9 @@
-"""Entities that Home Assistant may still show though they are no longer described; pure functions.
+"""Stale entities: components no longer described that Home Assistant may still show; pure functions.
 
-Home Assistant forgets an entity only while it runs: it must know the component, then hear its platform
-alone.  What was left out of a description while Home Assistant was down stays in its registry.  So such a
-component is described once more, as briefly as is accepted, and then taken back.  Each has messages of its
-own: Home Assistant drops the rest of a message at the first component that it is still working on.
+Home Assistant removes an entity only while it runs: it must know the component and then receive its platform
+alone.  A component left out of a description while Home Assistant was down stays in its registry.  So a stale
+component is described once more, as briefly as is accepted, and then removed.  Each has messages of its own
+because Home Assistant drops the rest of a message at the first component that it is still working on.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from monitor.outputs.mqtt.discovery_parts import device_of
 from monitor.outputs.mqtt.discovery_record import Components
 
-MOST_GHOSTS = 2000
-"""Components that wait for Home Assistant to be taken back; more are forgotten, the oldest first."""
+MAX_STALE = 2000
+"""Stale components that wait for Home Assistant; beyond it, the oldest are forgotten."""
 
 _GONE = "clap-monitor/gone"
 _OPTIONS: dict[str, dict[str, object]] = {
@@ -25,13 +25,13 @@ _OPTIONS: dict[str, dict[str, object]] = {
 }
 
 
-def together(before: Components, now: Components) -> dict[str, dict[str, str]]:
+def merged(before: Components, now: Components) -> dict[str, dict[str, str]]:
     """Return the components of both."""
     return {topic: {**before.get(topic, {}), **now.get(topic, {})} for topic in {**before, **now}}
 
 
 def without(before: Components, now: Components) -> dict[str, dict[str, str]]:
-    """Return the components of ``before`` that no topic of the same device announces now."""
+    """Return the components of ``before`` that no topic of the same device describes now."""
     known = {(device_of(topic), key) for topic in now for key in now[topic]}
     left = {
         topic: {key: before[topic][key] for key in before[topic] if (device_of(topic), key) not in known}
@@ -40,30 +40,32 @@ def without(before: Components, now: Components) -> dict[str, dict[str, str]]:
     return {topic: components for topic, components in left.items() if components}
 
 
-def newest(ghosts: Components) -> dict[str, dict[str, str]]:
-    """Return the newest of too many."""
-    every = [(topic, key) for topic in ghosts for key in ghosts[topic]][-MOST_GHOSTS:]
+def newest(stale: Components) -> dict[str, dict[str, str]]:
+    """Return the newest `MAX_STALE` components."""
+    every = [(topic, key) for topic in stale for key in stale[topic]][-MAX_STALE:]
     kept: dict[str, dict[str, str]] = {}
     for topic, key in every:
-        kept.setdefault(topic, {})[key] = ghosts[topic][key]
+        kept.setdefault(topic, {})[key] = stale[topic][key]
     return kept
 
 
-def farewells(ghosts: Components, origin: Mapping[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
-    """Describe each component once more, and take it back; none of these messages may be retained.
+def removal_messages(
+    stale: Components, origin: Mapping[str, object]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Describe each component once more and remove it; none of these messages may be retained.
 
     Parameters
     ----------
-    ghosts : mapping
+    stale : mapping
     origin : mapping
-        Who says it: ``o`` of a description.
+        ``o`` of a description.
 
     Yields
     ------
     tuple of str and dict
         Topic and payload, in the order in which they must be sent.
     """
-    for topic, components in ghosts.items():
+    for topic, components in stale.items():
         device = device_of(topic)
         root: dict[str, object] = {"dev": {"ids": [device]}, "o": origin, "avty": [{"t": _GONE}]}
         for key, platform in components.items():
@@ -77,5 +79,5 @@ def farewells(ghosts: Components, origin: Mapping[str, object]) -> Iterator[tupl
 
 
 def unique_id(device: str, key: str) -> str:
-    """Name by which Home Assistant knows an entity, whatever a person calls it."""
+    """Return the id of an entity, which stays when a user renames the entity."""
     return f"{device}_NODE_{key}"

@@ -1,4 +1,4 @@
-"""TLS to the broker, and why a connection cannot be made, in plain words."""
+"""TLS settings of the connection to the broker, and connection errors in plain words."""
 
 from __future__ import annotations
 
@@ -10,45 +10,47 @@ from monitor.config import MqttConfig, find_secret
 from monitor.types import ConfigError
 
 CONNECT_SECONDS = 5.0
-"""Given to TCP, and again to TLS."""
+"""Timeout of the TCP connection, and again of the TLS handshake."""
 
 NOT_MQTT = "does not speak MQTT ({}): check mqtt.host, mqtt.port and mqtt.tls"
-NO_WORD = (
-    "closed the connection right after the TLS handshake: does it ask for mqtt.cert_file, and is it MQTT?"
+CLOSED_AFTER_TLS = (
+    "closed the connection right after the TLS handshake: does it require mqtt.cert_file, and is it MQTT?"
 )
 NOT_TLS = "failed the TLS handshake ({}): check that mqtt.port is the one for TLS"
 
 
-def address(config: MqttConfig) -> str:
-    """Host and port, for people.
+def broker_address(config: MqttConfig) -> str:
+    """Return host and port for display.
 
     Raises
     ------
     ConfigError
-        If the host cannot be looked up, whatever the name server knows.
+        The host is not a valid host name.
     """
     host = config.host or ""
     try:
-        host.encode("idna")  # as socket does; in paho's thread it would end the thread, unseen
+        host.encode("idna")  # as socket does, in paho's thread, which the error would end
     except UnicodeError as error:
-        raise ConfigError(f"mqtt.host: {host!r} cannot be the name of a host: {error}") from error
+        raise ConfigError(f"mqtt.host: {host!r} is not a valid host name: {error}") from error
     return f"[{host}]:{config.port}" if ":" in host else f"{host}:{config.port}"
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
-    """Whom to trust and who we are; None if the connection is not encrypted.
+    """Return trusted certificates and our own; None if the connection is not encrypted.
 
     Raises
     ------
     ConfigError
-        If ``ca_file``, ``cert_file`` or ``key_file`` does not hold what it should.
+        ``ca_file``, ``cert_file`` or ``key_file`` cannot be used.
     """
     if not config.tls:
         return None
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
     except ssl.SSLError as error:
-        raise ConfigError(f"mqtt.ca_file: {config.ca_file}: holds no certificates in PEM format") from error
+        raise ConfigError(
+            f"mqtt.ca_file: {config.ca_file}: contains no certificates in PEM format"
+        ) from error
     except OSError as error:
         raise ConfigError(f"mqtt.ca_file: {config.ca_file}: cannot be read: {error.strerror}") from error
     if config.cert_file is not None:
@@ -61,21 +63,21 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
     key = certificate if key is None else find_secret(key)
     for name, path in (("cert_file", certificate), ("key_file", key)):
         try:
-            path.open("rb").close()  # ssl does not say which of the two it could not read
+            path.open("rb").close()  # ssl does not report which of the two files it could not read
         except OSError as error:
             raise ConfigError(f"mqtt.{name}: {path}: cannot be read: {error.strerror}") from error
     try:
-        # A passphrase would be asked for on the terminal, which a service does not have.
+        # OpenSSL would prompt for a passphrase on the terminal, which a service does not have.
         context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
         raise ConfigError(
-            f"mqtt.cert_file: {certificate} and {key} are no certificate and its private key in PEM format "
-            "without a passphrase"
+            f"mqtt.cert_file: {certificate} and {key} are not a certificate and its private key in PEM "
+            "format without a passphrase"
         ) from error
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails, which paho forgets."""
+    """TLS socket that closes itself when the handshake fails, which paho forgets."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - Python's signature
         try:
@@ -85,23 +87,23 @@ class _TlsSocket(ssl.SSLSocket):
             raise
 
 
-def explain(error: BaseException | None, *, tls: bool) -> str:
-    """Say why there is no connection, as the end of a sentence that begins with the address."""
+def explain_connect_error(error: BaseException | None, *, tls: bool) -> str:
+    """Return why the connection failed, as the predicate of a sentence about the address."""
     match error:
         case ssl.SSLCertVerificationError():
-            why = f"failed the TLS handshake: {error.verify_message}: check mqtt.host and mqtt.ca_file"
+            reason = f"failed the TLS handshake: {error.verify_message}: check mqtt.host and mqtt.ca_file"
         case ssl.SSLError():
-            why = NOT_TLS.format(error.reason or error)
+            reason = NOT_TLS.format(error.reason or error)
         case ConnectionResetError() if tls:
-            why = NOT_TLS.format("connection reset")
+            reason = NOT_TLS.format("connection reset")
         case socket.gaierror(errno=socket.EAI_AGAIN):
-            why = "cannot be looked up at the moment: the name server does not answer"
+            reason = "cannot be looked up at the moment: the name server does not answer"
         case socket.gaierror():
-            why = "is an unknown host: check mqtt.host"
+            reason = "is an unknown host: check mqtt.host"
         case TimeoutError():
-            why = f"did not answer within {CONNECT_SECONDS:.0f} s"
+            reason = f"did not answer within {CONNECT_SECONDS:.0f} s"
         case ConnectionRefusedError():
-            why = "refused the connection: is the broker running?"
+            reason = "refused the connection: is the broker running?"
         case _:
-            why = f"cannot be reached: {getattr(error, 'strerror', None) or error}"
-    return why
+            reason = f"cannot be reached: {getattr(error, 'strerror', None) or error}"
+    return reason

@@ -36,14 +36,14 @@ def test_what_the_access_list_denies_waits_until_it_may_be_written(tmp_path, qos
     ):
         for number in range(45):
             mqtt.put(started(number))
-        eventually(lambda: EVENT in " ".join(mqtt.problems) and mqtt._durable_queue.held_back)
-        assert (mqtt.waiting, mqtt.published) == (45, 0)
+        eventually(lambda: EVENT in " ".join(mqtt.status.problems) and mqtt._events.queue.is_blocked)
+        assert (mqtt.status.waiting, mqtt.status.published) == (45, 0)
         assert 1 <= broker.log.count("Denied PUBLISH") <= 20
         broker.allow(ALL)
-        mqtt._link._delivery.refusals.connected()  # as if some minutes had gone by
-        mqtt._link.wake()
+        mqtt._session.delivery.refused_topics.on_connect()  # as if some minutes had gone by
+        mqtt._session.wake()
         home.wait_for(EVENT, count=45)
-        eventually(lambda: (mqtt.waiting, mqtt.problems) == (0, []))
+        eventually(lambda: (mqtt.status.waiting, mqtt.status.problems) == (0, []))
 
 
 def test_everything_that_is_denied_is_named_and_nothing_is_sent_again_and_again(tmp_path):
@@ -52,13 +52,15 @@ def test_everything_that_is_denied_is_named_and_nothing_is_sent_again_and_again(
         running(monitor(broker)) as mqtt,
     ):
         mqtt.put(started())
-        eventually(lambda: EVENT in " ".join(mqtt.problems))
-        assert "homeassistant/device/clap_monitor_livingroom/config (not authorised)" in mqtt.problems[0]
+        eventually(lambda: EVENT in " ".join(mqtt.status.problems))
+        assert (
+            "homeassistant/device/clap_monitor_livingroom/config (not authorised)" in mqtt.status.problems[0]
+        )
         denied = broker.log.count("Denied PUBLISH")
         with Subscriber(broker, "#", **HOME) as home:
             home.settle()
         assert broker.log.count("Denied PUBLISH") == denied
-    assert mqtt.waiting == 1
+    assert mqtt.status.waiting == 1
 
 
 @pytest.mark.parametrize(
@@ -68,22 +70,22 @@ def test_everything_that_is_denied_is_named_and_nothing_is_sent_again_and_again(
         (NOT_EVENTS, {"qos": 0}, EVENT),
         (NOT_EVENTS, {"protocol": "3.1.1", "qos": 2}, EVENT),
         (NOTHING, {"protocol": "3.1.1"}, f"{NODE}/status"),
-        (ONLY_WRITE, {"protocol": "3.1.1"}, "which cannot be told apart"),
+        (ONLY_WRITE, {"protocol": "3.1.1"}, "denies this user either writing or reading"),
         (ONLY_WRITE, {"protocol": "3.1.1"}, EVENT),
     ],
 )
 def test_where_mqtt_cannot_say_it_what_does_not_come_back_is_a_problem(
     tmp_path, monkeypatch, access, config, missed
 ):
-    monkeypatch.setattr(delivery_check, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(delivery_check, "TIMEOUT_SECONDS", 1.0)
     with Broker(tmp_path, users=USERS, access=access) as broker, running(monitor(broker, **config)) as mqtt:
         mqtt.put(started())
-        eventually(lambda: missed in " ".join(mqtt.problems))
+        eventually(lambda: missed in " ".join(mqtt.status.problems))
 
 
 @pytest.mark.parametrize("config", [{"protocol": "3.1.1"}, {"qos": 0}, {"qos": 2}, {}], ids=str)
 def test_what_is_allowed_is_no_problem(tmp_path, monkeypatch, config):
-    monkeypatch.setattr(delivery_check, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(delivery_check, "TIMEOUT_SECONDS", 1.0)
     commands = []
     with (
         Broker(tmp_path, users=USERS, access=ALL) as broker,
@@ -92,11 +94,11 @@ def test_what_is_allowed_is_no_problem(tmp_path, monkeypatch, config):
     ):
         mqtt.put(started())
         home.wait_for(EVENT, count=1)
-        eventually(lambda: mqtt.published == 1)
+        eventually(lambda: mqtt.status.published == 1)
         home._client.publish(f"{NODE}/armed/set", "OFF", qos=1)
         eventually(lambda: commands)  # our own messages, which come back, are none
-        eventually(lambda: mqtt._link._delivery.due() > 1e300)  # nothing is waited for any more
-        assert mqtt.problems == []
+        eventually(lambda: mqtt._session.delivery.due() > 1e300)  # nothing is waited for any more
+        assert mqtt.status.problems == []
         assert len(commands) == 1
 
 
@@ -109,7 +111,7 @@ def test_a_size_limit_costs_only_what_is_larger(tmp_path, protocol):
     ):
         mqtt.put(started())
         home.wait_for(EVENT, count=1)
-        eventually(lambda: "homeassistant/device" in " ".join(mqtt.problems))
+        eventually(lambda: "homeassistant/device" in " ".join(mqtt.status.problems))
 
 
 def test_a_second_monitor_with_the_same_client_id_is_named(tmp_path):
@@ -117,7 +119,9 @@ def test_a_second_monitor_with_the_same_client_id_is_named(tmp_path):
         Broker(tmp_path) as broker,
         running(make(broker.port, client_id="same", drain_seconds=0.1)) as first,
     ):
-        eventually(lambda: first.connected)
+        eventually(lambda: first.status.connected)
         with running(make(broker.port, client_id="same", base_topic="other", drain_seconds=0.1)) as second:
-            eventually(lambda: second.connected)
-            eventually(lambda: "the client id 'same'" in " ".join(first.problems + second.problems))
+            eventually(lambda: second.status.connected)
+            eventually(
+                lambda: "the client id 'same'" in " ".join(first.status.problems + second.status.problems)
+            )

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.commands import (
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     Arm,
     PutLabel,
     RemoveLabel,
     SetThreshold,
-    command_of,
+    parse_command,
 )
-from monitor.outputs.mqtt.commands import settings as said_of
+from monitor.outputs.mqtt.retained_settings import settings_payloads
 from monitor.outputs.mqtt.topics import Topics
 from monitor.types import ConfigError
 
@@ -37,7 +37,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("topic", "text", "command"), COMMANDS, ids=[text for _, text, _ in COMMANDS])
 def test_a_command_is_understood(topic, text, command):
-    assert command_of(TOPICS, topic, text) == command
+    assert parse_command(TOPICS, topic, text) == command
 
 
 REFUSED = [
@@ -59,23 +59,23 @@ REFUSED = [
     (LABELS, '{"id":"x","threshold":1e999}', "a number that is too large"),
     (LABELS, '{"id":"x","threshold":' + "9" * 5000 + "}", "an integer of more than 64 bits"),
     (LABELS, '{"id":"x","threshold":0.1,"threshold":0.9}', "holds a key twice"),
-    (LABELS, "{" + ",".join(f'"k{number}":0' for number in range(200)) + "}", "more keys, or sentences"),
-    (LABELS, '{"id":"x","prompts":[' + "[]," * 9000 + "[]]}", "more keys, or sentences"),
-    ("home/sounds/attic/mic0/threshold/" + "x" * 33 + "/set", "0.5", "is no topic for commands"),
-    ("home/sounds/attic/" + "x" * 60_000 + "/threshold/glass/set", "0.5", "is no topic for commands"),
+    (LABELS, "{" + ",".join(f'"k{number}":0' for number in range(200)) + "}", "more keys or prompts"),
+    (LABELS, '{"id":"x","prompts":[' + "[]," * 9000 + "[]]}", "more keys or prompts"),
+    ("home/sounds/attic/mic0/threshold/" + "x" * 33 + "/set", "0.5", "is not a command topic"),
+    ("home/sounds/attic/" + "x" * 60_000 + "/threshold/glass/set", "0.5", "is not a command topic"),
     (LABELS, '{"id":"x","remove":1}', "is not a removal such as"),
     (LABELS, '{"id":["x"],"remove":true}', "is not a removal such as"),
     (LABELS, '{"id":"x","remove":true,"prompts":[]}', "is not a removal such as"),
-    (LABELS, "x" * (MOST_CHARACTERS + 1), "is longer than"),
-    ("home/sounds/attic/threshold/glass/set", "0.5", "is no topic for commands"),
-    ("other", "ON", "is no topic for commands"),
+    (LABELS, "x" * (MAX_CHARACTERS + 1), "is longer than"),
+    ("home/sounds/attic/threshold/glass/set", "0.5", "is not a command topic"),
+    ("other", "ON", "is not a command topic"),
 ]
 
 
 @pytest.mark.parametrize(("topic", "text", "why"), REFUSED, ids=range(len(REFUSED)))
 def test_what_is_none_is_refused_in_one_short_line(topic, text, why):
     with pytest.raises(ConfigError) as caught:
-        command_of(TOPICS, topic, text)
+        parse_command(TOPICS, topic, text)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
@@ -86,7 +86,7 @@ def test_what_is_none_is_refused_in_one_short_line(topic, text, why):
 def test_random_bytes_are_nothing_worse_than_refused(topic, content):
     text = content.decode(errors="replace")
     try:
-        command = command_of(TOPICS, topic, text)
+        command = parse_command(TOPICS, topic, text)
     except ConfigError as error:
         command = str(error)
         assert command.isprintable()
@@ -96,7 +96,7 @@ def test_random_bytes_are_nothing_worse_than_refused(topic, content):
 def test_what_is_set_is_said_under_a_topic_each():
     glass = LabelConfig(id="glass", prompts=("glass",), threshold=0.6)
     off = LabelConfig(id="dog", name="Our dog", prompts=("a dog",), enabled=False)
-    said = said_of(TOPICS, ActiveLabels((glass, off), ("mic0", "mic1"), armed=False))
+    said = settings_payloads(TOPICS, ActiveLabels((glass, off), ("mic0", "mic1"), armed=False))
     assert set(said) == {
         "home/sounds/attic/armed/state",
         "home/sounds/attic/labels",

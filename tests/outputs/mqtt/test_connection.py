@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from monitor.config import MqttConfig
-from monitor.outputs.mqtt.connection import Connection
-from monitor.outputs.mqtt.connection_terms import MQTT_3, Profile, Terms
-from monitor.outputs.mqtt.notices import Accepted, Acknowledged, Ended, Opened
-from monitor.outputs.mqtt.tls import address, explain, tls_context
+from monitor.outputs.mqtt.connection import Connection, ConnectionProfile
+from monitor.outputs.mqtt.connection_events import Acknowledged, Connected, Disconnected, SocketOpened
+from monitor.outputs.mqtt.negotiation import MQTT_3, ConnectOptions
+from monitor.outputs.mqtt.tls import broker_address, explain_connect_error, tls_context
 from monitor.types import ConfigError
 from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
 
@@ -25,26 +25,26 @@ pytestmark = pytest.mark.broker
 class Watched:
     """A connection and the notices it gave."""
 
-    def __init__(self, *, port, password=None, terms=Terms(MQTT_3), listen=(), **config):  # noqa: B008
+    def __init__(self, *, port, password=None, options=ConnectOptions(MQTT_3), filters=(), **config):  # noqa: B008
         self._notices = queue.SimpleQueue()
         mqtt = MqttConfig(host="127.0.0.1", port=port, **config)
-        profile = Profile(
+        profile = ConnectionProfile(
             config=mqtt,
             client_id="test",
             password=password,
             tls=tls_context(mqtt),
-            will="test/status",
-            queue=100,
-            listen=listen,
+            will_topic="test/status",
+            max_queued=100,
+            filters=filters,
         )
-        self.connection = Connection(profile, terms, lambda _, notice: self._notices.put(notice))
+        self.connection = Connection(profile, options, lambda _, notice: self._notices.put(notice))
 
     def next(self):
         return self._notices.get(timeout=PATIENCE)
 
     def until_end(self):
         notices = [self.next()]
-        while not isinstance(notices[-1], Ended):
+        while not isinstance(notices[-1], Disconnected):
             notices.append(self.next())
         return notices
 
@@ -94,12 +94,12 @@ def answering(answer, *, then_close=True):
 def test_a_connection_opens_is_accepted_and_ends_when_closed(tmp_path):
     with Broker(tmp_path) as broker, Subscriber(broker) as subscriber:
         watched = Watched(port=broker.port)
-        assert watched.next() == Opened()
-        assert watched.next() == Accepted()
+        assert watched.next() == SocketOpened()
+        assert watched.next() == Connected()
         number = watched.connection.publish("test/event", "hello", qos=1, retain=False)
         assert watched.next() == Acknowledged(number)
         watched.connection.close()
-        assert watched.next() == Ended(None)
+        assert watched.next() == Disconnected(None)
         subscriber.settle()
         assert [(message.topic, message.text) for message in subscriber.messages()] == [
             ("test/event", "hello")
@@ -109,30 +109,32 @@ def test_a_connection_opens_is_accepted_and_ends_when_closed(tmp_path):
 def test_a_message_without_qos_is_acknowledged_when_it_is_on_its_way(tmp_path):
     with Broker(tmp_path) as broker:
         watched = Watched(port=broker.port)
-        assert [watched.next(), watched.next()] == [Opened(), Accepted()]
+        assert [watched.next(), watched.next()] == [SocketOpened(), Connected()]
         number = watched.connection.publish("test/event", "hello", qos=0, retain=False)
         assert watched.next() == Acknowledged(number)
         watched.connection.close()
-        assert watched.next() == Ended(None)
+        assert watched.next() == Disconnected(None)
 
 
 def test_a_broker_that_ends_closes_the_connection(tmp_path):
     with Broker(tmp_path) as broker:
         watched = Watched(port=broker.port)
-        assert [watched.next(), watched.next()] == [Opened(), Accepted()]
+        assert [watched.next(), watched.next()] == [SocketOpened(), Connected()]
         broker.stop()
-        assert watched.next() == Ended("closed the connection")
+        assert watched.next() == Disconnected("closed the connection")
 
 
 def test_a_port_where_nothing_listens_refuses():
-    assert Watched(port=free_port()).until_end() == [Ended("refused the connection: is the broker running?")]
+    assert Watched(port=free_port()).until_end() == [
+        Disconnected("refused the connection: is the broker running?")
+    ]
 
 
 def test_a_connection_that_has_ended_holds_no_socket_though_nobody_collects_garbage(tmp_path):
     with Broker(tmp_path) as broker, without_collecting_garbage():
         before = sockets()
         ended = [Watched(port=free_port()), Watched(port=broker.port)]
-        assert [ended[1].next(), ended[1].next()] == [Opened(), Accepted()]
+        assert [ended[1].next(), ended[1].next()] == [SocketOpened(), Connected()]
         ended[1].connection.close()
         for watched in ended:
             watched.until_end()
@@ -162,41 +164,44 @@ def test_a_connection_that_has_ended_holds_no_socket_though_nobody_collects_garb
 def test_a_server_that_answers_anything_else_does_not_speak_mqtt(answer):
     with answering(answer) as port:
         end = Watched(port=port).until_end()[-1]
-    assert end.why.startswith("does not speak MQTT")
-    assert "mqtt.port" in end.why
+    assert end.reason.startswith("does not speak MQTT")
+    assert "mqtt.port" in end.reason
 
 
 def test_closing_while_a_server_is_silent_ends_the_connection():
     with answering(b"", then_close=False) as port:
         watched = Watched(port=port)
-        assert watched.next() == Opened()
+        assert watched.next() == SocketOpened()
         watched.connection.close()
-        assert watched.next() == Ended(None)
+        assert watched.next() == Disconnected(None)
 
 
 def test_the_right_password_is_let_in_and_a_wrong_one_is_not(tmp_path):
     user = {"username": "monitor", "password": "right"}
     with Broker(tmp_path, users={"monitor": "right"}) as broker:
         watched = Watched(port=broker.port, **user)
-        assert [watched.next(), watched.next()] == [Opened(), Accepted()]
+        assert [watched.next(), watched.next()] == [SocketOpened(), Connected()]
         watched.connection.close()
-        assert watched.next() == Ended(None)
-        refused = Ended("says not authorised: check mqtt.username and mqtt.password_file", code=135)
-        assert Watched(port=broker.port, **user | {"password": "wrong"}).until_end() == [Opened(), refused]
+        assert watched.next() == Disconnected(None)
+        refused = Disconnected("says not authorised: check mqtt.username and mqtt.password_file", code=135)
+        assert Watched(port=broker.port, **user | {"password": "wrong"}).until_end() == [
+            SocketOpened(),
+            refused,
+        ]
         assert Watched(port=broker.port).until_end()[-1] == refused
 
 
 def test_tls_is_spoken_with_a_broker_that_the_ca_file_vouches_for(tmp_path):
     with Broker(tmp_path, tls=True) as broker:
         watched = Watched(port=broker.port, tls=True, ca_file=broker.ca_file)
-        assert [watched.next(), watched.next()] == [Opened(), Accepted()]
+        assert [watched.next(), watched.next()] == [SocketOpened(), Connected()]
         watched.connection.close()
-        assert watched.next() == Ended(None)
+        assert watched.next() == Disconnected(None)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path):
     with Broker(tmp_path, tls=True) as broker:
-        why = Watched(port=broker.port, tls=True).until_end()[-1].why
+        why = Watched(port=broker.port, tls=True).until_end()[-1].reason
     assert why.startswith("failed the TLS handshake")
     assert "certificate" in why
     assert why.endswith("check mqtt.host and mqtt.ca_file")
@@ -204,14 +209,14 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path):
 
 def test_tls_with_a_broker_that_speaks_none_fails_the_handshake(tmp_path):
     with Broker(tmp_path) as broker:
-        why = Watched(port=broker.port, tls=True).until_end()[-1].why
+        why = Watched(port=broker.port, tls=True).until_end()[-1].reason
     assert why.startswith("failed the TLS handshake")
     assert why.endswith("check that mqtt.port is the one for TLS")
 
 
 def test_no_tls_with_a_broker_that_wants_it_is_no_mqtt(tmp_path):
     with Broker(tmp_path, tls=True) as broker:
-        why = Watched(port=broker.port).until_end()[-1].why
+        why = Watched(port=broker.port).until_end()[-1].reason
     assert why.startswith("does not speak MQTT")
     assert "mqtt.tls" in why
 
@@ -227,7 +232,7 @@ def test_no_tls_with_a_broker_that_wants_it_is_no_mqtt(tmp_path):
     ],
 )
 def test_every_failure_is_told_in_plain_words(error, words):
-    assert words in explain(error, tls=False)
+    assert words in explain_connect_error(error, tls=False)
 
 
 def test_a_certificate_lets_us_in_where_one_is_wanted(tmp_path, monkeypatch):
@@ -235,15 +240,15 @@ def test_a_certificate_lets_us_in_where_one_is_wanted(tmp_path, monkeypatch):
     with Broker(tmp_path, tls=True, certificates=True) as broker:
         config = {"tls": True, "ca_file": broker.ca_file, "cert_file": broker.cert_file}
         watched = Watched(port=broker.port, **config, key_file=Path("client.key"))
-        assert (watched.next(), watched.next()) == (Opened(), Accepted())
+        assert (watched.next(), watched.next()) == (SocketOpened(), Connected())
         watched.connection.close()
         watched.until_end()
 
 
 def test_without_a_certificate_a_broker_that_wants_one_says_no_word(tmp_path):
     with Broker(tmp_path, tls=True, certificates=True) as broker:
-        why = Watched(port=broker.port, tls=True, ca_file=broker.ca_file).until_end()[-1].why
-    assert "does it ask for mqtt.cert_file" in why
+        why = Watched(port=broker.port, tls=True, ca_file=broker.ca_file).until_end()[-1].reason
+    assert "does it require mqtt.cert_file" in why
 
 
 def test_a_certificate_without_its_key_is_a_fault_of_the_configuration(tmp_path):
@@ -252,7 +257,9 @@ def test_a_certificate_without_its_key_is_a_fault_of_the_configuration(tmp_path)
     with pytest.raises(ConfigError, match=r"mqtt.key_file: .*none: cannot be read: No such file"):
         tls_context(MqttConfig(**files, key_file=tmp_path / "none"))
     for key_file in (None, tmp_path / "server.key"):
-        with pytest.raises(ConfigError, match=r"mqtt.cert_file: .*client.pem and .* are no certificate and"):
+        with pytest.raises(
+            ConfigError, match=r"mqtt.cert_file: .*client.pem and .* are not a certificate and"
+        ):
             tls_context(MqttConfig(**files, key_file=key_file))
     locked = tmp_path / "locked.key"
     command = ["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", broker.key_file, "-out", locked]
@@ -266,7 +273,7 @@ def test_a_ca_file_that_is_none_is_a_fault_of_the_configuration(tmp_path):
     with pytest.raises(ConfigError, match=r"mqtt.ca_file: .*ca.pem: cannot be read: No such file"):
         tls_context(MqttConfig(host="broker", tls=True, ca_file=empty))
     empty.write_text("no certificate")
-    with pytest.raises(ConfigError, match=r"mqtt.ca_file: .*ca.pem: holds no certificates"):
+    with pytest.raises(ConfigError, match=r"mqtt.ca_file: .*ca.pem: contains no certificates"):
         tls_context(MqttConfig(host="broker", tls=True, ca_file=empty))
 
 
@@ -275,10 +282,10 @@ def test_a_ca_file_that_is_none_is_a_fault_of_the_configuration(tmp_path):
     [("broker.local", "broker.local:1883"), ("::1", "[::1]:1883"), ("10.0.0.1", "10.0.0.1:1883")],
 )
 def test_the_address_is_host_and_port(host, text):
-    assert address(MqttConfig(host=host)) == text
+    assert broker_address(MqttConfig(host=host)) == text
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64])
 def test_a_host_that_can_be_no_name_is_a_fault_of_the_configuration(host):
-    with pytest.raises(ConfigError, match=r"mqtt.host: .* cannot be the name of a host"):
-        address(MqttConfig(host=host))
+    with pytest.raises(ConfigError, match=r"mqtt.host: .* is not a valid host name"):
+        broker_address(MqttConfig(host=host))

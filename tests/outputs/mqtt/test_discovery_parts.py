@@ -6,7 +6,7 @@ import pytest
 
 from monitor.config import LabelConfig
 from monitor.outputs.mqtt.discovery import discovery_payload, platforms
-from monitor.outputs.mqtt.discovery_parts import MOST_BYTES, device_of, part_topic, partition
+from monitor.outputs.mqtt.discovery_parts import MAX_BYTES, device_of, part_topic, split_payload
 from monitor.outputs.mqtt.topics import Topics
 from monitor.outputs.payload import as_json
 
@@ -15,19 +15,19 @@ TOPICS = Topics("b" * 200, NODE)
 DEVICE = f"clap_monitor_{NODE}"
 
 
-def labels(count, letters=300):
+def labels(count, messages=300):
     return [
-        LabelConfig(id=f"{number:03d}{'x' * 29}", name="ä" * letters, prompts=("a",))
+        LabelConfig(id=f"{number:03d}{'x' * 29}", name="ä" * messages, prompts=("a",))
         for number in range(count)
     ]
 
 
 def divided(house, before=None):
     whole = discovery_payload(TOPICS, labels=house, model="m", page="http://p/")
-    parts = partition(whole, "ha", DEVICE, before or {})
+    parts = split_payload(whole, "ha", DEVICE, before or {})
     assert {key: c for part in parts.values() for key, c in part["cmps"].items()} == whole["cmps"]
     assert sum(len(part["cmps"]) for part in parts.values()) == len(whole["cmps"])
-    assert all(len(as_json(part).encode()) <= MOST_BYTES for part in parts.values())
+    assert all(len(as_json(part).encode()) <= MAX_BYTES for part in parts.values())
     return parts
 
 
@@ -70,7 +70,7 @@ def test_what_is_left_of_a_large_house_stays_where_it_is_and_empty_messages_go()
 
 
 def test_only_what_finds_no_room_any_more_moves():
-    before = divided({"mic0": labels(16, letters=1)})
+    before = divided({"mic0": labels(16, messages=1)})
     assert len(before) == 1
     after = divided({"mic0": labels(16)}, placed(before))
     assert len(after) > 1
@@ -87,7 +87,7 @@ def test_a_message_of_another_prefix_or_device_does_not_count():
 def test_a_component_that_is_too_large_even_alone_has_a_message_of_its_own():
     whole = discovery_payload(TOPICS, labels={"mic0": labels(3)}, model="m", page=None)
     whole["cmps"]["mic0_EVENTS"] |= {"evt_typ": [f"{number:032d}" for number in range(3000)]}
-    parts = partition(whole, "ha", DEVICE, {})
+    parts = split_payload(whole, "ha", DEVICE, {})
     (large,) = (part for part in parts.values() if "mic0_EVENTS" in part["cmps"])
     assert list(large["cmps"]) == ["mic0_EVENTS"]
     assert sum(len(part["cmps"]) for part in parts.values()) == len(whole["cmps"])

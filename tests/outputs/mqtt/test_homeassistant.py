@@ -45,7 +45,7 @@ def test_after_restarts_in_any_order_the_house_knows_what_is_true(broker, order,
         def restart_us():
             ours.close()
             mqtt = ours.enter_context(running(make(broker.port)))
-            mqtt.source("mic0", online=True)
+            mqtt.set_online("mic0", online=True)
             if lasts:
                 mqtt.put(started(at=time.time()))
 
@@ -105,7 +105,7 @@ def test_a_trigger_is_sent_once_for_each_start_and_neither_it_nor_events_are_ret
     with Subscriber(broker) as subscriber, connected(make(broker.port)) as mqtt:
         mqtt.put(started())
         assert subscriber.wait_for(f"{GLASS}/trigger") == ["detected"]
-        mqtt.level("mic0", -40.0)
+        mqtt.set_level("mic0", -40.0)
         subscriber.wait_for(f"{MIC}/level")
         kept = broker.retained()
         assert not [topic for topic in kept if topic.endswith(("/trigger", "/event", "/level"))]
@@ -113,7 +113,14 @@ def test_a_trigger_is_sent_once_for_each_start_and_neither_it_nor_events_are_ret
 
 def test_what_is_wrong_with_a_source_is_told_while_it_is_offline(broker):
     with HomeAssistant(broker) as home, connected(make(broker.port)) as mqtt:
-        mqtt.health("mic0", Health(OfflineReason.LOST, "unplugged", dropped_seconds=2.04))
+        mqtt.on_health(
+            {
+                "mic0": Health(
+                    offline_reason=OfflineReason.LOST, offline_text="unplugged", dropped_seconds=2.04
+                )
+            },
+            dict,
+        )
         eventually(lambda: '"offline_text":"unplugged"' in broker.retained().get(f"{MIC}/health", ""))
         eventually(lambda: home.state(GLASS_KEY) == "unavailable")
         eventually(lambda: home.state("mic0_OFFLINE") == "on")
@@ -166,17 +173,17 @@ def test_labels_come_and_go_while_it_runs_and_leave_nothing_behind(tmp_path, bro
     glass, dog = LABELS
     kettle = LabelConfig(id="kettle", prompts=("a kettle",), threshold=0.7)
     with HomeAssistant(broker) as home, connected(make(broker.port, queue_file=queue_file(tmp_path))) as mqtt:
-        mqtt.source("mic0", online=True)
+        mqtt.set_online("mic0", online=True)
         mqtt.put(started(label="dog"))
         eventually(lambda: home.state("mic0_SOUND_dog") == "on")
         mqtt.put(ended(started(label="dog")))
-        mqtt.listen(ActiveLabels((glass, kettle), ("mic0",)))
+        mqtt.set_labels(ActiveLabels((glass, kettle), ("mic0",)))
         eventually(lambda: home.state("mic0_SOUND_kettle") == "off")
         eventually(lambda: home.state("mic0_THRESHOLD_kettle") is not None)
         eventually(lambda: "mic0_SOUND_dog" not in home.components)
         eventually(lambda: not [topic for topic in broker.retained() if "dog" in topic])
         assert broker.retained()[f"{MIC}/threshold/kettle"] == "0.7"
-        mqtt.listen(ActiveLabels((glass, dog), ("mic0",)))
+        mqtt.set_labels(ActiveLabels((glass, dog), ("mic0",)))
         eventually(lambda: home.state("mic0_SOUND_dog") == "off")
         eventually(lambda: not [topic for topic in broker.retained() if "kettle" in topic])
     kept = broker.retained()
@@ -190,9 +197,9 @@ def test_labels_that_go_while_the_broker_is_away_leave_nothing_behind_either(tmp
         with broker.frozen():
             mqtt.put(started(label="dog"))
             mqtt.put(ended(started(label="dog")))
-            mqtt.listen(ActiveLabels(LABELS[:1], ("mic0",)))
+            mqtt.set_labels(ActiveLabels(LABELS[:1], ("mic0",)))
         eventually(lambda: "mic0_SOUND_dog" not in home.components)
-        eventually(lambda: mqtt.published == 2)
+        eventually(lambda: mqtt.status.published == 2)
         eventually(lambda: not [topic for topic in broker.retained() if "/dog" in topic])
 
 
@@ -200,7 +207,7 @@ def test_what_is_set_is_echoed_and_a_new_broker_is_told_of_it(broker):
     with connected(make(broker.port)) as mqtt:
         eventually(lambda: broker.retained().get(f"{NODE}/armed/state") == "ON")
         quiet = LABELS[0].model_copy(update={"threshold": 0.9})
-        mqtt.listen(ActiveLabels(LABELS, ("mic0",), armed=False, own={("mic0", "glass"): quiet}))
+        mqtt.set_labels(ActiveLabels(LABELS, ("mic0",), armed=False, own={("mic0", "glass"): quiet}))
         eventually(lambda: broker.retained()[f"{NODE}/armed/state"] == "OFF")
         eventually(lambda: broker.retained()[f"{MIC}/threshold/glass"] == "0.9")
         broker.kill()
@@ -254,4 +261,4 @@ def test_of_a_flood_of_commands_none_is_lost_on_the_way_and_all_else_goes_on(bro
         mqtt.put(started())
         subscriber.wait_for(f"{MIC}/event")
         eventually(lambda: len(said) == 3000)
-        assert mqtt.connected
+        assert mqtt.status.connected

@@ -26,11 +26,11 @@ def is_born(subscriber):
 def restarted_with_late_events(mqtt, broker, *events):
     """Let events happen while the broker is away."""
     broker.kill()
-    eventually(lambda: not mqtt.connected)
+    eventually(lambda: not mqtt.status.connected)
     for event in events:
         mqtt.put(event)
     broker.start()
-    eventually(lambda: mqtt.connected)
+    eventually(lambda: mqtt.status.connected)
 
 
 @pytest.mark.usefixtures("for_ever")
@@ -41,12 +41,12 @@ def test_what_waited_for_the_broker_waits_for_the_birth_and_what_is_live_does_no
             mqtt.put(started(2))
             subscriber.wait_for(f"{MIC}/event")
             subscriber.wait_for(f"{GLASS}/trigger")
-            eventually(lambda: mqtt.waiting == 2)
+            eventually(lambda: mqtt.status.waiting == 2)
             subscriber.settle()
             assert phases(subscriber) == [("2", "start")]
             is_born(subscriber)
             subscriber.wait_for(f"{MIC}/event", count=3)
-            eventually(lambda: mqtt.waiting == 0)
+            eventually(lambda: mqtt.status.waiting == 0)
             subscriber.settle()
             assert phases(subscriber) == [("2", "start"), ("1", "start"), ("1", "end")]
             assert broker.retained()[f"{GLASS}/state"] == "ON"
@@ -75,7 +75,7 @@ def test_without_a_birth_the_wait_ends_by_itself(broker, queue_file, monkeypatch
     monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
     with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
-        eventually(lambda: mqtt.waiting == 0)
+        eventually(lambda: mqtt.status.waiting == 0)
 
 
 @pytest.mark.usefixtures("for_ever")
@@ -86,7 +86,7 @@ def test_it_is_home_assistant_that_they_wait_for(broker, queue_file, options):
         with Subscriber(broker) as subscriber:
             if "discovery_prefix" in options:
                 subscriber._client.publish("ha/status", "online", qos=1)
-            eventually(lambda: mqtt.waiting == 0)
+            eventually(lambda: mqtt.status.waiting == 0)
 
 
 @pytest.mark.usefixtures("for_ever")
@@ -98,12 +98,12 @@ def test_who_stops_meanwhile_keeps_them_for_the_next_run_which_sends_them_once(b
         run_to_the_end(before)
         with connected(make(broker.port, queue_file=queue_file)) as mqtt:
             subscriber.wait_for(f"{GLASS}/state", "OFF")
-        assert (mqtt.waiting, mqtt.published) == (2, 0)
-        assert "Home Assistant has not said" in mqtt.trouble
+        assert (mqtt.status.waiting, mqtt.status.published) == (2, 0)
+        assert "Home Assistant has not come back" in mqtt.status.trouble
         with connected(make(broker.port, queue_file=queue_file)) as mqtt:
             subscriber.wait_for(f"{GLASS}/state", "OFF")
             is_born(subscriber)
-            eventually(lambda: mqtt.waiting == 0)
+            eventually(lambda: mqtt.status.waiting == 0)
         run_to_the_end(make(broker.port, queue_file=queue_file))
         subscriber.settle()
         assert phases(subscriber) == [("1", "start"), ("1", "end")]
@@ -113,7 +113,7 @@ def test_who_stops_meanwhile_keeps_them_for_the_next_run_which_sends_them_once(b
 def test_what_is_in_memory_only_is_sent_when_the_monitor_stops(broker):
     with connected(make(broker.port)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
-    assert (mqtt.waiting, mqtt.published) == (0, 1)
+    assert (mqtt.status.waiting, mqtt.status.published) == (0, 1)
 
 
 @pytest.mark.usefixtures("for_ever")
@@ -123,7 +123,7 @@ def test_a_broker_that_goes_again_meanwhile_loses_and_repeats_nothing(broker, qu
         restarted_with_late_events(mqtt, broker, ended(started(1)), started(2))
         with Subscriber(broker) as subscriber:
             is_born(subscriber)
-            eventually(lambda: mqtt.waiting == 0)
+            eventually(lambda: mqtt.status.waiting == 0)
             subscriber.settle()
             assert phases(subscriber) == [("1", "start"), ("1", "end"), ("2", "start")]
 
@@ -134,4 +134,4 @@ def test_a_recording_that_is_replayed_as_the_monitor_starts_waits_for_nobody(bro
     with running(mqtt):
         mqtt.put(started(1))
         mqtt.put(ended(started(1)))
-    assert (mqtt.waiting, mqtt.published) == (0, 2)
+    assert (mqtt.status.waiting, mqtt.status.published) == (0, 2)

@@ -30,10 +30,10 @@ def test_under_another_base_topic_everything_is_said_again_and_the_old_one_is_ti
         "on_command": lambda *words: said.append(words),
     }
     with Subscriber(broker) as subscriber, connected(make(broker.port, **options)) as mqtt:
-        mqtt.source("mic0", online=True)
+        mqtt.set_online("mic0", online=True)
         mqtt.put(started())
         subscriber.wait_for(f"{GLASS}/state", "ON")
-        mqtt.move(settings(broker, base_topic="house/ears"))
+        mqtt.reconfigure(settings(broker, base_topic="house/ears"))
         new = "house/ears/livingroom"
         subscriber.wait_for(f"{new}/status", "online")
         subscriber.wait_for(f"{new}/mic0/event/glass/state", "ON")
@@ -45,7 +45,7 @@ def test_under_another_base_topic_everything_is_said_again_and_the_old_one_is_ti
         subscriber._client.publish(f"{new}/armed/set", "OFF", qos=1)
         eventually(lambda: said == [(f"{new}/armed/set", Arm(False))])
         assert len(subscriber.texts(f"{MIC}/event") + subscriber.texts(f"{new}/mic0/event")) == 2
-        eventually(lambda: (mqtt.published, mqtt.waiting, mqtt.dropped) == (2, 0, 0))
+        eventually(lambda: (mqtt.status.published, mqtt.status.waiting, mqtt.status.dropped) == (2, 0, 0))
 
 
 @pytest.mark.usefixtures("no_home_assistant_is_waited_for")
@@ -60,18 +60,18 @@ def test_another_broker_gets_what_the_old_one_did_not_take(tmp_path, broker):
         eventually(lambda: broker.retained().get(STATUS) == "online")
         with broker.frozen():
             mqtt.put(started())
-            eventually(lambda: mqtt.waiting == 1)
-            mqtt.move(settings(other))
+            eventually(lambda: mqtt.status.waiting == 1)
+            mqtt.reconfigure(settings(other))
             subscriber.wait_for(STATUS, "online")
             assert json.loads(subscriber.wait_for(f"{MIC}/event")[0])["event_id"] == started().id
             subscriber.wait_for(f"{GLASS}/state", "ON")
-            eventually(lambda: (mqtt.published, mqtt.waiting) == (1, 0))
+            eventually(lambda: (mqtt.status.published, mqtt.status.waiting) == (1, 0))
 
 
 def test_settings_that_cannot_be_used_leave_the_old_ones(tmp_path, broker, caplog):
     with Subscriber(broker) as subscriber, connected(make(broker.port)) as mqtt:
-        mqtt.move(settings(broker, username="me", password_file=tmp_path / "not there"))
-        eventually(lambda: "the old ones hold" in caplog.text)
+        mqtt.reconfigure(settings(broker, username="me", password_file=tmp_path / "not there"))
+        eventually(lambda: "keeping the old ones" in caplog.text)
         mqtt.put(started())
         subscriber.wait_for(f"{MIC}/event")
         assert subscriber.texts(STATUS) == ["online"]

@@ -12,7 +12,9 @@ import pytest
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
-from monitor.outputs.mqtt.publisher import IN_MEMORY, LATE_SECONDS, MqttPublisher
+from monitor.outputs.mqtt.broker_setup import PublisherOptions
+from monitor.outputs.mqtt.event_sender import IN_MEMORY, LATE_SECONDS
+from monitor.outputs.mqtt.publisher import MqttPublisher
 from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
 from tests.support.events import ended
 from tests.support.mqtt_publisher import (
@@ -77,7 +79,7 @@ def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
         subscriber.wait_for(f"{GLASS}/state", "OFF", "ON")
         mqtt.put(ended(started(at=before), 5.0))
         subscriber.wait_for(f"{GLASS}/state", "ON", "OFF")
-        eventually(lambda: mqtt.published == 2)
+        eventually(lambda: mqtt.status.published == 2)
         start, end = map(json.loads, subscriber.wait_for(f"{MIC}/event", count=2))
         assert (start["phase"], start["label_name"], start["score"], start["late"]) == (
             "start",
@@ -90,7 +92,7 @@ def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
         assert start["event_id"] == end["event_id"]
         assert before <= start["published_at"] <= time.time()
         assert (start["node"], start["source"], start["model"]) == ("livingroom", "mic0", "starter")
-        assert (mqtt.waiting, mqtt.dropped, mqtt.trouble) == (0, 0, None)
+        assert (mqtt.status.waiting, mqtt.status.dropped, mqtt.status.trouble) == (0, 0, None)
 
 
 def test_the_time_from_the_onset_until_the_broker_has_it_is_known_once_for_each_event(broker):
@@ -99,7 +101,7 @@ def test_the_time_from_the_onset_until_the_broker_has_it_is_known_once_for_each_
         mqtt.put(event)
         mqtt.put(ended(event))
         mqtt.put(started(2, label="dog", at=time.time() + 3600))  # of a recording that is replayed fast
-        eventually(lambda: mqtt.published == 3)
+        eventually(lambda: mqtt.status.published == 3)
     assert mqtt.latency.count == 1
     assert mqtt.latency.total >= 1.0
 
@@ -109,7 +111,7 @@ def test_events_and_levels_are_not_retained_but_states_are(broker, subscriber):
         mqtt.put(started())
         subscriber.wait_for(f"{GLASS}/state", "ON")
         subscriber.wait_for(STATUS)  # levels from before the connection are not sent
-        mqtt.level("mic0", -41.23)
+        mqtt.set_level("mic0", -41.23)
         subscriber.wait_for(f"{MIC}/level")
         retained = broker.retained()
         assert retained[f"{GLASS}/state"] == "ON"
@@ -132,11 +134,11 @@ def test_an_event_that_ends_at_once_still_goes_on_and_off(broker, subscriber):
 def test_a_source_that_stops_delivering_is_offline(broker, subscriber):
     with connected(make(broker.port, sources=("mic0", "mic1"))) as mqtt:
         subscriber.wait_for(STATUS)  # now both are offline, and that is published
-        mqtt.source("mic0", online=True)
-        mqtt.source("mic1", online=True)
+        mqtt.set_online("mic0", online=True)
+        mqtt.set_online("mic1", online=True)
         subscriber.wait_for(f"{MIC}/status", "offline", "online")
-        mqtt.source("mic0", online=True)
-        mqtt.source("mic0", online=False)
+        mqtt.set_online("mic0", online=True)
+        mqtt.set_online("mic0", online=False)
         subscriber.wait_for(f"{MIC}/status", "offline", "online", "offline")
         subscriber.wait_for(f"{NODE}/mic1/status", "offline", "online")
         retained = broker.retained()
@@ -147,10 +149,10 @@ def test_only_the_newest_level_of_each_second_is_sent(broker, subscriber):
     with connected(make(broker.port)) as mqtt:
         subscriber.wait_for(STATUS)  # levels from before the connection are not sent
         began = time.monotonic()
-        mqtt.level("mic0", -30.0)
+        mqtt.set_level("mic0", -30.0)
         subscriber.wait_for(f"{MIC}/level", '{"level_dbfs":-30.0}')
         for dbfs in (*range(-31, -91, -1), float("-inf")):
-            mqtt.level("mic0", dbfs)
+            mqtt.set_level("mic0", dbfs)
         texts = subscriber.wait_for(f"{MIC}/level", '{"level_dbfs":null}')
         assert len(texts) <= 1 + time.monotonic() - began  # two, but on a machine that is very busy
         assert {message.qos for message in subscriber.messages(f"{MIC}/level")} == {0}
@@ -158,10 +160,10 @@ def test_only_the_newest_level_of_each_second_is_sent(broker, subscriber):
 
 def test_a_clean_end_leaves_nothing_on(broker, subscriber):
     with connected(make(broker.port)) as mqtt:
-        mqtt.source("mic0", online=True)
+        mqtt.set_online("mic0", online=True)
         mqtt.put(started())
         subscriber.wait_for(f"{GLASS}/state", "ON")
-    assert (mqtt.connected, mqtt.waiting) == (False, 0)
+    assert (mqtt.status.connected, mqtt.status.waiting) == (False, 0)
     retained = broker.retained()
     assert retained[STATUS] == retained[f"{MIC}/status"] == "offline"
     assert retained[f"{GLASS}/state"] == "OFF"
@@ -177,7 +179,7 @@ def test_what_is_put_just_before_the_end_is_delivered(broker, subscriber):
     run_to_the_end(mqtt)
     subscriber.settle()
     assert phases(subscriber) == [("0", "start"), ("1", "start"), ("2", "start")]
-    assert (mqtt.published, mqtt.waiting) == (3, 0)
+    assert (mqtt.status.published, mqtt.status.waiting) == (3, 0)
 
 
 def test_a_crash_is_told_by_the_last_will_and_cleared_at_the_next_start(broker, subscriber):
@@ -185,7 +187,7 @@ def test_a_crash_is_told_by_the_last_will_and_cleared_at_the_next_start(broker, 
 import time
 from tests.outputs.mqtt.test_publisher import connected, make, started
 with connected(make({broker.port})) as mqtt:
-    mqtt.source("mic0", online=True)
+    mqtt.set_online("mic0", online=True)
     mqtt.put(started())
     time.sleep(1000)
 """
@@ -206,13 +208,13 @@ with connected(make({broker.port})) as mqtt:
 
 def test_after_a_restart_of_the_broker_all_states_are_said_again(broker):
     with connected(make(broker.port)) as mqtt:
-        mqtt.source("mic0", online=True)
+        mqtt.set_online("mic0", online=True)
         mqtt.put(started())
         mqtt.put(started(1, label="dog"))
-        eventually(lambda: mqtt.published == 2)
+        eventually(lambda: mqtt.status.published == 2)
         broker.kill()
-        eventually(lambda: mqtt._link.ended == 1)
-        assert mqtt.trouble is not None
+        eventually(lambda: mqtt._session.ended == 1)
+        assert mqtt.status.trouble is not None
         mqtt.put(ended(started(1, label="dog")))
         with ExitStack() as stack:
             with held_off(mqtt):
@@ -225,7 +227,7 @@ def test_after_a_restart_of_the_broker_all_states_are_said_again(broker):
             assert retained[f"{GLASS}/state"] == "ON"
             assert retained[f"{MIC}/event/dog/state"] == "OFF"
             assert phases(subscriber) == [("1", "end")]
-            assert mqtt.trouble is None
+            assert mqtt.status.trouble is None
 
 
 def test_a_broker_that_comes_later_gets_what_waited_marked_as_late(tmp_path, caplog):
@@ -235,8 +237,10 @@ def test_a_broker_that_comes_later_gets_what_waited_marked_as_late(tmp_path, cap
     mqtt.put(started())
     put_at = time.monotonic()
     with running(mqtt):
-        eventually(lambda: mqtt._link.ended)
-        assert mqtt.trouble == f"127.0.0.1:{broker.port} refused the connection: is the broker running?"
+        eventually(lambda: mqtt._session.ended)
+        assert (
+            mqtt.status.trouble == f"127.0.0.1:{broker.port} refused the connection: is the broker running?"
+        )
         with ExitStack() as stack:
             with held_off(mqtt):
                 stack.enter_context(broker)
@@ -248,7 +252,7 @@ def test_a_broker_that_comes_later_gets_what_waited_marked_as_late(tmp_path, cap
             assert [json.loads(text)["late"] for text in subscriber.texts(f"{MIC}/event")] == [True, False]
             assert subscriber.texts(f"{GLASS}/state")[0] == "ON"
             mqtt.close()
-            eventually(lambda: not mqtt.connected)
+            eventually(lambda: not mqtt.status.connected)
     assert [record.getMessage() for record in caplog.records] == [
         f"mqtt: 127.0.0.1:{broker.port} refused the connection: is the broker running?",
         f"mqtt: 127.0.0.1:{broker.port}: connected; 1 messages waited, 0 were dropped",
@@ -261,10 +265,10 @@ def test_of_too_many_events_the_newest_are_kept_and_the_others_counted(broker, s
         mqtt.put(started(number))
         mqtt.put(ended(started(number)))
     mqtt.put(started(4))
-    assert (mqtt.waiting, mqtt.dropped) == (IN_MEMORY, IN_MEMORY + 1)
+    assert (mqtt.status.waiting, mqtt.status.dropped) == (IN_MEMORY, IN_MEMORY + 1)
     with running(mqtt):
         subscriber.wait_for(f"{MIC}/event", count=IN_MEMORY)
-        eventually(lambda: mqtt.published == IN_MEMORY)
+        eventually(lambda: mqtt.status.published == IN_MEMORY)
         assert phases(subscriber)[-2:] == [("9", "end"), ("4", "start")]
         # The newest, not what led to it; another time if a busy machine lost the connection.
         assert set(subscriber.texts(f"{GLASS}/state")) == {"ON"}
@@ -278,16 +282,16 @@ def test_a_long_backlog_is_delivered_whole_and_in_order(broker, subscriber):
     subscriber.settle()
     numbers = [int(json.loads(text)["event_id"]) for text in subscriber.texts(f"{MIC}/event")]
     assert numbers == list(range(500))
-    assert (mqtt.published, mqtt.waiting, mqtt.dropped) == (500, 0, 0)
+    assert (mqtt.status.published, mqtt.status.waiting, mqtt.status.dropped) == (500, 0, 0)
 
 
 def test_what_a_frozen_broker_did_not_acknowledge_is_neither_published_nor_forgotten(broker):
     with connected(make(broker.port)) as mqtt:
         with broker.frozen():
             mqtt.put(started())
-            eventually(lambda: mqtt._durable_queue._taken == {1})
-            assert (mqtt.published, mqtt.waiting) == (0, 1)
-        eventually(lambda: mqtt.published == 1)
+            eventually(lambda: mqtt._events.queue._taken == {1})
+            assert (mqtt.status.published, mqtt.status.waiting) == (0, 1)
+        eventually(lambda: mqtt.status.published == 1)
 
 
 def test_a_frozen_broker_does_not_hold_up_the_end(broker):
@@ -297,7 +301,7 @@ def test_a_frozen_broker_does_not_hold_up_the_end(broker):
         mqtt.put(ended(started()))
         mqtt.close()
         eventually(lambda: not any(thread.name == "mqtt" for thread in threading.enumerate()))
-        assert mqtt.waiting == 2
+        assert mqtt.status.waiting == 2
 
 
 def test_an_end_without_a_broker_counts_what_was_not_delivered():
@@ -305,14 +309,14 @@ def test_an_end_without_a_broker_counts_what_was_not_delivered():
     for number in range(12):
         mqtt.put(started(number))
     run_to_the_end(mqtt)
-    assert (mqtt.waiting, mqtt.published, mqtt.dropped) == (12, 0, 0)
-    assert mqtt.trouble.endswith("refused the connection: is the broker running?")
+    assert (mqtt.status.waiting, mqtt.status.published, mqtt.status.dropped) == (12, 0, 0)
+    assert mqtt.status.trouble.endswith("refused the connection: is the broker running?")
 
 
 def test_an_end_without_a_broker_and_without_events_waits_for_nothing():
     mqtt = make(free_port())
     run_to_the_end(mqtt)
-    assert (mqtt.waiting, mqtt.published, mqtt.dropped) == (0, 0, 0)
+    assert (mqtt.status.waiting, mqtt.status.published, mqtt.status.dropped) == (0, 0, 0)
 
 
 def test_a_wrong_password_is_told_in_plain_words_and_never_shown(tmp_path, caplog):
@@ -322,7 +326,7 @@ def test_a_wrong_password_is_told_in_plain_words_and_never_shown(tmp_path, caplo
         Broker(tmp_path, users={"monitor": "right-secret"}) as broker,
         running(make(broker.port, **user)) as mqtt,
     ):
-        trouble = eventually(lambda: mqtt.trouble)
+        trouble = eventually(lambda: mqtt.status.trouble)
         said = "says not authorised: check mqtt.username and mqtt.password_file"
         assert trouble == f"127.0.0.1:{broker.port} {said}"
     assert "not authorised" in caplog.text
@@ -353,8 +357,8 @@ def test_a_web_server_is_said_not_to_speak_mqtt_even_if_it_waits_for_the_end_of_
         mqtt.put(started())
         run_to_the_end(mqtt)
         server.shutdown()
-    assert mqtt.waiting == 1
-    assert mqtt.trouble.startswith(f"127.0.0.1:{server.server_port} does not speak MQTT (no answer ")
+    assert mqtt.status.waiting == 1
+    assert mqtt.status.trouble.startswith(f"127.0.0.1:{server.server_port} does not speak MQTT (no answer ")
 
 
 @pytest.mark.parametrize("qos", [0, 2])
@@ -362,16 +366,15 @@ def test_events_are_delivered_with_any_quality_of_service(broker, subscriber, qo
     with connected(make(broker.port, qos=qos)) as mqtt:
         mqtt.put(started())
         subscriber.wait_for(f"{MIC}/event")
-        eventually(lambda: mqtt.published == 1)
+        eventually(lambda: mqtt.status.published == 1)
         assert [message.qos for message in subscriber.messages(f"{MIC}/event")] == [min(qos, 1)]
 
 
 def test_two_monitors_with_other_nodes_share_a_broker(broker, subscriber):
     second = MqttPublisher(
         MqttConfig(host="127.0.0.1", port=broker.port, base_topic="home/sounds"),
-        node="kitchen",
-        active_labels=ActiveLabels(LABELS, ("mic0",)),
-        model="starter",
+        PublisherOptions(node="kitchen", model="starter"),
+        ActiveLabels(LABELS, ("mic0",)),
     )
     with connected(make(broker.port)), connected(second):
         subscriber.wait_for(STATUS, "online")
@@ -389,25 +392,25 @@ def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever
     before.put(started())
     before.put(ended(started(), 5.0))
     run_to_the_end(before)
-    assert (before.waiting, before.published) == (2, 0)
+    assert (before.status.waiting, before.status.published) == (2, 0)
     other = LabelConfig(id="dog", name="Hound", prompts=("a hound",))
     with running(make(broker.port, queue_file=outbox(tmp_path), labels=[other], base_topic="x")) as mqtt:
         mqtt.put(started(1, label="dog"))
         subscriber.wait_for("x/livingroom/mic0/event")
-        eventually(lambda: mqtt.published == 3)
+        eventually(lambda: mqtt.status.published == 3)
     start, end = map(json.loads, subscriber.texts(f"{MIC}/event"))
     assert (start["event_id"], start["phase"], start["late"]) == (started().id, "start", True)
     assert (end["event_id"], end["phase"], end["late"]) == (started().id, "end", True)
     assert (start["label_name"], start["threshold"], end["duration_seconds"]) == ("Glass breaking", 0.6, 5.0)
     topics = [message.topic for message in subscriber.messages() if message.topic.endswith("/event")]
     assert topics == [f"{MIC}/event", f"{MIC}/event", "x/livingroom/mic0/event"]
-    assert mqtt.waiting == 0
+    assert mqtt.status.waiting == 0
 
 
 def test_to_put_an_event_touches_no_disk(tmp_path):
     mqtt = make(free_port(), queue_file=outbox(tmp_path))
     mqtt.put(started())
-    assert mqtt.waiting == 1
+    assert mqtt.status.waiting == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -417,7 +420,7 @@ def test_what_has_been_acknowledged_is_not_delivered_again_by_the_next_run(tmp_p
         mqtt.put(started(number))
         mqtt.put(ended(started(number)))
         run_to_the_end(mqtt)
-        assert (mqtt.published, mqtt.waiting) == (2, 0)
+        assert (mqtt.status.published, mqtt.status.waiting) == (2, 0)
     subscriber.settle()
     assert phases(subscriber) == [(n, phase) for n in "01" for phase in ("start", "end")]
 
@@ -430,7 +433,7 @@ from tests.support.broker import eventually
 from tests.outputs.mqtt.test_publisher import connected, make, started
 with connected(make({broker.port}, queue_file=Path({str(outbox(tmp_path))!r}))) as mqtt:
     mqtt.put(started())
-    eventually(lambda: mqtt.published == 1 and not mqtt.waiting)
+    eventually(lambda: mqtt.status.published == 1 and not mqtt.status.waiting)
     os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
@@ -454,14 +457,14 @@ def test_a_broker_that_is_killed_in_mid_publish_gets_again_what_it_did_not_ackno
     with connected(make(broker.port, queue_file=outbox(tmp_path))) as mqtt:
         with broker.frozen():
             mqtt.put(started())
-            eventually(lambda: mqtt._durable_queue._taken == {1})
+            eventually(lambda: mqtt._events.queue._taken == {1})
             mqtt.put(ended(started()))
             broker.kill()
-        eventually(lambda: not mqtt.connected)
-        assert (mqtt.published, mqtt.waiting) == (0, 2)
+        eventually(lambda: not mqtt.status.connected)
+        assert (mqtt.status.published, mqtt.status.waiting) == (0, 2)
         broker.start()
-        eventually(lambda: mqtt.published == 2)
-    assert mqtt.waiting == 0
+        eventually(lambda: mqtt.status.published == 2)
+    assert mqtt.status.waiting == 0
 
 
 def test_events_go_out_though_the_disk_is_full(full_disk, broker, subscriber, caplog):
@@ -469,6 +472,6 @@ def test_events_go_out_though_the_disk_is_full(full_disk, broker, subscriber, ca
         mqtt.put(started())
         mqtt.put(ended(started()))
         subscriber.wait_for(f"{MIC}/event", count=2)
-        eventually(lambda: mqtt.published == 2)
-    assert (mqtt.waiting, mqtt.dropped) == (0, 0)
+        eventually(lambda: mqtt.status.published == 2)
+    assert (mqtt.status.waiting, mqtt.status.dropped) == (0, 0)
     assert sum("events wait in memory only" in record.getMessage() for record in caplog.records) == 1

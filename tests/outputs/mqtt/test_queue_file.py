@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from monitor.outputs.mqtt.queue_file import BrokenJournalError, JournalError, QueueFile
-from monitor.system.sqlite import set_aside
-from tests.support.queued_messages import letter, overwrite
+from monitor.outputs.mqtt.queue_file import QueueFile
+from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, set_aside
+from tests.support.queued_messages import overwrite, queued
 
 
 @pytest.fixture
@@ -15,9 +15,9 @@ def path(tmp_path):
     return tmp_path / "state" / "outbox.sqlite"
 
 
-def fill(path, *letters, gone=()):
+def fill(path, *messages, removed=()):
     with closing(QueueFile(path)) as queue_file:
-        queue_file.write(letters, gone)
+        queue_file.write(messages, removed)
 
 
 def numbers(queue_file):
@@ -25,24 +25,24 @@ def numbers(queue_file):
 
 
 def test_what_is_written_comes_back_as_it_was_and_in_order(path):
-    letters = [letter(number) for number in (1, 2, 3)]
+    messages = [queued(number) for number in (1, 2, 3)]
     with closing(QueueFile(path)) as queue_file:
-        queue_file.write(letters[:2], [])
-        queue_file.write(letters[2:], [])
-        assert queue_file.read(100) == letters
-        assert queue_file.read(2) == letters[:2]
+        queue_file.write(messages[:2], [])
+        queue_file.write(messages[2:], [])
+        assert queue_file.read(100) == messages
+        assert queue_file.read(2) == messages[:2]
 
 
 def test_what_an_earlier_run_left_has_numbers_up_to_0_and_comes_first(path):
-    fill(path, letter(1, phase="end"), letter(2, phase="end"))
+    fill(path, queued(1, phase="end"), queued(2, phase="end"))
     with closing(QueueFile(path)) as queue_file:
-        queue_file.write([letter(1)], [])
+        queue_file.write([queued(1)], [])
         assert numbers(queue_file) == [-1, 0, 1]
 
 
 def test_letters_are_counted_and_measured_also_those_of_an_earlier_run(path):
     with closing(QueueFile(path)) as queue_file:
-        queue_file.write([letter(1, phase="end"), letter(2, phase="end"), letter(3, phase="end")], [])
+        queue_file.write([queued(1, phase="end"), queued(2, phase="end"), queued(3, phase="end")], [])
         of_three = queue_file.bytes
         queue_file.write([], [2, 99])
         assert (queue_file.count, queue_file.bytes) == (2, of_three * 2 // 3)
@@ -51,36 +51,38 @@ def test_letters_are_counted_and_measured_also_those_of_an_earlier_run(path):
 
 
 def test_an_event_lasts_until_its_end_is_written_even_if_its_start_has_been_delivered(path):
-    fill(path, letter(1), letter(2), letter(3, phase="end", event=letter(1).event_id), gone=[1, 2, 3])
+    fill(path, queued(1), queued(2), queued(3, phase="end", event=queued(1).event_id), removed=[1, 2, 3])
     with closing(QueueFile(path)) as queue_file:
-        assert [(start.event_id, start.number) for start in queue_file.lasting] == [(letter(2).event_id, 0)]
-        queue_file.write([letter(0, phase="end", event=letter(2).event_id)], [])
+        assert [(start.event_id, start.number) for start in queue_file.unfinished] == [
+            (queued(2).event_id, 0)
+        ]
+        queue_file.write([queued(0, phase="end", event=queued(2).event_id)], [])
     with closing(QueueFile(path)) as queue_file:
-        assert queue_file.lasting == []
+        assert queue_file.unfinished == []
 
 
 def test_nothing_of_what_cannot_be_written_whole_is_written(path):
     with closing(QueueFile(path)) as queue_file:
-        queue_file.write([letter(1)], [])
-        with pytest.raises(JournalError, match="cannot be used: UNIQUE"):
-            queue_file.write([letter(2), letter(1)], [1])
+        queue_file.write([queued(1)], [])
+        with pytest.raises(DatabaseError, match="cannot be used: UNIQUE"):
+            queue_file.write([queued(2), queued(1)], [1])
         assert numbers(queue_file) == [1]
         assert queue_file.count == 1
 
 
 def test_the_oldest_make_room_but_for_those_that_are_spared(path):
     with closing(QueueFile(path)) as queue_file:
-        queue_file.write([letter(number) for number in range(1, 6)], [])
+        queue_file.write([queued(number) for number in range(1, 6)], [])
         two = queue_file.bytes * 2 // 5
-        assert queue_file.trim(most_bytes=queue_file.bytes, put_after=0.0, spare=()) == 0
-        assert queue_file.trim(most_bytes=two, put_after=0.0, spare={1}) == 3
+        assert queue_file.trim(max_bytes=queue_file.bytes, queued_after=0.0, keep=()) == 0
+        assert queue_file.trim(max_bytes=two, queued_after=0.0, keep={1}) == 3
         assert numbers(queue_file) == [1, 5]
 
 
 def test_what_is_too_old_is_dropped_whatever_its_size(path):
     with closing(QueueFile(path)) as queue_file:
-        queue_file.write([letter(number, put_at=number * 10.0) for number in (1, 2, 3)], [])
-        assert queue_file.trim(most_bytes=10_000, put_after=20.0, spare=()) == 1
+        queue_file.write([queued(number, queued_at=number * 10.0) for number in (1, 2, 3)], [])
+        assert queue_file.trim(max_bytes=10_000, queued_after=20.0, keep=()) == 1
         assert numbers(queue_file) == [2, 3]
 
 
@@ -89,58 +91,58 @@ def test_a_killed_process_leaves_all_that_it_has_written(path):
 import os, signal
 from pathlib import Path
 from monitor.outputs.mqtt.queue_file import QueueFile
-from tests.support.queued_messages import letter
+from tests.support.queued_messages import queued
 queue_file = QueueFile(Path({str(path)!r}))
-queue_file.write([letter(1), letter(2)], [])
+queue_file.write([queued(1), queued(2)], [])
 os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
     with closing(QueueFile(path)) as queue_file:
-        assert [each.event_id for each in queue_file.read(100)] == [letter(1).event_id, letter(2).event_id]
+        assert [each.event_id for each in queue_file.read(100)] == [queued(1).event_id, queued(2).event_id]
 
 
 def test_a_second_process_cannot_have_the_file(path):
-    with closing(QueueFile(path)), pytest.raises(JournalError, match="cannot be used: database is locked"):
+    with closing(QueueFile(path)), pytest.raises(DatabaseError, match="cannot be used: database is locked"):
         QueueFile(path)
     QueueFile(path).close()
 
 
 def test_a_place_that_cannot_be_is_said(tmp_path):
     (tmp_path / "state").write_text("")
-    with pytest.raises(JournalError, match="cannot be used: File exists"):
+    with pytest.raises(DatabaseError, match="cannot be used: File exists"):
         QueueFile(tmp_path / "state" / "outbox.sqlite")
 
 
 def test_what_is_no_database_is_broken(path):
     path.parent.mkdir()
     path.write_bytes(b"these are not the bytes of a database" * 1000)
-    with pytest.raises(BrokenJournalError, match="is damaged: file is not a database"):
+    with pytest.raises(BrokenDatabaseError, match="is damaged: file is not a database"):
         QueueFile(path)
 
 
 def test_a_file_that_lost_its_end_is_broken(path):
-    fill(path, *(letter(number, more="x" * 1000) for number in range(1, 30)))
+    fill(path, *(queued(number, more="x" * 1000) for number in range(1, 30)))
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(BrokenJournalError, match="is damaged: "):
+    with pytest.raises(BrokenDatabaseError, match="is damaged: "):
         QueueFile(path)
 
 
 def test_a_letter_that_was_changed_is_not_given_out(path):
-    fill(path, letter(1, phase="end"))
+    fill(path, queued(1, phase="end"))
     overwrite(path, b"glass", b"grass")
     with (
         closing(QueueFile(path)) as queue_file,
-        pytest.raises(BrokenJournalError, match="not what was written"),
+        pytest.raises(BrokenDatabaseError, match="checksum of a message is wrong"),
     ):
         queue_file.read(1)
 
 
 def test_a_start_that_was_changed_breaks_the_file_and_leaves_nobody_with_it(path):
-    fill(path, letter(1), gone=[1])
+    fill(path, queued(1), removed=[1])
     overwrite(path, b"glass", b"grass")
     for _ in range(2):
-        with pytest.raises(BrokenJournalError, match="not what was written"):
+        with pytest.raises(BrokenDatabaseError, match="checksum of a message is wrong"):
             QueueFile(path)
 
 
@@ -148,7 +150,7 @@ def test_a_file_of_another_version_is_not_touched(path):
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 7")
-    with pytest.raises(BrokenJournalError, match="is of version 7, not 1"):
+    with pytest.raises(BrokenDatabaseError, match="is of version 7, not 1"):
         QueueFile(path)
 
 

@@ -1,4 +1,4 @@
-"""The newest scores: said when they move, and no oftener than needed."""
+"""Score topics: published when a score changes, and no more often than needed."""
 
 import math
 import time
@@ -9,6 +9,8 @@ from monitor.outputs.mqtt.score_topics import ScoreTopics
 from monitor.outputs.mqtt.topics import Topics
 from monitor.types import Scores
 
+LEVEL = ("level", '{"level_dbfs":-20.0}', 0, False)
+
 
 def scores(*values, source="mic0"):
     labels = ("glass", "dog")[: len(values)]
@@ -16,49 +18,54 @@ def scores(*values, source="mic0"):
 
 
 def made():
-    said = []
+    published = []
 
     def publish(topic, text, *, qos, retain=False):
-        said.append((topic.rpartition("/")[2], text, qos, retain))
+        published.append((topic.rpartition("/")[2], text, qos, retain))
 
-    return ScoreTopics(Topics("home", "attic"), publish), said
-
-
-def later(board):
-    """Let the second between two messages of a source be over."""
-    board._due.clear()
+    return ScoreTopics(Topics("home", "attic"), publish), published
 
 
-def test_of_a_second_the_newest_is_said_and_not_retained():
-    board, said = made()
-    board.note(scores(0.1, 0.2))
-    board.note(scores(0.3, 0.4))
-    board.say()
-    board.note(scores(0.5, 0.6))
-    board.say()
-    assert said == [("glass", "0.30", 0, False), ("dog", "0.40", 0, False)]
-    assert time.monotonic() < board.due() < math.inf
+def later(score_topics):
+    """Let the interval between two messages of a source pass."""
+    score_topics._due.clear()
 
 
-def test_what_stays_the_same_to_a_hundredth_is_not_said_again():
-    board, said = made()
+def texts(published):
+    return [text for topic, text, *_ in published if topic != "level"]
+
+
+def test_the_newest_scores_of_each_second_are_published_and_not_retained():
+    score_topics, published = made()
+    score_topics.set(scores(0.1, 0.2))
+    score_topics.set(scores(0.3, 0.4))
+    score_topics.publish_changes()
+    score_topics.set(scores(0.5, 0.6))
+    score_topics.publish_changes()
+    assert published == [LEVEL, ("glass", "0.30", 0, False), ("dog", "0.40", 0, False)]
+    assert time.monotonic() < score_topics.due() < math.inf
+
+
+def test_a_score_that_stays_the_same_to_a_hundredth_is_not_published_again_but_the_level_is():
+    score_topics, published = made()
     for value in (0.301, 0.304, 0.31):
-        board.note(scores(value, 0.9))
-        later(board)
-        board.say()
-    assert [text for _, text, *_ in said] == ["0.30", "0.90", "0.31"]
+        score_topics.set(scores(value, 0.9))
+        later(score_topics)
+        score_topics.publish_changes()
+    assert texts(published) == ["0.30", "0.90", "0.31"]
+    assert published.count(LEVEL) == 3
 
 
-def test_it_is_said_anew_to_a_new_connection_once_there_is_a_new_window():
-    board, said = made()
-    board.note(scores(0.3))
-    board.say()
-    board.note(scores(0.9))
-    board.say_anew()
-    later(board)
-    board.say()
-    assert len(said) == 1
-    assert math.isinf(board.due())
-    board.note(scores(0.3))
-    board.say()
-    assert [text for _, text, *_ in said] == ["0.30", "0.30"]
+def test_on_a_new_connection_scores_are_published_again_with_the_next_window():
+    score_topics, published = made()
+    score_topics.set(scores(0.3))
+    score_topics.publish_changes()
+    score_topics.set(scores(0.9))
+    score_topics.republish()
+    later(score_topics)
+    score_topics.publish_changes()
+    assert texts(published) == ["0.30"]
+    assert math.isinf(score_topics.due())
+    score_topics.set(scores(0.3))
+    score_topics.publish_changes()
+    assert texts(published) == ["0.30", "0.30"]

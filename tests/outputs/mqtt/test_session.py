@@ -1,16 +1,20 @@
-"""The link without a broker: what comes from it is written out."""
+"""Session with a fake connection: each test writes out the events of the broker."""
 
 import math
 import time
 from types import SimpleNamespace
 
-from monitor.outputs.mqtt import notices as broker
-from monitor.outputs.mqtt.connection_terms import Negotiation
+import pytest
+
+from monitor.outputs.mqtt import connection_events as broker
+from monitor.outputs.mqtt import session as session_module
+from monitor.outputs.mqtt.delivery import Delivery
+from monitor.outputs.mqtt.negotiation import Negotiation
 from monitor.outputs.mqtt.session import MqttSession
 
 
 class FakeConnection:
-    """Remembers what was published; the test says what the broker answers."""
+    """Connection that remembers what was published, and emits what the test wants."""
 
     def __init__(self, notify):
         self.texts = []
@@ -25,150 +29,166 @@ class FakeConnection:
     def close(self):
         self.closed = True
 
-    def say(self, *notices):
-        for notice in notices:
-            self._notify(self, notice)
+    def emit(self, *events):
+        for event in events:
+            self._notify(self, event)
 
 
-def linked(**options):
-    """Return a link, and the connections that it makes."""
-    made = []
+def made(timeout_seconds=1000.0):
+    """Return a session, and the connections that it makes."""
+    connections = []
 
-    def connect(_terms, notify):
-        made.append(FakeConnection(notify))
-        return made[-1]
+    def connect(_options, notify):
+        connections.append(FakeConnection(notify))
+        return connections[-1]
 
-    options = {"silence_seconds": 1000.0, "negotiation": Negotiation("5")} | options
-    return SimpleNamespace(link=MqttSession(connect, address="broker:1883", **options), made=made)
+    session = MqttSession(
+        connect,
+        Delivery("broker:1883", timeout_seconds),
+        address="broker:1883",
+        client_id="test",
+        receive=lambda _: None,
+        negotiation=Negotiation("5"),
+    )
+    return SimpleNamespace(session=session, connections=connections, delivery=session.delivery)
 
 
 def now():
     return time.monotonic()
 
 
-def accepted(**options):
-    it = linked(**options)
-    it.link.wait(now())
-    it.made[0].say(broker.Opened(), broker.Accepted())
-    assert it.link.wait(now())
+def connected(timeout_seconds=1000.0):
+    it = made(timeout_seconds)
+    it.session.wait(now())
+    it.connections[0].emit(broker.SocketOpened(), broker.Connected())
+    assert it.session.wait(now())
     return it
 
 
+@pytest.fixture
+def _short_answer(monkeypatch):
+    monkeypatch.setattr(session_module, "CONNECT_ANSWER_SECONDS", 0.05)
+
+
 def test_a_new_connection_is_reported_once():
-    it = linked()
-    assert not it.link.wait(now())
-    assert not it.link.connected
-    it.made[0].say(broker.Opened(), broker.Accepted())
-    assert it.link.wait(math.inf)
-    assert it.link.connected
-    assert not it.link.wait(now())
+    it = made()
+    assert not it.session.wait(now())
+    assert not it.session.connected
+    it.connections[0].emit(broker.SocketOpened(), broker.Connected())
+    assert it.session.wait(math.inf)
+    assert it.session.connected
+    assert not it.session.wait(now())
 
 
-def test_a_connection_that_is_accepted_and_breaks_at_once_is_not_reported():
-    it = linked()
-    it.link.wait(now())
-    it.made[0].say(broker.Opened(), broker.Accepted(), broker.Ended("closed the connection"))
-    assert not it.link.wait(math.inf)
-    assert it.link.trouble == "broker:1883 closed the connection"
+def test_a_connection_that_breaks_at_once_is_not_reported():
+    it = made()
+    it.session.wait(now())
+    it.connections[0].emit(
+        broker.SocketOpened(), broker.Connected(), broker.Disconnected("closed the connection")
+    )
+    assert not it.session.wait(math.inf)
+    assert it.session.trouble == "broker:1883 closed the connection"
 
 
-def test_only_what_has_a_letter_and_is_acknowledged_counts():
-    it = accepted()
-    it.link.publish("event", "a", qos=1, letter="A")
-    it.link.publish("state", "b", qos=1)
-    it.link.publish("level", "c", qos=0)
-    assert (it.link.unacknowledged, it.link.arrived) == (2, [])
-    it.made[0].say(broker.Acknowledged(2), broker.Acknowledged(3))
-    it.link.wait(math.inf)
-    assert (it.link.unacknowledged, it.link.arrived) == (1, [])
-    it.made[0].say(broker.Acknowledged(1))
-    it.link.wait(math.inf)
-    assert (it.link.unacknowledged, it.link.arrived) == (0, ["A"])
+def test_only_events_are_reported_as_acknowledged():
+    it = connected()
+    it.session.publish("event", "a", qos=1, event=7)
+    it.session.publish("state", "b", qos=1)
+    it.session.publish("level", "c", qos=0)
+    assert (it.session.unacknowledged, it.delivery.acknowledged) == (2, [])
+    it.connections[0].emit(broker.Acknowledged(2), broker.Acknowledged(3))
+    it.session.wait(math.inf)
+    assert (it.session.unacknowledged, it.delivery.acknowledged) == (1, [])
+    it.connections[0].emit(broker.Acknowledged(1))
+    it.session.wait(math.inf)
+    assert (it.session.unacknowledged, it.delivery.acknowledged) == (0, [7])
 
 
-def test_of_a_connection_that_breaks_only_what_was_acknowledged_has_arrived():
-    it = accepted()
-    for letter in "ABC":
-        it.link.publish("event", letter, qos=1, letter=letter)
-    it.made[0].say(broker.Acknowledged(2), broker.Ended("closed the connection"))
-    it.link.wait(math.inf)
-    assert (it.link.unacknowledged, it.link.arrived, it.link.ended) == (0, ["B"], 1)
+def test_when_a_connection_breaks_only_acknowledged_events_are_delivered():
+    it = connected()
+    for number in (1, 2, 3):
+        it.session.publish("event", "x", qos=1, event=number)
+    it.connections[0].emit(broker.Acknowledged(2), broker.Disconnected("closed the connection"))
+    it.session.wait(math.inf)
+    assert (it.session.unacknowledged, it.delivery.acknowledged, it.session.ended) == (0, [2], 1)
 
 
 def test_delays_double_and_stay_bounded():
-    it = linked()
+    it = made()
     delays = []
     for _ in range(8):
-        it.link.hurry()
-        it.link.wait(now())
-        it.made[-1].say(broker.Ended("refused the connection"))
+        it.session.retry_now()
+        it.session.wait(now())
+        it.connections[-1].emit(broker.Disconnected("refused the connection"))
         before = now()
-        it.link.wait(now() + 10)
-        delays.append(round(it.link._dial_at - before))
+        it.session.wait(now() + 10)
+        delays.append(round(it.session._connect_at - before))
     assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
-def test_no_attempt_is_made_before_its_time_unless_hurried():
-    it = linked()
-    it.link.wait(now())
-    it.made[0].say(broker.Ended("refused the connection"))
-    it.link.wait(now() + 10)
-    it.link.wait(now())
-    assert len(it.made) == 1
-    it.link.hurry()
-    it.link.wait(now())
-    assert len(it.made) == 2
+def test_the_next_attempt_waits_for_the_delay_unless_retried_now():
+    it = made()
+    it.session.wait(now())
+    it.connections[0].emit(broker.Disconnected("refused the connection"))
+    it.session.wait(now() + 10)
+    it.session.wait(now())
+    assert len(it.connections) == 1
+    it.session.retry_now()
+    it.session.wait(now())
+    assert len(it.connections) == 2
 
 
-def test_a_port_that_takes_the_connection_and_stays_silent_does_not_speak_mqtt():
-    it = linked(answer_seconds=0.05)
-    it.link.wait(now())
-    it.made[0].say(broker.Opened())
-    it.link.wait(math.inf)
-    assert it.link.ended == 0
-    it.link.wait(math.inf)
-    assert it.link.ended == 1
-    assert it.made[0].closed
-    assert it.link.trouble.startswith("broker:1883 does not speak MQTT (no answer within 0.05 s)")
+@pytest.mark.usefixtures("_short_answer")
+def test_a_port_that_accepts_the_connection_and_stays_silent_does_not_speak_mqtt():
+    it = made()
+    it.session.wait(now())
+    it.connections[0].emit(broker.SocketOpened())
+    it.session.wait(math.inf)
+    assert it.session.ended == 0
+    it.session.wait(math.inf)
+    assert it.session.ended == 1
+    assert it.connections[0].closed
+    assert it.session.trouble.startswith("broker:1883 does not speak MQTT (no answer within 0.05 s)")
 
 
-def test_a_broker_that_let_us_in_before_and_hangs_now_is_not_said_to_speak_no_mqtt():
-    it = accepted(answer_seconds=0.05)
-    it.made[0].say(broker.Ended("closed the connection"))
-    it.link.wait(now())
-    it.link.hurry()
-    it.link.wait(now())
-    it.made[1].say(broker.Opened())
-    it.link.wait(math.inf)
-    it.link.wait(math.inf)
-    assert it.link.trouble == "broker:1883 does not answer within 0.05 s"
+@pytest.mark.usefixtures("_short_answer")
+def test_a_broker_that_connected_before_and_hangs_now_does_speak_mqtt():
+    it = connected()
+    it.connections[0].emit(broker.Disconnected("closed the connection"))
+    it.session.wait(now())
+    it.session.retry_now()
+    it.session.wait(now())
+    it.connections[1].emit(broker.SocketOpened())
+    it.session.wait(math.inf)
+    it.session.wait(math.inf)
+    assert it.session.trouble == "broker:1883 does not answer within 0.05 s"
 
 
-def test_a_broker_that_acknowledges_nothing_any_more_is_left():
-    it = accepted(silence_seconds=0.05)
-    it.link.publish("event", "a", qos=1, letter="A")
-    it.link.wait(math.inf)
-    assert it.made[0].closed
-    assert (it.link.connected, it.link.trouble) == (False, "broker:1883 stopped answering")
-    assert (it.link.unacknowledged, it.link.arrived) == (0, [])
+def test_a_broker_that_acknowledges_nothing_is_disconnected():
+    it = connected(timeout_seconds=0.05)
+    it.session.publish("event", "a", qos=1, event=1)
+    it.session.wait(math.inf)
+    assert it.connections[0].closed
+    assert (it.session.connected, it.session.trouble) == (False, "broker:1883 stopped answering")
+    assert (it.session.unacknowledged, it.delivery.acknowledged) == (0, [])
 
 
-def test_a_connection_that_was_left_is_not_heard_any_more():
-    it = accepted(silence_seconds=0.05)
-    it.link.publish("event", "a", qos=1, letter="A")
-    it.link.wait(math.inf)
-    it.made[0].say(broker.Acknowledged(1), broker.Ended(None))
-    it.link.wait(now() + 0.1)
-    assert (it.link.arrived, it.link.ended) == ([], 1)
+def test_events_of_a_dropped_connection_are_ignored():
+    it = connected(timeout_seconds=0.05)
+    it.session.publish("event", "a", qos=1, event=1)
+    it.session.wait(math.inf)
+    it.connections[0].emit(broker.Acknowledged(1), broker.Disconnected(None))
+    it.session.wait(now() + 0.1)
+    assert (it.delivery.acknowledged, it.session.ended) == ([], 1)
 
 
 def test_trouble_is_logged_once_for_each_change(caplog):
-    it = linked()
-    for why in ("is away", "is away", "is strange", "is away", "is away"):
-        it.link.hurry()
-        it.link.wait(now())
-        it.made[-1].say(broker.Ended(why))
-        it.link.wait(now() + 10)
+    it = made()
+    for reason in ("is away", "is away", "is strange", "is away", "is away"):
+        it.session.retry_now()
+        it.session.wait(now())
+        it.connections[-1].emit(broker.Disconnected(reason))
+        it.session.wait(now() + 10)
     assert [record.getMessage() for record in caplog.records] == [
         "mqtt: broker:1883 is away",
         "mqtt: broker:1883 is strange",
@@ -176,18 +196,18 @@ def test_trouble_is_logged_once_for_each_change(caplog):
     ]
 
 
-def test_taking_leave_is_no_trouble(caplog):
-    it = accepted()
-    it.link.close()
-    assert it.made[0].closed
-    it.made[0].say(broker.Ended(None))
-    it.link.wait(math.inf)
-    assert (it.link.connected, it.link.trouble) == (False, None)
+def test_a_clean_disconnect_is_no_trouble(caplog):
+    it = connected()
+    it.session.close()
+    assert it.connections[0].closed
+    it.connections[0].emit(broker.Disconnected(None))
+    it.session.wait(math.inf)
+    assert (it.session.connected, it.session.trouble) == (False, None)
     assert caplog.records == []
 
 
-def test_a_wake_from_another_thread_is_not_lost():
-    it = accepted()
-    it.link.wake()
-    it.link.wait(math.inf)  # would never return if it was
-    assert it.link.connected
+def test_a_wake_before_the_wait_is_not_lost():
+    it = connected()
+    it.session.wake()
+    it.session.wait(math.inf)  # would never return otherwise
+    assert it.session.connected

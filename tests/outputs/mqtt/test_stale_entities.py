@@ -13,7 +13,7 @@ from monitor.outputs.mqtt.discovery_record import (
     write_discovery_record,
 )
 from monitor.outputs.mqtt.discovery_sync import DiscoverySync
-from monitor.outputs.mqtt.stale_entities import farewells, newest, without
+from monitor.outputs.mqtt.stale_entities import newest, removal_messages, without
 from monitor.outputs.mqtt.topics import Topics
 from tests.support.broker import Subscriber, eventually
 from tests.support.mqtt_publisher import CONFIG, LABELS, connected, make
@@ -108,12 +108,12 @@ def test_what_goes_leaves_no_ghost_whether_home_assistant_runs_or_not(
             eventually(forgotten)
     else:
         with connected(make(broker.port, queue_file=queue_file, **both)) as mqtt:
-            eventually(lambda: not mqtt._link.unacknowledged)
-        assert remembered(queue_file).ghosts
+            eventually(lambda: not mqtt._session.unacknowledged)
+        assert remembered(queue_file).stale
         with connected(make(broker.port, queue_file=queue_file, **both)), registry:
 
             def gone():
-                if registry.with_word(word) or remembered(queue_file).ghosts:
+                if registry.with_word(word) or remembered(queue_file).stale:
                     registry.be_born()  # the first may have come before the monitor had subscribed
                     time.sleep(1)
                     return False
@@ -134,7 +134,7 @@ def test_a_label_that_is_back_before_home_assistant_is_no_ghost(broker, queue_fi
             eventually(
                 lambda labels=labels: ("dog" in broker.retained().get(CONFIG, "dog")) == (len(labels) == 2)
             )
-    assert not remembered(queue_file).ghosts
+    assert not remembered(queue_file).stale
     with registry, connected(make(broker.port, queue_file=queue_file)):
         registry._subscriber.settle()
         assert registry.with_word("_dog")
@@ -174,7 +174,9 @@ def test_a_description_that_is_split_leaves_no_ghost_and_loses_no_entity(broker,
 
 def test_each_ghost_is_described_as_its_platform_wants_it_and_taken_back_in_messages_of_its_own():
     platforms = ("binary_sensor", "device_automation", "event", "number", "sensor", "switch")
-    said = list(farewells({TOPIC: {platform.upper(): platform for platform in platforms}}, {"name": "x"}))
+    said = list(
+        removal_messages({TOPIC: {platform.upper(): platform for platform in platforms}}, {"name": "x"})
+    )
     assert len(said) == 2 * len(platforms)
     for (topic, full), (_, stub), platform in zip(said[::2], said[1::2], platforms, strict=True):
         assert topic == TOPIC
@@ -193,7 +195,7 @@ def test_what_has_moved_to_another_message_of_the_device_is_no_ghost():
 
 
 def test_of_too_many_ghosts_the_newest_are_kept(monkeypatch):
-    monkeypatch.setattr(stale_entities, "MOST_GHOSTS", 2)
+    monkeypatch.setattr(stale_entities, "MAX_STALE", 2)
     assert newest({"a": {"x": "event", "y": "event"}, "b": {"z": "event"}}) == {
         "a": {"y": "event"},
         "b": {"z": "event"},
@@ -231,12 +233,12 @@ def test_labels_that_come_and_go_while_events_are_refused_stay_few_in_the_descri
     told = DiscoverySync(
         MqttConfig(host="x"), Topics("clap-monitor", "attic"), labels=house, model="m", path=path
     )
-    for number in range(discovery_sync.MOST_RETIRED + 20):
+    for number in range(discovery_sync.MAX_RETIRED + 20):
         kettle = LabelConfig(id=f"kettle_{number}", prompts=("a kettle",))
-        told.change({"mic": [*LABELS, kettle]})
-    told.change(house)
-    told.say(lambda *_, **__: None)
+        told.apply({"mic": [*LABELS, kettle]})
+    told.apply(house)
+    told.publish(lambda *_, **__: None)
     types = read_discovery_record(path).types["mic"]
     assert f"kettle_{number}" in types
     assert "kettle_0" not in types
-    assert len(types) == len(LABELS) + discovery_sync.MOST_RETIRED
+    assert len(types) == len(LABELS) + discovery_sync.MAX_RETIRED

@@ -4,23 +4,23 @@ import json
 
 import pytest
 
-from monitor.outputs.mqtt.notices import Received
-from monitor.outputs.mqtt.subscriber import LONGEST_TOPIC, REFUSALS, UNTOLD, MqttSubscriber
+from monitor.outputs.mqtt.connection_events import Received
+from monitor.outputs.mqtt.subscriber import MAX_REFUSALS, MAX_TOPIC, UNREPORTED, MqttSubscriber
 from monitor.outputs.mqtt.topics import Topics
 
 
 def taken(*heard):
-    """Return a reception that has taken what was said, and what it handed on."""
+    """Return a subscriber that has taken what was said, and what it handed on."""
     said = []
-    reception = MqttSubscriber(
+    subscriber = MqttSubscriber(
         Topics("home", "attic"),
         birth="ha/status",
         commands=True,
         on_command=lambda *words: said.append(words),
     )
     for each in heard:
-        reception.hear(each)
-    return reception, said
+        subscriber.receive(each)
+    return subscriber, said
 
 
 def test_a_topic_is_repeated_without_line_breaks_and_not_for_ever(caplog):
@@ -28,41 +28,43 @@ def test_a_topic_is_repeated_without_line_breaks_and_not_for_ever(caplog):
     _, said = taken(Received(topic, "1", retained=False), Received(topic, "1", retained=True))
     ((shown, command),) = said
     assert shown.startswith("home/attic/a?ERROR b/threshold/xxx")
-    assert len(shown) == LONGEST_TOPIC
-    assert command == "is no topic for commands"
+    assert len(shown) == MAX_TOPIC
+    assert command == "is not a command topic"
     assert "\n" not in caplog.records[0].getMessage()
-    assert len(caplog.records[0].getMessage()) < LONGEST_TOPIC + 200
+    assert len(caplog.records[0].getMessage()) < MAX_TOPIC + 200
 
 
 def test_a_birth_is_no_command_and_counts_only_if_it_happened_now():
     for text, retained, born in (("online", False, True), ("online", True, False), ("offline", False, False)):
-        reception, said = taken(Received("ha/status", text, retained=retained))
-        assert (reception.born, said) == (born, [])
+        subscriber, said = taken(Received("ha/status", text, retained=retained))
+        assert (subscriber.born, said) == (born, [])
 
 
-def told_by(reception, most=1000):
+def told_by(subscriber, most=1000):
     told = []
-    reception.say(lambda topic, text, *, qos: told.append((topic, json.loads(text)["reason"], qos)), most)
+    subscriber.publish_refusals(
+        lambda topic, text, *, qos: told.append((topic, json.loads(text)["reason"], qos)), most
+    )
     return told
 
 
 def test_refusals_are_told_once_of_too_many_the_newest_and_how_many_the_others_were():
-    reception, _ = taken()
+    subscriber, _ = taken()
     for number in range(150):
-        reception.refuse("home/attic/armed/set", str(number))
-    told = told_by(reception)
-    assert told_by(reception) == []
-    assert told[0] == ("home/attic/refused", UNTOLD.format(50), 1)
+        subscriber.refuse("home/attic/armed/set", str(number))
+    told = told_by(subscriber)
+    assert told_by(subscriber) == []
+    assert told[0] == ("home/attic/refused", UNREPORTED.format(50), 1)
     assert [why for _, why, _ in told[1:]] == [str(number) for number in range(50, 150)]
 
 
 def test_refusals_are_told_a_few_at_a_time_so_that_a_flood_does_not_fill_the_way_to_the_broker():
-    reception, _ = taken()
-    for number in range(REFUSALS):
-        reception.refuse("home/attic/armed/set", str(number))
-    assert told_by(reception, most=-3) == []
-    assert [len(told_by(reception, most=7)) for _ in range(3)] == [7, 7, 7]
-    assert told_by(reception, most=1)[0][1] == "21"
+    subscriber, _ = taken()
+    for number in range(MAX_REFUSALS):
+        subscriber.refuse("home/attic/armed/set", str(number))
+    assert told_by(subscriber, most=-3) == []
+    assert [len(told_by(subscriber, most=7)) for _ in range(3)] == [7, 7, 7]
+    assert told_by(subscriber, most=1)[0][1] == "21"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,6 @@ def test_what_reading_a_command_makes_a_library_raise_is_a_refusal(monkeypatch, 
     def fail(*_):
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr("monitor.outputs.mqtt.subscriber.command_of", fail)
+    monkeypatch.setattr("monitor.outputs.mqtt.subscriber.parse_command", fail)
     _, ((shown, why),) = taken(Received(topic, "{}", retained=False))
     assert (shown, why) == (topic, "the command cannot be read: IndexError: list index out of range")

@@ -41,7 +41,7 @@ def test_the_end_of_a_sound_whose_label_is_removed_comes_before_the_description_
         mqtt.put(started(1, label="dog"))
         subscriber.wait_for(f"{MIC}/event")
         mqtt.put(ended(started(1, label="dog")))
-        mqtt.listen(ActiveLabels((GLASS,), ("mic0",)))
+        mqtt.set_labels(ActiveLabels((GLASS,), ("mic0",)))
         subscriber.wait_for(f"{MIC}/event", count=2)
         eventually(lambda: types_at(broker) == ["glass"])
         assert "mic0_SOUND_dog" not in json.loads(broker.retained()[CONFIG])["cmps"]
@@ -52,10 +52,10 @@ def test_so_do_those_that_wait_for_a_broker_that_is_away(broker, queue_file, mon
     monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
     with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         broker.kill()
-        eventually(lambda: not mqtt.connected)
+        eventually(lambda: not mqtt.status.connected)
         mqtt.put(started(1, label="dog"))
         mqtt.put(ended(started(1, label="dog")))
-        mqtt.listen(ActiveLabels((GLASS,), ("mic0",)))
+        mqtt.set_labels(ActiveLabels((GLASS,), ("mic0",)))
         broker.start()
         with Subscriber(broker) as subscriber:
             subscriber.wait_for(f"{MIC}/event", count=2)
