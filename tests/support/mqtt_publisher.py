@@ -97,13 +97,13 @@ def held_off(mqtt):
     """Begin no new connection in this block, and one at its end; the old one has ended."""
 
     def is_held_off():
-        mqtt._link._dial_at = math.inf
-        return mqtt._link._connection is None
+        mqtt._session._connect_at = math.inf
+        return mqtt._session._connection is None
 
     eventually(is_held_off)
     yield
-    mqtt._link.hurry()
-    mqtt._link.wake()
+    mqtt._session.retry_now()
+    mqtt._session.wake()
 
 
 def run_to_the_end(mqtt):
