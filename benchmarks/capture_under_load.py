@@ -29,7 +29,9 @@ from numpy.typing import NDArray
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.microphone import microphone
+from monitor.audio.sources.microphone import open_microphone
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.types import Samples
 from tests.support.sound_card import RATE, SoundCard, plugged_in
 
@@ -49,7 +51,7 @@ class Comparison:
     """Samples that are neither where they belong nor anywhere else."""
 
 
-class ChannelReader:
+class Microphone:
     """Everything that the ring received, in order; read from it in time, as the analysis does."""
 
     def __init__(self) -> None:
@@ -78,15 +80,8 @@ class ChannelReader:
         self.read()
 
     def _listen(self) -> None:
-        blocks = microphone(
-            "mic",
-            device=SoundCard.microphone,
-            channel=1,
-            wish=RATE,
-            rate=RATE,
-            status=self.status,
-            stop=self.stop,
-        )
+        config = SourceConfig(name="mic", kind="microphone", device=SoundCard.microphone, channel=1)
+        blocks = open_microphone(config, SourceContext(RATE, self.status, self.stop))
         for block in blocks:
             if block.gap:
                 self.gaps.append(block.start)
@@ -153,30 +148,30 @@ def load(workers: int, seconds: float) -> Iterator[str]:
 def run(seconds: float, workers: int) -> bool:
     """Play and listen for ``seconds`` seconds, print the figures; True if all is accounted for."""
     played = sequence(seconds)
-    ear = ChannelReader()
+    mic = Microphone()
     with tempfile.TemporaryDirectory() as directory, plugged_in() as card:
         path = Path(directory) / "sequence.wav"
         # Silence first: PulseAudio takes back what its sink had rendered ahead when a sound begins.
         lead = np.zeros(_LEAD_SECONDS * RATE, dtype=np.int16)
         soundfile.write(path, np.repeat(np.concatenate([lead, played])[:, None], 2, axis=1), RATE)
-        ear.start()
-        while ear.ring.stop < RATE:
+        mic.start()
+        while mic.ring.stop < RATE:
             time.sleep(0.1)
         with load(workers, seconds) as busy, card.play(path) as player:
             while player.poll() is None:
                 time.sleep(1.0)
-                ear.read()
-        until = ear.ring.stop + 2 * RATE
-        while ear.ring.stop < until:
+                mic.read()
+        until = mic.ring.stop + 2 * RATE
+        while mic.ring.stop < until:
             time.sleep(0.1)
-        ear.close()
-    found = compare(played, np.round(np.concatenate(ear.parts) * 2**15).astype(np.int16))
-    unaccounted = max(0, found.missing - ear.status.lost) + found.wrong
+        mic.close()
+    found = compare(played, np.round(np.concatenate(mic.parts) * 2**15).astype(np.int16))
+    unaccounted = max(0, found.missing - mic.status.lost) + found.wrong
     print(f"{seconds:g} s at {RATE} Hz, load: {busy}, paplay exit {player.returncode}")
     print(f"played       {len(played):>10}")
     print(f"captured     {found.captured:>10}")
     print(f"missing      {found.missing:>10}")
-    print(f"counted lost {ear.status.lost:>10}  ({ear.status.overflows} overflows, {len(ear.gaps)} gaps)")
+    print(f"counted lost {mic.status.lost:>10}  ({mic.status.overflows} overflows, {len(mic.gaps)} gaps)")
     print(f"inserted     {found.inserted:>10}  (silence, when paplay was late)")
     print(f"unaccounted  {unaccounted:>10}")
     return unaccounted == 0 and player.returncode == 0

@@ -33,8 +33,9 @@ import av.logging
 import numpy as np
 
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.ffmpeg import connection, media, stream
-from monitor.config import Address
+from monitor.audio.sources.ffmpeg import connection, open_file, open_stream
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import Address, SourceConfig
 from monitor.types import AudioBlock, SourceError
 from tests.support.camera import Camera
 from tests.support.odd_media import cases, odd
@@ -111,7 +112,8 @@ class Fuzz:
 
 def _blocks_of_file(path: Path) -> Iterator[AudioBlock]:
     status = SourceStatus("odd")
-    return media("odd", path, rate=RATE, channel=None, pace="fast", status=status, stop=threading.Event())
+    config = SourceConfig(name="odd", kind="file", path=path, pace="fast")
+    return open_file(config, SourceContext(RATE, status, threading.Event()))
 
 
 def _blocks_of_stream(url: str) -> Iterator[AudioBlock]:
@@ -119,7 +121,7 @@ def _blocks_of_stream(url: str) -> Iterator[AudioBlock]:
     stop, status = threading.Event(), SourceStatus("odd")
     timer = threading.Timer(2 * PATIENCE_SECONDS, stop.set)
     timer.start()
-    blocks = stream("odd", Address(url), channel=None, rate=RATE, status=status, stop=stop, required=True)
+    blocks = open_stream(Address(url), None, SourceContext(RATE, status, stop, required=True))
     try:
         yield from blocks
     finally:

@@ -1,8 +1,7 @@
-"""Digital silence: exact zeros, which are no quiet room but a source that is muted or broken.
+"""Digital silence: exact zeros, which mean a muted or broken source, not a quiet room.
 
-Samples that no sound can have are as bad: no window that holds one is scored.
-One rule for every live source: after 8 s of either it is offline, until its next sound.
-In a recording that is read as fast as possible they are what was recorded.
+Implausible samples are as bad: a window that holds one is not scored.  Every live source is offline after
+8 s of either, until its next plausible sound.  In a recording that is replayed fast they are accepted.
 """
 
 from __future__ import annotations
@@ -18,21 +17,18 @@ log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 8.0
 
-_WHY = f"nothing but digital silence for {SILENCE_SECONDS:.0f} s: is it muted?"
-_WHY_SPOILED = (
-    f"samples that no sound can have for {SILENCE_SECONDS:.0f} s: are its format and its channels what is "
-    "configured?"
-)
+_SILENT = f"nothing but digital silence for {SILENCE_SECONDS:.0f} s: is it muted?"
+_IMPLAUSIBLE = f"implausible samples for {SILENCE_SECONDS:.0f} s: are its format and channels as configured?"
 _CALM_SECONDS = 1.0
-"""Without such a sample, until what comes is sound again; no window is shorter."""
+"""Time without an implausible sample until the audio is plausible again; no window is shorter."""
 
 
 LINES = 20
-"""About a source that comes and goes, at once; then one a minute."""
+"""Log lines about a source that comes and goes, at once; then one a minute."""
 
 
 class DigitalSilence:
-    """Note in the status of a source whether it hears, and say when that changes.
+    """Sets a source offline while it delivers digital silence or implausible samples, and logs changes.
 
     Parameters
     ----------
@@ -42,38 +38,38 @@ class DigitalSilence:
 
     def __init__(self, status: SourceStatus) -> None:
         self.seconds = 0.0
-        """Of exact zeros up to now."""
+        """Seconds of exact zeros up to now."""
         self._status = status
         self._log = TroubleLog(log, burst=LINES)
-        self._spoiled = 0.0
+        self._implausible = 0.0
         self._calm = _CALM_SECONDS
 
     @property
     def offline(self) -> bool:
-        """There have been zeros, or what is no sound, for so long that the source counts as offline."""
-        return self.seconds >= SILENCE_SECONDS or self._spoiled >= SILENCE_SECONDS
+        """There have been zeros or implausible samples for so long that the source counts as offline."""
+        return self.seconds >= SILENCE_SECONDS or self._implausible >= SILENCE_SECONDS
 
-    def hear(self, samples: Samples, rate: int) -> None:
-        """Take note of what a source delivers.
+    def observe(self, samples: Samples, rate: int) -> None:
+        """Observe the audio that a source delivers.
 
         Parameters
         ----------
         samples : float32, shape (n,)
-            One that is no number is no silence.
+            A NaN is not silence.
         rate : int
             Hz.
         """
         seconds = len(samples) / rate
-        sound = is_plausible(samples)
-        # First: numpy warns of a signalling NaN in whatever else it is asked of.
-        self.seconds = 0.0 if not sound or samples.any() else self.seconds + seconds
-        self._calm = self._calm + seconds if sound else 0.0
-        self._spoiled = self._spoiled + seconds if self._calm < _CALM_SECONDS else 0.0
+        plausible = is_plausible(samples)
+        # This order: numpy warns about a signalling NaN in any other operation.
+        self.seconds = 0.0 if not plausible or samples.any() else self.seconds + seconds
+        self._calm = self._calm + seconds if plausible else 0.0
+        self._implausible = self._implausible + seconds if self._calm < _CALM_SECONDS else 0.0
         if self.offline:
-            spoiled = self._spoiled >= SILENCE_SECONDS
-            why = _WHY_SPOILED if spoiled else _WHY
+            implausible = self._implausible >= SILENCE_SECONDS
+            why = _IMPLAUSIBLE if implausible else _SILENT
             if self._status.set_offline(
-                OfflineReason.NON_FINITE if spoiled else OfflineReason.DIGITAL_SILENCE, why
+                OfflineReason.NON_FINITE if implausible else OfflineReason.DIGITAL_SILENCE, why
             ):
                 self._log.warning("source %s is offline: %s", self._status.name, why)
         elif self._status.set_online():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
 
-from monitor.audio.sources import open_source
+from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.windows import Windows
 from monitor.config import Config, SourceConfig
 from monitor.daemon.apply_change import apply_change
@@ -132,12 +132,9 @@ class Daemon:
         fan_out.start(threads)
         parts.http_servers.start(threads, parts)
         for source in parts.config.sources:
+            status = parts.status[source.name]
             blocks = open_source(
-                source,
-                rate=parts.engine.rate,
-                status=parts.status[source.name],
-                stop=self._stop,
-                required=self._required,
+                source, SourceContext(parts.engine.rate, status, self._stop, required=self._required)
             )
             threads.start(f"listen {source.name}", partial(self._listen, source, blocks))
         threads.start("analyse", partial(self._analyse, fan_out))

@@ -7,7 +7,7 @@ import threading
 from importlib.util import find_spec
 
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources import open_source
+from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.sources.devices import Device, choose
 from monitor.config import Config, SourceConfig, read_address, read_password, read_token
 from monitor.outputs.clips import MODES, make_writable
@@ -125,10 +125,7 @@ def check_media(source: SourceConfig) -> None:
     """
     blocks = open_source(
         source.model_copy(update={"pace": "fast"}),
-        rate=_ANY_RATE,
-        status=SourceStatus(source.name),
-        stop=threading.Event(),
-        required=True,
+        SourceContext(_ANY_RATE, SourceStatus(source.name), threading.Event(), required=True),
     )
     with contextlib.closing(blocks):  # type: ignore[type-var]  # a generator, called an iterator
         next(blocks, None)

@@ -12,7 +12,7 @@ import numpy as np
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources import open_source
+from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.windows import Windows
 from monitor.config import Config, SourceConfig
 from monitor.detection.engine import Engine
@@ -78,7 +78,7 @@ def replay(
     status = SourceStatus(_NAME)
     stop = threading.Event()
     buffer = RingBuffer(max(60 * engine.rate, 2 * engine.length), engine.rate, lossless=True)
-    blocks = open_source(source, rate=engine.rate, status=status, stop=stop)
+    blocks = open_source(source, SourceContext(engine.rate, status, stop))
     if fill:
         blocks = _filled(blocks, engine.length)
     scorer = Scorer(

@@ -10,7 +10,6 @@ its windows begin, and once more to hear them if it was too long to keep.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monitor.audio.level import PLAUSIBLE, is_plausible
-from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.ffmpeg import media
+from monitor.audio.sources.ffmpeg import read_samples
 from monitor.model.clap import Clap
 from monitor.system.boundary import boundary, printable
 from monitor.types import (
@@ -56,17 +54,8 @@ def read_blocks(path: Path, rate: int) -> Iterator[Samples]:
     SourceError, NotAudioError
         It cannot be read, or holds no audio.
     """
-    blocks = media(
-        path.name,
-        path,
-        rate=rate,
-        channel=None,
-        pace="fast",
-        status=SourceStatus(path.name),
-        stop=threading.Event(),
-    )
     with boundary(NotAudioError, str(path)):
-        yield from (block.samples for block in blocks)
+        yield from read_samples(path, rate)
 
 
 def _raise(error: SourceError | ModelError) -> None:

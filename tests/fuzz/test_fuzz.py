@@ -14,7 +14,8 @@ from paho.mqtt import publish
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.pcm import WIDTH, pcm
+from monitor.audio.sources.pcm import WIDTH, open_pcm
+from monitor.audio.sources.source_context import SourceContext
 from monitor.audio.windows import Windows
 from monitor.config import Config, LabelConfig, SourceConfig, example, load
 from monitor.detection.engine import load_engine
@@ -50,10 +51,8 @@ def hear(engine, data, format_, rate):
     status, scores, events = SourceStatus("in"), [], []
     buffer = RingBuffer(60 * engine.rate, engine.rate, lossless=True)
     stop = threading.Event()
-    blocks = pcm(
-        "in", io.BytesIO(data), input_rate=rate, format=format_, channels=1, channel=None,
-        rate=engine.rate, status=status, stop=stop,
-    )  # fmt: skip
+    config = SourceConfig.model_construct(name="in", kind="pcm", rate=rate, format=format_, pace="fast")
+    blocks = open_pcm(config, SourceContext(engine.rate, status, stop), io.BytesIO(data))
     thread = threading.Thread(target=listen, args=(blocks, buffer, status))
     thread.start()
     scorer = Scorer(

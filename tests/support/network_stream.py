@@ -5,7 +5,8 @@ import threading
 import numpy as np
 
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.ffmpeg import stream
+from monitor.audio.sources import SourceContext
+from monitor.audio.sources.ffmpeg import open_stream
 from monitor.config import Address
 from monitor.types import SourceError
 from tests.support.broker import eventually
@@ -23,15 +24,8 @@ class Listener:
         self.blocks = []
         self.error = None
         self._stop = threading.Event()
-        self._source = stream(
-            "cam",
-            Address(url, login, **address),
-            channel=None,
-            rate=RATE,
-            status=self.status,
-            stop=self._stop,
-            required=required,
-        )
+        context = SourceContext(RATE, self.status, self._stop, required)
+        self._source = open_stream(Address(url, login, **address), None, context)
         self._thread = threading.Thread(target=self._listen)
 
     def _listen(self):

@@ -1,47 +1,62 @@
-"""Everything that yields blocks of audio; one contract, one file a kind.
+"""Sources of audio: microphone, network stream, sound file and raw samples, behind one function.
 
-A source is an iterator of `monitor.types.AudioBlock`: each block starts where the last one stopped,
-``gap`` marks lost audio, and the end of the iteration is the end of the source.  Leaving the
-iteration closes whatever it reads.
+A source is an iterator of `monitor.types.AudioBlock`.  Each block starts where the last one stopped, ``gap``
+marks lost audio, and the end of the iteration is the end of the source.  Closing the iterator closes
+whatever it reads.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from monitor.audio.source_status import SourceStatus
-from monitor.types import AudioBlock, SourceError
+from monitor.audio.sources.source_context import SourceContext
+from monitor.types import AudioBlock
 
 if TYPE_CHECKING:
     from monitor.config import SourceConfig
 
+__all__ = ["SourceContext", "open_source"]
 
-def open_source(
-    config: SourceConfig,
-    *,
-    rate: int,
-    status: SourceStatus,
-    stop: threading.Event,
-    required: bool = False,
-) -> Iterator[AudioBlock]:
-    """Listen to one source of the configuration; nothing is opened before the first block is asked for.
+# Imports stand in the functions: a file needs no PortAudio, a microphone no FFmpeg.
 
-    Parameters
-    ----------
-    config : SourceConfig
-        Which source.
-    rate : int
-        Hz, of the blocks.
-    status : SourceStatus
-        What is lost and found is counted here: ``lost``, ``overflows``, ``reopened``, ``offline_at``.
-    stop : threading.Event
-        Ends the iteration soon after it is set.
-    required : bool
-        A microphone or stream that is not there at the start is an error, instead of being waited for.
+
+def _open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
+    from monitor.audio.sources.ffmpeg import open_file  # noqa: PLC0415
+
+    return open_file(config, context)
+
+
+def _open_stream(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
+    from monitor.audio.sources.ffmpeg import open_stream  # noqa: PLC0415
+    from monitor.config import read_address  # noqa: PLC0415
+
+    return open_stream(read_address(config), config.channel, context)
+
+
+def _open_pcm(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
+    from monitor.audio.sources.pcm import open_pcm  # noqa: PLC0415
+
+    return open_pcm(config, context)
+
+
+def _open_microphone(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
+    from monitor.audio.sources.microphone import open_microphone  # noqa: PLC0415
+
+    return open_microphone(config, context)
+
+
+OPENERS: Mapping[str, Callable[[SourceConfig, SourceContext], Iterator[AudioBlock]]] = {
+    "file": _open_file,
+    "stream": _open_stream,
+    "pcm": _open_pcm,
+    "microphone": _open_microphone,
+}
+
+
+def open_source(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
+    """Yield the blocks of a source; it is opened when the first one is asked for.
 
     Raises
     ------
@@ -50,84 +65,20 @@ def open_source(
     NotAudioError
         If it holds no audio.
     ConfigError
-        If the password of a stream is not where it should be.
+        If the password of a stream cannot be read.
     """
-    blocks = _open(config, rate=rate, status=status, stop=stop, required=required)
+    blocks = OPENERS[config.kind](config, context)
     yield from blocks if config.gain_db == 0 else amplified(blocks, config.gain_db)
 
 
 def amplified(blocks: Iterable[AudioBlock], gain_db: float) -> Iterator[AudioBlock]:
-    """Blocks, louder by so many dB; what would exceed full scale is cut off there."""
+    """Amplify blocks by ``gain_db``, clipped at full scale."""
     import numpy as np  # noqa: PLC0415 - not for `clap-monitor check`
 
     factor = np.float32(10 ** (gain_db / 20))
     for block in blocks:
         with np.errstate(over="ignore"):
             samples = block.samples * factor
-        # What is no number stays what it is, and is seen.
+        # Samples that are not finite stay as they are, so that they are detected later.
         np.clip(samples, -1, 1, out=samples, where=np.isfinite(samples))
         yield replace(block, samples=samples)
-
-
-def _open(
-    config: SourceConfig, *, rate: int, status: SourceStatus, stop: threading.Event, required: bool
-) -> Iterator[AudioBlock]:
-    # Imported here: a file needs no PortAudio, a microphone no FFmpeg.
-    if config.kind == "file":
-        from monitor.audio.sources.ffmpeg import media  # noqa: PLC0415
-
-        assert config.path is not None  # noqa: S101 - the configuration has seen to it
-        yield from media(
-            config.name,
-            config.path,
-            rate=rate,
-            channel=config.channel,
-            pace=config.pace,
-            status=status,
-            stop=stop,
-            track=config.track,
-        )
-    elif config.kind == "stream":
-        from monitor.audio.sources.ffmpeg import stream  # noqa: PLC0415
-        from monitor.config import read_address  # noqa: PLC0415
-
-        yield from stream(
-            config.name,
-            read_address(config),
-            channel=config.channel,
-            rate=rate,
-            status=status,
-            stop=stop,
-            required=required,
-        )
-    elif config.kind == "pcm":
-        from monitor.audio.sources.pcm import pcm  # noqa: PLC0415
-
-        assert config.rate is not None  # noqa: S101 - the configuration has seen to it
-        if sys.stdin is None:
-            raise SourceError(f"source {config.name}: standard input is closed")
-        yield from pcm(
-            config.name,
-            sys.stdin.buffer,
-            input_rate=config.rate,
-            format=config.format,
-            channels=config.channels,
-            channel=config.channel,
-            rate=rate,
-            status=status,
-            stop=stop,
-            live=config.pace == "realtime",
-        )
-    else:
-        from monitor.audio.sources.microphone import microphone  # noqa: PLC0415
-
-        yield from microphone(
-            config.name,
-            device=config.device,
-            channel=config.channel,
-            wish=config.rate or rate,
-            rate=rate,
-            status=status,
-            stop=stop,
-            required=required,
-        )

@@ -1,4 +1,4 @@
-"""What a source delivers -> `AudioBlock`: counted, resampled, gaps marked."""
+"""Blocks: captured audio of a source, resampled and counted, with gaps marked."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from monitor.types import AudioBlock, Samples
 
 
 class BlockMaker:
-    """Make the blocks of one source, whatever happens to the source.
+    """Makes the blocks of one source.
 
-    Positions count the samples made, so they go on without a jump when audio is lost; the loss is
-    marked by ``gap`` on the next block.  No resampling filter ever sees both sides of a gap.
+    Positions count the samples of the blocks, so they do not jump when audio is lost: ``gap`` on the next
+    block marks the loss.  No resampling filter spans a gap.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class BlockMaker:
         self._resampler = Resampler(rate, rate)
 
     def begin(self, input_rate: int, *, gap: bool) -> list[AudioBlock]:
-        """Start afresh at ``input_rate`` (Hz); what follows does not continue what was before.
+        """Restart at ``input_rate`` (Hz); return the rest of the audio before.
 
-        Returns the rest of what was before; ``gap`` says that audio is missing in between.
+        ``gap`` marks that audio is missing in between.
         """
         rest = self.finish()
         self._input_rate = input_rate
@@ -43,7 +43,7 @@ class BlockMaker:
         return rest
 
     def push(self, samples: Samples, ended_at: float, *, gap: bool = False) -> list[AudioBlock]:
-        """Blocks that are ready, at most two.
+        """Return the blocks that are ready, at most two.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class BlockMaker:
         return rest + self._block(ready, ended_at - self._resampler.delay / self._rate)
 
     def finish(self) -> list[AudioBlock]:
-        """Give out what the resampler still holds."""
+        """Return what the resampler still holds."""
         rest = self._block(self._resampler.finish(), self._ended_at)
         self._resampler = Resampler(self._rate, self._rate)
         return rest
@@ -72,7 +72,7 @@ class BlockMaker:
     def _block(self, samples: Samples, ended_at: float) -> list[AudioBlock]:
         if not len(samples):
             return []
-        # The reader may keep a block as long as it likes: it must not be a view of a larger array.
+        # The reader may keep a block: it must not be a view of a larger array.
         samples = samples if samples.base is None else np.array(samples)
         block = AudioBlock(self._source, self._start, samples, ended_at, gap=self._gap)
         self._start, self._gap = block.stop, False

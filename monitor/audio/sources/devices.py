@@ -1,4 +1,4 @@
-"""Which microphone is meant."""
+"""Devices: microphones, chosen by name or index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.types import OfflineReason, SourceError
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A microphone, as PortAudio lists it."""
+    """Microphone in the list of PortAudio."""
 
     index: int
     name: str
@@ -17,19 +17,19 @@ class Device:
     channels: int
     """Highest number of input channels."""
     rate: float
-    """Hz, its own."""
+    """Default rate, Hz."""
     default: bool
 
 
 def choose(found: list[Device], wanted: str | int | None) -> Device:
-    """Find the device that is meant by part of its name (in any case), its index, or None: the default.
+    """Return the device with this name, part of a name (in any case) or index; None: the default.
 
-    A whole name comes before part of another.
+    A full match comes before a partial one.
 
     Raises
     ------
     SourceError
-        If there is none or, by name, more than one.
+        If there is none, or more than one.
     """
     if not found:
         raise SourceError(
@@ -49,7 +49,7 @@ def choose(found: list[Device], wanted: str | int | None) -> Device:
     listed = ", ".join(f"{device.index} {device.name!r}" for device in matches or found)
     if matches:
         raise SourceError(
-            f"{wanted!r} is in the names of several microphones, give more of it: {listed}",
+            f"{wanted!r} matches several microphones; use a longer part of the name: {listed}",
             OfflineReason.NOT_FOUND,
         )
-    raise SourceError(f"no microphone is called {wanted!r}, there are: {listed}", OfflineReason.NOT_FOUND)
+    raise SourceError(f"no microphone is called {wanted!r}; found: {listed}", OfflineReason.NOT_FOUND)

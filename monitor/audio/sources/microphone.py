@@ -1,73 +1,60 @@
-"""Microphones, through PortAudio: one source is one channel of a device, or the mean of all."""
+"""Microphone sources, through PortAudio: one channel of a device, or the mean of all its channels."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.portaudio import library
-from monitor.audio.sources.reconnect import OpenDevice, recovering
+from monitor.audio.sources.reconnect import OpenDevice, reconnecting
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.types import AudioBlock, SourceError
 
 
-def microphone(  # noqa: PLR0913 - what the configuration says of a microphone, and what every source is given
-    name: str,
-    *,
-    device: str | int | None,
-    channel: int | None,
-    wish: int,
-    rate: int,
-    status: SourceStatus,
-    stop: threading.Event,
-    required: bool = False,
+def open_microphone(
+    config: SourceConfig,
+    context: SourceContext,
     connect: Callable[[], AbstractContextManager[OpenDevice]] | None = None,
 ) -> Iterator[AudioBlock]:
-    """Blocks of a microphone, which is opened again whenever it is lost, until ``stop``.
+    """Yield the blocks of a microphone, which is opened again whenever it is lost.
+
+    The device is asked for the configured rate, or else for that of the blocks.  If it does not support
+    this rate, it is opened at its own.
 
     Parameters
     ----------
-    name : str
-        Of the source.
-    device : str, int or None
-        Part of the device's name in any case, or its index, or None for the system's default.
-    channel : int or None
-        From 1; None is the mean of all channels.
-    wish : int
-        Hz, to be asked of the device; if it cannot, it is opened at its own rate.
-    rate : int
-        Hz, of the blocks.
-    status, stop, required
-        As for `monitor.audio.sources.reconnect.recovering`.
+    config : SourceConfig
+        Of kind microphone.
+    context : SourceContext
     connect : callable, optional
         Opens the device, instead of PortAudio.
 
     Raises
     ------
     SourceError
-        Only if ``required``.
+        Only if ``context.required``.
     """
     if connect is None:
-        connect = _Connector(device, channel, wish)
-    return recovering(name, connect, rate=rate, status=status, stop=stop, required=required)
+        connect = _Connector(config.device, config.channel, config.rate or context.rate)
+    return reconnecting(connect, context)
 
 
 class _Connector:
-    """Opens one microphone, or joins who has it open already, again and again."""
+    """Opens a microphone, or joins its open stream, again and again."""
 
-    def __init__(self, device: str | int | None, channel: int | None, wish: int) -> None:
+    def __init__(self, device: str | int | None, channel: int | None, rate: int) -> None:
         self._device = device
         self._channel = channel
-        self._wish = wish
+        self._rate = rate
 
     @contextmanager
     def __call__(self) -> Iterator[OpenDevice]:
-        ear, trouble = library.join(self._device, self._channel, self._wish), None
+        reader, trouble = library.join(self._device, self._channel, self._rate), None
         try:
-            yield ear
+            yield reader
         except SourceError as error:
             trouble = error
             raise
         finally:
-            library.leave(ear, trouble)
+            library.leave(reader, trouble)

@@ -1,4 +1,4 @@
-"""Raw samples from standard input or any other pipe."""
+"""PCM source: raw samples from standard input or any other pipe."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from monitor.audio.digital_silence import DigitalSilence
 from monitor.audio.downmix import Downmixer
-from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.blocks import BlockMaker
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.types import AudioBlock, NotAudioError, OfflineReason, SourceError
 
 log = logging.getLogger(__name__)
@@ -33,65 +35,49 @@ NOTHING_SECONDS = 5.0
 
 _NOTHING = f"nothing has come through the pipe for {NOTHING_SECONDS:g} s"
 _BLOCK_SECONDS = 0.1
-_LOOK_AT_STOP_SECONDS = 0.1
+_POLL_SECONDS = 0.1
+"""How long a read may wait before ``stop`` is checked."""
 _GATHER_SECONDS = 1.0
-"""For a block, at most."""
+"""Longest time to collect a block."""
 
 _AT_ONCE_SECONDS = 0.5
 _STORE_SECONDS = 5.0
 _DRIFT = 2e-3
-"""How much faster than the computer's the clock of whoever writes may be."""
+"""Relative drift allowed for the clock of the writer."""
 
 _FASTER = (
-    "source %s: samples come faster than time goes, so they are a recording, heard at the pace of time; with "
-    "--fast it is heard as fast as the model goes"
+    "source %s: samples come faster than real time, so they are a recording; it is replayed in real time, or "
+    "with --fast as fast as the model allows"
 )
 
 _PULL = 3e-4
-"""How fast the stamp of a live pipe is pulled back to the clock; sound cards differ by 1e-4 at most."""
+"""How fast the time of a live pipe is pulled back to the clock; sound cards differ by 1e-4 at most."""
 
 
-def pcm(  # noqa: PLR0913 - four of them describe the raw samples
-    name: str,
-    stream: BinaryIO,
-    *,
-    input_rate: int,
-    format: Format,  # noqa: A002 - the word of the configuration and of the command line
-    channels: int,
-    channel: int | None,
-    rate: int,
-    status: SourceStatus,
-    stop: threading.Event,
-    live: bool = False,
+def open_pcm(
+    config: SourceConfig,
+    context: SourceContext,
+    stream: BinaryIO | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[AudioBlock]:
-    """Read raw interleaved samples until the stream ends.
+    """Yield the blocks of raw interleaved samples until the stream ends.
 
-    The end of the stream, or its writer's going away, is an ordinary end.  If it comes within a
-    sample, those bytes are said in the log and count as one lost sample.
+    The end of the stream, or of its writer, is a regular end.  If it is within a sample, its bytes are logged
+    and count as one lost sample.
+
+    At the pace "realtime" the samples are captured as they arrive.  Without any for `NOTHING_SECONDS`, or
+    with only exact zeros for `SILENCE_SECONDS`, the source is offline.  Samples after an interruption follow
+    a gap, and samples that come faster than real time are held back.  At the pace "fast" the writer may be
+    slow or fast.
 
     Parameters
     ----------
-    name : str
-        Of the source.
-    stream : binary file
-        If it has a descriptor, that is read directly, and ``stop`` is honoured within 0.2 s.
-    input_rate, rate : int
-        Hz, of the stream and of the blocks.
-    format : str
-        Of one sample; see `WIDTH`.
-    channels : int
-        Interleaved channels in the stream.
-    channel : int or None
-        From 1; None is the mean of all channels.
-    status : SourceStatus
-        Writes ``looked``, ``lost``, ``offline_at``, ``offline_reason`` and ``offline_text``.
-    stop : threading.Event
-        Ends the iteration.
-    live : bool
-        The samples are captured as they come: without any for `NOTHING_SECONDS`, or with nothing but exact
-        zeros for `SILENCE_SECONDS`, the source is offline; what comes after nothing does not continue what
-        was before.  More than time brings is held back.  Else the writer may take its time, or hurry.
+    config : SourceConfig
+        Of kind pcm.
+    context : SourceContext
+    stream : binary file, optional
+        None: standard input.  If it has a descriptor, that is read directly, and ``stop`` is honoured within
+        0.2 s.
     now : callable
         Monotonic seconds.
 
@@ -102,15 +88,20 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
     NotAudioError
         If the stream ends before its first sample.
     """
-    if channel is not None and channel > channels:
-        raise SourceError(f"source {name}: the stream has {channels} channels, so no channel {channel}")
-    width = WIDTH[format] * channels
-    maker, clock = BlockMaker(name, rate), _ArrivalClock(input_rate)
-    yield from maker.begin(input_rate, gap=False)
-    heard, rest, last, idle = 0, b"", now(), False
-    silence, pace = DigitalSilence(status), _Pace(name, input_rate)
-    mixer = Downmixer(f"source {name}", channel)
-    for piece in _pieces(name, stream, round(input_rate * _BLOCK_SECONDS) * width, stop):
+    name, status, stop = context.name, context.status, context.stop
+    channels, rate, live = config.channels, config.rate, config.pace == "realtime"
+    assert rate is not None  # noqa: S101 - validated with the configuration
+    if config.channel is not None and config.channel > channels:
+        raise SourceError(
+            f"source {name}: the stream has {channels} channels, so no channel {config.channel}"
+        )
+    width = WIDTH[config.format] * channels
+    maker, clock = BlockMaker(name, context.rate), _ArrivalClock(rate)
+    yield from maker.begin(rate, gap=False)
+    count, rest, last, idle = 0, b"", now(), False
+    silence, pace = DigitalSilence(status), _Pace(name, rate)
+    mixer = Downmixer(f"source {name}", config.channel)
+    for piece in _pieces(name, stream or _stdin(name), round(rate * _BLOCK_SECONDS) * width, stop):
         status.looked += 1
         if not piece:
             if live and now() - last >= NOTHING_SECONDS:
@@ -122,24 +113,30 @@ def pcm(  # noqa: PLR0913 - four of them describe the raw samples
         data = rest + piece
         whole = len(data) // width
         rest = data[whole * width :]
-        heard += whole
-        samples = mixer.push(to_float(data[: whole * width], format).reshape(-1, channels), input_rate)
+        count += whole
+        samples = mixer.push(to_float(data[: whole * width], config.format).reshape(-1, channels), rate)
         if live:
-            if stop.wait(pace.wait(heard, last)):
+            if stop.wait(pace.wait(count, last)):
                 break
-            silence.hear(samples, input_rate)
-        yield from maker.push(samples, clock.stamp(heard, time.time()), gap=idle)
+            silence.observe(samples, rate)
+        yield from maker.push(samples, clock.stamp(count, time.time()), gap=idle)
         idle = False
     yield from maker.finish()
     if rest and not stop.is_set():
-        log.warning("source %s: the last %d bytes are no whole sample", name, len(rest))
+        log.warning("source %s: the last %d bytes are not a whole sample", name, len(rest))
         status.lost += 1
-    if not heard and not stop.is_set():
+    if not count and not stop.is_set():
         raise NotAudioError(f"source {name}: the stream ended before its first sample")
 
 
+def _stdin(name: str) -> BinaryIO:
+    if sys.stdin is None:
+        raise SourceError(f"source {name}: standard input is closed")
+    return sys.stdin.buffer
+
+
 def to_float(data: bytes, format: Format) -> NDArray[np.float32]:  # noqa: A002
-    """Raw samples, shape (n,), as fractions of full scale; floats are taken as they are.
+    """Convert raw samples to fractions of full scale, shape (n,); floats stay as they are.
 
     The length of ``data`` must be a multiple of the format's width.
     """
@@ -157,60 +154,60 @@ def to_float(data: bytes, format: Format) -> NDArray[np.float32]:  # noqa: A002
 
 
 class _ArrivalClock:
-    """When samples that came through a pipe were captured.
+    """Estimates when samples that came through a pipe were captured.
 
-    A live pipe cannot be ahead of the clock: its samples were captured as they arrive.  A recording
-    that is piped faster than real time is stamped as if it had been captured from the opening on.
+    A live pipe cannot be ahead of the clock: its samples are captured as they arrive.  A recording that is
+    piped faster than real time counts as captured from the opening on.
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._offset = -math.inf
-        self._heard = 0
+        self._count = 0
 
-    def stamp(self, heard: int, now: float) -> float:
-        """Unix seconds of the sample that is ``heard``-th (from 1), just read at ``now``; never falls."""
-        offset = now - heard / self._rate
+    def stamp(self, count: int, now: float) -> float:
+        """Return the Unix seconds of the sample number ``count``, just read at ``now``; never falls."""
+        offset = now - count / self._rate
         ahead = self._offset - offset
         if ahead < 0:
             self._offset = offset
         elif ahead < 1:
-            self._offset -= min(ahead, _PULL * (heard - self._heard) / self._rate)
-        self._heard = heard
-        return self._offset + heard / self._rate
+            self._offset -= min(ahead, _PULL * (count - self._count) / self._rate)
+        self._count = count
+        return self._offset + count / self._rate
 
 
 class _Pace:
-    """Hold back what comes through a live pipe faster than it can have been captured: it is a recording.
+    """Holds back samples of a live pipe that come faster than they can have been captured: a recording.
 
-    Else windows would be left out, as if the model were too slow.  What a writer had in store
-    when it began, up to `_STORE_SECONDS`, is heard at twice the pace of time, so that nothing stays late.
+    Otherwise windows would be left out, as if the model were too slow.  A writer's backlog at the start, up
+    to `_STORE_SECONDS`, passes at twice the real-time rate, so that it is caught up.
     """
 
     def __init__(self, name: str, rate: int) -> None:
         self._name = name
         self._rate = rate
         self._began_at: float | None = None
-        self._said = False
+        self._warned = False
 
-    def wait(self, heard: int, now: float) -> float:
-        """Return how many seconds the sample that is ``heard``-th (from 1), read at ``now``, is to wait."""
+    def wait(self, count: int, now: float) -> float:
+        """Return how many seconds the sample number ``count``, read at ``now``, has to wait."""
         if self._began_at is None:
             self._began_at = now
-        seconds, elapsed = heard / self._rate, (now - self._began_at) * (1 + _DRIFT)
+        seconds, elapsed = count / self._rate, (now - self._began_at) * (1 + _DRIFT)
         ahead = seconds - _STORE_SECONDS - elapsed
-        if ahead > 0 and elapsed > _STORE_SECONDS and not self._said:
+        if ahead > 0 and elapsed > _STORE_SECONDS and not self._warned:
             log.warning(_FASTER, self._name)
-            self._said = True
+            self._warned = True
         return max(0.0, ahead, (seconds - _AT_ONCE_SECONDS) / 2 - elapsed)
 
 
 def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> Iterator[bytes]:
-    """Up to ``size`` bytes at a time, less only if no more come for a moment, and then perhaps none."""
+    """Yield up to ``size`` bytes at a time; less, or none, if no more arrive for a moment."""
     read = _reader(stream)
     while not stop.is_set():
         held, began = bytearray(), time.monotonic()
-        # A writer that gives a byte now and then is no reason to look at nothing else.
+        # A writer that sends single bytes must not keep us from checking ``stop``.
         while len(held) < size and time.monotonic() - began < _GATHER_SECONDS:
             try:
                 piece = read(size - len(held))
@@ -229,15 +226,15 @@ def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> It
 
 
 def _reader(stream: BinaryIO) -> Callable[[int], bytes | None]:
-    """Read at most that many bytes; None if nothing comes for a moment, so that nobody waits for ever."""
+    """Return a function that reads at most so many bytes, None if nothing arrives for a moment."""
     try:
         descriptor = stream.fileno()
-    except io.UnsupportedOperation:  # no real file, so it does not wait either
+    except io.UnsupportedOperation:  # not a real file, so it does not block either
         return stream.read
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
 
     def read(size: int) -> bytes | None:
-        return os.read(descriptor, size) if poll.poll(_LOOK_AT_STOP_SECONDS * 1000) else None
+        return os.read(descriptor, size) if poll.poll(_POLL_SECONDS * 1000) else None
 
     return read

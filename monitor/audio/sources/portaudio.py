@@ -1,12 +1,12 @@
-"""PortAudio, and its streams that are open, each shared by all sources of its device.
+"""PortAudio: devices, and open streams, each shared by all sources of its device.
 
 PortAudio freezes its list of devices when it is initialised, and initialising it again kills every
-stream of the process.  So its list is refreshed whenever it has no stream open, and only then; what is not
-in the list of one that has is looked for by another (`portaudio_copy`), with a list of now.
+stream of the process.  So the list is only refreshed while no stream is open.  While one is open, a second
+copy of the library (`portaudio_copy`), with a fresh list, looks for devices that are not in the first list.
 
-Many drivers refuse a second stream on one device, so the channels of one that are sources of their
-own share a stream: it is closed when the last of them leaves.  What one of them finds to be lost is
-lost for all, and none opens it again before all have left.
+Many drivers refuse a second stream on one device.  So sources that are channels of one device share a
+stream, which is closed when the last of them leaves.  If one of them finds the device lost, it is lost for
+all, and is not opened again before all have left.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 3.0
 _SOUND_SERVER_CHANNELS = 32
-"""A device of so many channels is a sound server, which mixes to as many as it is asked for."""
+"""A device with so many channels is a sound server, which mixes to any number of channels."""
 
 
 class _Library:
-    """PortAudio with a lock around everything that must not happen at once."""
+    """PortAudio, with a lock around everything that must not run concurrently."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._streams: dict[tuple[ModuleType, int], DeviceStream] = {}
-        """By the index of the device in the list of one PortAudio; closed streams leave it."""
+        """Open streams, by PortAudio and the index of the device in its list."""
         self._others: list[ModuleType] = []
-        """Further ones, if the first had streams when something was looked for that it did not know."""
+        """Further copies, made when a device was looked for while the others had streams."""
         self._most_channels: dict[str, int] = {}
-        """That were wanted of a device at any time, by its name."""
+        """Highest number of channels wanted so far, by the name of the device."""
 
     def devices(self) -> list[Device]:
-        """List the microphones there are.
+        """Return the microphones of this machine.
 
         Raises
         ------
@@ -55,8 +55,8 @@ class _Library:
         with self._lock:
             return list_devices(self._fresh(self._first()))
 
-    def join(self, wanted: str | int | None, channel: int | None, wish: int) -> ChannelReader:
-        """Listen to a device, which is opened if it is not.
+    def join(self, wanted: str | int | None, channel: int | None, rate: int) -> ChannelReader:
+        """Return a reader of a device, which is opened if necessary.
 
         Parameters
         ----------
@@ -64,70 +64,68 @@ class _Library:
             Part of its name in any case, or its index, or None for the system's default.
         channel : int or None
             From 1; None is the mean of all.
-        wish : int
-            Hz, to be asked of the device if it is not open.
+        rate : int
+            Hz, requested from the device if it is not open.
 
         Raises
         ------
         SourceError
-            If it is not there, cannot be opened, or is to be closed.
+            If it is missing, cannot be opened, or must be closed.
         """
         with self._lock:
-            stream, opened = self._find(wanted, channel, wish)
+            stream, opened = self._find(wanted, channel, rate)
             stream.check()
-            ear = ChannelReader(stream, channel)
+            reader = ChannelReader(stream, channel)
         if opened:
             try:
                 stream.start()
             except SourceError as error:
-                self.leave(ear, error)
+                self.leave(reader, error)
                 raise
-        return ear
+        return reader
 
-    def leave(self, ear: ChannelReader, trouble: SourceError | None = None) -> None:
-        """Listen no more; the last one closes the device.
+    def leave(self, reader: ChannelReader, trouble: SourceError | None = None) -> None:
+        """Stop reading; the last reader closes the device.
 
         Parameters
         ----------
-        ear : ChannelReader
+        reader : ChannelReader
         trouble : SourceError or None
-            Why the device is lost, for all who listen to it.
+            Why the device is lost, for all its readers.
         """
-        stream = ear.stream
+        stream = reader.stream
         with self._lock:
-            ear.leave()
+            reader.leave()
             if trouble is None and time.monotonic() - stream.sounded_at >= SILENCE_SECONDS:
-                trouble = SourceError(
-                    f"{stream.name!r} is opened again: there is nothing but digital silence"
-                )
+                trouble = SourceError(f"{stream.name!r} is opened again: it delivers only digital silence")
             stream.trouble = stream.trouble or trouble
-            last = not stream.ears
+            last = not stream.readers
             if last:
                 stream.trouble = SourceError(f"{stream.name!r} is still being closed")
         if last:
             self._close(stream)
 
-    def _find(self, wanted: str | int | None, channel: int | None, wish: int) -> tuple[DeviceStream, bool]:
+    def _find(self, wanted: str | int | None, channel: int | None, rate: int) -> tuple[DeviceStream, bool]:
         """Return the stream of a device, and whether it was opened just now."""
         for portaudio in self._instances():
             try:
-                return self._find_in(portaudio, wanted, channel, wish)
+                return self._find_in(portaudio, wanted, channel, rate)
             except SourceError as error:
-                # An index, or the default, has a meaning in the first list alone.
+                # An index and the default only have a meaning in the first list.
                 if not isinstance(wanted, str) or not self._has_streams(portaudio):
                     raise
                 trouble = error
         raise trouble
 
     def _find_in(
-        self, portaudio: ModuleType, wanted: str | int | None, channel: int | None, wish: int
+        self, portaudio: ModuleType, wanted: str | int | None, channel: int | None, rate: int
     ) -> tuple[DeviceStream, bool]:
         device = choose(list_devices(portaudio), wanted)
         channels = max(channels_to_open(device, channel), self._most_channels.get(device.name, 0))
         self._most_channels[device.name] = channels
         stream = self._streams.get((portaudio, device.index))
         if stream is None:
-            stream = self._streams[portaudio, device.index] = _open(portaudio, device, channels, wish)
+            stream = self._streams[portaudio, device.index] = _open(portaudio, device, channels, rate)
             return stream, True
         if stream.channels < channels:
             stream.trouble = stream.trouble or SourceError(
@@ -136,7 +134,7 @@ class _Library:
         return stream, False
 
     def _instances(self) -> Iterator[ModuleType]:
-        """Every PortAudio, those without a stream with a list of now; at least one is such, if it can be."""
+        """Yield every PortAudio, with a fresh list if it has no stream; at least one has, if possible."""
         first = self._first()
         yield self._fresh(first)
         for other in self._others:
@@ -161,7 +159,7 @@ class _Library:
         return library_
 
     def _fresh(self, portaudio: ModuleType) -> ModuleType:
-        """Return it with a list of now if it has no stream."""
+        """Return it, with a fresh list if it has no stream."""
         if not self._has_streams(portaudio):
             try:
                 if portaudio._initialized:  # noqa: SLF001 - the documented way: sounddevice issue 493
@@ -172,15 +170,15 @@ class _Library:
         return portaudio
 
     def _close(self, stream: DeviceStream) -> None:
-        """Close a stream, or leave it to itself: PortAudio waits for ever for a driver that hangs.
+        """Close a stream, or give it up if the driver hangs: PortAudio would wait for ever.
 
-        Not a thread of the daemon's group, which would wait for it at the end.
+        The thread is not in the daemon's group, which would wait for it at shutdown.
         """
         closing = threading.Thread(target=self._close_now, args=(stream,), name="close", daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
         if closing.is_alive():
-            log.error("the sound driver hangs while a microphone is being closed")
+            log.error("the sound driver hangs while a microphone is closed")
             stream.trouble = SourceError("its driver hangs while it is being closed")
             for portaudio in [owner for (owner, _), open_ in self._streams.items() if open_ is stream]:
                 atexit.unregister(portaudio._exit_handler)  # noqa: SLF001 - it would hang as well
@@ -189,32 +187,32 @@ class _Library:
         try:
             with boundary(SourceError, f"{stream.name!r}"):
                 stream.close()
-        except SourceError as error:  # it is not open any more, whatever the driver says of it
+        except SourceError as error:  # it is no longer open, whatever the driver reports
             log.warning("%s", error)
         for key in [key for key, open_ in self._streams.items() if open_ is stream]:
             del self._streams[key]
 
 
 library = _Library()
-"""There is only one in a process."""
+"""The only one in a process."""
 
 
-def _open(portaudio: ModuleType, device: Device, channels: int, wish: int) -> DeviceStream:
+def _open(portaudio: ModuleType, device: Device, channels: int, rate: int) -> DeviceStream:
     with boundary(SourceError, f"{device.name!r}"):
         try:
-            rate = possible_rate(portaudio, device, channels, wish)
-            return DeviceStream(portaudio, device, channels=channels, rate=rate)
+            supported = supported_rate(portaudio, device, channels, rate)
+            return DeviceStream(portaudio, device, channels=channels, rate=supported)
         except portaudio.PortAudioError as error:
             raise SourceError(f"{device.name!r} cannot be opened: {in_one_line(error)}") from error
 
 
 def list_devices(sounddevice: ModuleType) -> list[Device]:
-    """List the microphones that PortAudio knows of.
+    """Return the microphones in the list of one PortAudio.
 
     Raises
     ------
     SourceError
-        If PortAudio does not say what they are, as of names that are no text.
+        If PortAudio cannot describe them, such as devices whose name is not text.
     """
     with boundary(SourceError, "PortAudio"):
         return _listed(sounddevice)
@@ -241,22 +239,22 @@ def _listed(sounddevice: ModuleType) -> list[Device]:
 
 
 def channels_to_open(device: Device, channel: int | None) -> int:
-    """How many channels to open, to hear the one that is wanted, or all."""
+    """Return how many channels to open for the channel that is wanted, or for all."""
     if channel is not None and channel > device.channels:
         raise SourceError(f"{device.name!r} has {device.channels} channels, so no channel {channel}")
     if device.channels < _SOUND_SERVER_CHANNELS:
         return device.channels
-    # A server mixes what it has to what it is asked for, so one channel of it is the mean of all.
+    # A server mixes all channels to the requested number, so a single channel is the mean of all.
     return 1 if channel is None else max(channel, 2)
 
 
-def possible_rate(sounddevice: ModuleType, device: Device, channels: int, wish: int) -> int:
-    """Return the wished rate if the device can, else its own."""
+def supported_rate(sounddevice: ModuleType, device: Device, channels: int, rate: int) -> int:
+    """Return ``rate`` if the device supports it, else the device's own rate."""
     try:
-        sounddevice.check_input_settings(device.index, channels=channels, dtype="float32", samplerate=wish)
+        sounddevice.check_input_settings(device.index, channels=channels, dtype="float32", samplerate=rate)
     except sounddevice.PortAudioError:
-        rate = round(device.rate)
-        if rate <= 0:
-            raise SourceError(f"{device.name!r} says that its rate is {device.rate:g} Hz") from None
-        return rate
-    return wish
+        own = round(device.rate)
+        if own <= 0:
+            raise SourceError(f"{device.name!r} claims a rate of {device.rate:g} Hz") from None
+        return own
+    return rate

@@ -1,7 +1,7 @@
-"""More than one PortAudio in one process.
+"""PortAudio copies: more than one PortAudio in one process.
 
-PortAudio is one library with one frozen list of devices.  A copy of its file, loaded beside it, is another
-library with a list of its own, which can be made anew while streams of the first one go on.
+PortAudio has one frozen list of devices.  A copy of its file, loaded beside it, is another library with a
+list of its own, which can be refreshed while streams of the first one go on.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from types import ModuleType
 
 
 def another() -> ModuleType | None:
-    """Load sounddevice and PortAudio once more, not initialised; None where the system does not let us."""
+    """Load sounddevice and PortAudio once more, not initialised; None if the system does not allow it."""
     path = _loaded_from(Path("/proc/self/maps"))
     spec = importlib.util.find_spec("sounddevice")
     if path is None or spec is None or spec.loader is None:
         return None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module._terminate()  # noqa: SLF001 - what it initialised is the first one
+    module._terminate()  # noqa: SLF001 - it initialised the first one
     module._lib = module._ffi.dlopen(_copied(path))  # type: ignore[attr-defined]  # noqa: SLF001
     return module
 
 
 def _loaded_from(maps: Path) -> Path | None:
-    """File of the PortAudio that this process has."""
+    """Return the file of the PortAudio that this process has loaded."""
     try:
         lines = maps.read_text().splitlines()
     except OSError:
@@ -35,7 +35,7 @@ def _loaded_from(maps: Path) -> Path | None:
 
 
 def _copied(path: Path) -> str:
-    """Return the name of a copy in memory, which stays open: the same name would be the same library."""
+    """Return the name of an in-memory copy; the same name would give the same library."""
     file = os.memfd_create("portaudio")
     with os.fdopen(os.dup(file), "wb") as copy:
         copy.write(path.read_bytes())

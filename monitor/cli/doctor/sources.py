@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.audio.level import gate, loudest_dbfs, rms_dbfs
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources import open_source
+from monitor.audio.sources import SourceContext, open_source
 from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
 from monitor.config import SourceConfig, read_address
 from monitor.daemon.preflight import check_media, find_microphone
@@ -124,7 +124,7 @@ def _listen(config: SourceConfig, rate: int, seconds: float, status: SourceStatu
     timer = threading.Timer(seconds + _PATIENCE_SECONDS, stop.set)
     timer.start()
     parts: list[Samples] = []
-    blocks = open_source(config, rate=rate, status=status, stop=stop, required=True)
+    blocks = open_source(config, SourceContext(rate, status, stop, required=True))
     try:
         with contextlib.closing(blocks):  # type: ignore[type-var]  # a generator, called an iterator
             for block in blocks:

@@ -34,12 +34,12 @@ def test_without_a_default_the_first_is_taken():
             FOUND,
             "usb",
             (
-                "'usb' is in the names of several microphones, give more of it: "
+                "'usb' matches several microphones; use a longer part of the name: "
                 "0 'USB Mic: Audio', 2 'USB Camera'"
             ),
         ),
-        (FOUND[:2], "jack", "no microphone is called 'jack', there are: 0 'USB Mic: Audio', 2 'USB Camera'"),
-        (FOUND[:1], 1, "no microphone is called 1, there are: 0 'USB Mic: Audio'"),
+        (FOUND[:2], "jack", "no microphone is called 'jack'; found: 0 'USB Mic: Audio', 2 'USB Camera'"),
+        (FOUND[:1], 1, "no microphone is called 1; found: 0 'USB Mic: Audio'"),
         ([], None, "there is no microphone: is one connected, and is this user in the group `audio`?"),
     ],
 )

@@ -11,30 +11,25 @@ import soundfile
 
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.devices import Device
-from monitor.audio.sources.microphone import microphone
-from monitor.audio.sources.portaudio import channels_to_open, library, possible_rate
+from monitor.audio.sources.microphone import open_microphone
+from monitor.audio.sources.portaudio import channels_to_open, library, supported_rate
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.types import SourceError
 from tests.support.sound_card import CHANNELS, RATE, SoundCard, plugged_in
 
 pytestmark = pytest.mark.sound_card
 
 
-class ChannelReader:
+class Microphone:
     """A microphone that is listened to in a thread of its own."""
 
     def __init__(self, *, device=SoundCard.microphone, channel=1, rate=RATE, wish=None):
         self.status = SourceStatus("mic")
         self.blocks = []
         self._stop = threading.Event()
-        self._source = microphone(
-            "mic",
-            device=device,
-            channel=channel,
-            wish=wish or rate,
-            rate=rate,
-            status=self.status,
-            stop=self._stop,
-        )
+        config = SourceConfig(name="mic", kind="microphone", device=device, channel=channel, rate=wish)
+        self._source = open_microphone(config, SourceContext(rate, self.status, self._stop))
         self._thread = threading.Thread(target=self._listen)
 
     def _listen(self):
@@ -71,30 +66,30 @@ def recording(tmp_path):
     return path, (noise / 32768).astype(np.float32)
 
 
-def has_audio(ear):
-    return len(ear.blocks) > 5
+def has_audio(mic):
+    return len(mic.blocks) > 5
 
 
-def play_whole(card, path, ear):
+def play_whole(card, path, mic):
     """Play; return when all of it has been captured."""
     assert card.play(path).wait(120) == 0
-    until = ear.blocks[-1].stop + RATE
-    ear.wait_for(lambda ear: ear.blocks[-1].stop > until)
+    until = mic.blocks[-1].stop + RATE
+    mic.wait_for(lambda mic: mic.blocks[-1].stop > until)
 
 
 def test_every_sample_played_is_captured(sound_card, recording):
     path, played = recording
     before = time.time()
-    with ChannelReader(channel=2) as ear:
-        ear.wait_for(has_audio)
-        play_whole(sound_card, path, ear)
-    heard = ear.samples
+    with Microphone(channel=2) as mic:
+        mic.wait_for(has_audio)
+        play_whole(sound_card, path, mic)
+    heard = mic.samples
     sounding = np.flatnonzero(heard)
     assert heard[sounding[0] : sounding[-1] + 1].tolist() == played[:, 1].tolist()
-    assert ear.status.lost == ear.status.overflows == ear.status.reopened == 0
-    assert not any(block.gap for block in ear.blocks)
-    assert [block.start for block in ear.blocks] == [0, *(block.stop for block in ear.blocks[:-1])]
-    stamps = [block.ended_at for block in ear.blocks]
+    assert mic.status.lost == mic.status.overflows == mic.status.reopened == 0
+    assert not any(block.gap for block in mic.blocks)
+    assert [block.start for block in mic.blocks] == [0, *(block.stop for block in mic.blocks[:-1])]
+    stamps = [block.ended_at for block in mic.blocks]
     assert stamps == sorted(stamps)
     assert before < stamps[0]
     assert stamps[-1] <= time.time()
@@ -102,10 +97,10 @@ def test_every_sample_played_is_captured(sound_card, recording):
 
 def test_the_mean_of_all_channels_is_heard(sound_card, recording):
     path, played = recording
-    with ChannelReader(channel=None) as ear:
-        ear.wait_for(has_audio)
-        play_whole(sound_card, path, ear)
-    heard = ear.samples
+    with Microphone(channel=None) as mic:
+        mic.wait_for(has_audio)
+        play_whole(sound_card, path, mic)
+    heard = mic.samples
     first = np.flatnonzero(heard)[0]
     expected = played.mean(axis=1)
     np.testing.assert_allclose(heard[first : first + len(expected)], expected, atol=2 / 32768)
@@ -113,137 +108,137 @@ def test_the_mean_of_all_channels_is_heard(sound_card, recording):
 
 def test_a_device_at_another_rate_is_resampled(sound_card, recording):
     path, played = recording
-    with ChannelReader(rate=16000, wish=RATE) as ear:
-        ear.wait_for(has_audio)
-        play_whole(sound_card, path, ear)
-    loud = np.flatnonzero(np.abs(ear.samples) > 0.01)
+    with Microphone(rate=16000, wish=RATE) as mic:
+        mic.wait_for(has_audio)
+        play_whole(sound_card, path, mic)
+    loud = np.flatnonzero(np.abs(mic.samples) > 0.01)
     assert loud[-1] - loud[0] == pytest.approx(len(played) / 3, abs=20)
 
 
 def test_an_unplugged_device_is_missed_and_found_again(sound_card, recording):
     path, played = recording
-    with ChannelReader() as ear:
-        ear.wait_for(has_audio)
+    with Microphone() as mic:
+        mic.wait_for(has_audio)
         sound_card.unplug()
-        ear.wait_for(lambda ear: ear.status.offline)
-        missing_from = ear.blocks[-1].stop
+        mic.wait_for(lambda mic: mic.status.offline)
+        missing_from = mic.blocks[-1].stop
         sound_card.plug_in()
-        ear.wait_for(lambda ear: not ear.status.offline)
-        ear.wait_for(lambda ear: ear.blocks[-1].stop > missing_from + RATE)
-        play_whole(sound_card, path, ear)
-    assert ear.status.reopened == 1
-    assert [block.start for block in ear.blocks if block.gap] == [missing_from]
-    sounding = np.flatnonzero(ear.samples)
-    assert ear.samples[sounding[0] : sounding[-1] + 1].tolist() == played[:, 0].tolist()
+        mic.wait_for(lambda mic: not mic.status.offline)
+        mic.wait_for(lambda mic: mic.blocks[-1].stop > missing_from + RATE)
+        play_whole(sound_card, path, mic)
+    assert mic.status.reopened == 1
+    assert [block.start for block in mic.blocks if block.gap] == [missing_from]
+    sounding = np.flatnonzero(mic.samples)
+    assert mic.samples[sounding[0] : sounding[-1] + 1].tolist() == played[:, 0].tolist()
 
 
 def test_a_driver_that_hangs_is_noticed_and_does_not_hang_the_source(sound_card):
-    with ChannelReader() as ear:
-        ear.wait_for(has_audio)
+    with Microphone() as mic:
+        mic.wait_for(has_audio)
         sound_card.freeze()
-        ear.wait_for(lambda ear: ear.status.offline_text == "it has delivered nothing for 5 s")
-        ear.wait_for(lambda ear: ear.status.offline_text == "its driver hangs while it is being closed")
+        mic.wait_for(lambda mic: mic.status.offline_text == "it has delivered nothing for 5 s")
+        mic.wait_for(lambda mic: mic.status.offline_text == "its driver hangs while it is being closed")
         sound_card.thaw()
-        ear.wait_for(lambda ear: not ear.status.offline)
+        mic.wait_for(lambda mic: not mic.status.offline)
 
 
 @pytest.mark.usefixtures("sound_card")
 def test_two_microphones_are_heard_and_one_does_not_stop_the_other():
-    with ChannelReader() as ear:
-        ear.wait_for(has_audio)
-        with ChannelReader(device="pulse") as other:
+    with Microphone() as mic:
+        mic.wait_for(has_audio)
+        with Microphone(device="pulse") as other:
             other.wait_for(has_audio)
             assert {device.name for device in library.devices()} >= {"pulse", SoundCard.microphone}
-        with ChannelReader(device="no such") as missing:
+        with Microphone(device="no such") as missing:
             missing.wait_for(lambda missing: missing.status.offline_text is not None)
-        before = ear.blocks[-1].stop
-        ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)
-    assert ear.status.reopened == 0
-    assert not any(block.gap for block in ear.blocks)
+        before = mic.blocks[-1].stop
+        mic.wait_for(lambda mic: mic.blocks[-1].stop > before + RATE)
+    assert mic.status.reopened == 0
+    assert not any(block.gap for block in mic.blocks)
 
 
 def test_one_microphone_goes_and_comes_and_the_other_goes_on_without_a_gap(sound_card):
     with plugged_in("other_microphone") as other_card:
         sound_card.hum()
         other_card.hum()
-        with ChannelReader() as ear, ChannelReader(device="other_microphone") as other:
-            ear.wait_for(has_audio)
+        with Microphone() as mic, Microphone(device="other_microphone") as other:
+            mic.wait_for(has_audio)
             other.wait_for(has_audio)
             sound_card.unload()
-            ear.wait_for(lambda ear: ear.status.offline)
+            mic.wait_for(lambda mic: mic.status.offline)
             sound_card.load()
             sound_card.hum()
-            ear.wait_for(lambda ear: not ear.status.offline)
+            mic.wait_for(lambda mic: not mic.status.offline)
             before = other.blocks[-1].stop
             other.wait_for(lambda other: other.blocks[-1].stop > before + RATE)
-    assert ear.status.reopened == 1
+    assert mic.status.reopened == 1
     assert other.status.reopened == 0
     assert sum(block.gap for block in other.blocks) <= other.status.overflows  # none, if the machine keeps up
 
 
 def test_a_microphone_that_is_not_there_at_first_is_heard_as_soon_as_it_comes(sound_card):
     sound_card.unload()
-    with ChannelReader() as ear:
-        ear.wait_for(lambda ear: ear.status.offline)
+    with Microphone() as mic:
+        mic.wait_for(lambda mic: mic.status.offline)
         sound_card.load()
         sound_card.hum()
-        ear.wait_for(lambda ear: not ear.status.offline)
-        ear.wait_for(has_audio)
-    assert not ear.blocks[0].gap
+        mic.wait_for(lambda mic: not mic.status.offline)
+        mic.wait_for(has_audio)
+    assert not mic.blocks[0].gap
 
 
 def test_a_microphone_is_found_again_by_its_name_under_another_index(sound_card):
     sound_card.hum()
     before = {device.name: device.index for device in library.devices()}
-    with ChannelReader() as ear:
-        ear.wait_for(has_audio)
+    with Microphone() as mic:
+        mic.wait_for(has_audio)
         sound_card.unload()
-        ear.wait_for(lambda ear: ear.status.offline)
+        mic.wait_for(lambda mic: mic.status.offline)
         sound_card.list_devices("a_new_one", "another_new_one", SoundCard.microphone)
         sound_card.load()
         sound_card.hum()
-        ear.wait_for(lambda ear: not ear.status.offline)
+        mic.wait_for(lambda mic: not mic.status.offline)
     after = {device.name: device.index for device in library.devices()}
     assert before[SoundCard.microphone] != after[SoundCard.microphone]
 
 
 def test_a_microphone_that_delivers_nothing_but_zeros_is_offline_until_it_sounds(sound_card):
-    with ChannelReader() as ear:
-        ear.wait_for(lambda ear: ear.status.offline)
-        assert "nothing but digital silence for 8 s" in ear.status.offline_text
+    with Microphone() as mic:
+        mic.wait_for(lambda mic: mic.status.offline)
+        assert "nothing but digital silence for 8 s" in mic.status.offline_text
         sound_card.hum()
-        ear.wait_for(lambda ear: not ear.status.offline)
+        mic.wait_for(lambda mic: not mic.status.offline)
 
 
 def test_the_channels_of_a_device_are_sources_of_their_own_on_one_stream(sound_card, recording):
     path, played = recording
-    with ChannelReader(channel=1) as left, ChannelReader(channel=2) as right:
-        for ear in (left, right):
-            ear.wait_for(has_audio)
+    with Microphone(channel=1) as left, Microphone(channel=2) as right:
+        for mic in (left, right):
+            mic.wait_for(has_audio)
         assert len(library._streams) == 1
         play_whole(sound_card, path, left)
         right.wait_for(lambda right: right.blocks[-1].stop >= left.blocks[-1].stop)
-    for channel, ear in enumerate((left, right)):
-        sounding = np.flatnonzero(ear.samples)
-        assert ear.samples[sounding[0] : sounding[-1] + 1].tolist() == played[:, channel].tolist()
-        assert ear.status.reopened == ear.status.lost == 0
+    for channel, mic in enumerate((left, right)):
+        sounding = np.flatnonzero(mic.samples)
+        assert mic.samples[sounding[0] : sounding[-1] + 1].tolist() == played[:, channel].tolist()
+        assert mic.status.reopened == mic.status.lost == 0
     assert not library._streams
 
 
 def test_the_channels_of_a_device_are_lost_and_come_back_together(sound_card):
     sound_card.hum()
-    with ChannelReader(channel=1) as left, ChannelReader(channel=2) as right:
+    with Microphone(channel=1) as left, Microphone(channel=2) as right:
         for _ in range(3):
-            for ear in (left, right):
-                ear.wait_for(lambda ear: ear.blocks and not ear.status.offline)
+            for mic in (left, right):
+                mic.wait_for(lambda mic: mic.blocks and not mic.status.offline)
             sound_card.unload()
-            for ear in (left, right):
-                ear.wait_for(lambda ear: ear.status.offline)
+            for mic in (left, right):
+                mic.wait_for(lambda mic: mic.status.offline)
             sound_card.load()
             sound_card.hum()
-        for ear in (left, right):
-            ear.wait_for(lambda ear: not ear.status.offline)
-            assert ear.status.reopened == 3
+        for mic in (left, right):
+            mic.wait_for(lambda mic: not mic.status.offline)
+            assert mic.status.reopened == 3
 
 
 def test_a_channel_that_is_silent_disturbs_no_other(sound_card, tmp_path):
@@ -252,8 +247,8 @@ def test_a_channel_that_is_silent_disturbs_no_other(sound_card, tmp_path):
     soundfile.write(tmp_path / "half.wav", half, RATE)
     with (
         sound_card.play(tmp_path / "half.wav") as player,
-        ChannelReader(channel=1) as left,
-        ChannelReader(channel=2) as right,
+        Microphone(channel=1) as left,
+        Microphone(channel=2) as right,
     ):
         right.wait_for(lambda right: "digital silence" in (right.status.offline_text or ""))
         before = left.blocks[-1].stop
@@ -265,9 +260,9 @@ def test_a_channel_that_is_silent_disturbs_no_other(sound_card, tmp_path):
 
 @pytest.mark.usefixtures("sound_card")
 def test_a_channel_more_than_is_open_opens_the_device_again_for_all():
-    with ChannelReader(channel=None) as mixed:
+    with Microphone(channel=None) as mixed:
         mixed.wait_for(has_audio)
-        with ChannelReader(channel=4) as fourth:
+        with Microphone(channel=4) as fourth:
             fourth.wait_for(has_audio)
             before = mixed.blocks[-1].stop
             mixed.wait_for(lambda mixed: mixed.blocks[-1].stop > before + RATE)
@@ -276,19 +271,19 @@ def test_a_channel_more_than_is_open_opens_the_device_again_for_all():
 
 def test_a_microphone_that_nobody_knew_is_found_while_another_one_goes_on(sound_card):
     sound_card.hum()
-    with ChannelReader() as ear:
-        ear.wait_for(has_audio)
-        with ChannelReader(device="a_new_one") as new:
+    with Microphone() as mic:
+        mic.wait_for(has_audio)
+        with Microphone(device="a_new_one") as new:
             new.wait_for(lambda new: new.status.offline)
             assert "no microphone is called 'a_new_one'" in new.status.offline_text
             sound_card.list_devices("one_more", SoundCard.microphone, "a_new_one")
             new.wait_for(has_audio)
-            with ChannelReader(device="one_more") as third:
+            with Microphone(device="one_more") as third:
                 third.wait_for(has_audio)
-            before = ear.blocks[-1].stop
-            ear.wait_for(lambda ear: ear.blocks[-1].stop > before + RATE)
-    assert ear.status.reopened == 0
-    assert sum(block.gap for block in ear.blocks) <= ear.status.overflows  # none, if the machine keeps up
+            before = mic.blocks[-1].stop
+            mic.wait_for(lambda mic: mic.blocks[-1].stop > before + RATE)
+    assert mic.status.reopened == 0
+    assert sum(block.gap for block in mic.blocks) <= mic.status.overflows  # none, if the machine keeps up
     assert not library._streams
 
 
@@ -299,19 +294,23 @@ def test_devices_are_listed(sound_card):
     assert sum(device.default for device in found.values()) == 1
 
 
+def needed(**config):
+    config = SourceConfig(name="mic", kind="microphone", **config)
+    return open_microphone(config, SourceContext(RATE, SourceStatus("mic"), threading.Event(), required=True))
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ({"device": "no such"}, "source mic: no microphone is called 'no such', there are: "),
-        ({"device": 99}, "source mic: no microphone is called 99, there are: "),
-        ({"device": SoundCard.microphone, "channel": 99}, "has 32 channels, so no channel 99"),
+        ({"device": "no such"}, "source mic: no microphone is called 'no such'; found: "),
+        ({"device": 99}, "source mic: no microphone is called 99; found: "),
+        ({"device": SoundCard.microphone, "channel": 64}, "has 32 channels, so no channel 64"),
     ],
 )
 @pytest.mark.usefixtures("sound_card")
 def test_a_needed_microphone_that_is_not_there_is_said(what, message):
-    options = {"device": None, "channel": None, "wish": RATE, "rate": RATE, "required": True} | what
     with pytest.raises(SourceError) as raised:
-        list(microphone("mic", status=SourceStatus("mic"), stop=threading.Event(), **options))
+        list(needed(**what))
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -320,18 +319,7 @@ def test_a_device_that_cannot_be_opened_is_said(sound_card):
     library.devices()  # the card is seen, and then it is gone
     sound_card.unplug()
     with pytest.raises(SourceError, match="no microphone"):
-        next(
-            microphone(
-                "mic",
-                device=SoundCard.microphone,
-                channel=None,
-                wish=RATE,
-                rate=RATE,
-                status=SourceStatus("mic"),
-                stop=threading.Event(),
-                required=True,
-            )
-        )
+        next(needed(device=SoundCard.microphone))
 
 
 @pytest.mark.parametrize(
@@ -353,7 +341,7 @@ def test_a_device_that_cannot_do_the_wished_rate_is_opened_at_its_own(wish, open
 
     portaudio = SimpleNamespace(check_input_settings=check_input_settings, PortAudioError=OSError)
     card = Device(3, "card", "ALSA", channels=2, rate=44100.0, default=True)
-    assert possible_rate(portaudio, card, 2, wish) == opened
+    assert supported_rate(portaudio, card, 2, wish) == opened
 
 
 WITHOUT_PORTAUDIO = """
@@ -380,11 +368,13 @@ def test_without_portaudio_its_package_is_named():
 
 LISTEN_UNTIL_KILLED = """
 import threading, sys
-from monitor.audio.sources.microphone import microphone
+from monitor.audio.sources.microphone import open_microphone
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.audio.source_status import SourceStatus
 stop = threading.Event()
-blocks = microphone("mic", device="virtual", channel=None, wish=48000, rate=48000,
-                    status=SourceStatus("mic"), stop=stop)
+blocks = open_microphone(SourceConfig(name="mic", kind="microphone", device="virtual"),
+                         SourceContext(48000, SourceStatus("mic"), stop))
 next(blocks)
 print("hears", flush=True)
 threading.Timer(1, stop.set).start()

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources import open_source
+from monitor.audio.sources import SourceContext, open_source
 from monitor.config import SourceConfig
 from monitor.types import SourceError
 from tests.support.http_radio import Radio
@@ -16,9 +16,7 @@ from tests.support.sound_card import RATE
 
 def opened(*, required=False, **config):
     source = SourceConfig(name="in", **config)
-    return open_source(
-        source, rate=RATE, status=SourceStatus("in"), stop=threading.Event(), required=required
-    )
+    return open_source(source, SourceContext(RATE, SourceStatus("in"), threading.Event(), required))
 
 
 def test_a_file_is_opened(tmp_path):
@@ -75,11 +73,11 @@ def test_nothing_is_opened_before_the_first_block_is_asked_for(tmp_path):
 ONLY_A_FILE = """
 import sys, threading
 from pathlib import Path
-from monitor.audio.sources import open_source
+from monitor.audio.sources import SourceContext, open_source
 from monitor.config import SourceConfig
 from monitor.audio.source_status import SourceStatus
 source = SourceConfig(name="in", kind="file", path=Path(sys.argv[1]), pace="fast")
-list(open_source(source, rate=16000, status=SourceStatus("in"), stop=threading.Event()))
+list(open_source(source, SourceContext(16000, SourceStatus("in"), threading.Event())))
 assert "av" in sys.modules
 assert "sounddevice" not in sys.modules
 """

@@ -10,18 +10,24 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.audio.digital_silence import _WHY_SPOILED
+from monitor.audio.digital_silence import _IMPLAUSIBLE
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.pcm import pcm, to_float
+from monitor.audio.sources.pcm import open_pcm, to_float
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.types import NotAudioError, SourceError
 from tests.support.broker import eventually
 
 RATE = 1000
 
 
-def blocks_from(stream, stop=None, status=None, **changes):
-    what = {"input_rate": RATE, "format": "s16le", "channels": 1, "channel": None, "rate": RATE} | changes
-    return pcm("in", stream, status=status or SourceStatus("in"), stop=stop or threading.Event(), **what)
+def blocks_from(stream, stop=None, status=None, *, live=False, now=time.monotonic, **changes):
+    what = {"input_rate": RATE, "rate": RATE} | changes
+    rate, what["rate"] = what["rate"], what.pop("input_rate")
+    pace = "realtime" if live else "fast"
+    source = SourceConfig.model_construct(name="in", kind="pcm", pace=pace, **what)  # without validation
+    context = SourceContext(rate, status or SourceStatus("in"), stop or threading.Event())
+    return open_pcm(source, context, stream, now)
 
 
 def heard(data, **changes):
@@ -104,7 +110,7 @@ def test_bytes_that_are_no_whole_sample_are_said_and_counted(caplog):
     status = SourceStatus("in")
     assert len(heard(ints(1, 2, 3) + b"\x00", status=status)) == 3
     assert status.lost == 1
-    assert "the last 1 bytes are no whole sample" in caplog.text
+    assert "the last 1 bytes are not a whole sample" in caplog.text
 
 
 def test_a_stream_without_a_sample_is_no_audio():
@@ -236,7 +242,7 @@ def test_samples_that_no_sound_has_for_8_seconds_are_offline_until_they_cease(ba
     assert min(offline) == pytest.approx(9, abs=0.21)
     assert max(offline) == pytest.approx(31.5, abs=0.7)
     assert [line.getMessage() for line in caplog.records if "faster" not in line.getMessage()] == [
-        f"source in is offline: {_WHY_SPOILED}",
+        f"source in is offline: {_IMPLAUSIBLE}",
         "source in is online again",
     ]
 

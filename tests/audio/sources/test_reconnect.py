@@ -1,13 +1,16 @@
 import logging
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.digital_silence import LINES
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.reconnect import Take, WrongRateError, recovering
+from monitor.audio.sources.reconnect import WrongRateError, reconnecting
+from monitor.audio.sources.source_context import SourceContext
 from monitor.types import SourceError
 
 RATE = 4
@@ -57,22 +60,15 @@ class World:
         if isinstance(happens, SourceError):
             raise happens
         self.now += len(happens.samples) / self.rate
-        return happens
+        return replace(happens, rate=happens.rate or self.rate)
 
-    def blocks(self, **options):
-        return recovering(
-            "mic",
-            self.connect,
-            rate=RATE,
-            status=self.status,
-            stop=self.stop,
-            now=lambda: self.now,
-            **options,
-        )
+    def blocks(self, *, required=False, **options):
+        context = SourceContext(RATE, self.status, self.stop, required=required)
+        return reconnecting(self.connect, context, now=lambda: self.now, **options)
 
 
-def take(*values, **what):
-    return Take(np.array(values, dtype=np.float32), ended_at=5.0, **what)
+def take(*values, rate=0, **what):
+    return CapturedAudio(np.array(values, dtype=np.float32), rate, ended_at=5.0, **what)
 
 
 def quiet(seconds):
@@ -187,7 +183,7 @@ def test_a_stream_that_is_silent_is_offline_after_8_seconds_and_connected_again_
 
 def test_a_device_that_changes_its_rate_while_it_is_open_is_resampled_from_there_on():
     ones = np.ones(400, dtype=np.float32)
-    world = World([Take(ones, 5.0), Take(np.tile(ones, 2), 5.0, rate=2 * RATE), Take(ones, 5.0, rate=RATE)])
+    world = World([take(*ones), take(*ones, *ones, rate=2 * RATE), take(*ones)])
     blocks = list(world.blocks())
     assert blocks[-1].stop == 1200
     assert [block.start for block in blocks if block.gap] == [400, 800]
@@ -235,9 +231,7 @@ def test_leaving_the_blocks_closes_the_device():
 
 
 def test_a_device_that_comes_back_at_another_rate_is_resampled():
-    world = World(
-        [Take(np.ones(400, dtype=np.float32), 5.0)] * 2, [Take(np.ones(800, dtype=np.float32), 5.0)] * 2
-    )
+    world = World([take(*np.ones(400))] * 2, [take(*np.ones(800))] * 2)
     rates = iter([RATE, 2 * RATE])
     connect = world.connect
 
@@ -253,7 +247,7 @@ def test_a_device_that_comes_back_at_another_rate_is_resampled():
 
 def test_who_has_lied_about_the_rate_is_offline_until_it_is_seen_to_tell_the_truth(caplog):
     lie = WrongRateError("it delivers 3 samples a second where 4 were agreed on")
-    world = World([take(1), lie], [take(2), lie], [take(3), take(4, at_rate=True), take(5)], [take(6)])
+    world = World([take(1), lie], [take(2), lie], [take(3), take(4, rate_confirmed=True), take(5)], [take(6)])
     seen = [(block.samples[0], block.gap, world.status.offline_text) for block in world.blocks()]
     assert seen == [(1, False, None), (4, True, str(lie)), (5, False, None), (6, True, str(LOST))]
     assert [line.getMessage() for line in caplog.records][:2] == [

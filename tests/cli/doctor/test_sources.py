@@ -85,4 +85,4 @@ def test_a_microphone_that_hears_is_well(sound_card, tmp_path):
 def test_a_microphone_that_is_not_there_is_a_failure_that_lists_what_is():
     (found,) = look(kind="microphone", device="no such")
     assert found.exit_code == Code.SOURCE
-    assert "there are: " in found.says
+    assert "found: " in found.says

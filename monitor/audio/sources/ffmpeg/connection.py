@@ -12,8 +12,9 @@ from pathlib import Path
 import av
 import av.error
 
+from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.sources.ffmpeg.container import LIMITS, audio_track, opened, packets
-from monitor.audio.sources.ffmpeg.decoder import Piece, frames
+from monitor.audio.sources.ffmpeg.decoder import frames
 from monitor.audio.sources.ffmpeg.live_edge import TimeStamps
 from monitor.config import Address
 from monitor.config.stream_address import ENCRYPTED
@@ -81,7 +82,7 @@ class AbsentError(SourceError):
     reason = OfflineReason.NOT_FOUND
 
 
-def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[Piece]:
+def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[CapturedAudio]:
     """Connect, and decode what comes; close the iterator to close the connection.
 
     Parameters

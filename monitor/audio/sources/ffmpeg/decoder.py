@@ -1,10 +1,10 @@
-"""Packets of a container -> mono audio at its own rate, and how much of it is missing."""
+"""Decoder: from the packets of a container to mono audio at its own rate, with missing audio marked."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -12,37 +12,24 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.downmix import Downmixer
 from monitor.audio.sources.ffmpeg.container import Packet, implausible
 from monitor.system.boundary import boundary
 from monitor.system.trouble_log import TroubleLog
-from monitor.types import Samples, SourceError
+from monitor.types import SourceError
 
 log = logging.getLogger(__name__)
 _troubles = TroubleLog(log, burst=20)
 
 _UNKNOWN_SECONDS = 0.03
-"""Taken for what a damaged packet held if it does not say."""
+"""Assumed length of a damaged packet without a duration."""
 
 _LONGEST_PACKET_SECONDS = 60.0
-"""A damaged packet that claims more is not believed."""
+"""A longer duration of a damaged packet is ignored."""
 
 _KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 """FFmpeg's sample formats; PyAV's own table lacks s64."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """Decoded audio, and how much is missing just before it."""
-
-    samples: Samples
-    """Shape (n,), mono, in [-1, 1]."""
-    rate: int
-    """Hz."""
-    lost: int = 0
-    """Samples known to be missing."""
-    gap: bool = False
-    """What was before is not continued, whether or not it is known how much is missing."""
 
 
 def frames(
@@ -50,22 +37,21 @@ def frames(
     name: str,
     channel: int | None,
     missing: Callable[[av.AudioFrame], tuple[bool, float]],
-) -> Iterator[Piece]:
-    """Each decoded frame; one that follows damaged packets says how much they held.
+) -> Iterator[CapturedAudio]:
+    """Yield the audio of each decoded frame; after damaged packets, with what they held as lost.
 
-    What cannot be decoded, or claims a rate or a number of channels that no sound has, is left out and
-    counts as damaged.
+    Packets that cannot be decoded, or claim an implausible rate or number of channels, count as damaged.
 
     Parameters
     ----------
     packets : iterable
-        Of one audio track.
+        Packets of one audio track.
     name : str
-        What is decoded, for messages.
+        Name of what is decoded, for messages.
     channel : int or None
         From 1; None is the mean of all channels.
     missing : callable
-        Tells of each frame whether audio is missing before it, and how many seconds.
+        Returns for each frame whether audio is missing before it, and how many seconds.
 
     Raises
     ------
@@ -73,7 +59,7 @@ def frames(
         If there is no such channel in the first frame.
     """
     damage, mixer = _Damage(name), Downmixer(name, channel)
-    heard = False
+    received = False
     for packet in packets:
         try:
             decoded = _decoded(packet, name)
@@ -83,48 +69,49 @@ def frames(
         for frame, samples in decoded:
             if channel is not None and channel > samples.shape[1]:
                 other = SourceError(f"{name}: has {samples.shape[1]} channels, so no channel {channel}")
-                if not heard:
+                if not received:
                     raise other
                 damage.add(other, packet)
                 continue
             gap, seconds = missing(frame)
             gap, seconds = gap or damage.seconds > 0, max(damage.seconds, seconds)
             damage.seconds = 0.0
-            heard = True
+            received = True
             mixed = mixer.push(samples, frame.sample_rate)
-            yield Piece(mixed, frame.sample_rate, round(seconds * frame.sample_rate), gap)
+            lost = round(seconds * frame.sample_rate)
+            yield CapturedAudio(mixed, frame.sample_rate, lost=lost, gap=gap)
 
 
 class _Damage:
-    """Packets that were left out since the last frame that was heard."""
+    """Packets that were left out since the last decoded frame."""
 
     def __init__(self, name: str) -> None:
         self.seconds = 0.0
         self._name = name
-        self._said = False
+        self._logged = False
 
     def add(self, error: SourceError, packet: Packet) -> None:
-        """Count what a packet held, as far as it says, and say the first time why it is left out."""
-        if not self._said:  # a camera may go on like this for days
+        """Count the length of a packet, and log the first time why it is left out."""
+        if not self._logged:  # a camera may send such packets for days
             why = str(error).removeprefix(f"{self._name}: ")
             _troubles.warning("%s: a part cannot be decoded and is left out: %s", self._name, why)
-            self._said = True
+            self._logged = True
         self.seconds += _seconds_in(packet)
 
 
 def _seconds_in(packet: Packet) -> float:
-    """Return what a packet says that it holds, if that is plausible."""
+    """Return the duration of a packet, if it is plausible."""
     seconds = float((packet.duration or 0) * (packet.time_base or 0))
     return seconds if 0 < seconds <= _LONGEST_PACKET_SECONDS else _UNKNOWN_SECONDS
 
 
 def _decoded(packet: Packet, name: str) -> list[tuple[av.AudioFrame, NDArray[np.float32]]]:
-    """Return the frames of a packet that hold any samples, and those, shape (n, channels)."""
+    """Return the frames of a packet with samples, and the samples, shape (n, channels)."""
     with boundary(SourceError, name):
         try:
             decoded = packet.decode()
         except av.error.EOFError:
-            # An empty packet in the middle made the decoder believe that it was the end.
+            # The decoder took an empty packet in the middle for the end.
             if packet.size:
                 packet.stream.codec_context.flush_buffers()
             raise
@@ -137,10 +124,10 @@ def _samples_of(frame: av.AudioFrame, name: str) -> NDArray[np.float32]:
     channels: int = frame.layout.nb_channels
     why = implausible(frame.sample_rate, channels)
     if why is not None or not frame.sample_rate or not channels:
-        raise SourceError(f"{name}: {why or 'is of no known rate or number of channels'}")
+        raise SourceError(f"{name}: {why or 'has no known rate or number of channels'}")
     kind = _KINDS.get(frame.format.packed.name)
-    if kind is None:  # that of DSD or of a decoder that is not born yet
-        raise SourceError(f"{name}: its samples are of a kind ({frame.format.name}) that is not known here")
+    if kind is None:  # that of DSD, or of a future decoder
+        raise SourceError(f"{name}: its sample format {frame.format.name} is not supported")
     if frame.format.is_planar:
         planes = [_plane(plane, kind, frame.samples) for plane in frame.planes]
         return to_float(np.stack(planes), channels)
@@ -152,9 +139,9 @@ def _plane(plane: av.audio.plane.AudioPlane, kind: str, count: int) -> NDArray[n
     return samples
 
 
-def pieces(parts: Iterable[Piece], seconds: float) -> Iterator[Piece]:
-    """Make pieces of ``seconds`` of any parts; before a gap or a change of rate they are shorter."""
-    held: list[Piece] = []
+def resized(parts: Iterable[CapturedAudio], seconds: float) -> Iterator[CapturedAudio]:
+    """Yield parts of ``seconds`` each; before a gap or a change of rate they are shorter."""
+    held: list[CapturedAudio] = []
     count = 0
     for part in parts:
         if held and (part.gap or part.rate != held[0].rate):
@@ -168,20 +155,20 @@ def pieces(parts: Iterable[Piece], seconds: float) -> Iterator[Piece]:
         whole = _joined(held)
         for start in range(0, count - length + 1, length):
             samples = whole.samples[start : start + length].copy()
-            yield replace(whole, samples=samples) if start == 0 else Piece(samples, part.rate)
+            yield replace(whole, samples=samples) if start == 0 else CapturedAudio(samples, part.rate)
         rest = whole.samples[count - count % length :]
-        held, count = ([Piece(rest, part.rate)] if len(rest) else []), len(rest)
+        held, count = ([CapturedAudio(rest, part.rate)] if len(rest) else []), len(rest)
     if held:
         yield _joined(held)
 
 
-def _joined(parts: list[Piece]) -> Piece:
-    """One piece of parts of which only the first may follow a gap."""
+def _joined(parts: list[CapturedAudio]) -> CapturedAudio:
+    """Join parts of which only the first may follow a gap."""
     return replace(parts[0], samples=np.concatenate([part.samples for part in parts]))
 
 
 def to_float(samples: NDArray[np.generic], channels: int) -> NDArray[np.float32]:
-    """Convert what FFmpeg decodes to.
+    """Convert decoded samples to float32.
 
     Parameters
     ----------
@@ -196,7 +183,9 @@ def to_float(samples: NDArray[np.generic], channels: int) -> NDArray[np.float32]
     """
     planar = samples.T if samples.shape[0] == channels else samples.reshape(-1, channels)
     if planar.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # a float64 beyond float32 is an infinity, which is no sound either
+        with np.errstate(
+            over="ignore"
+        ):  # a float64 beyond float32 becomes infinite, which is not plausible either
             return planar.astype(np.float32)
     bits = 8 * planar.dtype.itemsize
     offset = 128.0 if planar.dtype.kind == "u" else 0.0

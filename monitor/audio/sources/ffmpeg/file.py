@@ -1,4 +1,4 @@
-"""Sound files, sample for sample."""
+"""Sound files of any format that FFmpeg can decode, without losing a sample."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import errno
 import logging
 import os
 import stat
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import av
 import av.error
 import numpy as np
 
+from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.digital_silence import DigitalSilence
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.blocks import BlockMaker
 from monitor.audio.sources.ffmpeg.container import LIMITS, audio_track, opened, packets
-from monitor.audio.sources.ffmpeg.decoder import Piece, frames, pieces
+from monitor.audio.sources.ffmpeg.decoder import frames, resized
 from monitor.audio.sources.ffmpeg.ogg_chain import chains
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.types import AudioBlock, NotAudioError, Samples, SourceError
 
 _BLOCK_SECONDS = {"realtime": 0.1, "fast": 0.2}
-"""By pace: a window is not scored before its last block is there, and large blocks cost less."""
+"""By pace: a window waits for its last block, so blocks are short; larger blocks cost less."""
 
 _JUMP_SECONDS = 0.03
-"""A larger step between time stamps is lost audio; containers round them, to 1 ms at worst a frame."""
+"""A larger step between time stamps is lost audio; containers round them by a millisecond or a frame."""
 
 _LONGEST_JUMP_SECONDS = 86_400.0
-"""A larger step is a damaged time stamp, and tells nothing about what was lost."""
+"""A larger step is a damaged time stamp, and does not show how much was lost."""
 
 _OF_THE_SYSTEM = (
     errno.EACCES,
@@ -44,53 +45,30 @@ _OF_THE_SYSTEM = (
     errno.ENOMEM,
     errno.ESTALE,
 )
-"""Errors of which the content of a file is no cause; FFmpeg uses the names of others for what it does not
-like in a header."""
+"""Errors that the content of a file does not cause; FFmpeg uses other error codes for bad headers."""
 
-_WAY_OUT = (
-    "raw samples are read from standard input (kind pcm, or --source -), so let FFmpeg make them: "
+_PIPE_IT = (
+    "use FFmpeg to send raw samples to standard input (kind pcm, or --source -): "
     "ffmpeg -i INPUT -f s16le -ac 1 -ar 48000 - | clap-monitor run --source - --rate 48000"
 )
 
 log = logging.getLogger(__name__)
 
 
-def media(
-    name: str,
-    path: Path,
-    *,
-    rate: int,
-    channel: int | None,
-    pace: Literal["realtime", "fast"],
-    status: SourceStatus,
-    stop: threading.Event,
-    track: int | None = None,
-) -> Iterator[AudioBlock]:
+def open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
     """Replay a sound file as if it were being captured now.
 
-    Sample i is taken to be captured i / rate seconds after the opening, at either pace.  Samples
-    that are not finite are passed on as they are.
+    Sample i counts as captured i / rate seconds after the opening, at either pace.  At the pace "realtime" a
+    block is yielded when its last sample would have been captured, and the source is offline after
+    `SILENCE_SECONDS` of exact zeros, like any other; at the pace "fast", as soon as it is asked for.  Samples
+    that are not finite are passed on.
 
     Parameters
     ----------
-    name : str
-        Of the source.
-    path : Path
-        Anything FFmpeg can decode, but a regular file.
-    rate : int
-        Hz, of the blocks.
-    channel : int or None
-        From 1; None is the mean of all channels.
-    pace : str
-        ``realtime``: a block is given when its last sample would have been captured.
-        ``fast``: as soon as it is asked for.
-    status : SourceStatus
-        Samples that could not be decoded are added to ``lost``, as far as time stamps tell.  In real time
-        it is offline after `SILENCE_SECONDS` of exact zeros, as any other source.
-    stop : threading.Event
-        Ends the iteration, also while it waits.
-    track : int or None
-        Of several audio tracks, from 1; None: the one marked as default, else the first.
+    config : SourceConfig
+        Of kind file.
+    context : SourceContext
+        Samples that could not be decoded are added to ``lost``, as far as time stamps show them.
 
     Raises
     ------
@@ -99,60 +77,66 @@ def media(
     NotAudioError
         If it holds no audio.
     """
+    assert config.path is not None  # noqa: S101 - validated with the configuration
+    rate, stop, realtime = context.rate, context.stop, config.pace == "realtime"
     opened_at, started = time.time(), time.monotonic()
-    silence = DigitalSilence(status)
-    parts = _parts(path, channel, track)
-    for block in _blocks(name, parts, rate, status, _BLOCK_SECONDS[pace]):
+    silence = DigitalSilence(context.status)
+    parts = _parts(config.path, config.channel, config.track)
+    for block in _blocks(parts, rate, context.status, _BLOCK_SECONDS[config.pace]):
         due = started + block.stop / rate
-        if stop.wait(max(0.0, due - time.monotonic())) if pace == "realtime" else stop.is_set():
+        if stop.wait(max(0.0, due - time.monotonic())) if realtime else stop.is_set():
             return
-        if pace == "realtime":
-            silence.hear(block.samples, rate)
+        if realtime:
+            silence.observe(block.samples, rate)
         yield replace(block, ended_at=opened_at + block.stop / rate)
 
 
-def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
-    """Read a whole sound file: exactly the samples that `media` gives.
+def read_samples(path: Path, rate: int, channel: int | None = None) -> Iterator[Samples]:
+    """Yield the samples of a whole sound file, part by part: exactly those that `open_file` gives.
 
     Parameters
     ----------
-    path, rate, channel
-        As for `media`.
-
-    Returns
-    -------
-    float32, shape (n,)
-        In [-1, 1], n at least 1.
+    path : Path
+        A regular file in any format that FFmpeg can decode.
+    rate : int
+        Hz, of the samples.
+    channel : int or None
+        From 1; None is the mean of all channels.
 
     Raises
     ------
     SourceError, NotAudioError
-        As for `media`.
+        As for `open_file`.
     """
     parts = _parts(path, channel, None)
-    blocks = _blocks(path.name, parts, rate, SourceStatus(path.name), _BLOCK_SECONDS["fast"])
-    samples = [block.samples for block in blocks]
+    for block in _blocks(parts, rate, SourceStatus(path.name), _BLOCK_SECONDS["fast"]):
+        yield block.samples
+
+
+def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
+    """Return all samples of `read_samples`, float32, shape (n,) with n at least 1."""
+    samples = list(read_samples(path, rate, channel))
     if not samples:
         raise NotAudioError(f"{path}: holds less than one sample at {rate} Hz")
     return np.concatenate(samples)
 
 
 def _blocks(
-    name: str, parts: Iterable[Piece], rate: int, status: SourceStatus, seconds: float
+    parts: Iterable[CapturedAudio], rate: int, status: SourceStatus, seconds: float
 ) -> Iterator[AudioBlock]:
-    maker = BlockMaker(name, rate)
+    maker = BlockMaker(status.name, rate)
     input_rate = None
-    for piece in pieces(parts, seconds):
-        if piece.rate != input_rate:
-            input_rate = piece.rate
+    for part in resized(parts, seconds):
+        if part.rate != input_rate:
+            input_rate = part.rate
             yield from maker.begin(input_rate, gap=False)
-        status.lost += maker.at_rate(piece.lost)
-        yield from maker.push(piece.samples, 0.0, gap=piece.gap or piece.lost > 0)
+        status.lost += maker.at_rate(part.lost)
+        yield from maker.push(part.samples, 0.0, gap=part.gap or part.lost > 0)
     yield from maker.finish()
 
 
-def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[Piece]:
-    """All of the audio of a file, chain after chain."""
+def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[CapturedAudio]:
+    """Yield all audio of a file, chain by chain."""
     decoded, gap = False, False
     urls = _urls(path)
     for url in urls:
@@ -163,13 +147,13 @@ def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[Piece
         except SourceError as error:
             if url == urls[-1]:
                 raise
-            log.warning("%s; what follows is read on", error)
+            log.warning("%s; reading continues with the next part", error)
             gap = True
     if not decoded:
         raise NotAudioError(f"{path}: holds 0 seconds of audio")
 
 
-def _parts_of(path: Path, url: str, channel: int | None, track: int | None) -> Iterator[Piece]:
+def _parts_of(path: Path, url: str, channel: int | None, track: int | None) -> Iterator[CapturedAudio]:
     where = str(path)
     with opened(partial(_connect, path, url), where) as container:
         audio = audio_track(container, track, where, NotAudioError)
@@ -179,7 +163,7 @@ def _parts_of(path: Path, url: str, channel: int | None, track: int | None) -> I
 
 
 class _Continuity:
-    """Most formats number their samples, so what was skipped shows; mp3 does not."""
+    """Detects skipped samples by time stamps: most formats have them, mp3 does not."""
 
     def __init__(self) -> None:
         self._expected: float | None = None
@@ -193,21 +177,21 @@ class _Continuity:
 
 
 def _urls(path: Path) -> list[str]:
-    """Refuse what is no regular file, before it is opened; return what FFmpeg is to open."""
+    """Return the URLs for FFmpeg to open; refuse anything but a regular file before it is opened."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):
-            raise SourceError(f"{path}: {_what(mode)}, and no sound file: {_WAY_OUT}")
+            raise SourceError(f"{path}: {_kind(mode)}, not a sound file: {_PIPE_IT}")
         return chains(path)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
 
 
-def _what(mode: int) -> str:
+def _kind(mode: int) -> str:
     if stat.S_ISFIFO(mode):
-        return "is a pipe, which can be read only once"
+        return "is a pipe, which can only be read once"
     return "is a socket" if stat.S_ISSOCK(mode) else "is a device"
 
 
@@ -215,7 +199,7 @@ def _connect(path: Path, url: str) -> av.container.InputContainer:
     try:
         return av.open(url, metadata_errors="replace", options=dict(LIMITS))
     except av.error.InvalidDataError as error:
-        raise NotAudioError(f"{path}: is no sound file that FFmpeg knows") from error
+        raise NotAudioError(f"{path}: is not a sound file that FFmpeg knows") from error
     except av.error.EOFError as error:
         raise NotAudioError(f"{path}: ends before its first sound") from error
     except (OSError, av.error.FFmpegError) as error:

@@ -11,7 +11,9 @@ import soundfile
 import soxr
 
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.ffmpeg import decode, media, to_float
+from monitor.audio.sources.ffmpeg import decode, open_file, to_float
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.types import NotAudioError, SourceError
 
 RATE = 8000
@@ -19,7 +21,8 @@ RATE = 8000
 
 def blocks_of(path, *, rate=RATE, channel=None, pace="fast", status=None, stop=None):
     status, stop = status or SourceStatus("file"), stop or threading.Event()
-    return media("file", path, rate=rate, channel=channel, pace=pace, status=status, stop=stop)
+    config = SourceConfig(name="file", kind="file", path=path, channel=channel, pace=pace)
+    return open_file(config, SourceContext(rate, status, stop))
 
 
 def noise(n, channels=1):
@@ -286,13 +289,13 @@ def test_a_file_that_is_no_sound_is_said(tmp_path, content, name):
     refused(path, NotAudioError)
 
 
-WAY_OUT = "let FFmpeg make them"
+WAY_OUT = "use FFmpeg"
 
 
 def test_a_pipe_is_refused_at_once_with_the_way_out(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")  # nobody writes to it: to open it would take for ever
     words = refused(tmp_path / "pipe.wav")
-    assert "is a pipe, which can be read only once" in words
+    assert "is a pipe, which can only be read once" in words
     assert WAY_OUT in words
 
 

@@ -12,8 +12,10 @@ import pytest
 import soundfile
 
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.ffmpeg import decode, media
+from monitor.audio.sources.ffmpeg import decode, open_file
 from monitor.audio.sources.ffmpeg.container import RATES
+from monitor.audio.sources.source_context import SourceContext
+from monitor.config import SourceConfig
 from monitor.types import NotAudioError, SourceError
 from tests.support.broker import eventually
 from tests.support.http_radio import Radio
@@ -135,10 +137,8 @@ def test_a_damaged_chain_is_left_out_and_the_next_one_heard(tmp_path, caplog):
 
 
 def _blocks(path, status, **options):
-    return media(
-        "file", path, rate=RATE, pace="fast", status=status, stop=threading.Event(),
-        **{"channel": None} | options,
-    )  # fmt: skip
+    config = SourceConfig(name="file", kind="file", path=path, pace="fast", **options)
+    return open_file(config, SourceContext(RATE, status, threading.Event()))
 
 
 def test_a_channel_that_is_missing_for_a_while_is_a_gap(tmp_path):
