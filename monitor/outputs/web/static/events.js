@@ -57,14 +57,25 @@ export function mount(root, wanted) {
     load();
   }
 
+  const labels = select(t.events.label, [], "", (value) => filter("label", value));
+  const sources = select(t.events.source, [], "", (value) => filter("source", value));
+  /** Fill in what is known only once the live stream has begun. */
+  function showNames() {
+    sources.hidden = monitor.sources.length < 2;
+    fill(sources, [["", t.events.allSources], ...monitor.sources.map((name) => [name, name])], filters.source);
+    fill(labels, [["", t.events.allLabels], ...monitor.labels.map(({ id, name }) => [id, name])], filters.label);
+    rows.forEach((row) => row.show());
+  }
+  showNames();
+
   let timer = 0;
   const bar = h("div", { class: "filters", role: "search", "aria-label": t.events.filters },
     h("input", { type: "search", placeholder: t.events.search, "aria-label": t.events.search, oninput: (event) => {
       clearTimeout(timer);
       timer = setTimeout(() => filter("text", event.target.value), 250);
     } }),
-    select(t.events.label, [["", t.events.allLabels], ...monitor.labels.map(({ id, name }) => [id, name])], filters.label, (value) => filter("label", value)),
-    monitor.sources.length > 1 ? select(t.events.source, [["", t.events.allSources], ...monitor.sources.map((name) => [name, name])], filters.source, (value) => filter("source", value)) : null,
+    labels,
+    sources,
     select(t.events.review, Object.entries(t.events.reviews), "", (value) => filter("review", value)),
     filters.since ? h("button", { onclick: () => { location.hash = "events"; } }, t.events.clear(format.when(Number(filters.since)))) : null);
 
@@ -77,6 +88,8 @@ export function mount(root, wanted) {
       if (known) known.update(event);
       else if (fits(event)) append({ ...event, clip: null, review: null, locked: false }, true);
     }),
+    on("hello", showNames),
+    on("labels", showNames),
     onSession(() => rows.forEach((row) => row.refresh())),
     () => playing?.(),
   ];
@@ -84,9 +97,13 @@ export function mount(root, wanted) {
 }
 
 function select(label, options, value, chosen) {
-  const element = h("select", { "aria-label": label, onchange: () => chosen(element.value) },
-    ...options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
+  const element = h("select", { "aria-label": label, onchange: () => chosen(element.value) });
+  fill(element, options, value);
   return element;
+}
+
+function fill(element, options, value) {
+  element.replaceChildren(...options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
 }
 
 function makeRow(event, { removed, opened }) {
@@ -195,6 +212,7 @@ function makeRow(event, { removed, opened }) {
   show();
   return {
     element,
+    show,
     refresh: () => setFlag(element, "data-readonly", !session.write && !session.reason),
     /** Update from the stream; the clip is known only some seconds after the end. */
     update(newer) {

@@ -182,7 +182,7 @@ function makeFeeds() {
   const misses = h("ul", { class: "body feed" });
   const element = h("div", { class: "aside" },
     h("section", { class: "card" }, h("header", {}, h("h2", {}, t.now.events)), events),
-    h("section", { class: "card" }, h("header", {}, h("h2", {}, t.now.misses), h("p", { class: "quiet small" }, t.now.missesHint)), misses));
+    h("section", { class: "card" }, h("header", {}, h("div", {}, h("h2", {}, t.now.misses), h("p", { class: "quiet small" }, t.now.missesHint))), misses));
 
   function show() {
     const newest = monitor.events.slice(0, LISTED).map((event) => h("li", { "data-on": event.ended_at === null },

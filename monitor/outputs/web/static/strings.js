@@ -107,7 +107,7 @@ export const t = {
     armed: "Detection",
     try: "Describe a sound",
     placeholder: "water running from a tap",
-    tryHint: "Its score shows at once. Use a few English words: what makes the sound, and how.",
+    tryHint: "The score appears as you type. Use a few English words: what makes the sound, and how.",
     scoreNow: "score now",
     lastMinute: "last minute",
     curve: "Scores of the prompt in the last minute",

@@ -131,12 +131,16 @@ export function mount(root) {
   addEventListener("resize", redraw);
   addEventListener("theme", redraw);
   load();
-  const stop = on("event", () => {
-    clearTimeout(timer);
-    timer = setTimeout(load, 2000);
-  });
+  const stops = [
+    on("hello", redraw),
+    on("labels", redraw),
+    on("event", () => {
+      clearTimeout(timer);
+      timer = setTimeout(load, 2000);
+    }),
+  ];
   return () => {
-    stop();
+    stops.forEach((stop) => stop());
     clearTimeout(timer);
     removeEventListener("resize", redraw);
     removeEventListener("theme", redraw);
