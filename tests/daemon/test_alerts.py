@@ -105,7 +105,7 @@ def test_what_a_service_refuses_is_said_without_its_address(tmp_path, web_hook):
         ),
         (
             "hooks: [{name: siren, command: [no-such-siren]}]",
-            'hooks: siren: command: "no-such-siren" is no program',
+            'hooks: siren: command: "no-such-siren" is not an executable program',
         ),
     ],
 )
@@ -123,7 +123,7 @@ def test_the_doctor_sees_it_too(tmp_path):
     (tmp_path / "monitor.yaml").write_text("hooks: [{name: siren, command: [no-such-siren]}]\n")
     done = clap_monitor("doctor", "--config", "monitor.yaml", cwd=tmp_path)
     assert done.returncode == 78
-    assert 'hooks: siren: command: "no-such-siren" is no program' in done.stdout
+    assert 'hooks: siren: command: "no-such-siren" is not an executable program' in done.stdout
 
 
 def test_a_test_message_arrives_or_says_why_not(tmp_path, web_hook):

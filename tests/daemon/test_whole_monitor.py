@@ -52,7 +52,7 @@ def test_a_sound_in_the_room_is_an_event_on_the_broker_and_the_service_ends_well
     state = "clap-monitor/nursery/crib/event/rooster/state"
     eventually(lambda: "ON" in subscriber.texts(state))
     level = json.loads(subscriber.wait_for("clap-monitor/nursery/crib/level")[-1])
-    assert level["dbfs"] is None or level["dbfs"] < 0
+    assert level["level_dbfs"] is None or level["level_dbfs"] < 0
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
