@@ -1,9 +1,13 @@
-"""Where a checkpoint is: the embedded one, a directory, or a snapshot of the hub in the cache.
+"""Hub: the starter, a local directory, or a snapshot of the Hugging Face hub in the local cache.
 
-What is in the cache is used as it is, without asking the hub, so that a service starts without a
-network; only `download` looks for something newer.  It checks what it got against the hub's own
-hashes and then pins the commit, in a small file beside the snapshots, so that other programs
-which move ``refs/main`` in the shared cache do not change what the service hears with.
+A cached snapshot is used without asking the hub, so that a service starts without a network; only `download`
+looks for a newer one.  It verifies all files against the hashes of the hub and then pins the commit in a
+small file beside the snapshots: another program that moves ``refs/main`` in the shared cache changes nothing
+here.
+
+``huggingface_hub`` is used for settings and the token, not for transfers.  Its ``model_info`` was still
+reading an endless listing, and one that arrives byte by byte, after 30 s [measured with
+tests/model/test_hub.py]; `transfer` bounds the size, the time and the redirects of every answer.
 """
 
 from __future__ import annotations
@@ -28,13 +32,13 @@ from monitor.system.bounded_read import DamagedError, read_json, read_text
 from monitor.types import ConfigError, HubUnreachableError, ModelError
 
 Progress = Callable[[int, int], None]
-"""Takes the bytes that are here and the bytes in all."""
+"""Takes the number of bytes received and the total number of bytes."""
 
 log = logging.getLogger(__name__)
 
 
 class _OfflineError(Exception):
-    """The hub may not be asked."""
+    """HF_HUB_OFFLINE forbids network access."""
 
 
 STARTER = Path(__file__).parents[1] / "starter"
@@ -42,53 +46,53 @@ _PINS = "clap-monitor.json"
 _ID = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", re.ASCII)
 
 PATIENCE_SECONDS = 60.0
-"""For an answer, besides the time that its bytes take."""
+"""Time limit of an answer, in addition to the time that its bytes take."""
 
 SLOWEST = 10_000
-"""Bytes a second; what comes more slowly on the whole has broken off."""
+"""Bytes per second; a transfer that is slower on average has failed."""
 
 _NOT_FOUND = frozenset({401, 404})
 _PAUSE_SECONDS = 1.0
 _TRIES = 5
-"""To take up a transfer, since anything came."""
+"""Attempts to resume a transfer without receiving anything."""
 
 _SMALLEST = 64 * 1024
-"""Bytes of the files that name commits, which have a few dozen."""
+"""Maximum size of the files that name commits, in bytes; they have a few dozen."""
 
 
 def resolve(checkpoint: str, revision: str | None = None) -> Path:
-    """Directory of a checkpoint; one of the hub that is not here yet is fetched.
+    """Directory of a checkpoint; downloads a hub checkpoint that is not in the cache.
 
     Parameters
     ----------
     checkpoint : str
         ``starter``, a directory, or the id of a checkpoint on the hub.
     revision : str or None
-        Commit, tag or branch on the hub; None is what was downloaded last.
+        Commit, tag or branch on the hub; None is the last download.
 
     Raises
     ------
     ConfigError
-        A revision of something that has none.
+        A revision for a checkpoint that is not on the hub.
     HubUnreachableError
-        It is not here, and the hub cannot be reached.
+        It is not in the cache, and the hub cannot be reached.
     ModelError
-        There is no such directory and no such checkpoint.
+        Neither a directory nor a checkpoint of that name exists.
     """
     here = local_directory(checkpoint, revision)
     if here is not None:
         return here
-    log.info("%s is not on this machine: fetching it from %s", checkpoint, constants.ENDPOINT)
+    log.info("%s is not on this machine: downloading it from %s", checkpoint, constants.ENDPOINT)
     return download(checkpoint, revision)
 
 
 def local_directory(checkpoint: str, revision: str | None = None) -> Path | None:
-    """Directory of a checkpoint if it is on this machine; raises as `resolve` does, and asks no network."""
+    """Directory of a checkpoint if it is on this machine; raises as `resolve`, and uses no network."""
     return _local(checkpoint, revision) or _snapshot(checkpoint, revision)
 
 
 def usual_window_seconds(checkpoint: str, revision: str | None = None) -> float:
-    """Seconds of a window that the configuration leaves open; raises as `local_directory` does."""
+    """Default length of a window, in seconds; raises as `local_directory` does."""
     directory = local_directory(checkpoint, revision)
     if directory is None:
         return USUAL_WINDOW_SECONDS
@@ -97,19 +101,19 @@ def usual_window_seconds(checkpoint: str, revision: str | None = None) -> float:
 
 
 def download(checkpoint: str, revision: str | None = None, progress: Progress | None = None) -> Path:
-    """Fetch a checkpoint from the hub, check it, pin it, and return its directory.
+    """Download a checkpoint from the hub, verify it, pin it, and return its directory.
 
-    A file that is here already is not fetched again, only checked.  Until every file is here and
-    right, whatever was pinned before stays pinned; a file that was right once is not replaced by another.
+    A file in the cache is only verified.  The previous pin stays until every file is complete and verified,
+    and a verified file is never replaced by a different one.
 
     Raises
     ------
     ConfigError
-        A revision of something that has none.
+        A revision for a checkpoint that is not on the hub.
     HubUnreachableError
-        The hub cannot be reached, or the transfer broke off.
+        The hub cannot be reached, or the transfer failed.
     ModelError
-        No such checkpoint, one that lacks files, or a hub that says or sends what it may not.
+        There is no such checkpoint, files are missing, or an answer of the hub is invalid.
     """
     local = _local(checkpoint, revision)
     if local is not None:
@@ -132,8 +136,10 @@ def download(checkpoint: str, revision: str | None = None, progress: Progress | 
 
 
 def _local(checkpoint: str, revision: str | None) -> Path | None:
-    """Directory that ``checkpoint`` names; None if it is the id of one on the hub."""
-    with boundary(ModelError, printable(checkpoint)[:200]):  # a home of nobody, a name that is too long
+    """Directory that ``checkpoint`` names; None if it is an id on the hub."""
+    with boundary(
+        ModelError, printable(checkpoint)[:200]
+    ):  # an unknown home directory, a name that is too long
         path = STARTER if checkpoint == "starter" else Path(checkpoint).expanduser()
         is_directory = bool(checkpoint) and path.is_dir()
     if is_directory:
@@ -156,7 +162,7 @@ def _folder(checkpoint: str) -> Folder:
 
 
 def _snapshot(checkpoint: str, revision: str | None) -> Path | None:
-    """Whole snapshot in the cache: of the pinned commit, or of what another program fetched."""
+    """Complete snapshot in the cache: the pinned commit, or the download of another program."""
     folder = _folder(checkpoint)
     wanted = revision or constants.DEFAULT_REVISION
     commit = wanted if COMMIT.fullmatch(wanted) else _pins(folder).get(wanted) or _reference(folder, wanted)
@@ -167,20 +173,20 @@ def _snapshot(checkpoint: str, revision: str | None) -> Path | None:
         return None
     astray = next((path / name for name in names_in(path) if not folder.holds(path / name)), None)
     if astray is not None:
-        log.warning("%s: leads out of the cache: the snapshot is not used", astray)
+        log.warning("%s: leads out of the cache; the snapshot is not used", astray)
         return None
     return path
 
 
 def _pins(folder: Folder) -> dict[str, str]:
-    """Commit of each revision that was downloaded; whatever is no commit is left out."""
+    """Commit of each downloaded revision; invalid entries are ignored."""
     path = folder.path / _PINS
     try:
         content = read_json(path, _SMALLEST)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, DamagedError) as error:
-        log.warning("%s: not readable, what was downloaded last is not known: %s", path, explain(error))
+        log.warning("%s: not readable, so the last download is unknown: %s", path, explain(error))
         return {}
     pins = content.items() if isinstance(content, dict) else ()
     return {name: commit for name, commit in pins if isinstance(commit, str) and COMMIT.fullmatch(commit)}
@@ -191,7 +197,7 @@ def _reference(folder: Folder, revision: str) -> str | None:
     path = folder.path / "refs" / revision
     try:
         commit = read_text(path, _SMALLEST).strip() if folder.holds(path) else ""
-    except (OSError, ValueError):  # there is none; or the revision is no name of a file
+    except (OSError, ValueError):  # it does not exist, or the revision is not a file name
         return None
     return commit if COMMIT.fullmatch(commit) else None
 
@@ -200,11 +206,11 @@ def _reference(folder: Folder, revision: str) -> str | None:
 def _server() -> Iterator[Server]:
     if constants.is_offline_mode():
         raise _OfflineError
-    # Imported late: they bring an HTTP client, which `clap-monitor check` has no time for (0.4 s).
+    # A late import: the HTTP client takes 0.4 s, which `clap-monitor check` does not need.
     from huggingface_hub import get_token  # noqa: PLC0415
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # noqa: PLC0415
 
-    # Not `build_hf_headers`, which asks the hub about programs that it knows before anything else.
+    # `build_hf_headers` would send additional requests.
     headers = {"user-agent": "clap-monitor"}
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     if token:
@@ -220,7 +226,7 @@ def _fetch(
     wanted: tuple[str, Expected],
     count: Callable[[int], None],
 ) -> None:
-    """Bring one file of a commit into the cache; a transfer that breaks off is taken up where it ended."""
+    """Download one file of a commit into the cache; an interrupted transfer is resumed."""
     commit, file = wanted
     url = f"{server.address}/{checkpoint}/resolve/{commit}/{file.name}"
     deadline = time.monotonic() + PATIENCE_SECONDS + file.size / SLOWEST
@@ -230,7 +236,7 @@ def _fetch(
             before = here
             try:
                 for at, piece in pieces(server, url, most=file.size, deadline=deadline, begin=here):
-                    if at == 0 < here:  # a server that cannot take it up
+                    if at == 0 < here:  # the server cannot resume
                         stream.seek(0)
                         stream.truncate()
                         digest = file.hasher()
@@ -244,12 +250,12 @@ def _fetch(
             if here < file.size:
                 tries = _TRIES if here > before else tries - 1
                 if not tries or time.monotonic() > deadline:
-                    raise HubUnreachableError(f"{checkpoint}: the transfer broke off; download it again")
+                    raise HubUnreachableError(f"{checkpoint}: the transfer failed; download it again")
                 time.sleep(_PAUSE_SECONDS)
         if digest.hexdigest() != file.digest:
             raise ModelError(
-                f"{checkpoint}: {file.name} is not the file that the hub describes (its hash is another): it "
-                "was not kept; download it again, or look for a proxy that changes files"
+                f"{checkpoint}: {file.name} does not have the hash that the hub lists: it was deleted; "
+                "download it again, or look for a proxy that changes files"
             )
 
 
@@ -269,15 +275,15 @@ def _counter(total: int, progress: Progress | None) -> Callable[[int], None]:
 _REASONS = {
     "GatedRepo": "its owners must grant access first: see {hub}/{checkpoint}",
     "RevisionNotFound": "no revision {revision} on {hub}",
-    "EntryNotFound": "{hub} lists a file that it does not have",
-    "RepoNotFound": "no such directory, nor a public checkpoint on {hub}",
+    "EntryNotFound": "{hub} lists a file that does not exist",
+    "RepoNotFound": "no such directory, and no public checkpoint on {hub}",
 }
-"""What the hub refuses with, and what it means."""
+"""Meaning of the error codes of the hub."""
 
 
 @contextmanager
 def _translated(checkpoint: str, revision: str | None) -> Iterator[None]:
-    """Turn what goes wrong into one line that says what to do."""
+    """Turn errors into one line that says what to do."""
     hub = constants.ENDPOINT
     otherwise = (
         f"use `--model starter` or a directory, or run `clap-monitor download {checkpoint}` "
@@ -295,18 +301,18 @@ def _translated(checkpoint: str, revision: str | None) -> Iterator[None]:
         raise ModelError(f"{checkpoint}: {line}") from error
     except _OfflineError as error:
         raise HubUnreachableError(
-            f"{checkpoint}: not here, and HF_HUB_OFFLINE is set: {otherwise}"
+            f"{checkpoint}: not in the cache, and HF_HUB_OFFLINE is set: {otherwise}"
         ) from error
     except BrokenOffError as error:
         raise HubUnreachableError(f"{checkpoint}: {hub} cannot be reached: {otherwise}") from error
     except hub_listing.NoHubError as error:
-        raise HubUnreachableError(f"{checkpoint}: {hub} answers as no hub does: {otherwise}") from error
+        raise HubUnreachableError(f"{checkpoint}: unexpected response from {hub}: {otherwise}") from error
     except UnfitAnswerError as error:
         raise ModelError(
-            f"{checkpoint}: {hub} {error}: it was not kept; download it again, or look for a proxy "
-            "that changes what the hub says"
+            f"{checkpoint}: {hub} {error}: nothing was saved; download it again, or look for a proxy "
+            "that changes the answers of the hub"
         ) from error
     except OSError as error:
         raise ModelError(
-            f"{checkpoint}: cannot be kept in {constants.HF_HUB_CACHE}: {explain(error)}"
+            f"{checkpoint}: cannot be saved in {constants.HF_HUB_CACHE}: {explain(error)}"
         ) from error

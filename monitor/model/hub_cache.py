@@ -1,8 +1,8 @@
-"""The cache of the hub on this machine, in the layout that huggingface_hub shares between programs.
+"""Hub cache: downloaded files, in the layout that all programs with huggingface_hub share.
 
-``blobs`` holds files by their hash, ``snapshots/COMMIT`` links to them by their names.  Others may write
-there too.  So nothing is written through a link, nothing is taken that leads out of the cache, and a file
-takes its place only once it has the right hash.
+``blobs`` contains files by hash; ``snapshots/COMMIT`` contains links to them by name.  Other programs may
+write there too.  So no file is written through a link, no link out of the cache is followed, and a file is
+put in its place only after its hash was verified.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A file as the hub describes it."""
+    """File of a checkpoint as the hub lists it."""
 
     name: str
     size: int
     """Bytes."""
     digest: str
-    """SHA-256 of a large file, git's SHA-1 of a small one, in hexadecimal digits."""
+    """SHA-256 of a large file, or Git's SHA-1 of a small one, in hexadecimal digits."""
 
     def hasher(self) -> hashlib._Hash:
-        """Hash of the file before its first byte."""
+        """New hash object, ready for the first byte of the file."""
         if len(self.digest) == 64:  # noqa: PLR2004 - SHA-256
             return hashlib.sha256()
         return hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
@@ -43,10 +43,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The part of the cache that belongs to one checkpoint."""
+    """Directory of one checkpoint in the cache."""
 
     root: Path
-    """The cache."""
+    """Directory of the cache."""
     path: Path
     """Below it."""
 
@@ -55,16 +55,16 @@ class Folder:
         return self.path / "snapshots" / commit
 
     def holds(self, path: Path) -> bool:
-        """Whether a path stays in the cache, wherever its links lead."""
+        """Tell whether a path, with all links resolved, is within the cache."""
         return path.resolve().is_relative_to(self.root.resolve())
 
     def has(self, commit: str, file: Expected) -> bool:
-        """Tell whether a file of a commit is here and as it is expected.
+        """Tell whether a file of a commit is in the cache and unmodified.
 
         Raises
         ------
         ModelError
-            A whole file is here, but another one: a commit never changes, so the hub lies now or lied then.
+            A different, complete file is in the cache: commits never change, so one listing is wrong.
         """
         path = self.snapshot(commit) / file.name
         if not path.is_file() or not self.holds(path):
@@ -75,13 +75,13 @@ class Folder:
         before = Expected(file.name, path.stat().st_size, kept)
         if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", kept) and _is_as(path, before):
             raise ModelError(
-                f"{path}: is {kept}, but the hub now says {file.digest} for the same commit: it was left "
-                "as it is; look for a proxy that changes what the hub says"
+                f"{path}: has the hash {kept}, but the hub now lists {file.digest} for the same commit: "
+                "the file was not replaced; look for a proxy that changes the answers of the hub"
             )
         return False
 
     def adopt(self, commit: str, file: Expected) -> bool:
-        """Link a file of a commit to a blob that another commit brought; False if there is none."""
+        """Link a file of a commit to a blob of another commit; False if there is none."""
         blob = self.path / "blobs" / file.digest
         if not blob.is_file() or not self.holds(blob) or not _is_as(blob, file):
             return False
@@ -90,7 +90,7 @@ class Folder:
 
     @contextlib.contextmanager
     def place(self, commit: str, file: Expected) -> Iterator[IO[bytes]]:
-        """Give a file to write to, which takes its place when the block ends well, and else is removed."""
+        """Open a file that is put in its place if the block succeeds, and deleted otherwise."""
         blobs = self._directory("blobs")
         if shutil.disk_usage(blobs).free < file.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -99,7 +99,7 @@ class Folder:
         self._link(commit, file)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a small file of our own beside the snapshots, whole or not at all."""
+        """Write a small file beside the snapshots, atomically."""
         with _draft(self._directory() / name) as stream:
             stream.write(content)
 
@@ -117,7 +117,7 @@ class Folder:
         try:
             try:
                 draft.symlink_to(Path("..", "..", "blobs", file.digest))
-            except OSError:  # not every filesystem has links
+            except OSError:  # a file system without links
                 with _draft(path) as stream, blob.open("rb") as content:
                     while piece := content.read(2**20):
                         stream.write(piece)
@@ -129,7 +129,7 @@ class Folder:
 
 @contextlib.contextmanager
 def _draft(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file that is put in the place of ``path``, whatever that is now, a link included."""
+    """Open a new file that then replaces ``path``, even if that is a link."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.incomplete")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

@@ -1,7 +1,7 @@
-"""What the hub says that a checkpoint consists of; believed only as far as it can be checked.
+"""Hub listing: the commit and the files of a checkpoint, strictly checked.
 
-Commit and hashes become names of files, so they must be hexadecimal.  Without a hash there is nothing that
-a file could be compared with, so a listing without one is refused.
+Commits and hashes become file names, so they must be hexadecimal.  A listing without hashes is refused,
+because its files could not be verified.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from monitor.model.transfer import Server, UnfitAnswerError, pieces
 from monitor.system.bounded_read import DamagedError, parse_json
 
 _MOST = 16 * 2**20
-"""Bytes of a listing; 10,000 files take three million."""
+"""Maximum size of a listing, in bytes; 10,000 files take three million."""
 
 _SHA1, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 
 
 class NoHubError(Exception):
-    """The answer is not that of a hub: a page to log in, for example."""
+    """The answer is not a listing: a login page, for example."""
 
 
 def ask(server: Server, checkpoint: str, revision: str | None, seconds: float) -> tuple[str, list[Expected]]:
-    """Return the commit that a revision is, and the files of it that are wanted.
+    """Commit of a revision, and its files that belong to a checkpoint.
 
     Parameters
     ----------
@@ -37,16 +37,16 @@ def ask(server: Server, checkpoint: str, revision: str | None, seconds: float) -
         Id on the hub.
     revision : str or None
     seconds : float
-        Within which the answer must be here.
+        Time limit of the answer.
 
     Raises
     ------
     BrokenOffError, StatusError
-        As of `transfer.pieces`.
+        As `transfer.pieces`.
     NoHubError
-        It is no listing at all.
+        The answer is not a listing.
     UnfitAnswerError
-        A commit, a size or a hash is not what it must be.
+        A commit, a size or a hash is invalid.
     """
     url = f"{server.address}/api/models/{checkpoint}"
     if revision is not None:
@@ -57,17 +57,17 @@ def ask(server: Server, checkpoint: str, revision: str | None, seconds: float) -
     except DamagedError as error:
         raise NoHubError(str(error)) from error
     if not isinstance(listing, dict) or not isinstance(listing.get("siblings"), list):
-        raise NoHubError("holds no list of files")
+        raise NoHubError("does not contain a list of files")
     commit = listing.get("sha")
     if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
         raise UnfitAnswerError(f"names the commit {_shown(commit)}, which is not 40 hexadecimal digits")
     if revision is not None and COMMIT.fullmatch(revision) and commit != revision:
-        raise UnfitAnswerError(f"gives the commit {commit} for the commit {revision}")
+        raise UnfitAnswerError(f"returns the commit {commit} for the commit {revision}")
     return commit, _wanted(listing["siblings"])
 
 
 def _wanted(siblings: list[Any]) -> list[Expected]:
-    """Of a repository's files, the small ones and the preferred weights."""
+    """Files of a checkpoint in a repository: the small ones and the preferred weights."""
     listed = {
         entry["rfilename"]: entry
         for entry in siblings
@@ -85,10 +85,10 @@ def _expected(name: str, entry: Mapping[str, Any]) -> Expected:
         large = large if isinstance(large, dict) else {}
         size, digest, form = large.get("size", size), large.get("sha256"), _SHA256
     if not isinstance(digest, str) or not form.fullmatch(digest):
-        raise UnfitAnswerError(f"gives {name} the hash {_shown(digest)}, which is none")
+        raise UnfitAnswerError(f"lists {name} with the hash {_shown(digest)}, which is invalid")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= largest(name):
         raise UnfitAnswerError(
-            f"gives {name} the size {_shown(size)}, which is not from 1 to {largest(name):,} bytes"
+            f"lists {name} with the size {_shown(size)}, which is not from 1 to {largest(name):,} bytes"
         )
     return Expected(name, size, digest)
 

@@ -1,8 +1,7 @@
-"""Bounded transfer: what an HTTP server sends, never more of it, longer, or from elsewhere than was agreed.
+"""Bounded transfer: HTTP answers with a limit on size, time and redirects.
 
-A server may lie, and so may a proxy before it.  So an answer has a length and a time at which it must be
-over, whatever it consists of; it is followed to no other scheme; and whoever is asked next by a redirect
-gets no token.
+A server, or a proxy before it, may misbehave.  So every answer has a maximum size and a deadline for the
+whole of it; redirects lead only to HTTP or HTTPS; and the token is sent to no other server.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from monitor.system.boundary import boundary
 
 IDLE_SECONDS = 10.0
-"""A server that sends nothing for so long is gone."""
+"""Time without any data after which a server counts as unreachable."""
 
 _REDIRECTS = 5
 _MOVED = frozenset({301, 302, 303, 307, 308})
@@ -27,11 +26,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class BrokenOffError(Exception):
-    """There was no answer, or not all of it; the same request may well succeed later."""
+    """The answer is missing or incomplete; the same request may succeed later."""
 
 
 class StatusError(Exception):
-    """The server refuses, with a status and, if it is a hub, a reason."""
+    """The server returned an error status and, if it is a hub, an error code."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"status {status} {reason}".rstrip())
@@ -39,36 +38,36 @@ class StatusError(Exception):
 
 
 class UnfitAnswerError(Exception):
-    """The server sends what it may not send; says what."""
+    """The answer violates a limit; says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An HTTP server, and what it is told about us."""
+    """HTTP server, with the headers of every request."""
 
     session: Any
     """A ``Client`` of httpx."""
     address: str
-    """Scheme, host and port; only requests there carry all of the headers."""
+    """Scheme, host and port."""
     headers: Mapping[str, str]
-    """Of every request; ``authorization`` goes to no other address."""
+    """Headers of every request; ``authorization`` is sent to no other address."""
 
 
 def pieces(
     server: Server, url: str, *, most: int, deadline: float, begin: int = 0
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the body of an answer, piece by piece, each with the place of its first byte.
+    """Yield the body of an answer in pieces, each with the offset of its first byte.
 
     Parameters
     ----------
     server : Server
     url : str
     most : int
-        Bytes of the whole; one more ends the transfer.
+        Maximum size of the body, in bytes.
     deadline : float
-        Of `time.monotonic`, in seconds, when the answer must be over.
+        Value of `time.monotonic` by which the answer must be complete.
     begin : int
-        First byte that is wanted; a server that cannot do that begins at 0.
+        Offset of the first byte; a server that cannot resume begins at 0.
 
     Raises
     ------
@@ -76,7 +75,7 @@ def pieces(
     """
     with _ends_at(deadline) as trace, contextlib.closing(_answer(server, url, trace, begin)) as response:
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise UnfitAnswerError("packs what was asked for unpacked")
+            raise UnfitAnswerError("compresses the answer, although that was not accepted")
         at = begin if response.status_code == 206 else 0  # noqa: PLR2004 - partial content
         body = response.iter_raw()
         while piece := _next(body, url):
@@ -94,7 +93,7 @@ def _next(pieces: Iterator[bytes], url: str) -> bytes:
 
 
 def _answer(server: Server, url: str, trace: Callable[[str, Any], None], begin: int) -> Any:
-    """Answer that is no redirect, with its body unread."""
+    """First answer that is not a redirect, with its body unread."""
     for _ in range(_REDIRECTS + 1):
         response = _ask(server, url, trace, begin)
         if response.status_code in _MOVED:
@@ -122,8 +121,8 @@ def _ask(server: Server, url: str, trace: Callable[[str, Any], None], begin: int
 
 
 def _moved(url: str, location: str) -> str:
-    """Address that a redirect leads to; only HTTP, and never from HTTPS to less."""
-    with boundary(UnfitAnswerError, "redirects to nowhere"):
+    """Target of a redirect: HTTP or HTTPS, and never from HTTPS to HTTP."""
+    with boundary(UnfitAnswerError, "redirects to an invalid URL"):
         target = urljoin(url, location)
         scheme, host, _ = _origin(target)
     if scheme not in _PORTS or not host or (scheme == "http" and urlsplit(url).scheme == "https"):
@@ -138,15 +137,15 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 @contextlib.contextmanager
 def _ends_at(deadline: float) -> Iterator[Callable[[str, Any], None]]:
-    """Shut every connection that is traced when the time is over.
+    """Close all traced connections at the deadline.
 
-    The client's own limit is for each piece: a byte every few seconds, in a header too, would go on for ever.
+    The timeout of the client is for each read: one byte every few seconds, even in a header, would never end.
     """
     connections: list[socket.socket] = []
 
     def trace(event: str, info: Any) -> None:
         if event.endswith("connect_tcp.complete"):
-            # A duplicate, since TLS takes the first one over.
+            # A duplicate, because TLS takes over the original socket.
             connections.append(info["return_value"].get_extra_info("socket").dup())
             if time.monotonic() > deadline:
                 shut()
