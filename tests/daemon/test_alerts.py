@@ -75,7 +75,7 @@ def test_a_service_and_a_command_that_hang_delay_nothing_and_end_with_the_monito
         (e["event_id"], e["phase"]) for e in events_of(done)
     ]
     assert len(published) > 4
-    assert "were not told" in done.stderr
+    assert "undelivered at shutdown" in done.stderr
     assert "hook siren: was killed: the monitor is ending: stuck" in done.stderr
     assert SECRET not in done.stderr
     assert "hunter2" not in done.stderr

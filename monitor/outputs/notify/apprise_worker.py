@@ -1,11 +1,12 @@
-"""Carries one message to one address through Apprise; runs as a process of its own.
+"""Apprise worker: sends one notification to one address; runs as a process of its own.
 
-    python -m monitor.outputs.notify.apprise_worker < letter.json
+    python -m monitor.outputs.notify.apprise_worker < request.json
 
-So a service that hangs is ended like any other program, its libraries take memory only while something is
-told, and what they log, which may hold the address, goes nowhere.  The letter holds ``url`` and, unless the
-address is only to be looked at, ``title``, ``body``, ``kind`` and ``clip``.  The answer is one JSON object:
-``trouble`` is null, or why nothing was delivered, without anything of the address in it.
+So a service that hangs can be killed like any other program, the libraries take memory only while a
+notification is sent, and their logs, which may contain the address, go nowhere.  The request is a JSON
+object with ``url`` and, unless the address is only checked, ``title``, ``body``, ``kind`` and ``clip``.
+The answer is a JSON object: ``trouble`` is null, or why nothing was delivered, without any part of the
+address.
 """
 
 from __future__ import annotations
@@ -21,86 +22,89 @@ from urllib.parse import unquote
 
 from apprise import Apprise, AppriseAsset, NotifyType
 
-from monitor.outputs.notify.send import NOT_UNDERSTOOD
+from monitor.outputs.notify.send import UNKNOWN_ADDRESS
 from monitor.system.boundary import boundary
 from monitor.types import OutputError
 
-_SHORTEST = 4
-"""Letters of a part of an address that may be a secret; less hides nothing, and would hide every word."""
+_MIN_SECRET = 4
+"""Characters of a part of an address that may be a secret; shorter parts would hide ordinary words."""
 
-_WIDTH = 200
+_MAX_TEXT = 200
+"""Characters of a reason."""
 
-_MOST_KEPT = 20
-"""Troubles that Apprise logs about one message; of more the first are kept."""
+_MAX_LINES = 20
+"""Log lines of Apprise that are kept."""
 
-_MOST_BYTES = 512 * 1024 * 1024
-"""Of memory: a service may answer without end."""
+_MAX_BYTES = 512 * 1024 * 1024
+"""Memory limit: a service may send an endless answer."""
 
 
-class _Listener(logging.Handler):
-    """Keeps what Apprise says of its troubles."""
+class _LogLines(logging.Handler):
+    """Keep what Apprise logs about problems."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if len(self.said) < _MOST_KEPT:
-            self.said.append(record.getMessage()[: 10 * _WIDTH])
+        if len(self.lines) < _MAX_LINES:
+            self.lines.append(record.getMessage()[: 10 * _MAX_TEXT])
 
 
-def deliver(letter: dict[str, str | None]) -> str | None:
-    """Deliver a letter; return why that failed, None if it did not."""
-    listener = _Listener()
+def deliver(request: dict[str, str | None]) -> str | None:
+    """Deliver a notification; return the reason of a failure, None on success."""
+    log_lines = _LogLines()
     logger = logging.getLogger("apprise")
     logger.propagate = False
-    logger.addHandler(listener)
-    url = letter["url"] or ""
+    logger.addHandler(log_lines)
+    url = request["url"] or ""
     service = Apprise(asset=AppriseAsset(app_id="clap-monitor", app_desc="Sound monitor", async_mode=False))
     if not service.add(url):
-        return NOT_UNDERSTOOD
-    if letter.get("body") is None:
+        return UNKNOWN_ADDRESS
+    if request.get("body") is None:
         return None
     delivered = service.notify(
-        title=letter["title"] or "",
-        body=letter["body"] or "",
-        notify_type=NotifyType(letter["kind"]),
-        attach=letter["clip"],
+        title=request["title"] or "",
+        body=request["body"] or "",
+        notify_type=NotifyType(request["kind"]),
+        attach=request["clip"],
     )
-    return None if delivered else redacted(" ".join(listener.said) or "not delivered, without a reason", url)
+    if delivered:
+        return None
+    return redacted(" ".join(log_lines.lines) or "not delivered, and Apprise gives no reason", url)
 
 
 def redacted(text: str, url: str) -> str:
-    """Take every part of an address out of a text, and shorten it.
+    """Remove every part of an address from a text, and shorten it.
 
     Parameters
     ----------
     text : str
     url : str
-        All of it but the scheme may be secret: user, host, path, query.
+        Everything but the scheme may be secret: user, host, path, query.
     """
     rest = url.partition("://")[2]
     parts = {part for form in (rest, unquote(rest)) for part in re.split(r"[^\w]+|_", form)}
     parts |= {part for form in (rest, unquote(rest)) for part in re.split(r"[/:@?&=#]+", form)}
     for part in sorted(parts, key=len, reverse=True):
-        if len(part) >= _SHORTEST:
+        if len(part) >= _MIN_SECRET:
             text = re.sub(re.escape(part), "***", text, flags=re.IGNORECASE)
-    return "".join(c if c.isprintable() else " " for c in text)[:_WIDTH]
+    return "".join(c if c.isprintable() else " " for c in text)[:_MAX_TEXT]
 
 
 def main() -> None:
-    """Read the letter, deliver it, answer."""
-    with suppress(PermissionError):  # the sandbox of the unit forbids it
-        os.nice(10)  # hearing comes first
+    """Read the request, deliver the notification, write the answer."""
+    with suppress(PermissionError):  # the sandbox of the systemd unit forbids it
+        os.nice(10)  # the analysis comes first
     with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
-    letter = json.load(sys.stdin)
+        resource.setrlimit(resource.RLIMIT_DATA, (_MAX_BYTES, _MAX_BYTES))
+    request = json.load(sys.stdin)
     try:
         with boundary(OutputError, "Apprise failed"):
-            trouble = deliver(letter)
+            trouble = deliver(request)
     except OutputError as error:
-        trouble = redacted(str(error), letter["url"] or "")
-    # Not as escapes: of a long answer only the end is read.
+        trouble = redacted(str(error), request["url"] or "")
+    # Not as escapes: only the end of a long answer is read.
     sys.stdout.buffer.write(
         json.dumps({"trouble": trouble}, ensure_ascii=False).encode(errors="replace") + b"\n"
     )

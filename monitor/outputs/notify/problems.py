@@ -1,4 +1,4 @@
-"""Which troubles of the monitor itself are news: those that last, each not too often; pure."""
+"""Problem notifications: only problems that last, each limited by a cooldown; pure."""
 
 from __future__ import annotations
 
@@ -7,47 +7,45 @@ from collections.abc import Mapping
 
 
 class Problems:
-    """Follow what is wrong, for one target.
+    """Track the problems of the monitor for one target.
 
     Parameters
     ----------
     after_seconds : float
-        How long something must be wrong before it is news.
+        How long a problem must last before it is notified.
     cooldown_seconds : float
-        From one news about the same thing to the next.
+        From one notification about the same problem to the next.
     """
 
     def __init__(self, *, after_seconds: float, cooldown_seconds: float) -> None:
         self._after = after_seconds
         self._cooldown = cooldown_seconds
         self._since: dict[str, float] = {}
-        self._told_at: dict[str, float] = {}
-        self._told: set[str] = set()
+        self._notified_at: dict[str, float] = {}
+        self._notified: set[str] = set()
 
-    def news(self, wrong: Mapping[str, str], *, now: float, quiet: bool) -> list[tuple[str, str | None]]:
-        """Return what is to be told now: what is wrong, and why; None if it is over and had been told.
+    def update(self, problems: Mapping[str, str], *, now: float, quiet: bool) -> list[tuple[str, str | None]]:
+        """Return what to notify now: each problem and its reason, or None if it was notified and is over.
 
         Parameters
         ----------
-        wrong : mapping of str to str
-            All that is wrong now.
+        problems : mapping of str to str
+            Current problems and their reasons.
         now : float
             Monotonic seconds.
         quiet : bool
-            Nothing may be told now; it will be later, if it is still true.
+            Whether nothing may be notified now; problems that last are notified later.
         """
-        self._since = {what: self._since.get(what, now) for what in wrong}
+        self._since = {what: self._since.get(what, now) for what in problems}
         if quiet:
             return []
-        over = self._told - wrong.keys()
-        worth = {what for what in wrong if self._is_worth(what, now)}
-        self._told = (self._told - over) | worth
-        self._told_at |= dict.fromkeys(worth, now)
-        return [(what, wrong[what]) for what in sorted(worth)] + [(what, None) for what in sorted(over)]
+        over = self._notified - problems.keys()
+        due = {what for what in problems if self._is_due(what, now)}
+        self._notified = (self._notified - over) | due
+        self._notified_at |= dict.fromkeys(due, now)
+        return [(what, problems[what]) for what in sorted(due)] + [(what, None) for what in sorted(over)]
 
-    def _is_worth(self, what: str, now: float) -> bool:
+    def _is_due(self, what: str, now: float) -> bool:
         lasts = now - self._since[what] >= self._after
-        return lasts and what not in self._told and self._rested(what, now)
-
-    def _rested(self, what: str, now: float) -> bool:
-        return now - self._told_at.get(what, -math.inf) >= self._cooldown
+        cooled_down = now - self._notified_at.get(what, -math.inf) >= self._cooldown
+        return lasts and what not in self._notified and cooled_down

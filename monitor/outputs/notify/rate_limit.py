@@ -1,4 +1,4 @@
-"""What a person is told and what is held back: labels, scores, cooldown, quiet hours; pure."""
+"""Rate limit of notifications: labels, minimum score, cooldown and quiet hours; pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from monitor.config import NotifyConfig
 from monitor.config.hours import parse_hours
 from monitor.types import Event
 
-MOST_KEPT = 50
-"""Names of labels that are remembered of what was held back."""
+MAX_TITLES = 50
+"""Labels named in a digest."""
 
 
 class RateLimit:
-    """Judge every event for one target.
+    """Decide for one target which events are notified; events held back end up in a digest.
 
-    Cooldown goes by a clock that is never set, quiet hours go by the one on the wall.
+    The cooldown uses monotonic time, quiet hours use the time of day.
 
     Parameters
     ----------
@@ -26,67 +26,65 @@ class RateLimit:
 
     def __init__(self, config: NotifyConfig) -> None:
         self.held = 0
-        """Events that were held back so far."""
+        """Events held back so far."""
         self._config = config
         self._hours = [parse_hours(text) for text in config.quiet_hours]
         self._not_before: dict[str, float] = {}
-        self._kept: Counter[str] = Counter()
-        self._kept_since = math.inf
-        self._kept_quietly = False
+        self._titles: Counter[str] = Counter()
+        self._held_since = math.inf
+        self._held_in_quiet_hours = False
 
-    def quiet(self, at: float) -> bool:
-        """Tell whether a moment, in Unix seconds, is within the quiet hours."""
+    def is_quiet(self, at: float) -> bool:
+        """Return whether a time, in Unix seconds, is within the quiet hours."""
         return any(hours.contains(at) for hours in self._hours)
 
-    def wants(self, event: Event) -> bool:
-        """Tell whether an event is of a kind that is told at all: its start, its label, its score."""
+    def matches(self, event: Event) -> bool:
+        """Return whether the target wants such an event at all: its start, its label, its score."""
         labels = self._config.labels
-        known = labels is None or event.label in labels
-        return event.stop is None and known and event.score >= self._config.min_score
+        is_wanted = labels is None or event.label in labels
+        return event.stop is None and is_wanted and event.score >= self._config.min_score
 
     def allows(self, event: Event, title: str, *, at: float, now: float) -> bool:
-        """Tell whether a wanted event may be told now; if not, it is held back.
+        """Return whether a matching event may be notified now; if not, it is held back.
 
         Parameters
         ----------
         event : Event
         title : str
-            Name of its label, for people.
+            Name of its label, for display.
         at : float
             Unix seconds.
         now : float
             Monotonic seconds.
         """
-        quiet = self.quiet(at)
+        quiet = self.is_quiet(at)
         if quiet or now < self._not_before.get(event.label, -math.inf):
-            self._kept_quietly = self._kept_quietly or quiet
+            self._held_in_quiet_hours = self._held_in_quiet_hours or quiet
             self.hold(title, at)
             return False
         self._not_before[event.label] = now + self._config.cooldown_seconds
         return True
 
     def hold(self, title: str, at: float) -> None:
-        """Note that an event was not told."""
+        """Hold an event back for the digest."""
         self.held += 1
-        self._kept_since = min(self._kept_since, at)
-        if title in self._kept or len(self._kept) < MOST_KEPT:
-            self._kept[title] += 1
+        self._held_since = min(self._held_since, at)
+        if title in self._titles or len(self._titles) < MAX_TITLES:
+            self._titles[title] += 1
 
-    def owes(self, at: float) -> bool:
-        """Tell whether quiet hours are over in which something was held back."""
-        return self._kept_quietly and not self.quiet(at)
+    def digest_due(self, at: float) -> bool:
+        """Return whether quiet hours with events held back are over."""
+        return self._held_in_quiet_hours and not self.is_quiet(at)
 
     def digest(self) -> str:
-        """Return one line about what was held back since `told`; empty if nothing was."""
-        if not self._kept:
+        """Return one line about the events held back since `clear_digest`; empty if there are none."""
+        if not self._titles:
             return ""
-        since = time.strftime("%H:%M", time.localtime(self._kept_since))
-        names = (
-            title if count == 1 else f"{title} ({count} times)" for title, count in self._kept.most_common()
-        )
+        since = time.strftime("%H:%M", time.localtime(self._held_since))
+        names = (f"{title} ({n} times)" if n > 1 else title for title, n in self._titles.most_common())
         return f"Held back since {since}: {', '.join(names)}"
 
-    def told(self) -> None:
-        """Forget what was held back: the digest has arrived."""
-        self._kept.clear()
-        self._kept_since, self._kept_quietly = math.inf, False
+    def clear_digest(self) -> None:
+        """Start a new digest, because the last one has been delivered."""
+        self._titles.clear()
+        self._held_since, self._held_in_quiet_hours = math.inf, False

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from monitor.config import Config, NotifyConfig, read_secret
 from monitor.outputs.clips import SUFFIXES, clip_path
-from monitor.outputs.notify.notifier import LIMIT_SECONDS, Notifier
-from monitor.outputs.notify.send import NOT_UNDERSTOOD, post
+from monitor.outputs.notify.notifier import ATTEMPT_SECONDS, Notifier
+from monitor.outputs.notify.send import UNKNOWN_ADDRESS, send
 from monitor.types import ConfigError, Event
 
 
@@ -65,14 +65,14 @@ def check_targets(config: Config) -> None:
         if not is_understood(url):
             key = "url_env" if target.url_file is None else "url_file"
             raise ConfigError(
-                f"notify: {target.name}: {key}: {NOT_UNDERSTOOD}; see https://github.com/caronc/apprise/wiki"
+                f"notify: {target.name}: {key}: {UNKNOWN_ADDRESS}; see https://github.com/caronc/apprise/wiki"
             )
 
 
 def is_understood(url: str) -> bool:
-    """Tell whether Apprise can use an address; sends nothing."""
-    give_up_at = time.monotonic() + LIMIT_SECONDS
-    return post({"url": url}, lambda: give_up_at) != NOT_UNDERSTOOD
+    """Return whether Apprise recognizes an address; sends nothing."""
+    give_up_at = time.monotonic() + ATTEMPT_SECONDS
+    return send({"url": url}, lambda: give_up_at) != UNKNOWN_ADDRESS
 
 
 def try_targets(config: Config) -> Iterator[tuple[str, str | None]]:
@@ -84,12 +84,12 @@ def try_targets(config: Config) -> Iterator[tuple[str, str | None]]:
         As `check_targets`.
     """
     for target in config.notify:
-        letter = {
+        request = {
             "url": read_url(target),
             "title": f"clap-monitor as {config.node}",
-            "body": "This is a test: what is heard will be told here.",
+            "body": "This is a test. Events and problems will be sent here.",
             "kind": "info",
             "clip": None,
         }
-        give_up_at = time.monotonic() + LIMIT_SECONDS
-        yield target.name, post(letter, partial(float, give_up_at))
+        give_up_at = time.monotonic() + ATTEMPT_SECONDS
+        yield target.name, send(request, partial(float, give_up_at))

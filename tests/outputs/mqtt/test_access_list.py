@@ -28,7 +28,7 @@ def monitor(broker, **config):
 
 
 @pytest.mark.parametrize("qos", [1, 2])
-def test_what_the_access_list_denies_waits_until_it_may_be_written(tmp_path, qos):
+def test_events_that_the_access_list_denies_wait_until_it_allows_them(tmp_path, qos):
     with (
         Broker(tmp_path, users=USERS, access=NOT_EVENTS) as broker,
         Subscriber(broker, EVENT, **HOME) as home,
@@ -74,7 +74,7 @@ def test_everything_that_is_denied_is_named_and_nothing_is_sent_again_and_again(
         (ONLY_WRITE, {"protocol": "3.1.1"}, EVENT),
     ],
 )
-def test_where_mqtt_cannot_say_it_what_does_not_come_back_is_a_problem(
+def test_where_mqtt_cannot_report_a_refusal_an_undelivered_message_is_a_problem(
     tmp_path, monkeypatch, access, config, missed
 ):
     monkeypatch.setattr(delivery_check, "TIMEOUT_SECONDS", 1.0)
@@ -84,7 +84,7 @@ def test_where_mqtt_cannot_say_it_what_does_not_come_back_is_a_problem(
 
 
 @pytest.mark.parametrize("config", [{"protocol": "3.1.1"}, {"qos": 0}, {"qos": 2}, {}], ids=str)
-def test_what_is_allowed_is_no_problem(tmp_path, monkeypatch, config):
+def test_allowed_topics_are_no_problem(tmp_path, monkeypatch, config):
     monkeypatch.setattr(delivery_check, "TIMEOUT_SECONDS", 1.0)
     commands = []
     with (
@@ -103,7 +103,7 @@ def test_what_is_allowed_is_no_problem(tmp_path, monkeypatch, config):
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
-def test_a_size_limit_costs_only_what_is_larger(tmp_path, protocol):
+def test_a_size_limit_affects_only_larger_messages(tmp_path, protocol):
     with (
         Broker(tmp_path, options=["max_packet_size 3000"]) as broker,
         Subscriber(broker, EVENT) as home,

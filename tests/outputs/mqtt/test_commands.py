@@ -36,7 +36,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("topic", "text", "command"), COMMANDS, ids=[text for _, text, _ in COMMANDS])
-def test_a_command_is_understood(topic, text, command):
+def test_a_command_is_parsed(topic, text, command):
     assert parse_command(TOPICS, topic, text) == command
 
 
@@ -73,7 +73,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("topic", "text", "why"), REFUSED, ids=range(len(REFUSED)))
-def test_what_is_none_is_refused_in_one_short_line(topic, text, why):
+def test_an_invalid_command_is_refused_in_one_short_line(topic, text, why):
     with pytest.raises(ConfigError) as caught:
         parse_command(TOPICS, topic, text)
     assert why in str(caught.value)
@@ -83,7 +83,7 @@ def test_what_is_none_is_refused_in_one_short_line(topic, text, why):
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([ARM, THRESHOLD, LABELS, "home/sounds/attic/x"]), st.binary(max_size=200))
-def test_random_bytes_are_nothing_worse_than_refused(topic, content):
+def test_random_bytes_are_at_worst_refused(topic, content):
     text = content.decode(errors="replace")
     try:
         command = parse_command(TOPICS, topic, text)
@@ -93,7 +93,7 @@ def test_random_bytes_are_nothing_worse_than_refused(topic, content):
     assert isinstance(command, Arm | SetThreshold | PutLabel | RemoveLabel | str)
 
 
-def test_what_is_set_is_said_under_a_topic_each():
+def test_each_setting_has_a_topic():
     glass = LabelConfig(id="glass", prompts=("glass",), threshold=0.6)
     off = LabelConfig(id="dog", name="Our dog", prompts=("a dog",), enabled=False)
     said = settings_payloads(TOPICS, ActiveLabels((glass, off), ("mic0", "mic1"), armed=False))

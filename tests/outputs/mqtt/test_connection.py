@@ -130,7 +130,7 @@ def test_a_port_where_nothing_listens_refuses():
     ]
 
 
-def test_a_connection_that_has_ended_holds_no_socket_though_nobody_collects_garbage(tmp_path):
+def test_an_ended_connection_holds_no_socket_without_garbage_collection(tmp_path):
     with Broker(tmp_path) as broker, without_collecting_garbage():
         before = sockets()
         ended = [Watched(port=free_port()), Watched(port=broker.port)]
@@ -176,7 +176,7 @@ def test_closing_while_a_server_is_silent_ends_the_connection():
         assert watched.next() == Disconnected(None)
 
 
-def test_the_right_password_is_let_in_and_a_wrong_one_is_not(tmp_path):
+def test_the_right_password_is_accepted_and_a_wrong_one_is_refused(tmp_path):
     user = {"username": "monitor", "password": "right"}
     with Broker(tmp_path, users={"monitor": "right"}) as broker:
         watched = Watched(port=broker.port, **user)
@@ -191,7 +191,7 @@ def test_the_right_password_is_let_in_and_a_wrong_one_is_not(tmp_path):
         assert Watched(port=broker.port).until_end()[-1] == refused
 
 
-def test_tls_is_spoken_with_a_broker_that_the_ca_file_vouches_for(tmp_path):
+def test_tls_connects_to_a_broker_that_the_ca_file_trusts(tmp_path):
     with Broker(tmp_path, tls=True) as broker:
         watched = Watched(port=broker.port, tls=True, ca_file=broker.ca_file)
         assert [watched.next(), watched.next()] == [SocketOpened(), Connected()]
@@ -199,7 +199,7 @@ def test_tls_is_spoken_with_a_broker_that_the_ca_file_vouches_for(tmp_path):
         assert watched.next() == Disconnected(None)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path):
+def test_an_untrusted_certificate_is_refused(tmp_path):
     with Broker(tmp_path, tls=True) as broker:
         why = Watched(port=broker.port, tls=True).until_end()[-1].reason
     assert why.startswith("failed the TLS handshake")
@@ -207,14 +207,14 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path):
     assert why.endswith("check mqtt.host and mqtt.ca_file")
 
 
-def test_tls_with_a_broker_that_speaks_none_fails_the_handshake(tmp_path):
+def test_tls_with_a_broker_without_tls_fails_the_handshake(tmp_path):
     with Broker(tmp_path) as broker:
         why = Watched(port=broker.port, tls=True).until_end()[-1].reason
     assert why.startswith("failed the TLS handshake")
     assert why.endswith("check that mqtt.port is the one for TLS")
 
 
-def test_no_tls_with_a_broker_that_wants_it_is_no_mqtt(tmp_path):
+def test_no_tls_with_a_broker_that_requires_it_is_reported_as_not_mqtt(tmp_path):
     with Broker(tmp_path, tls=True) as broker:
         why = Watched(port=broker.port).until_end()[-1].reason
     assert why.startswith("does not speak MQTT")
@@ -231,11 +231,11 @@ def test_no_tls_with_a_broker_that_wants_it_is_no_mqtt(tmp_path):
         (OSError("odd"), "cannot be reached: odd"),
     ],
 )
-def test_every_failure_is_told_in_plain_words(error, words):
+def test_every_failure_is_explained_in_plain_words(error, words):
     assert words in explain_connect_error(error, tls=False)
 
 
-def test_a_certificate_lets_us_in_where_one_is_wanted(tmp_path, monkeypatch):
+def test_a_client_certificate_is_accepted_where_one_is_required(tmp_path, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     with Broker(tmp_path, tls=True, certificates=True) as broker:
         config = {"tls": True, "ca_file": broker.ca_file, "cert_file": broker.cert_file}
@@ -245,13 +245,13 @@ def test_a_certificate_lets_us_in_where_one_is_wanted(tmp_path, monkeypatch):
         watched.until_end()
 
 
-def test_without_a_certificate_a_broker_that_wants_one_says_no_word(tmp_path):
+def test_without_a_required_client_certificate_the_reason_names_cert_file(tmp_path):
     with Broker(tmp_path, tls=True, certificates=True) as broker:
         why = Watched(port=broker.port, tls=True, ca_file=broker.ca_file).until_end()[-1].reason
     assert "does it require mqtt.cert_file" in why
 
 
-def test_a_certificate_without_its_key_is_a_fault_of_the_configuration(tmp_path):
+def test_a_certificate_without_its_key_is_a_configuration_error(tmp_path):
     broker = Broker(tmp_path, tls=True)
     files = {"host": "broker", "tls": True, "cert_file": broker.cert_file}
     with pytest.raises(ConfigError, match=r"mqtt.key_file: .*none: cannot be read: No such file"):
@@ -268,7 +268,7 @@ def test_a_certificate_without_its_key_is_a_fault_of_the_configuration(tmp_path)
         tls_context(MqttConfig(**files, key_file=locked))
 
 
-def test_a_ca_file_that_is_none_is_a_fault_of_the_configuration(tmp_path):
+def test_an_invalid_ca_file_is_a_configuration_error(tmp_path):
     empty = tmp_path / "ca.pem"
     with pytest.raises(ConfigError, match=r"mqtt.ca_file: .*ca.pem: cannot be read: No such file"):
         tls_context(MqttConfig(host="broker", tls=True, ca_file=empty))
@@ -286,6 +286,6 @@ def test_the_address_is_host_and_port(host, text):
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64])
-def test_a_host_that_can_be_no_name_is_a_fault_of_the_configuration(host):
+def test_an_invalid_host_name_is_a_configuration_error(host):
     with pytest.raises(ConfigError, match=r"mqtt.host: .* is not a valid host name"):
         broker_address(MqttConfig(host=host))

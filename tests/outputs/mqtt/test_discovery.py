@@ -19,7 +19,7 @@ def described(*sources, labels=LABELS, topics=TOPICS, **options):
     return discovery_payload(topics, labels=by_source, model="starter", **options)
 
 
-def test_a_source_has_entities_of_the_labels_that_it_listens_for_alone():
+def test_a_source_has_entities_of_its_own_labels_only():
     labels = {"mic0": LABELS, "mic1": LABELS[1:]}
     components = discovery_payload(TOPICS, labels=labels, model="starter")["cmps"]
     assert {"mic0_SOUND_glass", "mic0_SOUND_alarm", "mic1_SOUND_alarm"} < components.keys()
@@ -64,7 +64,7 @@ def test_a_label_is_a_binary_sensor_of_its_class_and_a_trigger():
     assert components["mic0_EVENTS"]["evt_typ"] == ["glass", "alarm"]
 
 
-def test_listening_is_a_switch_and_each_threshold_a_number_that_say_what_they_are_and_take_another():
+def test_armed_is_a_switch_and_each_threshold_a_number():
     components = described()["cmps"]
     assert components["ARMED"]["p"] == "switch"
     assert components["ARMED"]["cmd_t"] == "clap-monitor/livingroom/armed/set"
@@ -77,7 +77,7 @@ def test_listening_is_a_switch_and_each_threshold_a_number_that_say_what_they_ar
     assert not any("cmd_t" in component for component in described(commands=False)["cmps"].values())
 
 
-def test_scores_are_there_for_who_wants_them_and_the_last_sound_for_everybody():
+def test_scores_are_disabled_by_default_and_the_last_sound_is_not():
     components = described()["cmps"]
     score = components["mic0_SCORE_glass"]
     assert (score["p"], score["en"], score["ent_cat"]) == ("sensor", False, "diagnostic")
@@ -93,7 +93,7 @@ def test_a_offline_source_can_be_seen_though_its_other_entities_are_unavailable(
     assert components["mic0_OFFLINE"]["dev_cla"] == "problem"
 
 
-def test_only_what_is_sent_again_and_again_expires():
+def test_only_periodic_values_expire():
     expiring = {key for key, component in described()["cmps"].items() if "exp_aft" in component}
     assert expiring == {"mic0_LEVEL", "mic0_SCORE_glass", "mic0_SCORE_alarm"}
 
@@ -116,7 +116,7 @@ def test_entities_keep_their_identifiers_when_something_is_added():
     assert after["mic0_SOUND_glass"]["name"] == "Glass breaking, mic0"
 
 
-def test_every_component_has_what_home_assistant_asks_for():
+def test_every_component_has_the_required_keys():
     for component in described("mic0", "mic1")["cmps"].values():
         if component["p"] != "device_automation":
             domain, _, rest = component["default_entity_id"].partition(".")
@@ -125,7 +125,7 @@ def test_every_component_has_what_home_assistant_asks_for():
             assert component["stat_t"]
 
 
-def test_what_tells_names_apart_comes_first_and_the_source_last():
+def test_names_begin_with_the_label_and_end_with_the_source():
     names = {component.get("name") for component in described("mic0", "garden")["cmps"].values()}
     assert {"Alarm, garden", "Threshold: Alarm, garden", "Score: Glass breaking, mic0", "Level, mic0"} < names
 
@@ -135,7 +135,7 @@ def test_the_device_links_to_the_page_where_there_is_one():
     assert "cu" not in described()["dev"]
 
 
-def test_events_of_a_label_that_is_gone_are_still_of_a_known_type():
+def test_events_of_a_removed_label_still_have_a_known_type():
     components = described(retired={"mic0": ["dog", "glass"]})["cmps"]
     assert components["mic0_EVENTS"]["evt_typ"] == ["glass", "alarm", "dog"]
     assert "mic0_SOUND_dog" not in components

@@ -39,13 +39,13 @@ def place(parts):
     return {key: topic for topic, keys in placed(parts).items() for key in keys}
 
 
-def test_a_small_house_is_one_message_under_the_topic_it_always_had():
+def test_a_small_description_is_one_message():
     parts = divided({"mic0": labels(3)})
     assert list(parts) == [part_topic("ha", DEVICE, 0)] == [f"ha/device/{DEVICE}/config"]
 
 
 @pytest.mark.parametrize("count", [40, 200])
-def test_sixteen_sources_of_the_longest_names_are_messages_of_one_device(count):
+def test_sixteen_sources_with_the_longest_names_are_messages_of_one_device(count):
     house = {f"{number:02d}{'y' * 30}": labels(count) for number in range(16)}
     parts = divided(house)
     assert len({json.dumps(part["dev"]) for part in parts.values()}) == 1
@@ -54,7 +54,7 @@ def test_sixteen_sources_of_the_longest_names_are_messages_of_one_device(count):
     assert all(len(f"{topic}{as_json(part)}".encode()) < 100_000 for topic, part in parts.items())
 
 
-def test_nothing_moves_when_labels_and_sources_come_and_go():
+def test_nothing_moves_when_labels_and_sources_change():
     before = divided({"mic0": labels(40), "mic1": labels(40)})
     after = divided({"mic0": labels(80)[20:], "mic2": labels(10)}, placed(before))
     stayed = place(before).keys() & place(after).keys()
@@ -62,14 +62,14 @@ def test_nothing_moves_when_labels_and_sources_come_and_go():
     assert {key: place(before)[key] for key in stayed} == {key: place(after)[key] for key in stayed}
 
 
-def test_what_is_left_of_a_large_house_stays_where_it_is_and_empty_messages_go():
+def test_remaining_components_stay_where_they_are_and_empty_messages_are_removed():
     before = divided({"mic0": labels(200)})
     last = labels(200)[-1:]
     after = divided({"mic0": last}, placed(before))
     assert len(after) == 2 < len(before)
 
 
-def test_only_what_finds_no_room_any_more_moves():
+def test_only_components_without_room_move():
     before = divided({"mic0": labels(16, messages=1)})
     assert len(before) == 1
     after = divided({"mic0": labels(16)}, placed(before))

@@ -34,7 +34,7 @@ def taken(it, most=100):
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_letters_are_handed_out_in_order_and_once_until_they_are_taken_back(path, durable):
+def test_messages_are_taken_in_order_and_once_until_they_are_taken_back(path, durable):
     with durable_queue(path if durable else None) as it:
         it.add([queued(1), queued(2), queued(3)])
         assert (taken(it, 2), taken(it), taken(it)) == ([1, 2], [3], [])
@@ -47,7 +47,7 @@ def test_letters_are_handed_out_in_order_and_once_until_they_are_taken_back(path
         assert (it.waiting, it.dropped) == (0, 0)
 
 
-def test_a_letter_is_in_the_file_before_it_is_handed_out(path):
+def test_a_message_is_in_the_file_before_it_is_taken(path):
     with durable_queue(path) as it:
         it.add([queued(1)])
         assert it.written == 1
@@ -56,7 +56,7 @@ def test_a_letter_is_in_the_file_before_it_is_handed_out(path):
         assert handed_out == queued(1)
 
 
-def test_what_was_not_removed_waits_for_the_next_run(path):
+def test_messages_that_were_not_removed_wait_for_the_next_run(path):
     with durable_queue(path) as it:
         it.add([queued(1, phase="end"), queued(2, phase="end"), queued(3, phase="end")])
         it.take(3)
@@ -68,7 +68,7 @@ def test_what_was_not_removed_waits_for_the_next_run(path):
         assert [int(each.event_id) for each in it.take(9)] == [1, 3, 1]
 
 
-def test_an_event_in_whose_midst_a_run_broke_off_is_ended_by_the_next_one_once(path):
+def test_an_event_interrupted_by_a_crash_is_ended_once_by_the_next_run(path):
     with closing(QueueFile(path)) as queue_file:
         queue_file.write([queued(1), queued(2)], [1])
     for _ in range(2):
@@ -84,7 +84,7 @@ def test_an_event_in_whose_midst_a_run_broke_off_is_ended_by_the_next_one_once(p
                 assert (end.happened_at, end.queued_at) == (None, 500.0)
 
 
-def test_in_memory_the_oldest_make_room_but_for_those_on_their_way():
+def test_in_memory_the_oldest_are_dropped_except_those_in_flight():
     with durable_queue(None, size=3) as it:
         it.add([queued(1), queued(2), queued(3)])
         assert taken(it, 1) == [1]
@@ -93,14 +93,14 @@ def test_in_memory_the_oldest_make_room_but_for_those_on_their_way():
         assert taken(it) == [4, 5]
 
 
-def test_in_the_file_the_oldest_make_room(path):
+def test_in_the_file_the_oldest_are_dropped(path):
     with durable_queue(path, most_bytes=3000) as it:
         it.add([queued(number, more="x" * 900) for number in range(1, 6)])
         assert (it.waiting, it.dropped) == (2, 3)
         assert taken(it) == [4, 5]
 
 
-def test_what_waited_too_long_is_dropped_when_the_broker_comes_back(path):
+def test_messages_that_waited_too_long_are_dropped_when_the_broker_comes_back(path):
     clock = [0.0]
     with durable_queue(path, most_seconds=60.0, now=lambda: clock[0]) as it:
         it.add([queued(1, queued_at=0.0), queued(2, queued_at=30.0)])
@@ -111,7 +111,7 @@ def test_what_waited_too_long_is_dropped_when_the_broker_comes_back(path):
 
 
 @pytest.mark.root
-def test_a_full_disk_is_said_once_and_letters_go_out_from_memory(disk, caplog):
+def test_a_full_disk_is_logged_once_and_messages_are_sent_from_memory(disk, caplog):
     caplog.set_level(logging.INFO)
     path = disk / "outbox.sqlite"
     with durable_queue(path, size=3) as it:
@@ -136,7 +136,7 @@ def test_a_full_disk_is_said_once_and_letters_go_out_from_memory(disk, caplog):
 
 
 @pytest.mark.root
-def test_a_disk_that_is_full_from_the_start_is_used_once_there_is_room(disk):
+def test_a_disk_that_is_full_at_the_start_is_used_once_it_has_space(disk):
     filler = fill(disk)
     path = disk / "outbox.sqlite"
     with durable_queue(path) as it:
@@ -149,7 +149,7 @@ def test_a_disk_that_is_full_from_the_start_is_used_once_there_is_room(disk):
         assert it.waiting == 2
 
 
-def test_what_has_arrived_while_the_file_could_not_be_used_is_not_handed_out_again(path):
+def test_messages_acknowledged_while_the_file_could_not_be_used_are_not_taken_again(path):
     with durable_queue(path) as it:
         it.add([queued(1), queued(2)])
         assert taken(it) == [1, 2]
@@ -160,7 +160,7 @@ def test_what_has_arrived_while_the_file_could_not_be_used_is_not_handed_out_aga
         assert taken(it) == [2]
 
 
-def test_a_file_that_another_process_has_is_taken_over_when_it_is_free(path, caplog):
+def test_a_file_open_in_another_process_is_used_when_it_is_free(path, caplog):
     with ExitStack() as other, durable_queue(path) as it:
         other.callback(it.__exit__, None, None, None)
         it.add([queued(1, phase="end")])
@@ -173,7 +173,7 @@ def test_a_file_that_another_process_has_is_taken_over_when_it_is_free(path, cap
             assert [(each.number, each.label) for each in second.take(9)] == [(0, "glass"), (1, "dog")]
 
 
-def test_a_broken_file_is_set_aside_and_said(path, caplog):
+def test_a_broken_file_is_set_aside_and_logged(path, caplog):
     path.write_bytes(b"these are not the bytes of a database" * 1000)
     with durable_queue(path) as it:
         it.add([queued(1)])
@@ -186,7 +186,7 @@ def test_a_broken_file_is_set_aside_and_said(path, caplog):
     assert aside.read_bytes().startswith(b"these are not")
 
 
-def test_a_file_that_breaks_while_it_is_used_costs_what_waited_in_it_and_no_more(path, caplog):
+def test_a_file_that_breaks_while_in_use_loses_only_its_waiting_messages(path, caplog):
     with durable_queue(path) as it:
         it.add([queued(1, phase="end"), queued(2, phase="end")])
     overwrite(path, b"glass", b"grass")
@@ -214,7 +214,7 @@ def test_a_broken_file_that_cannot_be_set_aside_is_no_more_than_a_full_disk(tmp_
 
 
 @pytest.mark.parametrize("in_file", [True, False], ids=["file", "memory"])
-def test_letters_up_to_a_number_and_the_ends_of_some_events_can_be_left_for_later(path, in_file):
+def test_late_events_and_their_ends_can_be_skipped(path, in_file):
     with durable_queue(path if in_file else None) as kept:
         end = queued(3, phase="end", event=queued(1).event_id)
         kept.add([queued(1), queued(2), end, *(queued(number) for number in range(4, 9))])

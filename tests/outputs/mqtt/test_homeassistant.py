@@ -39,7 +39,7 @@ def queue_file(tmp_path):
 
 @pytest.mark.parametrize("order", list(itertools.permutations(("broker", "us", "home"))), ids="-".join)
 @pytest.mark.parametrize("lasts", [True, False], ids=["sounding", "silent"])
-def test_after_restarts_in_any_order_the_house_knows_what_is_true(broker, order, lasts):
+def test_after_restarts_in_any_order_home_assistant_has_the_current_states(broker, order, lasts):
     with ExitStack() as ours, ExitStack() as homes:
 
         def restart_us():
@@ -72,7 +72,7 @@ def test_after_restarts_in_any_order_the_house_knows_what_is_true(broker, order,
         eventually(lambda: home.state(GLASS_KEY) == "unavailable")
 
 
-def test_a_removed_label_and_source_leave_no_ghost_and_nothing_retained(tmp_path, broker):
+def test_a_removed_label_and_source_leave_no_entity_and_nothing_retained(tmp_path, broker):
     with HomeAssistant(broker) as home:
         with connected(make(broker.port, queue_file=queue_file(tmp_path), sources=("mic0", "mic1"))):
             eventually(lambda: home.state("mic1_SOUND_dog") == "unavailable")
@@ -111,7 +111,7 @@ def test_a_trigger_is_sent_once_for_each_start_and_neither_it_nor_events_are_ret
         assert not [topic for topic in kept if topic.endswith(("/trigger", "/event", "/level"))]
 
 
-def test_what_is_wrong_with_a_source_is_told_while_it_is_offline(broker):
+def test_the_health_of_a_source_is_published_while_it_is_offline(broker):
     with HomeAssistant(broker) as home, connected(make(broker.port)) as mqtt:
         mqtt.on_health(
             {
@@ -126,7 +126,7 @@ def test_what_is_wrong_with_a_source_is_told_while_it_is_offline(broker):
         eventually(lambda: home.state("mic0_OFFLINE") == "on")
 
 
-def test_a_file_of_what_was_announced_that_is_broken_is_begun_anew(tmp_path, broker, caplog):
+def test_a_broken_discovery_record_is_replaced(tmp_path, broker, caplog):
     path = queue_file(tmp_path).with_name("announced.json")
     path.parent.mkdir()
     path.write_text("[]")
@@ -136,7 +136,7 @@ def test_a_file_of_what_was_announced_that_is_broken_is_begun_anew(tmp_path, bro
     assert CONFIG in json.loads(path.read_text())["announced"]
 
 
-def test_when_home_assistant_starts_everything_is_said_again_but_not_for_a_birth_that_is_retained(broker):
+def test_a_birth_republishes_everything_unless_it_is_retained(broker):
     with Subscriber(broker) as subscriber:
         subscriber._client.publish("homeassistant/status", "online", qos=1, retain=True)
         eventually(lambda: "homeassistant/status" in broker.retained())
@@ -149,7 +149,7 @@ def test_when_home_assistant_starts_everything_is_said_again_but_not_for_a_birth
 
 
 @pytest.mark.usefixtures("no_home_assistant_is_waited_for")
-def test_what_waited_fires_no_trigger_and_the_broker_counts_as_late(tmp_path, broker):
+def test_a_late_event_fires_no_trigger_and_the_broker_counts_as_late(tmp_path, broker):
     before = make(free_port(), queue_file=queue_file(tmp_path))
     before.put(started())
     with running(before):
@@ -160,7 +160,7 @@ def test_what_waited_fires_no_trigger_and_the_broker_counts_as_late(tmp_path, br
         assert subscriber.texts(f"{GLASS}/trigger") == []
 
 
-def test_what_stays_the_same_keeps_the_file_as_it_is(tmp_path, broker):
+def test_an_unchanged_description_leaves_the_record_as_it_is(tmp_path, broker):
     for _ in range(2):
         with connected(make(broker.port, queue_file=queue_file(tmp_path))):
             eventually(lambda: CONFIG in broker.retained())
@@ -169,7 +169,7 @@ def test_what_stays_the_same_keeps_the_file_as_it_is(tmp_path, broker):
     assert set(content["retained"]) - {f"{MIC}/last"} == set(broker.retained()) - {CONFIG}
 
 
-def test_labels_come_and_go_while_it_runs_and_leave_nothing_behind(tmp_path, broker):
+def test_labels_added_and_removed_at_run_time_leave_nothing_behind(tmp_path, broker):
     glass, dog = LABELS
     kettle = LabelConfig(id="kettle", prompts=("a kettle",), threshold=0.7)
     with HomeAssistant(broker) as home, connected(make(broker.port, queue_file=queue_file(tmp_path))) as mqtt:
@@ -191,7 +191,7 @@ def test_labels_come_and_go_while_it_runs_and_leave_nothing_behind(tmp_path, bro
     assert json.loads(kept[f"{MIC}/last"])["event_type"] == "dog"
 
 
-def test_labels_that_go_while_the_broker_is_away_leave_nothing_behind_either(tmp_path, broker):
+def test_labels_removed_while_the_broker_is_away_leave_nothing_behind(tmp_path, broker):
     with HomeAssistant(broker) as home, connected(make(broker.port, queue_file=queue_file(tmp_path))) as mqtt:
         eventually(lambda: home.state("mic0_SOUND_dog") is not None)
         with broker.frozen():
@@ -203,7 +203,7 @@ def test_labels_that_go_while_the_broker_is_away_leave_nothing_behind_either(tmp
         eventually(lambda: not [topic for topic in broker.retained() if "/dog" in topic])
 
 
-def test_what_is_set_is_echoed_and_a_new_broker_is_told_of_it(broker):
+def test_settings_are_published_when_they_change_and_to_a_new_broker(broker):
     with connected(make(broker.port)) as mqtt:
         eventually(lambda: broker.retained().get(f"{NODE}/armed/state") == "ON")
         quiet = LABELS[0].model_copy(update={"threshold": 0.9})
@@ -216,7 +216,7 @@ def test_what_is_set_is_echoed_and_a_new_broker_is_told_of_it(broker):
         assert broker.retained()[f"{NODE}/armed/state"] == "OFF"
 
 
-def test_commands_are_handed_on_and_what_is_retained_is_not(broker, caplog):
+def test_commands_are_passed_on_unless_they_are_retained(broker, caplog):
     said = []
     with Subscriber(broker) as subscriber:
         publish = subscriber._client.publish
@@ -239,7 +239,7 @@ def test_commands_are_handed_on_and_what_is_retained_is_not(broker, caplog):
     assert f"{NODE}/refused" not in broker.retained()
 
 
-def test_without_commands_nothing_is_listened_to(broker):
+def test_without_commands_nothing_is_subscribed(broker):
     said = []
     with Subscriber(broker) as subscriber:
         options = {"commands": False, "on_command": lambda *words: said.append(words)}
@@ -252,7 +252,7 @@ def test_without_commands_nothing_is_listened_to(broker):
     assert "cmd_t" not in broker.retained()[CONFIG]
 
 
-def test_of_a_flood_of_commands_none_is_lost_on_the_way_and_all_else_goes_on(broker):
+def test_a_flood_of_commands_loses_none_and_stops_nothing_else(broker):
     said = []
     mqtt = make(broker.port, on_command=lambda *words: said.append(words))
     with Subscriber(broker, f"{MIC}/event") as subscriber, connected(mqtt):

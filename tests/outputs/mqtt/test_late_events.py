@@ -34,7 +34,7 @@ def restarted_with_late_events(mqtt, broker, *events):
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_what_waited_for_the_broker_waits_for_the_birth_and_what_is_live_does_not(broker, queue_file):
+def test_late_events_wait_for_the_birth_and_live_events_do_not(broker, queue_file):
     with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1), ended(started(1)))
         with Subscriber(broker) as subscriber:
@@ -71,7 +71,7 @@ def test_the_end_of_an_event_whose_start_waits_comes_after_it_and_its_state_at_o
             assert broker.retained()[f"{GLASS}/state"] == "ON"
 
 
-def test_without_a_birth_the_wait_ends_by_itself(broker, queue_file, monkeypatch):
+def test_without_a_birth_the_hold_ends_by_itself(broker, queue_file, monkeypatch):
     monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
     with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
@@ -80,7 +80,7 @@ def test_without_a_birth_the_wait_ends_by_itself(broker, queue_file, monkeypatch
 
 @pytest.mark.usefixtures("for_ever")
 @pytest.mark.parametrize("options", [{"discovery": False}, {"discovery_prefix": "ha"}], ids=["off", "prefix"])
-def test_it_is_home_assistant_that_they_wait_for(broker, queue_file, options):
+def test_without_home_assistant_late_events_are_not_held(broker, queue_file, options):
     with connected(make(broker.port, queue_file=queue_file, **options)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
         with Subscriber(broker) as subscriber:
@@ -90,7 +90,7 @@ def test_it_is_home_assistant_that_they_wait_for(broker, queue_file, options):
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_who_stops_meanwhile_keeps_them_for_the_next_run_which_sends_them_once(broker, queue_file):
+def test_a_monitor_that_stops_meanwhile_keeps_late_events_for_the_next_run(broker, queue_file):
     with Subscriber(broker) as subscriber:
         before = make(free_port(), queue_file=queue_file)
         before.put(started(1))
@@ -110,14 +110,14 @@ def test_who_stops_meanwhile_keeps_them_for_the_next_run_which_sends_them_once(b
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_what_is_in_memory_only_is_sent_when_the_monitor_stops(broker):
+def test_late_events_in_memory_only_are_sent_when_the_monitor_stops(broker):
     with connected(make(broker.port)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
     assert (mqtt.status.waiting, mqtt.status.published) == (0, 1)
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_a_broker_that_goes_again_meanwhile_loses_and_repeats_nothing(broker, queue_file):
+def test_a_broker_that_stops_again_meanwhile_loses_and_repeats_nothing(broker, queue_file):
     with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         restarted_with_late_events(mqtt, broker, started(1))
         restarted_with_late_events(mqtt, broker, ended(started(1)), started(2))
@@ -129,7 +129,7 @@ def test_a_broker_that_goes_again_meanwhile_loses_and_repeats_nothing(broker, qu
 
 
 @pytest.mark.usefixtures("for_ever")
-def test_a_recording_that_is_replayed_as_the_monitor_starts_waits_for_nobody(broker, queue_file):
+def test_a_recording_replayed_at_the_start_is_not_held(broker, queue_file):
     mqtt = make(broker.port, queue_file=queue_file)
     with running(mqtt):
         mqtt.put(started(1))

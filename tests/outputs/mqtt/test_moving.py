@@ -23,7 +23,7 @@ def settings(broker, **others):
     return MqttConfig(host="127.0.0.1", port=broker.port, **others)
 
 
-def test_under_another_base_topic_everything_is_said_again_and_the_old_one_is_tidied_up(tmp_path, broker):
+def test_another_base_topic_republishes_everything_and_clears_the_old_one(tmp_path, broker):
     said = []
     options = {
         "queue_file": tmp_path / "state/outbox.sqlite",
@@ -49,7 +49,7 @@ def test_under_another_base_topic_everything_is_said_again_and_the_old_one_is_ti
 
 
 @pytest.mark.usefixtures("no_home_assistant_is_waited_for")
-def test_another_broker_gets_what_the_old_one_did_not_take(tmp_path, broker):
+def test_another_broker_gets_what_the_old_one_did_not_acknowledge(tmp_path, broker):
     (tmp_path / "other").mkdir()
     options = {"queue_file": tmp_path / "state/outbox.sqlite"}
     with (
@@ -68,7 +68,7 @@ def test_another_broker_gets_what_the_old_one_did_not_take(tmp_path, broker):
             eventually(lambda: (mqtt.status.published, mqtt.status.waiting) == (1, 0))
 
 
-def test_settings_that_cannot_be_used_leave_the_old_ones(tmp_path, broker, caplog):
+def test_unusable_settings_keep_the_old_ones(tmp_path, broker, caplog):
     with Subscriber(broker) as subscriber, connected(make(broker.port)) as mqtt:
         mqtt.reconfigure(settings(broker, username="me", password_file=tmp_path / "not there"))
         eventually(lambda: "keeping the old ones" in caplog.text)

@@ -77,7 +77,7 @@ def only_3(answer):
     ],
     ids=["close", "silence", "code 1", "code 132", "code 130", "as if it were 3.1.1", "not MQTT"],
 )
-def test_a_broker_that_speaks_only_mqtt_3_1_1_is_spoken_to_in_it(answer, caplog):
+def test_a_broker_of_mqtt_3_1_1_is_connected_in_that_version(answer, caplog):
     caplog.set_level("INFO")
     with OddBroker(on_connect=only_3(answer)) as broker, running(make(broker.port)) as mqtt:
         delivers(broker, mqtt)
@@ -87,7 +87,7 @@ def test_a_broker_that_speaks_only_mqtt_3_1_1_is_spoken_to_in_it(answer, caplog)
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
 
-def test_what_a_broker_speaks_is_remembered():
+def test_the_version_of_a_broker_is_remembered():
     with OddBroker(on_connect=only_3(CLOSE)) as broker, running(make(broker.port)) as mqtt:
         delivers(broker, mqtt)
         before = len(broker.connections)
@@ -108,7 +108,7 @@ def test_a_broker_that_is_just_being_restarted_is_not_taken_for_an_old_one():
 
 
 @pytest.mark.parametrize(("protocol", "spoken"), [("5", MQTT_5), ("3.1.1", MQTT_3), (5, MQTT_5)])
-def test_the_configuration_may_say_which_version_is_spoken(protocol, spoken):
+def test_the_configuration_may_set_the_version(protocol, spoken):
     with OddBroker() as broker, running(make(broker.port, protocol=protocol)) as mqtt:
         delivers(broker, mqtt)
         assert {seen.protocol for seen in broker.connections} == {spoken}
@@ -122,7 +122,7 @@ def test_a_broker_that_does_not_speak_the_version_that_is_asked_for_is_named():
         eventually(lambda: "set mqtt.protocol: auto" in (mqtt.status.trouble or ""))
 
 
-def test_a_broker_that_speaks_mqtt_5_badly_is_spoken_to_in_3_1_1():
+def test_a_broker_with_malformed_mqtt_5_is_connected_in_3_1_1():
     broken = packet(0x40, b"\0\1\0\5\xff")  # properties that are longer than the packet
 
     def answer(seen, message):
@@ -149,7 +149,7 @@ def refuses_will(code):
     ("protocol", "code"),
     [("3.1.1", None), ("5", 154), ("5", 155), ("5", None), ("auto", None), ("auto", 154)],
 )
-def test_a_broker_that_refuses_a_retained_will_is_told_everything_without_one(protocol, code, caplog):
+def test_a_broker_that_refuses_a_retained_will_gets_everything_without_one(protocol, code, caplog):
     caplog.set_level("INFO")
     with (
         OddBroker(on_connect=refuses_will(code)) as broker,
@@ -199,7 +199,7 @@ def test_a_refused_event_waits_is_named_and_is_not_sent_again_and_again(code, wo
     assert len([line for line in said(caplog) if words in line]) == 1
 
 
-def test_events_that_were_refused_arrive_in_order_once_the_broker_takes_them():
+def test_refused_events_are_delivered_in_order_once_the_broker_accepts_them():
     allowed = threading.Event()
 
     def refuse(seen, message):
@@ -248,7 +248,7 @@ def test_events_of_another_source_are_not_held_back():
         assert (mqtt.status.waiting, len(broker.texts(f"{NODE}/porch/event"))) == (30, 30)
 
 
-def test_the_end_does_not_wait_for_what_is_refused_and_the_next_run_has_it(tmp_path):
+def test_shutdown_does_not_wait_for_refused_events_and_the_next_run_sends_them(tmp_path):
     queue_file = tmp_path / "outbox.sqlite"
 
     def refuse(seen, message):
@@ -300,7 +300,7 @@ def test_when_everything_is_refused_an_event_and_a_description_are_named_first()
         ("5", 151, "quota used up"),
     ],
 )
-def test_a_refused_subscription_is_a_problem_and_everything_is_told(protocol, code, words):
+def test_a_refused_subscription_is_a_problem_and_everything_is_published(protocol, code, words):
     def refuse(_seen, filters):
         return [code if topic.endswith("/set") else 1 for topic in filters]
 
@@ -343,7 +343,7 @@ def limited(seen, properties):
 
 
 @pytest.mark.parametrize("most", [5000, 1200, 700])
-def test_a_size_limit_that_the_broker_tells_is_obeyed_and_what_is_left_out_is_named(most):
+def test_an_announced_size_limit_is_respected_and_messages_left_out_are_named(most):
     properties = b"\x27" + struct.pack("!I", most)
     with (
         OddBroker(on_connect=lambda seen: limited(seen, properties)) as broker,
@@ -381,7 +381,7 @@ def test_a_broker_that_keeps_nothing_is_asked_to_keep_nothing(caplog):
     assert [line for line in said(caplog) if "does not keep retained messages" in line]
 
 
-def test_no_more_messages_are_on_their_way_than_the_broker_takes():
+def test_no_more_messages_are_in_flight_than_the_broker_allows():
     unanswered, most = [], []
 
     def answer(seen, message):
@@ -472,7 +472,7 @@ def test_a_broker_that_closes_on_one_topic_gets_all_others(protocol, topic):
 
 
 @BOTH
-def test_a_broker_that_closes_on_events_is_told_the_rest_and_they_wait(protocol):
+def test_a_broker_that_closes_on_events_gets_the_rest_and_events_wait(protocol):
     with (
         OddBroker(on_publish=closes(lambda message: message.topic == EVENT)) as broker,
         running(make(broker.port, protocol=protocol)) as mqtt,
@@ -487,7 +487,7 @@ def test_a_broker_that_closes_on_events_is_told_the_rest_and_they_wait(protocol)
 
 
 @BOTH
-def test_a_broker_that_closes_on_levels_is_told_the_rest(protocol):
+def test_a_broker_that_closes_on_levels_gets_the_rest(protocol):
     level = f"{MIC}/level"
     with (
         OddBroker(on_publish=closes(lambda message: message.topic == level)) as broker,
@@ -567,7 +567,7 @@ def test_a_broker_that_acknowledges_nothing_loses_nothing(protocol, caplog):
         (159, "connects too often"),
     ],
 )
-def test_a_broker_that_does_not_let_us_in_says_why(code, words):
+def test_the_reason_of_a_refused_connection_is_the_trouble(code, words):
     properties = b"\x1c" + text("elsewhere:1883") if code in {156, 157} else b""
     with (
         OddBroker(on_connect=lambda seen: connack(seen.protocol, code, properties)) as broker,
@@ -579,7 +579,7 @@ def test_a_broker_that_does_not_let_us_in_says_why(code, words):
 @pytest.mark.parametrize(
     ("code", "words"), [(2, "client id"), (3, "unavailable"), (4, "username"), (5, "username")]
 )
-def test_a_broker_of_3_1_1_that_does_not_let_us_in_says_why(code, words):
+def test_the_reason_of_a_refused_connection_in_3_1_1_is_the_trouble(code, words):
     with (
         OddBroker(on_connect=lambda seen: connack(seen.protocol, code)) as broker,
         running(make(broker.port, protocol="3.1.1")) as mqtt,
@@ -602,7 +602,7 @@ def test_a_broker_of_3_1_1_that_does_not_let_us_in_says_why(code, words):
         (0, "closed the connection"),
     ],
 )
-def test_a_connection_that_the_broker_ends_says_why(code, words, caplog):
+def test_the_reason_of_a_disconnect_is_the_trouble(code, words, caplog):
     properties = b"\x1c" + text("elsewhere:1883") if code == 157 else b""
     with OddBroker() as broker, running(make(broker.port, protocol="5")) as mqtt:
         soon(mqtt, lambda: broker.texts(STATUS))
@@ -715,7 +715,7 @@ def test_after_a_broken_packet_events_are_delivered(protocol, what):
 
 @BOTH
 @pytest.mark.parametrize("what", HARMLESS)
-def test_an_answer_that_nobody_asked_for_changes_nothing(protocol, what):
+def test_an_unexpected_answer_changes_nothing(protocol, what):
     with (
         OddBroker(then=lambda seen: seen.send(HARMLESS[what])) as broker,
         running(make(broker.port, protocol=protocol)) as mqtt,

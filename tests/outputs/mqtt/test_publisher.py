@@ -42,7 +42,7 @@ def subscriber(broker):
         yield subscriber
 
 
-def test_at_start_everything_is_said_and_kept_by_the_broker(broker, subscriber):
+def test_at_start_everything_is_published_and_retained(broker, subscriber):
     with connected(make(broker.port)):
         assert subscriber.wait_for(STATUS) == ["online"]
         retained = broker.retained()
@@ -65,13 +65,13 @@ def test_at_start_everything_is_said_and_kept_by_the_broker(broker, subscriber):
         assert {message.qos for message in subscriber.messages()} == {1}
 
 
-def test_the_states_are_said_before_the_node_is_online(broker, subscriber):
+def test_the_states_are_published_before_the_node_is_online(broker, subscriber):
     with connected(make(broker.port)):
         subscriber.wait_for(STATUS)
         assert subscriber.messages()[-1].topic == STATUS
 
 
-def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
+def test_an_event_is_published_when_it_starts_and_when_it_ends(broker, subscriber):
     before = time.time()
     with connected(make(broker.port)) as mqtt:
         subscriber.wait_for(STATUS)
@@ -95,7 +95,7 @@ def test_an_event_is_told_as_it_starts_and_as_it_ends(broker, subscriber):
         assert (mqtt.status.waiting, mqtt.status.dropped, mqtt.status.trouble) == (0, 0, None)
 
 
-def test_the_time_from_the_onset_until_the_broker_has_it_is_known_once_for_each_event(broker):
+def test_latency_is_observed_once_for_each_event(broker):
     with running(make(broker.port)) as mqtt:
         event = started(1, at=time.time() - 1.0)
         mqtt.put(event)
@@ -158,7 +158,7 @@ def test_only_the_newest_level_of_each_second_is_sent(broker, subscriber):
         assert {message.qos for message in subscriber.messages(f"{MIC}/level")} == {0}
 
 
-def test_a_clean_end_leaves_nothing_on(broker, subscriber):
+def test_a_clean_shutdown_leaves_nothing_on(broker, subscriber):
     with connected(make(broker.port)) as mqtt:
         mqtt.set_online("mic0", online=True)
         mqtt.put(started())
@@ -172,7 +172,7 @@ def test_a_clean_end_leaves_nothing_on(broker, subscriber):
     assert subscriber.texts(STATUS) == ["online", "offline"]  # once: the last will is not sent
 
 
-def test_what_is_put_just_before_the_end_is_delivered(broker, subscriber):
+def test_events_put_just_before_shutdown_are_delivered(broker, subscriber):
     mqtt = make(broker.port)
     for number in range(3):
         mqtt.put(started(number))
@@ -182,7 +182,7 @@ def test_what_is_put_just_before_the_end_is_delivered(broker, subscriber):
     assert (mqtt.status.published, mqtt.status.waiting) == (3, 0)
 
 
-def test_a_crash_is_told_by_the_last_will_and_cleared_at_the_next_start(broker, subscriber):
+def test_the_last_will_reports_a_crash_and_the_next_start_clears_it(broker, subscriber):
     program = f"""
 import time
 from tests.outputs.mqtt.test_publisher import connected, make, started
@@ -206,7 +206,7 @@ with connected(make({broker.port})) as mqtt:
         assert broker.retained()[f"{MIC}/status"] == "offline"
 
 
-def test_after_a_restart_of_the_broker_all_states_are_said_again(broker):
+def test_after_a_restart_of_the_broker_all_states_are_published_again(broker):
     with connected(make(broker.port)) as mqtt:
         mqtt.set_online("mic0", online=True)
         mqtt.put(started())
@@ -230,7 +230,7 @@ def test_after_a_restart_of_the_broker_all_states_are_said_again(broker):
             assert mqtt.status.trouble is None
 
 
-def test_a_broker_that_comes_later_gets_what_waited_marked_as_late(tmp_path, caplog):
+def test_a_broker_that_starts_later_gets_waiting_events_marked_as_late(tmp_path, caplog):
     broker = Broker(tmp_path)
     caplog.set_level(logging.INFO, "monitor.outputs")
     mqtt = make(broker.port)
@@ -259,7 +259,7 @@ def test_a_broker_that_comes_later_gets_what_waited_marked_as_late(tmp_path, cap
     ]
 
 
-def test_of_too_many_events_the_newest_are_kept_and_the_others_counted(broker, subscriber):
+def test_beyond_the_limit_the_newest_events_are_kept_and_the_others_counted(broker, subscriber):
     mqtt = make(broker.port)
     for number in range(IN_MEMORY):
         mqtt.put(started(number))
@@ -274,7 +274,7 @@ def test_of_too_many_events_the_newest_are_kept_and_the_others_counted(broker, s
         assert set(subscriber.texts(f"{GLASS}/state")) == {"ON"}
 
 
-def test_a_long_backlog_is_delivered_whole_and_in_order(broker, subscriber):
+def test_a_long_queue_is_delivered_completely_and_in_order(broker, subscriber):
     mqtt = make(broker.port)
     for number in range(500):
         mqtt.put(started(number))
@@ -285,7 +285,7 @@ def test_a_long_backlog_is_delivered_whole_and_in_order(broker, subscriber):
     assert (mqtt.status.published, mqtt.status.waiting, mqtt.status.dropped) == (500, 0, 0)
 
 
-def test_what_a_frozen_broker_did_not_acknowledge_is_neither_published_nor_forgotten(broker):
+def test_an_event_that_a_frozen_broker_did_not_acknowledge_waits(broker):
     with connected(make(broker.port)) as mqtt:
         with broker.frozen():
             mqtt.put(started())
@@ -294,7 +294,7 @@ def test_what_a_frozen_broker_did_not_acknowledge_is_neither_published_nor_forgo
         eventually(lambda: mqtt.status.published == 1)
 
 
-def test_a_frozen_broker_does_not_hold_up_the_end(broker):
+def test_a_frozen_broker_does_not_delay_shutdown(broker):
     mqtt = make(broker.port, drain_seconds=0.5)
     with connected(mqtt), broker.frozen():
         mqtt.put(started())
@@ -304,7 +304,7 @@ def test_a_frozen_broker_does_not_hold_up_the_end(broker):
         assert mqtt.status.waiting == 2
 
 
-def test_an_end_without_a_broker_counts_what_was_not_delivered():
+def test_shutdown_without_a_broker_counts_undelivered_events():
     mqtt = make(free_port())
     for number in range(12):
         mqtt.put(started(number))
@@ -313,13 +313,13 @@ def test_an_end_without_a_broker_counts_what_was_not_delivered():
     assert mqtt.status.trouble.endswith("refused the connection: is the broker running?")
 
 
-def test_an_end_without_a_broker_and_without_events_waits_for_nothing():
+def test_shutdown_without_a_broker_and_events_waits_for_nothing():
     mqtt = make(free_port())
     run_to_the_end(mqtt)
     assert (mqtt.status.waiting, mqtt.status.published, mqtt.status.dropped) == (0, 0, 0)
 
 
-def test_a_wrong_password_is_told_in_plain_words_and_never_shown(tmp_path, caplog):
+def test_a_wrong_password_is_explained_and_never_logged(tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     user = {"username": "monitor", "password": "wrong-secret"}
     with (
@@ -346,7 +346,7 @@ def test_password_and_tls_together_deliver(tmp_path):
         assert phases(subscriber) == [("0", "start")]
 
 
-def test_a_web_server_is_said_not_to_speak_mqtt_even_if_it_waits_for_the_end_of_a_line():
+def test_a_silent_web_server_is_reported_as_not_mqtt():
     class Quiet(BaseHTTPRequestHandler):
         def log_message(self, *_):
             pass
@@ -385,9 +385,7 @@ def outbox(tmp_path):
     return tmp_path / "state" / "outbox.sqlite"
 
 
-def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever_is_configured_now(
-    tmp_path, broker, subscriber
-):
+def test_events_of_an_earlier_run_are_delivered_first_unchanged_and_late(tmp_path, broker, subscriber):
     before = make(free_port(), queue_file=outbox(tmp_path))
     before.put(started())
     before.put(ended(started(), 5.0))
@@ -407,14 +405,14 @@ def test_what_an_earlier_run_left_is_delivered_unchanged_late_and_first_whatever
     assert mqtt.status.waiting == 0
 
 
-def test_to_put_an_event_touches_no_disk(tmp_path):
+def test_putting_an_event_does_not_touch_the_disk(tmp_path):
     mqtt = make(free_port(), queue_file=outbox(tmp_path))
     mqtt.put(started())
     assert mqtt.status.waiting == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_has_been_acknowledged_is_not_delivered_again_by_the_next_run(tmp_path, broker, subscriber):
+def test_acknowledged_events_are_not_delivered_again_by_the_next_run(tmp_path, broker, subscriber):
     for number in range(2):
         mqtt = make(broker.port, queue_file=outbox(tmp_path))
         mqtt.put(started(number))
@@ -453,7 +451,7 @@ with connected(make({broker.port}, queue_file=Path({str(outbox(tmp_path))!r}))) 
     assert len(subscriber.texts(f"{MIC}/event")) == 2
 
 
-def test_a_broker_that_is_killed_in_mid_publish_gets_again_what_it_did_not_acknowledge(tmp_path, broker):
+def test_a_broker_killed_during_publishing_gets_unacknowledged_events_again(tmp_path, broker):
     with connected(make(broker.port, queue_file=outbox(tmp_path))) as mqtt:
         with broker.frozen():
             mqtt.put(started())

@@ -24,7 +24,7 @@ def numbers(queue_file):
     return [each.number for each in queue_file.read(100)]
 
 
-def test_what_is_written_comes_back_as_it_was_and_in_order(path):
+def test_messages_are_read_as_written_and_in_order(path):
     messages = [queued(number) for number in (1, 2, 3)]
     with closing(QueueFile(path)) as queue_file:
         queue_file.write(messages[:2], [])
@@ -33,14 +33,14 @@ def test_what_is_written_comes_back_as_it_was_and_in_order(path):
         assert queue_file.read(2) == messages[:2]
 
 
-def test_what_an_earlier_run_left_has_numbers_up_to_0_and_comes_first(path):
+def test_messages_of_an_earlier_run_have_numbers_up_to_0_and_come_first(path):
     fill(path, queued(1, phase="end"), queued(2, phase="end"))
     with closing(QueueFile(path)) as queue_file:
         queue_file.write([queued(1)], [])
         assert numbers(queue_file) == [-1, 0, 1]
 
 
-def test_letters_are_counted_and_measured_also_those_of_an_earlier_run(path):
+def test_count_and_size_include_messages_of_an_earlier_run(path):
     with closing(QueueFile(path)) as queue_file:
         queue_file.write([queued(1, phase="end"), queued(2, phase="end"), queued(3, phase="end")], [])
         of_three = queue_file.bytes
@@ -61,7 +61,7 @@ def test_an_event_lasts_until_its_end_is_written_even_if_its_start_has_been_deli
         assert queue_file.unfinished == []
 
 
-def test_nothing_of_what_cannot_be_written_whole_is_written(path):
+def test_a_write_that_fails_changes_nothing(path):
     with closing(QueueFile(path)) as queue_file:
         queue_file.write([queued(1)], [])
         with pytest.raises(DatabaseError, match="cannot be used: UNIQUE"):
@@ -70,7 +70,7 @@ def test_nothing_of_what_cannot_be_written_whole_is_written(path):
         assert queue_file.count == 1
 
 
-def test_the_oldest_make_room_but_for_those_that_are_spared(path):
+def test_the_oldest_are_dropped_except_those_to_keep(path):
     with closing(QueueFile(path)) as queue_file:
         queue_file.write([queued(number) for number in range(1, 6)], [])
         two = queue_file.bytes * 2 // 5
@@ -79,7 +79,7 @@ def test_the_oldest_make_room_but_for_those_that_are_spared(path):
         assert numbers(queue_file) == [1, 5]
 
 
-def test_what_is_too_old_is_dropped_whatever_its_size(path):
+def test_messages_that_are_too_old_are_dropped_whatever_their_size(path):
     with closing(QueueFile(path)) as queue_file:
         queue_file.write([queued(number, queued_at=number * 10.0) for number in (1, 2, 3)], [])
         assert queue_file.trim(max_bytes=10_000, queued_after=20.0, keep=()) == 1
@@ -107,13 +107,13 @@ def test_a_second_process_cannot_have_the_file(path):
     QueueFile(path).close()
 
 
-def test_a_place_that_cannot_be_is_said(tmp_path):
+def test_a_path_that_cannot_be_used_is_an_error(tmp_path):
     (tmp_path / "state").write_text("")
     with pytest.raises(DatabaseError, match="cannot be used: File exists"):
         QueueFile(tmp_path / "state" / "outbox.sqlite")
 
 
-def test_what_is_no_database_is_broken(path):
+def test_a_file_that_is_not_a_database_is_broken(path):
     path.parent.mkdir()
     path.write_bytes(b"these are not the bytes of a database" * 1000)
     with pytest.raises(BrokenDatabaseError, match="is damaged: file is not a database"):
@@ -128,7 +128,7 @@ def test_a_file_that_lost_its_end_is_broken(path):
         QueueFile(path)
 
 
-def test_a_letter_that_was_changed_is_not_given_out(path):
+def test_a_damaged_message_is_not_returned(path):
     fill(path, queued(1, phase="end"))
     overwrite(path, b"glass", b"grass")
     with (
@@ -138,7 +138,7 @@ def test_a_letter_that_was_changed_is_not_given_out(path):
         queue_file.read(1)
 
 
-def test_a_start_that_was_changed_breaks_the_file_and_leaves_nobody_with_it(path):
+def test_a_damaged_start_breaks_the_file_and_leaves_it_closed(path):
     fill(path, queued(1), removed=[1])
     overwrite(path, b"glass", b"grass")
     for _ in range(2):

@@ -91,7 +91,7 @@ CHANGES = {
 @pytest.mark.broker
 @pytest.mark.parametrize(("options", "word"), CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("runs", [True, False], ids=["running", "down"])
-def test_what_goes_leaves_no_ghost_whether_home_assistant_runs_or_not(
+def test_a_removal_leaves_no_stale_entity_whether_home_assistant_runs_or_not(
     broker, queue_file, options, word, runs
 ):
     registry = Registry(broker)
@@ -125,7 +125,7 @@ def test_what_goes_leaves_no_ghost_whether_home_assistant_runs_or_not(
 
 
 @pytest.mark.broker
-def test_a_label_that_is_back_before_home_assistant_is_no_ghost(broker, queue_file):
+def test_a_label_added_again_before_home_assistant_starts_is_not_stale(broker, queue_file):
     registry = Registry(broker)
     with registry, connected(make(broker.port, queue_file=queue_file)):
         eventually(lambda: registry.with_word("_dog"))
@@ -141,7 +141,7 @@ def test_a_label_that_is_back_before_home_assistant_is_no_ghost(broker, queue_fi
 
 
 @pytest.mark.broker
-def test_the_name_of_a_node_that_goes_takes_its_entities_along(broker, queue_file):
+def test_renaming_the_node_removes_the_old_entities(broker, queue_file):
     registry = Registry(broker)
     path = queue_file.with_name("announced.json")
     write_discovery_record(
@@ -153,7 +153,7 @@ def test_the_name_of_a_node_that_goes_takes_its_entities_along(broker, queue_fil
 
 
 @pytest.mark.broker
-def test_a_description_that_is_split_leaves_no_ghost_and_loses_no_entity(broker, queue_file):
+def test_splitting_the_description_leaves_no_stale_entity_and_loses_none(broker, queue_file):
     small, large = LABELS, tuple(each.model_copy(update={"name": "ä" * 300}) for each in LABELS)
     sources = tuple(f"mic{number}" for number in range(22))
     registry = Registry(broker)
@@ -172,7 +172,7 @@ def test_a_description_that_is_split_leaves_no_ghost_and_loses_no_entity(broker,
             eventually(lambda: len([t for t in broker.retained() if "/device/" in t]) == 1)
 
 
-def test_each_ghost_is_described_as_its_platform_wants_it_and_taken_back_in_messages_of_its_own():
+def test_each_stale_component_is_described_and_removed_in_its_own_messages():
     platforms = ("binary_sensor", "device_automation", "event", "number", "sensor", "switch")
     said = list(
         removal_messages({TOPIC: {platform.upper(): platform for platform in platforms}}, {"name": "x"})
@@ -188,13 +188,13 @@ def test_each_ghost_is_described_as_its_platform_wants_it_and_taken_back_in_mess
         assert ("evt_typ" in component) == (platform == "event")
 
 
-def test_what_has_moved_to_another_message_of_the_device_is_no_ghost():
+def test_a_component_moved_to_another_message_of_the_device_is_not_stale():
     part = TOPIC.replace("/config", "_PART_1/config")
     before = {TOPIC: {"LATE": "binary_sensor", "ARMED": "switch"}}
     assert without(before, {part: {"LATE": "binary_sensor"}}) == {TOPIC: {"ARMED": "switch"}}
 
 
-def test_of_too_many_ghosts_the_newest_are_kept(monkeypatch):
+def test_beyond_the_limit_the_newest_stale_components_are_kept(monkeypatch):
     monkeypatch.setattr(stale_entities, "MAX_STALE", 2)
     assert newest({"a": {"x": "event", "y": "event"}, "b": {"z": "event"}}) == {
         "a": {"y": "event"},

@@ -48,7 +48,7 @@ def told_by(subscriber, most=1000):
     return told
 
 
-def test_refusals_are_told_once_of_too_many_the_newest_and_how_many_the_others_were():
+def test_refusals_are_published_once_and_beyond_the_limit_only_counted():
     subscriber, _ = taken()
     for number in range(150):
         subscriber.refuse("home/attic/armed/set", str(number))
@@ -58,7 +58,7 @@ def test_refusals_are_told_once_of_too_many_the_newest_and_how_many_the_others_w
     assert [why for _, why, _ in told[1:]] == [str(number) for number in range(50, 150)]
 
 
-def test_refusals_are_told_a_few_at_a_time_so_that_a_flood_does_not_fill_the_way_to_the_broker():
+def test_refusals_are_published_a_few_at_a_time():
     subscriber, _ = taken()
     for number in range(MAX_REFUSALS):
         subscriber.refuse("home/attic/armed/set", str(number))
@@ -70,7 +70,7 @@ def test_refusals_are_told_a_few_at_a_time_so_that_a_flood_does_not_fill_the_way
 @pytest.mark.parametrize(
     "topic", ["home/attic/labels/set", "home/attic/armed/set", "home/attic/a/threshold/b/set"]
 )
-def test_what_reading_a_command_makes_a_library_raise_is_a_refusal(monkeypatch, topic):
+def test_an_exception_while_parsing_a_command_is_a_refusal(monkeypatch, topic):
     def fail(*_):
         raise IndexError("list index out of range")
 

@@ -31,9 +31,7 @@ def types_at(broker):
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_the_end_of_a_sound_whose_label_is_removed_comes_before_the_description_without_it(
-    broker, queue_file, qos
-):
+def test_the_end_of_an_event_of_a_removed_label_precedes_the_description_without_it(broker, queue_file, qos):
     with (
         Subscriber(broker) as subscriber,
         connected(make(broker.port, queue_file=queue_file, qos=qos)) as mqtt,
@@ -48,7 +46,7 @@ def test_the_end_of_a_sound_whose_label_is_removed_comes_before_the_description_
         assert ignored(subscriber) == []
 
 
-def test_so_do_those_that_wait_for_a_broker_that_is_away(broker, queue_file, monkeypatch):
+def test_events_of_a_removed_label_that_wait_for_the_broker_precede_it_too(broker, queue_file, monkeypatch):
     monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
     with connected(make(broker.port, queue_file=queue_file)) as mqtt:
         broker.kill()
@@ -63,7 +61,7 @@ def test_so_do_those_that_wait_for_a_broker_that_is_away(broker, queue_file, mon
             assert ignored(subscriber) == []
 
 
-def test_and_those_of_an_earlier_run_that_knew_the_label(broker, queue_file, monkeypatch):
+def test_events_of_an_earlier_run_with_the_removed_label_precede_it_too(broker, queue_file, monkeypatch):
     monkeypatch.setattr(late_events, "HOLD_SECONDS", 1.0)
     with connected(make(broker.port, queue_file=queue_file)):
         eventually(lambda: CONFIG in broker.retained())
@@ -79,7 +77,7 @@ def test_and_those_of_an_earlier_run_that_knew_the_label(broker, queue_file, mon
         assert ignored(subscriber) == []
 
 
-def test_where_nothing_waits_a_label_that_is_gone_is_not_described_at_all(broker, queue_file):
+def test_without_waiting_events_a_removed_label_is_not_described(broker, queue_file):
     with connected(make(broker.port, queue_file=queue_file)):
         eventually(lambda: CONFIG in broker.retained())
     with Subscriber(broker, CONFIG) as subscriber:

@@ -8,16 +8,16 @@ def followed():
 
 
 def news(problems, wrong, now, *, quiet=False):
-    return problems.news(wrong, now=now, quiet=quiet)
+    return problems.update(wrong, now=now, quiet=quiet)
 
 
-def test_what_passes_within_a_minute_is_no_news():
+def test_a_short_problem_is_not_notified():
     problems = followed()
     assert news(problems, DEAF, 0.0) == news(problems, DEAF, 59.0) == news(problems, {}, 60.0) == []
     assert news(problems, DEAF, 61.0) == []
 
 
-def test_what_lasts_is_told_once_and_so_is_its_end():
+def test_a_lasting_problem_and_its_end_are_notified_once():
     problems = followed()
     news(problems, DEAF, 0.0)
     assert news(problems, DEAF, 60.0) == [("porch", "offline: device lost")]
@@ -26,7 +26,7 @@ def test_what_lasts_is_told_once_and_so_is_its_end():
     assert news(problems, {}, 7400.0) == []
 
 
-def test_a_trouble_that_comes_and_goes_is_told_once_in_the_cooldown():
+def test_an_intermittent_problem_is_notified_once_per_cooldown():
     problems = followed()
     told = []
     for minute in range(0, 120, 4):
@@ -35,7 +35,7 @@ def test_a_trouble_that_comes_and_goes_is_told_once_in_the_cooldown():
     assert told == [(100, True), (110, False), (3700, True), (3710, False)]
 
 
-def test_each_trouble_has_a_cooldown_of_its_own():
+def test_each_problem_has_its_own_cooldown():
     problems = followed()
     both = DEAF | {"broker": "is not told: refused"}
     news(problems, DEAF, 0.0)
@@ -44,13 +44,13 @@ def test_each_trouble_has_a_cooldown_of_its_own():
     assert [what for what, _ in news(problems, both, 110.0)] == ["broker"]
 
 
-def test_in_quiet_hours_nothing_is_told_and_afterwards_what_is_still_true():
+def test_problems_that_outlast_quiet_hours_are_notified_afterwards():
     problems = followed()
     assert news(problems, DEAF, 0.0, quiet=True) == news(problems, DEAF, 600.0, quiet=True) == []
     assert news(problems, DEAF, 601.0) == [("porch", "offline: device lost")]
 
 
-def test_what_was_told_and_is_over_in_quiet_hours_is_told_afterwards():
+def test_an_end_in_quiet_hours_is_notified_afterwards():
     problems = followed()
     news(problems, DEAF, 0.0)
     news(problems, DEAF, 60.0)
