@@ -101,7 +101,7 @@ def test_what_a_service_refuses_is_said_without_its_address(tmp_path, web_hook):
         ),
         (
             "notify: [{name: phone, url_file: bad}]",
-            "notify: phone: url_file: the address is none that Apprise",
+            "notify: phone: url_file: Apprise does not recognize the address",
         ),
         (
             "hooks: [{name: siren, command: [no-such-siren]}]",
