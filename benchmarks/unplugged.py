@@ -37,7 +37,7 @@ def main() -> int:
     ):
         card.hum()
         with RunningMonitor.of_microphones(broker, Path(directory), card.microphone) as monitor:
-            monitor.until(card.microphone, "offline", "online")
+            monitor.until(card.microphone, "online")
             for number in range(rounds):
                 monitor.until_scored(card.microphone)
                 gone.append(_seconds_until(monitor, card.microphone, "offline", card.unload))

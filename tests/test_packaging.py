@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -50,8 +49,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 
 def test_a_wheel_from_the_source_distribution_is_the_same(built, wheel, tmp_path):
     (archive,) = built.glob("*.tar.gz")
-    with tarfile.open(archive) as files:
-        files.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
     (source,) = tmp_path.iterdir()
     build(source, tmp_path / "dist", "wheel")
     assert contents(tmp_path / "dist" / wheel.name) == contents(wheel)

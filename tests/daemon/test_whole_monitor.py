@@ -69,7 +69,7 @@ def test_a_microphone_that_is_lost_is_offline_and_comes_back_by_itself(house):
     _, subscriber, card = house
     status = "clap-monitor/nursery/crib/status"
     card.unplug()
-    eventually(lambda: subscriber.texts(status)[-1] == "offline")
+    eventually(lambda: subscriber.texts(status)[-1:] == ["offline"])
     card.plug_in()
     card.hum()
-    eventually(lambda: subscriber.texts(status)[-1] == "online")
+    eventually(lambda: subscriber.texts(status)[-1:] == ["online"])

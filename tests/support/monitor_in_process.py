@@ -1,4 +1,4 @@
-"""A monitor in this process, with a real broker and somebody who listens to it."""
+"""Monitor in this process, with a real broker and a subscriber."""
 
 import threading
 
@@ -9,7 +9,7 @@ from tests.support.observer import Observer
 
 
 class RunningMonitor:
-    """A monitor, the broker it tells, and somebody who listens there; a context manager.
+    """A monitor, its broker, and a subscriber of everything; a context manager.
 
     Parameters
     ----------
@@ -56,12 +56,17 @@ class RunningMonitor:
         self.scored[scores.source].append((scores.start, scores.stop))
 
     def statuses(self, source):
-        """What was said of a source since the broker let us in, without repetitions."""
-        said = self.subscriber.texts(f"clap-monitor/home/{source}/status")
-        return [text for i, text in enumerate(said) if i == 0 or text != said[i - 1]]
+        """Return what was published of a source since it was first online, without repetitions.
 
-    def until(self, source, *statuses):
-        eventually(lambda: self.statuses(source)[-len(statuses) :] == list(statuses))
+        It is `offline` before that only if the broker is there before the first audio.
+        """
+        texts = self.subscriber.texts(f"clap-monitor/home/{source}/status")
+        texts = texts[texts.index("online") :] if "online" in texts else texts
+        return [text for i, text in enumerate(texts) if i == 0 or text != texts[i - 1]]
+
+    def until(self, source, status):
+        """Wait until a source is `online` or `offline`."""
+        eventually(lambda: self.statuses(source)[-1:] == [status])
 
     def until_scored(self, source, windows=1):
         before = len(self.scored[source])
