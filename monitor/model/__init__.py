@@ -1,4 +1,4 @@
-"""Model: CLAP, from windows of audio and sentences to unit vectors in one space.
+"""Model: CLAP, from audio windows and prompts to unit vectors in one space.
 
-Nothing is exported from here, because only some of the modules load torch.
+Nothing is exported from here, because only some modules import torch.
 """

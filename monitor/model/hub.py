@@ -25,8 +25,9 @@ from huggingface_hub import constants
 from monitor.model import hub_listing
 from monitor.model.checkpoint import lacking, missing, names_in, read_mel_config
 from monitor.model.hub_cache import COMMIT, Expected, Folder
+from monitor.model.hub_errors import OfflineError, translated
 from monitor.model.mel_config import USUAL_WINDOW_SECONDS
-from monitor.model.transfer import BrokenOffError, Server, StatusError, UnfitAnswerError, pieces
+from monitor.model.transfer import BrokenOffError, Server, pieces
 from monitor.system.boundary import boundary, explain, printable
 from monitor.system.bounded_read import DamagedError, read_json, read_text
 from monitor.types import ConfigError, HubUnreachableError, ModelError
@@ -35,10 +36,6 @@ Progress = Callable[[int, int], None]
 """Takes the number of bytes received and the total number of bytes."""
 
 log = logging.getLogger(__name__)
-
-
-class _OfflineError(Exception):
-    """HF_HUB_OFFLINE forbids network access."""
 
 
 STARTER = Path(__file__).parents[1] / "starter"
@@ -51,7 +48,6 @@ PATIENCE_SECONDS = 60.0
 SLOWEST = 10_000
 """Bytes per second; a transfer that is slower on average has failed."""
 
-_NOT_FOUND = frozenset({401, 404})
 _PAUSE_SECONDS = 1.0
 _TRIES = 5
 """Attempts to resume a transfer without receiving anything."""
@@ -119,7 +115,7 @@ def download(checkpoint: str, revision: str | None = None, progress: Progress | 
     if local is not None:
         return local
     folder = _folder(checkpoint)
-    with _translated(checkpoint, revision), _server() as server:
+    with translated(checkpoint, revision, constants.ENDPOINT, constants.HF_HUB_CACHE), _server() as server:
         commit, files = hub_listing.ask(server, checkpoint, revision, PATIENCE_SECONDS)
         without = lacking({file.name for file in files})
         if without:
@@ -205,7 +201,7 @@ def _reference(folder: Folder, revision: str) -> str | None:
 @contextmanager
 def _server() -> Iterator[Server]:
     if constants.is_offline_mode():
-        raise _OfflineError
+        raise OfflineError
     # A late import: the HTTP client takes 0.4 s, which `clap-monitor check` does not need.
     from huggingface_hub import get_token  # noqa: PLC0415
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # noqa: PLC0415
@@ -270,49 +266,3 @@ def _counter(total: int, progress: Progress | None) -> Callable[[int], None]:
             progress(done, total)
 
     return count
-
-
-_REASONS = {
-    "GatedRepo": "its owners must grant access first: see {hub}/{checkpoint}",
-    "RevisionNotFound": "no revision {revision} on {hub}",
-    "EntryNotFound": "{hub} lists a file that does not exist",
-    "RepoNotFound": "no such directory, and no public checkpoint on {hub}",
-}
-"""Meaning of the error codes of the hub."""
-
-
-@contextmanager
-def _translated(checkpoint: str, revision: str | None) -> Iterator[None]:
-    """Turn errors into one line that says what to do."""
-    hub = constants.ENDPOINT
-    otherwise = (
-        f"use `--model starter` or a directory, or run `clap-monitor download {checkpoint}` "
-        "where the hub can be reached"
-    )
-    try:
-        yield
-    except StatusError as error:
-        reason = _REASONS.get(error.reason) or (
-            _REASONS["RepoNotFound"] if error.status in _NOT_FOUND else None
-        )
-        if reason is None:
-            raise HubUnreachableError(f"{checkpoint}: {hub} answers {error.status}: {otherwise}") from error
-        line = reason.format(hub=hub, checkpoint=checkpoint, revision=revision)
-        raise ModelError(f"{checkpoint}: {line}") from error
-    except _OfflineError as error:
-        raise HubUnreachableError(
-            f"{checkpoint}: not in the cache, and HF_HUB_OFFLINE is set: {otherwise}"
-        ) from error
-    except BrokenOffError as error:
-        raise HubUnreachableError(f"{checkpoint}: {hub} cannot be reached: {otherwise}") from error
-    except hub_listing.NoHubError as error:
-        raise HubUnreachableError(f"{checkpoint}: unexpected response from {hub}: {otherwise}") from error
-    except UnfitAnswerError as error:
-        raise ModelError(
-            f"{checkpoint}: {hub} {error}: nothing was saved; download it again, or look for a proxy "
-            "that changes the answers of the hub"
-        ) from error
-    except OSError as error:
-        raise ModelError(
-            f"{checkpoint}: cannot be saved in {constants.HF_HUB_CACHE}: {explain(error)}"
-        ) from error

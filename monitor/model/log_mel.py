@@ -1,9 +1,8 @@
-"""Samples -> log-mel, as the checkpoint was trained on.
+"""Log-mel spectrograms of audio windows, as the checkpoint was trained on.
 
-Everything comes from the checkpoint's own preprocessor configuration; what a configuration leaves
-out has the default of ``transformers.ClapFeatureExtractor``, whose output this equals to 1e-5 dB.
-Measured on one idle core: 1.6 ms instead of 4.8 for the starter's 5 s window, 3 ms instead of 18
-for 10 s at the geometry of ``laion/clap-htsat-unfused``, 2 ms for 5 s.
+The parameters come from the checkpoint's preprocessor configuration.  The output equals that of
+``transformers.ClapFeatureExtractor`` to 1e-5 dB.  Measured on one idle core: 1.6 ms instead of 4.8 ms for a 5
+s window of the starter, 3 ms instead of 18 ms for 10 s with the parameters of ``laion/clap-htsat-unfused``.
 """
 
 from __future__ import annotations
@@ -19,32 +18,32 @@ from numpy.typing import NDArray
 from monitor.model.mel_config import MelConfig
 from monitor.types import ModelError, Samples
 
-# Rows of one Fourier transform.  Blocks that stay in the cache are three times as fast as all frames at
-# once [measured: 8 to 64 rows within 20 %].
+# Rows of one Fourier transform.  Blocks that fit into the CPU cache are three times as fast as all frames
+# at once [measured: 8 to 64 rows within 20 %].
 _ROWS = 32
 _FLOOR = np.float32(1e-10)  # -100 dB, where the extractor clips (mel_floor of its `spectrogram`)
 Power: TypeAlias = NDArray[np.float32]
 """Power in each mel filter, shape (frames, mel_bins)."""
 
-_KNEE = 15.0  # mel at 1000 Hz, where the slaney scale turns from linear to logarithmic
+_KNEE = 15.0  # mel at 1000 Hz, where the slaney scale changes from linear to logarithmic
 
 
 def check_window(length: int, mel_config: MelConfig) -> None:
-    """Refuse windows that a whole number of repeats does not fill.
+    """Refuse window lengths that do not divide the length of the model's input.
 
-    The rest would be digital silence, -100 dB in every bin: on the starter one sample too many took
-    the recall of a crying baby from 8 of 8 clips to 1 of 8.
+    The remainder would be digital silence, -100 dB in every bin: with the starter, one sample too many
+    lowered the recall of a crying baby from 8 of 8 clips to 1 of 8.
 
     Raises
     ------
     ModelError
-        The length, in samples, does not divide the checkpoint's.
+        The length, in samples, does not divide that of the model's input.
     """
     if length < 1 or mel_config.length % length:
         fitting = ", ".join(f"{mel_config.seconds / count:g}" for count in (1, 2, 4, 5, 10))
         raise ModelError(
             f"window.seconds: {length / mel_config.rate:g} s does not divide the {mel_config.seconds:g} s "
-            f"that the checkpoint hears at once; {fitting} s do"
+            f"of the checkpoint's input; {fitting} s do"
         )
 
 
@@ -57,7 +56,7 @@ def log_mel(samples: Samples, mel_config: MelConfig) -> NDArray[np.float32]:
     Parameters
     ----------
     samples : NDArray[np.float32]
-        Shape (n,) or (windows, n), mono at the geometry's rate, in [-1, 1]; 0 < n <= geometry.length.
+        Shape (n,) or (windows, n), mono at ``mel_config.rate``, in [-1, 1]; 0 < n <= ``mel_config.length``.
 
     Returns
     -------
@@ -67,7 +66,7 @@ def log_mel(samples: Samples, mel_config: MelConfig) -> NDArray[np.float32]:
     Raises
     ------
     ValueError
-        An empty window, or one longer than the checkpoint hears (nothing is cropped here).
+        The window is empty, or longer than the model's input.
     """
     if samples.ndim > 1:
         return np.stack([log_mel(window, mel_config) for window in samples])
@@ -75,39 +74,39 @@ def log_mel(samples: Samples, mel_config: MelConfig) -> NDArray[np.float32]:
 
 
 def decibels(power: Power, gain: float = 1.0) -> NDArray[np.float32]:
-    """Mel power, as it is with the samples multiplied by ``gain``, in dB; -100 dB and less are -100 dB."""
+    """Mel power in dB, as for samples multiplied by ``gain``; at least -100 dB."""
     level: NDArray[np.float32] = np.float32(10.0) * np.log10(np.maximum(power * np.float32(gain**2), _FLOOR))
     return level
 
 
 def mel_power(samples: Samples, mel_config: MelConfig, known: Power | None = None) -> tuple[Power, Power]:
-    """Mel power of one window, and the part of it that the next window can use.
+    """Mel power of one window, and the part of it that the next window can reuse.
 
     Parameters
     ----------
     samples : NDArray[np.float32]
         Shape (n,); as in `log_mel`.
     known : array, shape (frames, mel_bins), optional
-        Of this window's inner frames, those that are computed already: the first ones, in order.
+        The first inner frames of this window, if they are already computed.
 
     Returns
     -------
     power : array, shape (frames, mel_bins)
     inner : array, shape (inner frames, mel_bins)
-        Of the frames that reach over no end and no seam, in order: nothing but these samples is in them.
+        Frames that cross neither an end of the window nor a seam between repeats, in order.
     """
     if not 0 < len(samples) <= mel_config.length:
         raise ValueError(f"{len(samples)} samples: expected 1 to {mel_config.length}")
-    form = _form(len(samples), mel_config)
+    plan = _plan(len(samples), mel_config)
     done = 0 if known is None else len(known)
-    if form.inner > done:
+    if plan.inner > done:
         views = np.lib.stride_tricks.sliding_window_view(samples, mel_config.fft_length)
-        fresh = _powers(views[form.offset + done * mel_config.hop :: mel_config.hop], mel_config)
+        fresh = _powers(views[plan.offset + done * mel_config.hop :: mel_config.hop], mel_config)
     else:
         fresh = np.empty((0, mel_config.mel_bins), dtype=np.float32)
     inner = fresh if known is None else np.concatenate([known, fresh])
-    edges = np.where(form.edges < 0, 0.0, samples[form.edges])  # (edge frames, fft_length)
-    return np.concatenate([inner, _powers(edges, mel_config)])[form.frames], inner
+    edges = np.where(plan.edges < 0, 0.0, samples[plan.edges])  # (edge frames, fft_length)
+    return np.concatenate([inner, _powers(edges, mel_config)])[plan.frames], inner
 
 
 def mel_bank(mel_config: MelConfig) -> NDArray[np.float64]:
@@ -143,30 +142,30 @@ def _to_hertz(mels: NDArray[np.float64], mel: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Filters:
-    """What is not zero of the mel filters, one after the other.
+    """Non-zero weights of the mel filters, one filter after the other.
 
-    No product of matrices: the threads of numpy's BLAS would add to torch's and took 46 ms instead of 0.06
-    beside other work.  No scipy either, which takes 22 MB for these few lines [measured].
+    A matrix product would start the threads of numpy's BLAS in addition to torch's: 46 ms instead of 0.06 ms
+    on a busy machine.  A sparse matrix of scipy would take 22 MB of memory [measured].
     """
 
     hann: NDArray[np.float64]
     bins: NDArray[np.intp]
-    """Fourier bin of each weight."""
+    """Frequency bin of each weight."""
     weights: NDArray[np.float32]
     starts: NDArray[np.intp]
-    """Where each filter begins among them."""
+    """Index of the first weight of each filter."""
 
     def __call__(self, power: NDArray[np.float64]) -> Power:
         """Power in each filter, (n, bins of the transform) -> (n, mel_bins)."""
         weighted = power.astype(np.float32)[:, self.bins] * self.weights
-        heard: Power = np.add.reduceat(weighted, self.starts, axis=1)
-        return heard
+        filtered: Power = np.add.reduceat(weighted, self.starts, axis=1)
+        return filtered
 
 
 @lru_cache(maxsize=8)
 def _filters(mel_config: MelConfig) -> _Filters:
     bank = mel_bank(mel_config)
-    # A filter that lies between two bins hears nothing: bin 0, with its weight of 0.
+    # A filter between two bins has no weight: it gets bin 0 with weight 0.
     own = [np.flatnonzero(column) if column.any() else np.array([0]) for column in bank.T]
     weights = [column[bins] for column, bins in zip(bank.T, own, strict=True)]
     return _Filters(
@@ -178,22 +177,22 @@ def _filters(mel_config: MelConfig) -> _Filters:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Form:
-    """How the spectrogram of windows of one length is put together."""
+class _Plan:
+    """Plan of the spectrogram for one window length."""
 
     inner: int
-    """Frames that lie inside the window."""
+    """Number of frames inside the window."""
     offset: int
-    """Sample at which the first of them begins."""
+    """First sample of the first inner frame."""
     edges: NDArray[np.intp]
-    """Samples of every other frame that there is, shape (edge frames, fft_length); -1 is silence."""
+    """Sample indices of all other distinct frames, shape (edge frames, fft_length); -1 is silence."""
     frames: NDArray[np.intp]
-    """Of every frame of the spectrogram: which one it is of the inner and then the other ones."""
+    """Index of each frame of the spectrogram into the inner frames followed by the edge frames."""
 
 
 @lru_cache(maxsize=8)
-def _form(length: int, mel_config: MelConfig) -> _Form:
-    """Find the frames that lie inside the window, and of the others each only once."""
+def _plan(length: int, mel_config: MelConfig) -> _Plan:
+    """Find the frames inside the window, and each distinct other frame once."""
     half, hop = mel_config.fft_length // 2, mel_config.hop
     first = -(-half // hop)
     count = max(0, 1 + (length - mel_config.fft_length - (first * hop - half)) // hop)
@@ -203,17 +202,17 @@ def _form(length: int, mel_config: MelConfig) -> _Form:
     place = np.where(at_an_end | (period == 0), numbers, numbers % period if period else 0)
     is_inner = (place >= first) & (place < first + count)
     frames[is_inner] = place[is_inner] - first
-    # Ends have frames of their own; seams between repeats have the same ones every time.
+    # Frames at the ends are distinct; frames at the seams between repeats are the same at every seam.
     keys = np.where(at_an_end, -1 - numbers, place)[~is_inner]
     _, chosen, which = np.unique(keys, return_index=True, return_inverse=True)
     frames[~is_inner] = count + which
     starts = numbers[~is_inner][chosen] * hop - half
     samples = _mirror_and_fill(starts[:, None] + np.arange(mel_config.fft_length), length, mel_config)
-    return _Form(count, first * hop - half, samples, frames)
+    return _Plan(count, first * hop - half, samples, frames)
 
 
 def _mirror_and_fill(index: NDArray[np.intp], length: int, mel_config: MelConfig) -> NDArray[np.intp]:
-    """Sample of a window that stands at an index of the filled window, whose ends are mirrored; -1: none."""
+    """Index into the window for an index into the filled and mirrored window; -1 is silence."""
     index = np.where(index < 0, -index, index)
     index = np.where(index >= mel_config.length, 2 * (mel_config.length - 1) - index, index)
     filled = {
@@ -225,7 +224,7 @@ def _mirror_and_fill(index: NDArray[np.intp], length: int, mel_config: MelConfig
 
 
 def _repeats(length: int, mel_config: MelConfig) -> bool:
-    """Tell whether the window is repeated whole, and so are its frames."""
+    """Tell whether the repeats of the window have identical frames."""
     whole = length < mel_config.length and mel_config.length % length == 0 and length % mel_config.hop == 0
     return whole and mel_config.padding != "pad"
 

@@ -1,8 +1,8 @@
-"""The spectrograms of the windows of many sources, each STFT frame computed once.
+"""Spectrogram cache: each STFT frame of overlapping windows is computed once, for each source.
 
-Windows overlap, and so do their frames: of a window of 5 s that comes every second four fifths are known.
-Only the frames at both ends, which are mirrored, and at the seams of a repeated window belong to one
-window alone.  Frames are kept as power: a window's gain is a factor of it.
+With a 5 s window every second, four fifths of the frames are known.  Only the mirrored frames at both ends,
+and those at the seams of a repeated window, belong to one window.  Frames are stored as power, because the
+gain of a window is a factor of the power.
 """
 
 from __future__ import annotations
@@ -29,15 +29,14 @@ class _Last:
 
 
 class SpectrogramCache:
-    """What the model hears of windows, one row of them for each source.
+    """Spectrograms of the newest window of each source.
 
-    Any window may come next; only one that begins a whole number of STFT hops after the last one is
-    cheaper.
+    Any window may come next; a window that begins a whole number of STFT hops after the last one is cheaper.
 
     Parameters
     ----------
     mel_config : MelConfig
-        Of the checkpoint.
+        Parameters of the spectrograms.
     """
 
     def __init__(self, mel_config: MelConfig) -> None:
@@ -45,11 +44,11 @@ class SpectrogramCache:
         self._last: dict[str, _Last] = {}
 
     def log_mel(self, window: Window) -> NDArray[np.float32]:
-        """Log-mel spectrogram of a window brought to the reference level, shape (frames, mel_bins)."""
+        """Log-mel spectrogram of a window at the reference level, shape (frames, mel_bins)."""
         return decibels(self._of(window).power, reference_gain(window.samples))
 
     def inner(self, window: Window) -> Power:
-        """Mel power of the frames inside a window, as it was captured, oldest first."""
+        """Mel power of the inner frames of a window at its original level, oldest first."""
         return self._of(window).inner
 
     def _of(self, window: Window) -> _Last:

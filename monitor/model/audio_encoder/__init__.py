@@ -1,1 +1,1 @@
-"""Audio encoder of CLAP: HTSAT, with the linear layers in the form that is fastest here."""
+"""Audio encoder of CLAP: HTSAT, with linear layers packed for the CPU."""

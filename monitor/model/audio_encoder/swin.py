@@ -1,4 +1,4 @@
-"""The indices, biases and masks of a Swin transformer over a grid of tokens; made once, small."""
+"""Swin transformer: indices, biases and masks for attention windows over a grid of tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 _MASKED = -100.0
-_A = -0.75  # of the cubic convolution; what torch's "bicubic" has
+_A = -0.75  # of the cubic convolution, as in torch's "bicubic"
 
 
 def order(height: int, width: int, window: int, shift: int) -> Tensor:
@@ -41,7 +41,7 @@ def merged(here: Tensor, there: Tensor, width: int) -> Tensor:
 
 
 def mask(height: int, width: int, window: int, shift: int) -> Tensor | None:
-    """What keeps tokens from opposite ends of the grid apart, shape (windows, 1, tokens, tokens)."""
+    """Mask that separates tokens from opposite ends of the grid, shape (windows, 1, tokens, tokens)."""
     if not shift:
         return None
     rows, columns = (
