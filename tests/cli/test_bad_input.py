@@ -236,7 +236,7 @@ def test_a_history_that_another_program_has_locked_costs_what_would_be_kept_and_
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "start  a rooster crowing" in done.stdout
-    assert "database is locked: what happens is kept in memory only" in done.stderr
+    assert "database is locked: changes are kept in memory only" in done.stderr
     assert "changes are lost: cannot be used: database is locked" in done.stderr
 
 

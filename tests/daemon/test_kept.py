@@ -107,7 +107,7 @@ def test_on_a_full_disk_events_still_reach_the_broker_and_the_loss_is_said(yard,
         phases = [json.loads(text)["phase"] for text in subscriber.wait_for(EVENT, count=2)]
         assert phases == ["start", "end"]
         assert "store: " in done.stderr
-        assert "what happens is kept in memory only" in done.stderr
+        assert "changes are kept in memory only" in done.stderr
         assert "clips: the disk is full: none can be written" in done.stderr
         assert not list(place.glob("recordings/*/*"))
 

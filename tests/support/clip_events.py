@@ -34,7 +34,7 @@ PLENTY = 10**12
 event = partial(events.event, id=ID, source="mic")
 """Start of an event in `ring`."""
 
-ORIGIN = Origin(events.label_of("dog"), "starter", {})
+ORIGIN = Origin(events.label_of("dog"), "starter")
 
 
 def second(i):

@@ -1,7 +1,7 @@
-"""The clips in the recordings directory: put in whole, found again, kept within limits, taken out.
+"""Clip library: the clips in the recordings directory, written as a whole, and kept within limits.
 
-The sound file comes last and is the clip: what lies beside none was left by a process that was killed, and
-is taken away when the library is looked through.  Files of other names are never touched.
+The sound file is written last and is the clip: files without one were left by a process that was killed, and
+the next scan deletes them.  Files with other names are never touched.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from monitor.types import Event
 
 log = logging.getLogger(__name__)
 
-BESIDE = (".json", ".png")
+COMPANIONS = (".json", ".png")
 
-NAMED = 5
-"""Files that cannot be read are named in the log, once each; of more than these nothing is said."""
+MAX_LOGGED = 5
+"""Unreadable files that are logged, each once; further ones are not."""
 
 MODES = {"owner": (0o600, 0o700), "group": (0o640, 0o750), "everyone": (0o644, 0o755)}
-"""Of files and of directories, by `clips.readable_by`."""
+"""Modes of files and of directories, by `clips.readable_by`."""
 
 
 class ClipLibrary(Output):
@@ -79,7 +79,7 @@ class ClipLibrary(Output):
         self._lock = threading.Lock()
 
     def start(self, threads: ThreadGroup) -> None:
-        """Keep the limits of clips of earlier runs; for a monitor that records none."""
+        """Apply the limits to clips of earlier runs; for a monitor that records none."""
         if self._directory.is_dir():
             threads.start("clips", self.tidy, may_stay=True)
 
@@ -96,24 +96,24 @@ class ClipLibrary(Output):
 
     @property
     def clips(self) -> tuple[StoredClip, ...]:
-        """All of them, oldest first."""
+        """All clips, oldest first."""
         with self._lock:
             return tuple(sorted(self._clips.values(), key=lambda clip: clip.path))
 
     @property
     def size(self) -> int:
-        """Bytes of all of them."""
+        """Bytes of all clips."""
         with self._lock:
             return sum(clip.bytes for clip in self._clips.values())
 
     @property
     def locked(self) -> frozenset[str]:
-        """Paths of those that are kept for good."""
+        """Paths of the locked clips."""
         with self._lock:
             return frozenset(clip.path for clip in self._clips.values() if clip.locked)
 
     def scan(self) -> None:
-        """Find the clips that are there, take away what was left half done, and keep the limits."""
+        """Find all clips, delete incomplete ones, and apply the limits."""
         with self._lock:
             make_directory(self._directory, self._modes[1])
             self._clips = {clip.path: clip for clip in self._found()}
@@ -127,7 +127,7 @@ class ClipLibrary(Output):
         return MODES[self._config.readable_by]
 
     def put(self, event: Event, path: str, files: Mapping[str, bytes], content: Mapping[str, Any]) -> bool:
-        """Put a clip in; False if there is no room for it on the disk.
+        """Write a clip; False if the disk has too little free space.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class ClipLibrary(Output):
                     write_atomic(sound.with_suffix(suffix), body, durable=durable, mode=mode)
                     size += len(body)
             except OSError:
-                for suffix in BESIDE:
+                for suffix in COMPANIONS:
                     with contextlib.suppress(OSError):
                         sound.with_suffix(suffix).unlink()
                 raise
@@ -167,14 +167,14 @@ class ClipLibrary(Output):
             return True
 
     def find(self, path: str) -> Path | None:
-        """Return where a clip is, None if there is none of this path."""
+        """Return the file of a clip; None if there is none."""
         if read_name(path) is None:
             return None
         file = self._directory / path
         return file if file.is_file() else None
 
     def delete(self, path: str) -> bool:
-        """Delete a clip, also a locked one; False if it is not one of ours or cannot be deleted."""
+        """Delete a clip, also a locked one; False if it is no clip or cannot be deleted."""
         if read_name(path) is None:
             return False
         with self._lock:
@@ -182,7 +182,7 @@ class ClipLibrary(Output):
             return self._unlink(path)
 
     def lock(self, path: str, *, locked: bool) -> bool:
-        """Keep a clip for good, or no longer; False if there is no such clip.
+        """Lock or unlock a clip; False if there is no such clip.
 
         Raises
         ------
@@ -203,13 +203,13 @@ class ClipLibrary(Output):
             return True
 
     def with_events(self) -> Iterator[tuple[str, str, Event | None]]:
-        """Path, event and what is known of the event, for every clip."""
+        """Yield path, identifier of the event, and the event if known, of every clip."""
         for clip in self.clips:
             beside = (self._directory / clip.path).with_suffix(".json")
             yield clip.path, clip.event_id, metadata.event_of(self._about(beside))
 
     def _about(self, beside: Path) -> dict[str, Any]:
-        """Return what stands beside a clip, nothing if that cannot be read; why not is noted."""
+        """Return the metadata of a clip, empty if unreadable, which is logged."""
         try:
             return metadata.read(beside)
         except FileNotFoundError:
@@ -218,13 +218,13 @@ class ClipLibrary(Output):
             why = str(error)
         except OSError as error:
             why = f"cannot be read: {error.strerror or error}"
-        if beside.name not in self._damaged and len(self._damaged) < NAMED:
+        if beside.name not in self._damaged and len(self._damaged) < MAX_LOGGED:
             log.warning("%s: %s: the clip stays, what is known of its event is lost", beside, why)
         self._damaged.add(beside.name)
         return {}
 
     def _found(self) -> Iterator[StoredClip]:
-        """Every clip that is there; what belongs to none is taken away."""
+        """Yield every clip; delete files that belong to none."""
         for file in sorted(self._directory.glob("????-??-??/*")):
             path = file.relative_to(self._directory).as_posix()
             name = read_name(path)
@@ -243,7 +243,7 @@ class ClipLibrary(Output):
 
     def _measured(self, file: Path, path: str, at: float, event_id: str) -> StoredClip:
         size = file.stat().st_size
-        for suffix in BESIDE:
+        for suffix in COMPANIONS:
             with contextlib.suppress(FileNotFoundError):
                 size += file.with_suffix(suffix).stat().st_size
         content = self._about(file.with_suffix(".json"))
@@ -252,7 +252,7 @@ class ClipLibrary(Output):
         return StoredClip(path, event_id, source, label, at, size, locked=content.get("locked") is True)
 
     def _make_room(self, need: int) -> bool:
-        """Delete what must go for so many bytes to be written; False if there is no room all the same."""
+        """Delete clips until so many bytes can be written; False if that is not enough."""
         clips = [clip for clip in self._clips.values() if clip.path not in self._stuck]
         free = self._free(self._directory)
         gone: Counter[str] = Counter()
@@ -268,10 +268,10 @@ class ClipLibrary(Output):
         return self._free(self._directory) - need >= self._config.free_megabytes * MEGABYTE
 
     def _unlink(self, path: str) -> bool:
-        """Delete a clip and what is beside it; the sound first, so that no half of a clip is ever listed."""
+        """Delete a clip and its companions; the sound first, so that an incomplete clip is never found."""
         sound = self._directory / path
         try:
-            for suffix in (sound.suffix, *BESIDE):
+            for suffix in (sound.suffix, *COMPANIONS):
                 sound.with_suffix(suffix).unlink(missing_ok=True)
         except OSError as error:
             self._note_stuck(path, error)

@@ -1,4 +1,4 @@
-"""What is known of a clip, as JSON beside it."""
+"""Clip metadata: a JSON file beside each clip."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,19 @@ from monitor.types import Event
 
 SCHEMA = 1
 
-MOST_BYTES = 1_000_000
-"""Of the JSON; ours has a few kilobytes."""
+MAX_BYTES = 1_000_000
+"""Limit of the file, which has a few kilobytes."""
 
 LATEST = 1e11
-"""Unix seconds, in the year 5138: what is later was not written by us."""
+"""Unix seconds, in the year 5138: later times are damage."""
 
 _FIELDS = {"event_id": "id", "peak": "peak_score"}
 """Fields of `Event` that have another name in the JSON, now or before 0.1.0."""
 
+_PACKAGES = ("clap-monitor", "numpy", "soundfile", "torch", "transformers")
+
 _ID = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
-_LONGEST = 200
+_MAX_NAME = 200
 """Characters of a name."""
 
 
@@ -39,8 +43,6 @@ class Origin:
     label: LabelConfig
     model: str
     """Name of the checkpoint."""
-    versions: Mapping[str, str]
-    """Of the packages."""
 
 
 def describe(event: Event, audio: Mapping[str, object], origin: Origin) -> dict[str, Any]:
@@ -61,36 +63,42 @@ def describe(event: Event, audio: Mapping[str, object], origin: Origin) -> dict[
         "audio": dict(audio),
         "label": label.model_dump(include={"id", "prompts", "against", "threshold"}),
         "model": origin.model,
-        "versions": dict(origin.versions),
+        "versions": _versions(),
         "locked": False,
     }
 
 
+@cache
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages on which detection depends."""
+    return {name: version(name) for name in _PACKAGES}
+
+
 def write(path: Path, content: Mapping[str, object], *, mode: int = PRIVATE) -> int:
-    """Write it, whole or not at all; return its size."""
+    """Write the file atomically; return its size."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n"
     write_atomic(path, text, mode=mode)
     return len(text)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what stands there.
+    """Read the file.
 
     Raises
     ------
     OSError
         It cannot be read now.
     DamagedError
-        It is not what we wrote; says why.
+        It is no valid JSON object; says why.
     """
-    content = read_json(path, MOST_BYTES)
+    content = read_json(path, MAX_BYTES)
     if not isinstance(content, dict):
         raise DamagedError("is no JSON object")
     return content
 
 
 def event_of(content: Mapping[str, Any]) -> Event | None:
-    """Return the event that a sidecar tells of, None if it tells of none that could have been kept."""
+    """Return the event in the metadata; None if there is no valid one."""
     facts = content.get("event")
     if not isinstance(facts, dict):
         return None
@@ -106,7 +114,7 @@ def event_of(content: Mapping[str, Any]) -> Event | None:
 
 
 def _is_plausible(event: Event) -> bool:
-    """Tell whether every field has a type and a range that the store, the page and the broker can take."""
+    """Tell whether every field has a type and range that the store, the page and the broker accept."""
     times = [event.started_at] if event.ended_at is None else [event.started_at, event.ended_at]
     indices = [event.start, event.windows] if event.stop is None else [event.start, event.windows, event.stop]
     return (
@@ -125,4 +133,4 @@ def _is_number(value: object) -> bool:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable()

@@ -1,4 +1,4 @@
-"""What is written: each change is one thing that happened, and can be tried again."""
+"""Write operations of the event store: each is one change, and can be repeated."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from monitor.outputs.store.minute_summary import Minute
-from monitor.outputs.store.rows import Mark
+from monitor.outputs.store.rows import Mark, StoreError
+from monitor.system.boundary import boundary
+from monitor.system.sqlite import is_refusal
 from monitor.types import ClipOutcome, EndReason, Event, NearMiss
 
 Change = Callable[[sqlite3.Connection], None]
+
+T = TypeVar("T")
+
+
+class RefusedChangeError(StoreError):
+    """The tables cannot hold the change, now or later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +33,10 @@ class EventChanged:
 
     event: Event
     late: Callable[[], bool]
-    """Asked when it is written: whether that is long after it happened."""
+    """Called when it is written: whether that is long after it happened."""
 
     def __call__(self, connection: sqlite3.Connection) -> None:
-        """Insert the event, or bring it up to date."""
+        """Insert or update the event."""
         event = self.event
         row = [
             event.id,
@@ -59,7 +68,7 @@ class NearMissHappened:
     seconds: float
 
     def __call__(self, connection: sqlite3.Connection) -> None:
-        """Insert it."""
+        """Insert the near miss."""
         miss = self.miss
         row = [
             _series(connection, miss.source, miss.label),
@@ -87,7 +96,7 @@ class MinuteOver:
     minute: Minute
 
     def __call__(self, connection: sqlite3.Connection) -> None:
-        """Insert it, or join it with what an earlier run kept of the same minute."""
+        """Insert the minute, or merge it with the part of an earlier run."""
         minute = self.minute
         labels = json.dumps(minute.labels)
         connection.execute("INSERT OR IGNORE INTO label_sets (labels) VALUES (?)", [labels])
@@ -121,10 +130,10 @@ class ClipDecided:
     path: str | None
     outcome: ClipOutcome
     unwanted: Callable[[str], object]
-    """Given the path of a clip whose event has been deleted meanwhile."""
+    """Receives the path of a clip whose event has been deleted meanwhile."""
 
     def __call__(self, connection: sqlite3.Connection) -> None:
-        """Note it at the event."""
+        """Update the event."""
         done = connection.execute(
             "UPDATE events SET clip = ?, fate = ? WHERE id = ?", [self.path, self.outcome, self.event_id]
         )
@@ -134,12 +143,12 @@ class ClipDecided:
 
 @dataclass(frozen=True, slots=True)
 class ClipsFound:
-    """All clips that are there: path, event, and what their sidecar tells of the event."""
+    """All clips: path, identifier of the event, and the event according to the metadata."""
 
     found: Sequence[tuple[str, str, Event | None]]
 
     def __call__(self, connection: sqlite3.Connection) -> None:
-        """Bring the events up to date; one that was never written, or is in a file that broke, comes back."""
+        """Update the events, and restore those that were never written or were lost with a damaged file."""
         paths = {path for path, _, _ in self.found}
         for event_id, path in connection.execute(
             "SELECT id, clip FROM events WHERE clip IS NOT NULL"
@@ -154,47 +163,47 @@ class ClipsFound:
                 EventChanged(event, lambda: True)(connection)
             query = "UPDATE events SET clip = ?, fate = ? WHERE id = ? AND clip IS NOT ?"
             connection.execute(query, [path, ClipOutcome.KEPT, event_id, path])
-        BrokenOff()(connection)
+        RestartDetected()(connection)
 
 
 @dataclass(frozen=True, slots=True)
-class Titled:
-    """The names of the labels, for searching."""
+class LabelsNamed:
+    """Names of the labels, for searching."""
 
     titles: Sequence[tuple[str, str]]
 
     def __call__(self, connection: sqlite3.Connection) -> None:
-        """Keep them; labels that are gone keep theirs."""
+        """Insert or update the names; those of removed labels stay."""
         connection.executemany("INSERT OR REPLACE INTO titles VALUES (?, ?)", self.titles)
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenOff:
-    """The events that an earlier run began and did not end."""
+class RestartDetected:
+    """Events that an earlier run began and did not end."""
 
     def __call__(self, connection: sqlite3.Connection) -> None:
-        """Say that they are over, as the broker is told."""
+        """End these events, as in the messages to the broker."""
         query = "UPDATE events SET reason = ? WHERE ended_at IS NULL AND reason IS NULL"
         connection.execute(query, [EndReason.RESTART])
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """A person has said whether an event was right; somebody waits for the answer."""
+    """Verdict of a user, who waits for the result."""
 
     event_id: str
     mark: Mark | None
     done: Future[bool]
 
     def __call__(self, connection: sqlite3.Connection) -> bool:
-        """Note it at the event; False if there is no such event."""
+        """Update the event; False if there is no such event."""
         done = connection.execute("UPDATE events SET review = ? WHERE id = ?", [self.mark, self.event_id])
         return bool(done.rowcount)
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A person wants an event and its clip gone; somebody waits for the answer."""
+    """Deletion of an event by a user, who waits for the result."""
 
     event_id: str
     remove: Callable[[str], object]
@@ -223,3 +232,23 @@ def _series(connection: sqlite3.Connection, source: str, label: str) -> int:
 
 def _finite(level: float) -> float | None:
     return level if math.isfinite(level) else None
+
+
+def apply_change(change: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    """Apply a change.
+
+    Raises
+    ------
+    RefusedChangeError
+        The change is invalid.
+    sqlite3.Error
+        The file cannot be used now.
+    """
+    with boundary(RefusedChangeError, "refused"):
+        try:
+            return change(connection)
+        except sqlite3.Error as error:
+            if is_refusal(error):
+                raise
+            trouble = error
+    raise trouble

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.config import StoreConfig
-from monitor.outputs.store import EventFilter, StoreError, StoreReader, writer
+from monitor.outputs.store import EventFilter, StoreError, StoreReader, user_requests, writer
 from monitor.outputs.store.database import open_for_writing
 from monitor.outputs.store.retention import Retention
 from monitor.system.threads import ThreadGroup
@@ -50,7 +50,7 @@ def test_on_a_full_disk_everything_waits_and_is_kept_when_there_is_room_again(tm
             assert store.review("BEFORE", "right").result(30)
         assert {reader.event(ident).event_id for ident in ids} == set(ids)
         reader.close()
-    assert caplog.text.count("what happens is kept in memory only") == 1
+    assert caplog.text.count("changes are kept in memory only") == 1
     assert caplog.text.count("works again") == 1
 
 
@@ -124,11 +124,11 @@ def test_who_goes_away_while_waiting_disturbs_nobody(path):
 
 def test_too_many_who_wait_are_sent_away(path):
     store = writer.Store(path, StoreConfig(), rate=4)
-    asks = [store.review("ONE", "right") for _ in range(writer.ASKS + 1)]
-    assert str(asks[-1].exception(1)) == "too many wait"
+    asks = [store.review("ONE", "right") for _ in range(user_requests.MAX_WAITING + 1)]
+    assert str(asks[-1].exception(1)) == "too many requests wait"
     store.close()
     store.run()
-    assert [ask.result(1) for ask in asks[:-1]] == [False] * writer.ASKS
+    assert [ask.result(1) for ask in asks[:-1]] == [False] * user_requests.MAX_WAITING
 
 
 def test_a_minute_that_two_runs_share_is_one(path):

@@ -10,7 +10,7 @@ from schemathesis import GenerationMode
 
 from tests.support.broker import eventually
 from tests.support.events import ended, event
-from tests.support.web_server import TOKEN, serving
+from tests.support.web_server import LABELS, TOKEN, serving
 
 LONG = {"/api/live"}
 """Answers that do not end of themselves."""
@@ -26,7 +26,7 @@ def served(tmp_path_factory):
     with serving(directory=tmp_path_factory.mktemp("api")) as it:
         it.web.access._writes._burst = 1_000_000  # what is tried here is not how often
         for number in range(30):
-            it.store.on_event(ended(event(number=number, at=time.time())))
+            it.store.on_event(ended(event(number=number, at=time.time())), LABELS[0])
         eventually(lambda: it.ask("GET", "/api/events").status == 200)
         yield it
 

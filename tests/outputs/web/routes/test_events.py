@@ -8,7 +8,7 @@ from monitor.types import MissReason, NearMiss
 from tests.support import events
 from tests.support.broker import eventually
 from tests.support.events import ended
-from tests.support.web_server import RATE, serving
+from tests.support.web_server import LABELS, RATE, serving
 
 BEGAN = float(int(time.time()) - 20_000)
 """What is too old is deleted, so that the past is a recent one."""
@@ -29,7 +29,8 @@ def served(tmp_path):
         file.write_bytes(bytes(range(256)) * 4)
         file.with_suffix(".png").write_bytes(b"picture")
         for number in range(1, 8):
-            it.store.on_event(event(number, "dog" if number % 2 else "cat", peak_score=number / 10))
+            label = LABELS[(number + 1) % 2]
+            it.store.on_event(event(number, label.id, peak_score=number / 10), label)
         it.store.on_clip_outcome(event(7).id, CLIP, "kept")
         it.store.on_near_miss(
             NearMiss("crib", "dog", 0, RATE, BEGAN, 0.4, 0.5, MissReason.BELOW_THRESHOLD, None, 0, 2, -30.0)
