@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.config import ClipsConfig, StoreConfig
-from monitor.detection.events import ulid
+from monitor.detection.event_machine import ulid
 from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.mqtt.durable_queue import DurableQueue, QueueLimits
 from monitor.outputs.mqtt.queue_file import QueueFile

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.daemon.daemon import Daemon
-from monitor.detection.pipeline import AudioTower
+from monitor.detection.engine import AudioEncoder
 from monitor.types import Embeddings, Event, Scores
 from tests.support.broker import Broker, Subscriber, eventually, free_port
 from tests.support.http_radio import Radio
@@ -144,7 +144,7 @@ def listen(arguments: argparse.Namespace) -> int:
     config = configuration(arguments, port, place)
     tower_seconds = 0.0
 
-    def timed(tower: AudioTower) -> AudioTower:
+    def timed(tower: AudioEncoder) -> AudioEncoder:
         def embed(spectrograms: NDArray[np.float32]) -> Embeddings:
             nonlocal tower_seconds
             begin = time.thread_time()

@@ -38,11 +38,14 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.ffmpeg import decode
 from monitor.config import LabelConfig
 from monitor.detection import scoring
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.calibration import Calibration
-from monitor.detection.events import Detector, rule_of
+from monitor.detection.engine import AudioEncoder, Engine
+from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate
-from monitor.detection.pipeline import Scorer
 from monitor.detection.prototypes import build_prototypes
+from monitor.detection.rules import rule_of
+from monitor.detection.scorer import Scorer
 from monitor.model import loader
 from monitor.model.clap import Clap
 from monitor.model.spectrogram_cache import SpectrogramCache
@@ -71,6 +74,7 @@ class Ours:
         *,
         gated: bool = False,
         library: Library | None = None,
+        encode: AudioEncoder | None = None,
         response: Calibration = Calibration(scale=10.0, centre=2.0, baseline=-10.0),  # noqa: B008 - it never changes
     ) -> None:
         self.clap, self.rate = clap, clap.mel_config.rate
@@ -79,20 +83,22 @@ class Ours:
         labels = [LabelConfig(id=f"label{i}", prompts=(text,)) for i, text in enumerate(LABELS)]
         self.detector = Detector([rule_of(label, rate=self.rate, hop=self.hop) for label in labels])
         self.status = SourceStatus("mic")
-        self.scorer = Scorer(
-            clap.embed_log_mel if library is None else library.embed,
+        engine = Engine(
+            clap,
+            encode or (clap.embed_log_mel if library is None else library.embed),
             build_prototypes(labels, (), clap.embed_text),
             response,
-            status={"mic": self.status},
-            rate=self.rate,
-            hop=self.hop,
-            silence_dbfs=-70.0,
+            SECONDS * self.rate,
+            self.hop,
         )
-        spectrograms: Any = SpectrogramCache(clap.mel_config) if library is None else library
-        self.scorer.share(spectrograms)
-        if gated:
-            changes = NoveltyGate(spectrograms, clap.mel_config, self.hop)
-            self.scorer.spare(changes, round(REUSE_SECONDS * self.rate))
+        features: Any = library  # without a gate only log_mel is needed
+        self.scorer = Scorer(
+            engine,
+            ActiveLabels(labels=tuple(labels), sources=("mic",)),
+            {"mic": self.status},
+            gate=NoveltyGate(clap.mel_config, engine.hop_of, REUSE_SECONDS) if gated else None,
+            spectrograms=features,
+        )
 
     def hear(self, window: Window) -> None:
         """One window."""
@@ -217,10 +223,10 @@ def same_events(checkpoint: str) -> None:
 
 def day(checkpoint: Path, dtype: str, seconds: tuple[float, float], scenes: Path) -> None:
     """An hour through the change gate; the tower's time is counted, not spent."""
-    ours = Ours(Clap.load(str(checkpoint), dtype=dtype), gated=True)
+    clap = Clap.load(str(checkpoint), dtype=dtype)
     pipeline_seconds, tower_seconds = seconds
-    calm = np.eye(1, ours.clap.dimension, dtype=np.float32)
-    ours.scorer._embed = lambda batch: np.repeat(calm, len(batch), axis=0)  # noqa: SLF001
+    calm = np.eye(1, clap.dimension, dtype=np.float32)
+    ours = Ours(clap, gated=True, encode=lambda batch: np.repeat(calm, len(batch), axis=0))
     count = 0
     begin = time.process_time()
     for window in windows(hour(scenes, ours.rate), ours.rate):

@@ -34,12 +34,12 @@ class Remembered:
             with np.load(path) as stored:
                 self._known = dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
 
-    def embed_audio(self, windows: npt.NDArray[np.float32]) -> Embeddings:
-        """As `Clap.embed_audio`, shape (n, dimension)."""
-        keys = [hashlib.blake2b(window.tobytes(), digest_size=16).hexdigest() for window in windows]
+    def embed_log_mel(self, spectrograms: npt.NDArray[np.float32]) -> Embeddings:
+        """As `Clap.embed_log_mel`, shape (n, dimension)."""
+        keys = [hashlib.blake2b(each.tobytes(), digest_size=16).hexdigest() for each in spectrograms]
         new = [index for index, key in enumerate(keys) if key not in self._known]
         if new:
-            for index, row in zip(new, self._model.embed_audio(windows[new]), strict=True):
+            for index, row in zip(new, self._model.embed_log_mel(spectrograms[new]), strict=True):
                 self._known[keys[index]] = row
         return np.stack([self._known[key] for key in keys])
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from benchmarks.remembered import Remembered
 from monitor.config import Config, LabelConfig, load
 from monitor.detection.engine import Engine, load_engine
-from monitor.detection.events import Rule, rule_of
+from monitor.detection.rules import Rule, rule_of
 from monitor.evaluation.annotations import Recording, read_annotations
 from monitor.evaluation.replay import Replay, replay
 from monitor.evaluation.threshold_sweep import SHIFTS, Sweep, sweep
@@ -48,7 +48,7 @@ def set_up(
     engine = load_engine(config)
     remembered = Remembered(engine.model, cache)
     # Duck-typed: replaying needs its name, its geometry and its embeddings.
-    engine = replace(engine, model=cast("Clap", remembered))
+    engine = replace(engine, model=cast("Clap", remembered), encode=remembered.embed_log_mel)
     return Bench(config, engine, remembered, recordings_in(half))
 
 

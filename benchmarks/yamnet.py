@@ -21,7 +21,7 @@ import soxr
 from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.trial import COLLAR_SECONDS, recordings_in
-from monitor.detection.events import Rule
+from monitor.detection.rules import Rule
 from monitor.evaluation.annotations import Recording
 from monitor.evaluation.detection_metrics import average_of, together
 from monitor.evaluation.replay import Replay

@@ -156,10 +156,10 @@ class Scores:
     """What it sounded like to the model, shape (d,), L2 norm 1; None if it was not scored."""
     gated: GateReason | None = None
     """Why the window was not scored; None if it was."""
-    alone: NDArray[np.float32] | None = None
-    """What ``values`` would be without what speaks against each label, shape (labels,); None if unknown."""
-    nearer: tuple[str | None, ...] = ()
-    """For each label, the sentence against it that the window sounds more like; empty if unknown."""
+    without_against: NDArray[np.float32] | None = None
+    """``values`` without the prompts against each label, shape (labels,); None if not scored."""
+    nearest_against: tuple[str | None, ...] = ()
+    """For each label, the prompt against it that is nearer than the label itself; empty if not scored."""
     speech: bool = False
     """The window sounds like people speaking."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from monitor.config import Config
@@ -11,7 +10,7 @@ from monitor.config.hours import parse_hours
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.control import Change
 from monitor.detection.engine import Engine
-from monitor.detection.events import Rule, rule_of
+from monitor.detection.rules import Rule, rule_of
 from monitor.outputs import Output
 from monitor.types import EndReason
 
@@ -31,30 +30,28 @@ def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) 
         Receive the end of each event that the change ends, then the change.
     """
     labels = change.active_labels
-    rules = rules_of(parts.config, parts.engine, parts.hops, labels)
-    ended = parts.detector.listen(rules)
+    rules = rules_of(parts.config, parts.engine, labels)
+    ended = parts.detector.apply(rules)
     if not labels.armed:
         ended += parts.detector.finish(EndReason.DISARMED)
     for event in ended:
         outputs.on_event(event, before.active_labels.label(event.source, event.label))
     for name in parts.status:
         parts.baselines.note(name, before.prototypes, parts.scorer.baseline(name))
-    parts.scorer.listen(change.prototypes, armed=labels.armed, silence_dbfs=labels.silence_dbfs)
+    parts.scorer.apply(labels, change.prototypes)
     outputs.on_labels(labels, rules)
     outputs.apply(change.config)
     logging.getLogger("monitor").setLevel(change.config.log_level.upper())
 
 
-def rules_of(
-    config: Config, engine: Engine, hops: Mapping[str, int], labels: ActiveLabels
-) -> dict[str, list[Rule]]:
+def rules_of(config: Config, engine: Engine, labels: ActiveLabels) -> dict[str, list[Rule]]:
     """Return the rules of the labels of each source, by its name."""
     return {
         source.name: [
             rule_of(
                 label,
                 rate=engine.rate,
-                hop=hops[source.name],
+                hop=engine.hop_of(source.name),
                 quiet=tuple(map(parse_hours, source.quiet_hours)),
             )
             for label in labels.at(source.name)

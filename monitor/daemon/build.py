@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 from monitor.audio.ring_buffer import RingBuffer
@@ -22,13 +22,12 @@ from monitor.daemon.watchdog import loading
 from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change, Control
-from monitor.detection.engine import Engine, hops_by_source, load_engine
+from monitor.detection.engine import AudioEncoder, Engine, load_engine
 from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate
-from monitor.detection.pipeline import AudioTower, Scorer
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
-from monitor.model.spectrogram_cache import SpectrogramCache
+from monitor.detection.scorer import Scorer
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive, open_archive
 from monitor.outputs.clips import MODES
@@ -57,7 +56,7 @@ CLIP_LOOKBACK_SECONDS = 50
 def build(
     config: Config,
     *,
-    around: Callable[[AudioTower], AudioTower] = lambda tower: tower,
+    around: Callable[[AudioEncoder], AudioEncoder] = lambda encode: encode,
     reread: Callable[[], Config] | None = None,
     keeps: bool = True,
 ) -> Parts:
@@ -92,21 +91,21 @@ def build(
     http_servers = HttpServers(config, lambda: parts.metrics.text() if parts.metrics else b"")
     with loading("the model"):
         engine = load_engine(config)
+    engine = replace(engine, encode=around(engine.encode))
     control.begin(engine.build_prototypes, engine.prototypes)
-    hops = hops_by_source(config, length=engine.length, hop=engine.hop, rate=engine.rate)
     status = {source.name: SourceStatus(source.name) for source in config.sources}
     buffers = _buffers(config, engine)
     baselines = BaselineStore(config.state, engine.model.identity)
 
-    embed = around(engine.model.embed_log_mel)
-    scorer = _scorer(config, engine, hops, status=status, baselines=baselines, embed=embed)
-    scorer.listen(engine.prototypes, armed=labels.armed, silence_dbfs=labels.silence_dbfs)
-    rules = rules_of(config, engine, hops, labels)
-    detector = Detector(at=rules)
+    reuse, mel_config = config.window.reuse_seconds, engine.model.mel_config
+    gate = NoveltyGate(mel_config, engine.hop_of, reuse) if reuse else None
+    scorer = Scorer(engine, labels, status, gate=gate, initial_baseline=baselines.known)
+    rules = rules_of(config, engine, labels)
+    detector = Detector(by_source=rules)
     embeddings = RecentEmbeddings(buffers, engine.windows_in(BASELINE_SECONDS))
     prompt_preview = PromptPreview(engine, embeddings)
 
-    model, mel_config = engine.model.name, engine.model.mel_config
+    model = engine.model.name
     clock = WallClock(config.state)
     archive = open_archive(config, clock=clock, buffers=buffers, mel_config=mel_config, model=model)
     commands = CommandQueue(control, lambda topic, why: mqtt.refuse(topic, why) if mqtt else None)
@@ -165,7 +164,6 @@ def build(
         config=config,
         initial=Change(config, labels, engine.prototypes),
         engine=engine,
-        hops=hops,
         status=status,
         healths={},
         buffers=buffers,
@@ -192,32 +190,6 @@ def build(
     )
     FanOut(outputs, archive.record, {}).on_labels(labels, rules)
     return parts
-
-
-def _scorer(
-    config: Config,
-    engine: Engine,
-    hops: Mapping[str, int],
-    *,
-    status: Mapping[str, SourceStatus],
-    baselines: BaselineStore,
-    embed: AudioTower,
-) -> Scorer:
-    scorer = Scorer(
-        embed,
-        engine.prototypes,
-        engine.calibration,
-        status=status,
-        rate=engine.rate,
-        hop=hops,
-        silence_dbfs=config.silence_dbfs,
-        known=baselines.known,
-    )
-    spectrograms = SpectrogramCache(engine.model.mel_config)
-    scorer.share(spectrograms)
-    gate = NoveltyGate(spectrograms, engine.model.mel_config, hops)
-    scorer.spare(gate, round(config.window.reuse_seconds * engine.rate))
-    return scorer
 
 
 def _with_enabled_sources(config: Config) -> Config:

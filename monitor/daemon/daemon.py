@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import FrameType
 
@@ -17,14 +17,15 @@ from monitor.daemon.build import build
 from monitor.daemon.control_socket import THREADS
 from monitor.daemon.progress import Summary, run_summary, status_line, warn_of_short_recordings
 from monitor.daemon.watchdog import AwakeClock, DeadMan, HangError, Watchdog
-from monitor.detection.pipeline import AudioTower, analyse, listen
+from monitor.detection.engine import AudioEncoder
+from monitor.detection.pipeline import run_analysis, run_capture
 from monitor.outputs import Output
 from monitor.outputs.fan_out import FanOut
 from monitor.system import systemd
 from monitor.system.malloc import MemoryTrimmer
 from monitor.system.signals import handled, terminal_is_gone
 from monitor.system.threads import ThreadGroup
-from monitor.types import AudioBlock, Event, Scores, SourceError, UndeliveredError
+from monitor.types import AudioBlock, Break, Event, Scores, SourceError, UndeliveredError, Window
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Daemon:
         *,
         required: bool = False,
         patience_seconds: float = PATIENCE_SECONDS,
-        around: Callable[[AudioTower], AudioTower] = lambda tower: tower,
+        around: Callable[[AudioEncoder], AudioEncoder] = lambda encode: encode,
         reread: Callable[[], Config] | None = None,
         keeps: bool = True,
     ) -> None:
@@ -148,7 +149,7 @@ class Daemon:
         """Capture one source until it ends; a source that fails ends alone."""
         status = self.parts.status[source.name]
         try:
-            listen(blocks, self.parts.buffers[source.name], status)
+            run_capture(blocks, self.parts.buffers[source.name], status)
         except SourceError as error:
             if self._required and source.live:
                 raise
@@ -166,27 +167,30 @@ class Daemon:
         def on_event(event: Event) -> None:
             fan_out.on_event(event, self._current.active_labels.label(event.source, event.label))
 
-        def between() -> None:
-            change = parts.control.take()
-            if change is not None:
-                apply_change(parts, self._current, change, fan_out)
-                self._current = change
-
         try:
-            analyse(
-                Windows(
-                    parts.buffers, parts.status, length=parts.engine.length, hop=parts.hops, stop=self._stop
-                ),
+            run_analysis(
+                self._steps(fan_out),
                 parts.scorer,
                 parts.detector,
                 on_scores=on_scores,
                 on_event=on_event,
-                on_miss=fan_out.on_near_miss,
-                between=between,
+                on_near_miss=fan_out.on_near_miss,
             )
         finally:
             self._close_outputs(fan_out)
             self._stop.set()
+
+    def _steps(self, fan_out: FanOut) -> Iterator[Sequence[Window | Break]]:
+        """Windows and breaks that are due together; a change is applied between two steps."""
+        parts, engine = self.parts, self.parts.engine
+        for step in Windows(
+            parts.buffers, parts.status, length=engine.length, hop=engine.hops, stop=self._stop
+        ):
+            change = parts.control.take()
+            if change is not None:
+                apply_change(parts, self._current, change, fan_out)
+                self._current = change
+            yield step
 
     def _close_outputs(self, fan_out: FanOut) -> None:
         fan_out.close()
@@ -208,7 +212,7 @@ class Daemon:
             self._reload_if_asked()
             for name in watchdog.fell_behind(now):
                 log.warning("%s: windows are left out: the model is slower than the hop", name)
-            for name, hop in parts.hops.items():
+            for name, hop in parts.engine.hops.items():
                 parts.healths[name] = watchdog.health(name, now, rate=parts.engine.rate, hop=hop)
             fan_out.on_health(parts.healths, parts.snapshot)
             parts.prompt_preview.rest()

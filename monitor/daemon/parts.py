@@ -16,9 +16,9 @@ from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change, Control
 from monitor.detection.engine import Engine
 from monitor.detection.events import Detector
-from monitor.detection.pipeline import Scorer
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
+from monitor.detection.scorer import Scorer
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive
 from monitor.outputs.counters import Counters
@@ -44,8 +44,6 @@ class Parts:
     initial: Change
     """Settings in force at the start."""
     engine: Engine
-    hops: Mapping[str, int]
-    """Samples from one window to the next, by source."""
     status: Mapping[str, SourceStatus]
     """By source."""
     healths: dict[str, Health]

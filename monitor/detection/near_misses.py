@@ -1,4 +1,4 @@
-"""Scores in, near misses out: what came near a label and was no event, and why not.
+"""Near misses: candidates that did not become an event, by reason.
 
 Pure, and one report for each stretch of windows, not for each window.
 """
@@ -14,38 +14,38 @@ NEAR_SHARE = 0.6
 """A window is near from this share of the threshold on."""
 
 QUIET_SECONDS = 2.0
-"""A stretch is over once no window has been near for so long."""
+"""A stretch is over after so long without a near window."""
 
 SPACING_SECONDS = 10.0
-"""Reports of one label of one source are at least so far apart; what comes between joins the next."""
+"""Reports of one label at one source are at least so far apart; what comes between joins the next."""
 
 LONGEST_SECONDS = 300.0
-"""A stretch is reported after so long even if it goes on, and then not again before it was over."""
+"""A stretch is reported after so long even if it continues, and then not again before it was over."""
 
 
 @dataclass(slots=True)
 class _Stretch:
-    """Windows near a label, not more than a moment apart."""
+    """Near windows of a label, at most `QUIET_SECONDS` apart."""
 
     first: Scores
     last: Scores
     best: Scores
     score: float = -1.0
     """Of the best window."""
-    rival: str | None = None
-    """What the best window sounded more like."""
-    alone: float = 0.0
-    """Score of the best window without what speaks against the label."""
+    against: str | None = None
+    """Prompt against the label that was nearer in the best window."""
+    without_against: float = 0.0
+    """Score of the best window without the prompts against the label."""
     hits: int = 0
-    """Windows that agreed at best."""
+    """Largest number of windows that agreed."""
     blocked: MissReason | None = None
-    """Why windows that reached the threshold were not counted."""
+    """Why windows that reached the threshold did not count."""
     silenced: bool | None = None
-    """Whether the window after the last near one was too quiet to be scored; None before there is one."""
+    """Whether the window after the last near one was gated as silence; None before there is one."""
 
 
 class NearMisses:
-    """One label of one source.
+    """One label at one source.
 
     Parameters
     ----------
@@ -64,21 +64,21 @@ class NearMisses:
         self._threshold = threshold
         self._needed = needed
         self._stretch: _Stretch | None = None
-        self._tail = False
-        """What is still heard a little was an event."""
-        self._told = False
-        """What is still heard has been reported."""
+        self._after_event = False
+        """The near windows now are the end of an event."""
+        self._reported = False
+        """The near windows now have been reported."""
         self._not_before = 0
 
-    def event(self) -> None:
-        """Say that what is being heard is an event."""
+    def skip_event(self) -> None:
+        """Discard the stretch: it is an event."""
         self._stretch = None
-        self._tail = True
+        self._after_event = True
 
-    def see(
+    def update(
         self, scores: Scores, place: int, *, hits: Callable[[], int], blocked: MissReason | None = None
     ) -> NearMiss | None:
-        """Take the next window while there is no event; return the miss that is over with it.
+        """Add the next window without an event; return the near miss that is over with it.
 
         Parameters
         ----------
@@ -86,15 +86,15 @@ class NearMisses:
         place : int
             Index of the label in them.
         hits : callable
-            How many windows agree by now.
+            Returns how many windows agree by now.
         blocked : MissReason or None
-            Why windows are not counted at the moment.
+            Why windows do not count at the moment.
         """
         value = float(scores.values[place])
         near = value >= NEAR_SHARE * self._threshold
-        self._tail = self._tail and near and value < self._threshold
-        self._told = self._told and near
-        if self._tail or self._told:
+        self._after_event = self._after_event and near and value < self._threshold
+        self._reported = self._reported and near
+        if self._after_event or self._reported:
             return None
         if near:
             self._add(scores, place, hits(), blocked)
@@ -108,12 +108,12 @@ class NearMisses:
             lasts or scores.stop < self._not_before
         ):
             return None
-        self._told = near
+        self._reported = near
         return self._over(scores.stop, MissReason.NOT_CONFIRMED)
 
     def interrupt(self, index: int) -> NearMiss | None:
-        """Take a break of the audio at a sample index; return the miss that is over with it."""
-        self._tail = self._told = False
+        """End the stretch at a break of the audio at a sample index; return its near miss."""
+        self._after_event = self._reported = False
         return self._over(index, MissReason.INTERRUPTED)
 
     def _add(self, scores: Scores, place: int, hits: int, blocked: MissReason | None) -> None:
@@ -126,9 +126,10 @@ class NearMisses:
         if value >= self._threshold:
             stretch.blocked = stretch.blocked or blocked
         if value > stretch.score:
+            without = scores.without_against
             stretch.best, stretch.score = scores, value
-            stretch.rival = scores.nearer[place] if scores.nearer else None
-            stretch.alone = value if scores.alone is None else float(scores.alone[place])
+            stretch.against = scores.nearest_against[place] if scores.nearest_against else None
+            stretch.without_against = value if without is None else float(without[place])
 
     def _over(self, index: int, unconfirmed: MissReason) -> NearMiss | None:
         stretch, self._stretch = self._stretch, None
@@ -144,7 +145,7 @@ class NearMisses:
             peak_score=stretch.score,
             threshold=self._threshold,
             reason=self._reason(stretch, unconfirmed),
-            against=stretch.rival,
+            against=stretch.against,
             windows=stretch.hits,
             windows_needed=self._needed,
             level_dbfs=stretch.best.level_dbfs,
@@ -152,7 +153,7 @@ class NearMisses:
 
     def _reason(self, stretch: _Stretch, unconfirmed: MissReason) -> MissReason:
         if stretch.score < self._threshold:
-            overruled = stretch.rival is not None and stretch.alone >= self._threshold
+            overruled = stretch.against is not None and stretch.without_against >= self._threshold
             return MissReason.CONFUSABLE if overruled else MissReason.BELOW_THRESHOLD
         if stretch.hits >= self._needed:
             return MissReason.TOO_SHORT

@@ -1,21 +1,21 @@
-"""Whether anything new is heard, from the spectrogram alone: the cheap question before the dear one.
+"""Novelty gate: skips the model while band energies stay within their recent range.
 
-Most of a day is ambience.  Its level in each of a few bands varies by little; as long as nothing in a
-window stands out of what these bands did in the last half minute, the model would say what it said last.
-Measured on scenes in the README; `Scorer` says when an answer may be used again.
+Most of a day is background.  Its level in each of a few bands varies little; as long as nothing in a window
+exceeds what these bands did in the last half minute, the model would return the last scores again.
+Measured on scenes in docs/measurements.md; `Scorer` decides when the last scores may be reused.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.model.log_mel import Power
 from monitor.model.mel_config import MelConfig
-from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.types import Window
 
 Levels = NDArray[np.float32]
@@ -25,76 +25,81 @@ _PART_SECONDS = 0.1
 """Short sounds stand out of a part; long ones, which may be fainter, of the whole hop."""
 _BANDS = 16
 _MEMORY_SECONDS = 30.0
-_KNOWN_SECONDS = 10.0
-"""Audio that must have been heard before anything counts as usual."""
+_LEARNING_SECONDS = 10.0
+"""Audio without which no window counts as unchanged."""
 _DEVIATIONS = 4.0
 """A part, or a hop, stands out if it is so many deviations above the median of its band."""
 _SMALLEST_DEVIATION = 0.75
 _SMALLEST_DEVIATION_OF_HOPS = 0.25
-"""In dB: less is no difference to the model either."""
+"""In dB: the model does not hear less either."""
 _FLOOR = 1e-12
 
 
 @dataclass(slots=True)
-class _Heard:
-    """What one source sounded like."""
+class _Recent:
+    """Band levels of one source."""
 
     parts: deque[Levels]
     hops: deque[Levels]
     """Of shape (1, bands)."""
     stop: int = -1
-    """Sample index up to which it was looked at."""
+    """Sample index up to which it was observed."""
     stood_out: int = -1
-    """Index after the newest hop in which something stood out."""
+    """Index after the newest hop in which a level stood out."""
 
 
-@dataclass(slots=True)
 class NoveltyGate:
-    """Remembers what each source sounds like.
+    """Band levels of the last half minute of each source.
 
     Parameters
     ----------
-    spectrograms : SpectrogramCache
-        Of the same windows.
     mel_config : MelConfig
-    hop : int or mapping of str to int
-        Samples between two windows; by source name if they differ.
+    hop_of : callable
+        Source name to the samples between two windows.
+    reuse_seconds : float
+        For so long the last scores may stand for unchanged windows.
     """
 
-    spectrograms: SpectrogramCache
-    mel_config: MelConfig
-    hop: int | Mapping[str, int]
-    _heard: dict[str, _Heard] = field(default_factory=dict, init=False)
+    def __init__(self, mel_config: MelConfig, hop_of: Callable[[str], int], reuse_seconds: float) -> None:
+        self.reuse_samples = round(reuse_seconds * mel_config.rate)
+        self._mel_config = mel_config
+        self._hop_of = hop_of
+        self._recent: dict[str, _Recent] = {}
 
-    def settled(self, window: Window) -> bool:
-        """Take a window's newest hop; tell whether nothing in the window stands out."""
-        hop = self.hop if isinstance(self.hop, int) else self.hop[window.source]
-        hops = max(1, round(_MEMORY_SECONDS * self.mel_config.rate / hop))
-        heard = self._heard.setdefault(window.source, _Heard(deque(maxlen=hops), deque(maxlen=hops)))
-        parts, whole = self._levels(window, hop)
-        known = len(heard.parts) * hop >= _KNOWN_SECONDS * self.mel_config.rate
+    def observe(self, window: Window, power: Power) -> bool:
+        """Add a window's newest hop; return whether the window is unchanged: nothing in it stands out.
+
+        Parameters
+        ----------
+        window : Window
+        power : array, shape (frames, mel_bins)
+            Mel power of the frames inside the window.
+        """
+        hop, rate = self._hop_of(window.source), self._mel_config.rate
+        hops = max(1, round(_MEMORY_SECONDS * rate / hop))
+        recent = self._recent.setdefault(window.source, _Recent(deque(maxlen=hops), deque(maxlen=hops)))
+        parts, whole = self._levels(power, hop)
         if (
-            window.start > heard.stop - hop
-            or not known
-            or (parts > _usual(heard.parts, _SMALLEST_DEVIATION)).any()
-            or (whole > _usual(heard.hops, _SMALLEST_DEVIATION_OF_HOPS)).any()
+            window.start > recent.stop - hop
+            or len(recent.parts) * hop < _LEARNING_SECONDS * rate
+            or (parts > _limit(recent.parts, _SMALLEST_DEVIATION)).any()
+            or (whole > _limit(recent.hops, _SMALLEST_DEVIATION_OF_HOPS)).any()
         ):
-            heard.stood_out = window.stop
-        heard.parts.append(parts)
-        heard.hops.append(whole)
-        heard.stop = window.stop
-        return heard.stood_out <= window.start
+            recent.stood_out = window.stop
+        recent.parts.append(parts)
+        recent.hops.append(whole)
+        recent.stop = window.stop
+        return recent.stood_out <= window.start
 
-    def _levels(self, window: Window, hop: int) -> tuple[Levels, Levels]:
-        """Of the parts of the newest hop, and of all its frames together."""
-        power = self.spectrograms.inner(window)
-        fresh = power[-max(1, hop // self.mel_config.hop) :]
-        part = max(1, round(_PART_SECONDS * self.mel_config.rate / self.mel_config.hop))
-        parts = np.add.reduceat(fresh, np.arange(0, len(fresh), part), axis=0)
-        counts = np.diff([*range(0, len(fresh), part), len(fresh)])[:, None]
+    def _levels(self, power: Power, hop: int) -> tuple[Levels, Levels]:
+        """Levels of the parts of the newest hop, and of all its frames together."""
+        newest = power[-max(1, hop // self._mel_config.hop) :]
+        part = max(1, round(_PART_SECONDS * self._mel_config.rate / self._mel_config.hop))
+        parts = np.add.reduceat(newest, np.arange(0, len(newest), part), axis=0)
+        counts = np.diff([*range(0, len(newest), part), len(newest)])[:, None]
         edges = np.linspace(0, power.shape[1], min(_BANDS, power.shape[1]) + 1).astype(int)[:-1]
         bands = np.add.reduceat(parts, edges, axis=1)
-        return _decibels(bands / counts), _decibels(bands.sum(axis=0, keepdims=True) / len(fresh))
+        return _decibels(bands / counts), _decibels(bands.sum(axis=0, keepdims=True) / len(newest))
 
 
 def _decibels(power: NDArray[np.floating]) -> Levels:
@@ -102,10 +107,10 @@ def _decibels(power: NDArray[np.floating]) -> Levels:
     return levels
 
 
-def _usual(heard: deque[Levels], smallest_deviation: float) -> Levels:
-    """Level that nothing usual exceeds, in each band."""
-    levels = np.concatenate(heard)
-    middle = np.median(levels, axis=0)
-    deviation = 1.4826 * np.median(np.abs(levels - middle), axis=0)
-    usual: Levels = middle + _DEVIATIONS * np.maximum(deviation, smallest_deviation)
-    return usual
+def _limit(recent: deque[Levels], smallest_deviation: float) -> Levels:
+    """Level above which a band stands out, shape (bands,)."""
+    levels = np.concatenate(recent)
+    median = np.median(levels, axis=0)
+    deviation = 1.4826 * np.median(np.abs(levels - median), axis=0)
+    limit: Levels = median + _DEVIATIONS * np.maximum(deviation, smallest_deviation)
+    return limit

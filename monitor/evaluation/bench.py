@@ -16,11 +16,13 @@ import numpy as np
 
 from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, LabelConfig, ModelConfig
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.calibration import Calibration
-from monitor.detection.engine import window_samples
-from monitor.detection.events import Detector, rule_of
-from monitor.detection.pipeline import Scorer
+from monitor.detection.engine import Engine, window_samples
+from monitor.detection.events import Detector
 from monitor.detection.prototypes import Directions, Prototypes
+from monitor.detection.rules import rule_of
+from monitor.detection.scorer import Scorer
 from monitor.model.audio_encoder.int8_linear import steps
 from monitor.model.clap import Clap
 from monitor.model.spectrogram_cache import SpectrogramCache
@@ -139,16 +141,16 @@ class _Run:
         self._noise = np.float32(0.1) * random.standard_normal(length + _ROUND_TRIP * hop, dtype=np.float32)
         wanted = [LabelConfig(id=f"label{number}", prompts=("-",)) for number in range(labels)]
         self._detector = Detector([rule_of(label, rate=clap.mel_config.rate, hop=hop) for label in wanted])
-        self._scorer = Scorer(
+        engine = Engine(
+            clap,
             clap.embed_log_mel,
             _prototypes([label.id for label in wanted], clap.dimension),
             Calibration(scale=10.0, centre=1.0, baseline=-10.0),
-            status={name: SourceStatus(name) for name in names},
-            rate=clap.mel_config.rate,
-            hop=hop,
-            silence_dbfs=-70.0,
+            length,
+            hop,
         )
-        self._scorer.share(SpectrogramCache(clap.mel_config))
+        active_labels = ActiveLabels(labels=tuple(wanted), sources=tuple(names))
+        self._scorer = Scorer(engine, active_labels, {name: SourceStatus(name) for name in names})
 
     def whole_ms(self) -> float:
         """Everything, for one window."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detection.events import Rule
+from monitor.detection.rules import Rule
 from monitor.evaluation.confidence import Estimate, estimate, ratio
 from monitor.evaluation.report import RATES, Detection, Point
 from monitor.evaluation.threshold_sweep import Sweep, best_shift, shifted

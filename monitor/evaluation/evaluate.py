@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monitor.config import Config
 from monitor.detection.engine import Engine
-from monitor.detection.events import Rule, rule_of
+from monitor.detection.rules import Rule, rule_of
 from monitor.evaluation import standard_metrics
 from monitor.evaluation.annotations import Recording
 from monitor.evaluation.clip_metrics import rank

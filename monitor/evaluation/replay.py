@@ -15,11 +15,13 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.windows import Windows
 from monitor.config import Config, SourceConfig
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.engine import Engine
-from monitor.detection.events import Detector, Rule
+from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate
-from monitor.detection.pipeline import Scorer, analyse, listen
-from monitor.model.spectrogram_cache import SpectrogramCache
+from monitor.detection.pipeline import run_analysis, run_capture
+from monitor.detection.rules import Rule
+from monitor.detection.scorer import Scorer
 from monitor.system.threads import ThreadGroup
 from monitor.types import AudioBlock, EndReason, Event, Scores
 
@@ -74,6 +76,7 @@ def replay(
     SourceError
         The file cannot be read, or is not audio.
     """
+    engine = replace(engine, hops={})  # those of the configured sources
     source = SourceConfig(name=_NAME, kind="file", path=path, pace="fast")
     status = SourceStatus(_NAME)
     stop = threading.Event()
@@ -81,25 +84,19 @@ def replay(
     blocks = open_source(source, SourceContext(engine.rate, status, stop))
     if fill:
         blocks = _filled(blocks, engine.length)
+    reuse, mel_config = config.window.reuse_seconds, engine.model.mel_config
     scorer = Scorer(
-        engine.model.embed_audio,
-        engine.prototypes,
-        engine.calibration,
-        status={_NAME: status},
-        rate=engine.rate,
-        hop=engine.hop,
-        silence_dbfs=config.silence_dbfs,
+        engine,
+        ActiveLabels(labels=config.labels, sources=(_NAME,), silence_dbfs=config.silence_dbfs),
+        {_NAME: status},
+        gate=NoveltyGate(mel_config, engine.hop_of, reuse) if reuse else None,
     )
-    if config.window.reuse_seconds:
-        mel_config = engine.model.mel_config
-        changes = NoveltyGate(SpectrogramCache(mel_config), mel_config, engine.hop)
-        scorer.spare(changes, round(config.window.reuse_seconds * engine.rate))
     scores: list[Scores] = []
     events: list[tuple[Event, int]] = []
     threads = ThreadGroup(stop)
-    threads.start("listen", partial(listen, blocks, buffer, status))
+    threads.start("listen", partial(run_capture, blocks, buffer, status))
     try:
-        analyse(
+        run_analysis(
             Windows({_NAME: buffer}, {_NAME: status}, length=engine.length, hop=engine.hop, stop=stop),
             scorer,
             Detector(rules),

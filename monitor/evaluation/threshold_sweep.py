@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from monitor.detection.events import Rule
+from monitor.detection.rules import Rule
 from monitor.evaluation.annotations import Recording
 from monitor.evaluation.matching import Matched, match
 from monitor.evaluation.replay import Heard, Replay, detect

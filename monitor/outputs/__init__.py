@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from monitor.audio.source_status import Health
     from monitor.config import Config, LabelConfig
     from monitor.detection.active_labels import ActiveLabels
-    from monitor.detection.events import Rule
+    from monitor.detection.rules import Rule
     from monitor.system.threads import ThreadGroup
     from monitor.types import Event, NearMiss, Scores
 

@@ -14,7 +14,7 @@ from typing import Any
 from monitor.audio.source_status import Health
 from monitor.config import Config, LabelConfig
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.events import Rule
+from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.faults import Faults
 from monitor.system.threads import ThreadGroup

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
 from monitor.config.hours import parse_hours
-from monitor.detection.events import Detector, rule_of, ulid
+from monitor.detection.event_machine import ulid
+from monitor.detection.events import Detector
+from monitor.detection.rules import rule_of
 from monitor.types import Break, MissReason
 from tests.support.ramps import RATE, scores_of
 
@@ -202,7 +204,7 @@ def resting(**settings):
 def test_no_event_starts_in_quiet_hours_and_it_is_told_why():
     active_labels = resting()
     assert rest(active_labels, 0.9, 0.9, 0.9, 0, 0, 0, 0, at=NOON) == []
-    (miss,) = active_labels.missed()
+    (miss,) = active_labels.take_near_misses()
     assert (miss.label, miss.reason) == ("dog", MissReason.QUIET_HOURS)
 
 
@@ -234,7 +236,7 @@ def rules(**thresholds):
 
 
 def test_a_threshold_of_one_source_holds_there_alone():
-    active_labels = Detector(at={"mic": rules(dog=0.9), "hall": rules(dog=0.5)})
+    active_labels = Detector(by_source={"mic": rules(dog=0.9), "hall": rules(dog=0.5)})
     (scores,) = scores_of(0.7)
     assert active_labels.update(scores) == []
     (event,) = active_labels.update(replace(scores, source="hall"))
@@ -242,22 +244,22 @@ def test_a_threshold_of_one_source_holds_there_alone():
 
 
 def test_a_changed_threshold_holds_from_the_next_window_on_and_an_open_event_goes_on():
-    active_labels = Detector(at={"mic": rules(dog=0.5)})
+    active_labels = Detector(by_source={"mic": rules(dog=0.5)})
     first, second, third = scores_of(0.7, 0.7, 0.7)
     (event,) = active_labels.update(first)
-    assert active_labels.listen({"mic": rules(dog=0.9)}) == []
+    assert active_labels.apply({"mic": rules(dog=0.9)}) == []
     assert active_labels.update(second) == []
-    assert [ended.id for ended in active_labels.listen({"mic": []})] == [event.id]
-    assert active_labels.listen({"mic": rules(dog=0.6)}) == []
+    assert [ended.id for ended in active_labels.apply({"mic": []})] == [event.id]
+    assert active_labels.apply({"mic": rules(dog=0.6)}) == []
     assert len(active_labels.update(third)) == 1
 
 
 def test_an_event_of_a_label_that_goes_ends_as_disabled_and_others_go_on():
-    active_labels = Detector(at={"mic": rules(dog=0.5, cat=0.5)})
+    active_labels = Detector(by_source={"mic": rules(dog=0.5, cat=0.5)})
     (scores,) = scores_of(0.7)
     both = replace(scores, labels=("dog", "cat"), values=np.array([0.7, 0.8], np.float32))
     assert len(active_labels.update(both)) == 2
-    (ended,) = active_labels.listen({"mic": rules(cat=0.5)})
+    (ended,) = active_labels.apply({"mic": rules(cat=0.5)})
     assert (ended.label, ended.reason) == ("dog", "disabled")
     assert ended.stop > ended.start
     assert active_labels.active("mic") == {"cat"}

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
-from monitor.detection.events import Detector, rule_of
+from monitor.detection.events import Detector
 from monitor.detection.near_misses import SPACING_SECONDS
+from monitor.detection.rules import rule_of
 from monitor.types import Break, MissReason
 from tests.support.ramps import RATE, scores_of
 
@@ -32,7 +33,7 @@ def misses(*windows, **settings):
     found = []
     for scores in windows:
         active_labels.update(scores)
-        found += active_labels.missed()
+        found += active_labels.take_near_misses()
     return found
 
 
@@ -58,7 +59,7 @@ def test_a_miss_is_told_once_it_is_over():
     told = []
     for scores in scores_of(0.4, 0.1, 0.1, 0.1, 0.1):
         active_labels.update(scores)
-        told.append(len(active_labels.missed()))
+        told.append(len(active_labels.take_near_misses()))
     assert told == [0, 0, 0, 1, 0]
 
 
@@ -113,7 +114,7 @@ def test_silence_does_not_explain_what_was_too_low():
 )
 def test_another_sound_won_if_it_was_nearer_and_made_the_difference(rival, alone, reason):
     heard = [
-        replace(scores, nearer=(rival,), alone=np.array([alone], np.float32))
+        replace(scores, nearest_against=(rival,), without_against=np.array([alone], np.float32))
         for scores in scores_of(0.4, *QUIET)
     ]
     (miss,) = misses(*heard)
@@ -125,16 +126,16 @@ def test_what_a_break_cut_off_was_interrupted(reason):
     active_labels = detector(confirm_seconds=2)
     active_labels.update(*scores_of(0.9))
     active_labels.interrupt(Break("mic", 9, 102.25, reason))
-    (miss,) = active_labels.missed()
+    (miss,) = active_labels.take_near_misses()
     assert miss.reason is MissReason.INTERRUPTED
-    assert active_labels.missed() == []
+    assert active_labels.take_near_misses() == []
 
 
 def test_what_is_open_at_the_shutdown_is_told():
     active_labels = detector(confirm_seconds=2)
     active_labels.update(*scores_of(0.9))
     active_labels.finish()
-    assert [miss.reason for miss in active_labels.missed()] == [MissReason.INTERRUPTED]
+    assert [miss.reason for miss in active_labels.take_near_misses()] == [MissReason.INTERRUPTED]
 
 
 def test_what_comes_soon_after_a_miss_joins_the_next_one():
@@ -166,7 +167,7 @@ def test_misses_are_apart_near_and_never_an_event(values, settings):
     events, told_at = [], []
     for scores in scores_of(*values):
         events += active_labels.update(scores)
-        for miss in active_labels.missed():
+        for miss in active_labels.take_near_misses():
             told_at.append(scores.stop)
             assert 0.3 - 1e-6 <= miss.peak_score <= max(values)
             assert miss.start < miss.stop <= scores.stop

@@ -6,26 +6,19 @@ import numpy as np
 import pytest
 
 from monitor.audio.source_status import SourceStatus
-from monitor.detection.calibration import Calibration
 from monitor.detection.novelty_gate import NoveltyGate
-from monitor.detection.pipeline import Scorer
-from monitor.detection.prototypes import Directions, Prototypes
+from monitor.detection.scorer import Scorer
 from monitor.model.mel_config import mel_config_of
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.types import Window
+from tests.support.engines import ARMED, engine_of, prototypes_of
 
 RATE, LENGTH, HOP = 8000, 16_000, 8000
 GEOMETRY = mel_config_of(
     {"sampling_rate": RATE, "hop_length": 80, "fft_window_size": 256, "feature_size": 32, "max_length_s": 2}
     | {"frequency_min": 50, "frequency_max": 4000, "truncation": "rand_trunc"}
 )
-WATCHLIST = Prototypes(
-    labels=("beep",),
-    directions=Directions(np.array([[1.0, 0.0]], np.float32)),
-    against=Directions(np.zeros((0, 2), np.float32)),
-    is_against=np.zeros((1, 0), bool),
-    fingerprints=("x",),
-)
+PROTOTYPES = prototypes_of(("beep",), [np.array([1.0, 0.0], np.float32)])
 
 
 def room(seconds, seed=0):
@@ -48,10 +41,16 @@ def windows(audio, source="mic"):
     ]
 
 
+def gate():
+    """Return a gate that takes windows only."""
+    gate, spectrograms = NoveltyGate(GEOMETRY, lambda _: HOP, 60.0), SpectrogramCache(GEOMETRY)
+    return lambda window: gate.observe(window, spectrograms.inner(window))
+
+
 def settled(audio):
-    """Seconds at which windows end that are settled."""
-    changes = NoveltyGate(SpectrogramCache(GEOMETRY), GEOMETRY, HOP)
-    return [window.stop // RATE for window in windows(audio) if changes.settled(window)]
+    """Seconds at which windows end that are unchanged."""
+    observe = gate()
+    return [window.stop // RATE for window in windows(audio) if observe(window)]
 
 
 def test_a_room_is_settled_once_it_is_known_and_a_soft_beep_is_news_for_as_long_as_a_window_holds_it():
@@ -78,13 +77,13 @@ def test_a_louder_room_is_news_until_it_is_usual():
 
 
 def test_what_comes_after_a_gap_is_news_at_first():
-    changes = NoveltyGate(SpectrogramCache(GEOMETRY), GEOMETRY, HOP)
+    observe = gate()
     row = windows(room(40))
     before, behind = row[:20], row[25:]
-    assert changes.settled(before[-1]) is False
-    results = [changes.settled(window) for window in before]
+    assert observe(before[-1]) is False
+    results = [observe(window) for window in before]
     assert results[-1]
-    assert [changes.settled(window) for window in behind[:4]] == [False, False, True, True]
+    assert [observe(window) for window in behind[:4]] == [False, False, True, True]
 
 
 class Listener:
@@ -94,17 +93,11 @@ class Listener:
         self.asked, self.answer, self.active = 0, answer, frozenset(active)
         self.status = {name: SourceStatus(name) for name in ("mic", "porch")}
         self.scorer = Scorer(
-            self.embed,
-            WATCHLIST,
-            Calibration(scale=10.0, centre=0.5, baseline=0.0),
-            status=self.status,
-            rate=RATE,
-            hop=HOP,
-            silence_dbfs=-70.0,
+            engine_of(self.embed, PROTOTYPES, mel_config=GEOMETRY, length=LENGTH, hop=HOP),
+            ARMED,
+            self.status,
+            gate=NoveltyGate(GEOMETRY, lambda _: HOP, reuse) if reuse else None,
         )
-        spectrograms = SpectrogramCache(GEOMETRY)
-        self.scorer.share(spectrograms)
-        self.scorer.spare(NoveltyGate(spectrograms, GEOMETRY, HOP), reuse * RATE)
 
     def embed(self, spectrograms):
         assert spectrograms.shape[1:] == (GEOMETRY.frames, GEOMETRY.mel_bins)
@@ -146,7 +139,7 @@ def test_a_new_watchlist_is_answered_at_once():
     listener = Listener(answer=0.1)
     listener.hear(room(20))
     asked = listener.asked
-    listener.scorer.listen(replace(WATCHLIST, fingerprints=("y",)), armed=True, silence_dbfs=-70.0)
+    listener.scorer.apply(ARMED, replace(PROTOTYPES, fingerprints=("y",)))
     listener.scorer.score([windows(room(23))[-1]], lambda _: frozenset())
     assert listener.asked == asked + 1
 

@@ -1,4 +1,4 @@
-"""The flow: what listen and analyse hand on, and that each closes what it feeds."""
+"""The flow: what capture and analysis pass on, and that each closes its output."""
 
 import re
 import threading
@@ -13,25 +13,20 @@ from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.windows import Windows
 from monitor.config import LabelConfig
-from monitor.detection.calibration import Calibration
-from monitor.detection.events import Detector, rule_of
-from monitor.detection.pipeline import Scorer, analyse, listen, only
-from monitor.detection.prototypes import Directions, Prototypes
+from monitor.detection.events import Detector
+from monitor.detection.pipeline import run_analysis, run_capture, select_labels
+from monitor.detection.prototypes import Directions
+from monitor.detection.rules import rule_of
+from monitor.detection.scorer import Scorer
 from monitor.outputs.clips.speech_filter import SpeechFilter
 from monitor.types import AudioBlock, ClipOutcome, GateReason, MissReason, Window
+from tests.support.engines import ARMED, Samples, engine_of, prototypes_of
 from tests.support.ramps import scores_of
 
 RATE = 100
 LENGTH, HOP = 200, 100
 QUIET, LOUD = np.array([0.0, 1.0], np.float32), np.array([1.0, 0.0], np.float32)
-RESPONSE = Calibration(scale=10.0, centre=0.5, baseline=0.0)
-WATCHLIST = Prototypes(
-    labels=("dog",),
-    directions=Directions(LOUD[None]),
-    against=Directions(np.zeros((0, 2), np.float32)),
-    is_against=np.zeros((1, 0), bool),
-    fingerprints=("x",),
-)
+PROTOTYPES = prototypes_of(("dog",), [LOUD])
 
 
 def embed(windows):
@@ -46,28 +41,31 @@ def detector():
     return Detector([rule_of(label, rate=RATE, hop=HOP)])
 
 
+def scorer_of(status, *, encode=embed, prototypes=PROTOTYPES, initial=None):
+    return Scorer(
+        engine_of(encode, prototypes, mel_config=RATE, length=LENGTH, hop=HOP),
+        ARMED,
+        status,
+        spectrograms=Samples(),
+        initial_baseline=lambda _source, _prototypes: initial or {},
+    )
+
+
 class Flow:
     """The whole flow on samples given at once."""
 
-    def __init__(self, samples, *, gap_at=None, block=50, memory=None, tower=embed):
+    def __init__(self, samples, *, gap_at=None, block=50, initial=None, encode=embed):
         self.status = SourceStatus("mic")
         self.buffer = RingBuffer(10_000, RATE, lossless=True)
         self.scores, self.events, self.closed = [], [], False
-        self.scorer = Scorer(
-            tower,
-            WATCHLIST,
-            RESPONSE,
-            status={"mic": self.status},
-            rate=RATE,
-            hop=HOP,
-            silence_dbfs=-70.0,
-            known=lambda _: memory or {},
-        )
-        listen(self.blocks(samples, block, gap_at), self.buffer, self.status)
+        self.scorer = scorer_of({"mic": self.status}, encode=encode, initial=initial)
+        run_capture(self.blocks(samples, block, gap_at), self.buffer, self.status)
         windows = Windows(
             {"mic": self.buffer}, {"mic": self.status}, length=LENGTH, hop=HOP, stop=threading.Event()
         )
-        analyse(windows, self.scorer, detector(), on_scores=self.scores.append, on_event=self.events.append)
+        run_analysis(
+            windows, self.scorer, detector(), on_scores=self.scores.append, on_event=self.events.append
+        )
 
     @staticmethod
     def blocks(samples, size, gap_at):
@@ -120,7 +118,7 @@ def test_windows_of_silence_score_zero_end_events_and_are_counted():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e20, -3e38, 1e5])
-def test_samples_that_no_sound_can_have_are_counted_and_reach_no_score(bad):
+def test_impossible_samples_are_counted_and_reach_no_score(bad):
     samples = scene("//////")
     samples[250] = bad
     flow = Flow(samples)
@@ -129,7 +127,7 @@ def test_samples_that_no_sound_can_have_are_counted_and_reach_no_score(bad):
     assert all(scores.level_dbfs < 0.0 for scores in flow.scores)
 
 
-def test_a_sample_that_no_sound_can_have_leaves_nothing_behind():
+def test_an_impossible_sample_has_no_lasting_effect():
     samples = scene("\\\\/\\" * 22)
     broken = samples.copy()
     broken[150] = 1e20
@@ -148,12 +146,12 @@ def test_a_recording_louder_than_full_scale_is_heard():
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_windows_of_which_the_model_makes_no_numbers_are_counted_and_teach_nothing(broken, caplog):
+def test_windows_without_a_finite_embedding_are_counted_and_do_not_change_the_baseline(broken, caplog):
     def fails_when_it_rises(windows):
         rows = embed(windows)
         return np.where(rows[:, :1] > 0.5, np.float32(broken), rows)
 
-    flow = Flow(scene("\\\\\\", "//////", "\\\\\\\\"), tower=fails_when_it_rises)
+    flow = Flow(scene("\\\\\\", "//////", "\\\\\\\\"), encode=fails_when_it_rises)
     assert set(flow.status.gated) == {"no_embedding"}
     assert flow.status.scored + flow.status.gated["no_embedding"] == len(flow.scores)
     assert all(np.isfinite(scores.values).all() for scores in flow.scores)
@@ -164,16 +162,16 @@ def test_windows_of_which_the_model_makes_no_numbers_are_counted_and_teach_nothi
 
 
 @pytest.mark.parametrize("kept", [float("nan"), float("inf"), -float("inf"), 1e30])
-def test_an_ambience_that_no_room_can_have_is_not_believed(kept):
+def test_an_impossible_initial_baseline_is_replaced(kept):
     samples = scene("\\\\", "//////", "\\\\\\\\")
-    flow, other = Flow(samples, memory={"dog": kept}), Flow(samples)
+    flow, other = Flow(samples, initial={"dog": kept}), Flow(samples)
     assert [scores.values.tolist() for scores in flow.scores] == [s.values.tolist() for s in other.scores]
 
 
 def test_scores_say_why_a_window_was_not_scored():
     flow = Flow(scene("\\\\", "____"))
     assert [scores.gated for scores in flow.scores] == [None, None, *["digital_silence"] * 3]
-    assert flow.scores[-1].nearer == ()
+    assert flow.scores[-1].nearest_against == ()
 
 
 @pytest.mark.parametrize("gain_db", [-20.0, 10.0])
@@ -185,8 +183,8 @@ def test_a_quieter_or_louder_scene_gives_the_same_events(gain_db):
         assert one.values == pytest.approx(two.values, abs=1e-5)
 
 
-def test_what_is_known_of_the_room_is_used_and_what_is_learnt_can_be_asked():
-    fresh, used = Flow(scene("\\\\\\")), Flow(scene("\\\\\\"), memory={"dog": 4.0})
+def test_the_initial_baseline_is_used_and_the_current_one_can_be_read():
+    fresh, used = Flow(scene("\\\\\\")), Flow(scene("\\\\\\"), initial={"dog": 4.0})
     assert used.scores[0].values < fresh.scores[0].values
     assert used.scorer.baseline("mic") == {"dog": pytest.approx(4.0)}
 
@@ -199,71 +197,61 @@ def test_a_failing_source_still_closes_its_buffer():
         raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
-        listen(blocks(), buffer, status)
+        run_capture(blocks(), buffer, status)
     assert buffer.closed
     assert (status.captured, status.ended) == (10, True)
 
 
 def test_the_level_is_that_of_the_newest_hop():
     status = SourceStatus("mic")
-    scorer = Scorer(
-        embed, WATCHLIST, RESPONSE, status={"mic": status}, rate=RATE, hop=HOP, silence_dbfs=-70.0
-    )
+    scorer = scorer_of({"mic": status})
     samples = np.concatenate([np.full(RATE, 0.5, np.float32), np.full(RATE, 0.1, np.float32)])
     (scores,) = scorer.score([Window("mic", 0, samples, 2.0)], lambda _: frozenset())
     assert scores.level_dbfs == pytest.approx(-20.0, abs=0.01)
     assert status.level_dbfs == scores.level_dbfs
 
 
-def test_only_the_scores_of_what_a_source_listens_for_are_handed_on():
+def test_select_labels_keeps_the_labels_of_a_source_in_order():
     scores = replace(
         scores_of(0.5)[0],
         labels=("dog", "cat", "owl"),
         values=np.array([0.1, 0.2, 0.3], np.float32),
-        alone=np.array([0.4, 0.5, 0.6], np.float32),
-        nearer=("a wolf", None, "a dove"),
+        without_against=np.array([0.4, 0.5, 0.6], np.float32),
+        nearest_against=("a wolf", None, "a dove"),
     )
-    some = only(scores, ("owl", "dog"))
+    some = select_labels(scores, ("owl", "dog"))
     assert some.labels == ("dog", "owl")
     assert some.values.tolist() == pytest.approx([0.1, 0.3])
-    assert some.alone.tolist() == pytest.approx([0.4, 0.6])
-    assert some.nearer == ("a wolf", "a dove")
-    assert only(scores, ("dog", "cat", "owl")) is scores
-    assert only(scores, ()).values.shape == (0,)
+    assert some.without_against.tolist() == pytest.approx([0.4, 0.6])
+    assert some.nearest_against == ("a wolf", "a dove")
+    assert select_labels(scores, ("dog", "cat", "owl")) is scores
+    assert select_labels(scores, ()).values.shape == (0,)
 
 
 def watching(*labels):
-    """Return a watchlist of labels that all sound alike, each of sentences of its own."""
-    return Prototypes(
-        labels=labels,
-        directions=Directions(np.stack([LOUD] * len(labels))),
-        against=Directions(np.zeros((0, 2), np.float32)),
-        is_against=np.zeros((len(labels), 0), bool),
-        fingerprints=labels,
-    )
+    """Return prototypes of labels that all sound alike, each with prompts of its own."""
+    return prototypes_of(labels, [LOUD] * len(labels))
 
 
-def test_what_is_listened_for_changes_between_two_windows_and_none_is_lost_by_it():
+def test_labels_change_between_two_windows_and_no_window_is_lost():
     status = SourceStatus("mic")
     buffer = RingBuffer(100_000, RATE, lossless=True)
-    options = {"status": {"mic": status}, "rate": RATE, "hop": HOP, "silence_dbfs": -70.0}
-    scorer = Scorer(embed, watching("dog"), RESPONSE, **options)
-    detector = Detector(at={"mic": []})
+    scorer = scorer_of({"mic": status}, prototypes=watching("dog"))
+    detector = Detector(by_source={"mic": []})
     turns, scores, events = iter(range(1000)), [], []
 
-    def between():
+    def change():
         turn = next(turns)
         labels = ("dog", "cat", "hen")[: 1 + turn % 3][:: 1 if turn % 2 else -1]
         made = (LabelConfig(id=label, prompts=(label,), merge_gap_seconds=99) for label in labels)
         rules = [rule_of(label, rate=RATE, hop=HOP) for label in made]
-        scorer.listen(watching(*labels), armed=turn % 7 != 6, silence_dbfs=-70.0)
-        events.extend(detector.listen({"mic": rules}))
+        scorer.apply(replace(ARMED, armed=turn % 7 != 6), watching(*labels))
+        events.extend(detector.apply({"mic": rules}))
 
-    listen(Flow.blocks(scene("/" * 61), 37, None), buffer, status)
+    run_capture(Flow.blocks(scene("/" * 61), 37, None), buffer, status)
     windows = Windows({"mic": buffer}, {"mic": status}, length=LENGTH, hop=HOP, stop=threading.Event())
-    analyse(
-        windows, scorer, detector, on_scores=scores.append, on_event=events.append, between=between
-    )  # fmt: skip
+    steps = (step for step in windows if change() is None)
+    run_analysis(steps, scorer, detector, on_scores=scores.append, on_event=events.append)
     assert status.scored + sum(status.gated.values()) == len(scores) == 60
     assert status.gated == {"disarmed": 8}
     assert [len(each.labels) for each in scores] == [1 + turn % 3 for turn in range(60)]
@@ -276,15 +264,7 @@ def test_what_is_listened_for_changes_between_two_windows_and_none_is_lost_by_it
 def test_a_voice_that_reaches_into_a_window_keeps_its_end_from_being_speech(later, told):
     voice = Directions(np.stack([QUIET, LOUD]), np.zeros(2, np.float32), np.array([1.0, 0.4], np.float32))
     status = {"mic": SourceStatus("mic")}
-    scorer = Scorer(
-        embed,
-        replace(WATCHLIST, speech=voice),
-        RESPONSE,
-        status=status,
-        rate=RATE,
-        hop=HOP,
-        silence_dbfs=-70.0,
-    )
+    scorer = scorer_of(status, prototypes=replace(PROTOTYPES, speech=voice))
     cries = Window("mic", 0, scene("/", "/"), 0.0)
     falls = Window("mic", later, scene("\\", "\\"), 0.0)
     cry, end = (scorer.score([window], lambda _: frozenset())[0] for window in (cries, falls))
@@ -301,7 +281,7 @@ def test_the_page_has_words_for_every_reason(table, words):
 
 
 @pytest.mark.parametrize("reason", [GateReason.NON_FINITE, GateReason.NO_EMBEDDING])
-def test_nobody_is_known_to_be_silent_in_a_window_that_could_not_be_judged(reason):
-    guard = SpeechFilter()
-    guard.hear(replace(scores_of(0.0)[0], gated=reason))
-    assert guard.heard(0, 8)
+def test_a_window_that_could_not_be_scored_counts_as_speech(reason):
+    speech_filter = SpeechFilter()
+    speech_filter.observe(replace(scores_of(0.0)[0], gated=reason))
+    assert speech_filter.has_speech(0, 8)

@@ -9,7 +9,7 @@ from monitor.detection.prototypes import Directions
 from monitor.evaluation import Occurrence, Recording, as_json, as_text, evaluate
 from monitor.evaluation.plot import plot
 from monitor.types import ConfigError, OutputError
-from tests.support.two_pitches import CONFIG, HEARING, write
+from tests.support.two_pitches import CONFIG, ENGINE, write
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(scenes):
-    return evaluate(scenes, CONFIG, HEARING)
+    return evaluate(scenes, CONFIG, ENGINE)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_the_curve_never_finds_more_with_a_threshold_out_of_reach(report):
 
 
 def test_clips_are_ranked_and_short_ones_are_filled(clips):
-    report = evaluate(clips, CONFIG, HEARING)
+    report = evaluate(clips, CONFIG, ENGINE)
     assert report.ranking["all"].auroc.value == 1.0
     assert report.ranking["low"].clips == 2
     assert report.detection == {}
@@ -93,7 +93,7 @@ def test_text_has_a_line_for_each_label(report, clips):
     text = as_text(report)
     assert all(f"\n{name} " in text for name in ("low", "high", "all", "mean"))
     assert "not looked for: thunder" in text
-    assert "average precision" in as_text(evaluate(clips, CONFIG, HEARING))
+    assert "average precision" in as_text(evaluate(clips, CONFIG, ENGINE))
 
 
 def test_the_picture_is_drawn_twice(report, tmp_path):
@@ -104,18 +104,18 @@ def test_the_picture_is_drawn_twice(report, tmp_path):
 
 def test_clips_alone_have_no_curve(clips, tmp_path):
     with pytest.raises(OutputError, match="only clips"):
-        plot(evaluate(clips, CONFIG, HEARING), tmp_path / "curve")
+        plot(evaluate(clips, CONFIG, ENGINE), tmp_path / "curve")
 
 
 def test_an_annotation_of_other_labels_is_an_error(scenes):
     strange = [Recording(scenes[0].path, (Occurrence("thunder", 1, 2),))]
     with pytest.raises(ConfigError, match=r"none of low, high .* thunder"):
-        evaluate(strange, CONFIG, HEARING)
+        evaluate(strange, CONFIG, ENGINE)
 
 
 def test_progress_is_told(scenes):
     told = []
-    evaluate(scenes[:1], CONFIG, HEARING, progress=lambda *what: told.append(what))
+    evaluate(scenes[:1], CONFIG, ENGINE, progress=lambda *what: told.append(what))
     assert told[0] == ("recordings", 1, 1)
     assert told[-1][0] == "thresholds"
     assert told[-1][1] == told[-1][2]
@@ -124,7 +124,7 @@ def test_progress_is_told(scenes):
 def test_where_nothing_is_annotated_every_report_is_a_false_alarm(tmp_path):
     quiet = Recording(write(tmp_path / "quiet.wav", 60))
     loud = Recording(write(tmp_path / "loud.wav", 60, ("low", 8, 12)))
-    report = evaluate([quiet, loud], CONFIG, HEARING)
+    report = evaluate([quiet, loud], CONFIG, ENGINE)
     low = report.detection["low"]
     assert low.recall.value is None
     assert low.false_per_hour.value == pytest.approx(1 / (2 / 60))
@@ -133,14 +133,14 @@ def test_where_nothing_is_annotated_every_report_is_a_false_alarm(tmp_path):
 
 
 ONE = CONFIG.model_copy(update={"labels": CONFIG.labels[:1]})
-HEARING_OF_ONE = replace(
-    HEARING,
+ENGINE_OF_ONE = replace(
+    ENGINE,
     prototypes=replace(
-        HEARING.prototypes,
-        labels=HEARING.prototypes.labels[:1],
-        directions=Directions(HEARING.prototypes.directions.vectors[:1]),
-        is_against=HEARING.prototypes.is_against[:1],
-        fingerprints=HEARING.prototypes.fingerprints[:1],
+        ENGINE.prototypes,
+        labels=ENGINE.prototypes.labels[:1],
+        directions=Directions(ENGINE.prototypes.directions.vectors[:1]),
+        is_against=ENGINE.prototypes.is_against[:1],
+        fingerprints=ENGINE.prototypes.fingerprints[:1],
     ),
 )
 
@@ -164,7 +164,7 @@ def refuse(constant):
 def test_a_single_label_is_measured(tmp_path, seconds, occurrences, psds):
     file = write(tmp_path / "a.wav", seconds, *(("low", *times) for times in occurrences))
     recording = Recording(file, tuple(Occurrence("low", *times) for times in occurrences))
-    report = evaluate([recording], ONE, HEARING_OF_ONE)
+    report = evaluate([recording], ONE, ENGINE_OF_ONE)
     assert set(report.psds.values()) == {psds}
     assert json.loads(as_json(report), parse_constant=refuse)["labels"] == ["low"]
     assert as_text(report)
@@ -173,5 +173,5 @@ def test_a_single_label_is_measured(tmp_path, seconds, occurrences, psds):
 def test_a_recording_too_short_to_be_heard_does_not_stop_a_single_label(tmp_path):
     long = write(tmp_path / "a.wav", 60, ("low", 8, 12))
     short = write(tmp_path / "b.wav", 0.5)
-    report = evaluate([Recording(long, (Occurrence("low", 8, 12),)), Recording(short)], ONE, HEARING_OF_ONE)
+    report = evaluate([Recording(long, (Occurrence("low", 8, 12),)), Recording(short)], ONE, ENGINE_OF_ONE)
     assert report.detection["low"].recall.value == 1.0

@@ -4,7 +4,7 @@ import pytest
 
 from monitor.config import load
 from monitor.detection.engine import load_engine
-from monitor.detection.events import rule_of
+from monitor.detection.rules import rule_of
 from monitor.evaluation.replay import replay
 from tests.support.command_line import ROOT
 

@@ -2,13 +2,18 @@
 
 import pytest
 
+from monitor.config import SourceConfig, load
+from monitor.daemon.daemon import Daemon
+from monitor.detection.rules import rule_of
 from monitor.evaluation.replay import detect, replay
+from monitor.outputs import Output
 from monitor.types import NotAudioError
-from tests.support.two_pitches import CONFIG, HEARING, HOP, LENGTH, RATE, RULES, write
+from tests.support.command_line import ROOT
+from tests.support.two_pitches import CONFIG, ENGINE, HOP, LENGTH, RATE, RULES, write
 
 
 def test_a_tone_is_reported_when_it_sounds(tmp_path):
-    replayed = replay(write(tmp_path / "a.wav", 20, ("low", 8, 12)), CONFIG, HEARING, RULES)
+    replayed = replay(write(tmp_path / "a.wav", 20, ("low", 8, 12)), CONFIG, ENGINE, RULES)
     assert [heard.label for heard in replayed.heard] == ["low"]
     (heard,) = replayed.heard
     assert heard.start == pytest.approx(8, abs=1)
@@ -17,32 +22,67 @@ def test_a_tone_is_reported_when_it_sounds(tmp_path):
 
 
 def test_there_is_a_window_for_every_hop(tmp_path):
-    replayed = replay(write(tmp_path / "a.wav", 20), CONFIG, HEARING, RULES)
+    replayed = replay(write(tmp_path / "a.wav", 20), CONFIG, ENGINE, RULES)
     assert replayed.seconds == 20
     assert [window.stop for window in replayed.scores] == list(range(LENGTH, 20 * RATE + 1, HOP))
 
 
 def test_the_detector_alone_gives_the_same_reports_on_the_same_scores(tmp_path):
     path = write(tmp_path / "a.wav", 40, ("low", 5, 8), ("high", 15, 17), ("low", 30, 40))
-    replayed = replay(path, CONFIG, HEARING, RULES)
+    replayed = replay(path, CONFIG, ENGINE, RULES)
     assert len(replayed.heard) == 3
     assert detect(replayed.scores, RULES, RATE) == replayed.heard
 
 
 def test_a_recording_shorter_than_a_window_is_heard_only_when_filled(tmp_path):
     path = write(tmp_path / "a.wav", 0.4, ("high", 0, 0.4))
-    assert replay(path, CONFIG, HEARING, RULES).scores == ()
-    (window,) = replay(path, CONFIG, HEARING, RULES, fill=True).scores
+    assert replay(path, CONFIG, ENGINE, RULES).scores == ()
+    (window,) = replay(path, CONFIG, ENGINE, RULES, fill=True).scores
     assert window.labels[window.values.argmax()] == "high"
 
 
 def test_a_long_recording_is_not_changed_by_filling(tmp_path):
     path = write(tmp_path / "a.wav", 5, ("low", 2, 4))
-    plain, filled = (replay(path, CONFIG, HEARING, RULES, fill=fill) for fill in (False, True))
+    plain, filled = (replay(path, CONFIG, ENGINE, RULES, fill=fill) for fill in (False, True))
     assert [s.values.tolist() for s in plain.scores] == [s.values.tolist() for s in filled.scores]
 
 
 def test_a_file_that_is_no_audio_is_said_so(tmp_path):
     (tmp_path / "a.wav").write_text("not audio")
     with pytest.raises(NotAudioError):
-        replay(tmp_path / "a.wav", CONFIG, HEARING, RULES)
+        replay(tmp_path / "a.wav", CONFIG, ENGINE, RULES)
+
+
+class Collected(Output):
+    """All scores."""
+
+    def __init__(self):
+        self.scores = []
+
+    def on_scores(self, scores):
+        self.scores.append(scores)
+
+
+def test_a_replay_scores_the_demo_recording_as_the_daemon_does(tmp_path):
+    demo = load(ROOT / "config/demo.yaml")
+    path = ROOT / "recordings/demo.flac"
+    source = SourceConfig(name="demo", kind="file", path=path, pace="fast")
+    model = demo.model.model_copy(update={"threads": 1})
+    window = demo.window.model_copy(update={"reuse_seconds": 30.0})
+    config = demo.model_copy(
+        update={"sources": (source,), "state": tmp_path, "model": model, "window": window}
+    )
+    daemon, live = Daemon(config), Collected()
+    daemon.run(live)
+    engine, live = daemon.parts.engine, live.scores
+    rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in config.labels]
+    replayed = replay(path, config, engine, rules).scores
+    assert len(live) == len(replayed) > 100
+    for one, other in zip(live, replayed, strict=True):
+        assert (one.start, one.stop, one.gated, one.labels) == (
+            other.start,
+            other.stop,
+            other.gated,
+            other.labels,
+        )
+        assert one.values.tobytes() == other.values.tobytes()

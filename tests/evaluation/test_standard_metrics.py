@@ -5,7 +5,7 @@ import pytest
 from monitor.evaluation.annotations import Occurrence, Recording
 from monitor.evaluation.replay import Heard, Replay, replay
 from monitor.evaluation.standard_metrics import event_f1, psds
-from tests.support.two_pitches import CONFIG, HEARING, RATE, RULES, write
+from tests.support.two_pitches import CONFIG, ENGINE, RATE, RULES, write
 
 LABELS = ("low", "high")
 SOUNDS = (Occurrence("low", 8, 12), Occurrence("high", 30, 34), Occurrence("rain", 40, 50))
@@ -46,7 +46,7 @@ def test_a_label_that_sounds_and_is_never_reported_has_an_f1_of_nothing(recordin
 
 
 def test_psds_of_a_good_detector_is_near_one(recording):
-    replayed = replay(recording.path, CONFIG, HEARING, RULES)
+    replayed = replay(recording.path, CONFIG, ENGINE, RULES)
     assert psds([recording], [replayed], LABELS, RATE)["psds2"] > 0.95
 
 
@@ -54,11 +54,11 @@ def test_psds_of_swapped_labels_is_near_nothing(recording):
     swapped = tuple(
         Occurrence({"low": "high", "high": "low"}.get(o.label, o.label), o.onset, o.offset) for o in SOUNDS
     )
-    replayed = replay(recording.path, CONFIG, HEARING, RULES)
+    replayed = replay(recording.path, CONFIG, ENGINE, RULES)
     assert psds([Recording(recording.path, swapped)], [replayed], LABELS, RATE)["psds2"] < 0.2
 
 
 def test_there_is_no_psds_of_a_label_that_never_sounds(recording):
-    replayed = replay(recording.path, CONFIG, HEARING, RULES)
+    replayed = replay(recording.path, CONFIG, ENGINE, RULES)
     quiet = Recording(recording.path, SOUNDS[:1])
     assert set(psds([quiet], [replayed], LABELS, RATE).values()) == {None}

@@ -6,14 +6,14 @@ import pytest
 from monitor.evaluation.annotations import Occurrence, Recording
 from monitor.evaluation.replay import replay
 from monitor.evaluation.threshold_sweep import best_shift, shifted, sweep
-from tests.support.two_pitches import CONFIG, HEARING, RATE, RULES, write
+from tests.support.two_pitches import CONFIG, ENGINE, RATE, RULES, write
 
 
 @pytest.fixture
 def swept(tmp_path):
     path = write(tmp_path / "a.wav", 60, ("low", 8, 12), ("low", 30, 34), ("high", 45, 48))
     recording = Recording(path, (Occurrence("low", 8, 12), Occurrence("high", 45, 48)))
-    replayed = replay(path, CONFIG, HEARING, RULES)
+    replayed = replay(path, CONFIG, ENGINE, RULES)
     return sweep([recording], [replayed], RULES, collar=1.0, rate=RATE)
 
 

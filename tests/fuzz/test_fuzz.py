@@ -18,9 +18,12 @@ from monitor.audio.sources.pcm import WIDTH, open_pcm
 from monitor.audio.sources.source_context import SourceContext
 from monitor.audio.windows import Windows
 from monitor.config import Config, LabelConfig, SourceConfig, example, load
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.engine import load_engine
-from monitor.detection.events import Detector, rule_of
-from monitor.detection.pipeline import Scorer, analyse, listen
+from monitor.detection.events import Detector
+from monitor.detection.pipeline import run_analysis, run_capture
+from monitor.detection.rules import rule_of
+from monitor.detection.scorer import Scorer
 from monitor.types import ConfigError
 from tests.support.broker import Broker, eventually
 from tests.support.command_line import ROOT, clap_monitor
@@ -53,15 +56,12 @@ def hear(engine, data, format_, rate):
     stop = threading.Event()
     config = SourceConfig.model_construct(name="in", kind="pcm", rate=rate, format=format_, pace="fast")
     blocks = open_pcm(config, SourceContext(engine.rate, status, stop), io.BytesIO(data))
-    thread = threading.Thread(target=listen, args=(blocks, buffer, status))
+    thread = threading.Thread(target=run_capture, args=(blocks, buffer, status))
     thread.start()
-    scorer = Scorer(
-        engine.model.embed_audio, engine.prototypes, engine.calibration, status={"in": status},
-        rate=engine.rate, hop=engine.hop, silence_dbfs=-70.0,
-    )  # fmt: skip
+    scorer = Scorer(engine, ActiveLabels(labels=(LABEL,), sources=("in",)), {"in": status})
     windows = Windows({"in": buffer}, {"in": status}, length=engine.length, hop=engine.hop, stop=stop)
     rules = [rule_of(LABEL, rate=engine.rate, hop=engine.hop)]
-    analyse(windows, scorer, Detector(rules), on_scores=scores.append, on_event=events.append)
+    run_analysis(windows, scorer, Detector(rules), on_scores=scores.append, on_event=events.append)
     thread.join()
     return status, scores, events
 

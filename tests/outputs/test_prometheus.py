@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.detection.pipeline import STAGE_SECONDS
+from monitor.detection.scorer import STAGE_SECONDS
 from monitor.outputs.counters import Counters
 from monitor.outputs.mqtt.event_sender import LATENCY_SECONDS
 from monitor.outputs.prometheus import FAMILIES, PREFIX, Metrics

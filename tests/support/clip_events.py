@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import ClipsConfig
-from monitor.detection.events import ulid
+from monitor.detection.event_machine import ulid
 from monitor.model.mel_config import MelConfig
 from monitor.outputs.clips import ClipLibrary, ClipRecorder, clip_path, metadata
 from monitor.outputs.clips.metadata import Origin

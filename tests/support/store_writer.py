@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from monitor.config import ClipsConfig, StoreConfig
-from monitor.detection.events import ulid
+from monitor.detection.event_machine import ulid
 from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.clips.encoding import encode
 from monitor.outputs.clips.spectrogram_png import spectrogram

@@ -8,7 +8,8 @@ import numpy as np
 
 from monitor.config import StoreConfig
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.events import rule_of, ulid
+from monitor.detection.event_machine import ulid
+from monitor.detection.rules import rule_of
 from monitor.outputs.store import Store, StoreReader
 from monitor.types import Event, NearMiss, Scores
 from tests.support import events

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from monitor.audio.source_status import Health
 from monitor.config import Config, LabelConfig, MqttConfig, read_password
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.events import Rule
+from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.mqtt.broker_setup import PublisherOptions, make_discovery, make_session
 from monitor.outputs.mqtt.event_sender import MAX_IN_FLIGHT, EventSender, queue_limits

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from monitor.config import LabelConfig, StoreConfig
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.events import Rule
+from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store.database import open_for_writing

@@ -14,7 +14,7 @@ import uvicorn
 
 from monitor.config import WebConfig
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.events import Rule
+from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.faults import Faults
 from monitor.outputs.live.broadcast import Broadcast

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config import ClipsConfig
-from monitor.detection.events import ulid
+from monitor.detection.event_machine import ulid
 from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.clips.retention import StoredClip, clips_to_delete
 from tests.support.clip_events import ORIGIN, PLENTY, event, library_of, put

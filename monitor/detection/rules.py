@@ -1,0 +1,52 @@
+"""Rules: when the scores of a label are an event, in samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monitor.config import LabelConfig, confirmations
+from monitor.config.hours import Hours
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One label at one source; times in samples."""
+
+    label: str
+    rate: int
+    hop: int
+    threshold: float
+    release: float
+    hits: int
+    """Windows that must reach the threshold, ..."""
+    of: int
+    """... of so many."""
+    min_duration: int
+    max_duration: int
+    merge_gap: int
+    cooldown: int
+    quiet: tuple[Hours, ...] = ()
+    """Hours of the day in which no event starts."""
+
+
+def rule_of(label: LabelConfig, *, rate: int, hop: int, quiet: tuple[Hours, ...] = ()) -> Rule:
+    """Turn the configured seconds into samples and window counts."""
+    hits, of = confirmations(label.confirm_seconds, hop / rate)
+
+    def samples(seconds: float) -> int:
+        return round(seconds * rate)
+
+    return Rule(
+        label=label.id,
+        rate=rate,
+        hop=hop,
+        threshold=label.threshold,
+        release=label.release,
+        hits=hits,
+        of=of,
+        min_duration=samples(label.min_duration_seconds),
+        max_duration=samples(label.max_duration_seconds),
+        merge_gap=samples(label.merge_gap_seconds),
+        cooldown=samples(label.cooldown_seconds),
+        quiet=quiet,
+    )

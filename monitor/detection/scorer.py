@@ -1,0 +1,227 @@
+"""Scorer: windows of all sources to scores, with one baseline for each source."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.audio import level
+from monitor.audio.source_status import SourceStatus
+from monitor.detection import scoring
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.baseline import BASELINE_SECONDS, Baseline
+from monitor.detection.calibration import LARGEST_LOGIT
+from monitor.detection.engine import Engine
+from monitor.detection.novelty_gate import NoveltyGate
+from monitor.detection.prototypes import Prototypes
+from monitor.model.log_mel import Power
+from monitor.model.spectrogram_cache import SpectrogramCache
+from monitor.system.histogram import Histogram
+from monitor.types import GateReason, Scores, Window
+
+log = logging.getLogger(__name__)
+
+REUSABLE_SCORE = 0.1
+"""Scores are reused for an unchanged window only if none of them is higher: it may become an event."""
+
+STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+InitialBaseline = Callable[[str, Prototypes], Mapping[str, float]]
+"""Source name and prototypes to the baseline of an earlier run: label to logit."""
+
+
+class Spectrograms(Protocol):
+    """Spectrograms of windows, each frame computed once: a `SpectrogramCache`."""
+
+    def log_mel(self, window: Window) -> NDArray[np.float32]:
+        """Input of the audio encoder, shape (frames, mel_bins)."""
+
+    def inner(self, window: Window) -> Power:
+        """Mel power of the frames inside the window."""
+
+
+class Scorer:
+    """Scores of windows; `score` and `apply` are for one thread.
+
+    Parameters
+    ----------
+    engine : Engine
+    labels : ActiveLabels
+        Its silence threshold and whether it is armed.
+    status : mapping of str to SourceStatus
+        By source name.
+    gate : NoveltyGate or None
+        Lets unchanged windows reuse the last scores; None scores every window.
+    spectrograms : Spectrograms or None
+        None for those of the engine's model.
+    initial_baseline : callable
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        labels: ActiveLabels,
+        status: Mapping[str, SourceStatus],
+        *,
+        gate: NoveltyGate | None = None,
+        spectrograms: Spectrograms | None = None,
+        initial_baseline: InitialBaseline = lambda _source, _prototypes: {},
+    ) -> None:
+        self.busy_seconds = 0.0
+        self.stages = {name: Histogram(STAGE_SECONDS) for name in ("gate", "embed", "score")}
+        """Seconds that each stage took for the windows that were due together."""
+        self._engine = engine
+        self._labels = labels
+        self._prototypes = engine.prototypes
+        self._status = status
+        self._gate = gate
+        self._spectrograms = spectrograms or SpectrogramCache(engine.model.mel_config)
+        self._initial_baseline = initial_baseline
+        self._newest: dict[str, tuple[Prototypes, Scores]] = {}
+        """The newest window of each source that was scored, and with which prototypes."""
+        self._invalid_reported = False
+        self._baselines = {
+            name: Baseline(self._initial(name), engine.windows_in(BASELINE_SECONDS, name)) for name in status
+        }
+
+    def apply(self, labels: ActiveLabels, prototypes: Prototypes) -> None:
+        """Use other labels from the next window on; those with the same prompts keep their baseline."""
+        places = {fingerprint: place for place, fingerprint in enumerate(self._prototypes.fingerprints)}
+        columns = [places.get(fingerprint) for fingerprint in prototypes.fingerprints]
+        same = prototypes.labels == self._prototypes.labels and columns == list(range(len(places)))
+        self._labels, self._prototypes = labels, prototypes
+        if not same:
+            for name, baseline in self._baselines.items():
+                self._baselines[name] = baseline.carried_over(self._initial(name), columns)
+
+    def baseline(self, source: str) -> dict[str, float]:
+        """Baseline of a source, label to logit."""
+        return dict(zip(self._prototypes.labels, self._baselines[source].values.tolist(), strict=True))
+
+    def score(self, windows: Sequence[Window], active: Callable[[str], frozenset[str]]) -> list[Scores]:
+        """Scores of each window; 0 for every label where a gate holds the window back."""
+        started = time.perf_counter()
+        reasons = [self._gate_reason(window, active(window.source)) for window in windows]
+        passed = [window for window, reason in zip(windows, reasons, strict=True) if reason is None]
+        gated = time.perf_counter()
+        batch = [self._spectrograms.log_mel(window) for window in passed]
+        embeddings = iter(self._engine.encode(np.stack(batch)) if batch else ())
+        embedded = time.perf_counter()
+        scores = []
+        for window, reason in zip(windows, reasons, strict=True):
+            if reason is None:
+                scores.append(self._scored(window, next(embeddings), active(window.source)))
+            else:
+                scores.append(self._not_scored(window, reason))
+            self._count(scores[-1])
+        done = time.perf_counter()
+        self.busy_seconds += done - started
+        if windows:
+            self.stages["gate"].observe(gated - started)
+        if passed:
+            self.stages["embed"].observe(embedded - gated)
+            self.stages["score"].observe(done - embedded)
+        return scores
+
+    def _count(self, scores: Scores) -> None:
+        status = self._status[scores.source]
+        if scores.gated is None:
+            status.scored += 1
+            self._newest[scores.source] = self._prototypes, scores
+        else:
+            status.gate(scores.gated)
+        status.level_dbfs = scores.level_dbfs
+        status.scored_until = scores.stop
+
+    def _gate_reason(self, window: Window, active: frozenset[str]) -> GateReason | None:
+        """Return why a window does not go through the model."""
+        if not self._labels.armed:
+            return GateReason.DISARMED
+        reason = level.gate(window.samples, self._engine.rate, self._labels.silence_dbfs)
+        if reason is not None or self._gate is None:
+            return reason
+        unchanged = self._gate.observe(window, self._spectrograms.inner(window))
+        prototypes, newest = self._newest.get(window.source, (None, None))
+        reusable = (
+            unchanged
+            and newest is not None
+            and prototypes is self._prototypes
+            and not active
+            and window.stop - newest.stop <= self._gate.reuse_samples
+            and float(newest.values.max(initial=0.0)) <= REUSABLE_SCORE
+        )
+        return GateReason.UNCHANGED if reusable else None
+
+    def _scored(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
+        if not np.isfinite(embedding).all():
+            return self._without_embedding(window)
+        prototypes, calibration = self._prototypes, self._engine.calibration
+        baseline = self._baselines[window.source]
+        logits = scoring.logits(scoring.margins(embedding, prototypes), calibration)
+        without_against = scoring.logits(scoring.similarities(embedding, prototypes), calibration)
+        scores = replace(
+            self._not_scored(window, None),
+            values=scoring.scores(logits, baseline.values),
+            without_against=scoring.scores(without_against, baseline.values),
+            nearest_against=scoring.nearest_against(embedding, prototypes),
+            speech=scoring.is_speech(embedding, prototypes, self._embedding_before(window)),
+            embedding=embedding,
+        )
+        baseline.update(logits, np.array([label in active for label in prototypes.labels]))
+        return scores
+
+    def _without_embedding(self, window: Window) -> Scores:
+        """Score 0 for every label, and log it once; the baseline does not change."""
+        if not self._invalid_reported:
+            self._invalid_reported = True
+            log.warning(
+                "source %s: the model returns no finite numbers (windows not scored: %s); "
+                "set model.dtype to float32, or model.checkpoint to another one",
+                window.source,
+                GateReason.NO_EMBEDDING,
+            )
+        return self._not_scored(window, GateReason.NO_EMBEDDING)
+
+    def _embedding_before(self, window: Window) -> NDArray[np.float32] | None:
+        """Embedding of the newest window of this source, if this one overlaps it."""
+        newest = self._newest.get(window.source)
+        return newest[1].embedding if newest is not None and newest[1].stop > window.start else None
+
+    def _not_scored(self, window: Window, reason: GateReason | None) -> Scores:
+        """Score 0 for every label; of an unchanged window the newest scores."""
+        hop = window.samples[-self._engine.hop_of(window.source) :]
+        scores = Scores(
+            source=window.source,
+            start=window.start,
+            stop=window.stop,
+            ended_at=window.ended_at,
+            labels=self._prototypes.labels,
+            values=np.zeros(len(self._prototypes.labels), dtype=np.float32),
+            level_dbfs=level.rms_dbfs(level.plausible(hop)),
+            gated=reason,
+        )
+        if reason != GateReason.UNCHANGED:
+            return scores
+        newest = self._newest[window.source][1]
+        return replace(
+            scores,
+            values=newest.values,
+            without_against=newest.without_against,
+            nearest_against=newest.nearest_against,
+            speech=newest.speech,
+        )
+
+    def _initial(self, source: str) -> scoring.Values:
+        """Initial baseline of a source; one that no window can have is replaced by the calibration's."""
+        earlier, ordinary = (
+            self._initial_baseline(source, self._prototypes),
+            self._engine.calibration.baseline,
+        )
+        logits = (earlier.get(label, ordinary) for label in self._prototypes.labels)
+        return np.array([x if abs(x) <= LARGEST_LOGIT else ordinary for x in logits], dtype=np.float32)

@@ -1,0 +1,46 @@
+"""Engines without a checkpoint: any function as the audio encoder."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from monitor.audio.level import to_reference
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.calibration import Calibration
+from monitor.detection.engine import Engine
+from monitor.detection.prototypes import Directions, Prototypes
+
+ARMED = ActiveLabels(labels=(), sources=())
+
+
+def prototypes_of(labels, vectors, **fields):
+    """Prototypes without prompts against any label."""
+    against = Directions(np.zeros((0, len(vectors[0])), np.float32))
+    return Prototypes(
+        labels=labels,
+        directions=Directions(np.stack(vectors)),
+        against=against,
+        is_against=np.zeros((len(labels), 0), bool),
+        **{"fingerprints": labels} | fields,
+    )
+
+
+def engine_of(encode, prototypes, *, mel_config, length, hop, **fields):
+    """Return an engine with this audio encoder; ``mel_config`` may be a rate only."""
+    if isinstance(mel_config, int):
+        mel_config = SimpleNamespace(rate=mel_config)
+    return Engine(
+        model=SimpleNamespace(name="fake", mel_config=mel_config),
+        encode=encode,
+        prototypes=prototypes,
+        length=length,
+        hop=hop,
+        **{"calibration": Calibration(scale=10.0, centre=0.5, baseline=0.0)} | fields,
+    )
+
+
+class Samples:
+    """Stands for a spectrogram cache: the encoder takes the samples themselves."""
+
+    def log_mel(self, window):
+        return to_reference(window.samples)
