@@ -174,7 +174,7 @@ def test_a_recording_louder_than_full_scale_is_heard():
 
 def test_a_model_that_makes_no_numbers_is_said_of_the_file(monkeypatch):
     monkeypatch.setattr(Clap, "embed_audio", lambda _, windows: np.full((len(windows), 256), np.nan, "f"))
-    monkeypatch.setattr(Clap, "_try", lambda _self: None)
+    monkeypatch.setattr(Clap, "_try_one_window", lambda _self: None)
     with pytest.raises(ModelError, match=r"^0: starter makes no numbers of it"):
         embedded(NOISE)
 

@@ -5,6 +5,7 @@ gstreamer1.0-libav
 """
 
 import contextlib
+import select
 import signal
 import socket
 import ssl
@@ -120,21 +121,20 @@ class Encrypted:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
-        there = socket.create_connection(("127.0.0.1", self._server.port))
         with (
             contextlib.suppress(OSError),
             client,
-            there,
+            socket.create_connection(("127.0.0.1", self._server.port)) as there,
             self._tls.wrap_socket(client, server_side=True) as here,
         ):
-            back = threading.Thread(target=_pass_on, args=(there, here), daemon=True)
-            back.start()
-            _pass_on(here, there)
-            there.shutdown(socket.SHUT_RDWR)
-            back.join()
+            _relay(here, there)
 
 
-def _pass_on(source, target):
-    with contextlib.suppress(OSError):
-        while received := source.recv(65536):
-            target.sendall(received)
+def _relay(here, there):
+    """Pass on both directions until either side closes; one thread, as an SSL object needs it."""
+    while True:
+        for source in [here] if here.pending() else select.select([here, there], [], [])[0]:
+            received = source.recv(65536)
+            if not received:
+                return
+            (there if source is here else here).sendall(received)
