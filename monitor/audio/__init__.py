@@ -1,1 +1,1 @@
-"""Audio: from a device, a stream or a file to windows."""
+"""Audio path: from a device, stream or file to windows."""

@@ -1,4 +1,4 @@
-"""How loud a window is, whether it is worth scoring, and how it is brought to one level."""
+"""Level of a window, the silence gate, and normalisation to one level."""
 
 from __future__ import annotations
 
@@ -8,55 +8,54 @@ from numpy.typing import NDArray
 from monitor.types import GateReason, Samples
 
 REFERENCE_DBFS = -20.0
-"""RMS to which a window is brought before the model hears it.
+"""RMS to which every window is normalised before the model.
 
-CLAP hears level: nothing in `ClapFeatureExtractor` removes it, so a gain of the microphone shifts
-every log-mel value (``clap-monitor``'s windows therefore always come at one level).  -20 dBFS is
-about what recordings of its training data have."""
+CLAP depends on level: nothing in `ClapFeatureExtractor` removes it, so the gain of a microphone shifts every
+log-mel value.  -20 dBFS is about the level of the recordings in its training data."""
 
 PLAUSIBLE = 1000.0
-"""No sample of any sound is larger: 60 dB above full scale.
+"""Largest plausible sample: 60 dB above full scale.
 
-Files and pipes of floats may exceed full scale, and are heard; recordings do so by 6 dB, hardly ever by 20.
-A larger number is no sound: bytes that are out of step or of another format give any number up to 1e38,
-and its square, in a spectrogram, none at all."""
+Files and pipes of floats may exceed full scale; recordings do so by 6 dB, hardly ever by 20.  A larger number
+is not sound: misaligned bytes or another format give any number up to 1e38, whose square, in a spectrogram,
+is infinite."""
 
 _LARGEST_GAIN = 1e15
-"""Its square still is a number in float32; what is so soft is far below the noise of any converter."""
+"""Its square is finite in float32; a window that needs more is far below the noise of any converter."""
 
 _PART_SECONDS = 0.1
 
 
 def is_plausible(samples: NDArray[np.float32]) -> bool:
-    """Tell whether all samples are finite numbers within `PLAUSIBLE`; true of none."""
-    # A NaN is the lowest and the highest of whatever it stands among, and no comparison holds for it.
+    """Return whether all samples are finite numbers within `PLAUSIBLE`; true for no samples."""
+    # With a NaN among the samples both min and max are NaN, and no comparison holds.
     return not samples.size or bool(samples.min() >= -PLAUSIBLE and samples.max() <= PLAUSIBLE)
 
 
 def plausible(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Samples with 0 in place of each that is no number or beyond `PLAUSIBLE`; a copy if any is."""
+    """Return the samples with each NaN or implausible one replaced by 0; a copy if there is any."""
     if is_plausible(samples):
         return samples
     return np.where(np.abs(samples) <= PLAUSIBLE, samples, np.float32(0.0))
 
 
 def marked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Samples in which each that is beyond `PLAUSIBLE` is infinite; a copy if any is."""
+    """Return the samples with each one beyond `PLAUSIBLE` made infinite; a copy if there is any."""
     if is_plausible(samples):
         return samples
     return np.where(np.abs(samples) > PLAUSIBLE, np.copysign(np.float32(np.inf), samples), samples)
 
 
 def rms_dbfs(samples: Samples) -> float:
-    """Level of the samples in dB of a full-scale square wave; ``-inf`` for digital silence or none."""
+    """Return the RMS level in dB of a full-scale square wave; ``-inf`` for digital silence or no samples."""
     power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
     return 10.0 * float(np.log10(power)) if power > 0.0 else float("-inf")
 
 
 def loudest_dbfs(samples: Samples, rate: int) -> float:
-    """Level of the loudest tenth of a second.
+    """Return the level of the loudest tenth of a second.
 
-    A short soft sound in a quiet window counts as what it is, not averaged with the quiet around it.
+    So a short soft sound is not averaged with the quiet around it.
     """
     part = max(1, min(len(samples), int(_PART_SECONDS * rate)))
     count = max(1, len(samples) // part)
@@ -69,7 +68,7 @@ def gate(samples: Samples, rate: int, silence_dbfs: float) -> GateReason | None:
     """Return why this window is not worth scoring; None if it is.
 
     A NaN, or a number so large that it becomes one, would make every score NaN and the detector silently
-    dead; exact zeros give a finite and confident-looking embedding.
+    dead.  Exact zeros would give a finite and confident-looking embedding.
     """
     if not is_plausible(samples):
         return GateReason.NON_FINITE
@@ -79,13 +78,13 @@ def gate(samples: Samples, rate: int, silence_dbfs: float) -> GateReason | None:
 
 
 def to_reference(samples: Samples) -> Samples:
-    """Copy of the window with an RMS of `REFERENCE_DBFS`; not limited to [-1, 1].
+    """Return a copy of the window with an RMS of `REFERENCE_DBFS`; not limited to [-1, 1].
 
-    They are to have passed `gate`.
+    The window must have passed `gate`.
     """
     return (samples * np.float32(reference_gain(samples))).astype(np.float32)
 
 
 def reference_gain(samples: Samples) -> float:
-    """Factor that brings the window to an RMS of `REFERENCE_DBFS`, as far as `_LARGEST_GAIN` does."""
+    """Return the factor that gives the window an RMS of `REFERENCE_DBFS`, at most `_LARGEST_GAIN`."""
     return min(float(10.0 ** ((REFERENCE_DBFS - rms_dbfs(samples)) / 20.0)), _LARGEST_GAIN)

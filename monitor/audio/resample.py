@@ -1,4 +1,4 @@
-"""Any number of channels to one, any rate to the model's, block by block."""
+"""Resampling: any number of channels to one, and any rate to the model's, block by block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monitor.types import Samples
 
 
 def mono(frames: NDArray[np.float32], channel: int | None) -> Samples:
-    """One channel, or the mean of all.
+    """Return one channel, or the mean of all.
 
     Parameters
     ----------
@@ -23,23 +23,23 @@ def mono(frames: NDArray[np.float32], channel: int | None) -> Samples:
     Returns
     -------
     float32, shape (n,)
-        Contiguous.  A copy, or ``frames`` itself if it has only the one channel.  What no sound can be
-        (`level.PLAUSIBLE`) is infinite: a resampler then makes NaN of all that it reaches, where it
-        would make a ringing that looks like sound.
+        Contiguous; a copy, or ``frames`` itself if it has only one channel.  Implausible samples
+        (`level.PLAUSIBLE`) become infinite: a resampler turns them into NaN, instead of a ringing that looks
+        like sound.
     """
     if channel is None and frames.shape[1] > 1:
-        with np.errstate(invalid="ignore"):  # of infinities of both signs
+        with np.errstate(invalid="ignore"):  # infinities of both signs
             mean: Samples = marked(frames).mean(axis=1, dtype=np.float32)
         return mean
     return marked(np.ascontiguousarray(frames[:, (channel or 1) - 1]))
 
 
 class Resampler:
-    """Resample a stream; any block sizes give, sample for sample, what the whole array gives.
+    """Resamples a stream; blocks of any size give, sample for sample, the result of the whole array.
 
-    soxr at quality HQ.  It needs to see what comes next: what `push` returns ends `delay` samples
-    before what it was given, and `finish` returns the rest, so that n samples in all become
-    n * rate / input_rate, rounded.  Equal rates are passed through, without delay.
+    Uses soxr at quality HQ, which needs to look ahead: the output of `push` ends `delay` samples before its
+    input, and `finish` returns the rest.  So n samples become n * rate / input_rate, rounded.  With equal
+    rates the samples pass through, without delay.
 
     Parameters
     ----------
@@ -52,15 +52,15 @@ class Resampler:
 
     @property
     def delay(self) -> float:
-        """Audio taken in and not yet given out, in samples at the output's rate."""
+        """Audio received and not yet returned, in samples at the output's rate."""
         return 0.0 if self._stream is None else float(self._stream.delay())
 
     def push(self, samples: Samples) -> Samples:
-        """Resampled audio that is ready after these samples; may be empty."""
+        """Return the resampled audio that is ready; may be empty."""
         return samples if self._stream is None else self._run(samples, last=False)
 
     def finish(self) -> Samples:
-        """Give out the rest of the audio; nothing may be pushed afterwards."""
+        """Return the rest of the audio; call nothing afterwards."""
         nothing = np.zeros(0, dtype=np.float32)
         return nothing if self._stream is None else self._run(nothing, last=True)
 

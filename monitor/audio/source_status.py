@@ -1,4 +1,4 @@
-"""Status and health of a source.
+"""Status of a source: counters, offline state, and progress of its analysis.
 
 Each counter has one writer, named beside it, so plain attributes are enough: CPython makes a
 single reader of an int or a float see a whole value.
@@ -14,13 +14,13 @@ from monitor.types import GateReason, OfflineReason
 
 @dataclass(slots=True)
 class SourceStatus:
-    """What happened to one source since the daemon started."""
+    """Counters and state of one source since the daemon started."""
 
     name: str
     captured: int = 0
-    """Samples at the model's rate put into the ring (writer: listen)."""
+    """Samples at the model's rate written to the ring buffer (writer: listen)."""
     lost: int = 0
-    """Samples at the model's rate known to be lost on the way to the ring (writer: listen)."""
+    """Samples at the model's rate known to be lost before the ring buffer (writer: listen)."""
     overflows: int = 0
     """Times the sound card reported an overflow or the block queue was full (writer: capture)."""
     gaps: int = 0
@@ -34,15 +34,15 @@ class SourceStatus:
     offline_text: str | None = None
     """The same in words (writer: capture)."""
     looked: int = 0
-    """Times that audio was looked for, whether there was any or not (writer: capture)."""
+    """Attempts to read audio, successful or not (writer: capture)."""
     scored: int = 0
-    """Windows that went through the model (writer: analyse)."""
+    """Windows scored by the model (writer: analyse)."""
     late: int = 0
     """Windows left out because the analysis was late (writer: analyse)."""
     gated: dict[GateReason, int] = field(default_factory=dict)
     """Windows not scored, by reason (writer: analyse)."""
     scored_until: int = 0
-    """Sample index up to which audio has been looked at (writer: analyse)."""
+    """Sample index up to which audio was analysed (writer: analyse)."""
     level_dbfs: float = float("-inf")
     """Newest level (writer: analyse)."""
     ended: bool = False

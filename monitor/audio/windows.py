@@ -1,4 +1,4 @@
-"""Overlapping windows of every source, at the live edge."""
+"""Windows of every source: overlapping, at the live edge, never across a gap."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from monitor.audio.source_status import SourceStatus
 from monitor.types import Break, BreakReason, GateReason, Window
 
 _LOOK_AGAIN_SECONDS = 0.5
-"""How often a source that delivers nothing is asked whether it has gone offline."""
+"""How often a source without audio is checked for being offline."""
 
 _PATIENCE_SECONDS = 0.5
-"""A reader less late than this catches up; later, or two hops, it jumps.  Blocks of a sound card may
-well bring several short hops at once, which is not lateness."""
+"""A reader that is less late than this, or than two hops, catches up; otherwise it jumps.  A block of a sound
+card may hold several short hops, which is not lateness."""
 
 
 @dataclass(slots=True)
 class _Place:
-    """Where the windows of one source have got to."""
+    """Position of the windows of one source."""
 
     due: int
     """Index after the last sample of the next window."""
@@ -30,10 +30,10 @@ class _Place:
 
 
 class Windows:
-    """Iterate over what is due: at most one window or break of each source at a time, none now and then.
+    """Iterates over due windows and breaks: at most one of each source at a time, sometimes none.
 
     Windows of ``length`` samples end at ``length``, ``length + hop``, ...; after a gap the count
-    starts again behind it, so no window holds audio from both sides.  A reader that falls behind
+    restarts behind it, so no window holds audio from both sides.  A reader that falls behind
     jumps to the newest window (a monitor that is late is worse than one that leaves a window out);
     `SourceStatus.late` counts those left out.  Lossless buffers wait for their reader instead.
 
@@ -79,7 +79,7 @@ class Windows:
                 yield ()
 
     def _wait(self) -> bool:
-        """Wait until something is due; False if that takes long."""
+        """Wait until something is due; False after `_LOOK_AGAIN_SECONDS`."""
         with self._changed:
             return self._changed.wait_for(self._anything_due, timeout=_LOOK_AGAIN_SECONDS)
 
@@ -90,7 +90,7 @@ class Windows:
         )
 
     def _next(self, name: str) -> Window | Break | None:
-        """Return the window or the break of this source that is due now, if any."""
+        """Return the window or break of this source that is due, if any."""
         buffer, place, status = self._buffers[name], self._places[name], self._status[name]
         newest, closed = buffer.stop, buffer.closed
         if newest < place.due:
@@ -110,7 +110,7 @@ class Windows:
             return self._break(name, gap, BreakReason.GAP) if place.broken_at < gap else None
         try:
             window = Window(name, start, buffer.read(start, place.due), buffer.time_of(place.due))
-        except OverrunError:  # overwritten since we looked: the next call catches up
+        except OverrunError:  # overwritten meanwhile: the next call catches up
             return None
         place.due += self._hops[name]
         if buffer.lossless:

@@ -1,4 +1,4 @@
-"""SQLite files: opened so that nobody waits long, their errors in our words, a way out when they break."""
+"""SQLite files: opening with a bounded wait, plain error messages, and handling of damaged files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from monitor.system.directories import make_directory
 from monitor.system.sqlite_log import read_log
 
 BESIDE = ("-wal", "-shm", "-journal")
-"""Suffixes of what SQLite keeps beside a file."""
+"""Suffixes of the files that SQLite keeps beside a database."""
 
 CACHE_KIB = 512
-"""Of the pages of a file, for each connection; SQLite's own limit is 2000."""
+"""Page cache of each connection; SQLite's default is 2000."""
 
 _AGAIN_SECONDS = 0.2
-"""Somebody else may be writing into a log just now: what looks damaged must look so twice."""
+"""Another process may be writing the log: it must look damaged twice."""
 
 _HEADER_BYTES = 100
 _SMALLEST = 512
@@ -31,16 +31,16 @@ _SMALLEST = 512
 
 
 class DatabaseError(Exception):
-    """The file cannot be used now; its text is the reason."""
+    """The file cannot be used now; the text is the reason."""
 
 
 class BrokenDatabaseError(DatabaseError):
-    """What is in the file is not what was written."""
+    """The content of the file is damaged."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what SQLite and the file system say into a `DatabaseError`."""
+    """Turn errors of SQLite and the file system into a `DatabaseError`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -52,8 +52,8 @@ def translated() -> Iterator[None]:
 
 
 def is_refusal(error: sqlite3.Error) -> bool:
-    """Tell whether an error is about the values of one row, so that it would come again for ever."""
-    code = getattr(error, "sqlite_errorcode", None)  # none: the values were not even handed to SQLite
+    """Return whether an error is about the values of one row, so that a retry cannot help."""
+    code = getattr(error, "sqlite_errorcode", None)  # none: the values did not even reach SQLite
     refusals = {
         sqlite3.SQLITE_CONSTRAINT,
         sqlite3.SQLITE_MISMATCH,
@@ -66,28 +66,28 @@ def is_refusal(error: sqlite3.Error) -> bool:
 def open_database(
     path: Path, prepare: Callable[[sqlite3.Connection], None], *, busy_seconds: float, autocommit: bool
 ) -> sqlite3.Connection:
-    """Open a file of ours, readable by its owner alone; make it if it is not there.
+    """Open a database, readable by its owner alone; create it if it is missing.
 
     Parameters
     ----------
     path : Path
     prepare : callable
-        Sets the connection up, makes the tables, and judges what is in them.
+        Sets up the connection, creates the tables, and checks their content.
     busy_seconds : float
-        How long a lock of somebody else is waited for, at each statement.
+        Longest wait for the lock of another process, at each statement.
     autocommit : bool
-        Whether transactions are begun by hand; such a connection may be used by several threads.
+        Transactions are begun explicitly; several threads may use such a connection.
 
     Raises
     ------
     DatabaseError
-        It cannot be used now, also because somebody else has it.
+        It cannot be used now, for example because another process has it.
     BrokenDatabaseError
         It, or the log beside it, is damaged or not ours.
     """
     with translated(), ExitStack() as undo:
         make_directory(path.parent)
-        _refuse_what_is_no_file(path)
+        _refuse_special_files(path)
         _refuse_damaged_log(path)
         _make_private(path)
         connection = sqlite3.connect(
@@ -110,22 +110,22 @@ def open_database(
 
 
 def limit_cache(connection: sqlite3.Connection) -> None:
-    """Let a connection keep few pages of its own: the operating system keeps them, too, and once for all."""
+    """Limit the page cache of a connection: the operating system caches the pages, too, once for all."""
     connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
 
 
 def try_database(path: Path, *, busy_seconds: float = 1.0) -> None:
-    """See that a file that is there can be locked and written, and that nothing of its log is damaged.
+    """Check that an existing file can be locked and written, and that its log is not damaged.
 
     Raises
     ------
     DatabaseError
-        It cannot: somebody else has it, or its file system knows no locks.
+        It cannot: another process has it, or its file system does not support locks.
     BrokenDatabaseError
         It is damaged.
     """
     with translated():
-        _refuse_what_is_no_file(path)
+        _refuse_special_files(path)
         _refuse_damaged_log(path)
         uri = f"file:{quote(str(path.absolute()))}?mode=rw"
         with contextlib.closing(
@@ -140,12 +140,12 @@ def try_database(path: Path, *, busy_seconds: float = 1.0) -> None:
 
 
 def refuse_damage(connection: sqlite3.Connection) -> None:
-    """Look at all that is in the file.
+    """Check the whole file.
 
     Raises
     ------
     BrokenDatabaseError
-        Its structure is not what it should be.
+        Its structure is damaged.
     """
     with translated():
         (fault,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -154,18 +154,18 @@ def refuse_damage(connection: sqlite3.Connection) -> None:
 
 
 def refuse_other_tables(connection: sqlite3.Connection, template: sqlite3.Connection) -> None:
-    """See that the tables are ours, and that every value is of the type of its column.
+    """Check that the tables are ours, and that every value has the type of its column.
 
     Parameters
     ----------
     connection : sqlite3.Connection
     template : sqlite3.Connection
-        An empty file with the right tables.
+        An empty database with the right tables.
 
     Raises
     ------
     BrokenDatabaseError
-        Something is missing or other.
+        Something is missing or different.
     """
     names = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name"
     with translated():
@@ -184,13 +184,13 @@ def refuse_other_tables(connection: sqlite3.Connection, template: sqlite3.Connec
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> dict[str, tuple[str, bool]]:
-    """Return the columns of a table: type as it was declared, and whether there must be a value."""
+    """Return the columns of a table: declared type, and whether a value is required."""
     query = 'SELECT name, type, "notnull" OR pk FROM pragma_table_info(?) ORDER BY cid'
     return {name: (kind, bool(needed)) for name, kind, needed in connection.execute(query, [table])}
 
 
 def set_aside(path: Path) -> Path:
-    """Move a broken file out of the way, in place of an older one; return where it is now.
+    """Move a broken file out of the way, replacing an older one; return its new path.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def set_aside(path: Path) -> Path:
     """
     aside = path.with_name(f"{path.stem}.broken{path.suffix}")
     with translated():
-        # The log first: beside a new file an old log would be taken for its own.
+        # The log first: SQLite would apply an old log to a new file.
         for suffix in (*BESIDE, ""):
             old, new = Path(f"{path}{suffix}"), Path(f"{aside}{suffix}")
             if old.exists() or old.is_symlink():
@@ -210,9 +210,9 @@ def set_aside(path: Path) -> Path:
 
 
 def header_fault(header: bytes) -> str | None:
-    """Say what of the first 100 bytes of a file cannot be; None if all of it can.
+    """Return what is wrong in the first 100 bytes of a file; None if nothing is.
 
-    As https://www.sqlite.org/fileformat2.html#the_database_header has it.
+    See https://www.sqlite.org/fileformat2.html#the_database_header.
     """
     size = int.from_bytes(header[16:18], "big")
     checks = (
@@ -228,12 +228,12 @@ def header_fault(header: bytes) -> str | None:
 
 
 def _kind(error: sqlite3.Error) -> int:
-    """Return the lower byte of an error's code, its kind; the rest says more about it."""
+    """Return the primary result code of an error, its lower byte."""
     return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
-    """Refuse what SQLite would wait for without end, or could never open."""
+def _refuse_special_files(path: Path) -> None:
+    """Refuse files for which SQLite would wait for ever, or that it could never open."""
     for suffix in ("", *BESIDE):
         place = Path(f"{path}{suffix}")
         if place.exists() and not stat.S_ISREG(place.stat().st_mode):
@@ -241,9 +241,9 @@ def _refuse_what_is_no_file(path: Path) -> None:
 
 
 def _refuse_damaged_log(path: Path) -> None:
-    """Refuse a log of which SQLite would leave out what was committed, without a word."""
+    """Refuse a log of which SQLite would silently ignore committed frames."""
     size = path.stat().st_size if path.exists() else 0
-    if 0 < size < _SMALLEST:  # SQLite would take it for an empty file, and write over it
+    if 0 < size < _SMALLEST:  # SQLite would take it for an empty file, and overwrite it
         raise BrokenDatabaseError("is damaged: file is not a database")
     log = read_log(path)
     if log is None:
@@ -259,7 +259,7 @@ def _refuse_damaged_log(path: Path) -> None:
 
 
 def _refuse_damaged_header(path: Path, error: sqlite3.Error) -> None:
-    # Only now: to close a file that SQLite has open takes its locks away from this process.
+    # Only now: closing a file that SQLite has open releases its locks in this process.
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if not header:
@@ -272,7 +272,7 @@ def _refuse_damaged_header(path: Path, error: sqlite3.Error) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file before SQLite does, which asks the umask; what lies beside it gets its mode."""
+    """Create the file before SQLite, which uses the umask; the files beside it get its mode."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
     for suffix in ("", *BESIDE):
@@ -284,7 +284,7 @@ def _make_private(path: Path) -> None:
 
 
 def _of_another_type(name: str, column: tuple[str, bool]) -> str:
-    """Return the condition, in SQL, that a value is not of the type of its column."""
+    """Return the SQL condition that a value does not have the type of its column."""
     declared, needed = column
     types = {"INTEGER": "'integer'", "REAL": "'real', 'integer'", "TEXT": "'text'", "BLOB": "'blob'"}[
         declared

@@ -1,9 +1,9 @@
-"""Write-ahead logs of SQLite, frame by frame: how much of one SQLite will use, and how much it leaves out.
+"""Write-ahead logs of SQLite, frame by frame: which frames SQLite will use, and which it will ignore.
 
-SQLite uses a log up to the first frame that does not fit, and passes over the rest in silence, as after a
-power cut it must.  A damaged byte in the middle therefore loses all that was committed behind it.
+SQLite uses a log up to the first invalid frame, and silently ignores the rest, as it must after a power cut.
+So a damaged byte in the middle loses everything committed after it.
 
-The format is https://www.sqlite.org/fileformat2.html#the_write_ahead_log, that of the index beside it
+Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log; format of the index:
 https://www.sqlite.org/walformat.html#the_wal_index_file_format.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 USUAL_PAGE = 4096
-"""Bytes of a page, where nothing says otherwise."""
+"""Default page size, bytes."""
 
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
@@ -38,7 +38,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One page in a log."""
+    """Frame of a log: one page."""
 
     offset: int
     """Of the page, in bytes."""
@@ -48,40 +48,40 @@ class Frame:
     """Size of the database in pages if a transaction ends with it, else 0."""
     salts: Pair
     fits: bool
-    """Its checksum follows from that of the frame before, as SQLite wants it."""
+    """Its checksum continues that of the previous frame, as SQLite requires."""
     intact: bool
-    """Its page is what was written."""
+    """Its page is undamaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What is in a log."""
+    """Content of a log."""
 
     page_size: int
     frames: tuple[Frame, ...]
-    """Those that were written since the log was begun anew, intact or not."""
+    """Frames written since the log was restarted, intact or not."""
     usable: int
     """Frames that SQLite will use: those up to the last transaction before the first fault."""
     lost: int
-    """Frames that it will not use although a transaction ended after the fault, and was committed."""
+    """Committed frames after a fault, which SQLite will ignore."""
     missing: int = 0
-    """Frames that were there by what the index says, and are no longer."""
+    """Frames that the index counts and that are gone."""
     readable: bool = True
-    """Its beginning is that of a log; else SQLite passes over all of it."""
+    """It begins like a log; otherwise SQLite ignores it completely."""
 
     @property
     def damaged(self) -> bool:
-        """Something that was committed will not be read."""
+        """Committed data will be ignored."""
         return self.lost > 0 or not self.readable
 
     def pages(self) -> Iterator[Frame]:
-        """Yield the intact frames up to the last transaction that ends, also those behind a fault."""
+        """Yield the intact frames up to the end of the last transaction, including those after a fault."""
         ends = [number for number, frame in enumerate(self.frames, 1) if frame.intact and frame.pages]
         yield from (frame for frame in self.frames[: max(ends, default=0)] if frame.intact)
 
 
 def read_log(database: Path) -> Log | None:
-    """Look through the log beside a database; None if there is none.
+    """Read the log beside a database; None if there is none.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _commonest(frames: list[Frame]) -> Pair:
 
 
 def _known_page_size(database: Path) -> int:
-    """Return the size of a page as the database has it, where it can be."""
+    """Return the page size of the database, or the default."""
     try:
         with database.open("rb") as file:
             size = int.from_bytes(file.read(18)[16:18], "big")
@@ -192,7 +192,7 @@ def _known_page_size(database: Path) -> int:
 
 
 def _indexed(index: Path, salts: Pair) -> int:
-    """Return how many frames there are by the index, which has its header twice; 0 if it is of no use."""
+    """Return the number of frames by the index, which has its header twice; 0 if it is not usable."""
     try:
         with index.open("rb") as file:
             content = file.read(_INDEX_BYTES)
@@ -200,5 +200,5 @@ def _indexed(index: Path, salts: Pair) -> int:
         return 0
     if len(content) < _INDEX_BYTES or content[:48] != content[48:96]:
         return 0
-    # In the order of this machine, but for the salts, which are as in the log.
+    # In native byte order, except for the salts, which are as in the log.
     return int(struct.unpack("=I", content[16:20])[0]) if struct.unpack(">2I", content[32:40]) == salts else 0

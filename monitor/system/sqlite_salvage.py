@@ -1,7 +1,7 @@
-"""Rows of a broken SQLite file, read one by one as far as they can be, and put into a new one.
+"""Salvage of a broken SQLite file: its readable rows are copied into a new file.
 
-A copy is made of the file with every intact page of its log, and what of its header is known is written anew.
-Then each table is read from both ends up to the damage, and that is stepped over until something can be read.
+A copy is made of the file with every intact page of its log, and the known parts of its header are rewritten.
+Then each table is read from both ends up to the damage, and between them row by row.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ AT_ONCE = 1000
 """Rows in one transaction."""
 
 PROBED = 5000
-"""How often a table is asked for the rows behind a damaged place, at most."""
+"""Most queries for the rows after a damaged place in a table."""
 
 WIDEST_STEP = 8
-"""Rows that are stepped over at once at such a place: fewer than are in one page."""
+"""Most rows skipped at once at such a place: fewer than a page holds."""
 
 LARGEST = 20_000_000
-"""Bytes of one value; ours have a few thousand."""
+"""Largest value, bytes; ours have a few thousand."""
 
 _INTERIOR = 5
-"""Type of a page of a table that leads to others."""
+"""Type of an interior page of a table."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table to be saved; those that others refer to come first."""
+    """Table to salvage; tables that others refer to come first."""
 
     name: str
     number: str | None = None
-    """Column that is its integer key, if there is one."""
+    """Integer key column, if any."""
     is_sound: Callable[[Row], bool] = lambda _: True
-    """Judges the values of a row whose types are right."""
+    """Checks the values of a row whose types are right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What came of it."""
+    """Result of a salvage."""
 
     saved: int
     lost: int
-    """Rows that are known to have been there."""
+    """Rows that are known to have existed."""
     readable: bool = True
-    """There was something of ours in it."""
+    """The file held a table of ours."""
 
     def __str__(self) -> str:
         """Return both numbers, for the log."""
@@ -67,27 +67,27 @@ class Salvaged:
 
 
 def salvage(broken: Path, into: sqlite3.Connection, tables: Sequence[Table]) -> Salvaged:
-    """Put what can be read of a broken file into a new one; the broken one is not changed.
+    """Copy the readable rows of a broken file into a new one; the broken one is not changed.
 
     Parameters
     ----------
     broken : Path
-        Its log lies beside it.
+        With its log beside it.
     into : sqlite3.Connection
-        With the tables, and in no transaction.
+        With the tables, and not in a transaction.
     tables : sequence of Table
 
     Raises
     ------
     DatabaseError
-        The new file cannot be written; what is in it so far stays.
+        The new file cannot be written; the rows written so far stay.
     """
     draft = broken.with_suffix(".salvage")
     try:
         with translated():
             page_size, known = _copy(broken, draft), True
             for size in dict.fromkeys((page_size, USUAL_PAGE)):
-                _mend_header(draft, size)
+                _rewrite_header(draft, size)
                 if _has_tables(draft, tables):
                     break
             else:
@@ -101,7 +101,7 @@ def salvage(broken: Path, into: sqlite3.Connection, tables: Sequence[Table]) -> 
 
 
 def _copy(broken: Path, draft: Path) -> int:
-    """Copy the file, with the pages of its log in their places; return the size of a page."""
+    """Copy the file, with the pages of its log in their places; return the page size."""
     write_atomic(draft, b"")
     with draft.open("r+b") as copy:
         if broken.is_file():
@@ -120,8 +120,8 @@ def _copy(broken: Path, draft: Path) -> int:
         return log.page_size
 
 
-def _mend_header(draft: Path, page_size: int) -> None:
-    """Write what is the same in every file of ours; the format version says that there is no log."""
+def _rewrite_header(draft: Path, page_size: int) -> None:
+    """Write the header fields that all our files share; its format version means that there is no log."""
     with draft.open("r+b") as file:
         file.write(b"SQLite format 3\0" + page_size.to_bytes(2, "big") + bytes((1, 1, 0, 64, 32, 32)))
         file.seek(44)
@@ -131,7 +131,7 @@ def _mend_header(draft: Path, page_size: int) -> None:
 
 
 def _has_tables(draft: Path, tables: Sequence[Table]) -> bool:
-    """Tell whether the tables can be found; what is in them is another question."""
+    """Return whether any of the tables is in the schema, readable or not."""
     with closing(_opened(draft)) as connection, suppress(sqlite3.Error):
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         return any(table.name in names for table in tables)
@@ -141,9 +141,9 @@ def _has_tables(draft: Path, tables: Sequence[Table]) -> bool:
 def _graft_schema(draft: Path, template: bytes, page_size: int) -> None:
     """Put the schema of a new file in place of one that cannot be read.
 
-    Tables are made in the same order in every file, and the roots of tables come first in a file that gives
-    back room, so they are where they are in a new one.  The pages of the schema but the first go to the end.
-    The format is https://www.sqlite.org/fileformat2.html#b_tree_pages.
+    Tables are created in the same order in every file, and with auto-vacuum their root pages come first, so
+    they are where they are in a new file.  Further pages of the schema go to the end.
+    Format: https://www.sqlite.org/fileformat2.html#b_tree_pages.
     """
     if int.from_bytes(template[16:18], "big") != page_size:
         return
@@ -172,7 +172,7 @@ def _opened(draft: Path) -> sqlite3.Connection:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
     connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA writable_schema = ON")  # else a file that lost its end could not be opened
+    connection.execute("PRAGMA writable_schema = ON")  # otherwise a truncated file could not be opened
     return connection
 
 
@@ -196,7 +196,7 @@ def _move(broken: sqlite3.Connection, into: sqlite3.Connection, tables: Sequence
 
 
 def _counted(broken: sqlite3.Connection, table: Table) -> int:
-    """Return how many rows there are by the indices, which may be whole where the table is not."""
+    """Return the number of rows by the indices, which may be intact where the table is not."""
     counts = [0]
     with suppress(sqlite3.Error):
         query = "SELECT name FROM pragma_index_list(?) WHERE NOT partial"
@@ -211,7 +211,7 @@ def _counted(broken: sqlite3.Connection, table: Table) -> int:
 def _put(
     into: sqlite3.Connection, table: Table, rows: _Reader, wanted: Mapping[str, tuple[str, bool]]
 ) -> int:
-    """Insert rows as they come, those that are not what they should be left out; return how many went in."""
+    """Insert the valid rows; return how many were inserted."""
     columns = rows.columns
     query = (
         f"INSERT OR IGNORE INTO {table.name} ({', '.join(columns)})"  # noqa: S608 - names of our own
@@ -253,20 +253,21 @@ def _fits(value: object, declared: str, needed: bool) -> bool:  # noqa: FBT001
 
 
 class _Reader:
-    """Rows of a table: from the front, from the back, and what can be read between."""
+    """Rows of a table: from the front, from the back, and those readable in between."""
 
     def __init__(self, connection: sqlite3.Connection, table: Table, columns: Sequence[str]) -> None:
         self.columns = columns
         self.read = 0
-        """Rows that could be read."""
+        """Rows read."""
         self.unread = 0
-        """Rows that are there and could not be."""
+        """Rows that exist and could not be read."""
+        self._failed = False
         self._connection = connection
         self._table = table
         self._select = f"SELECT {', '.join(columns)} FROM {table.name}"  # noqa: S608 - names of our own
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """Yield them; rows of a table without a number come as far as they can be read from the front."""
+        """Yield the rows; without a key column only those before the damage."""
         number = self._table.number
         if number is None:
             for row in self._some(self._select):
@@ -276,7 +277,7 @@ class _Reader:
         place = self.columns.index(number)
         last = first = None
         for row in self._some(f"{self._select} ORDER BY {number}"):
-            if last is not None and row[place] <= last:  # a tree that leads in circles
+            if last is not None and row[place] <= last:  # a cyclic tree
                 self._failed = True
                 break
             last = row[place]
@@ -293,8 +294,8 @@ class _Reader:
         yield from self._between(last, first)
 
     def _between(self, last: int | None, first: int | None) -> Iterator[tuple[Any, ...]]:
-        """Yield what can be read between two numbers; what cannot is stepped over."""
-        if last is None and first is None:  # not even one end of it
+        """Yield the readable rows between two keys, and skip the others."""
+        if last is None and first is None:  # no row at either end
             return
         number, place = self._table.number, self.columns.index(str(self._table.number))
         at = 1 if last is None else last + 1
@@ -307,7 +308,7 @@ class _Reader:
             for row in self._some(
                 f"{self._select} WHERE {number} >= {at} AND {number} < {stop} ORDER BY {number}"
             ):
-                if row[place] < at:  # a tree that leads in circles
+                if row[place] < at:  # a cyclic tree
                     break
                 self.read += 1
                 at = row[place] + 1
@@ -321,7 +322,7 @@ class _Reader:
             at, step = at + step, min(2 * step, WIDEST_STEP)
 
     def _some(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Yield rows until there are no more, or one cannot be read: then `_failed` is set."""
+        """Yield rows until the end, or until one cannot be read, which sets `_failed`."""
         self._failed = False
         try:
             yield from self._connection.execute(query)

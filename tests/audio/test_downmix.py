@@ -130,12 +130,12 @@ def test_the_channel_that_was_asked_for_is_heard_whatever_the_others_are():
     assert mixed(frames, mixer=Downmixer("test", 2)).tolist() == (-left).tolist()
 
 
-def test_it_is_said_once_with_the_source_and_the_key_that_mends_it(caplog):
+def test_cancellation_is_logged_once_with_the_source_and_the_key_to_set(caplog):
     left = sound()
     for _ in range(3):
         mixed(np.stack([left, -left], axis=1), mixer=Downmixer("source porch, said once", None))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert caplog.messages[0].startswith("source porch, said once: channels cancel each other out")
+    assert caplog.messages[0].startswith("source porch, said once: its channels cancel each other out")
     assert "`channel:`" in caplog.messages[0]
 
 

@@ -57,7 +57,8 @@ print("stuck", flush=True)
 time.sleep(1000)
 """
     ended = run(script, seconds=15.0)
-    assert (ended.code, ended.tail) == (None, b"stuck\n")
+    assert ended.code is None
+    assert ended.tail.startswith(b"stuck\n")  # a shell may add that its child was killed
     grandchild = int((tmp_path / "pid").read_text())
     eventually(lambda: not lives(grandchild))
 

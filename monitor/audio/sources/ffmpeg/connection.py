@@ -1,4 +1,4 @@
-"""One connection to a stream: its sound, decoded, until it ends; and why it could not be had."""
+"""Connection to a stream: its decoded audio until it ends, and the reason if there is none."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ READ_SECONDS = 5.0
 _MOST_TRACKS = "100"
 
 _ALL_TRACKS = {"analyzeduration": "1000000"}
-"""For so many microseconds, instead of 5 s, FFmpeg looks what the pictures are before it hands on sound."""
+"""Microseconds, instead of 5 s, for which FFmpeg analyses the video before it passes on audio."""
 
 _SOUND_ALONE = {"allowed_media_types": "audio", "max_ts_probe": "0"}
-"""FFmpeg opens it without waiting for sound: none is noticed after `READ_SECONDS`, not `OPEN_SECONDS`."""
+"""FFmpeg opens the stream without waiting for audio, so `READ_SECONDS` applies, not `OPEN_SECONDS`."""
 
 _TRANSPORT = {
     "tcp": {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"},
     "udp": {"rtsp_transport": "udp+tcp"},
 }
-"""The other one follows in the same session if a server refuses the first as unsupported (461)."""
+"""If a server refuses the first one as unsupported (461), FFmpeg tries the other in the same session."""
 
 _RTSP = "rtsp,rtsps,tcp,tls,udp,rtp"
 _HTTP = "http,https,tcp,tls"
 _FORMATS = "rtsp,aac,flac,flv,matroska,webm,mov,mp4,mp3,mpegts,ogg,wav,asf,au,ac3,eac3,mpegps,mpeg"
-"""Not among them: playlists, which name further addresses and are half a minute late."""
+"""Without playlists, which name further addresses and are half a minute late."""
 
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
-_KNOCK_SECONDS = 1.0
-_NOBODY = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
+_PROBE_SECONDS = 1.0
+_ABSENT = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
 
 _NO_SOUND = "it sends no sound that can be used"
 _NO_TRUST = "its certificate is not trusted (ca_file, tls_verify), or it does not speak TLS"
@@ -65,25 +65,25 @@ _WHY: dict[type[av.error.FFmpegError], str] = {
 
 
 class RefusedError(SourceError):
-    """The login was refused; to try it again soon may lock us out."""
+    """The login was refused; another attempt soon may lock us out."""
 
     reason = OfflineReason.LOGIN
 
 
 class ForbiddenError(SourceError):
-    """It is forbidden (403): to this user, or to have sound alone."""
+    """Access is forbidden (403), to this user or to audio alone."""
 
     reason = OfflineReason.LOGIN
 
 
 class AbsentError(SourceError):
-    """There is nobody: whatever is asked for would change nothing."""
+    """The host or server is absent: requesting other tracks would not help."""
 
     reason = OfflineReason.NOT_FOUND
 
 
 def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[CapturedAudio]:
-    """Connect, and decode what comes; close the iterator to close the connection.
+    """Connect, and yield the decoded audio; close the iterator to close the connection.
 
     Parameters
     ----------
@@ -91,13 +91,13 @@ def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Genera
     channel : int or None
         From 1; None is the mean of all channels.
     pictures : bool
-        Of RTSP, whether all tracks are asked for, not only sound.  They are dropped undecoded, as those that
-        come unasked by HTTP.
+        Over RTSP, request all tracks, not only audio.  Video is dropped undecoded, as it is over HTTP, which
+        always sends it.
 
     Raises
     ------
     SourceError
-        If it cannot be connected to, holds no sound, or ends; without anything secret.
+        If there is no connection or no audio, or the stream ends; the message holds no secret.
     """
     stamps = TimeStamps()
     with opened(partial(_connect, address, pictures), address.shown) as container:
@@ -120,7 +120,7 @@ def _connect(address: Address, pictures: bool) -> av.container.InputContainer:  
             timeout=(OPEN_SECONDS, READ_SECONDS),
         )
     except av.error.FFmpegError as error:
-        raise _explained(address, error) from None  # which repeats the password
+        raise _explained(address, error) from None  # its text repeats the password
 
 
 def _broken_off(address: Address, error: av.error.FFmpegError) -> SourceError:
@@ -130,7 +130,7 @@ def _broken_off(address: Address, error: av.error.FFmpegError) -> SourceError:
 
 
 def _options(address: Address, pictures: bool) -> dict[str, str]:  # noqa: FBT001
-    """What libav is told; a redirection or a playlist cannot lead it to a file of ours."""
+    """Return the options for libav; a redirection or a playlist must not lead it to a local file."""
     rtsp = address.scheme.startswith("rtsp")
     options = {
         "protocol_whitelist": _RTSP if rtsp else _HTTP,
@@ -150,7 +150,7 @@ def _options(address: Address, pictures: bool) -> dict[str, str]:  # noqa: FBT00
 
 
 def _certificates(address: Address) -> str | None:
-    """Certificates to trust; the libav of PyAV's wheels does not find those of the system."""
+    """Return the trusted certificates; the libav of PyAV's wheels does not find those of the system."""
     if address.ca_file is not None:
         return str(address.ca_file)
     found = (ssl.get_default_verify_paths().cafile, *_BUNDLES)
@@ -158,16 +158,16 @@ def _certificates(address: Address) -> str | None:
 
 
 def _explained(address: Address, error: av.error.FFmpegError) -> SourceError:
-    """Say in plain words why there is no connection, which libav says in its own."""
+    """Explain in plain words why libav could not connect."""
     if isinstance(error, av.error.HTTPUnauthorizedError):
         if address.login is None:
             return SourceError(f"{address.shown}: it asks for a username and a password", OfflineReason.LOGIN)
         return RefusedError(f"{address.shown}: it refuses the username or the password")
-    if error.errno in _NOBODY:
+    if error.errno in _ABSENT:
         return AbsentError(f"{address.shown}: {_words(address, error)}")
     if error.errno == errno.EIO and not _is_known(address):
         return AbsentError(f"{address.shown}: the name of this host is not known")
-    if isinstance(error, av.error.ExitError) and not _listens(address):
+    if isinstance(error, av.error.ExitError) and not _accepts(address):
         return AbsentError(f"{address.shown}: {_NO_ANSWER}")
     kind = ForbiddenError if isinstance(error, av.error.HTTPForbiddenError) else SourceError
     return kind(f"{address.shown}: {_words(address, error)}")
@@ -182,7 +182,7 @@ def _words(address: Address, error: av.error.FFmpegError) -> str:
 
 
 def _is_known(address: Address) -> bool:
-    """Tell whether there is a host of this name."""
+    """Return whether there is a host of this name."""
     try:
         socket.getaddrinfo(address.host, None)
     except (OSError, UnicodeError):
@@ -190,10 +190,10 @@ def _is_known(address: Address) -> bool:
     return True
 
 
-def _listens(address: Address) -> bool:
-    """Tell whether anybody takes a connection there."""
+def _accepts(address: Address) -> bool:
+    """Return whether a server accepts TCP connections at this address."""
     try:
-        with socket.create_connection((address.host, address.port), _KNOCK_SECONDS):
+        with socket.create_connection((address.host, address.port), _PROBE_SECONDS):
             return True
     except (OSError, UnicodeError):
         return False

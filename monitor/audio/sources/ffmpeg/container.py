@@ -1,7 +1,7 @@
 """Container: an open sound file or stream, its audio tracks, its packets.
 
-PyAV raises what it does not document (`IndexError` for a track that came later, `KeyError` for a sample
-format), and what comes from a file or a network decides when.  So every call into PyAV stands here, or in
+PyAV raises undocumented exceptions (`IndexError` for a track that appeared later, `KeyError` for a sample
+format), depending on the content of a file or stream.  So every call into PyAV is made here, or in
 `monitor.audio.sources.ffmpeg.decoder`, within `boundary`.
 """
 
@@ -23,7 +23,7 @@ Refuse = Callable[[str], SourceError]
 """`SourceError`, or one of its kinds."""
 
 RATES = range(1_000, 768_000 + 1)
-"""Hz.  Of a rate of 1 Hz, every sample would become 48,000: gigabytes of a small file."""
+"""Hz.  At a rate of 1 Hz, every sample would become 48,000: a small file would fill gigabytes."""
 
 MOST_CHANNELS = 64
 
@@ -31,7 +31,7 @@ LIMITS = {"max_samples": "4000000"}
 """Options of FFmpeg: a frame of more samples (83 s at 48 kHz) is refused before it is allocated."""
 
 _LARGEST_PACKET = 64 << 20
-"""Bytes.  Larger ones are left out: they would be many times as large when they are decoded."""
+"""Bytes.  Larger packets are dropped: they would be many times larger when decoded."""
 
 
 @contextmanager
@@ -43,9 +43,9 @@ def opened(
     Parameters
     ----------
     connect : callable
-        Calls `av.open`; may raise a `SourceError` in better words.
+        Calls `av.open`; may raise a `SourceError` with a better message.
     where : str
-        What is opened, for messages.
+        Name of what is opened, for messages.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def opened(
 def audio_track(
     container: av.container.InputContainer, wanted: int | None, where: str, refuse: Refuse = SourceError
 ) -> av.AudioStream:
-    """Choose the audio track to hear; all others are dropped undecoded from now on.
+    """Choose the audio track; all other tracks are dropped undecoded from now on.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def audio_track(
     wanted : int or None
         Number among the audio tracks, from 1; None: the first that is marked as default, else the first.
     where : str
-        What is open, for messages.
+        Name of what is open, for messages.
     refuse : callable
         Makes the error from a message.
 
@@ -91,7 +91,7 @@ def audio_track(
         marked = [track for track in usable if Disposition.default in Disposition(track.disposition)]
         track = tracks[wanted - 1] if wanted is not None else (marked or usable or list(tracks))[0]
         if track.codec_context is None:
-            raise refuse(f"{where}: its sound is of a kind that FFmpeg cannot decode")
+            raise refuse(f"{where}: FFmpeg cannot decode the codec of its audio")
         rate, channels = track.codec_context.sample_rate, track.codec_context.layout.nb_channels
         if why := implausible(rate, channels):
             raise refuse(f"{where}: {why}")
@@ -103,7 +103,7 @@ def audio_track(
 
 
 def implausible(rate: int, channels: int) -> str | None:
-    """Say what cannot be true of sound; None if all may be, or is not known yet (0)."""
+    """Return what is implausible; None if nothing is. 0: not known yet."""
     if rate and rate not in RATES:
         return f"claims {rate} Hz, which is not between {RATES[0]} and {RATES[-1]}"
     if channels > MOST_CHANNELS:
@@ -117,21 +117,21 @@ def packets(
     where: str,
     explain: Callable[[av.error.FFmpegError], SourceError],
 ) -> Iterator[Packet]:
-    """Packets of one track, to the end; the last one is empty and flushes the decoder.
+    """Yield the packets of one track; the last one is empty and flushes the decoder.
 
     Parameters
     ----------
     container : av.container.InputContainer
     track : av.AudioStream
     where : str
-        What is read, for messages.
+        Name of what is read, for messages.
     explain : callable
-        Makes of FFmpeg's errors ours.
+        Makes our error from one of FFmpeg.
 
     Raises
     ------
     SourceError
-        If it cannot be read on.
+        If it cannot be read any further.
     """
     with boundary(SourceError, where):
         demuxed = container.demux(track)
@@ -140,10 +140,10 @@ def packets(
             try:
                 packet = next(demuxed, None)
             except av.error.FFmpegError as error:
-                raise explain(error) from None  # which may repeat a password
+                raise explain(error) from None  # its text may repeat a password
             except IndexError:
-                # At the end PyAV flushes every track, and does not know one that came later.  Ours, which
-                # was there before, has been flushed.
+                # At the end PyAV flushes every track, but does not know one that appeared later.  Ours was
+                # there before and has been flushed.
                 return
         if packet is None:
             return

@@ -1,6 +1,6 @@
-"""Ogg chains: sound files that consist of several, one behind the other, as recordings of radio stations do.
+"""Ogg chains: files that consist of several Ogg files in sequence, such as recordings of radio stations.
 
-FFmpeg reads on from one chain to the next only if nothing but the tags changes, so each is opened on its own.
+FFmpeg only continues with the next chain if nothing but the tags changes, so each chain is opened separately.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _BEGINS = 2
 """Flag of a page that begins a track; a chain begins with one for each of its tracks."""
 
 _NEAR = 1024
-"""Bytes from one of these pages to the next of the same chain, at most; they are short."""
+"""Largest distance, in bytes, between two such pages of one chain; they are short."""
 
 _CHUNK = 1 << 20
 
 
 def chains(path: Path) -> list[str]:
-    """Return what FFmpeg is to open, one after the other, to read all of a file.
+    """Return the URLs that FFmpeg opens in sequence to read a whole file.
 
     Parameters
     ----------
     path : Path
-        Any file; one that is no Ogg file, or is of one chain, is opened as a whole.
+        Any file; one that is not an Ogg file, or has one chain, is opened as a whole.
 
     Raises
     ------
