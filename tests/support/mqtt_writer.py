@@ -42,7 +42,7 @@ def talk(mqtt, life, over):
     def put(changed):
         phase = "start" if changed.ended_at is None else "end"
         say("put", next(numbers), changed.id, phase)
-        mqtt.put(changed)
+        mqtt.on_event(changed, CONFIGS[changed.label])
         say("written", mqtt._events.queue.written)
 
     while not over.is_set():

@@ -12,8 +12,8 @@ from monitor.detection.overrides import MOST_LABELS
 from monitor.outputs.mqtt.connection import Connection, ConnectionProfile
 from monitor.outputs.mqtt.delivery import Delivery
 from monitor.outputs.mqtt.discovery_sync import DiscoverySync
-from monitor.outputs.mqtt.event_sender import MAX_IN_FLIGHT
 from monitor.outputs.mqtt.negotiation import Negotiation
+from monitor.outputs.mqtt.paho_client import MAX_IN_FLIGHT
 from monitor.outputs.mqtt.session import MqttSession
 from monitor.outputs.mqtt.subscriber import MqttSubscriber
 from monitor.outputs.mqtt.tls import broker_address, tls_context

@@ -12,6 +12,7 @@ from monitor.config import LabelConfig, MqttConfig
 from monitor.outputs.mqtt.durable_queue import DurableQueue, QueueLimits
 from monitor.outputs.mqtt.health_topics import HealthTopics
 from monitor.outputs.mqtt.late_events import LateEvents
+from monitor.outputs.mqtt.paho_client import MAX_IN_FLIGHT
 from monitor.outputs.mqtt.queue_file import QueuedMessage
 from monitor.outputs.mqtt.retained_states import RetainedStates
 from monitor.outputs.mqtt.session import MqttSession
@@ -23,9 +24,6 @@ from monitor.system.wall_clock import WallClock
 from monitor.types import Event
 
 log = logging.getLogger(__name__)
-
-MAX_IN_FLIGHT = 20
-"""Events are sent while fewer messages than this are unacknowledged."""
 
 LATE_SECONDS = 3.0
 """An event that waited longer for the broker is sent with ``late: true``."""

@@ -13,7 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from monitor.audio.source_status import Health
 from monitor.config import Config, LabelConfig, MqttConfig, read_password
@@ -21,8 +21,9 @@ from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.mqtt.broker_setup import PublisherOptions, make_discovery, make_session
-from monitor.outputs.mqtt.event_sender import MAX_IN_FLIGHT, EventSender, queue_limits
+from monitor.outputs.mqtt.event_sender import EventSender, queue_limits
 from monitor.outputs.mqtt.health_topics import HealthTopics
+from monitor.outputs.mqtt.paho_client import MAX_IN_FLIGHT
 from monitor.outputs.mqtt.publisher_status import PublisherStatus, publisher_status
 from monitor.outputs.mqtt.retained_settings import RetainedSettings
 from monitor.outputs.mqtt.retained_states import RetainedStates
@@ -30,7 +31,7 @@ from monitor.outputs.mqtt.score_topics import ScoreTopics
 from monitor.outputs.mqtt.session import MqttSession
 from monitor.outputs.mqtt.subscriber import MqttSubscriber, OnCommand
 from monitor.outputs.mqtt.tls import tls_context
-from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.mqtt.topics import TopicGroup, Topics
 from monitor.system.threads import ThreadGroup
 from monitor.types import ConfigError, Event, Scores
 
@@ -41,14 +42,6 @@ DISCONNECT_SHARE = 0.2
 
 RECONNECT_SECONDS = 2.0
 """Time for a clean disconnect before other settings are applied."""
-
-
-class _Topics(Protocol):
-    """A group of topics of which only the newest values count."""
-
-    def use_topics(self, topics: Topics) -> None: ...
-    def publish_changes(self) -> None: ...
-    def republish(self) -> None: ...
 
 
 class MqttPublisher(Output):
@@ -93,7 +86,7 @@ class MqttPublisher(Output):
         self._scores = ScoreTopics(topics, self._publish)
         self._settings = RetainedSettings(topics, active_labels, self._publish)
         # The states are last: they end with the node's status, after which everything counts as current.
-        self._groups: tuple[_Topics, ...] = (self._settings, self._scores, self._health, self._states)
+        self._groups: tuple[TopicGroup, ...] = (self._settings, self._scores, self._health, self._states)
         self._events = EventSender(
             config, options.queue_file, options.clock, states=self._states, health=self._health
         )

@@ -1,1 +1,1 @@
-"""Notifications: events and problems to people, through Apprise."""
+"""Notifications of events and problems, through Apprise."""
