@@ -18,7 +18,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_73(tmp_path):
             "run", "--source", ROOT / "recordings/demo.flac", "--web", f"{port}", cwd=tmp_path
         )
     assert done.returncode == 73
-    assert f"127.0.0.1:{port} cannot be listened on: Address already in use" in done.stderr
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,9 +1,8 @@
-"""Newest scores, spectrogram, events and health -> any number of watchers.
+"""Broadcast: newest scores, spectrogram, events and health for any number of watchers.
 
-The analysis puts and goes on: with nobody watching it appends to a list, with fifty watching it
-does the same.  One thread makes each message once and lays it into one ring, from which every
-watcher reads at its own pace.  Who falls too far behind is dropped and counted: nobody's slow
-telephone costs memory, nor time that belongs to the listening.
+The analysis only appends to a queue, however many are watching.  One thread makes each message once and
+appends it to one ring, from which every watcher reads at its own pace.  A watcher that falls too far behind
+is dropped and counted, so a slow client costs neither memory nor time of the analysis.
 """
 
 from __future__ import annotations
@@ -29,24 +28,24 @@ from monitor.system.threads import ThreadGroup
 from monitor.types import Event, NearMiss, Scores
 
 RING = 256
-"""Messages kept; a watcher that is further behind is dropped.  Half a minute of four sources."""
+"""Messages kept, half a minute of four sources; a watcher that is further behind is dropped."""
 
 STALLED = 16
-"""A watcher that goes with more messages unread has stalled: the kernel gave it up before the ring did."""
+"""A watcher that ends with more unread messages counts as dropped: its connection failed first."""
 
 WAITING = 64
-"""Things that may wait to be made a message."""
+"""Items that may wait to become messages."""
 
-MOST_WATCHERS = 100
+MAX_WATCHERS = 100
 
 
 class TooManyError(Exception):
-    """There are `MOST_WATCHERS` already."""
+    """There are `MAX_WATCHERS` already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One piece of news, ready to be sent."""
+    """One message, ready to be sent."""
 
     number: int
     """Counts up from 1."""
@@ -57,25 +56,25 @@ class Message:
 
 
 class Watcher:
-    """One reader; made and ended by `Broadcast`."""
+    """One subscriber of `Broadcast`."""
 
-    def __init__(self, live: Broadcast, seen: int, wake: Callable[[], object]) -> None:
+    def __init__(self, broadcast: Broadcast, seen: int, wake: Callable[[], object]) -> None:
         self.seen = seen
-        """Number of the newest message that was taken."""
+        """Number of the newest message that was read."""
         self.behind = 0
-        """How many were taken together the last time."""
+        """How many messages the last `take` returned or skipped."""
         self.gone: str | None = None
-        """Why nothing more comes: ``slow``, or ``end`` of the monitor."""
+        """Why no more messages come: ``slow``, or ``end`` of the monitor."""
         self.wake = wake
-        self._live = live
+        self._broadcast = broadcast
 
     def take(self) -> list[Message]:
-        """Return the messages that have come since the last call."""
-        return self._live.since(self)
+        """Return the messages since the last call."""
+        return self._broadcast.unread(self)
 
 
 class Broadcast(Output):
-    """What is heard now, for whoever looks; `run` is its thread.
+    """Live messages for any number of watchers; `run` is the body of its thread.
 
     Parameters
     ----------
@@ -96,8 +95,8 @@ class Broadcast(Output):
             "bins": mel_config.mel_bins,
             "per_second": SpectrogramColumns.per_second(mel_config),
         }
-        """Of the spectrogram: rows, and columns in a second."""
-        self._painters = {
+        """Rows of the spectrogram, and columns in a second."""
+        self._columns = {
             name: SpectrogramColumns(mel_config, buffer.read) for name, buffer in buffers.items()
         }
         self._lock = threading.Lock()
@@ -110,22 +109,22 @@ class Broadcast(Output):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of those that are listened to."""
+        """Names of the sources."""
         return tuple(self._buffers)
 
     @property
     def watchers(self) -> int:
-        """How many are watching."""
+        """Number of watchers."""
         return len(self._watchers)
 
     @property
     def skipped(self) -> int:
-        """Messages that were never made, because the thread of `run` was late."""
+        """Messages that were not made, because the thread of `run` was late."""
         return self._outbox.dropped
 
     @property
     def active(self) -> tuple[dict[str, object], ...]:
-        """Payloads of the events that last."""
+        """Payloads of the active events."""
         with self._lock:
             return tuple(self._active.values())
 
@@ -134,12 +133,12 @@ class Broadcast(Output):
         threads.start("live", self.run)
 
     def on_scores(self, scores: Scores) -> None:
-        """Take the scores of a window; never waits."""
+        """Send the scores of a window."""
         if self._watchers:
             self._outbox.put(scores)
 
     def on_event(self, event: Event, label: LabelConfig) -> None:
-        """Take an event as it starts and as it ends; never waits."""
+        """Send an event as it starts and as it ends."""
         payload = event_payload(event, label.title)
         with self._lock:
             if event.ended_at is None:
@@ -150,7 +149,7 @@ class Broadcast(Output):
             self._outbox.put(("event", payload))
 
     def on_near_miss(self, miss: NearMiss) -> None:
-        """Take what came near a label and was no event; never waits."""
+        """Send a near miss."""
         if self._watchers:
             self._outbox.put(("near_miss", near_miss_payload(miss)))
 
@@ -160,12 +159,12 @@ class Broadcast(Output):
             self._outbox.put(("health", snapshot()))
 
     def send_labels(self, labels: Mapping[str, object]) -> None:
-        """Send the labels in force, as the API shows them, to the watchers; never waits."""
+        """Send the labels in force, as the API shows them, to the watchers."""
         if self._watchers:
             self._outbox.put(("labels", labels))
 
     def run(self) -> None:
-        """Make and lay out messages until `close`; then every watcher is told of the end."""
+        """Make messages until `close`; then end every watcher."""
         try:
             self._outbox.run()
         finally:
@@ -176,11 +175,11 @@ class Broadcast(Output):
                     watcher.wake()
 
     def close(self) -> None:
-        """No more will come."""
+        """End soon."""
         self._outbox.close()
 
     def subscribe(self, wake: Callable[[], object]) -> Watcher:
-        """Let one more watch from now on.
+        """Add a watcher, from the next message on.
 
         Parameters
         ----------
@@ -193,8 +192,8 @@ class Broadcast(Output):
         TooManyError
         """
         with self._lock:
-            if len(self._watchers) >= MOST_WATCHERS:
-                raise TooManyError(f"{MOST_WATCHERS} are watching already")
+            if len(self._watchers) >= MAX_WATCHERS:
+                raise TooManyError(f"{MAX_WATCHERS} watchers already")
             watcher = Watcher(self, self._number, wake)
             if self._closed:
                 watcher.gone = "end"
@@ -203,14 +202,14 @@ class Broadcast(Output):
             return watcher
 
     def unsubscribe(self, watcher: Watcher) -> None:
-        """Take back what `subscribe` gave; who was far behind has stalled, whoever noticed it first."""
+        """Remove a watcher; one that was far behind counts as dropped."""
         with self._lock:
             unread = max(self._number - watcher.seen, watcher.behind)
             self.dropped += watcher in self._watchers and unread > STALLED
             self._watchers.discard(watcher)
 
-    def since(self, watcher: Watcher) -> list[Message]:
-        """Messages that a watcher has not taken yet; for `Watcher.take`."""
+    def unread(self, watcher: Watcher) -> list[Message]:
+        """Return the messages that a watcher has not read yet; for `Watcher.take`."""
         with self._lock:
             watcher.behind = self._number - watcher.seen
             new = min(watcher.behind, len(self._ring))
@@ -218,14 +217,14 @@ class Broadcast(Output):
             return [self._ring[index] for index in range(len(self._ring) - new, len(self._ring))]
 
     def spectrogram(self, source: str) -> dict[str, object]:
-        """The spectrogram of all audio of a source that is still there, as far as it has no gap."""
+        """Return the spectrogram of the audio of a source in memory, from the newest gap on."""
         buffer = self._buffers[source]
-        painter = SpectrogramColumns(self._mel_config, buffer.read)
+        columns = SpectrogramColumns(self._mel_config, buffer.read)
         stop = buffer.stop
         oldest = buffer.last_gap(0, stop) or buffer.start
         if oldest:  # a little later: more audio comes while it is painted
-            painter.restart(max(oldest, buffer.start + buffer.rate))
-        return _picture(painter, buffer, stop)
+            columns.restart(max(oldest, buffer.start + buffer.rate))
+        return _part(columns, buffer, stop)
 
     def _publish(self, thing: Scores | tuple[str, Mapping[str, object]]) -> None:
         kind, payload = ("scores", self._payload(thing)) if isinstance(thing, Scores) else thing
@@ -252,31 +251,31 @@ class Broadcast(Output):
         }
 
     def _spectrogram(self, scores: Scores) -> dict[str, object] | None:
-        """Columns since the last message, as base64; None where the audio is gone or has a gap."""
-        painter, buffer = self._painters[scores.source], self._buffers[scores.source]
+        """Return the columns since the last message, as base64; None if their audio is gone."""
+        columns, buffer = self._columns[scores.source], self._buffers[scores.source]
         window = scores.stop - scores.start
-        gap = buffer.last_gap(painter.position, scores.stop)
+        gap = buffer.last_gap(columns.position, scores.stop)
         if gap is not None:
-            painter.restart(gap)
-        elif painter.position < scores.start - window:  # nobody has watched for a while
-            painter.restart(scores.start)
+            columns.restart(gap)
+        elif columns.position < scores.start - window:  # nobody has watched for a while
+            columns.restart(scores.start)
         try:
-            return _picture(painter, buffer, scores.stop)
+            return _part(columns, buffer, scores.stop)
         except OverrunError:
             return None
 
 
-def _picture(painter: SpectrogramColumns, buffer: RingBuffer, stop: int) -> dict[str, object]:
-    start, columns = painter.read(stop)
+def _part(columns: SpectrogramColumns, buffer: RingBuffer, stop: int) -> dict[str, object]:
+    start, values = columns.read(stop)
     return {
-        "at": round(buffer.time_of(start), 3) if len(columns) else 0.0,
-        "bins": columns.shape[1],
-        "columns": base64.b64encode(columns.tobytes()).decode(),
+        "at": round(buffer.time_of(start), 3) if len(values) else 0.0,
+        "bins": values.shape[1],
+        "columns": base64.b64encode(values.tobytes()).decode(),
     }
 
 
 def _finite(payload: Any) -> Any:
-    """JSON has no infinity, at any depth: the level of digital silence is null."""
+    """Replace numbers that are not finite, at any depth: the level of digital silence is null in JSON."""
     if isinstance(payload, Mapping):
         return {key: _finite(value) for key, value in payload.items()}
     if isinstance(payload, list | tuple):

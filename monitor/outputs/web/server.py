@@ -1,4 +1,4 @@
-"""uvicorn, in a thread of its own."""
+"""Web server: the socket of the page, and uvicorn in a thread."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ for _name in (__name__, "uvicorn.error"):  # anybody can make them speak
     logging.getLogger(_name).addFilter(LogLimit())
 
 THREADS = 4
-"""Requests that may wait for the disk at once; the analysis needs the processor more."""
+"""Requests that are processed at once; the analysis needs the CPU more."""
 
 _SEND_BYTES = 64 * 1024
-"""Kept by the kernel for a client that does not read; the default would be megabytes for each."""
+"""Kernel buffer of a client that does not read; the default is megabytes."""
 
 _DEAD_MILLISECONDS = 30_000
-"""A client that acknowledges nothing for so long is gone."""
+"""Without acknowledgements for this time, a client counts as disconnected."""
 
 _CLOSING_SECONDS = 2
 
-_LOOK_SECONDS = 0.5
-"""From one look at the connections to the next."""
+_CHECK_SECONDS = 0.5
+"""From one check of the connections to the next."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+    """Return a listening socket.
 
     Raises
     ------
@@ -68,31 +68,31 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise OutputError(
-            f"web: {host}:{port} cannot be listened on: {error.strerror}; set web.port or web.host to "
-            "another, or end what has it"
+            f"web: cannot listen on {host}:{port}: {error.strerror}; change web.port or web.host, "
+            "or stop the program that uses it"
         ) from error
     return listener
 
 
 class LabelUpdates(Output):
-    """Sends the labels in force to the page whenever they change."""
+    """Output that sends the labels in force to the page whenever they change."""
 
     def __init__(self, broadcast: Broadcast) -> None:
         self._broadcast = broadcast
 
     def on_labels(self, active_labels: ActiveLabels, _rules: Mapping[str, Sequence[Rule]]) -> None:
-        """Send the labels to everybody who watches."""
+        """Send the labels to all watchers."""
         self._broadcast.send_labels(labels_message(active_labels))
 
 
 class Web:
-    """The page at its address: bound when made, served by `run` in a thread of its own.
+    """Web server, bound when it is made, and served by `run` in a thread.
 
     Parameters
     ----------
     config : WebConfig
     token : str or None
-        Who has it may change things.
+        Required for changes.
 
     Raises
     ------
@@ -104,8 +104,7 @@ class Web:
         if config.proxied and token is None and not config.public_read:
             log.warning(
                 "web: nothing can be read over the page: public_url, prefix or trusted_proxies is set, so "
-                "everyone needs the token, and there is none; name one by web.token_file, or set "
-                "web.public_read: true"
+                "reading needs the token, but none is configured; set web.token_file or web.public_read: true"
             )
         self.access = Access(config, token)
         self.faults = Faults()
@@ -131,14 +130,14 @@ class Web:
             self._server.should_exit = True
 
     def abort(self, client: tuple[str, int]) -> None:
-        """Cut the connections of a client at once, unsent bytes and all; only from the server's thread."""
+        """Cut the connections of a client at once, with unsent bytes; called in the thread of the server."""
         state = self._server.server_state if self._server is not None else None
         for connection in list(state.connections if state is not None else ()):
             if getattr(connection, "client", None) == client:
                 connection.transport.abort()
 
     def counts(self) -> dict[str, int]:
-        """Return what there was to refuse, and what failed; from any thread."""
+        """Return the counts of refusals, closed connections and faults; thread-safe."""
         return {
             "refused": self.access.refused,
             "turned_away": self._limits.turned_away,
@@ -170,14 +169,14 @@ class Web:
             )
         )
 
-    async def _look(self) -> None:
+    async def _expire_stalled(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
             with self.faults.counted("the look at connections"):
                 self._limits.expire_stalled(asyncio.get_running_loop().time())
 
     def _on_trouble(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what no request can be blamed for, as often as is of use."""
+        """Log trouble that belongs to no request."""
         error = context.get("exception")
         if isinstance(error, OSError):
             log.warning("web: %s: %s", context["message"], explain(error))
@@ -189,9 +188,9 @@ class Web:
     async def _serve(self, server: uvicorn.Server) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_trouble)
-        looking = loop.create_task(self._look())
+        expiring = loop.create_task(self._expire_stalled())
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         try:
             await server.serve([self._listener])
         finally:
-            looking.cancel()
+            expiring.cancel()

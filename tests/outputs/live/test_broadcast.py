@@ -10,7 +10,7 @@ import pytest
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.model.mel_config import mel_config_of
-from monitor.outputs.live.broadcast import MOST_WATCHERS, STALLED, Broadcast, TooManyError
+from monitor.outputs.live.broadcast import MAX_WATCHERS, STALLED, Broadcast, TooManyError
 from monitor.types import AudioBlock, Scores
 from tests.support.broker import eventually
 from tests.support.events import event, label_of
@@ -140,9 +140,9 @@ def test_at_the_end_every_watcher_is_told(buffer):
 
 
 def test_there_is_a_limit_to_how_many_watch(live):
-    for _ in range(MOST_WATCHERS):
+    for _ in range(MAX_WATCHERS):
         live.subscribe(lambda: None)
-    with pytest.raises(TooManyError, match="100 are watching already"):
+    with pytest.raises(TooManyError, match="100 watchers already"):
         live.subscribe(lambda: None)
 
 

@@ -76,6 +76,6 @@ def test_who_leaves_makes_room_and_who_comes_too_many_is_refused(live):
 
 
 def test_a_house_full_of_watchers_is_a_refusal(live, monkeypatch):
-    monkeypatch.setattr(live_module, "MOST_WATCHERS", 0)
-    with pytest.raises(RefusedError, match="are watching already"):
+    monkeypatch.setattr(live_module, "MAX_WATCHERS", 0)
+    with pytest.raises(RefusedError, match="watchers already"):
         next(WatchFeed(live, dict).answer({}))

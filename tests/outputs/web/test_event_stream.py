@@ -65,7 +65,7 @@ def test_a_stalled_watcher_is_cut_off_and_counted_and_the_others_go_on():
 
 def test_who_comes_when_the_house_is_full_is_told_so():
     with serving() as served:
-        watchers = [served.live.subscribe(lambda: None) for _ in range(live_module.MOST_WATCHERS)]
+        watchers = [served.live.subscribe(lambda: None) for _ in range(live_module.MAX_WATCHERS)]
         answer = served.ask("GET", "/api/live")
         assert (answer.status, answer.headers["retry-after"]) == (503, "30")
         for watcher in watchers:
