@@ -148,7 +148,7 @@ def test_stop_ends_the_iteration_though_windows_are_due():
     assert list(bench.steps) == []
 
 
-def test_while_nothing_is_due_an_empty_step_comes_now_and_then_so_that_changes_need_no_audio():
+def test_while_nothing_is_due_empty_steps_let_changes_apply_without_audio():
     bench = Bench("mic")
     assert next(iter(bench.steps)) == ()
 
@@ -170,7 +170,7 @@ def test_each_source_may_have_a_hop_of_its_own():
     assert starts == {"slow": [0, 6, 12], "quick": [0, 3, 6, 9, 12]}
 
 
-def test_when_all_are_late_every_source_gets_its_newest_window_in_turn_and_loses_alike():
+def test_when_all_are_late_sources_take_turns_with_their_newest_windows():
     names = [f"room{number}" for number in range(10)]
     bench = Bench(*names)
     for name in names:

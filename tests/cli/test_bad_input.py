@@ -153,7 +153,7 @@ def test_an_unknown_key_is_one_line_with_its_place(tmp_path):
     assert "labels" in line
 
 
-def test_a_port_that_is_not_mqtt_is_one_line_and_the_undelivered_are_counted_and_kept(tmp_path):
+def test_a_port_that_is_not_mqtt_is_one_line_and_undelivered_events_are_kept(tmp_path):
     class Talk(socketserver.BaseRequestHandler):
         def handle(self):
             self.request.recv(100)
@@ -206,9 +206,7 @@ def test_a_directory_without_permission_is_one_line(tmp_path, key):
     )
 
 
-def test_a_full_disk_for_recordings_is_said_at_the_start_and_at_the_first_clip_and_the_events_go_on(
-    tmp_path, full_disk
-):
+def test_a_full_disk_for_recordings_is_logged_and_events_go_on(tmp_path, full_disk):
     (tmp_path / "own.yaml").write_text(f"clips: {{enabled: true}}\nrecordings: {full_disk}\n")
     done = clap_monitor(
         "run", "--config", "own.yaml", "--source", DEMO, "--label", "a rooster crowing", "--fast",
@@ -224,7 +222,7 @@ def test_a_full_disk_for_recordings_is_said_at_the_start_and_at_the_first_clip_a
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
-def test_a_history_that_another_program_has_locked_costs_what_would_be_kept_and_ends_no_run(tmp_path, mode):
+def test_a_database_locked_by_another_program_ends_no_run(tmp_path, mode):
     (tmp_path / "state").mkdir(mode=0o700)
     path = tmp_path / "state" / "history.sqlite"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:

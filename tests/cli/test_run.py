@@ -183,7 +183,7 @@ def test_evaluate_finds_what_the_demo_holds_and_draws_it(tmp_path):
     assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
 
 
-def test_a_pipe_in_place_of_a_sound_file_is_refused_with_the_way_out_and_its_writer_lives(tmp_path):
+def test_a_pipe_in_place_of_a_sound_file_is_refused_and_its_writer_lives(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     reader = os.open(tmp_path / "pipe.wav", os.O_RDONLY | os.O_NONBLOCK)
     with (tmp_path / "pipe.wav").open("wb", buffering=0) as writer:

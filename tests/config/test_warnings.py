@@ -23,7 +23,7 @@ def advice(*labels, background=(), seconds=5.0, **keys):
     return warnings(config, window_seconds=seconds)
 
 
-def test_a_secret_in_an_address_and_a_user_without_a_password_are_mentioned_and_not_repeated():
+def test_a_secret_in_an_address_is_warned_about_and_not_repeated():
     camera = SourceConfig(name="a", kind="stream", url="http://camera/flv?password=hunter2", username="me")
     assert advice(sources=(camera,)) == [
         "sources[0].username: has no password; name one with password_file or password_env",

@@ -79,7 +79,7 @@ def test_every_refusal_is_counted_and_told(caplog):
     assert "labels/set: refused, 1 in all: is not JSON" in caplog.text
 
 
-def test_what_a_command_makes_a_library_raise_is_a_refusal_and_the_next_is_carried_out(caplog):
+def test_what_a_command_makes_a_library_raise_refuses_that_command_only(caplog):
     requests, done, refusals = run(
         said("labels/set", PutLabel({"fails": True})), said("labels/set", PutLabel({"id": "a"}))
     )

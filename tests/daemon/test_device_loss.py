@@ -88,9 +88,7 @@ def test_the_reason_is_told_while_it_lasts(broker, sound_card, tmp_path):
         eventually(lambda: '"offline":false,"offline_reason":null' in monitor.subscriber.texts(topic)[-1])
 
 
-def test_a_microphone_that_is_not_there_when_the_monitor_starts_is_heard_when_it_comes(
-    broker, sound_card, tmp_path
-):
+def test_a_microphone_missing_at_the_start_is_online_once_it_comes(broker, sound_card, tmp_path):
     microphone = SoundCard.microphone
     sound_card.unload()
     with RunningMonitor.of_microphones(broker, tmp_path, microphone) as monitor:

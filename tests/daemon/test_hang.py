@@ -96,9 +96,7 @@ def test_a_source_that_hangs_ends_the_process_which_names_it(tmp_path, endless):
     assert "'listen demo' hangs" in said
 
 
-def test_a_supervisor_hears_ready_then_watchdogs_then_none_while_the_model_hangs_then_stopping(
-    tmp_path, supervisor
-):
+def test_notifications_are_ready_then_watchdogs_then_none_while_the_model_hangs(tmp_path, supervisor):
     channel, environment = supervisor
     process = troubled("hangs", 3.0, configuration(tmp_path), **environment)
     messages = heard(channel, process)

@@ -25,9 +25,7 @@ def broker(tmp_path):
         yield broker
 
 
-def test_windows_are_left_out_counted_and_told_while_the_model_is_slow_and_it_is_over_when_it_is_over(
-    broker, tmp_path, caplog
-):
+def test_while_the_model_is_slow_late_windows_are_counted_and_published(broker, tmp_path, caplog):
     slow = threading.Event()
     with (
         HomeAssistant(broker) as home,

@@ -135,7 +135,7 @@ def test_no_window_is_lost_while_labels_come_and_go_fifty_times(monitor):
     assert "rooster" in {event["event_type"] for event in events}
 
 
-def test_an_event_of_a_label_that_goes_ends_as_disabled_with_the_threshold_that_it_had(monitor):
+def test_an_event_of_a_removed_label_ends_as_disabled_with_its_old_threshold(monitor):
     monitor.write(threshold=0.51, more=DOG)
     ask_once(monitor.state, {"command": "reload"})
     monitor.feed(23)  # the rooster crows from 20 s on

@@ -74,7 +74,7 @@ def test_it_is_ready_while_a_device_that_is_not_there_is_awaited():
     assert all("WATCHDOG=1" in message for message in told)
 
 
-def test_it_is_not_ready_while_one_source_is_awaited_and_the_other_has_audio_that_is_not_scored():
+def test_it_is_not_ready_while_one_source_is_awaited_and_the_other_is_gated():
     absent, present = SourceStatus("absent"), SourceStatus("present", captured=4)
     absent.set_offline(OfflineReason.NOT_FOUND, "unplugged")
     liveness, _ = liveness_of(absent, present)
@@ -92,7 +92,7 @@ def test_a_start_that_hangs_asks_for_no_more_time():
     assert [EXTENSION in message for message in told] == [True, True, False, False]
 
 
-def test_more_time_is_never_asked_for_once_it_is_ready_for_that_would_hold_the_watchdog_back():
+def test_once_ready_it_never_extends_the_timeout_which_would_delay_the_watchdog():
     source = SourceStatus("mic", captured=4, scored_until=4)
     liveness, told = liveness_of(source, patience=10)
     for now in (1, 9, 12, 13):
@@ -185,9 +185,7 @@ def running(daemon, *outputs):
     return thread
 
 
-def test_a_supervisor_hears_ready_after_the_first_window_and_no_watchdog_while_the_analysis_hangs(
-    tmp_path, supervisor
-):
+def test_ready_comes_after_the_first_window_and_no_watchdog_while_the_analysis_hangs(tmp_path, supervisor):
     scored, hangs, go_on = threading.Event(), threading.Event(), threading.Event()
 
     def hang(_):

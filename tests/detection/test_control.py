@@ -236,7 +236,7 @@ def test_what_cannot_be_swapped_is_named_and_stays():
     assert house.control.reload().needs_restart == done.needs_restart
 
 
-def test_of_clips_the_lengths_and_limits_are_swapped_and_what_began_with_one_format_stays():
+def test_clip_lengths_and_limits_change_at_run_time_but_not_the_format_of_a_begun_clip():
     house = House()
     clips = house.config.clips.model_copy(update={"format": "wav", "keep_days": 3.0, "enabled": True})
     house.config = house.config.model_copy(update={"clips": clips})

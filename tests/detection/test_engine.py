@@ -112,7 +112,7 @@ def test_a_source_may_have_a_hop_of_its_own_which_is_at_most_a_window():
         hops_by_source(sources(4.1), length=40, hop=10, rate=10)
 
 
-def test_speech_is_listened_for_only_where_clips_must_not_hold_it_and_after_a_change_as_well(tmp_path):
+def test_speech_is_detected_only_where_clips_must_not_hold_it_also_after_a_change(tmp_path):
     guarded = load_engine(config(tmp_path, clips=ClipsConfig(enabled=True)))
     assert guarded.prototypes.speech is not None
     other = (LabelConfig(id="cat", prompts=("a cat meowing",)),)

@@ -72,7 +72,7 @@ def test_a_sound_shorter_than_the_minimum_is_no_event():
     assert phases(0.9, 0.9, 0.1, 0.9, 0.9, 0.9, 0.1, min_duration_seconds=3) == ".....+-"
 
 
-def test_a_sound_that_goes_on_ends_at_the_maximum_and_does_not_start_again_before_it_was_quiet():
+def test_a_sound_that_goes_on_ends_at_the_maximum_and_restarts_only_after_quiet():
     assert phases(*[0.9] * 8, 0.1, 0.9, 0.1, max_duration_seconds=4) == "+..-.....+-"
 
 

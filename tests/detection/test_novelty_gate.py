@@ -53,7 +53,7 @@ def settled(audio):
     return [window.stop // RATE for window in windows(audio) if observe(window)]
 
 
-def test_a_room_is_settled_once_it_is_known_and_a_soft_beep_is_news_for_as_long_as_a_window_holds_it():
+def test_after_the_room_has_settled_a_soft_beep_passes_the_gate_while_a_window_holds_it():
     quiet = settled(room(30))
     assert quiet == list(range(quiet[0], 31))
     assert 10 <= quiet[0] <= 14
@@ -113,7 +113,7 @@ class Listener:
         ]
 
 
-def test_scores_flow_on_while_nothing_changes_and_the_model_is_asked_at_the_latest_when_they_are_old():
+def test_gated_windows_repeat_scores_and_the_model_runs_again_once_they_are_old():
     listener = Listener(answer=0.1, reuse=5)
     scores = listener.hear(room(60))
     assert [window.stop for window in scores] == [(2 + i) * RATE for i in range(59)]

@@ -54,7 +54,7 @@ def test_log_mel_equals_the_extractor(preprocessor, seconds, sound):
     assert np.abs(expected - got).max() < 1e-3
 
 
-def test_a_filter_that_lies_between_two_bins_hears_nothing_and_its_neighbours_hear_what_they_did():
+def test_a_filter_between_two_bins_is_empty_and_its_neighbours_stay():
     mel_config = mel_config_of(UNFUSED | {"feature_size": 160, "fft_window_size": 512, "max_length_s": 1})
     bank = mel_bank(mel_config)
     deaf = ~bank.any(axis=0)

@@ -70,9 +70,7 @@ def keeper(tmp_path):
     keeper.end()
 
 
-def test_after_every_kill_the_file_is_sound_and_every_clip_is_whole_and_belongs_to_its_event(
-    tmp_path, keeper
-):
+def test_after_every_kill_the_database_is_sound_and_every_clip_is_complete(tmp_path, keeper):
     recordings = tmp_path / "recordings"
     recordings.mkdir()
     reader = StoreReader(tmp_path / FILE)

@@ -25,7 +25,7 @@ def test_what_cannot_be_put_in_its_place_leaves_nothing_beside_it(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_or_somebody_else_left_does_not_hold_up_the_look_at_a_directory(tmp_path):
+def test_leftovers_of_a_killed_process_do_not_delay_the_check_of_a_directory(tmp_path):
     probe = tmp_path / ".writable"
     for leave in (probe.touch, lambda: os.mkfifo(probe), lambda: probe.symlink_to(tmp_path / "x" / "y")):
         leave()

@@ -143,7 +143,7 @@ def test_what_a_command_left_behind_ends_when_the_time_of_the_command_is_over(tm
     eventually(lambda: not pid.exists() or ((text := pid.read_text()) and not lives(int(text))))
 
 
-def test_of_commands_that_leave_something_behind_the_oldest_is_ended_when_they_are_too_many(tmp_path):
+def test_of_too_many_left_over_child_processes_the_oldest_is_ended(tmp_path):
     pids = []
     for number in range(MOST_LEFT + 2):
         pid = tmp_path / str(number)

@@ -145,7 +145,7 @@ def library_of(directory, clock):
 
 
 @pytest.mark.parametrize("off", [YEARS, -YEARS])
-def test_one_start_with_a_wrong_clock_deletes_no_clip_and_the_next_right_one_only_what_is_old(tmp_path, off):
+def test_a_start_with_a_wrong_clock_deletes_no_clip_and_the_next_only_old_ones(tmp_path, off):
     clips(library_of(tmp_path, Machine(NOW - 50 * DAY).clock()), 40, 20, 10, 0.5)
     wrong = Machine(NOW + off)
     library = library_of(tmp_path, wrong.clock())

@@ -19,7 +19,7 @@ FOUND = [
 @pytest.mark.parametrize(
     ("wanted", "index"), [("camera", 2), ("usb mic", 0), ("PULSE", 5), (6, 6), (None, 5)]
 )
-def test_a_device_is_found_by_part_of_its_name_its_whole_name_its_index_or_as_the_default(wanted, index):
+def test_a_device_is_found_by_name_part_of_a_name_index_or_as_the_default(wanted, index):
     assert choose(FOUND, wanted).index == index
 
 

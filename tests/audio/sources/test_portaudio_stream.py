@@ -137,7 +137,7 @@ def test_closing_closes_the_device(reader):
     assert reader.stream.plays.closed
 
 
-def test_a_device_that_delivers_another_rate_than_was_agreed_on_is_lost_and_both_rates_are_said():
+def test_a_device_that_delivers_another_rate_is_lost_and_the_reason_has_both_rates():
     seconds = itertools.count(70.0, BLOCK / 30)
     reader = opened(now=lambda: next(seconds))
 

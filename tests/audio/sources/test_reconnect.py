@@ -144,7 +144,7 @@ def test_trouble_is_seen_while_it_lasts_and_said_once(caplog):
     assert world.status.offline_text == "the play is over"
 
 
-def test_digital_silence_of_8_seconds_is_offline_and_the_device_is_opened_again_without_waiting():
+def test_after_8_seconds_of_digital_silence_the_device_is_reopened_at_once():
     world = World(quiet(40), loud(1))
     blocks = []
     for block in world.blocks():
@@ -156,7 +156,7 @@ def test_digital_silence_of_8_seconds_is_offline_and_the_device_is_opened_again_
     assert world.waits == [1, 2]  # at the end of the play
 
 
-def test_a_muted_device_is_offline_until_it_sounds_and_is_opened_again_less_and_less_often():
+def test_a_muted_device_is_offline_and_reopened_less_and_less_often():
     world = World(quiet(999), quiet(999), quiet(999), [*quiet(30), *loud(1), *quiet(7)])
     offline, reopened_at = [], []
     for block in world.blocks():
@@ -169,7 +169,7 @@ def test_a_muted_device_is_offline_until_it_sounds_and_is_opened_again_less_and_
     assert not any(offline[64:])
 
 
-def test_a_stream_that_is_silent_is_offline_after_8_seconds_and_connected_again_after_5_minutes():
+def test_a_silent_stream_is_offline_after_8_seconds_and_reconnected_after_5_minutes():
     world = World([*quiet(900)], loud(1))
     offline = []
     for block in world.blocks(reopen_seconds=300):

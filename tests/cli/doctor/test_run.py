@@ -33,7 +33,7 @@ def test_a_good_configuration_is_looked_at_from_the_source_to_the_broker(tmp_pat
     assert any("real-time factor" in finding.says for finding in found)
 
 
-def test_a_checkpoint_that_is_not_there_is_a_failure_and_the_rest_is_looked_at_all_the_same(tmp_path):
+def test_a_missing_checkpoint_is_a_failure_and_the_rest_is_still_checked(tmp_path):
     path = write(
         tmp_path,
         f"sources: [{{name: demo, kind: file, path: {tmp_path}/none.flac}}]\n"

@@ -28,7 +28,7 @@ from tests.support.mqtt_publisher import (
     started,
 )
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("discovery_settles_soon")]
 
 GLASS_KEY = "mic0_SOUND_glass"
 

@@ -10,7 +10,7 @@ from tests.support.broker import Broker, Subscriber, eventually
 from tests.support.events import ended
 from tests.support.mqtt_publisher import CONFIG, GLASS, MIC, NODE, STATUS, connected, make, started
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("discovery_settles_soon")]
 
 
 @pytest.fixture

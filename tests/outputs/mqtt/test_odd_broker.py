@@ -515,9 +515,7 @@ def test_a_network_that_fails_now_and_then_is_not_taken_for_a_limit(protocol):
 
 
 @BOTH
-def test_a_network_that_fails_in_a_quiet_room_is_not_taken_for_a_broker_that_closes_on_levels(
-    protocol, monkeypatch
-):
+def test_a_failing_network_is_not_taken_for_a_broker_that_closes_on_levels(protocol, monkeypatch):
     monkeypatch.setattr(delivery, "ACCEPTED_SECONDS", 0.2, raising=False)
     level = f"{MIC}/level"
     with OddBroker() as broker, running(make(broker.port, protocol=protocol)) as mqtt:

@@ -46,7 +46,7 @@ def test_the_newest_scores_of_each_second_are_published_and_not_retained():
     assert time.monotonic() < score_topics.due() < math.inf
 
 
-def test_a_score_that_stays_the_same_to_a_hundredth_is_not_published_again_but_the_level_is():
+def test_a_score_unchanged_to_a_hundredth_is_not_published_again_but_the_level_is():
     score_topics, published = made()
     for value in (0.301, 0.304, 0.31):
         score_topics.set(scores(value, 0.9))

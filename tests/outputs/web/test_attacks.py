@@ -141,7 +141,7 @@ def test_of_what_decides_there_is_only_one(kept, name):
     assert statuses(send(kept.port, (head + twice).encode(), then=None)) == [400]
 
 
-def test_a_fault_of_ours_is_a_500_with_one_line_that_is_counted_and_the_next_is_answered(caplog):
+def test_a_fault_of_ours_is_a_500_counted_and_logged_and_the_next_is_answered(caplog):
     with serving() as served:
 
         def fail():
