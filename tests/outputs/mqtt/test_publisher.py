@@ -185,7 +185,7 @@ def test_events_put_just_before_shutdown_are_delivered(broker, subscriber):
 def test_the_last_will_reports_a_crash_and_the_next_start_clears_it(broker, subscriber):
     program = f"""
 import time
-from tests.outputs.mqtt.test_publisher import connected, make, started
+from tests.support.mqtt_publisher import connected, make, started
 with connected(make({broker.port})) as mqtt:
     mqtt.set_online("mic0", online=True)
     mqtt.put(started())
@@ -428,7 +428,7 @@ def test_an_event_during_which_the_monitor_was_killed_ends_after_the_restart(tmp
 import os, signal
 from pathlib import Path
 from tests.support.broker import eventually
-from tests.outputs.mqtt.test_publisher import connected, make, started
+from tests.support.mqtt_publisher import connected, make, started
 with connected(make({broker.port}, queue_file=Path({str(outbox(tmp_path))!r}))) as mqtt:
     mqtt.put(started())
     eventually(lambda: mqtt.status.published == 1 and not mqtt.status.waiting)
