@@ -85,7 +85,7 @@ def test_a_good_file_is_taken_over_and_every_change_named(monitor, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "labels: rooster.threshold: 0.5 -> 0.7",
-        "labels: dog is new",
+        "labels: dog added",
         "window.seconds: changed: needs a restart",
     ]
     monitor.feed(10)
@@ -175,7 +175,7 @@ def test_where_none_runs_that_is_said(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [("a: [", "monitor.yaml:1: "), ('state: "a\\nb"', "holds a control character")],
+    [("a: [", "monitor.yaml:1: "), ('state: "a\\nb"', "contains a control character")],
 )
 def test_a_file_that_does_not_say_where_the_monitor_is_is_a_bad_file(tmp_path, content, fault):
     (tmp_path / "monitor.yaml").write_text(content)
