@@ -85,7 +85,7 @@ def main() -> None:
     growth = max(later) - later[0]
     words = summary.replace(";", "").replace(",", "").split()
     windows = int(words[words.index("windows") - 1]) + (
-        int(summary.split("; ")[1].split()[0]) if "not scored" in summary else 0
+        int(summary.split("; ")[1].split()[0]) if "gated" in summary else 0
     )
     model = json.loads((ROOT / "monitor/starter/processor_config.json").read_text())["feature_extractor"]
     window = min(5.0, model["max_length_s"]) if arguments.model == "starter" else 5.0

@@ -11,7 +11,7 @@ import typer.main
 import yaml
 
 from monitor.cli import app
-from monitor.cli.app import with_values
+from monitor.cli.app import with_empty_web
 from monitor.config import Config, load
 from tests.support.command_line import ROOT, clap_monitor
 
@@ -74,7 +74,7 @@ def test_every_configuration_in_the_examples_is_accepted(text, tmp_path):
 
 @pytest.mark.parametrize("line", commands())
 def test_every_command_in_the_examples_is_understood(line):
-    name, *arguments = with_values(shlex.split(line))
+    name, *arguments = with_empty_web(shlex.split(line))
     typer.main.get_command(app).commands[name].make_context(name, arguments)
 
 

@@ -1,7 +1,7 @@
-"""The commands: parse, call one function, print.
+"""Commands: each parses its options, calls one function and prints the result.
 
-Everything heavy is imported inside the command that needs it, so that ``--help`` and ``check`` start
-in well under a second and load neither torch nor PortAudio.
+Heavy packages are imported inside the commands that need them, so that ``--help`` and ``check`` start in well
+under a second, without torch or PortAudio.
 """
 
 from monitor.cli import run, remote, config, recordings, setup, bench  # noqa: I001 - the order of --help

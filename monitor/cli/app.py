@@ -1,4 +1,4 @@
-"""The command line itself: its options, what it says of errors, how it ends."""
+"""Command line: shared options, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 
 from monitor import __version__
-from monitor.cli.logs import let_go_of_streams, log_to_stderr, open_what_is_closed, say
+from monitor.cli.logs import discard_unwritable_streams, log_to_stderr, open_closed_streams, say
 from monitor.types import MonitorError, OutputError
 
 app = typer.Typer(
     name="clap-monitor",
-    help="Listen for any sound that a sentence can describe, and tell the house over MQTT.",
+    help="Detect any sound that a text prompt can describe, and report it over MQTT.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,27 +24,33 @@ app = typer.Typer(
 )
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="`starter`, a directory, or the id of a checkpoint on the hub.")
+    str, typer.Option("--model", "-m", help="Checkpoint: `starter`, a directory, or an id on the hub.")
 ]
 OtherModel = Annotated[
-    str | None, typer.Option("--model", "-m", help="Instead of the configured checkpoint.")
+    str | None, typer.Option("--model", "-m", help="Checkpoint to use instead of the configured one.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, on standard output.")]
+OtherLabels = Annotated[
+    list[str] | None,
+    typer.Option("--label", "-l", help="Label to use instead of the configured ones: a prompt; repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line, on standard output.")]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", "-c", envvar="CLAP_MONITOR_CONFIG", help="Without it, the defaults hold."),
+    typer.Option(
+        "--config", "-c", envvar="CLAP_MONITOR_CONFIG", help="Configuration file. Default: built-in defaults."
+    ),
 ]
 
 
 def main() -> None:
-    """Run the command line; every error that a person can put right is one line and an exit code."""
-    open_what_is_closed()
+    """Run the command line; an error that the user can fix is one line and an exit code."""
+    open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may hold bytes that are no text, a label what the terminal's encoding lacks.
+        # File names may not be valid text, and labels may not fit the encoding of the terminal.
         sys.stdout.reconfigure(errors="replace")
     log_to_stderr("warning")
     try:
-        app(args=with_values(sys.argv[1:]))
+        app(args=with_empty_web(sys.argv[1:]))
     except MonitorError as error:
         prefix = "" if error.exit_code == 78 else "clap-monitor: "  # noqa: PLR2004 - EX_CONFIG: path:line stands first
         say(f"{prefix}{error}", logging.ERROR)
@@ -54,14 +60,14 @@ def main() -> None:
     except OSError as error:
         if _can_print():
             raise
-        say(f"clap-monitor: standard output cannot be written: {error.strerror}", logging.ERROR)
+        say(f"clap-monitor: cannot write to standard output: {error.strerror}", logging.ERROR)
         sys.exit(OutputError.exit_code)
     finally:
-        let_go_of_streams()
+        discard_unwritable_streams()
 
 
 def _can_print() -> bool:
-    """Tell whether standard output takes another line."""
+    """Return whether standard output accepts another line."""
     try:
         print(flush=True)
     except OSError:
@@ -69,8 +75,8 @@ def _can_print() -> bool:
     return True
 
 
-def with_values(arguments: list[str]) -> list[str]:
-    """Give ``--web`` the empty value where it has none, which typer cannot."""
+def with_empty_web(arguments: list[str]) -> list[str]:
+    """Give ``--web`` an empty value where it has none; typer has no optional values."""
     following = [*arguments[1:], "-"]
     return [
         "--web=" if argument == "--web" and after.startswith("-") else argument

@@ -1,4 +1,4 @@
-"""The command that measures: bench."""
+"""Command that measures the load: bench."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from monitor.cli.logs import log_to_stderr
 @app.command()
 def bench(
     model: Model = "starter",
-    labels: Annotated[int, typer.Option(min=1, max=200, help="How many labels.")] = 10,
-    sources: Annotated[int, typer.Option(min=1, max=256, help="How many sources.")] = 1,
-    hop: Annotated[float | None, typer.Option(min=0.01, help="Seconds between windows.")] = None,
+    labels: Annotated[int, typer.Option(min=1, max=200, help="Number of labels.")] = 10,
+    sources: Annotated[int, typer.Option(min=1, max=256, help="Number of sources.")] = 1,
+    hop: Annotated[float | None, typer.Option(min=0.01, help="Seconds from one window to the next.")] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Measure what listening costs here: stages, memory, sources that this machine carries, advice."""
+    """Measure the load on this machine: time per stage, memory, number of sources; and recommend settings."""
     log_to_stderr("warning")
     from monitor.evaluation.bench import LESS_EXACT, measure
 
@@ -30,18 +30,18 @@ def bench(
         print(json.dumps(asdict(found)))
         return
     formats = ", ".join(
-        f"{name} {took:.1f} ms{' (less exact: never chosen by itself)' if name == LESS_EXACT else ''}"
+        f"{name} {took:.1f} ms{' (less exact, never chosen automatically)' if name == LESS_EXACT else ''}"
         for name, took in found.dtypes_ms.items()
     )
     print(
         f"{found.model} on {found.device} in {found.dtype}, {found.labels} labels, {found.sources} sources, "
         f"windows of {found.window_seconds:g} s every {found.hop_seconds:g} s\n"
-        f"a window      {found.window_ms:.1f} ms of processor: spectrogram {found.spectrogram_ms:.1f}, tower "
-        f"{found.tower_ms:.1f}, the rest {found.rest_ms:.1f}\n"
-        f"load          {found.real_time_factor:.3f} of a core\n"
-        f"carries       {found.streams} sources at this hop\n"
-        f"memory        {found.memory_mb:.0f} MB, at most {found.peak_mb:.0f}\n"
-        f"tower         {formats}\n"
+        f"window        {found.window_ms:.1f} ms of CPU time: spectrogram {found.spectrogram_ms:.1f}, "
+        f"audio encoder {found.tower_ms:.1f}, other {found.rest_ms:.1f}\n"
+        f"load          {found.real_time_factor:.3f} cores\n"
+        f"capacity      {found.streams} sources at this hop\n"
+        f"memory        {found.memory_mb:.0f} MB, peak {found.peak_mb:.0f} MB\n"
+        f"audio encoder {formats}\n"
         f"recommended   window.hop_seconds {found.recommended_hop_seconds:g}, model.dtype "
         f"{found.recommended_dtype}, model.threads {found.recommended_threads}"
     )

@@ -19,12 +19,13 @@ DEFAULT_CONFIG = Path("config/monitor.yaml")
 @app.command()
 def check(
     path: Annotated[Path | None, typer.Argument(help="[default: config/monitor.yaml]")] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="The same as PATH.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Same as PATH.")] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Also load the text tower and compare what the prompts mean.")
+        bool,
+        typer.Option("--deep", help="Also load the text encoder and compare the prompts."),
     ] = False,
 ) -> None:
-    """Look for faults in a configuration: one line each, exit 78; warnings alone exit 0."""
+    """Check a configuration: one line per error, exit code 78; warnings alone exit with 0."""
     from monitor.config import load, warnings
     from monitor.model.hub import usual_window_seconds
 
@@ -54,10 +55,10 @@ def schema() -> None:
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="Where to; `-` prints it.")] = DEFAULT_CONFIG,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    path: Annotated[Path, typer.Argument(help="File to write; `-` prints it.")] = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write the commented example configuration; it equals the defaults."""
+    """Write the commented example configuration, which equals the defaults."""
     from monitor.config import example
 
     if str(path) == "-":
@@ -68,7 +69,7 @@ def init(
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(example())
     except FileExistsError as error:
-        raise _unwritable(path, "is there already; --force overwrites it") from error
+        raise _unwritable(path, "already exists; --force overwrites it") from error
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
     print(f"{path}: written; edit it, then `clap-monitor check {path}`")
@@ -76,7 +77,7 @@ def init(
 
 @app.command()
 def notify(config: ConfigFile = None) -> None:
-    """Send a test message to everyone who is to be notified; exit code 75 if one does not arrive."""
+    """Send a test message to every notification target; exit code 75 if one cannot be sent."""
     log_to_stderr("warning")
     from monitor.config import Config, load
     from monitor.daemon.preflight import check_alerts
@@ -84,7 +85,7 @@ def notify(config: ConfigFile = None) -> None:
 
     settings = Config() if config is None else load(config)
     if not settings.notify:
-        raise ConfigError("notify: there is nobody to notify")
+        raise ConfigError("notify: no target is configured")
     check_alerts(settings)
     failed = False
     for name, trouble in try_targets(settings):

@@ -1,4 +1,4 @@
-"""Lines on standard error: for people, for the journal, for machines."""
+"""Log lines on standard error: plain, with journal priorities, or as JSON."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from typing import TextIO
 
 from monitor.system import systemd
 
-PEOPLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-"""Of syslog, by level."""
+"""Priority of syslog by level."""
 
 
 class JournalFormatter(logging.Formatter):
-    """The priority in front of every line, as sd-daemon(3) has it; the journal itself knows the time."""
+    """Lines with a priority prefix (sd-daemon(3)) and without a time, which the journal adds."""
 
     def __init__(self) -> None:
         super().__init__("%(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line or more, each with the priority: else the rest of a traceback would lose it."""
+        """Return one or more lines, each with the priority, so that a traceback keeps it."""
         priority = _PRIORITIES.get(record.levelno, _PRIORITIES[logging.INFO])
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ``at``, ``level``, ``logger``, ``message``, and perhaps ``traceback``."""
+    """One JSON object per line: ``at``, ``level``, ``logger``, ``message``, ``traceback``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line, without anything that was not logged."""
+        """Return one line."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         content = {
             "at": f"{at}.{int(record.msecs):03d}Z",
@@ -49,23 +49,23 @@ class JsonFormatter(logging.Formatter):
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Lines on standard error; a full disk behind it costs lines, and nothing else."""
+    """Handler of standard error that drops lines if it cannot be written, for example on a full disk."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Pass over what cannot be written: there is nowhere to say so."""
+        """Ignore write errors; there is nowhere to report them."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
 
 def log_to_stderr(level: str, *, as_json: bool = False) -> None:
-    """Log the monitor from ``level`` on, other packages from warnings on; may be called again.
+    """Log messages of the monitor from ``level`` on, and warnings of other packages; may be called again.
 
     Parameters
     ----------
     level : str
         debug, info, warning or error.
     as_json : bool
-        One JSON object a line.  Otherwise lines are for the journal if it reads along, else for people.
+        One JSON object per line.  Otherwise with journal priorities if standard error is the journal.
     """
     handler = _StandardError(sys.stderr)
     if as_json:
@@ -73,7 +73,7 @@ def log_to_stderr(level: str, *, as_json: bool = False) -> None:
     elif systemd.is_journal(sys.stderr):
         handler.setFormatter(JournalFormatter())
     else:
-        handler.setFormatter(logging.Formatter(PEOPLE))
+        handler.setFormatter(logging.Formatter(_PLAIN))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("monitor").setLevel(level.upper())
     if as_json or isinstance(handler.formatter, JournalFormatter):
@@ -82,7 +82,7 @@ def log_to_stderr(level: str, *, as_json: bool = False) -> None:
 
 
 def say(text: str, level: int = logging.INFO) -> None:
-    """Say what is no log line to people: they get it bare, the journal and machines as all else."""
+    """Print a message on standard error: plain on a terminal, as a log line in the journal or as JSON."""
     if isinstance(_formatter(), JournalFormatter | JsonFormatter):
         logging.getLogger("monitor").log(level, "%s", text)
     else:
@@ -90,18 +90,18 @@ def say(text: str, level: int = logging.INFO) -> None:
             print(text, file=sys.stderr)
 
 
-def open_what_is_closed() -> None:
-    """Give a process that was started without standard output or error streams that go nowhere.
+def open_closed_streams() -> None:
+    """Open the null device as standard output and error if the process was started without them.
 
-    A file that is opened later would else get their numbers, and whatever is written to them.
+    Otherwise the next file that is opened gets their descriptor, and everything written to them.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - for as long as the process
 
 
-def let_go_of_streams() -> None:
-    """Drop what standard output and error cannot take, else the process would end with an error for it."""
+def discard_unwritable_streams() -> None:
+    """Discard buffered output that cannot be written, so that the process does not fail at its exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -116,5 +116,5 @@ def _formatter() -> logging.Formatter | None:
 
 
 def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Log what ends the process, so that every line of it has its priority, or all of it is one object."""
+    """Log an uncaught exception in the format of the log."""
     logging.getLogger("monitor").critical("a fault of clap-monitor", exc_info=(kind, error, trace))

@@ -1,7 +1,8 @@
-"""The configuration, as the command line changes it."""
+"""Options of the command line that override the configuration."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,25 @@ if TYPE_CHECKING:
     from monitor.config import Config
 
 
-def settings_from(
-    path: Path | None,
-    sources: list[str] | None,
-    model: str | None,
-    labels: list[str] | None,
-    *,
-    fast: bool,
-    raw: tuple[int | None, str | None, int | None] = (None, None, None),
-    web: str | None = None,
-) -> Config:
-    """Return the configuration, changed by the command line."""
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Options of one command; None, or empty, keeps what is configured."""
+
+    model: str | None = None
+    labels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    rate: int | None = None
+    """Of raw samples, in Hz."""
+    sample_format: str | None = None
+    channels: int | None = None
+    fast: bool = False
+    """Replay files as fast as the model can score."""
+    web: str | None = None
+    """Address of the page; empty for the configured one."""
+
+
+def settings_from(path: Path | None, overrides: Overrides) -> Config:
+    """Load the configuration, or take the defaults, and apply the options."""
     from monitor.config import (
         Config,
         load,
@@ -30,19 +39,24 @@ def settings_from(
     )
 
     config = Config() if path is None else load(path)
-    if labels:
-        config = replace_labels(config, labels)
-    if sources:
-        rate, sample_format, channels = raw
-        config = replace_sources(
-            config,
-            [source_from_argument(s, rate=rate, format=sample_format, channels=channels) for s in sources],
-        )
-    if model is not None:
-        checkpoint = config.model.model_copy(update={"checkpoint": model, "revision": None})
+    if overrides.labels:
+        config = replace_labels(config, list(overrides.labels))
+    if overrides.sources:
+        replaced = [
+            source_from_argument(
+                source,
+                rate=overrides.rate,
+                format=overrides.sample_format,
+                channels=overrides.channels,
+            )
+            for source in overrides.sources
+        ]
+        config = replace_sources(config, replaced)
+    if overrides.model is not None:
+        checkpoint = config.model.model_copy(update={"checkpoint": overrides.model, "revision": None})
         config = config.model_copy(update={"model": checkpoint})
-    if fast:
-        hurried = (s if s.live else s.model_copy(update={"pace": "fast"}) for s in config.sources)
-        config = config.model_copy(update={"sources": tuple(hurried)})
-    config = config.model_copy(update={"sources": config.enabled_sources})
-    return config if web is None else serve_at(config, web)
+    sources = config.enabled_sources
+    if overrides.fast:
+        sources = tuple(s if s.live else s.model_copy(update={"pace": "fast"}) for s in sources)
+    config = config.model_copy(update={"sources": sources})
+    return config if overrides.web is None else serve_at(config, overrides.web)

@@ -12,46 +12,46 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.app import AsJson, Model, OtherModel, app
+from monitor.cli.app import AsJson, ConfigFile, Model, OtherLabels, OtherModel, app
 from monitor.cli.console import steps
 from monitor.cli.logs import log_to_stderr, say
-from monitor.cli.options import settings_from
+from monitor.cli.options import Overrides, settings_from
 from monitor.types import ModelError, MonitorError, NotAudioError, SourceError
 
 
-class LeftOut:
-    """Files of a batch that could not be used; the others are done all the same.
+class SkippedFiles:
+    """Files of a batch that cannot be used; the others are processed.
 
     Parameters
     ----------
     files : int
-        In the batch; of a single one its own error is what the command ends with.
+        In the batch.  The error of a single file ends the command.
     """
 
     def __init__(self, files: int) -> None:
         self._files = files
         self._count = 0
 
-    def hear(self, error: SourceError | ModelError) -> None:
-        """Say at once why a file is left out."""
+    def add(self, error: SourceError | ModelError) -> None:
+        """Report why a file is skipped."""
         if self._files == 1:
             raise error
         self._count += 1
         say(f"clap-monitor: {error}", logging.ERROR)
 
     def end(self) -> None:
-        """`NotAudioError` if any was."""
+        """Raise `NotAudioError` if any file was skipped."""
         if self._count:
-            raise NotAudioError(f"{self._count} of {self._files} files could not be used, see above")
+            raise NotAudioError(f"{self._count} of {self._files} files were skipped, see above")
 
 
 def readable(file: Path) -> str:
-    """Name of a file as text for anybody; for bytes that are not UTF-8 stands the replacement character."""
+    """Return a file name as text; bytes that are not UTF-8 become replacement characters."""
     return os.fsencode(file).decode("utf-8", errors="replace")
 
 
 def as_line(content: object) -> str:
-    """One line of JSON, which knows no number that is none."""
+    """Return one line of JSON without NaN and infinity."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
@@ -59,25 +59,25 @@ def as_line(content: object) -> str:
 def classify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
     label: Annotated[
-        list[str], typer.Option("--label", "-l", help="What it may be; at least two make sense.")
+        list[str], typer.Option("--label", "-l", help="Candidate label. Repeat it: at least two make sense.")
     ],
     template: Annotated[
-        str, typer.Option(help="The sentence made of a label; `{}` stands for it.")
+        str, typer.Option(help="Prompt made of a label, which replaces `{}`.")
     ] = "This is a sound of {}.",
     model: Model = "starter",
     as_json: AsJson = False,
 ) -> None:
-    """Say which of the labels each file sounds like: softmax scores, best first.
+    """Classify each file by the labels: softmax scores, best first.
 
-    The scores are those of the transformers zero-shot-audio-classification pipeline.  A recording
-    longer than the model's window is heard in evenly spaced windows, averaged.
+    The scores equal those of the transformers zero-shot-audio-classification pipeline.  A recording longer
+    than the model's window is scored in evenly spaced windows, averaged.
     """
     log_to_stderr("warning")
     from monitor.evaluation.zero_shot import classify as classify_files
 
-    left_out = LeftOut(len(files))
+    skipped = SkippedFiles(len(files))
     for file, scores in classify_files(
-        files, label, template=template, checkpoint=model, refused=left_out.hear
+        files, label, template=template, checkpoint=model, refused=skipped.add
     ):
         if as_json:
             content = [{"label": text, "score": score} for text, score in scores]
@@ -85,34 +85,32 @@ def classify(
         else:
             ranked = "  ".join(f"{text} {score:.3f}" for text, score in scores)
             print(f"{readable(file)}:  {ranked}", flush=True)
-    left_out.end()
+    skipped.end()
 
 
 @app.command()
 def embed(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...")] = None,
-    text: Annotated[
-        list[str] | None, typer.Option("--text", "-t", help="A sentence; may be repeated.")
-    ] = None,
+    text: Annotated[list[str] | None, typer.Option("--text", "-t", help="Text to embed; repeatable.")] = None,
     model: Model = "starter",
     as_json: AsJson = False,
-    out: Annotated[Path | None, typer.Option(help="Write one row each to this .npy file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the embeddings to this .npy file.")] = None,
 ) -> None:
-    """Print the embeddings of files or of sentences: unit vectors in the model's shared space.
+    """Print the embeddings of files or texts: unit vectors in the shared space of the model.
 
-    A recording longer than the model's window is heard in evenly spaced windows, averaged.  A file that
-    cannot be used has no row; a line on standard error says which.
+    A recording longer than the model's window is embedded in evenly spaced windows, averaged.  A file that
+    cannot be used has no row and is reported on standard error.
     """
     log_to_stderr("warning")
     if bool(files) == bool(text):
-        raise typer.BadParameter("give either files or --text sentences")
+        raise typer.BadParameter("give either files or --text")
     from monitor.evaluation.zero_shot import embed_each, embed_sentences, refuse_unwritable, save
 
     if out is not None:
         refuse_unwritable(out)  # before hours of work, not after it
-    kind, sentences, left_out = ("file" if files else "text"), list(text or ()), LeftOut(len(files or ()))
+    kind, sentences, skipped = ("file" if files else "text"), list(text or ()), SkippedFiles(len(files or ()))
     named = (
-        ((readable(file), row) for file, row in embed_each(files, checkpoint=model, refused=left_out.hear))
+        ((readable(file), row) for file, row in embed_each(files, checkpoint=model, refused=skipped.add))
         if files
         else zip(sentences, embed_sentences(sentences, checkpoint=model), strict=True)
     )
@@ -125,30 +123,29 @@ def embed(
             print(name, " ".join(f"{value:.6f}" for value in row), flush=True)
     if out is not None and rows:
         save(out, rows)
-    left_out.end()
+    skipped.end()
 
 
 @app.command()
 def evaluate(
     annotations: Annotated[
         list[Path],
-        typer.Argument(metavar="TABLE...", help="filename, onset, offset, event_label; or filename, label."),
+        typer.Argument(
+            metavar="TABLE...",
+            help="Columns filename, onset, offset, event_label; or filename, label.",
+        ),
     ],
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", envvar="CLAP_MONITOR_CONFIG", help="Whose labels.")
-    ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option("--label", "-l", help="Instead of the configured labels.")
-    ] = None,
+    config: ConfigFile = None,
+    label: OtherLabels = None,
     model: OtherModel = None,
     as_json: AsJson = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves to PATH.png and PATH.svg.")] = None,
 ) -> None:
-    """Measure how well labels are heard in annotated recordings, through the same code as `run`.
+    """Measure how well labels are detected in annotated recordings, with the same code as `run`.
 
-    A label of the annotation is the id, the name or a sentence of a label that is listened for.
+    A label in the table is the id, the name or a prompt of a configured label.
     """
-    settings = settings_from(config, None, model, label, fast=True)
+    settings = settings_from(config, Overrides(model=model, labels=tuple(label or ()), fast=True))
     log_to_stderr("warning")
     if any(find_spec(name) is None for name in ("matplotlib", "sed_eval", "sed_scores_eval")):
         raise MonitorError("evaluate needs more packages: pip install 'clap-monitor[eval]'")
@@ -157,7 +154,7 @@ def evaluate(
 
     recordings = [found for table in annotations for found in evaluation.read_annotations(table)]
     engine = load_engine(settings)
-    engine.model.forget_text()  # no other sentences come
+    engine.model.forget_text()  # no other prompts follow
     measured = evaluation.evaluate(recordings, settings, engine, progress=steps())
     if plot is not None:
         for path in evaluation.plot(measured, plot):

@@ -1,4 +1,4 @@
-"""Commands that ask a monitor that runs: status, watch, reload."""
+"""Commands to the running monitor: status, watch, reload."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from monitor.cli.logs import log_to_stderr
 
 StateDirectory = Annotated[
     Path | None,
-    typer.Option("--state", help="State directory of the monitor that runs; else that of the configuration."),
+    typer.Option("--state", help="State directory of the running monitor. Default: as configured."),
 ]
 
 
 @app.command()
 def status(config: ConfigFile = None, state: StateDirectory = None, as_json: AsJson = False) -> None:
-    """Say how the monitor that runs is; exit code 0 if it is healthy, 1 if not, 69 if none runs."""
+    """Show the state of the running monitor; exit code 0 if healthy, 1 if not, 69 if none is running."""
     log_to_stderr("warning")
     from monitor.cli.console import page
     from monitor.config import state_of
@@ -35,9 +35,9 @@ def status(config: ConfigFile = None, state: StateDirectory = None, as_json: AsJ
 
 @app.command()
 def watch(config: ConfigFile = None, state: StateDirectory = None, as_json: AsJson = False) -> None:
-    """Show levels, scores, candidates and events of the monitor that runs, as they come; Ctrl-C ends it.
+    """Show levels, scores, near misses and events of the running monitor live; Ctrl-C stops.
 
-    In a pipe it is a line for every window, event and near miss.
+    In a pipe, it prints one line per window, event and near miss.
     """
     log_to_stderr("warning")
     from monitor.cli.console.watch_view import watch as show
@@ -50,9 +50,9 @@ def watch(config: ConfigFile = None, state: StateDirectory = None, as_json: AsJs
 
 @app.command()
 def reload(config: ConfigFile = None, state: StateDirectory = None) -> None:
-    """Let the monitor that runs read its configuration again; it loses no window by that.
+    """Make the running monitor read its configuration again; no window is lost.
 
-    What cannot be changed while it runs is named.  A file with faults is refused, and the old one holds.
+    Changes that need a restart are listed.  A file with errors is refused, and the old one stays in force.
     """
     log_to_stderr("warning")
     from monitor.config import state_of
@@ -64,6 +64,6 @@ def reload(config: ConfigFile = None, state: StateDirectory = None) -> None:
     for line in done["needs_restart"]:
         print(f"{line}: needs a restart")
     for line in done["left_out"]:
-        print(f"changed at run time: {line}; left out")
+        print(f"run-time change dropped: {line}")
     if not any(done[key] for key in ("changed", "needs_restart", "left_out")):
         print("nothing has changed")

@@ -1,4 +1,4 @@
-"""Commands about listening: run, doctor, devices."""
+"""Commands that detect sounds, and that check what detection needs: run, doctor, devices."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.app import AsJson, ConfigFile, OtherModel, app
+from monitor.cli.app import AsJson, ConfigFile, OtherLabels, OtherModel, app
 from monitor.cli.console import report
 from monitor.cli.logs import log_to_stderr
-from monitor.cli.options import settings_from
+from monitor.cli.options import Overrides, settings_from
 
 
 @app.command()
@@ -23,41 +23,47 @@ def run(
         typer.Option(
             "--source",
             "-s",
-            help="Instead of the configured sources: a sound file, the address of a stream, part of a "
-            "microphone's name, its index, or `-` for raw samples on standard input.",
+            help="Source to use instead of the configured ones: a sound file, the URL of a stream, part "
+            "of the name of a microphone, its index, or `-` for raw samples on standard input; repeatable.",
         ),
     ] = None,
     model: OtherModel = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option("--label", "-l", help="Instead of the configured labels: a sentence, also its name."),
-    ] = None,
+    label: OtherLabels = None,
     as_json: AsJson = False,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Replay sound files as fast as the model goes.")
+        bool, typer.Option("--fast", help="Replay sound files as fast as the model can score.")
     ] = False,
-    rate: Annotated[int | None, typer.Option(help="Of raw samples: Hz.")] = None,
+    rate: Annotated[int | None, typer.Option(help="Sample rate of raw samples, in Hz.")] = None,
     sample_format: Annotated[
-        str | None, typer.Option("--format", help="Of raw samples: s16le, s24le, s32le, f32le or u8.")
+        str | None, typer.Option("--format", help="Format of raw samples: s16le, s24le, s32le, f32le or u8.")
     ] = None,
-    channels: Annotated[int | None, typer.Option(help="Of raw samples.")] = None,
+    channels: Annotated[int | None, typer.Option(help="Number of channels of raw samples.")] = None,
     web: Annotated[
         str | None,
         typer.Option(
-            "--web", metavar="[HOST:PORT]", help="Serve the page, where it is configured or at this address."
+            "--web", metavar="[HOST:PORT]", help="Serve the page, at the configured address or at this one."
         ),
     ] = None,
     log_json: Annotated[
-        bool, typer.Option("--log-json", help="Log one JSON object a line, on standard error.")
+        bool, typer.Option("--log-json", help="Log JSON, one object per line, on standard error.")
     ] = False,
 ) -> None:
-    """Listen, and report events until the sources end or a signal comes."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon takes it over
+    """Detect sounds and report events until all sources have ended or a signal arrives."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon handles it
     if config is not None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it has just been read
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration has just been read
     log_to_stderr("warning", as_json=log_json)
-    raw = (rate, sample_format, channels)
-    reread = partial(settings_from, config, source, model, label, fast=fast, raw=raw, web=web)
+    overrides = Overrides(
+        model=model,
+        labels=tuple(label or ()),
+        sources=tuple(source or ()),
+        rate=rate,
+        sample_format=sample_format,
+        channels=channels,
+        fast=fast,
+        web=web,
+    )
+    reread = partial(settings_from, config, overrides)
     settings = reread()
     log_to_stderr(settings.log_level, as_json=log_json)
     from monitor.daemon.preflight import check as check_before
@@ -70,7 +76,7 @@ def run(
         settings,
         required=bool(source),
         reread=None if config is None else reread,
-        keeps=not label,  # what was changed of configured labels says nothing of others
+        keeps=not label,  # run-time changes of configured labels do not apply to others
     )
     engine = daemon.parts.engine
     recordings = frozenset(source.name for source in settings.sources if source.kind == "file")
@@ -79,7 +85,7 @@ def run(
         if as_json
         else TextLines(recordings, engine.rate)
     )
-    # Who replays recordings into `head` wants no more of them; a live monitor goes on for all other outputs.
+    # A replay into `head` stops with it; a live monitor goes on for its other outputs.
     live = any(source.live for source in settings.enabled_sources)
     terminal = StdoutWriter(sys.stdout, line, on_gone=(lambda: None) if live else daemon.stop)
     report(daemon.run(terminal))
@@ -89,14 +95,14 @@ def run(
 def doctor(
     config: ConfigFile = None,
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=60, help="How long to listen to each microphone or stream.")
+        float, typer.Option(min=0.5, max=60, help="Seconds to record from each microphone or stream.")
     ] = 3.0,
     as_json: AsJson = False,
 ) -> None:
-    """Try everything that `run` needs, one line each; the first failure is the exit code.
+    """Check everything that `run` needs, one line per check; the first failure sets the exit code.
 
-    Nothing is changed, and nothing is retained at the broker.  A running clap-monitor may hold the
-    microphone: stop it before.
+    Nothing is changed, and nothing stays retained at the broker.  A running clap-monitor may hold the
+    microphone; stop it first.
     """
     log_to_stderr("error")
     from monitor.cli.doctor import examine, verdict
@@ -112,7 +118,7 @@ def doctor(
 
 @app.command()
 def devices() -> None:
-    """List the microphones."""
+    """List all microphones; * marks the default."""
     from monitor.audio.sources.portaudio import library
 
     found = library.devices()
@@ -123,4 +129,4 @@ def devices() -> None:
             f"{device.host_api})"
         )
     if not found:
-        print("no microphone found: is one connected, and is this user in the group `audio`?")
+        print("no microphone found; connect one, and add this user to the group `audio`")

@@ -1,6 +1,6 @@
-"""The unit of the service, made for this machine and put where systemd looks for it.
+"""systemd unit of the service, adapted to this machine and installed.
 
-The text is the one of ``systemd/``; only who is started, and with which configuration, is filled in.
+The text comes from ``systemd/``; only the program and its configuration file are filled in.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ UNIT = "clap-monitor.service"
 
 _HERE = Path(__file__).parents[1]
 _PACKAGED = _HERE / "units" if (_HERE / "units").is_dir() else _HERE.parent / "systemd"
-"""A wheel brings the directory along as ``units``; in a checkout there is only the one."""
+"""A wheel contains the directory as ``units``; a checkout has only ``systemd/``."""
 
 _HEADER = (
-    "# Written by `clap-monitor install-service`, which writes it again.  Changes belong into a drop-in:\n"
+    "# Written by `clap-monitor install-service`, which overwrites it.  Put changes into a drop-in:\n"
     "# systemctl {scope}edit clap-monitor\n"
 )
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - named, not used
-"""What ProtectHome and PrivateTmp of the system unit hide from it."""
+"""Directories that ProtectHome and PrivateTmp of the system unit hide from the service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where everything belongs on this machine; absolute paths."""
+    """Absolute paths of the service on this machine."""
 
     program: tuple[str, ...]
-    """The command, without its arguments."""
+    """Command without arguments."""
     config: Path
     units: Path
     """Directory of the unit."""
     user: bool
-    """A service of one user, not of the system."""
+    """A user service instead of a system service."""
     seen: tuple[Path, ...] = ()
-    """What the service must be able to read: the package and its Python."""
+    """Directories that the service must be able to read: the package and its Python."""
 
     @property
     def unit(self) -> Path:
-        """The file."""
+        """File of the unit."""
         return self.units / UNIT
 
     @property
     def systemctl(self) -> tuple[str, ...]:
-        """The command that speaks with the right service manager."""
+        """Command for the service manager of the system or of the user."""
         return ("systemctl", "--user") if self.user else ("systemctl",)
 
 
 def place(*, user: bool, config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Place:
-    """Where the service of this installation belongs.
+    """Return where the service of this installation belongs.
 
     Parameters
     ----------
     user : bool
-        A service of the user, whose PipeWire or PulseAudio it hears.
+        A user service, which can use PipeWire or PulseAudio.
     config : Path or None
-        None is the usual place: ``/etc/clap-monitor/monitor.yaml``, or below ``~/.config``.
+        None is the default: ``/etc/clap-monitor/monitor.yaml``, or below ``~/.config``.
     environment : mapping of str to str
-        ``HOME`` and ``XDG_CONFIG_HOME`` are asked for.
+        ``HOME`` and ``XDG_CONFIG_HOME`` are used.
     """
     home = Path(environment.get("HOME") or Path.home())
     settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") if user else Path("/etc")
@@ -81,7 +81,7 @@ def place(*, user: bool, config: Path | None = None, environment: Mapping[str, s
 
 
 def unit_text(where: Place) -> str:
-    """Text of the unit for this machine."""
+    """Return the text of the unit for this machine."""
     packaged = _PACKAGED / ("user" if where.user else "") / UNIT
     lines = packaged.read_text(encoding="utf-8").splitlines(keepends=True)
     ours = {
@@ -99,7 +99,7 @@ def _command(where: Place, word: str) -> str:
 
 
 def gpu_text() -> str:
-    """Text of the drop-in for NVIDIA cards."""
+    """Return the text of the drop-in for NVIDIA GPUs."""
     return (_PACKAGED / "clap-monitor-gpu.conf").read_text(encoding="utf-8")
 
 
@@ -107,139 +107,139 @@ def install(
     where: Place,
     *,
     gpu: bool = False,
-    say: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
     run: Callable[[Sequence[str]], None] | None = None,
 ) -> None:
-    """Write the unit, and tell systemd; every step is said before it is taken.
+    """Write the unit and reload systemd; every step is printed before it is taken.
 
-    What is there already and equal is left alone, and so is every drop-in.
+    Files that are up to date and existing drop-ins are kept.
 
     Parameters
     ----------
     where : Place
         From `place`.
     gpu : bool
-        Also write the drop-in for NVIDIA cards; not for a user's service, from which nothing is hidden.
-    say : callable
+        Also write the drop-in for NVIDIA GPUs; a user service does not need it.
+    report : callable
         Takes one line.
     run : callable or None
-        Runs a command; None says what is to be run by hand, where no systemd runs.
+        Runs a command; None prints it instead, where systemd is not running.
 
     Raises
     ------
     ConfigError
         The configuration cannot be used.
     OutputError
-        A file cannot be written, or the service could not read what it needs.
+        A file cannot be written, or the service would not be able to read its files.
     """
-    _refuse_what_the_service_cannot_see(where)
+    _check_visible(where)
     text = unit_text(where)
     if _read(where.config, where) is not None:
         load(where.config)
-        _refuse_what_only_root_reads(where)
-        say(f"{where.config}: is good, kept as it is")
+        _check_readable(where)
+        report(f"{where.config}: valid, kept")
     else:
-        _write(where.config, example(), where, say)
-    _write(where.unit, text, where, say)
+        _write(where.config, example(), where, report)
+    _write(where.unit, text, where, report)
     drop_ins = where.unit.with_name(f"{UNIT}.d")
     if gpu and where.user:
-        say("a service of the user is kept from no device: no drop-in is needed for the card")
+        report("a user service can use every device of the user: it needs no drop-in for the GPU")
     elif gpu:
-        _write_drop_in(drop_ins / "gpu.conf", gpu_text(), where, say)
+        _write_drop_in(drop_ins / "gpu.conf", gpu_text(), where, report)
     for path in sorted(drop_ins.glob("*.conf")):
-        say(f"{path}: holds as well")
+        report(f"{path}: applies too")
     reload_units = [*where.systemctl, "daemon-reload"]
     if run is not None:
-        say(f"running: {' '.join(reload_units)}")
+        report(f"running: {' '.join(reload_units)}")
         run(reload_units)
     else:
-        say(f"systemd does not run here; where it does:  {' '.join(reload_units)}")
-    say(f"to start it now and at every boot:  {' '.join(where.systemctl)} enable --now clap-monitor")
-    say(f"if it runs already:  {' '.join(where.systemctl)} restart clap-monitor")
+        report(f"systemd is not running here; run this where it is:  {' '.join(reload_units)}")
+    report(f"to start it now and at every boot:  {' '.join(where.systemctl)} enable --now clap-monitor")
+    report(f"if it is already running:  {' '.join(where.systemctl)} restart clap-monitor")
     if where.user:
-        say("to listen also while nobody is logged in:  loginctl enable-linger")
+        report("to keep it running while no user is logged in:  loginctl enable-linger")
 
 
 def systemctl(*, user: bool) -> Callable[[Sequence[str]], None] | None:
-    """What runs commands for `install`; None where systemd does not run, see sd_booted(3)."""
+    """Return what runs commands for `install`; None where systemd is not running, see sd_booted(3)."""
     if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
         return None
     if user and "XDG_RUNTIME_DIR" not in os.environ:
-        return None  # no session, and so no service manager of the user
+        return None  # without a session there is no service manager of the user
     return _run
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own words
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - no user input
     if done.returncode:
         raise OutputError(f"{' '.join(command)}: failed: {' '.join(done.stderr.split())}")
 
 
 def _quoted(word: str) -> str:
-    """Return a word as it stands in ``ExecStart=``; see systemd.service(5), "Command lines"."""
+    """Quote a word for ``ExecStart=``; see systemd.service(5), "Command lines"."""
     if any(character < " " or character == "\x7f" for character in word):
-        raise ConfigError(f"{word!r}: a unit can hold no path with control characters")
+        raise ConfigError(f"{word!r}: a unit cannot contain a path with control characters")
     if any("\ud800" <= character <= "\udfff" for character in word):
-        raise ConfigError(f"{word!a}: a unit can hold no path that is not UTF-8")
+        raise ConfigError(f"{word!a}: a unit cannot contain a path that is not UTF-8")
     plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{plain}"' if any(character in " ';" for character in word) or plain != word else word
 
 
-def _refuse_what_the_service_cannot_see(where: Place) -> None:
+def _check_visible(where: Place) -> None:
     if where.user:
         return
     for path in (Path(where.program[0]), where.config, *where.seen):
         hidden = next((place for place in _HIDDEN if path.is_relative_to(place)), None)
         if hidden is not None:
             raise OutputError(
-                f"{path}: a system service sees nothing of {hidden}; install clap-monitor below /opt "
-                "with the system's Python, keep its configuration below /etc, or use --user"
+                f"{path}: hidden from a system service, like all of {hidden}; install clap-monitor below "
+                "/opt with the system's Python and its configuration below /etc, or use --user"
             )
 
 
-def _refuse_what_only_root_reads(where: Place) -> None:
-    """Whom DynamicUser makes up is nobody's group."""
+def _check_readable(where: Place) -> None:
+    """Require a configuration that DynamicUser, a member of no group, can read."""
     if not where.user and not where.config.stat().st_mode & 0o004:
         raise OutputError(
-            f"{where.config}: the service's own user cannot read it (no secret stands in it): "
+            f"{where.config}: not readable for the user of the service (it holds no secrets): "
             f"chmod o+r {where.config}"
         )
 
 
-def _write_drop_in(path: Path, text: str, where: Place, say: Callable[[str], None]) -> None:
+def _write_drop_in(path: Path, text: str, where: Place, report: Callable[[str], None]) -> None:
     if _read(path, where) not in {None, text}:
-        say(f"{path}: is there and differs, kept as it is")
+        report(f"{path}: exists and differs, kept")
     else:
-        _write(path, text, where, say)
+        _write(path, text, where, report)
 
 
-def _write(path: Path, text: str, where: Place, say: Callable[[str], None]) -> None:
-    """Write a file whole or not at all, unless it is there already and equal."""
+def _write(path: Path, text: str, where: Place, report: Callable[[str], None]) -> None:
+    """Write a file atomically, unless it is up to date."""
     if _read(path, where) == text:
-        say(f"{path}: is up to date")
+        report(f"{path}: up to date")
         return
-    say(f"writing: {path}")
+    report(f"writing: {path}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text.encode(), mode=0o644)
     except PermissionError as error:
-        raise _not_permitted(path, "written", where) from error
+        raise _not_permitted(path, where) from error
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _read(path: Path, where: Place) -> str | None:
-    """Text of a file; None if there is none."""
+    """Return the text of a file; None if it does not exist."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
     except PermissionError as error:
-        raise _not_permitted(path, "read", where) from error
+        raise _not_permitted(path, where) from error
     except OSError as error:
         raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _not_permitted(path: Path, what: str, where: Place) -> OutputError:
+def _not_permitted(path: Path, where: Place) -> OutputError:
     way = "use --user without sudo" if where.user else "run it with sudo, or use --user"
-    return OutputError(f"{path}: may not be {what}: {way}")
+    return OutputError(f"{path}: permission denied: {way}")

@@ -1,4 +1,4 @@
-"""Commands that are given once on a machine: install-service, download."""
+"""Commands that set up a machine: install-service, download."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from monitor.cli.logs import log_to_stderr
 @app.command()
 def install_service(
     user: Annotated[
-        bool, typer.Option("--user", help="A service of this user, who has PipeWire or PulseAudio.")
+        bool, typer.Option("--user", help="Install a user service, which can use PipeWire or PulseAudio.")
     ] = False,
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", help="[default: /etc/clap-monitor/monitor.yaml, or below ~/.config]"),
     ] = None,
-    gpu: Annotated[bool, typer.Option("--gpu", help="Also a drop-in for NVIDIA cards.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the unit, and do nothing.")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Also write a drop-in for NVIDIA GPUs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the unit and change nothing.")] = False,
 ) -> None:
-    """Write the systemd unit for this machine, saying every step; drop-ins stay as they are."""
+    """Write the systemd unit for this machine, step by step; drop-ins are kept."""
     from monitor.cli import service_unit
 
     where = service_unit.place(user=user, config=config)
@@ -39,7 +39,7 @@ def download(
     checkpoint: Annotated[str, typer.Argument(help="Id on the hub.")] = "laion/larger_clap_general",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
-    """Fetch a checkpoint and pin what was got, so that the service can run offline."""
+    """Download a checkpoint and pin its revision, so that the service can run offline."""
     log_to_stderr("warning")
     from monitor.model.hub import download as fetch
 

@@ -137,7 +137,7 @@ class TextLines:
         if event.stop is None or event.ended_at is None:
             when = self._when(event, event.start, event.started_at)
             return f"{when}  start  {label.title}  ({event.score:.2f})"
-        lasted = f"lasted {event.ended_at - event.started_at:.1f} s, best {event.peak_score:.2f}"
+        lasted = f"lasted {event.ended_at - event.started_at:.1f} s, peak {event.peak_score:.2f}"
         why = "" if event.reason == EndReason.QUIET else f", ended by {event.reason}"
         return f"{self._when(event, event.stop, event.ended_at)}  end    {label.title}  ({lasted}{why})"
 

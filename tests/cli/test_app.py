@@ -67,7 +67,7 @@ def test_init_does_not_overwrite_but_when_told(tmp_path):
     done = clap_monitor("init", "own.yaml", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         73,
-        "clap-monitor: own.yaml: is there already; --force overwrites it\n",
+        "clap-monitor: own.yaml: already exists; --force overwrites it\n",
     )
     assert (tmp_path / "own.yaml").read_text() == "node: mine\n"
     assert clap_monitor("init", "own.yaml", "--force", cwd=tmp_path).returncode == 0
@@ -138,4 +138,4 @@ def test_a_full_disk_behind_standard_output_is_one_line(arguments):
             stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 73
-    assert done.stderr == "clap-monitor: standard output cannot be written: No space left on device\n"
+    assert done.stderr == "clap-monitor: cannot write to standard output: No space left on device\n"

@@ -88,7 +88,7 @@ def test_the_summary_counts_what_arithmetic_says(replay):
     events = len(heard(replay))
     assert line.startswith(f"{seconds:.1f} s of audio, ")
     windows = int(line.split(" windows")[0].split()[-1])
-    gated = int(line.split("; ")[1].split()[0]) if "not scored" in line else 0
+    gated = int(line.split("; ")[1].split()[0]) if "gated" in line else 0
     assert windows + gated == windows_in(seconds)
     assert f" {events} events, " in line
 

@@ -28,7 +28,7 @@ def here(tmp_path, **options):
 def installed(where, **options):
     """Install; return what was said and what was run."""
     said, ran = [], []
-    install(where, say=said.append, run=ran.append, **options)
+    install(where, report=said.append, run=ran.append, **options)
     return said, ran
 
 
@@ -94,7 +94,7 @@ def test_a_second_time_nothing_is_written(tmp_path):
     installed(where)
     before = where.unit.stat().st_mtime_ns
     said, ran = installed(where)
-    assert said[:2] == [f"{where.config}: is good, kept as it is", f"{where.unit}: is up to date"]
+    assert said[:2] == [f"{where.config}: valid, kept", f"{where.unit}: up to date"]
     assert ran == [["systemctl", "--user", "daemon-reload"]]  # the first may have failed
     assert where.unit.stat().st_mtime_ns == before
 
@@ -108,7 +108,7 @@ def test_an_older_unit_is_replaced_and_drop_ins_and_the_configuration_are_kept(t
     where.config.parent.mkdir(parents=True)
     where.config.write_text("node: mine\n")
     said, ran = installed(where)
-    assert f"{drop_in}: holds as well" in said
+    assert f"{drop_in}: applies too" in said
     assert drop_in.read_text() == "[Service]\nNice=5\n"
     assert where.config.read_text() == "node: mine\n"
     assert where.unit.read_text() == unit_text(where)
@@ -117,8 +117,8 @@ def test_an_older_unit_is_replaced_and_drop_ins_and_the_configuration_are_kept(t
 
 def test_without_systemd_it_is_said_what_to_run(tmp_path):
     said = []
-    install(here(tmp_path), say=said.append, run=None)
-    assert "systemd does not run here; where it does:  systemctl --user daemon-reload" in said
+    install(here(tmp_path), report=said.append, run=None)
+    assert "systemd is not running here; run this where it is:  systemctl --user daemon-reload" in said
 
 
 def test_a_bad_configuration_is_told_before_anything_is_written(tmp_path):
@@ -137,7 +137,7 @@ def test_what_the_service_of_the_system_cannot_see_is_refused(hidden, what):
     options = {"program": (hidden,), "config": path, "seen": (path,)}
     usual = {"program": ("/opt/clap-monitor",), "config": Path("/etc/monitor.yaml")}
     where = Place(units=Path("/nowhere"), user=False, **usual | {what: options[what]})
-    with pytest.raises(OutputError, match=f"{hidden}: a system service sees nothing of /") as raised:
+    with pytest.raises(OutputError, match=f"{hidden}: hidden from a system service, like all of /") as raised:
         installed(where)
     assert raised.value.exit_code == 73
 
@@ -146,7 +146,7 @@ def test_a_configuration_that_the_service_s_own_user_cannot_read_is_refused(publ
     where = here(public, user=False)
     installed(where)
     where.config.chmod(0o600)
-    with pytest.raises(OutputError, match=r"cannot read it .*: chmod o\+r "):
+    with pytest.raises(OutputError, match=r"not readable .*: chmod o\+r "):
         installed(where)
 
 
@@ -155,16 +155,16 @@ def test_the_drop_in_for_the_gpu_is_written_once_and_then_belongs_to_the_user(pu
     said, _ = installed(where, gpu=True)
     drop_in = where.units / "clap-monitor.service.d/gpu.conf"
     assert drop_in.read_text() == GPU.read_text()
-    assert f"{drop_in}: holds as well" in said
+    assert f"{drop_in}: applies too" in said
     drop_in.write_text("[Service]\nPrivateUsers=no\n")
     said, _ = installed(where, gpu=True)
-    assert f"{drop_in}: is there and differs, kept as it is" in said
+    assert f"{drop_in}: exists and differs, kept" in said
     assert drop_in.read_text() == "[Service]\nPrivateUsers=no\n"
 
 
 def test_the_user_is_told_that_the_card_needs_no_drop_in(tmp_path):
     said, _ = installed(here(tmp_path), gpu=True)
-    assert any("no drop-in is needed" in line for line in said)
+    assert any("needs no drop-in" in line for line in said)
 
 
 def test_a_path_that_cannot_be_written_is_said_with_the_reason(tmp_path):
@@ -228,6 +228,6 @@ def test_without_permission_it_says_what_would_help(public, user, way):
     where = here(public, user=user)
     with as_nobody(), pytest.raises(OutputError) as raised:
         installed(where)
-    assert str(raised.value) == f"{where.config}: may not be written: {way}"
+    assert str(raised.value) == f"{where.config}: permission denied: {way}"
     assert raised.value.exit_code == 73
     assert list(public.iterdir()) == []

@@ -142,4 +142,4 @@ def test_a_test_message_arrives_or_says_why_not(tmp_path, web_hook):
 
 def test_there_must_be_somebody_to_send_a_test_message_to(tmp_path):
     done = clap_monitor("notify", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (78, "notify: there is nobody to notify\n")
+    assert (done.returncode, done.stderr) == (78, "notify: no target is configured\n")

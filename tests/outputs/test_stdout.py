@@ -34,11 +34,11 @@ def printed(given, **options):
 
 def test_an_event_of_a_recording_is_shown_by_its_place_in_it():
     assert printed(START) == "01:12.5  start  Our dog  (0.83)\n"
-    assert printed(END) == "01:15.0  end    Our dog  (lasted 2.5 s, best 0.91)\n"
+    assert printed(END) == "01:15.0  end    Our dog  (lasted 2.5 s, peak 0.91)\n"
 
 
 def test_why_an_event_ended_is_said_unless_it_was_quiet():
-    assert printed(replace(END, reason="gap")).endswith("best 0.91, ended by gap)\n")
+    assert printed(replace(END, reason="gap")).endswith("peak 0.91, ended by gap)\n")
 
 
 def test_an_event_of_a_microphone_is_shown_by_the_clock_and_its_source():

@@ -1,4 +1,4 @@
-"""What people see on their terminal: progress, the summary, the state of the monitor, what it hears now."""
+"""Terminal output: progress, the summary of a run, `status` and `watch`."""
 
 from monitor.cli.console.progress import progress, report, steps
 from monitor.cli.console.status_view import page

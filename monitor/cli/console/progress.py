@@ -1,4 +1,4 @@
-"""What people see on standard error while a command works: progress and the summary."""
+"""Progress and the summary of a run, on standard error."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from monitor.cli.logs import say
-from monitor.types import GateReason
 
 if TYPE_CHECKING:
     from monitor.daemon.progress import Summary
+    from monitor.types import GateReason
 
 
 def report(summary: Summary) -> None:
-    """Say in one line what a run did; losses are named."""
+    """Print the summary of a run in one line, with what was lost."""
     losses = [
-        f"{sum(summary.gated.values())} windows not scored ({_reasons(summary.gated)})"
-        if summary.gated
-        else "",
+        f"{sum(summary.gated.values())} windows gated ({_reasons(summary.gated)})" if summary.gated else "",
         f"{summary.late} windows late (the model is too slow)" if summary.late else "",
         f"{summary.lost_seconds:.1f} s of audio lost" if summary.lost_seconds else "",
     ]
@@ -29,25 +27,14 @@ def report(summary: Summary) -> None:
     say("; ".join([line, *filter(None, losses)]))
 
 
-_REASONS = {
-    GateReason.SILENCE: "silence",
-    GateReason.DIGITAL_SILENCE: "digital silence",
-    GateReason.NON_FINITE: "invalid samples",
-    GateReason.NO_EMBEDDING: "no embedding",
-    GateReason.GAP: "gaps",
-    GateReason.DISARMED: "disarmed",
-    GateReason.UNCHANGED: "unchanged",
-}
-
-
 def _reasons(gated: Mapping[GateReason, int]) -> str:
-    """Why windows were not scored, the most frequent reason first."""
+    """Return the gate reasons, the most frequent one first."""
     order = sorted(gated, key=lambda reason: -gated[reason])
-    return ", ".join(_REASONS[reason] for reason in order)
+    return ", ".join(reason.replace("_", " ") for reason in order)
 
 
 def steps() -> Callable[[str, int, int], None]:
-    """Show what is being done on standard error, if somebody looks."""
+    """Return a function that shows the current step on standard error, if that is a terminal."""
 
     def show(what: str, done: int, of: int) -> None:
         if sys.stderr.isatty():
@@ -57,7 +44,7 @@ def steps() -> Callable[[str, int, int], None]:
 
 
 def progress() -> Callable[[int, int], None]:
-    """Show bytes done of bytes in all on standard error, if somebody looks."""
+    """Return a function that shows the bytes of a download on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 

@@ -1,4 +1,4 @@
-"""The state of a monitor that runs, as a page for people; pure functions."""
+"""Status of the running monitor as text; pure functions."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
     for problem in snapshot["problems"]:
         yield f"  ! {problem['what']}: {problem['why']}"
     if not snapshot["armed"]:
-        yield "  listening is switched off"
+        yield "  detection is disarmed"
     yield (
         f"process {snapshot['pid']} for {lasted(snapshot['uptime_seconds'])}; "
         f"{model['name']} on {model['device']} in {model['dtype']}, "
-        f"a window of {model['window_seconds']:g} s every {model['hop_seconds']:g} s"
+        f"windows of {model['window_seconds']:g} s every {model['hop_seconds']:g} s"
     )
     yield (
         f"real-time factor {snapshot['real_time_factor']:.3f}, lag {snapshot['lag_seconds']:.1f} s; windows: "
-        f"{windows['scored']} scored, {windows['gated']} not scored, {windows['late']} late"
+        f"{windows['scored']} scored, {windows['gated']} gated, {windows['late']} late"
     )
 
 
@@ -74,18 +74,18 @@ def _source(name: str, source: Mapping[str, Any], now: float) -> tuple[str, ...]
     lost = [
         f"{source['dropped_seconds']:.1f} s dropped" if source["dropped_seconds"] else "",
         f"{source['gaps']} gaps" if source["gaps"] else "",
-        f"{source['reopened']} times opened again" if source["reopened"] else "",
+        f"{source['reopened']} times reopened" if source["reopened"] else "",
     ]
-    state = "hears"
+    state = "online"
     if source["ended"]:
-        state, level = "has ended", ""
+        state, level = "ended", ""
     elif source["offline"]:
         since = lasted(now - source["offline_at"])
         state, level = f"offline for {since}: {source['offline_text']}", ""
     elif not source["online"]:
-        state, level = "waits for audio", ""
+        state, level = "waiting for audio", ""
     elif source["overloaded"]:
-        state = "hears, but windows are left out"
+        state = "overloaded: windows are late"
     return name, level, "; ".join([state, *filter(None, lost)])
 
 
@@ -98,12 +98,11 @@ def _label(label: Mapping[str, Any], now: float) -> tuple[str, ...]:
 def _last(event: Mapping[str, Any] | None, now: float) -> str:
     if event is None:
         return "none"
+    where = f"at {event['source']} ({event['peak_score']:.2f})"
     if event["ended_at"] is None:
-        return (
-            f"now, for {lasted(now - event['started_at'])}, at {event['source']} ({event['peak_score']:.2f})"
-        )
+        return f"active for {lasted(now - event['started_at'])}, {where}"
     when = time.strftime("%H:%M:%S", time.localtime(event["started_at"]))
-    return f"{lasted(now - event['ended_at'])} ago, {when} at {event['source']} ({event['peak_score']:.2f})"
+    return f"{lasted(now - event['ended_at'])} ago, {when} {where}"
 
 
 def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:
@@ -111,25 +110,28 @@ def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:
     if mqtt is not None:
         state = "connected" if mqtt["connected"] else mqtt["trouble"] or "not connected"
         counts = (
-            f"{mqtt['published']} told, {mqtt['waiting']} wait, {mqtt['dropped']} dropped, "
+            f"{mqtt['published']} published, {mqtt['waiting']} waiting, {mqtt['dropped']} dropped, "
             f"{mqtt['refused']} refused"
         )
         yield "broker", f"{state}; {counts}"
     if store is not None:
-        state = store["trouble"] or "is written"
+        state = store["trouble"] or "writable"
         yield (
             "store",
-            f"{state}; {store['written']} kept, {store['waiting']} wait, {store['dropped']} dropped",
+            f"{state}; {store['written']} written, {store['waiting']} waiting, {store['dropped']} dropped",
         )
     if clips is not None:
-        state = clips["trouble"] or "are written"
-        fates = ", ".join(f"{count} {fate}" for fate, count in clips["decided"].items()) or "none yet"
-        yield "clips", f"{state}; {fates}; {size(clips['bytes'])} in all"
+        state = clips["trouble"] or "writable"
+        outcomes = (
+            ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in clips["decided"].items())
+            or "none yet"
+        )
+        yield "clips", f"{state}; {outcomes}; {size(clips['bytes'])} in total"
     for each in snapshot["notify"]:
-        state = each["trouble"] or "works"
+        state = each["trouble"] or "working"
         yield f"notify {each['name']}", f"{state}; {_counts(each, 'sent', 'held', 'failed', 'dropped')}"
     for each in snapshot["hooks"]:
-        state = each["trouble"] or "works"
+        state = each["trouble"] or "working"
         yield f"hook {each['name']}", f"{state}; {_counts(each, 'done', 'failed', 'killed', 'dropped')}"
     for name, free in snapshot["disk_free_bytes"].items():
         yield name, f"{size(free)} free"
@@ -137,7 +139,7 @@ def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:
         ago = lasted(now - reload["at"])
         yield (
             "reload",
-            f"{ago} ago, {'refused: ' + reload['faults'][0] if reload['faults'] else 'taken over'}",
+            f"{ago} ago, {'refused: ' + reload['faults'][0] if reload['faults'] else 'applied'}",
         )
 
 
@@ -146,7 +148,7 @@ def _counts(each: Mapping[str, Any], *names: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as their widest cell; nothing behind the last."""
+    """Return lines with columns as wide as their widest cell."""
     if not rows:
         return []
     lines = [tuple(head), *rows] if head else list(rows)

@@ -1,4 +1,4 @@
-"""What a watcher of a monitor has been told so far; bounded, and without a terminal."""
+"""State of `watch`: newest levels, scores, events and near misses; bounded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NEWEST = 50
-"""Events and near misses that are remembered."""
+"""Events and near misses to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +28,22 @@ class Row:
 
 
 class WatchState:
-    """Take lines of `monitor.outputs.live.watch` and know what they come to."""
+    """State after the lines of `monitor.outputs.live.watch` so far."""
 
     def __init__(self) -> None:
         self.status: Mapping[str, Any] = {}
         self.levels: dict[str, float | None] = {}
         """Newest level of each source, in dB of full scale; None for digital silence."""
         self.gated: dict[str, str | None] = {}
-        """Why the newest window of a source was not scored; None if it was."""
+        """Gate reason of the newest window of each source; None if it was scored."""
         self.news: deque[str] = deque(maxlen=NEWEST)
         """Lines about events and near misses, newest last."""
         self._scores: dict[str, Mapping[str, float]] = {}
 
-    def take(self, line: Mapping[str, Any]) -> str | None:
-        """Take the next line; return it in words if it is worth one."""
+    def apply(self, line: Mapping[str, Any]) -> str | None:
+        """Apply the next line; return it as text if it is an event or a near miss."""
         kind = line["kind"]
-        words = None
+        text = None
         if kind == "status":
             self.status = line
         elif kind == "scores":
@@ -51,15 +51,15 @@ class WatchState:
             self.gated[line["source"]] = line["gated"]
             self._scores[line["source"]] = line["scores"]
         elif kind == "event":
-            words = self._event(line)
+            text = self._event(line)
         elif kind == "near_miss":
-            words = self._miss(line)
-        if words is not None:
-            self.news.append(words)
-        return words
+            text = self._miss(line)
+        if text is not None:
+            self.news.append(text)
+        return text
 
     def rows(self) -> list[Row]:
-        """All labels of all sources, those nearest to their threshold first."""
+        """Return all labels of all sources, those nearest to their threshold first."""
         rows = [
             Row(source, label, score, self._threshold(source, label))
             for source, scores in self._scores.items()
@@ -68,7 +68,7 @@ class WatchState:
         return sorted(rows, key=lambda row: (-row.share, row.source, row.label))
 
     def title(self, label: str) -> str:
-        """Name of a label, for people."""
+        """Return the display name of a label."""
         return next((each["name"] for each in self.status.get("labels", ()) if each["id"] == label), label)
 
     def _threshold(self, source: str, label: str) -> float:
@@ -82,14 +82,14 @@ class WatchState:
         if event["ended_at"] is None:
             return f"{_clock(event['started_at'])}  {event['source']}  start  {title}  ({event['score']:.2f})"
         seconds = event["ended_at"] - event["started_at"]
-        how = f"lasted {seconds:.1f} s, best {event['peak_score']:.2f}, ended by {event['reason']}"
+        how = f"lasted {seconds:.1f} s, peak {event['peak_score']:.2f}, ended by {event['reason']}"
         return f"{_clock(event['ended_at'])}  {event['source']}  end    {title}  ({how})"
 
     def _miss(self, miss: Mapping[str, Any]) -> str:
         why = str(miss["reason"]).replace("_", " ")
         title = self.title(miss["label"])
         return (
-            f"{_clock(miss['peak_at'])}  {miss['source']}  no     {title}  ({miss['peak_score']:.2f}: {why})"
+            f"{_clock(miss['peak_at'])}  {miss['source']}  near   {title}  ({miss['peak_score']:.2f}: {why})"
         )
 
 

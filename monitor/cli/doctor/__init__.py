@@ -1,4 +1,4 @@
-"""What `clap-monitor doctor` looks at: everything that `run` needs, one finding each."""
+"""Checks of `clap-monitor doctor`: everything that `run` needs, one finding each."""
 
 from monitor.cli.doctor.finding import Finding, verdict
 from monitor.cli.doctor.run import examine

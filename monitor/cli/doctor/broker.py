@@ -1,4 +1,4 @@
-"""The way to the broker, step by step: name, port, encryption, login, and what it takes and delivers."""
+"""Broker checks, step by step: name, port, encryption, login, messages."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SILENT = Disconnected(NOT_MQTT.format("no answer so far"), unanswered=True)
 
 
 def broker(config: MqttConfig, *, node: str) -> Iterator[Finding]:
-    """Go as far as the broker lets us; without a login, the last finding is the step that failed.
+    """Check each step of the connection; stop at the first one that fails.
 
-    What is published goes below ``BASE/NODE/doctor`` and, without content, to the description of a device
-    that Home Assistant does not know; nothing stays retained.  The client id is not the monitor's own, which
-    the broker would disconnect.
+    Test messages go below ``BASE/NODE/doctor`` and, empty, to the discovery topic of a device that does not
+    exist; nothing stays retained.  The client id differs from that of the monitor, which the broker would
+    disconnect otherwise.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def broker(config: MqttConfig, *, node: str) -> Iterator[Finding]:
         Name of this monitor.
     """
     if config.host is None:
-        yield good("broker", "none is configured (mqtt.host)")
+        yield good("broker", "not configured (mqtt.host)")
         return
     try:
         where, context, password = broker_address(config), tls_context(config), read_password(config)
@@ -74,7 +74,7 @@ def _look_up(host: str, where: str) -> Finding:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        fix = f"an IP address always works; `getent hosts {host}` asks the same name servers"
+        fix = f"check `getent hosts {host}`, or use an IP address"
         return failure("dns", f"{where} {explain_connect_error(error, tls=False)}", Code.DNS, fix)
     addresses = dict.fromkeys(str(address[0]) for *_, address in found)
     return good("dns", f"{host} is {', '.join(addresses)}")
@@ -84,11 +84,9 @@ def _reach(host: str, port: int, where: str) -> Finding:
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
     except OSError as error:
-        fix = (
-            "a mosquitto without a `listener` in its configuration takes connections of its own machine only"
-        )
+        fix = "mosquitto without a `listener` in its configuration accepts local connections only"
         return failure("tcp", f"{where} {explain_connect_error(error, tls=False)}", Code.TCP, fix)
-    return good("tcp", f"{where} takes connections")
+    return good("tcp", f"{where} accepts connections")
 
 
 def _encrypt(context: ssl.SSLContext, host: str, port: int, where: str) -> Finding:
@@ -97,14 +95,14 @@ def _encrypt(context: ssl.SSLContext, host: str, port: int, where: str) -> Findi
             socket.create_connection((host, port), CONNECT_SECONDS) as channel,
             context.wrap_socket(channel, server_hostname=host) as encrypted,
         ):
-            return good("tls", f"{where} speaks {encrypted.version()}, and its certificate is trusted")
+            return good("tls", f"{where} {encrypted.version()}, trusted certificate")
     except OSError as error:
-        fix = f"the certificate must name {host} and be signed by an authority of mqtt.ca_file"
+        fix = f"the certificate must be for {host} and signed by a CA in mqtt.ca_file"
         return failure("tls", f"{where} {explain_connect_error(error, tls=True)}", Code.TLS, fix)
 
 
 def _log_in(profile: ConnectionProfile, negotiation: Negotiation, where: str) -> Finding:
-    """Connect as the monitor does, on lesser options if it must be."""
+    """Connect as the monitor does, with fallbacks."""
     first: Disconnected | None = None
     for _ in range(2 * len(LastWill) + 2):
         options = negotiation.options
@@ -120,14 +118,14 @@ def _log_in(profile: ConnectionProfile, negotiation: Negotiation, where: str) ->
         if not lesser or (answer == SILENT and options.protocol == MQTT_3):
             break
     why = "closed the connection" if first is None or first.reason is None else first.reason
-    fix = "the broker must know this user and password, and take MQTT on this port"
+    fix = "check the user and password in the broker, and that this port speaks MQTT"
     return failure("login", f"{where} {why}", Code.LOGIN, fix)
 
 
 def _let_in(profile: ConnectionProfile, negotiation: Negotiation, where: str) -> Finding:
     who, options = profile.config.username or "anonymous", negotiation.options
-    says = f"{where} lets {who} in and speaks {VERSIONS[options.protocol]}"
+    text = f"{where} accepts {who} with {VERSIONS[options.protocol]}"
     if options.will is LastWill.RETAINED:
-        return good("login", says)
-    fix = "let the broker keep retained messages; else nobody is told that the monitor crashed"
-    return warning("login", f"{says}, but takes no retained last will ({options.will.value})", fix)
+        return good("login", text)
+    fix = "allow retained messages in the broker; otherwise a crash of the monitor goes unnoticed"
+    return warning("login", f"{text}, but no retained last will ({options.will.value})", fix)

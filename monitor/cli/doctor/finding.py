@@ -1,4 +1,4 @@
-"""What was found: one line, whether it is well, and what mends it."""
+"""Findings: the result of a check and how to fix it, in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WIDTH = 13
 
 
 class Code(IntEnum):
-    """Exit code of each kind of failure; of ``sysexits.h``, and those of `run` where it has one."""
+    """Exit code of each kind of failure, from ``sysexits.h``; the same as those of `run` where it has one."""
 
     MODEL = 65
     SOURCE = 66
@@ -29,16 +29,16 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check, and what came of it; made by `good`, `warning` and `failure`."""
+    """Result of one check; made by `good`, `warning` and `failure`."""
 
     check: str
-    """What was looked at: one word."""
-    says: str
+    """Name of the check, one word."""
+    text: str
     fix: str = ""
-    """What to do about it; empty if there is nothing to do, or ``says`` has it."""
+    """How to fix it; empty if there is nothing to fix, or ``text`` says it."""
     warns: bool = False
     exit_code: int = 0
-    """Of the kind of failure; 0 if it is none."""
+    """Exit code of the failure; 0 if it is none."""
 
     @property
     def state(self) -> str:
@@ -46,41 +46,41 @@ class Finding:
         return "FAIL" if self.exit_code else "warn" if self.warns else "ok"
 
     def as_text(self) -> str:
-        """Return one line for people."""
+        """Return one line."""
         fix = f"; fix: {self.fix}" if self.fix else ""
-        return f"{self.state:<4}  {self.check:<{_WIDTH}}  {' '.join((self.says + fix).split())}"
+        return f"{self.state:<4}  {self.check:<{_WIDTH}}  {' '.join((self.text + fix).split())}"
 
     def as_json(self) -> str:
-        """Return one JSON object: ``check``, ``state``, ``says``, ``fix``, ``exit_code``."""
+        """Return one JSON object: ``check``, ``state``, ``text``, ``fix``, ``exit_code``."""
         content = {
             "check": self.check,
             "state": self.state.lower(),
-            "says": self.says,
+            "text": self.text,
             "fix": self.fix or None,
             "exit_code": int(self.exit_code),
         }
         return json.dumps(content, ensure_ascii=False)
 
 
-def good(check: str, says: str) -> Finding:
-    """All is well."""
-    return Finding(check, says)
+def good(check: str, text: str) -> Finding:
+    """Return a check that passed."""
+    return Finding(check, text)
 
 
-def warning(check: str, says: str, fix: str = "") -> Finding:
-    """It works, and will disappoint."""
-    return Finding(check, says, fix, warns=True)
+def warning(check: str, text: str, fix: str = "") -> Finding:
+    """Return a check that passed with reservations."""
+    return Finding(check, text, fix, warns=True)
 
 
-def failure(check: str, says: str, code: Code, fix: str = "") -> Finding:
-    """It does not work."""
-    return Finding(check, says, fix, exit_code=code)
+def failure(check: str, text: str, code: Code, fix: str = "") -> Finding:
+    """Return a check that failed."""
+    return Finding(check, text, fix, exit_code=code)
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """Sum up in one line."""
+    """Return a summary in one line."""
     failures = sum(finding.state == "FAIL" for finding in findings)
     warnings = sum(finding.state == "warn" for finding in findings)
     if not failures and not warnings:
-        return "everything is well"
+        return "no problems found"
     return f"{failures} failures, {warnings} warnings"

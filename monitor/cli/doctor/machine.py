@@ -1,4 +1,4 @@
-"""What the machine must offer: sound cards that may be opened, room to write, a clock."""
+"""Machine checks: permissions of sound cards, directories, databases, clock."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from monitor.system.wall_clock import is_synchronised
 from monitor.types import OutputError
 
 STATE_MEGABYTES = 100
-"""Room that the state directory should have: sentences, rooms, events that wait for the broker."""
+"""Free space that the state directory should have: text embeddings, baselines, queued events."""
 
 _MEGABYTE = 1_000_000
 _EARLIEST = 1_767_225_600.0
-"""2026-01-01: a clock that says less is older than this program."""
+"""2026-01-01; an earlier time is older than this program."""
 
 _LATEST = 4_102_444_800.0
 """2100-01-01."""
@@ -32,84 +32,84 @@ def _may_open(path: Path) -> bool:
 
 
 def permissions(cards: Path = Path("/dev/snd"), may_open: Callable[[Path], bool] = _may_open) -> Finding:
-    """Whether this user may open the sound cards there are.
+    """Check that this user can open the sound cards.
 
     Parameters
     ----------
     cards : Path
-        Directory of ALSA's devices.
+        Directory of the ALSA devices.
     may_open : callable
-        Judges one of them.
+        Returns whether a device can be opened.
     """
     nodes = sorted(cards.glob("pcmC*D*c"))
     closed = [node for node in nodes if not may_open(node)]
     if not nodes:
-        return good("permissions", f"no sound card of its own in {cards}: a sound server may have one")
+        return good("permissions", f"no sound card in {cards}; a sound server may provide one")
     if len(closed) < len(nodes):
-        return good("permissions", f"{len(nodes) - len(closed)} of {len(nodes)} sound cards may be opened")
+        return good("permissions", f"{len(nodes) - len(closed)} of {len(nodes)} sound cards can be opened")
     return failure(
         "permissions",
-        f"{closed[0]} may not be opened by this user",
+        f"{closed[0]} permission denied for this user",
         Code.PERMISSION,
         "sudo usermod --append --groups audio USER, then log in again",
     )
 
 
 def directory(key: str, path: Path, *, megabytes: int) -> Finding:
-    """Whether a directory can be written and has room; one that is not there is not made.
+    """Check that a directory is writable and has free space; a missing one is not created.
 
     Parameters
     ----------
     key : str
-        Of the configuration.
+        In the configuration.
     path : Path
     megabytes : int
-        Room that it should have.
+        Free space that it should have.
     """
     path = path.absolute()
-    there = next(place for place in (path, *path.parents) if _is_there(place))
-    fix = f"give it to the user who runs clap-monitor, or set `{key}` to another directory"
+    there = next(place for place in (path, *path.parents) if _exists(place))
+    fix = f"give it to the user of clap-monitor, or set `{key}` to another directory"
     if there == path:
         try:
             make_writable(path, key)
         except OutputError as error:
             return failure(key, str(error), Code.DISK)
     elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)):
-        return failure(key, f"{path}: cannot be made in {there}", Code.DISK, fix)
+        return failure(key, f"{path}: cannot be created in {there}", Code.DISK, fix)
     free = shutil.disk_usage(there).free // _MEGABYTE
     if not free:
-        return failure(key, f"{path}: the disk is full", Code.DISK, "make room")
+        return failure(key, f"{path}: the disk is full", Code.DISK, "free some space")
     if free < megabytes:
-        return warning(key, f"{path}: {free} MB are free, up to {megabytes} may be needed", "make room")
-    made = "can be written" if there == path else f"will be made in {there}"
-    return good(key, f"{path}: {made}, {free} MB are free")
+        return warning(key, f"{path}: {free} MB free, up to {megabytes} MB may be needed", "free some space")
+    state = "writable" if there == path else f"will be created in {there}"
+    return good(key, f"{path}: {state}, {free} MB free")
 
 
 def database(key: str, path: Path) -> Finding:
-    """Whether a file in which something is kept can be used now; one that is not there will be made.
+    """Check that a database file can be used now.
 
     Parameters
     ----------
     key : str
-        Of the configuration.
+        In the configuration.
     path : Path
     """
-    if not _is_there(path):
-        return good(key, f"{path}: will be made")
+    if not _exists(path):
+        return good(key, f"{path}: will be created")
     if _is_in_use(path.parent):
-        return good(key, f"{path}: a clap-monitor that runs has it")
+        return good(key, f"{path}: in use by a running clap-monitor")
     try:
         try_database(path)
     except BrokenDatabaseError as error:
-        return warning(key, f"{path}: {error}", "none is needed: it will be set aside, and a new one begun")
+        return warning(key, f"{path}: {error}", "none needed: it will be renamed, and a new one created")
     except DatabaseError as error:
-        fix = "end the program that has it, or set `state` to a directory on a disk of this machine"
-        return failure(key, f"{path}: {error}: what happens would be kept in memory only", Code.DISK, fix)
-    return good(key, f"{path}: can be used")
+        fix = "stop the program that uses it, or set `state` to a directory on a local disk"
+        return failure(key, f"{path}: {error}; data would be kept in memory only", Code.DISK, fix)
+    return good(key, f"{path}: usable")
 
 
 def _is_in_use(state: Path) -> bool:
-    """Tell whether a monitor that runs has a state directory: it holds a lock on it."""
+    """Return whether a running monitor holds the lock on a state directory."""
     with contextlib.suppress(OSError):
         directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -122,12 +122,12 @@ def _is_in_use(state: Path) -> bool:
 
 
 def others_may_read(key: str, path: Path) -> Finding | None:
-    """Warn of a directory that other users of this machine may look into; None if they may not.
+    """Warn about a directory that other users of this machine can read; None if they cannot.
 
     Parameters
     ----------
     key : str
-        Of the configuration.
+        In the configuration.
     path : Path
     """
     try:
@@ -137,12 +137,12 @@ def others_may_read(key: str, path: Path) -> Finding | None:
     if not mode & 0o077:
         return None
     return warning(
-        key, f"{path}: other users of this machine may look into it (mode {mode:o})", f"chmod 700 {path}"
+        key, f"{path}: other users of this machine can read it (mode {mode:o})", f"chmod 700 {path}"
     )
 
 
-def _is_there(path: Path) -> bool:
-    """Tell whether this user can see it; below a directory that is closed to him, nothing is."""
+def _exists(path: Path) -> bool:
+    """Return whether this user can see a path; below an unreadable directory, nothing exists."""
     try:
         return path.exists()
     except OSError:
@@ -152,20 +152,20 @@ def _is_there(path: Path) -> bool:
 def clock(
     now: Callable[[], float] = time.time, is_set: Callable[[], bool | None] = is_synchronised
 ) -> Finding:
-    """Whether the time that events are stamped with can be right.
+    """Check that the time is plausible and synchronized.
 
     Parameters
     ----------
     now : callable
         Unix seconds.
     is_set : callable
-        Whether something keeps the clock right; None if that is not known.
+        Returns whether the clock is synchronized; None if unknown.
     """
     seconds = now()
-    says = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-    fix = "turn on time synchronisation: timedatectl set-ntp true"
+    text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    fix = "turn on time synchronization: timedatectl set-ntp true"
     if not _EARLIEST <= seconds < _LATEST:
-        return failure("clock", f"says {says}, which cannot be", Code.CLOCK, fix)
+        return failure("clock", f"{text}: cannot be right", Code.CLOCK, fix)
     if is_set() is False:
-        return warning("clock", f"says {says}, and nothing keeps it right", fix)
-    return good("clock", f"says {says}")
+        return warning("clock", f"{text}: not synchronized", fix)
+    return good("clock", text)

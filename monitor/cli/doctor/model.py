@@ -1,4 +1,4 @@
-"""Whether the checkpoint works, and fast enough."""
+"""Model check: whether the checkpoint works, and is fast enough."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from monitor.types import ConfigError, ModelError
 
 _ROUNDS = 5
 _NEARLY_TOO_SLOW = 0.8
-"""Real-time factor from which nothing is left for anything else the machine does."""
+"""Real-time factor from which the machine has no time for other work."""
 
 
 def model(config: Config) -> Iterator[Finding]:
-    """Load the checkpoint, try both towers, and time a window; nothing is kept.
+    """Load the checkpoint, test both encoders, and time a window.
 
     Parameters
     ----------
@@ -28,18 +28,18 @@ def model(config: Config) -> Iterator[Finding]:
     try:
         clap = Clap.configured(config.model)
         length, hop = window_samples(config, clap)
-        listened = config.model_copy(update={"sources": config.enabled_sources})
-        hops = hops_by_source(listened, length=length, hop=hop, rate=clap.mel_config.rate)
+        active = config.model_copy(update={"sources": config.enabled_sources})
+        hops = hops_by_source(active, length=length, hop=hop, rate=clap.mel_config.rate)
         clap.warm_up(length)
         clap.self_test()
         try:
             clap.embed_text([prompt for label in config.labels if label.enabled for prompt in label.prompts])
         finally:
-            clap.forget_text()  # it is a process, which would be left behind
+            clap.forget_text()  # ends its process
     except (ModelError, ConfigError) as error:
         yield failure("model", str(error), Code.MODEL)
         return
-    yield good("model", f"{clap.name} on {clap.device} in {clap.dtype}: tells tone, noise and clicks apart")
+    yield good("model", f"{clap.name} on {clap.device} in {clap.dtype}: distinguishes tone, noise and clicks")
     rate = clap.mel_config.rate
     window = sounds(length, rate)[1:2]
     seconds = _time_of(lambda: clap.embed_audio(window))
@@ -47,28 +47,28 @@ def model(config: Config) -> Iterator[Finding]:
 
 
 def speed(window_seconds: float, *, hop_seconds: float, sources: int) -> Finding:
-    """Judge how long one window takes.
+    """Check the time of one window.
 
     Parameters
     ----------
     window_seconds : float
-        Time that one takes.
+        Time to score a window.
     hop_seconds : float
-        Time from one to the next.
+        Time from one window to the next.
     sources : int
-        How many are listened to.
+        Number of sources.
     """
     factor = window_seconds * sources / hop_seconds
-    says = (
-        f"real-time factor {factor:.2f}: {1000 * window_seconds:.0f} ms for each window, "
+    text = (
+        f"real-time factor {factor:.2f}: {1000 * window_seconds:.0f} ms per window, "
         f"one every {hop_seconds:g} s from each of {sources} sources"
     )
-    fix = "a longer window.hop_seconds, fewer sources, or a smaller checkpoint"
+    fix = "use a longer window.hop_seconds, fewer sources, or a smaller checkpoint"
     if factor >= 1:
-        return warning("speed", f"{says}: windows will be left out", fix)
+        return warning("speed", f"{text}: windows will be late", fix)
     if factor >= _NEARLY_TOO_SLOW:
-        return warning("speed", f"{says}: nothing is left for anything else", fix)
-    return good("speed", says)
+        return warning("speed", f"{text}: no CPU time is left for other work", fix)
+    return good("speed", text)
 
 
 def _time_of(run: Callable[[], object]) -> float:
@@ -81,5 +81,5 @@ def _time_of(run: Callable[[], object]) -> float:
 
 
 def _mean_hop(hops: Collection[int]) -> float:
-    """Return the hop that all sources might have to make the same number of windows."""
+    """Return the common hop that would give the same number of windows."""
     return len(hops) / sum(1 / hop for hop in hops)

@@ -1,4 +1,4 @@
-"""Messages to and from the broker, as the monitor sends them: subscribed, published, and delivered again."""
+"""Message checks: subscribe and publish as the monitor does, and check what the broker delivers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from monitor.outputs.mqtt.topics import Topics
 _ANSWER_SECONDS, _DELIVERY_SECONDS = 10.0, 3.0
 
 _LARGE = 100_000
-"""Characters of the largest message that the monitor sends."""
+"""Size of the largest message that the monitor sends, in characters."""
 
 N = TypeVar("N", Connected, Acknowledged, Received, Subscribed)
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
-    """A message as the monitor would send one."""
+class _Message:
+    """Test message, sent as the monitor would send it."""
 
     what: str
     topic: str
@@ -45,12 +45,12 @@ class _Try:
 
     @property
     def named(self) -> str:
-        """What it is and how it is sent, for people."""
-        return f"{self.what} under {self.topic} ({'retained, ' if self.retain else ''}QoS {self.qos})"
+        """Description, with topic and delivery."""
+        return f"{self.what} to {self.topic} ({'retained, ' if self.retain else ''}QoS {self.qos})"
 
 
 class Session:
-    """One connection, whose events are waited for; a context manager that ends it.
+    """Connection whose events can be waited for; a context manager that closes it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Session:
         self._events: queue.SimpleQueue[ConnectionEvent] = queue.SimpleQueue()
         self._seen: list[ConnectionEvent] = []
         self.ended: Disconnected | None = None
-        """How the broker ended it; None while it has not."""
+        """How the connection ended; None while it is open."""
         self.connection = Connection(profile, options, lambda _, event: self._events.put(event))
 
     def __enter__(self) -> Self:
@@ -72,13 +72,13 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take leave of the broker."""
+        """Disconnect."""
         self.connection.close()
         if self.ended is None:
             self._take_until(lambda event: isinstance(event, Disconnected))
 
     def wait_for(self, kind: type[N], **fields: object) -> N | Disconnected | None:
-        """Wait for a event with such fields, or for the end; None if neither comes in time."""
+        """Wait for an event with these fields, or for the end of the connection; None after a timeout."""
 
         def matches(event: ConnectionEvent) -> bool:
             return isinstance(event, kind) and all(
@@ -109,129 +109,126 @@ class Session:
 def messages(
     profile: ConnectionProfile, options: ConnectOptions, *, node: str, where: str
 ) -> Iterator[Finding]:
-    """Subscribe as the monitor does, and publish an event, a state and a description; clear what is retained.
+    """Subscribe as the monitor does; publish an event, a state and a discovery message; clear retained ones.
 
     Parameters
     ----------
     profile : ConnectionProfile
-        That of the login.
+        As used for the login.
     options : ConnectOptions
-        On which the broker lets us in.
+        That the broker accepts.
     node : str
         Name of this monitor.
     where : str
-        Address of the broker, for people.
+        Address of the broker.
     """
     config = profile.config
     topics = Topics(config.base_topic, node)
-    tries = list(_tries(config, topics, node))
+    tests = list(_test_messages(config, topics, node))
     filters = [*(topics.command_filters() if config.commands else ())]
     filters += [birth_topic(config.discovery_prefix)] if config.discovery else []
-    own = dict.fromkeys(each.topic for each in tries)
+    own = dict.fromkeys(each.topic for each in tests)
     # Without a will: where the broker closes the connection, it would publish that.
     profile = replace(profile, will_topic=None, filters=(*filters, *own))
-    finding, heard = _subscribe(profile, options, where, filters)
+    finding, readable = _subscribe(profile, options, where, filters)
     yield finding
-    options = replace(options, subscribe=finding.exit_code == 0 or bool(heard))
-    for each in tries:
-        yield _publish(profile, options, where, each, heard=each.topic in heard)
-    state = next(each for each in tries if each.retain)
+    options = replace(options, subscribe=finding.exit_code == 0 or bool(readable))
+    for each in tests:
+        yield _publish(profile, options, where, each, readable=each.topic in readable)
+    state = next(each for each in tests if each.retain)
     with Session(replace(profile, filters=()), options) as session:
         if isinstance(session.wait_for(Connected), Connected):
             number = session.connection.publish(state.topic, "", qos=1, retain=True)
             session.wait_for(Acknowledged, packet_id=number)
 
 
-def _tries(config: MqttConfig, topics: Topics, node: str) -> Iterator[_Try]:
-    said = "clap-monitor doctor was here"
-    yield _Try("an event", topics.event("doctor"), said, qos=config.qos)
-    yield _Try("a state", topics.state("doctor", "doctor"), "OFF", retain=True)
+def _test_messages(config: MqttConfig, topics: Topics, node: str) -> Iterator[_Message]:
+    text = "test message of clap-monitor doctor"
+    yield _Message("an event", topics.event("doctor"), text, qos=config.qos)
+    yield _Message("a state", topics.state("doctor", "doctor"), "OFF", retain=True)
     if config.discovery:
         topic = discovery_topic(config.discovery_prefix, f"{node}_doctor")
-        yield _Try("a description for Home Assistant", topic, "", retain=True)
-    yield _Try("a large message", topics.event("doctor"), said.ljust(_LARGE), qos=1)
+        yield _Message("a discovery message", topic, "", retain=True)
+    yield _Message("a large message", topics.event("doctor"), text.ljust(_LARGE), qos=1)
 
 
 def _subscribe(
     profile: ConnectionProfile, options: ConnectOptions, where: str, filters: list[str]
 ) -> tuple[Finding, frozenset[str]]:
-    """Subscribe; also return the topics that we are let subscribe to."""
-    fix = f"its access list must let {_who(profile)} read {', '.join(filters)}: else commands do not arrive"
+    """Subscribe; also return the accepted topics."""
+    fix = f"allow {_who(profile)} to read {', '.join(filters)} in the access list, for commands"
     with Session(profile, options) as session:
         answer = session.wait_for(Subscribed)
     if not isinstance(answer, Subscribed):
         why = "does not answer" if answer is None else answer.reason or "closed the connection"
-        says = f"{where} {why} when subscribed to {', '.join(filters)}"
-        return failure("subscribe", says, Code.PUBLISH, fix), frozenset()
+        text = f"{where} {why} after a subscription to {', '.join(filters)}"
+        return failure("subscribe", text, Code.PUBLISH, fix), frozenset()
     refused = dict(answer.refused)
-    heard = frozenset(profile.filters) - refused.keys()
+    readable = frozenset(profile.filters) - refused.keys()
     named = [f"{topic} ({explain_refused_message(refused[topic])})" for topic in filters if topic in refused]
     if named:
-        return failure("subscribe", f"{where} refuses {', '.join(named)}", Code.PUBLISH, fix), heard
-    return good(
-        "subscribe", f"{where} takes subscriptions to {', '.join(filters) or 'its own messages'}"
-    ), heard
+        return failure("subscribe", f"{where} refuses {', '.join(named)}", Code.PUBLISH, fix), readable
+    text = f"{where} accepts subscriptions to {', '.join(filters) or 'its own messages'}"
+    return good("subscribe", text), readable
 
 
 def _publish(
-    profile: ConnectionProfile, options: ConnectOptions, where: str, each: _Try, *, heard: bool
+    profile: ConnectionProfile, options: ConnectOptions, where: str, each: _Message, *, readable: bool
 ) -> Finding:
-    """Publish one message on a connection of its own, for the broker may close it."""
+    """Publish one message on a connection of its own, because the broker may close it."""
     answer = back = None
     with Session(profile, options) as session:
         accepted = session.wait_for(Connected)
         if not isinstance(accepted, Connected):
-            return failure("publish", f"{where} does not let us in again", Code.PUBLISH)
+            return failure("publish", f"{where} refuses a second login", Code.PUBLISH)
         most = accepted.limits.max_bytes
         if most is not None and len(each.text) >= most:
-            return _too_large(where, f"takes at most {most:,} bytes at once")
+            return _too_large(where, f"accepts at most {most:,} bytes per message")
         if options.subscribe:
             session.wait_for(Subscribed)
         number = session.connection.publish(each.topic, each.text, qos=each.qos, retain=each.retain)
         answer = session.wait_for(Acknowledged, packet_id=number)
-        if heard and isinstance(answer, Acknowledged) and answer.code < REFUSED:
+        if readable and isinstance(answer, Acknowledged) and answer.code < REFUSED:
             back = session.wait_for(Received, topic=each.topic, retained=False)
         ended = session.ended
     if ended is None and isinstance(answer, Acknowledged):
         certain = options.protocol == MQTT_5 and each.qos > 0
-        return _judge(profile, where, each, answer, back=back is not None, unheard=heard and not certain)
+        return _judge(profile, where, each, answer, back=back is not None, missing=readable and not certain)
     why = "does not answer" if ended is None or ended.reason is None else ended.reason
     if len(each.text) == _LARGE:
-        return _too_large(where, f"{why} when a message of {_LARGE:,} bytes is published")
-    return failure("publish", f"{where} {why} when told {each.named}", Code.PUBLISH, _fix(profile, each))
+        return _too_large(where, f"{why} after a message of {_LARGE:,} bytes")
+    return failure("publish", f"{where} {why} after {each.named}", Code.PUBLISH, _fix(profile, each))
 
 
 def _judge(
-    profile: ConnectionProfile, where: str, each: _Try, answer: Acknowledged, *, back: bool, unheard: bool
+    profile: ConnectionProfile, where: str, each: _Message, answer: Acknowledged, *, back: bool, missing: bool
 ) -> Finding:
-    """Judge what became of an acknowledged message: whether it came back, and would have had to."""
+    """Check an acknowledged message: whether it came back, and should have."""
     if answer.code >= REFUSED:
         why = explain_refused_message(answer.code)
         return failure("publish", f"{where} refuses {each.named}: {why}", Code.PUBLISH, _fix(profile, each))
     if back:
-        return good("publish", f"{where} took and delivered {each.named}")
+        return good("publish", f"{where} accepted and delivered {each.named}")
     if len(each.text) == _LARGE:
-        says = f"acknowledged a message of {_LARGE:,} bytes and did not deliver it"
-        return _too_large(where, says) if unheard else good("publish", f"{where} took {each.named}")
-    if unheard:
-        says = (
-            f"{where} acknowledged {each.named} and did not deliver it: it may not be written, or not be read"
+        text = f"acknowledged a message of {_LARGE:,} bytes but did not deliver it"
+        return _too_large(where, text) if missing else good("publish", f"{where} accepted {each.named}")
+    if missing:
+        text = (
+            f"{where} acknowledged {each.named} but did not deliver it: no permission to write or to read it"
         )
-        return failure("publish", says, Code.PUBLISH, _fix(profile, each))
-    fix = "if others get it, all is well: this user may not read it"
-    return warning("publish", f"{where} took {each.named}; it did not come back", fix)
+        return failure("publish", text, Code.PUBLISH, _fix(profile, each))
+    fix = "fine if other clients receive it: then only this user cannot read it"
+    return warning("publish", f"{where} accepted {each.named}, which did not come back", fix)
 
 
-def _fix(profile: ConnectionProfile, each: _Try) -> str:
+def _fix(profile: ConnectionProfile, each: _Message) -> str:
     below = each.topic.partition("/doctor")[0].removesuffix("/config")
-    return f"its access list must let {_who(profile)} write {below}/#"
+    return f"allow {_who(profile)} to write {below}/# in the access list"
 
 
-def _too_large(where: str, says: str) -> Finding:
-    fix = (
-        "raise its limit (mosquitto: max_packet_size), or the description for Home Assistant may be left out"
-    )
-    return warning("publish", f"{where} {says}", fix)
+def _too_large(where: str, text: str) -> Finding:
+    fix = "raise its limit (mosquitto: max_packet_size); otherwise it may refuse the discovery messages"
+    return warning("publish", f"{where} {text}", fix)
 
 
 def _who(profile: ConnectionProfile) -> str:

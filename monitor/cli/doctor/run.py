@@ -1,4 +1,4 @@
-"""All checks, in the order in which audio passes through what they look at."""
+"""Doctor run: all checks, in the order of the audio path."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from monitor.types import ConfigError, ModelError
 
 
 def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Finding]:
-    """Look at everything that a run needs; each finding as soon as it is known.
+    """Check everything that a run needs; yield each finding as soon as it is known.
 
     Parameters
     ----------
     path : Path or None
-        The configuration; None is the defaults.
+        Of the configuration; None for the defaults.
     listen_seconds : float
-        How long each microphone or stream is listened to.
+        Time to record from each microphone or stream.
     """
-    # Imported as they come: the first findings need neither PortAudio nor torch.
+    # Imported when needed: the first checks use neither PortAudio nor torch.
     from monitor.cli.doctor import machine
     from monitor.daemon.preflight import check_alerts
 
@@ -36,7 +36,7 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
             yield failure("configuration", fault, Code.CONFIGURATION)
         yield machine.permissions()
         yield machine.clock()
-        yield warning("the rest", "was not looked at", "mend the configuration first")
+        yield warning("other checks", "skipped: fix the configuration first")
         return
     yield from configuration(path, config)
     if any(source.kind == "microphone" for source in config.enabled_sources):
@@ -49,7 +49,7 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
 
     yield from model.model(config)
     yield machine.directory("state", config.state, megabytes=machine.STATE_MEGABYTES)
-    yield from kept(config)
+    yield from files(config)
     if config.clips.enabled:
         yield machine.directory("recordings", config.recordings, megabytes=config.clips.max_megabytes)
     yield machine.clock()
@@ -58,13 +58,13 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
     yield from broker.broker(config.mqtt, node=config.node)
 
 
-def kept(config: Config) -> Iterator[Finding]:
-    """What is wrong with the files in which something is kept, and who else may read them."""
+def files(config: Config) -> Iterator[Finding]:
+    """Check the database files of the state directory, and who else can read the directories."""
     from monitor.cli.doctor import machine
     from monitor.outputs.store import FILE
 
-    files = {FILE: config.store.enabled, "outbox.sqlite": config.mqtt.host is not None}
-    found = [machine.database("state", config.state / name) for name, wanted in files.items() if wanted]
+    wanted = {FILE: config.store.enabled, "outbox.sqlite": config.mqtt.host is not None}
+    found = [machine.database("state", config.state / name) for name, used in wanted.items() if used]
     open_to_others = [machine.others_may_read("state", config.state)]
     if config.clips.enabled and config.clips.readable_by == "owner":
         open_to_others.append(machine.others_may_read("recordings", config.recordings))
@@ -73,10 +73,10 @@ def kept(config: Config) -> Iterator[Finding]:
 
 
 def configuration(path: Path | None, config: Config) -> Iterator[Finding]:
-    """Whether there is something to listen for, and what of it will disappoint."""
+    """Check that sources and labels are enabled, and pass on the warnings about them."""
     from monitor.model.hub import usual_window_seconds
 
-    name = "the defaults, for no file was given" if path is None else f"{path.absolute()}"
+    name = "defaults (no file given)" if path is None else f"{path.absolute()}"
     enabled = sum(label.enabled for label in config.labels)
     if not config.enabled_sources:
         yield failure("configuration", f"{name}: no source is enabled", Code.CONFIGURATION, "enable one")
@@ -87,7 +87,7 @@ def configuration(path: Path | None, config: Config) -> Iterator[Finding]:
     try:
         window = config.window.seconds or usual_window_seconds(config.model.checkpoint, config.model.revision)
         notes = warnings(config, window_seconds=window)
-    except (ModelError, ConfigError):  # the model has a line of its own
+    except (ModelError, ConfigError):  # reported by the check of the model
         notes = []
     yield good("configuration", f"{name}: {enabled} labels, {len(config.enabled_sources)} sources")
     for note in notes:

@@ -1,4 +1,4 @@
-"""Whether the sources are there, and whether a live one hears."""
+"""Source checks: whether each source delivers audio, and at what level."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from monitor.daemon.preflight import check_media, find_microphone
 from monitor.types import GateReason, Samples, SourceError
 
 RATE = 48_000
-"""Hz, of what is listened to if the source does not say."""
+"""Sample rate in Hz, if the source sets none."""
 
 _PATIENCE_SECONDS = 60.0
-"""A driver that takes longer than the listening and this much more has stopped delivering.  A camera is given
-the time that `run` gives it: to be asked for sound alone, and then for all that it has."""
+"""A driver that needs this much longer than the recording has stopped delivering.  A camera gets as much time
+as in `run`: first it is asked for audio only, then for all tracks."""
 
 _FIXES = {
-    "microphone": "`clap-monitor devices` lists what there is; a clap-monitor that runs may hold it",
-    "stream": "try its address in a player such as VLC or ffplay",
+    "microphone": "`clap-monitor devices` lists all microphones; a running clap-monitor may hold this one",
+    "stream": "try the URL in a player such as VLC or ffplay",
 }
 
 _FULL_SCALE = 0.999
@@ -34,22 +34,22 @@ _CLIPPED = 1e-3
 
 
 def source(config: SourceConfig, *, seconds: float, silence_dbfs: float) -> Iterator[Finding]:
-    """Look for a source, and listen to it if it is live.
+    """Find a source, and record from it if it is live.
 
     Parameters
     ----------
     config : SourceConfig
     seconds : float
-        How long to listen.
+        Time to record.
     silence_dbfs : float
-        What is quieter will not be scored.
+        Quieter windows are not scored.
     """
     if config.kind == "pcm":
-        yield good("source", f"{config.name}: raw samples on standard input, which doctor leaves alone")
+        yield good("source", f"{config.name}: raw samples on standard input, not checked")
     elif config.kind == "file":
         try:
             check_media(config)
-            yield good("source", f"{config.name}: {config.path} holds audio")
+            yield good("source", f"{config.name}: {config.path} contains audio")
         except SourceError as error:
             yield failure("source", str(error), Code.SOURCE)
     else:
@@ -57,7 +57,7 @@ def source(config: SourceConfig, *, seconds: float, silence_dbfs: float) -> Iter
 
 
 def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Finding:
-    """Judge what a live source delivered.
+    """Check the level of what a live source delivered.
 
     Parameters
     ----------
@@ -73,26 +73,26 @@ def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Findin
         case GateReason.DIGITAL_SILENCE:
             return failure(
                 "level",
-                f"{name}: nothing but exact zeros: it is muted or dead",
+                f"{name}: only exact zeros: it is muted or broken",
                 Code.DEAD,
-                "look for a mute switch, at `alsamixer` (F4) or `pactl list sources`, at the plug",
+                "check the mute switch, `alsamixer` (F4) or `pactl list sources`, and the plug",
             )
         case GateReason.NON_FINITE:
             return failure(
                 "level",
-                f"{name}: delivers what are no numbers, or far beyond full scale",
+                f"{name}: samples are not finite, or far above full scale",
                 Code.DEAD,
                 "try another rate, format or device",
             )
         case reason:
             quiet = reason is not None
-    says = f"{name}: {rms_dbfs(samples):.0f} dBFS, {loudest_dbfs(samples, rate):.0f} at the loudest"
+    text = f"{name}: {rms_dbfs(samples):.0f} dBFS, loudest 0.1 s {loudest_dbfs(samples, rate):.0f} dBFS"
     if quiet:
-        fix = "raise its gain, lower silence_dbfs, or make a sound while doctor listens"
-        return warning("level", f"{says}: quieter than silence_dbfs, so nothing would be scored", fix)
+        fix = "raise the gain, lower silence_dbfs, or make a sound during the check"
+        return warning("level", f"{text}: below silence_dbfs, so nothing would be scored", fix)
     if np.mean(np.abs(samples) >= _FULL_SCALE) >= _CLIPPED:
-        return warning("level", f"{says}: it is overdriven", "lower its gain")
-    return good("level", says)
+        return warning("level", f"{text}: clipped", "lower the gain")
+    return good("level", text)
 
 
 def _live(config: SourceConfig, seconds: float, silence_dbfs: float) -> Iterator[Finding]:
@@ -113,20 +113,20 @@ def _live(config: SourceConfig, seconds: float, silence_dbfs: float) -> Iterator
     if status.lost or status.overflows:
         yield warning(
             "level",
-            f"{config.name}: {status.lost / rate:.2f} s of audio were lost while listening",
-            "see what else keeps the processor or the USB bus busy",
+            f"{config.name}: {status.lost / rate:.2f} s of audio were lost",
+            "check what else loads the CPU or the USB bus",
         )
 
 
 def _listen(config: SourceConfig, rate: int, seconds: float, status: SourceStatus) -> Samples:
-    """Samples of so many seconds; `SourceError` if they do not come."""
+    """Record samples; raise `SourceError` if the source does not deliver them."""
     stop = threading.Event()
     timer = threading.Timer(seconds + _PATIENCE_SECONDS, stop.set)
     timer.start()
     parts: list[Samples] = []
     blocks = open_source(config, SourceContext(rate, status, stop, required=True))
     try:
-        with contextlib.closing(blocks):  # type: ignore[type-var]  # a generator, called an iterator
+        with contextlib.closing(blocks):  # type: ignore[type-var]  # a generator, annotated as an iterator
             for block in blocks:
                 parts.append(block.samples)
                 if block.stop >= seconds * rate:

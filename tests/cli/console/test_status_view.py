@@ -19,22 +19,22 @@ def test_a_healthy_monitor_is_a_page():
     assert page(snapshot(), NOW) == (
         """\
 clap-monitor 0.1.0 as home: healthy
-process 4711 for 3 h 12 min; starter on cpu in float32, a window of 1 s every 0.5 s
-real-time factor 0.021, lag 0.4 s; windows: 23000 scored, 40 not scored, 3 late
+process 4711 for 3 h 12 min; starter on cpu in float32, windows of 1 s every 0.5 s
+real-time factor 0.021, lag 0.4 s; windows: 23000 scored, 40 gated, 3 late
 
 source  level
-porch   -41 dBFS  hears; 1.8 s dropped; 1 gaps; 2 times opened again
-crib    silent    hears
+porch   -41 dBFS  online; 1.8 s dropped; 1 gaps; 2 times reopened
+crib    silent    online
 
 label     threshold         last event
 Dog bark  0.50 (crib 0.70)  1 min 10 s ago, 11:58:51 at porch (0.83)
 Cat       off               none
 
-broker        connected; 24 told, 0 wait, 0 dropped, 0 refused
-store         is written; 240 kept, 1 wait, 0 dropped
-clips         are written; 12 kept, 2 speech; 34.5 MB in all
-notify phone  works; 3 sent, 5 held, 1 failed, 0 dropped
-hook siren    works; 2 done, 0 failed, 1 killed, 0 dropped
+broker        connected; 24 published, 0 waiting, 0 dropped, 0 refused
+store         writable; 240 written, 1 waiting, 0 dropped
+clips         writable; 12 kept, 2 speech; 34.5 MB in total
+notify phone  working; 3 sent, 5 held, 1 failed, 0 dropped
+hook siren    working; 2 done, 0 failed, 1 killed, 0 dropped
 state         12.3 GB free
 recordings    12.3 GB free"""
     )
@@ -47,14 +47,14 @@ def test_what_is_wrong_stands_at_the_top():
     assert "crib              offline for 12 min 34 s: device lost" in lines
 
 
-def test_that_listening_is_switched_off_is_said():
-    assert "  listening is switched off" in page(snapshot(armed=False), NOW)
+def test_the_page_shows_that_detection_is_disarmed():
+    assert "  detection is disarmed" in page(snapshot(armed=False), NOW)
 
 
 def test_an_event_that_lasts_is_now():
     told = snapshot()
     told["labels"][0]["last_event"]["ended_at"] = None
-    assert "now, for 1 min 12 s, at porch (0.83)" in page(told, NOW)
+    assert "active for 1 min 12 s, at porch (0.83)" in page(told, NOW)
 
 
 def test_a_reload_that_was_refused_is_said():

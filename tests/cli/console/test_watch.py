@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from monitor.cli.console.watch_state import NEWEST, WatchState
-from monitor.cli.console.watch_view import BAR, picture, watch
+from monitor.cli.console.watch_view import BAR, screen, watch
 from tests.support.snapshots import NOW, offline, snapshot
 
 STATUS = {"kind": "status", **snapshot()}
@@ -60,11 +60,11 @@ def printed(*lines, as_json=False):
 
 
 def drawn(*lines, height=30):
-    scene = WatchState()
+    state = WatchState()
     for line in lines:
-        scene.take(line)
+        state.apply(line)
     console = Console(file=io.StringIO(), width=100, height=height)
-    console.print(picture(scene, height))
+    console.print(screen(state, height))
     return console.file.getvalue()
 
 
@@ -72,14 +72,14 @@ def test_in_a_pipe_it_is_a_line_for_every_window_event_and_near_miss():
     assert printed(STATUS, scores(), START, END, MISS) == [
         "12:00:03  porch   -41 dBFS  Dog bark 0.25, Cat 0.10",
         "12:00:03  porch  start  Dog bark  (0.83)",
-        "12:00:05  porch  end    Dog bark  (lasted 2.5 s, best 0.90, ended by quiet)",
-        "12:00:03  porch  no     Cat  (0.40: not confirmed)",
+        "12:00:05  porch  end    Dog bark  (lasted 2.5 s, peak 0.90, ended by quiet)",
+        "12:00:03  porch  near   Cat  (0.40: not confirmed)",
     ]
 
 
 def test_a_window_that_was_not_scored_says_why():
     assert printed(STATUS, scores(gated="digital_silence", dbfs=None)) == [
-        "12:00:03  porch    silent  digital_silence"
+        "12:00:03  porch    silent  digital silence"
     ]
 
 
@@ -113,14 +113,14 @@ def test_a_picture_never_is_higher_than_the_terminal():
     many = {f"label{number}": 0.1 for number in range(100)}
     text = drawn(STATUS, scores(**many), *[START] * 30, height=20)
     assert len(text.splitlines()) <= 20
-    assert "more, further away" in text
+    assert "more with lower scores" in text
 
 
 def test_news_and_troubles_are_in_the_picture():
     text = drawn({"kind": "status", **offline()}, START, MISS)
     assert "! crib: offline: device lost" in text
     assert "start  Dog bark  (0.83)" in text
-    assert "no     Cat  (0.40: not confirmed)" in text
+    assert "near   Cat  (0.40: not confirmed)" in text
 
 
 def test_a_picture_before_anything_was_said_is_a_picture():
@@ -128,7 +128,7 @@ def test_a_picture_before_anything_was_said_is_a_picture():
 
 
 def test_what_is_remembered_is_bounded():
-    scene = WatchState()
+    state = WatchState()
     for _ in range(10 * NEWEST):
-        scene.take(START)
-    assert len(scene.news) == NEWEST
+        state.apply(START)
+    assert len(state.news) == NEWEST

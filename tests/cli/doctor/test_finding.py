@@ -13,7 +13,7 @@ def test_machines_get_the_same_and_the_code():
     assert json.loads(failure("tcp", "refused", Code.TCP, "start it").as_json()) == {
         "check": "tcp",
         "state": "fail",
-        "says": "refused",
+        "text": "refused",
         "fix": "start it",
         "exit_code": 69,
     }
@@ -22,5 +22,5 @@ def test_machines_get_the_same_and_the_code():
 
 def test_the_verdict_counts():
     found = [good("a", ""), warning("b", ""), failure("c", "", Code.DNS)]
-    assert verdict(found[:1]) == "everything is well"
+    assert verdict(found[:1]) == "no problems found"
     assert verdict(found) == "1 failures, 1 warnings"

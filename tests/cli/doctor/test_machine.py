@@ -22,13 +22,13 @@ def cards(tmp_path):
 def test_sound_cards_that_nobody_lets_us_open_are_a_failure_that_names_the_group(cards):
     found = permissions(cards, lambda _: False)
     assert (found.state, found.exit_code) == ("FAIL", Code.PERMISSION)
-    assert "pcmC0D0c" in found.says
+    assert "pcmC0D0c" in found.text
     assert "audio" in found.fix
 
 
 def test_one_card_that_may_be_opened_is_enough(cards):
     found = permissions(cards, lambda path: path.name == "pcmC1D0c")
-    assert (found.state, found.says) == ("ok", "1 of 2 sound cards may be opened")
+    assert (found.state, found.text) == ("ok", "1 of 2 sound cards can be opened")
 
 
 def test_a_machine_without_a_card_may_have_a_sound_server(tmp_path):
@@ -38,14 +38,14 @@ def test_a_machine_without_a_card_may_have_a_sound_server(tmp_path):
 def test_a_directory_that_can_be_written_is_left_as_it_was(tmp_path):
     found = directory("state", tmp_path, megabytes=0)
     assert found.state == "ok"
-    assert str(tmp_path) in found.says
+    assert str(tmp_path) in found.text
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_directory_that_is_not_there_is_not_made(tmp_path):
     found = directory("state", tmp_path / "a/b", megabytes=0)
     assert found.state == "ok"
-    assert f"will be made in {tmp_path}" in found.says
+    assert f"will be created in {tmp_path}" in found.text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -54,18 +54,18 @@ def test_what_is_no_directory_is_a_failure_that_names_the_key(tmp_path, path):
     (tmp_path / "file").write_text("")
     found = directory("state", tmp_path / path, megabytes=0)
     assert found.exit_code == Code.DISK
-    assert "state" in found.says + found.fix
+    assert "state" in found.text + found.fix
 
 
 def test_too_little_room_is_a_warning(tmp_path):
     found = directory("recordings", tmp_path, megabytes=10**12)
     assert found.state == "warn"
-    assert "MB are free" in found.says
+    assert "MB free" in found.text
 
 
 def test_a_full_disk_is_a_failure(full_disk):
     found = directory("state", full_disk, megabytes=100)
-    assert (found.exit_code, found.says) == (Code.DISK, f"{full_disk}: the disk is full")
+    assert (found.exit_code, found.text) == (Code.DISK, f"{full_disk}: the disk is full")
 
 
 @pytest.mark.parametrize("year", [0.0, 9e9])
@@ -77,7 +77,7 @@ def test_a_clock_that_cannot_be_right_is_a_failure(year):
 def test_a_clock_that_nothing_sets_is_a_warning(is_set, state):
     found = clock(lambda: 1_795_435_203.0, lambda: is_set)
     assert found.state == state
-    assert "2026-11-23 12:00:03 UTC" in found.says
+    assert "2026-11-23 12:00:03 UTC" in found.text
 
 
 def test_this_machine_has_a_clock():
@@ -90,7 +90,7 @@ def test_below_a_directory_that_is_closed_to_us_nothing_can_be_made(public):
     with as_nobody():
         found = directory("state", public / "private/state", megabytes=0)
     assert found.exit_code == Code.DISK
-    assert f"cannot be made in {public}/private" in found.says
+    assert f"cannot be created in {public}/private" in found.text
 
 
 def test_a_database_that_another_program_has_locked_is_a_failure(tmp_path):
@@ -102,7 +102,7 @@ def test_a_database_that_another_program_has_locked_is_a_failure(tmp_path):
         other.execute("BEGIN EXCLUSIVE")
         found = database("state", path)
     assert found.exit_code == Code.DISK
-    assert "database is locked: what happens would be kept in memory only" in found.says
+    assert "database is locked; data would be kept in memory only" in found.text
 
 
 def test_a_database_that_a_monitor_has_is_well(tmp_path):
@@ -110,7 +110,7 @@ def test_a_database_that_a_monitor_has_is_well(tmp_path):
     control = ControlSocket(tmp_path, {})
     assert control.open()
     with closing(QueueFile(path)):
-        assert database("state", path).says.endswith("a clap-monitor that runs has it")
+        assert database("state", path).text.endswith("in use by a running clap-monitor")
     control.close()
 
 

@@ -30,7 +30,7 @@ def test_a_good_configuration_is_looked_at_from_the_source_to_the_broker(tmp_pat
     ]
     assert not any(finding.exit_code for finding in found)
     assert not (tmp_path / "state").exists()
-    assert any("real-time factor" in finding.says for finding in found)
+    assert any("real-time factor" in finding.text for finding in found)
 
 
 def test_a_missing_checkpoint_is_a_failure_and_the_rest_is_still_checked(tmp_path):
@@ -55,7 +55,7 @@ def test_a_missing_checkpoint_is_a_failure_and_the_rest_is_still_checked(tmp_pat
 def test_a_configuration_that_cannot_be_used_is_the_first_failure(tmp_path, text, words):
     first = next(iter(examine(write(tmp_path, text))))
     assert first.exit_code == Code.CONFIGURATION
-    assert words in first.says
+    assert words in first.text
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_configuration_that_cannot_be_used_is_the_first_failure(tmp_path, text
 def test_a_model_that_is_too_slow_for_its_sources_is_a_warning(seconds, sources, state, factor):
     found = speed(seconds, hop_seconds=1.0, sources=sources)
     assert found.state == state
-    assert f"real-time factor {factor}" in found.says
+    assert f"real-time factor {factor}" in found.text
 
 
 def test_the_first_failure_is_the_exit_code(tmp_path):
@@ -78,4 +78,4 @@ def test_the_first_failure_is_the_exit_code(tmp_path):
     done = clap_monitor("doctor", "--config", "monitor.yaml", "--json", cwd=tmp_path)
     findings = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == findings[0]["exit_code"] == 78
-    assert {"check", "state", "says", "fix", "exit_code"} == findings[0].keys()
+    assert {"check", "state", "text", "fix", "exit_code"} == findings[0].keys()
