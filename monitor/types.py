@@ -1,10 +1,10 @@
-"""What flows through the monitor, and what can go wrong in it.
+"""Data types that flow through the monitor, and its errors.
 
 ::
 
     AudioBlock -> Window or Break -> (embedding) -> Scores -> Event or NearMiss
 
-    MonitorError                 exit   a message for the person who runs the monitor
+    MonitorError                 exit   an error that the user can fix
     ├── ConfigError                78   the configuration cannot be used
     ├── SourceError                66   a source cannot be opened (EX_NOINPUT)
     │   └── NotAudioError          65   it was opened, and holds no usable audio (EX_DATAERR)
@@ -12,10 +12,10 @@
     │   └── HubUnreachableError    69   nor be fetched (EX_UNAVAILABLE)
     ├── OutputError                73   an output cannot be created (EX_CANTCREAT)
     │   └── UndeliveredError       69   or could not deliver what it was given (EX_UNAVAILABLE)
-    ├── NotRunningError            69   no monitor runs that could be asked (EX_UNAVAILABLE)
-    └── RefusedError               its  the monitor that runs refuses, with the exit code of its reason
+    ├── NotRunningError            69   no monitor is running (EX_UNAVAILABLE)
+    └── RefusedError               its  the running monitor refuses, with an exit code of its own
 
-Exit codes are those of ``sysexits.h``.  Audio is cut by sample index and shown by Unix time
+Exit codes are those of ``sysexits.h``.  Audio is addressed by sample index, and displayed by Unix time
 (``*_at``, seconds).  Ranges are half-open: ``[start, stop)``.
 """
 
@@ -38,7 +38,7 @@ Embeddings: TypeAlias = "NDArray[np.float32]"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioBlock:
-    """Audio as it arrives from one source; read-only once it is handed on."""
+    """Audio as it arrives from one source; read-only by contract."""
 
     source: str
     """Name of the source."""
@@ -59,7 +59,7 @@ class AudioBlock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """What the model hears at once; never across a gap."""
+    """Audio that the model scores at once; never across a gap."""
 
     source: str
     start: int
@@ -139,7 +139,7 @@ class GateReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """How much one window sounds like each label."""
+    """Scores of one window, by label."""
 
     source: str
     start: int
@@ -153,7 +153,7 @@ class Scores:
     level_dbfs: float
     """RMS of the newest hop in dB of full scale; silence is ``-inf``."""
     embedding: NDArray[np.float32] | None = None
-    """What it sounded like to the model, shape (d,), L2 norm 1; None if it was not scored."""
+    """Embedding of the window, shape (d,), L2 norm 1; None if it was not scored."""
     gated: GateReason | None = None
     """Why the window was not scored; None if it was."""
     without_against: NDArray[np.float32] | None = None
@@ -161,7 +161,7 @@ class Scores:
     nearest_against: tuple[str | None, ...] = ()
     """For each label, the prompt against it that is nearer than the label itself; empty if not scored."""
     speech: bool = False
-    """The window sounds like people speaking."""
+    """The window contains speech."""
 
 
 class EndReason(StrEnum):
@@ -206,7 +206,7 @@ class ClipOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One occurrence of a label; sent when it starts and, with its end, when it ends."""
+    """Event: one occurrence of a label, passed on when it starts and again when it ends."""
 
     id: str
     """ULID, the same at the start and at the end."""
@@ -233,35 +233,35 @@ class Event:
     reason: EndReason | None = None
     """Why it ended; None while it lasts."""
     clip: str | None = None
-    """Where its clip is, or soon will be: a path below the recordings, or a URL; None if there is none."""
+    """Path of its clip below the recordings, or its URL, possibly before it is written; None if there is none."""
     clip_outcome: ClipOutcome | None = None
     """What became of the clip; None if no clip was wanted, or not yet."""
 
 
 class MissReason(StrEnum):
-    """Why something that came near a label was no event."""
+    """Why a near miss did not become an event."""
 
     BELOW_THRESHOLD = "below_threshold"
     """No window reached the threshold."""
     CONFUSABLE = "confusable"
-    """None reached it, because another sound was nearer: without it one would have."""
+    """No window reached the threshold, but one would have without the `against` and `background` prompts."""
     NOT_CONFIRMED = "not_confirmed"
-    """Too few windows reached it."""
+    """Too few windows reached the threshold."""
     TOO_SHORT = "too_short"
-    """Enough windows reached it, but not for the minimum duration."""
+    """Enough windows reached the threshold, but not for the minimum duration."""
     COOLDOWN = "cooldown"
-    """It came too soon after an event of the same label."""
+    """Too soon after an event of the same label."""
     QUIET_HOURS = "quiet_hours"
-    """The label is not reported at this time of the day."""
+    """During the quiet hours of the source."""
     SILENCE = "silence"
-    """It became too quiet to be scored before it was confirmed."""
+    """Too quiet to be scored before it was confirmed."""
     INTERRUPTED = "interrupted"
-    """Audio was lost, or ended, before it was confirmed."""
+    """Audio was lost, or the source ended, before it was confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A stretch of windows that came near a label and was no event."""
+    """Near miss: windows that came close to the threshold of a label and did not become an event."""
 
     source: str
     label: str
@@ -286,13 +286,13 @@ class NearMiss:
 
 
 class MonitorError(Exception):
-    """Something that the person who runs the monitor can put right; says how."""
+    """An error that the user can fix; its text says how."""
 
     exit_code = 1
 
 
 class ConfigError(MonitorError):
-    """The configuration cannot be used; one line for each fault."""
+    """The configuration cannot be used; one line per error."""
 
     exit_code = 78
 
@@ -310,7 +310,7 @@ class SourceError(MonitorError):
 
 
 class NotAudioError(SourceError):
-    """A source was opened, but holds no audio that can be used."""
+    """A source was opened, but contains no usable audio."""
 
     exit_code = 65
 
@@ -322,7 +322,7 @@ class ModelError(MonitorError):
 
 
 class HubUnreachableError(ModelError):
-    """A checkpoint is not here and cannot be fetched now."""
+    """A checkpoint is not on this machine and cannot be downloaded now."""
 
     exit_code = 69
 
@@ -334,19 +334,19 @@ class OutputError(MonitorError):
 
 
 class UndeliveredError(OutputError):
-    """An output ended with events it could not deliver."""
+    """An output stopped with undelivered events."""
 
     exit_code = 69
 
 
 class NotRunningError(MonitorError):
-    """There is no monitor that could be asked, or it does not answer."""
+    """No monitor is running, or it does not answer."""
 
     exit_code = 69
 
 
 class RefusedError(MonitorError):
-    """A monitor that runs refuses what it was asked for; the exit code is that of its reason."""
+    """The running monitor refuses a request, with an exit code of its own."""
 
     def __init__(self, why: str, exit_code: int) -> None:
         super().__init__(why)

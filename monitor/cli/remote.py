@@ -28,9 +28,9 @@ def status(config: ConfigFile = None, state: StateDirectory = None, as_json: AsJ
     from monitor.config import state_of
     from monitor.daemon.control_socket import ask_once
 
-    told = ask_once(state or state_of(config), {"command": "status"})
-    print(json.dumps(told, ensure_ascii=False) if as_json else page(told, time.time()))
-    raise typer.Exit(1 if told["problems"] else 0)
+    answer = ask_once(state or state_of(config), {"command": "status"})
+    print(json.dumps(answer, ensure_ascii=False) if as_json else page(answer, time.time()))
+    raise typer.Exit(1 if answer["problems"] else 0)
 
 
 @app.command()
