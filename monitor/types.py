@@ -233,7 +233,7 @@ class Event:
     reason: EndReason | None = None
     """Why it ended; None while it lasts."""
     clip: str | None = None
-    """Path of its clip below the recordings, or its URL, possibly before it is written; None if there is none."""
+    """Path below the recordings, or URL, of its clip, which may not be written yet; None if there is none."""
     clip_outcome: ClipOutcome | None = None
     """What became of the clip; None if no clip was wanted, or not yet."""
 
