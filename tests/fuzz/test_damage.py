@@ -220,7 +220,7 @@ def test_a_damaged_announcement_is_begun_anew(tmp_path, caplog):
         damage.json_file(path, chance)
         announced = read_discovery_record(path)
         one_warning(caplog)
-        for topic in (*announced.components, *announced.retained, *announced.ghosts):
+        for topic in (*announced.components, *announced.retained, *announced.stale):
             assert topic
             assert not set(topic) & set("+#\0")
             topic.encode()
