@@ -120,8 +120,8 @@ def configurations(chance: random.Random, state: Path, counts: Counter[str]) -> 
         counts["configurations"] += 1
         with contextlib.suppress(MonitorError):
             wired.control.reload()
-        assert wired.control.reloaded is not None
-        faults = wired.control.reloaded.faults
+        assert wired.control.last_reload is not None
+        faults = wired.control.last_reload.faults
         counts["configurations refused"] += bool(faults)
         assert all(line and line.isprintable() for line in faults), faults
 

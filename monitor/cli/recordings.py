@@ -104,7 +104,7 @@ def embed(
     log_to_stderr("warning")
     if bool(files) == bool(text):
         raise typer.BadParameter("give either files or --text")
-    from monitor.evaluation.zero_shot import embed_each, embed_sentences, refuse_unwritable, save
+    from monitor.evaluation.zero_shot import embed_each, embed_prompts, refuse_unwritable, save
 
     if out is not None:
         refuse_unwritable(out)  # before hours of work, not after it
@@ -112,7 +112,7 @@ def embed(
     named = (
         ((readable(file), row) for file, row in embed_each(files, checkpoint=model, refused=skipped.add))
         if files
-        else zip(sentences, embed_sentences(sentences, checkpoint=model), strict=True)
+        else zip(sentences, embed_prompts(sentences, checkpoint=model), strict=True)
     )
     rows = []
     for name, row in named:

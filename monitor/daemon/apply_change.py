@@ -37,7 +37,7 @@ def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) 
     for event in ended:
         outputs.on_event(event, before.active_labels.label(event.source, event.label))
     for name in parts.status:
-        parts.baselines.note(name, before.prototypes, parts.scorer.baseline(name))
+        parts.baselines.record(name, before.prototypes, parts.scorer.baseline(name))
     parts.scorer.apply(labels, change.prototypes)
     outputs.on_labels(labels, rules)
     outputs.apply(change.config)

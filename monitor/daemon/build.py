@@ -21,7 +21,7 @@ from monitor.daemon.snapshot import snapshot
 from monitor.daemon.watchdog import loading
 from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.baseline_store import BaselineStore
-from monitor.detection.control import Change, Control
+from monitor.detection.control import Change, Control, restore_settings
 from monitor.detection.engine import AudioEncoder, Engine, load_engine
 from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate
@@ -79,27 +79,29 @@ def build(
     """
     limit_arenas()
     config = _with_enabled_sources(config)
-    control = Control(
-        config,
-        state=config.state if keeps else None,
-        reread=None if reread is None else lambda: _with_enabled_sources(reread()),
-        check=check_reload,
-    )
-    labels = control.active_labels
+    state = config.state if keeps else None
+    settings = restore_settings(config, state)
+    labels = settings.active_labels
     config = config.model_copy(update={"labels": labels.labels})
     password = read_password(config.mqtt)
     http_servers = HttpServers(config, lambda: parts.metrics.text() if parts.metrics else b"")
     with loading("the model"):
         engine = load_engine(config)
     engine = replace(engine, encode=around(engine.encode))
-    control.begin(engine.build_prototypes, engine.prototypes)
+    control = Control(
+        settings,
+        engine,
+        state=state,
+        reread=None if reread is None else lambda: _with_enabled_sources(reread()),
+        check=check_reload,
+    )
     status = {source.name: SourceStatus(source.name) for source in config.sources}
     buffers = _buffers(config, engine)
     baselines = BaselineStore(config.state, engine.model.identity)
 
     reuse, mel_config = config.window.reuse_seconds, engine.model.mel_config
     gate = NoveltyGate(mel_config, engine.hop_of, reuse) if reuse else None
-    scorer = Scorer(engine, labels, status, gate=gate, initial_baseline=baselines.known)
+    scorer = Scorer(engine, labels, status, gate=gate, initial_baseline=baselines.read)
     rules = rules_of(config, engine, labels)
     detector = Detector(by_source=rules)
     embeddings = RecentEmbeddings(buffers, engine.windows_in(BASELINE_SECONDS))

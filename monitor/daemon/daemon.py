@@ -113,7 +113,7 @@ class Daemon:
                 if hung is None:  # otherwise even the end of the interpreter may hang
                     dead_man.stop()
         live = [source.name for source in parts.config.sources if source.live]
-        parts.baselines.keep(self._current.prototypes, {name: parts.scorer.baseline(name) for name in live})
+        parts.baselines.save(self._current.prototypes, {name: parts.scorer.baseline(name) for name in live})
         if not self._stopped:  # a job that is done; a service that is stopped may leave something over
             warn_of_short_recordings(parts)
             mqtt = None if parts.mqtt is None else parts.mqtt.status
@@ -186,7 +186,7 @@ class Daemon:
         for step in Windows(
             parts.buffers, parts.status, length=engine.length, hop=engine.hops, stop=self._stop
         ):
-            change = parts.control.take()
+            change = parts.control.take_change()
             if change is not None:
                 apply_change(parts, self._current, change, fan_out)
                 self._current = change
@@ -215,7 +215,7 @@ class Daemon:
             for name, hop in parts.engine.hops.items():
                 parts.healths[name] = watchdog.health(name, now, rate=parts.engine.rate, hop=hop)
             fan_out.on_health(parts.healths, parts.snapshot)
-            parts.prompt_preview.rest()
+            parts.prompt_preview.free_idle()
             watchdog.report(status_line(parts, self._current.active_labels), now)
             hung = watchdog.hung(now)
         watchdog.stopping()

@@ -129,7 +129,7 @@ def status_line(parts: Parts, active_labels: ActiveLabels) -> str:
     )
     if not active_labels.armed:
         line = f"switched off; {line}"
-    reloaded = parts.control.reloaded
+    reloaded = parts.control.last_reload
     return (
         line if reloaded is None or not reloaded.faults else f"{line}; reload refused: {reloaded.faults[0]}"
     )

@@ -35,7 +35,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
     No number in it is infinite or NaN.  A later version may add keys, but changes the meaning of none.
     """
     control, engine = parts.control, parts.engine
-    config, active_labels, reloaded = control.config, control.active_labels, control.reloaded
+    config, active_labels, reloaded = control.config, control.active_labels, control.last_reload
     refused = reloaded is not None and bool(reloaded.faults)
     configured_at = parts.started_at if reloaded is None or refused else reloaded.at
     done = run_summary(parts)
@@ -56,7 +56,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
         },
         "armed": active_labels.armed,
         "changed_at_run_time": control.overridden,
-        "changes_kept": control.kept,
+        "changes_kept": control.saved,
         "configured_at": round(configured_at, 3),
         "real_time_factor": round(done.real_time_factor, 4),
         "windows": {
@@ -195,7 +195,7 @@ def _lag(status: SourceStatus, rate: int) -> float:
 
 
 def _label(active_labels: ActiveLabels, label: str, last: Event | None) -> dict[str, object]:
-    found = active_labels.everywhere(label)
+    found = active_labels.find(label)
     return {
         "id": found.id,
         "name": found.title,
@@ -205,7 +205,7 @@ def _label(active_labels: ActiveLabels, label: str, last: Event | None) -> dict[
         "thresholds": {
             source: active_labels.label(source, label).threshold
             for source in active_labels.sources
-            if active_labels.listens(source, label)
+            if active_labels.detects(source, label)
         },
         "last_event": None if last is None else event_payload(last, found.title),
     }

@@ -1,4 +1,4 @@
-"""What is listened for at one moment: a value; a change makes a new one."""
+"""Active labels: labels, thresholds and settings in force; a change makes a new value."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from monitor.types import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class ActiveLabels:
-    """The configuration with everything that was changed at run time."""
+    """The configured labels with every change made at run time."""
 
     labels: tuple[LabelConfig, ...]
-    """All there are, also those that are not enabled."""
+    """All labels, those that are not enabled included."""
     sources: tuple[str, ...]
-    """Their names."""
+    """Names of the sources."""
     background: tuple[str, ...] = ()
     silence_dbfs: float = -70.0
     armed: bool = True
-    """Off: audio is captured, but nothing is scored."""
-    some: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Sources that listen for some labels only: their identifiers."""
+    """False: audio is captured, but no window is scored."""
+    selected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Identifiers of the labels of a source that detects only some, by source."""
     own: Mapping[tuple[str, str], LabelConfig] = field(default_factory=dict)
-    """Labels as they are at a source where that differs, by source and identifier."""
+    """Labels with a threshold of their own at a source, by source and identifier."""
 
     @property
     def enabled(self) -> tuple[LabelConfig, ...]:
-        """Labels that are listened for."""
+        """Labels that are enabled."""
         return tuple(label for label in self.labels if label.enabled)
 
     def label(self, source: str, label: str) -> LabelConfig:
-        """Return a label as it is listened for at a source, with the threshold that holds there.
+        """Return a label with the threshold that holds at a source.
 
         Raises
         ------
         ConfigError
-            There is no such label or source, or the source does not listen for it.
+            There is no such label or source, or the source does not detect it.
         """
         if source not in self.sources:
             raise ConfigError(f"there is no source {source[:32]!r}; there is {', '.join(self.sources)}")
-        everywhere = self.everywhere(label)
-        if not self.listens(source, label):
-            raise ConfigError(f"source {source} does not listen for {label}")
-        return self.own.get((source, label)) or everywhere
+        found = self.find(label)
+        if not self.detects(source, label):
+            raise ConfigError(f"source {source} does not detect {label}")
+        return self.own.get((source, label), found)
 
-    def everywhere(self, label: str) -> LabelConfig:
-        """Return a label as it is where no source has it otherwise.
+    def find(self, label: str) -> LabelConfig:
+        """Return a label as it is at sources without a threshold of their own.
 
         Raises
         ------
         ConfigError
-            There is none of this identifier.
+            There is no label of this identifier.
         """
         found = next((each for each in self.labels if each.id == label), None)
         if found is None:
@@ -62,26 +62,26 @@ class ActiveLabels:
         return found
 
     def at(self, source: str) -> tuple[LabelConfig, ...]:
-        """Labels that are listened for at a source, each with the threshold that holds there."""
-        return tuple(self.label(source, label.id) for label in self.enabled if self.listens(source, label.id))
+        """Enabled labels that a source detects, each with the threshold that holds there."""
+        return tuple(self.label(source, label.id) for label in self.enabled if self.detects(source, label.id))
 
-    def listens(self, source: str, label: str) -> bool:
-        """Tell whether a source may listen for a label."""
-        return label in self.some.get(source, (label,))
+    def detects(self, source: str, label: str) -> bool:
+        """Return whether a source detects a label, if it is enabled."""
+        return label in self.selected.get(source, (label,))
 
     @property
     def by_source(self) -> dict[str, tuple[LabelConfig, ...]]:
-        """Labels that are listened for, by the name of the source."""
+        """Enabled labels by source."""
         return {source: self.at(source) for source in self.sources}
 
     @property
     def ids_by_source(self) -> dict[str, tuple[str, ...]]:
-        """Identifiers of the labels that are listened for, by the name of the source."""
+        """Identifiers of the enabled labels by source."""
         return {source: tuple(label.id for label in self.at(source)) for source in self.sources}
 
 
-def active_labels_of(config: Config, overrides: Overrides) -> tuple[ActiveLabels, list[str]]:
-    """Apply to a configuration what was changed at run time; name, one line each, what does not fit it."""
+def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels, list[str]]:
+    """Return a configuration with the changes made at run time, and a line for each that does not fit it."""
     labels = {label.id: label for label in config.labels}
     unfit: list[str] = []
     for id_, keys in overrides.labels.items():
@@ -95,7 +95,7 @@ def active_labels_of(config: Config, overrides: Overrides) -> tuple[ActiveLabels
     if len(labels) > MOST_LABELS:
         unfit.append(f"labels: there would be {len(labels)}; {MOST_LABELS} are possible")
     if not any(label.enabled for label in labels.values()):
-        unfit.append("labels: none would be enabled; to hear nothing, switch listening off")
+        unfit.append("labels: none would be enabled; to detect nothing, disarm the monitor")
     names = tuple(source.name for source in config.sources)
     own: dict[tuple[str, str], LabelConfig] = {}
     for source, thresholds in overrides.thresholds.items():
@@ -108,21 +108,21 @@ def active_labels_of(config: Config, overrides: Overrides) -> tuple[ActiveLabels
         background=config.background,
         silence_dbfs=config.silence_dbfs,
         armed=overrides.armed,
-        some={source.name: source.labels for source in config.sources if source.labels is not None},
+        selected={source.name: source.labels for source in config.sources if source.labels is not None},
         own=own,
     )
     return active_labels, unfit
 
 
-def fitting(config: Config, overrides: Overrides) -> tuple[Overrides, ActiveLabels, list[str]]:
-    """Return as much of the overrides as fits the configuration, what follows, and what does not fit."""
+def fit_overrides(config: Config, overrides: Overrides) -> tuple[Overrides, ActiveLabels, list[str]]:
+    """Return the overrides that fit, the labels that follow, and a line for each change that does not fit."""
     overrides = overrides.without_gone({label.id for label in config.labels})
-    active_labels, unfit = active_labels_of(config, overrides)
+    active_labels, unfit = apply_overrides(config, overrides)
     if not unfit:
         return overrides, active_labels, []
     labels: dict[str, Mapping[str, object] | None] = {}
     for id_, keys in overrides.labels.items():
-        if not active_labels_of(config, Overrides(labels={**labels, id_: keys}))[1]:
+        if not apply_overrides(config, Overrides(labels={**labels, id_: keys}))[1]:
             labels[id_] = keys
-    fitting = replace(overrides, labels=labels)
-    return fitting, active_labels_of(config, fitting)[0], unfit
+    overrides = replace(overrides, labels=labels)
+    return overrides, apply_overrides(config, overrides)[0], unfit

@@ -1,4 +1,4 @@
-"""What the rooms of live sources sound like to the model, kept from one run to the next."""
+"""Baselines of live sources, saved from one run to the next."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 FILE = "ambience.json"
 
 MOST = 1000
-"""Labels of a source that are remembered, those that are not listened for any more included."""
+"""Limit of labels of a source, the removed ones included."""
 
 _MOST_BYTES = 64 * 2**20
 _LOGITS = Range(-1e4, 1e4, whole=False)
-"""What a room can give a label; anything else would make every score 0, or none."""
+"""Range of a baseline; any other would make every score 0 or NaN."""
 
 
 def read_baselines(state: Path) -> dict[str, dict[str, float]]:
-    """Return what was kept: source to fingerprint of a label to logit; nothing if it cannot be read.
+    """Read the baselines: source to fingerprint of a label to logit; none if they cannot be read.
 
     Parameters
     ----------
@@ -43,55 +43,58 @@ def read_baselines(state: Path) -> dict[str, dict[str, float]]:
     except FileNotFoundError:
         return {}
     except (OSError, DamagedError, ModelError) as error:
-        log.warning("%s: not usable, the ambience is learnt anew: %s", path, explain(error))
+        log.warning("%s: not usable, starting without baselines: %s", path, explain(error))
         return {}
     return {source: {key: float(level) for key, level in kept.items()} for source, kept in content.items()}
 
 
 def write_baselines(state: Path, baselines: Mapping[str, Mapping[str, float]]) -> None:
-    """Keep them, whole or not at all; a full disk is only logged."""
+    """Write the baselines atomically; a full disk is only logged."""
     path = state / FILE
     try:
         write_atomic(path, json.dumps(baselines, indent=1).encode())
     except OSError as error:
-        log.warning("%s: the ambience cannot be kept: %s", path, error.strerror)
+        log.warning("%s: the baselines cannot be saved: %s", path, error.strerror)
 
 
 class BaselineStore:
-    """What every room gives every label that was ever listened for in it.
+    """Baseline of every label that was ever detected at a source.
 
     Parameters
     ----------
     state : Path
         The state directory, for the next run.
     model : str
-        Identity of the checkpoint: what another one heard says nothing.
+        Identity of the checkpoint: a baseline holds for one checkpoint only.
     """
 
     def __init__(self, state: Path, model: str) -> None:
         self._state, self._model = state, model
-        self._known = read_baselines(state)
+        self._baselines = read_baselines(state)
 
-    def known(self, source: str, prototypes: Prototypes) -> dict[str, float]:
-        """What was noted of a source: label to logit."""
-        kept = self._known.get(source, {})
+    def read(self, source: str, prototypes: Prototypes) -> dict[str, float]:
+        """Return the baseline of a source, label to logit."""
+        kept = self._baselines.get(source, {})
         return {label: kept[key] for label, key in self._keys(prototypes).items() if key in kept}
 
-    def note(self, source: str, prototypes: Prototypes, levels: Mapping[str, float]) -> None:
-        """Take label to logit of labels that are about to go, should they come back."""
-        known = self._known.get(source, {})
-        self._known[source] = {**(known if len(known) < MOST else {}), **self._keyed(prototypes, levels)}
+    def record(self, source: str, prototypes: Prototypes, baseline: Mapping[str, float]) -> None:
+        """Record the baseline of a source before its labels change: they may come back."""
+        known = self._baselines.get(source, {})
+        self._baselines[source] = {
+            **(known if len(known) < MOST else {}),
+            **self._keyed(prototypes, baseline),
+        }
 
-    def keep(self, prototypes: Prototypes, rooms: Mapping[str, Mapping[str, float]]) -> None:
-        """Keep source to label to logit for the next run; a replayed file is no room."""
-        for source, levels in rooms.items():
-            self._known[source] = self._keyed(prototypes, levels)
-        if rooms:
-            write_baselines(self._state, self._known)
+    def save(self, prototypes: Prototypes, baselines: Mapping[str, Mapping[str, float]]) -> None:
+        """Save the baselines of live sources, source to label to logit, for the next run."""
+        for source, baseline in baselines.items():
+            self._baselines[source] = self._keyed(prototypes, baseline)
+        if baselines:
+            write_baselines(self._state, self._baselines)
 
-    def _keyed(self, prototypes: Prototypes, levels: Mapping[str, float]) -> dict[str, float]:
+    def _keyed(self, prototypes: Prototypes, baseline: Mapping[str, float]) -> dict[str, float]:
         keys = self._keys(prototypes)
-        return {keys[label]: level for label, level in levels.items()}
+        return {keys[label]: logit for label, logit in baseline.items()}
 
     def _keys(self, prototypes: Prototypes) -> dict[str, str]:
         return {

@@ -1,4 +1,4 @@
-"""What was changed at run time, kept in the state directory; the file that a person wrote stays as it is."""
+"""Overrides: changes made at run time, in the state directory; the configuration file stays as it is."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 FILE = "overrides.json"
 
 MOST_LABELS = 200
-"""Labels there can be, of the file and of the changes together."""
+"""Limit of labels, of the configuration and the changes together."""
 
 MOST_BYTES = 4 * 1024 * 1024
-"""Of the file: `MOST_LABELS` labels with twenty kilobytes of sentences each."""
+"""Size limit of the file: `MOST_LABELS` labels with twenty kilobytes of prompts each."""
 
 _MOST_ENTRIES = 10_000
-"""Of labels, those that were removed with them."""
+"""Limit of labels, the removed ones included."""
 
 _ANY = LabelConfig(id="any", prompts=("any",))
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Everything that differs from the configuration; a value."""
+    """Settings that differ from the configuration."""
 
     armed: bool = True
     labels: Mapping[str, Mapping[str, object] | None] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class Overrides:
         """Change keys of a label; a threshold among them holds for every source."""
         known = self.labels.get(label) or {}
         changed = replace(self, labels={**self.labels, label: {**known, **keys}})
-        return changed.everywhere(label) if "threshold" in keys else changed
+        return changed.without_thresholds(label) if "threshold" in keys else changed
 
     def remove(self, label: str) -> Overrides:
-        """Remove a label and what sources have of their own for it."""
-        return replace(self, labels={**self.labels, label: None}).everywhere(label)
+        """Remove a label and its thresholds at single sources."""
+        return replace(self, labels={**self.labels, label: None}).without_thresholds(label)
 
     def set_threshold(self, source: str, label: str, threshold: float) -> Overrides:
         """Give a source a threshold of its own."""
@@ -58,12 +58,12 @@ class Overrides:
         return replace(self, thresholds={**self.thresholds, source: at_source})
 
     def without_gone(self, known: Collection[str]) -> Overrides:
-        """Forget that labels were removed which are not in the file: nothing would bring them back."""
+        """Drop the removal of labels that are not in the configuration: nothing would bring them back."""
         labels = {id_: keys for id_, keys in self.labels.items() if keys is not None or id_ in known}
         return self if len(labels) == len(self.labels) else replace(self, labels=labels)
 
-    def everywhere(self, label: str) -> Overrides:
-        """Let a label be the same at every source."""
+    def without_thresholds(self, label: str) -> Overrides:
+        """Drop the thresholds of a label at single sources."""
         thresholds = {
             source: kept
             for source, known in self.thresholds.items()
@@ -73,7 +73,7 @@ class Overrides:
 
 
 def read_overrides(path: Path) -> Overrides:
-    """Return what was kept; nothing if there is no file, or a broken one, which is set aside."""
+    """Read the overrides; none if there is no file, or a broken one, which is renamed."""
     try:
         return _overrides(read_json(path, MOST_BYTES))
     except FileNotFoundError:
@@ -86,7 +86,7 @@ def read_overrides(path: Path) -> Overrides:
 
 
 def _set_aside(path: Path) -> str:
-    """Keep a broken file for whoever looks into it; say where."""
+    """Rename a broken file; return where it is, in words."""
     aside = path.with_suffix(".broken.json")
     try:
         path.replace(aside)
@@ -96,7 +96,7 @@ def _set_aside(path: Path) -> str:
 
 
 def write_overrides(path: Path, overrides: Overrides) -> None:
-    """Keep them, whole or not at all.
+    """Write the overrides atomically.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def write_overrides(path: Path, overrides: Overrides) -> None:
 
 def _content(overrides: Overrides) -> bytes:
     parts = {"armed": overrides.armed, "labels": overrides.labels, "thresholds": overrides.thresholds}
-    with boundary(ConfigError, "changes made at run time cannot be kept"):
+    with boundary(ConfigError, "changes made at run time cannot be saved"):
         content = json.dumps(parts, indent=1, ensure_ascii=False, allow_nan=False).encode()
     if len(content) > MOST_BYTES:
         raise ConfigError(
@@ -123,12 +123,12 @@ def _content(overrides: Overrides) -> bytes:
 
 
 def _overrides(content: Any) -> Overrides:
-    """Check what a file holds, by the same rules as a command.
+    """Return the content of a file, checked by the same rules as a command.
 
     Raises
     ------
     DamagedError, ConfigError
-        It is nothing that `write_overrides` has written.
+        `write_overrides` did not write this.
     """
     parts = _mapping(content, "it")
     armed = parts.get("armed")
@@ -140,10 +140,10 @@ def _overrides(content: Any) -> Overrides:
     for id_, keys in labels.items():
         changed_label(_ANY, {"id": id_})
         if keys is not None:
-            _mapping(keys, f"labels.{id_}")  # what does not fit in it is left out later, and the rest holds
+            _mapping(keys, f"labels.{id_}")  # keys that do not fit are left out later
     thresholds = _mapping(parts.get("thresholds"), "thresholds")
     found = Overrides(armed, labels, {source: _thresholds(known) for source, known in thresholds.items()})
-    _content(replace(found, armed=False))  # that is longer, and it must be possible to keep it
+    _content(replace(found, armed=False))  # longer, and it must be possible to write it
     return found
 
 

@@ -1,11 +1,11 @@
-"""How well a checkpoint hears a set of labels, measured on annotated recordings.
+"""Evaluation of a checkpoint and a set of labels on annotated recordings.
 
 ::
 
-    annotations -> replay -> matching, sweep, ranking, standard -> report -> plot
+    annotations -> replay -> matching, threshold_sweep, clip_metrics, standard_metrics -> report -> plot
 
-Recordings go through the parts that `monitor.daemon.daemon` is made of, nothing else.  What only this
-package needs is in the extra ``eval`` and imported where it is used.
+Recordings go through the same pipeline as in the daemon.  Libraries that only this package needs are in the
+extra ``eval`` and imported where they are used.
 """
 
 from monitor.evaluation.annotations import Occurrence, Recording, read_annotations

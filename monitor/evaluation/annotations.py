@@ -1,4 +1,4 @@
-"""What is heard in recordings: tables as DCASE writes them."""
+"""Annotations of recordings: tables in the format of DCASE."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ class Occurrence:
     """Seconds from the beginning."""
     offset: float
     snr_db: float | None = None
-    """How far above the background, if the table says so."""
+    """Level above the background, if the table has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One file and what is heard in it."""
+    """One file and the sounds in it."""
 
     path: Path
     occurrences: tuple[Occurrence, ...] = ()
     clip_label: str | None = None
-    """Of a clip: what the whole of it is; it then has no occurrences."""
+    """Label of the whole file, if it is a clip; it then has no occurrences."""
 
 
 def read_annotations(path: Path) -> tuple[Recording, ...]:
     """Read a table of recordings, separated by tabs, semicolons or commas, with or without a header.
 
     - ``filename onset offset event_label [snr_db]``: a line for each sound, times in seconds; a line with a
-      name only is a recording in which nothing is heard.
+      name only is a recording without a sound of any label.
     - ``onset offset event_label``: the same for the one recording that is called like the table.
     - ``filename label`` (or ``file``): each file is a clip of one sound.
 
@@ -54,7 +54,7 @@ def read_annotations(path: Path) -> tuple[Recording, ...]:
     Raises
     ------
     SourceError
-        The table cannot be read, or a line of it makes no sense; names the line.
+        The table cannot be read, or a line is not valid; names the line.
     """
     rows = read_rows(path, _COLUMNS, _UNNAMED)
     first = rows[0].cells
@@ -69,17 +69,17 @@ def read_annotations(path: Path) -> tuple[Recording, ...]:
 
 
 def _with_occurrences(path: Path, rows: Iterable[Row]) -> tuple[Recording, ...]:
-    heard: dict[Path, list[Occurrence]] = {}
+    found: dict[Path, list[Occurrence]] = {}
     alone = None
     for row in rows:
         if _first_of(row.cells, _FILE) is None:
             file = alone = alone or _namesake(path)
         else:
             file = _existing(path, row, _FILE)
-        occurrences = heard.setdefault(file, [])
+        occurrences = found.setdefault(file, [])
         if any(row.cells.get(name) for name in ("onset", "offset", *_LABEL)):
             occurrences.append(_occurrence(path, row))
-    return tuple(Recording(file, tuple(occurrences)) for file, occurrences in heard.items())
+    return tuple(Recording(file, tuple(occurrences)) for file, occurrences in found.items())
 
 
 def _occurrence(path: Path, row: Row) -> Occurrence:

@@ -1,7 +1,7 @@
-"""What listening costs on this machine, and how much of it the machine carries.
+"""Benchmark of this machine: processor time for one window, and how many sources it can analyse.
 
-Times are processor time, so other work on the machine hardly moves them; every window is scored, as if
-something new were heard all the time.  `window.reuse_seconds` makes ordinary days far cheaper.
+Processor time hardly depends on other work on the machine.  Every window is scored, as with constant sound;
+`window.reuse_seconds` makes ordinary days far cheaper.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _ROUNDS = 7
 _ROUND_TRIP = 20
 """Hops after which the noise begins anew."""
 _SHARE = 0.8
-"""Of a core that listening may take: the rest is for blocks that come late and for everything else."""
+"""Share of a core for the analysis: the rest is for late blocks and everything else."""
 _HOPS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 LESS_EXACT = "int8"
-"""Timed, but never recommended: what it costs in events is for whoever listens to judge."""
+"""Timed, but never recommended: it changes some events, see docs/measurements.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What was measured, for one window of one source unless said otherwise."""
+    """Figures, for one window of one source unless noted otherwise."""
 
     model: str
     device: str
@@ -60,7 +60,7 @@ class Bench:
     real_time_factor: float
     """Processor time of all sources for each second."""
     streams: int
-    """Sources that this machine carries at this hop."""
+    """Sources that this machine can analyse at this hop."""
     memory_mb: float
     """Resident now."""
     peak_mb: float

@@ -1,4 +1,8 @@
-"""How sure a figure is: the same figure on recordings drawn again."""
+"""Confidence intervals: percentile bootstrap over recordings.
+
+Not `scipy.stats.bootstrap`: it gives no interval at all if one draw has no figure, as a draw without an
+occurrence of the label has.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of one label, of all with one threshold, and of all with a threshold each."""
+"""Detection metrics of one label, of all with one threshold, and of all with a threshold each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replay every recording, then measure."""
+"""Evaluation of a configuration on annotated recordings: replay every one, then measure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from monitor.evaluation.threshold_sweep import sweep
 from monitor.types import ConfigError
 
 Progress = Callable[[str, int, int], None]
-"""Takes what is being done, how much of it is done, and of how much."""
+"""Takes the name of a stage, how much of it is done, and of how much."""
 
 _SHORTEST_COLLAR = 1.0
 
@@ -33,7 +33,7 @@ def evaluate(
     *,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> Report:
-    """Measure how well the labels of a configuration are heard in annotated recordings.
+    """Measure how well the labels of a configuration are detected in annotated recordings.
 
     Clips are ranked by their highest window.  In recordings with occurrences a report counts as found
     within one window (at least a second) of the truth (`monitor.evaluation.matching`).
@@ -43,7 +43,7 @@ def evaluate(
     recordings : sequence of Recording
         From `monitor.evaluation.read_annotations`.
     config : Config
-        Its labels, by id, name or any of their sentences, are the labels of the annotation.
+        Its labels, by id, name or any of their prompts, are the labels of the annotation.
     engine : Engine
         From `monitor.detection.engine.load_engine` with the same configuration.
     progress : callable
@@ -64,7 +64,7 @@ def evaluate(
     if annotated and not annotated & set(names.values()):
         raise ConfigError(
             f"labels: none of {', '.join(engine.prototypes.labels)} is in the annotation, which has "
-            f"{', '.join(sorted(annotated))}; write an id, a name or a sentence of a label"
+            f"{', '.join(sorted(annotated))}; use an id, a name or a prompt of a label"
         )
     replays = []
     for number, recording in enumerate(known):
@@ -73,13 +73,13 @@ def evaluate(
     clips = [pair for pair in zip(known, replays, strict=True) if pair[0].clip_label is not None]
     scenes = [pair for pair in zip(known, replays, strict=True) if pair[0].clip_label is None]
     labels = engine.prototypes.labels
-    best = np.array([_highest(heard, len(labels)) for _, heard in clips], dtype=np.float32)
+    best = np.array([_highest(replayed, len(labels)) for _, replayed in clips], dtype=np.float32)
     detection, psds = _detection(scenes, rules, engine, progress) if scenes else ({}, {})
     return Report(
         model=engine.model.name,
         labels=labels,
         recordings=len(known),
-        hours=sum(heard.seconds for heard in replays) / 3600,
+        hours=sum(replayed.seconds for replayed in replays) / 3600,
         window_seconds=engine.length / engine.rate,
         hop_seconds=engine.hop / engine.rate,
         ranking=rank(best, labels, [clip.clip_label for clip, _ in clips]) if clips else {},
@@ -92,7 +92,7 @@ def evaluate(
 def _detection(
     scenes: Sequence[tuple[Recording, Replay]], rules: Sequence[Rule], engine: Engine, progress: Progress
 ) -> tuple[dict[str, Detection], dict[str, float | None]]:
-    recordings, replays = [recording for recording, _ in scenes], [heard for _, heard in scenes]
+    recordings, replays = [recording for recording, _ in scenes], [replayed for _, replayed in scenes]
     collar = max(_SHORTEST_COLLAR, engine.length / engine.rate)
     swept = sweep(
         recordings,
@@ -114,15 +114,15 @@ def _detection(
     return found, standard_metrics.psds(recordings, replays, labels, engine.rate)
 
 
-def _highest(heard: Replay, labels: int) -> NDArray[np.float32]:
-    if not heard.scores:
+def _highest(replayed: Replay, labels: int) -> NDArray[np.float32]:
+    if not replayed.scores:
         return np.zeros(labels, dtype=np.float32)
-    highest: NDArray[np.float32] = np.max([window.values for window in heard.scores], axis=0)
+    highest: NDArray[np.float32] = np.max([window.values for window in replayed.scores], axis=0)
     return highest
 
 
 def _renamed(recording: Recording, names: dict[str, str]) -> Recording:
-    """Use the ids of labels in place of their names and sentences."""
+    """Return the recording with the ids of labels in place of their names and prompts."""
     clip = recording.clip_label
     return Recording(
         recording.path,

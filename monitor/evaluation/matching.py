@@ -1,4 +1,4 @@
-"""Which reports are of which occurrences; what is left is false alarms and misses."""
+"""Matching of reported events to annotated occurrences; the rest are false alarms and misses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitor.evaluation.annotations import Occurrence
-from monitor.evaluation.replay import Heard
+from monitor.evaluation.replay import DetectedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Matched:
 
     occurrences: tuple[Occurrence, ...]
     latencies: tuple[float | None, ...]
-    """For each occurrence: seconds from its onset until it was known; None if it was missed."""
+    """For each occurrence: seconds from its onset to the report; None if it was missed."""
     false_alarms: int
 
     @property
@@ -24,13 +24,15 @@ class Matched:
         return sum(latency is not None for latency in self.latencies)
 
 
-def match(occurrences: Sequence[Occurrence], reports: Sequence[Heard], label: str, collar: float) -> Matched:
+def match(
+    occurrences: Sequence[Occurrence], reports: Sequence[DetectedEvent], label: str, collar: float
+) -> Matched:
     """Match the reports of one label in one recording.
 
     A report is of an occurrence if its onset lies between ``collar`` seconds before the onset and
     ``collar`` seconds after the offset, and if it was not known before the onset.  Further reports of
-    the same occurrence are neither found nor false.  One event that lasts for an hour finds at most
-    what it starts with.
+    the same occurrence are neither found nor false.  One event that lasts for an hour matches at most
+    the occurrence with which it starts.
     """
     wanted = tuple(occurrence for occurrence in occurrences if occurrence.label == label)
     latencies: list[float | None] = [None] * len(wanted)
@@ -46,6 +48,6 @@ def match(occurrences: Sequence[Occurrence], reports: Sequence[Heard], label: st
     return Matched(wanted, tuple(latencies), false_alarms)
 
 
-def _is_of(report: Heard, occurrence: Occurrence, collar: float) -> bool:
+def _is_of(report: DetectedEvent, occurrence: Occurrence, collar: float) -> bool:
     in_time = occurrence.onset - collar <= report.start <= occurrence.offset + collar
     return in_time and report.known_at >= occurrence.onset

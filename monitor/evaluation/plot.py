@@ -1,4 +1,4 @@
-"""Recall against false alarms, as a picture."""
+"""Plot of recall against false alarms."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from monitor.evaluation.report import Detection, Report
 from monitor.types import OutputError
 
 _RANGE = (0.05, 12.0)
-"""False alarms an hour that are shown; at more, events run into one another and recall falls and rises."""
+"""Range of false alarms an hour; with more, events merge and recall falls and rises."""
 
 
 def plot(report: Report, path: Path) -> tuple[Path, Path]:
-    """Draw the curve of every label, and what the default thresholds give, to PATH.png and PATH.svg.
+    """Draw the curve of every label, with the default threshold as a dot, to PATH.png and PATH.svg.
 
     Raises
     ------

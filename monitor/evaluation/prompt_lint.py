@@ -1,4 +1,4 @@
-"""What the model thinks of the prompts: which of them it can hardly tell apart."""
+"""Prompt lint: pairs of prompts that the model can hardly tell apart."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from monitor.model.clap import Clap
 from monitor.types import Embeddings
 
 NEAR = 0.8
-"""Cosine from which two sentences are one to the model; paraphrases of one sound lie below it."""
+"""Cosine from which two prompts are the same to the model; paraphrases of one sound lie below it."""
 
 OVERLAP = 0.6
-"""Cosine from which a sentence against a label takes away what the label should hear."""
+"""Cosine from which a prompt against a label suppresses the label itself."""
 
 
 def too_close(config: Config) -> list[str]:
     """Return one warning for each pair of prompts that the model can hardly tell apart.
 
-    Loads the text tower of the configured checkpoint.
+    Loads the text encoder of the configured checkpoint.
 
     Raises
     ------
     ModelError
-        If it is not here or cannot be loaded.
+        It is not in the cache or cannot be loaded.
     """
     settings = config.model.model_copy(update={"device": "cpu", "dtype": "float32"})
     model = Clap.configured(settings, config.state / "prompts")
@@ -58,7 +58,7 @@ def _overlaps(
         return []
     return [
         f"{path}.against: {label.against[j]!r} is so close to {texts[i]!r} ({cosine:.2f}) that the label "
-        "would hardly be heard"
+        "would hardly be detected"
         for i, j, cosine in _pairs(rows, model.embed_text(label.against), OVERLAP)
     ]
 

@@ -1,4 +1,4 @@
-"""A recording through the monitor: the same parts, in the same order, as in `monitor.daemon.daemon`."""
+"""Replay of a recording: the same pipeline as in the daemon, without outputs."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _JOIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An event that started, and when the monitor said so."""
+class DetectedEvent:
+    """An event, and when the monitor reported it."""
 
     label: str
     start: float
@@ -39,37 +39,36 @@ class Heard:
     stop: float
     """Estimated offset."""
     known_at: float
-    """End of the window that confirmed it: nobody could know earlier."""
+    """End of the window that confirmed it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
-    """What the monitor made of a recording."""
+    """Scores and events of a recording."""
 
     seconds: float
     """Length of the audio."""
     scores: tuple[Scores, ...]
-    heard: tuple[Heard, ...]
+    events: tuple[DetectedEvent, ...]
 
 
 def replay(
     path: Path, config: Config, engine: Engine, rules: Sequence[Rule], *, fill: bool = False
 ) -> Replay:
-    """Send one recording through the monitor, with no memory of earlier ones.
+    """Replay one recording, independent of earlier ones.
 
     Parameters
     ----------
     path : Path
     config : Config
-        Only ``silence_dbfs`` and ``window.reuse_seconds`` matter here; the rest of it is in ``engine`` and
-        ``rules``.
+        Its labels, ``silence_dbfs`` and ``window.reuse_seconds``.
     engine : Engine
         From `monitor.detection.engine.load_engine`.
     rules : sequence of Rule
         One for each label of ``engine``.
     fill : bool
         Repeat a recording shorter than a window until it fills one, as the model's own preprocessor
-        does with a clip; else nothing is heard in it, as live.
+        does with a clip; otherwise it has no window, as in the daemon.
 
     Raises
     ------
@@ -107,22 +106,22 @@ def replay(
         stop.set()
         buffer.close()
         threads.join(_JOIN_SECONDS)
-    return Replay(status.captured / engine.rate, tuple(scores), _heard(events, engine.rate))
+    return Replay(status.captured / engine.rate, tuple(scores), _paired(events, engine.rate))
 
 
-def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[Heard, ...]:
-    """What a `Detector` reports, given these scores and then the end of the recording."""
+def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[DetectedEvent, ...]:
+    """Return the events of these scores, at the end of which the recording ends."""
     detector = Detector(rules)
     events = [(event, window.stop) for window in scores for event in detector.update(window)]
     events += [(event, scores[-1].stop) for event in detector.finish(EndReason.END)]
-    return _heard(events, rate)
+    return _paired(events, rate)
 
 
-def _heard(events: Sequence[tuple[Event, int]], rate: int) -> tuple[Heard, ...]:
+def _paired(events: Sequence[tuple[Event, int]], rate: int) -> tuple[DetectedEvent, ...]:
     """Pair the start of every event with its end."""
     known_at = {event.id: stop for event, stop in reversed(events)}
     return tuple(
-        Heard(event.label, event.start / rate, event.stop / rate, known_at[event.id] / rate)
+        DetectedEvent(event.label, event.start / rate, event.stop / rate, known_at[event.id] / rate)
         for event, _ in events
         if event.stop is not None
     )

@@ -1,4 +1,4 @@
-"""What an evaluation found: values, as JSON, as text."""
+"""Report of an evaluation: values, as JSON, as text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """How well the sounds of one label are found, or of all together."""
+    """Detection metrics of one label, or of all together."""
 
     occurrences: int
     recall: Estimate
@@ -48,7 +48,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that was measured."""
+    """All figures of an evaluation."""
 
     model: str
     labels: tuple[str, ...]
@@ -63,7 +63,7 @@ class Report:
     are only clips."""
     psds: Mapping[str, float | None]
     ignored: tuple[str, ...]
-    """Labels of the annotation that are not looked for."""
+    """Labels of the annotation that the configuration does not have."""
 
 
 def as_json(report: Report) -> str:
@@ -92,7 +92,7 @@ def as_text(report: Report) -> str:
             )
         ]
     if report.ignored:
-        lines += ["", "annotated, but not looked for: " + ", ".join(report.ignored)]
+        lines += ["", "annotated, but not evaluated: " + ", ".join(report.ignored)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The measures of others, by their own libraries: event-based F1 (sed_eval), PSDS (sed_scores_eval)."""
+"""Standard metrics from their reference libraries: event-based F1 (sed_eval), PSDS (sed_scores_eval)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.evaluation.annotations import Occurrence, Recording
-from monitor.evaluation.replay import Heard, Replay
+from monitor.evaluation.replay import DetectedEvent, Replay
 from monitor.types import Scores
 
 
@@ -38,7 +38,7 @@ def event_f1(
     recordings: Sequence[Recording], replays: Sequence[Replay], labels: Sequence[str], collar: float
 ) -> dict[str, float | None]:
     """Event-based F1 with this onset collar in seconds, offsets free; by label, and ``all`` (micro)."""
-    with _their_warnings():
+    with _quiet_libraries():
         import dcase_util
         import sed_eval
 
@@ -46,19 +46,19 @@ def event_f1(
             event_label_list=list(labels), t_collar=collar, evaluate_onset=True, evaluate_offset=False
         )
         for recording, replayed in zip(recordings, replays, strict=True):
-            reference = _their_list(dcase_util, recording, recording.occurrences, labels)
+            reference = _event_list(dcase_util, recording, recording.occurrences, labels)
             metrics.evaluate(
                 reference_event_list=reference,
-                estimated_event_list=_their_list(dcase_util, recording, replayed.heard, labels),
+                estimated_event_list=_event_list(dcase_util, recording, replayed.events, labels),
             )
         found = {label: float(metrics.class_wise_f_measure(label)["f_measure"]) for label in labels}
         found["all"] = float(metrics.overall_f_measure()["f_measure"])
-    heard = {occurrence.label for recording in recordings for occurrence in recording.occurrences} & set(
+    present = {occurrence.label for recording in recordings for occurrence in recording.occurrences} & set(
         labels
     )
-    # Where nothing is reported they have no precision, hence no number; where something sounds that is 0.
+    # Without a report sed_eval has no precision, hence no figure; with an occurrence that is an F1 of 0.
     return {
-        label: f1 if np.isfinite(f1) else 0.0 if label in heard or (label == "all" and heard) else None
+        label: f1 if np.isfinite(f1) else 0.0 if label in present or (label == "all" and present) else None
         for label, f1 in found.items()
     }
 
@@ -71,15 +71,15 @@ def psds(
     A window's score stands for one hop in its middle.
     """
     usable = [pair for pair in zip(recordings, replays, strict=True) if pair[1].scores]
-    heard = {occurrence.label for recording, _ in usable for occurrence in recording.occurrences}
-    if not set(labels) <= heard:
+    present = {occurrence.label for recording, _ in usable for occurrence in recording.occurrences}
+    if not set(labels) <= present:
         return dict.fromkeys(SCENARIOS)
-    # sed_scores_eval cannot do with a single label, which no other one is taken for.  With its like beside it
-    # the figure is the same: the mean of both, and neither is taken for the other where both are.
+    # sed_scores_eval fails with a single label: there is none to confuse it with.  With a copy of it the
+    # figure is the same: the mean of both, and neither is confused with the other where both are.
     copies = 2 if len(labels) == 1 else 1
     named = [f"{label}{' ' * copy}" for copy in range(copies) for label in labels]
     names = [str(recording.path) for recording, _ in usable]
-    with _their_warnings():
+    with _quiet_libraries():
         from sed_scores_eval import intersection_based
         from sed_scores_eval.base_modules.scores import create_score_dataframe
 
@@ -91,7 +91,7 @@ def psds(
             name: [
                 (o.onset, o.offset, f"{o.label}{' ' * copy}")
                 for copy in range(copies)
-                for o in _apart(recording.occurrences, labels)
+                for o in _merged(recording.occurrences, labels)
             ]
             for name, (recording, _) in zip(names, usable, strict=True)
         }
@@ -123,8 +123,8 @@ def _steps(scores: Sequence[Scores], seconds: float, rate: int, copies: int) -> 
     return np.stack([np.tile(window.values, copies) for window in scores]), np.round(edges, 6)
 
 
-def _apart(occurrences: Sequence[Occurrence], labels: Sequence[str]) -> Iterator[Occurrence]:
-    """Occurrences of the labels that are looked for; those of one label that overlap are one."""
+def _merged(occurrences: Sequence[Occurrence], labels: Sequence[str]) -> Iterator[Occurrence]:
+    """Occurrences of the evaluated labels; those of one label that overlap are merged."""
     for label in labels:
         last = None
         for occurrence in sorted((o for o in occurrences if o.label == label), key=lambda o: o.onset):
@@ -138,17 +138,17 @@ def _apart(occurrences: Sequence[Occurrence], labels: Sequence[str]) -> Iterator
             yield last
 
 
-def _their_list(
+def _event_list(
     dcase_util: object,
     recording: Recording,
-    events: Sequence[Occurrence] | Sequence[Heard],
+    events: Sequence[Occurrence] | Sequence[DetectedEvent],
     labels: Sequence[str],
 ) -> object:
     rows: list[Mapping[str, object]] = []
     for event in events:
         if event.label in labels:
             onset, offset = (
-                (event.start, event.stop) if isinstance(event, Heard) else (event.onset, event.offset)
+                (event.start, event.stop) if isinstance(event, DetectedEvent) else (event.onset, event.offset)
             )
             rows.append(
                 {
@@ -162,8 +162,8 @@ def _their_list(
 
 
 @contextmanager
-def _their_warnings() -> Iterator[None]:
-    """Keep to themselves what these libraries say of their insides (pkg_resources, division by zero)."""
+def _quiet_libraries() -> Iterator[None]:
+    """Silence warnings of these libraries about themselves (pkg_resources, division by zero)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

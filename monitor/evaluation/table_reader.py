@@ -1,4 +1,4 @@
-"""Tables as people and their programs write them: text in any usual encoding, with any usual separator."""
+"""Tables in text files, in the usual encodings and with the usual separators."""
 
 from __future__ import annotations
 

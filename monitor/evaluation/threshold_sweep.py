@@ -1,4 +1,4 @@
-"""Recall against false alarms: the detector again, at other thresholds, on scores that are known."""
+"""Threshold sweep: recall and false alarms of the same scores at other thresholds."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from scipy.special import expit, logit
 from monitor.detection.rules import Rule
 from monitor.evaluation.annotations import Recording
 from monitor.evaluation.matching import Matched, match
-from monitor.evaluation.replay import Heard, Replay, detect
+from monitor.evaluation.replay import DetectedEvent, Replay, detect
 
 SHIFTS = np.round(
     np.concatenate([np.arange(-6.0, -2.0, 0.5), np.arange(-2.0, 6.01, 0.25), np.arange(6.5, 14.1, 0.5)]), 2
 )
-"""By how much logits of the thresholds are moved; 0 is the default."""
+"""Shifts of the thresholds, in logits; 0 is the default."""
 
 _SMALLEST = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sweep:
-    """What is found and what is false, at every shift."""
+    """Occurrences found and false alarms at every shift."""
 
     labels: tuple[str, ...]
     shifts: NDArray[np.float64]
@@ -51,18 +51,20 @@ def sweep(
     shifts: NDArray[np.float64] = SHIFTS,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Sweep:
-    """Replay the detector at every shift of the thresholds.
+    """Run the detector at every shift of the thresholds.
 
-    The scores are those of the default thresholds: what the ambience learns while a label is active
-    does depend on them, a little, and that is left out.
+    The scores are those of the default thresholds.  The baseline depends on the thresholds a little, because
+    it is frozen while a label is active; the sweep ignores that.
     """
     every = []
     for number, shift in enumerate(shifts):
         moved = [shifted(rule, float(shift)) for rule in rules]
         every.append(
             tuple(
-                _matched(recording, detect(heard.scores, moved, rate) if heard.scores else (), rules, collar)
-                for recording, heard in zip(recordings, replays, strict=True)
+                _matched(
+                    recording, detect(replay.scores, moved, rate) if replay.scores else (), rules, collar
+                )
+                for recording, replay in zip(recordings, replays, strict=True)
             )
         )
         progress(number + 1, len(shifts))
@@ -73,7 +75,7 @@ def sweep(
         false_alarms=np.array([[[one.false_alarms for one in row] for row in rows] for rows in every]),
         occurrences=np.array([[len(one.occurrences) for one in row] for row in every[0]]),
         matched=tuple(every),
-        hours=np.array([heard.seconds / 3600 for heard in replays]),
+        hours=np.array([replay.seconds / 3600 for replay in replays]),
     )
 
 
@@ -106,6 +108,6 @@ def best_shift(
 
 
 def _matched(
-    recording: Recording, reports: Sequence[Heard], rules: Sequence[Rule], collar: float
+    recording: Recording, reports: Sequence[DetectedEvent], rules: Sequence[Rule], collar: float
 ) -> tuple[Matched, ...]:
     return tuple(match(recording.occurrences, reports, rule.label, collar) for rule in rules)

@@ -1,11 +1,11 @@
-"""One-off questions about files: which label, what embedding.
+"""Zero-shot classification and embeddings of sound files.
 
-The scores are those of the transformers zero-shot-audio-classification pipeline, softmax over the
-labels that were given: they say which label fits best, not whether any fits.  The monitor itself
-scores differently (`monitor.detection.scoring`).
+The scores are those of the transformers zero-shot-audio-classification pipeline, a softmax over the given
+labels: they rank the labels, and do not say whether any fits.  The monitor itself scores differently
+(`monitor.detection.scoring`).
 
-A recording is read block by block, whatever its length: once to know its length, from which follows where
-its windows begin, and once more to hear them if it was too long to keep.
+A recording of any length is read block by block: once for its length, from which the starts of its windows
+follow, and once more to embed them if it was too long to keep.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from monitor.types import (
 )
 
 TEMPLATE = "This is a sound of {}."
-"""The pipeline's own sentence; ``{}`` stands for the label."""
+"""The pipeline's default; ``{}`` stands for the label."""
 
 # Windows of a long recording that go through the model at once: more are no faster.
 _BATCH = 4
@@ -43,7 +43,7 @@ Read = Callable[[Path, int], Iterable[Samples]]
 """Path and rate in Hz to the samples at that rate, block by block."""
 
 Refused = Callable[[SourceError | ModelError], None]
-"""Is told why a file is left out."""
+"""Takes the error of a file that is left out."""
 
 
 def read_blocks(path: Path, rate: int) -> Iterator[Samples]:
@@ -63,7 +63,7 @@ def _raise(error: SourceError | ModelError) -> None:
 
 
 class LabelScore(NamedTuple):
-    """How well one of the labels fits, compared with the others."""
+    """Score of one label, relative to the others."""
 
     label: str
     score: float
@@ -71,7 +71,7 @@ class LabelScore(NamedTuple):
 
 
 class FileEmbedding(NamedTuple):
-    """Where one file lies in the model's space."""
+    """Embedding of one file."""
 
     file: Path
     embedding: Embeddings
@@ -79,7 +79,7 @@ class FileEmbedding(NamedTuple):
 
 
 class FileScores(NamedTuple):
-    """What one file sounds like."""
+    """Scores of one file."""
 
     file: Path
     scores: tuple[LabelScore, ...]
@@ -96,12 +96,12 @@ def classify(
     read: Read = read_blocks,
     refused: Refused = _raise,
 ) -> Iterator[FileScores]:
-    """Say which of the labels each file sounds like, one file after the other.
+    """Score the labels for each file, one file after the other.
 
     Parameters
     ----------
     files : sequence of Path
-        Sound files; one longer than the model hears at once is averaged as `embed_files` says.
+        Sound files; the embeddings of one longer than a window are averaged, see `embed_each`.
     labels : sequence of str
         At least one; with a single one its score is always 1.
     template : str
@@ -111,7 +111,7 @@ def classify(
     read : callable
         Takes a path and a rate in Hz, gives the samples at that rate: blocks, or all at once.
     refused : callable
-        Is told of each file that cannot be used; unless it raises, the others are gone on with.
+        Takes the error of each file that cannot be used; unless it raises, the next file follows.
 
     Raises
     ------
@@ -142,8 +142,8 @@ def embed_each(
 ) -> Iterator[FileEmbedding]:
     """Audio embeddings of files, one after the other.
 
-    A recording longer than the model hears at once is heard in evenly spaced windows, as many as
-    cover it, whose embeddings are averaged and normalised again; a shorter one is repeated.
+    A recording longer than a window is embedded in evenly spaced windows, as many as cover it, whose
+    embeddings are averaged and normalised again; a shorter one is repeated.
     Parameters and errors are those of `classify`.
     """
     clap = Clap.load(checkpoint, revision=revision, dtype="float32")
@@ -162,7 +162,7 @@ def embed_files(
     return np.stack([embedding for _, embedding in found])
 
 
-def embed_sentences(
+def embed_prompts(
     sentences: Sequence[str], *, checkpoint: str = "starter", revision: str | None = None
 ) -> Embeddings:
     """Text embeddings of sentences, shape (sentences, dimension), L2 norm 1.
@@ -206,7 +206,7 @@ def save(path: Path, rows: Sequence[Embeddings] | Embeddings) -> None:
 
 
 def starts(length: int, window: int) -> list[int]:
-    """Say where the fewest windows that cover ``length`` samples start, evenly spaced; one if it fits."""
+    """Return the starts of the fewest windows that cover ``length`` samples, evenly spaced."""
     count = -(-length // window)
     return [round(index * (length - window) / max(1, count - 1)) for index in range(count)]
 
@@ -242,7 +242,7 @@ def _embedding(clap: Clap, file: Path, read: Read) -> Embeddings:
         raise NotAudioError(f"{file}: has become shorter while it was read")
     norm = np.linalg.norm(total)
     if not (np.isfinite(norm) and norm > 0.0):
-        raise ModelError(f"{file}: {clap.name} makes no numbers of it; is the checkpoint whole?")
+        raise ModelError(f"{file}: {clap.name} returns no finite numbers; is the checkpoint complete?")
     return total / norm
 
 
@@ -309,7 +309,7 @@ def _sentences(labels: Sequence[str], template: str) -> list[str]:
 
 
 def _refuse_half_characters(option: str, texts: Iterable[str]) -> None:
-    """Refuse what a shell handed over that is not UTF-8: no tokenizer takes it."""
+    """Refuse command line arguments that are not UTF-8: no tokenizer accepts them."""
     for text in texts:
         try:
             text.encode()

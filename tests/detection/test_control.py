@@ -1,4 +1,4 @@
-"""What is listened for now: every way to change it, and that a refused change changes nothing."""
+"""Control: every way to change the labels in force, and that a refused change changes nothing."""
 
 import json
 import logging
@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.config import Config, LabelConfig, SourceConfig
-from monitor.detection.control import Control
 from monitor.detection.prototypes import build_prototypes
 from monitor.types import ConfigError, ModelError, MonitorError
+from tests.support.engines import control_of
 
 DOG = LabelConfig(id="dog", prompts=("a dog barking",), threshold=0.6)
 CAT = LabelConfig(id="cat", prompts=("a cat meowing",), release_threshold=0.4)
@@ -26,19 +26,19 @@ def embed(sentences):
     return rows
 
 
-class House:
+class Setup:
     """A control, what it embedded, and the file that it was started with."""
 
     def __init__(self, state=None, labels=(DOG, CAT), check=lambda _: None, **config):
         self.config = Config(sources=SOURCES, labels=labels, background=("rain",), **config)
         self.embedded = []
-        self.control = Control(self.config, state=state, reread=lambda: self.config, check=check)
-        active_labels = self.control.active_labels
-        self.control.begin(
-            self.watch, build_prototypes(active_labels.labels, active_labels.background, embed)
-        )
+        self.failure = None
+        options = {"reread": lambda: self.config, "check": check}
+        self.control = control_of(self.config, embed, state=state, build=self.build, **options)
 
-    def watch(self, labels, background):
+    def build(self, labels, background, embed):
+        if self.failure is not None:
+            raise self.failure
         self.embedded.append([label.id for label in labels])
         return build_prototypes(labels, background, embed)
 
@@ -46,78 +46,78 @@ class House:
         return [self.control.active_labels.label(source.name, label).threshold for source in SOURCES]
 
 
-def ids(house):
-    return [label.id for label in house.control.active_labels.enabled]
+def ids(setup):
+    return [label.id for label in setup.control.active_labels.enabled]
 
 
 def test_nothing_is_to_be_taken_over_until_something_changes_and_then_once():
-    house = House()
-    assert house.control.take() is None
-    house.control.set_threshold("dog", 0.7)
-    assert house.control.take().active_labels.label("hall", "dog").threshold == 0.7
-    assert house.control.take() is None
+    setup = Setup()
+    assert setup.control.take_change() is None
+    setup.control.set_threshold("dog", 0.7)
+    assert setup.control.take_change().active_labels.label("hall", "dog").threshold == 0.7
+    assert setup.control.take_change() is None
 
 
 def test_of_changes_that_were_not_taken_the_newest_holds_all_of_them():
-    house = House()
-    house.control.set_threshold("dog", 0.7)
-    house.control.arm(armed=False)
-    house.control.remove_label("cat")
-    active_labels = house.control.take().active_labels
+    setup = Setup()
+    setup.control.set_threshold("dog", 0.7)
+    setup.control.arm(armed=False)
+    setup.control.remove_label("cat")
+    active_labels = setup.control.take_change().active_labels
     assert (active_labels.armed, [label.id for label in active_labels.enabled]) == (False, ["dog"])
     assert active_labels.label("porch", "dog").threshold == 0.7
 
 
 def test_a_threshold_is_of_one_source_or_of_all():
-    house = House()
-    house.control.set_threshold("dog", 0.9, "hall")
-    assert house.thresholds("dog") == [0.6, 0.9]
-    house.control.set_threshold("dog", 0.3)
-    assert house.thresholds("dog") == [0.3, 0.3]
-    assert [label.release for label in house.control.active_labels.at("hall")] == [0.15, 0.4]
+    setup = Setup()
+    setup.control.set_threshold("dog", 0.9, "hall")
+    assert setup.thresholds("dog") == [0.6, 0.9]
+    setup.control.set_threshold("dog", 0.3)
+    assert setup.thresholds("dog") == [0.3, 0.3]
+    assert [label.release for label in setup.control.active_labels.at("hall")] == [0.15, 0.4]
 
 
 def test_a_release_threshold_comes_down_with_its_threshold_and_no_further_up_than_it_was():
-    house = House()
+    setup = Setup()
     for threshold, release in ((0.2, 0.2), (0.9, 0.2)):
-        house.control.set_threshold("cat", threshold)
-        assert house.control.active_labels.everywhere("cat").release == release
-    house.control.set_threshold("cat", 0.1, "porch")
-    assert house.control.active_labels.label("porch", "cat").release == 0.1
-    assert house.control.active_labels.label("hall", "cat").release == 0.2
+        setup.control.set_threshold("cat", threshold)
+        assert setup.control.active_labels.find("cat").release == release
+    setup.control.set_threshold("cat", 0.1, "porch")
+    assert setup.control.active_labels.label("porch", "cat").release == 0.1
+    assert setup.control.active_labels.label("hall", "cat").release == 0.2
 
 
-def test_only_new_sentences_are_embedded():
-    house = House()
-    house.control.set_threshold("dog", 0.7)
-    house.control.arm(armed=False)
-    house.control.put_label({"id": "dog", "name": "Our dog"})
-    assert house.embedded == []
-    house.control.put_label({"id": "kettle", "prompts": ["a kettle whistling"]})
-    house.control.put_label({"id": "dog", "prompts": ["a dog howling"]})
-    assert house.embedded == [["dog", "cat", "kettle"]] * 2
-    assert house.control.take().prototypes.labels == ("dog", "cat", "kettle")
+def test_only_new_prompts_are_embedded():
+    setup = Setup()
+    setup.control.set_threshold("dog", 0.7)
+    setup.control.arm(armed=False)
+    setup.control.put_label({"id": "dog", "name": "Our dog"})
+    assert setup.embedded == []
+    setup.control.put_label({"id": "kettle", "prompts": ["a kettle whistling"]})
+    setup.control.put_label({"id": "dog", "prompts": ["a dog howling"]})
+    assert setup.embedded == [["dog", "cat", "kettle"]] * 2
+    assert setup.control.take_change().prototypes.labels == ("dog", "cat", "kettle")
 
 
 def test_a_label_is_added_changed_key_by_key_and_removed():
-    house = House()
-    house.control.put_label({"id": "kettle", "prompts": ["a kettle"], "threshold": 0.8, "against": ["wind"]})
-    house.control.put_label({"id": "kettle", "name": "Tea", "threshold": None})
-    kettle = house.control.active_labels.everywhere("kettle")
+    setup = Setup()
+    setup.control.put_label({"id": "kettle", "prompts": ["a kettle"], "threshold": 0.8, "against": ["wind"]})
+    setup.control.put_label({"id": "kettle", "name": "Tea", "threshold": None})
+    kettle = setup.control.active_labels.find("kettle")
     assert (kettle.title, kettle.prompts, kettle.against) == ("Tea", ("a kettle",), ("wind",))
     assert kettle.threshold == 0.5
-    house.control.remove_label("kettle")
-    house.control.enable_label("cat", enabled=False)
-    assert ids(house) == ["dog"]
+    setup.control.remove_label("kettle")
+    setup.control.enable_label("cat", enabled=False)
+    assert ids(setup) == ["dog"]
 
 
 def test_a_threshold_in_a_label_that_is_put_holds_for_every_source():
-    house = House()
-    house.control.set_threshold("dog", 0.9, "hall")
-    house.control.put_label({"id": "dog", "name": "Rex"})
-    assert house.thresholds("dog") == [0.6, 0.9]
-    house.control.put_label({"id": "dog", "threshold": 0.4})
-    assert house.thresholds("dog") == [0.4, 0.4]
+    setup = Setup()
+    setup.control.set_threshold("dog", 0.9, "hall")
+    setup.control.put_label({"id": "dog", "name": "Rex"})
+    assert setup.thresholds("dog") == [0.6, 0.9]
+    setup.control.put_label({"id": "dog", "threshold": 0.4})
+    assert setup.thresholds("dog") == [0.4, 0.4]
 
 
 REFUSED = [
@@ -141,130 +141,119 @@ REFUSED = [
 
 @pytest.mark.parametrize(("change", "why"), REFUSED, ids=[why for _, why in REFUSED])
 def test_what_the_file_could_not_say_is_refused_in_one_line_and_changes_nothing(change, why):
-    house = House()
+    setup = Setup()
     with pytest.raises(ConfigError) as caught:
-        change(house.control)
+        change(setup.control)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
-    left = house.control.active_labels
+    left = setup.control.active_labels
     assert left.labels[-1] == CAT
-    assert ids(House()) == ["dog", "cat"]
+    assert ids(Setup()) == ["dog", "cat"]
 
 
 def test_there_are_no_more_labels_than_the_file_may_have():
     labels = tuple(LabelConfig(id=f"l{number}", prompts=("a",)) for number in range(200))
-    house = House(labels=labels)
+    setup = Setup(labels=labels)
     with pytest.raises(ConfigError, match="there would be 201; 200"):
-        house.control.put_label({"id": "one_more", "prompts": ["b"]})
+        setup.control.put_label({"id": "one_more", "prompts": ["b"]})
 
 
-def test_sentences_that_cannot_be_embedded_change_nothing(tmp_path):
-    house = House(tmp_path)
-
-    def fail(*_):
-        raise ModelError("the text tower is gone")
-
-    house.control.begin(fail, None)
+def test_prompts_that_cannot_be_embedded_change_nothing(tmp_path):
+    setup = Setup(tmp_path)
+    setup.failure = ModelError("the text encoder is gone")
     with pytest.raises(ModelError):
-        house.control.put_label({"id": "kettle", "prompts": ["a kettle"]})
-    assert ids(house) == ["dog", "cat"]
-    assert house.control.take() is None
+        setup.control.put_label({"id": "kettle", "prompts": ["a kettle"]})
+    assert ids(setup) == ["dog", "cat"]
+    assert setup.control.take_change() is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_changed_is_known_to_the_next_run_and_the_rest_is_as_the_file_says(tmp_path):
-    house = House(tmp_path)
-    house.control.set_threshold("dog", 0.9, "hall")
-    house.control.put_label({"id": "kettle", "prompts": ["a kettle"]})
-    house.control.remove_label("cat")
-    house.control.arm(armed=False)
-    again = House(tmp_path, labels=(DOG.model_copy(update={"name": "Rex"}), CAT))
+    setup = Setup(tmp_path)
+    setup.control.set_threshold("dog", 0.9, "hall")
+    setup.control.put_label({"id": "kettle", "prompts": ["a kettle"]})
+    setup.control.remove_label("cat")
+    setup.control.arm(armed=False)
+    again = Setup(tmp_path, labels=(DOG.model_copy(update={"name": "Rex"}), CAT))
     assert again.control.active_labels.armed is False
     assert ids(again) == ["dog", "kettle"]
     assert again.thresholds("dog") == [0.6, 0.9]
-    assert again.control.active_labels.everywhere("dog").title == "Rex"
+    assert again.control.active_labels.find("dog").title == "Rex"
     assert again.control.overridden
-    again.control.reset()
-    assert (ids(again), again.control.active_labels.armed, again.control.overridden) == (
-        ["dog", "cat"],
-        True,
-        False,
-    )
-    assert House(tmp_path).control.active_labels == House().control.active_labels
 
 
 def test_without_a_state_directory_nothing_is_kept():
-    House().control.set_threshold("dog", 0.9)
-    assert House().thresholds("dog") == [0.6, 0.6]
+    Setup().control.set_threshold("dog", 0.9)
+    assert Setup().thresholds("dog") == [0.6, 0.6]
 
 
 def test_a_new_file_keeps_what_was_changed_at_run_time_as_far_as_it_fits(tmp_path, caplog):
-    house = House(tmp_path)
-    house.control.enable_label("cat", enabled=False)
-    house.control.set_threshold("dog", 0.9, "hall")
+    setup = Setup(tmp_path)
+    setup.control.enable_label("cat", enabled=False)
+    setup.control.set_threshold("dog", 0.9, "hall")
     bird = LabelConfig(id="bird", prompts=("a bird",))
-    house.config = house.config.model_copy(update={"labels": (DOG, bird)})
+    setup.config = setup.config.model_copy(update={"labels": (DOG, bird)})
     caplog.set_level(logging.INFO)
-    done = house.control.reload()
+    done = setup.control.reload()
     assert done.changed == ("labels: cat removed", "labels: bird added")
     assert len(done.left_out) == 1
     assert done.left_out[0].startswith("label cat: ")
-    assert ids(house) == ["dog", "bird"]
-    assert house.thresholds("dog") == [0.6, 0.9]
+    assert ids(setup) == ["dog", "bird"]
+    assert setup.thresholds("dog") == [0.6, 0.9]
     assert "label cat: " in caplog.text
     assert not json.loads((tmp_path / "overrides.json").read_text())["labels"]
 
 
 def test_what_cannot_be_swapped_is_named_and_stays():
-    house = House()
-    before = house.config
+    setup = Setup()
+    before = setup.config
     window = before.window.model_copy(update={"seconds": 2.0})
     dog = DOG.model_copy(update={"threshold": 0.7, "prompts": ("a hound",)})
-    house.config = before.model_copy(
+    setup.config = before.model_copy(
         update={"window": window, "node": "attic", "labels": (dog, CAT), "silence_dbfs": -60.0}
     )
-    done = house.control.reload()
+    done = setup.control.reload()
     assert done.needs_restart == ("node: changed", "window.seconds: changed")
     assert done.changed == (
         "silence_dbfs: -70 -> -60",
         "labels: dog.prompts: changed",
         "labels: dog.threshold: 0.6 -> 0.7",
     )
-    change = house.control.take()
+    change = setup.control.take_change()
     assert (change.config.node, change.config.window) == (before.node, before.window)
     assert change.active_labels.silence_dbfs == -60.0
-    assert house.control.reload().needs_restart == done.needs_restart
+    assert setup.control.reload().needs_restart == done.needs_restart
 
 
 def test_clip_lengths_and_limits_change_at_run_time_but_not_the_format_of_a_begun_clip():
-    house = House()
-    clips = house.config.clips.model_copy(update={"format": "wav", "keep_days": 3.0, "enabled": True})
-    house.config = house.config.model_copy(update={"clips": clips})
-    done = house.control.reload()
+    setup = Setup()
+    clips = setup.config.clips.model_copy(update={"format": "wav", "keep_days": 3.0, "enabled": True})
+    setup.config = setup.config.model_copy(update={"clips": clips})
+    done = setup.control.reload()
     assert done.changed == ("clips.keep_days: 30 -> 3",)
     assert done.needs_restart == ("clips.enabled: false -> true", "clips.format: changed")
 
 
 def test_mqtt_is_switched_on_and_off_by_a_restart_only():
-    house = House()
-    mqtt = house.config.mqtt.model_copy(update={"host": "broker", "port": 1884})
-    house.config = house.config.model_copy(update={"mqtt": mqtt})
-    done = house.control.reload()
+    setup = Setup()
+    mqtt = setup.config.mqtt.model_copy(update={"host": "broker", "port": 1884})
+    setup.config = setup.config.model_copy(update={"mqtt": mqtt})
+    done = setup.control.reload()
     assert done.needs_restart == ("mqtt.host: changed", "mqtt.port: 1883 -> 1884")
-    assert house.control.config.mqtt.host is None
+    assert setup.control.config.mqtt.host is None
 
 
 def test_a_file_that_is_refused_changes_nothing_and_every_fault_stands_in_the_status(caplog):
-    house = House()
+    setup = Setup()
 
     def refuse():
         raise ConfigError("monitor.yaml:3: first\nmonitor.yaml:9: second")
 
-    house.control._reread = refuse
+    setup.control._reread = refuse
     with pytest.raises(ConfigError, match="first"):
-        house.control.reload()
-    assert house.control.reloaded.faults == ("monitor.yaml:3: first", "monitor.yaml:9: second")
-    assert house.control.take() is None
+        setup.control.reload()
+    assert setup.control.last_reload.faults == ("monitor.yaml:3: first", "monitor.yaml:9: second")
+    assert setup.control.take_change() is None
     assert "monitor.yaml:9: second" in caplog.text
 
 
@@ -272,15 +261,15 @@ def test_what_a_new_file_needs_is_looked_for_before_it_is_taken_over():
     def check(_):
         raise MonitorError("mqtt.ca_file: is not there")
 
-    house = House(check=check)
-    house.config = house.config.model_copy(update={"silence_dbfs": -60.0})
+    setup = Setup(check=check)
+    setup.config = setup.config.model_copy(update={"silence_dbfs": -60.0})
     with pytest.raises(MonitorError, match="ca_file"):
-        house.control.reload()
-    assert house.control.config.silence_dbfs == -70.0
+        setup.control.reload()
+    assert setup.control.config.silence_dbfs == -70.0
 
 
 def test_no_file_no_reload():
-    control = Control(Config())
+    control = control_of(Config(), embed)
     with pytest.raises(ConfigError, match="without a configuration file"):
         control.reload()
 
@@ -302,39 +291,39 @@ BROKEN = [
 @pytest.mark.parametrize("content", BROKEN, ids=range(len(BROKEN)))
 def test_a_broken_file_of_changes_is_set_aside_and_told(tmp_path, caplog, content):
     (tmp_path / "overrides.json").write_bytes(content)
-    assert ids(House(tmp_path)) == ["dog", "cat"]
+    assert ids(Setup(tmp_path)) == ["dog", "cat"]
     assert (tmp_path / "overrides.broken.json").read_bytes() == content
     assert "set aside" in caplog.text
     caplog.clear()
-    House(tmp_path)
+    Setup(tmp_path)
     assert caplog.text == ""
 
 
 def test_changes_that_do_not_fit_the_file_any_more_are_left_out_and_told(tmp_path, caplog):
-    House(tmp_path).control.enable_label("cat", enabled=False)
-    house = House(tmp_path, labels=(DOG,))
-    assert ids(house) == ["dog"]
+    Setup(tmp_path).control.enable_label("cat", enabled=False)
+    setup = Setup(tmp_path, labels=(DOG,))
+    assert ids(setup) == ["dog"]
     assert "label cat: prompts: is missing" in caplog.text
 
 
 def test_changes_hold_though_they_cannot_be_kept_and_that_is_told_once(tmp_path, caplog):
-    house = House(tmp_path / "state")
+    setup = Setup(tmp_path / "state")
     (tmp_path / "state").write_text("in the way")
-    house.control.set_threshold("dog", 0.7)
-    house.control.set_threshold("dog", 0.8)
-    assert house.thresholds("dog") == [0.8, 0.8]
-    assert not house.control.kept
+    setup.control.set_threshold("dog", 0.7)
+    setup.control.set_threshold("dog", 0.8)
+    assert setup.thresholds("dog") == [0.8, 0.8]
+    assert not setup.control.saved
     assert sum("cannot be written" in record.getMessage() for record in caplog.records) == 1
     (tmp_path / "state").unlink()
-    house.control.set_threshold("dog", 0.8)
-    assert house.control.kept
-    assert House(tmp_path / "state").thresholds("dog") == [0.8, 0.8]
+    setup.control.set_threshold("dog", 0.8)
+    assert setup.control.saved
+    assert Setup(tmp_path / "state").thresholds("dog") == [0.8, 0.8]
 
 
 def test_switched_off_by_an_earlier_run_is_told_at_the_start(tmp_path, caplog):
-    House(tmp_path).control.arm(armed=False)
-    House(tmp_path)
-    assert "listening is switched off" in caplog.text
+    Setup(tmp_path).control.arm(armed=False)
+    Setup(tmp_path)
+    assert "detection is disarmed" in caplog.text
 
 
 values = st.recursive(
@@ -348,15 +337,15 @@ keys = st.sampled_from([*LabelConfig.model_fields, "colour"])
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(keys, values, max_size=5), st.sampled_from(["dog", "bird", "", None]))
 def test_whatever_is_put_is_a_label_or_a_refusal_in_one_line(content, id_):
-    house = House()
+    setup = Setup()
     if id_ is not None:
         content = content | {"id": id_}
     refused = []
     try:
-        house.control.put_label(content)
+        setup.control.put_label(content)
     except ConfigError as error:
         refused = [str(error)]
-    change = house.control.take()
+    change = setup.control.take_change()
     assert (change is None) == bool(refused)
     assert all("\n" not in why for why in refused)
-    assert change is not None or house.control.active_labels.labels == (DOG, CAT)
+    assert change is not None or setup.control.active_labels.labels == (DOG, CAT)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from monitor.evaluation.clip_metrics import rank
 
@@ -34,3 +35,13 @@ def test_all_is_the_mean_over_labels():
 def test_a_label_without_a_clip_is_left_out():
     assert set(rank(np.c_[SCORES, SCORES], ["dog", "cat"], TRUTH)) == {"dog", "all"}
     assert rank(SCORES, ["cat"], TRUTH) == {}
+
+
+@pytest.mark.parametrize("decimals", [1, 6], ids=["ties", "no ties"])
+def test_the_figures_are_those_of_sklearn(decimals):
+    random = np.random.default_rng(0)
+    flags = random.random(60) < 0.2
+    scores = np.round(random.random(60) + 0.4 * flags, decimals).astype(np.float32)
+    ranked = rank(scores[:, None], ["dog"], ["dog" if flag else None for flag in flags])["dog"]
+    assert ranked.average_precision.value == pytest.approx(average_precision_score(flags, scores))
+    assert ranked.auroc.value == pytest.approx(roc_auc_score(flags, scores))

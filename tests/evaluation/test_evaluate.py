@@ -92,7 +92,7 @@ def test_json_holds_everything(report):
 def test_text_has_a_line_for_each_label(report, clips):
     text = as_text(report)
     assert all(f"\n{name} " in text for name in ("low", "high", "all", "mean"))
-    assert "not looked for: thunder" in text
+    assert "not evaluated: thunder" in text
     assert "average precision" in as_text(evaluate(clips, CONFIG, ENGINE))
 
 

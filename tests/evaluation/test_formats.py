@@ -16,7 +16,7 @@ def heard(dtype, state):
     engine = load_engine(config)
     assert engine.model.dtype == dtype
     rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in config.labels]
-    return replay(ROOT / "recordings/demo.flac", config, engine, rules).heard
+    return replay(ROOT / "recordings/demo.flac", config, engine, rules).events
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])

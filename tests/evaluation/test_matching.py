@@ -4,13 +4,13 @@ import pytest
 
 from monitor.evaluation.annotations import Occurrence
 from monitor.evaluation.matching import match
-from monitor.evaluation.replay import Heard
+from monitor.evaluation.replay import DetectedEvent
 
 BARK = Occurrence("dog", 10.0, 12.0)
 
 
 def heard(start, known_at, label="dog", stop=None):
-    return Heard(label, start, stop or start + 1, known_at)
+    return DetectedEvent(label, start, stop or start + 1, known_at)
 
 
 def test_a_report_in_time_is_found_and_gives_its_latency():

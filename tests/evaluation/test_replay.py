@@ -14,11 +14,11 @@ from tests.support.two_pitches import CONFIG, ENGINE, HOP, LENGTH, RATE, RULES, 
 
 def test_a_tone_is_reported_when_it_sounds(tmp_path):
     replayed = replay(write(tmp_path / "a.wav", 20, ("low", 8, 12)), CONFIG, ENGINE, RULES)
-    assert [heard.label for heard in replayed.heard] == ["low"]
-    (heard,) = replayed.heard
-    assert heard.start == pytest.approx(8, abs=1)
-    assert heard.stop == pytest.approx(12, abs=1)
-    assert 8 < heard.known_at <= 10
+    assert [event.label for event in replayed.events] == ["low"]
+    (event,) = replayed.events
+    assert event.start == pytest.approx(8, abs=1)
+    assert event.stop == pytest.approx(12, abs=1)
+    assert 8 < event.known_at <= 10
 
 
 def test_there_is_a_window_for_every_hop(tmp_path):
@@ -30,8 +30,8 @@ def test_there_is_a_window_for_every_hop(tmp_path):
 def test_the_detector_alone_gives_the_same_reports_on_the_same_scores(tmp_path):
     path = write(tmp_path / "a.wav", 40, ("low", 5, 8), ("high", 15, 17), ("low", 30, 40))
     replayed = replay(path, CONFIG, ENGINE, RULES)
-    assert len(replayed.heard) == 3
-    assert detect(replayed.scores, RULES, RATE) == replayed.heard
+    assert len(replayed.events) == 3
+    assert detect(replayed.scores, RULES, RATE) == replayed.events
 
 
 def test_a_recording_shorter_than_a_window_is_heard_only_when_filled(tmp_path):

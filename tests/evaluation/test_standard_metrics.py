@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.evaluation.annotations import Occurrence, Recording
-from monitor.evaluation.replay import Heard, Replay, replay
+from monitor.evaluation.replay import DetectedEvent, Replay, replay
 from monitor.evaluation.standard_metrics import event_f1, psds
 from tests.support.two_pitches import CONFIG, ENGINE, RATE, RULES, write
 
@@ -21,18 +21,18 @@ def reports(*heard):
 
 
 def test_reports_at_the_onsets_have_an_f1_of_one(recording):
-    perfect = reports(Heard("low", 8.4, 9, 9), Heard("high", 29.5, 31, 31))
+    perfect = reports(DetectedEvent("low", 8.4, 9, 9), DetectedEvent("high", 29.5, 31, 31))
     assert event_f1([recording], perfect, LABELS, 1.0) == {"low": 1.0, "high": 1.0, "all": 1.0}
 
 
 def test_the_collar_decides(recording):
-    late = reports(Heard("low", 10.0, 12, 12), Heard("high", 30.0, 31, 31))
+    late = reports(DetectedEvent("low", 10.0, 12, 12), DetectedEvent("high", 30.0, 31, 31))
     assert event_f1([recording], late, LABELS, 1.0)["all"] == pytest.approx(0.5)
     assert event_f1([recording], late, LABELS, 2.5)["all"] == 1.0
 
 
 def test_a_miss_and_a_false_alarm_cost(recording):
-    poor = reports(Heard("low", 8.0, 9, 9), Heard("low", 50.0, 51, 51))
+    poor = reports(DetectedEvent("low", 8.0, 9, 9), DetectedEvent("low", 50.0, 51, 51))
     assert event_f1([recording], poor, LABELS, 1.0)["low"] == pytest.approx(2 / 3)
 
 

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from monitor.audio.sources.ffmpeg import decode
-from monitor.evaluation.zero_shot import classify, embed_files, embed_sentences, save, starts
+from monitor.evaluation.zero_shot import classify, embed_files, embed_prompts, save, starts
 from monitor.model.checkpoint import read_mel_config
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
@@ -110,12 +110,12 @@ def test_samples_that_are_no_numbers_are_counted_and_refused():
 
 def test_sentences_are_embedded_as_the_model_does(clap):
     sentences = ["rain", "a dog barking"]
-    assert np.abs(embed_sentences(sentences) - clap.embed_text(sentences)).max() < 1e-6
+    assert np.abs(embed_prompts(sentences) - clap.embed_text(sentences)).max() < 1e-6
 
 
 def test_a_checkpoint_that_is_none_is_refused(tmp_path):
     with pytest.raises(ModelError, match="not a CLAP checkpoint"):
-        embed_sentences(["rain"], checkpoint=str(tmp_path))
+        embed_prompts(["rain"], checkpoint=str(tmp_path))
 
 
 def test_embeddings_are_saved_under_the_name_given(tmp_path):
@@ -175,11 +175,11 @@ def test_a_recording_louder_than_full_scale_is_heard():
 def test_a_model_that_makes_no_numbers_is_said_of_the_file(monkeypatch):
     monkeypatch.setattr(Clap, "embed_audio", lambda _, windows: np.full((len(windows), 256), np.nan, "f"))
     monkeypatch.setattr(Clap, "_try_one_window", lambda _self: None)
-    with pytest.raises(ModelError, match=r"^0: starter makes no numbers of it"):
+    with pytest.raises(ModelError, match=r"^0: starter returns no finite numbers"):
         embedded(NOISE)
 
 
-@pytest.mark.parametrize("ask", [embed_sentences, lambda texts: next(classify([Path("a")], texts))])
+@pytest.mark.parametrize("ask", [embed_prompts, lambda texts: next(classify([Path("a")], texts))])
 def test_words_that_are_not_utf_8_are_one_clear_line(ask):
     with pytest.raises(ConfigError, match=r"^--(text|label): 'ca\?' is not UTF-8 text$"):
         ask([b"ca\xe9".decode("utf-8", "surrogateescape")])

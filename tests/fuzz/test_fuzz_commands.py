@@ -170,7 +170,7 @@ def test_any_configuration_is_good_or_refused_in_plain_lines_also_by_a_reload(tm
             wired.control.reload()
             continue
         refused += 1
-        for line in wired.control.reloaded.faults:
+        for line in wired.control.last_reload.faults:
             plain(line)
     assert refused > 50
     path.write_text("background: [rain]\n")
@@ -188,7 +188,7 @@ def test_what_a_reload_makes_a_library_raise_is_a_refusal(tmp_path, fault, caplo
     with Wired(tmp_path, reread=fail) as wired:
         wired.requests.reload()
         wired.settle()
-        assert wired.control.reloaded.faults[0].startswith("reload: ")
+        assert wired.control.last_reload.faults[0].startswith("reload: ")
     assert "reload refused: " in caplog.text
 
 
@@ -198,7 +198,7 @@ def test_of_very_many_faults_some_are_logged(tmp_path, caplog):
     with Wired(tmp_path, reread=lambda: load(path)) as wired:
         wired.requests.reload()
         wired.settle()
-        assert len(wired.control.reloaded.faults) < 30
+        assert len(wired.control.last_reload.faults) < 30
     assert len(caplog.records) < 30
 
 

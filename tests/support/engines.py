@@ -7,8 +7,9 @@ import numpy as np
 from monitor.audio.level import to_reference
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.calibration import Calibration
+from monitor.detection.control import Control, restore_settings
 from monitor.detection.engine import Engine
-from monitor.detection.prototypes import Directions, Prototypes
+from monitor.detection.prototypes import Directions, Prototypes, build_prototypes
 
 ARMED = ActiveLabels(labels=(), sources=())
 
@@ -37,6 +38,17 @@ def engine_of(encode, prototypes, *, mel_config, length, hop, **fields):
         hop=hop,
         **{"calibration": Calibration(scale=10.0, centre=0.5, baseline=0.0)} | fields,
     )
+
+
+def control_of(config, embed, *, state=None, build=build_prototypes, **options):
+    """Return a control whose engine embeds prompts with a function."""
+    settings = restore_settings(config, state)
+    labels = settings.active_labels
+    engine = SimpleNamespace(
+        prototypes=build_prototypes(labels.labels, labels.background, embed),
+        build_prototypes=lambda labels, background: build(labels, background, embed),
+    )
+    return Control(settings, engine, state=state, **options)
 
 
 class Samples:

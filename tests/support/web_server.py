@@ -14,7 +14,7 @@ import numpy as np
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import Config, LabelConfig, SourceConfig, WebConfig
 from monitor.detection.calibration import Calibration
-from monitor.detection.control import Control
+from monitor.detection.control import Control, restore_settings
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.prototypes import build_prototypes
 from monitor.detection.recent_embeddings import RecentEmbeddings
@@ -150,8 +150,9 @@ def serving(token=TOKEN, *, directory=None, detects=None, **keys):
     ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
     config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone", labels=detects),))
     engine, memory = Engine(), RecentEmbeddings(["crib"], 120)
-    control = Control(config, state=directory)
-    control.begin(engine.build_prototypes, engine.build_prototypes(LABELS, config.background))
+    settings = restore_settings(config, directory)
+    engine.prototypes = engine.build_prototypes(LABELS, config.background)
+    control = Control(settings, engine, state=directory)
     live = Broadcast({"crib": ring}, GEOMETRY)
     web = Web(WebConfig(enabled=True, port=0, **keys), token)
     served = Served(web, live, control, memory)

@@ -7,13 +7,12 @@ import numpy as np
 
 from monitor.config import Config, LabelConfig, SourceConfig
 from monitor.daemon.command_queue import CommandQueue
-from monitor.detection.control import Control
-from monitor.detection.prototypes import build_prototypes
 from monitor.outputs.mqtt.connection_events import Received
 from monitor.outputs.mqtt.paho_client import MAX_CONTENT_BYTES
 from monitor.outputs.mqtt.subscriber import MqttSubscriber
 from monitor.outputs.mqtt.topics import Topics
 from tests.support.broker import PATIENCE
+from tests.support.engines import control_of
 
 TOPICS = Topics("home", "attic")
 NODE = "home/attic"
@@ -47,12 +46,7 @@ class Wired:
             sources=tuple(SourceConfig(name=name, kind="microphone") for name in ("porch", "hall")),
             labels=LABELS,
         )
-        self.control = Control(self.config, state=state, reread=reread or (lambda: self.config))
-        active_labels = self.control.active_labels
-        self.control.begin(
-            lambda labels, background: build_prototypes(labels, background, embed),
-            build_prototypes(active_labels.labels, active_labels.background, embed),
-        )
+        self.control = control_of(self.config, embed, state=state, reread=reread or (lambda: self.config))
         self.refused = []
         self._settled = 0
         self.requests = CommandQueue(self.control, lambda *words: self.refused.append(words))

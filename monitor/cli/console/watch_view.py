@@ -15,12 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.cli.console.watch_state import Row, WatchState
+from monitor.detection.near_misses import NEAR_SHARE
 
 BAR = 32
 """Characters of a bar from 0 to 1."""
-
-NEAR = 0.6
-"""Share of the threshold from which a score is shown as a candidate."""
 
 MOST_NEWS = 10
 LOWEST_DBFS = -80.0
@@ -131,7 +129,7 @@ def _bar(share: float, mark: float | None, style: str) -> Text:
 
 
 def _style(row: Row) -> str:
-    return "red" if row.share >= 1 else "yellow" if row.share >= NEAR else "green"
+    return "red" if row.share >= 1 else "yellow" if row.share >= NEAR_SHARE else "green"
 
 
 def _news_style(line: str) -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, create_model
 from monitor.config import LabelConfig, slug
 from monitor.config.section import Prompt, Section
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.prompt_preview import Tried
+from monitor.detection.prompt_preview import Preview
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.routes.events import NOT_FOUND, query_store
 from monitor.types import ConfigError, ModelError
@@ -172,10 +172,10 @@ def preview_prompts(
     context: Context,
     prompts: Annotated[_Prompts, Body(min_length=1)],
     against: Annotated[_Prompts, Body()] = [],  # noqa: B006 - never changed
-) -> Tried:
+) -> Preview:
     """Score prompts against the newest audio, and find similar prompts in force; nothing changes."""
     with _refusals():
-        return context.prompt_preview.ask(prompts, against, context.control.active_labels)
+        return context.prompt_preview.preview(prompts, against, context.control.active_labels)
 
 
 @routes.put("/armed")
@@ -203,7 +203,7 @@ def labels_message(active_labels: ActiveLabels) -> dict[str, object]:
 
 
 def _thresholds(active_labels: ActiveLabels, label: str) -> Mapping[str, float]:
-    sources = (source for source in active_labels.sources if active_labels.listens(source, label))
+    sources = (source for source in active_labels.sources if active_labels.detects(source, label))
     return {source: active_labels.label(source, label).threshold for source in sources}
 
 

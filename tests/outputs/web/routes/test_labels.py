@@ -1,5 +1,7 @@
 """What is listened for, changed over the web."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -33,14 +35,14 @@ def test_a_threshold_is_set_everywhere_or_at_one_source(served):
     assert (answer.status, answer.json["threshold"]) == (200, 0.7)
     served.write("PUT", "/api/labels/dog/threshold", {"threshold": 0.6, "source": "crib"})
     assert served.control.active_labels.label("crib", "dog").threshold == 0.6
-    assert served.control.active_labels.everywhere("dog").threshold == 0.7
+    assert served.control.active_labels.find("dog").threshold == 0.7
 
 
 @pytest.mark.parametrize("threshold", [1.1, -0.1, "high", None, "NaN"])
 def test_a_threshold_that_is_none_is_refused(served, threshold):
     refused = served.write("PUT", "/api/labels/dog/threshold", {"threshold": threshold})
     assert refused.status == 422
-    assert served.control.active_labels.everywhere("dog").threshold == 0.5
+    assert served.control.active_labels.find("dog").threshold == 0.5
 
 
 def test_a_label_is_added_by_its_sentence_changed_and_removed(served):
@@ -50,7 +52,7 @@ def test_a_label_is_added_by_its_sentence_changed_and_removed(served):
     changed = served.write("PATCH", "/api/labels/water_running", {"against": ["rain"], "name": None})
     assert (changed.json["against"], changed.json["name"]) == (["rain"], "Water running")
     served.write("PUT", "/api/labels/water_running/enabled", {"enabled": False})
-    assert not served.control.active_labels.everywhere("water_running").enabled
+    assert not served.control.active_labels.find("water_running").enabled
     left = served.write("DELETE", "/api/labels/water_running").json["rows"]
     assert [label["id"] for label in left] == ["dog", "cat"]
 
@@ -90,10 +92,10 @@ def test_listening_is_switched_off_and_on(served):
     assert served.write("PUT", "/api/armed", {"armed": True}).json == {"armed": True}
 
 
-def test_a_sentence_is_tried_against_the_last_minute_and_changes_nothing(served):
+def test_a_prompt_is_tried_on_the_last_minute_and_changes_nothing(served):
     dog, rain = Engine().embed_text(["a dog barking", "rain falling"])
     for at, sound in enumerate([rain] * 100 + [dog]):
-        served.memory._kept["crib"].append((float(at), sound))
+        served.memory.add(SimpleNamespace(source="crib", ended_at=float(at), embedding=sound))
     tried = served.write("POST", "/api/try", {"prompts": ["a dog barking loudly"]}).json
     heard = tried["heard"]["crib"]
     assert len(heard["scores"]) == len(heard["at"]) == 101
