@@ -71,6 +71,14 @@ def test_a_damaged_one_costs_what_is_known_of_its_event_and_nothing_else(tmp_pat
     assert again.lock(path, locked=True)
 
 
+def test_the_event_comes_back_also_from_metadata_with_the_keys_of_earlier_builds():
+    written = metadata.describe(KEPT, {}, ORIGIN)["event"]
+    old = {("id" if key == "event_id" else key): value for key, value in written.items()}
+    old["peak"] = old.pop("peak_score")
+    for facts in (written, old):
+        assert metadata.event_of({"event": facts}) == KEPT
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_not_waited_for(tmp_path, make):
     library = library_of(tmp_path)

@@ -31,6 +31,16 @@ def made_until(path, step):
     return connection
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("kept", "kept"), ("disk", "disk_error"), ("room", "disk_full"), (None, None)]
+)
+def test_clip_outcomes_of_an_older_version_get_their_new_words(path, old, new):
+    with closing(made_until(path, [name for name, _ in STEPS].index("clip outcomes"))) as connection:
+        connection.execute("UPDATE events SET fate = ?", [old])
+    reader = kept(path, event(NOON + 9, id="NEW"))
+    assert reader.event("OLD").clip_outcome == new
+
+
 @pytest.mark.parametrize("step", range(1, len(STEPS) + 1))
 def test_a_file_of_every_older_version_is_brought_up_to_date_with_what_is_in_it(path, step):
     made_until(path, step).close()
