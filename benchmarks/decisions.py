@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
-from benchmarks.response import first_guess
+from benchmarks import response
 from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
 from benchmarks.yamnet import line
-from monitor.detection import scoring
+from monitor.detection import baseline, scorer, scoring
 from monitor.detection.cohort_norm import read_cohort_norm
 from monitor.detection.prototypes import build_prototypes
 from monitor.evaluation.detection_metrics import average_of, together
@@ -33,6 +34,13 @@ VARIANTS: Mapping[str, Mapping[str, float]] = {
     "no background, first window": {"background": 0, "confirm_seconds": 0.0},
     "no background, 3 of 4": {"background": 0, "confirm_seconds": 3.0},
 }
+
+USERS: Mapping[str, tuple[ModuleType, ...]] = {
+    "SHARE": (scoring, response),
+    "QUANTILE": (baseline, response),
+    "BASELINE_SECONDS": (scorer,),
+}
+"""Modules that use a constant."""
 
 
 def main() -> None:
@@ -56,9 +64,9 @@ def report(name: str, bench: Bench, variant: Mapping[str, float]) -> None:
     """Print the figures of one variant."""
     constants = {key: value for key, value in variant.items() if key.isupper()}
     changes = {key: value for key, value in variant.items() if key == "confirm_seconds"}
-    with constants_of_scoring(constants):
+    with replaced_constants(constants):
         tried = without_background(bench) if variant.get("background") == 0 else bench
-        tried = replace(tried, engine=replace(tried.engine, calibration=first_guess(tried)))
+        tried = replace(tried, engine=replace(tried.engine, calibration=response.first_guess(tried)))
         rules = rules_of(tried, **changes)
         found = swept(tried, rules)
     each = [together(found, [column], rule, None, None) for column, rule in enumerate(rules)]
@@ -77,16 +85,16 @@ def without_background(bench: Bench) -> Bench:
 
 
 @contextmanager
-def constants_of_scoring(values: Mapping[str, float]) -> Iterator[None]:
-    """Change constants of `monitor.detection.scoring` for a while: that is what is being chosen here."""
-    before = {name: getattr(scoring, name) for name in values}
-    for name, value in values.items():
-        setattr(scoring, name, value)
+def replaced_constants(values: Mapping[str, float]) -> Iterator[None]:
+    """Replace constants for a while, in every module that uses them: they are what is being chosen here."""
+    before = [(module, name, getattr(module, name)) for name in values for module in USERS[name]]
+    for module, name, _ in before:
+        setattr(module, name, values[name])
     try:
         yield
     finally:
-        for name, value in before.items():
-            setattr(scoring, name, value)
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 if __name__ == "__main__":

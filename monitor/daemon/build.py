@@ -19,9 +19,10 @@ from monitor.daemon.parts import Parts
 from monitor.daemon.preflight import check_reload
 from monitor.daemon.snapshot import snapshot
 from monitor.daemon.watchdog import loading
+from monitor.detection.active_labels import restore_settings
 from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.baseline_store import BaselineStore
-from monitor.detection.control import Change, Control, restore_settings
+from monitor.detection.control import Change, Control
 from monitor.detection.engine import AudioEncoder, Engine, load_engine
 from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate

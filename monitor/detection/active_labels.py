@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from monitor.config import Config, LabelConfig, changed_label, with_threshold
-from monitor.detection.overrides import MOST_LABELS, Overrides
+from monitor.detection.overrides import FILE, MOST_LABELS, Overrides, read_overrides
 from monitor.system.boundary import printable
 from monitor.types import ConfigError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,34 @@ class ActiveLabels:
     def ids_by_source(self) -> dict[str, tuple[str, ...]]:
         """Identifiers of the enabled labels by source."""
         return {source: tuple(label.id for label in self.at(source)) for source in self.sources}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration, what differs from it, and the labels that follow from both."""
+
+    config: Config
+    overrides: Overrides
+    active_labels: ActiveLabels
+
+
+def restore_settings(config: Config, state: Path | None) -> Settings:
+    """Return the settings at the start: the configuration with the changes of earlier runs that still fit.
+
+    Parameters
+    ----------
+    config : Config
+    state : Path or None
+        The state directory; None ignores earlier changes.
+    """
+    path = None if state is None else state / FILE
+    overrides = Overrides() if path is None else read_overrides(path)
+    overrides, active_labels, left_out = fit_overrides(config, overrides)
+    for line in left_out:
+        log.warning("%s: %s; left out", path, line)
+    if not active_labels.armed:
+        log.warning("detection is disarmed: no window is scored until it is armed again")
+    return Settings(config, overrides, active_labels)
 
 
 def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels, list[str]]:

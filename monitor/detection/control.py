@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.config import Config, changed_label, differences, with_threshold
-from monitor.detection.active_labels import ActiveLabels, apply_overrides, fit_overrides
+from monitor.detection.active_labels import ActiveLabels, Settings, apply_overrides, fit_overrides
 from monitor.detection.engine import Engine
-from monitor.detection.overrides import FILE, Overrides, read_overrides, write_overrides
+from monitor.detection.overrides import FILE, Overrides, write_overrides
 from monitor.detection.prototypes import Prototypes
 from monitor.system.boundary import boundary
 from monitor.types import ConfigError, ModelError, MonitorError
@@ -28,15 +28,6 @@ FIXED_CLIP_KEYS = ("enabled", "format", "speech_filter")
 
 MOST_FAULTS = 20
 """Lines about a file that is refused; `clap-monitor check` shows all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The configuration, what differs from it, and the labels that follow from both."""
-
-    config: Config
-    overrides: Overrides
-    active_labels: ActiveLabels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,24 +53,6 @@ class Reload:
     """Changes made at run time that do not fit the new file and are dropped."""
     faults: tuple[str, ...] = ()
     """Why the file was refused; the old configuration stays in force."""
-
-
-def restore_settings(config: Config, state: Path | None) -> Settings:
-    """Return the settings at the start: the configuration with the changes of earlier runs that still fit.
-
-    Parameters
-    ----------
-    config : Config
-    state : Path or None
-        The state directory; None ignores earlier changes.
-    """
-    overrides = Overrides() if state is None else read_overrides(state / FILE)
-    overrides, active_labels, left_out = fit_overrides(config, overrides)
-    for line in left_out:
-        log.warning("%s: %s; left out", FILE if state is None else state / FILE, line)
-    if not active_labels.armed:
-        log.warning("detection is disarmed: no window is scored until it is armed again")
-    return Settings(config, overrides, active_labels)
 
 
 class Control:

@@ -103,14 +103,24 @@ def build_prototypes(
         directions.append(_direction(vectors[first : first + len(label.prompts)]))
         first += len(label.prompts)
         near = against_vectors @ directions[-1] >= limit
-        rows.append(_is_against(label, background, against, near))
-    _log_left_out(enabled, background, against, rows)
+        pairs = zip(against, near, strict=True)
+        rows.append([t in label.against or (t in background and not close) for t, close in pairs])
+    left_out = [
+        f"{text!r} for {label.id}"
+        for label, row in zip(enabled, rows, strict=True)
+        for text, used in zip(against, row, strict=True)
+        if text in background and not used
+    ]
+    if left_out:
+        log.debug(
+            "background prompts left out because they mean the same as a label: %s", "; ".join(left_out)
+        )
     spoken = vectors[len(prompts) + len(against) :]
     return Prototypes(
         labels=tuple(label.id for label in enabled),
         directions=Directions.of(np.stack(directions).astype(np.float32), cohort_norm),
         against=Directions.of(against_vectors, cohort_norm),
-        is_against=np.stack(rows),
+        is_against=np.array(rows, dtype=bool).reshape(len(enabled), len(against)),
         fingerprints=tuple(_fingerprint(label, background) for label in enabled),
         against_prompts=tuple(against),
         speech=_speech(spoken, len(speech), cohort_norm) if speech else None,
@@ -133,34 +143,6 @@ def _too_close(background: Embeddings) -> float:
     cosines = (background @ background.T)[np.triu_indices(len(background), 1)]
     median = float(np.median(cosines)) if len(cosines) else 0.0
     return median + TOO_CLOSE * (1.0 - median)
-
-
-def _is_against(
-    label: LabelConfig, background: Sequence[str], against: Sequence[str], near: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Which prompts of ``against`` are against this label, shape (len(against),)."""
-    pairs = zip(against, near, strict=True)
-    return np.array(
-        [text in label.against or (text in background and not close) for text, close in pairs], bool
-    )
-
-
-def _log_left_out(
-    labels: Sequence[LabelConfig],
-    background: Sequence[str],
-    against: Sequence[str],
-    rows: Sequence[NDArray[np.bool_]],
-) -> None:
-    left_out = [
-        f"{text!r} for {label.id}"
-        for label, row in zip(labels, rows, strict=True)
-        for text, used in zip(against, row, strict=True)
-        if text in background and not used
-    ]
-    if left_out:
-        log.debug(
-            "background prompts left out because they mean the same as a label: %s", "; ".join(left_out)
-        )
 
 
 def _fingerprint(label: LabelConfig, background: Sequence[str]) -> str:

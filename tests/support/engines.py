@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from monitor.audio.level import to_reference
-from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.active_labels import ActiveLabels, restore_settings
 from monitor.detection.calibration import Calibration
-from monitor.detection.control import Control, restore_settings
+from monitor.detection.control import Control
 from monitor.detection.engine import Engine
 from monitor.detection.prototypes import Directions, Prototypes, build_prototypes
 

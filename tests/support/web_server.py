@@ -13,8 +13,9 @@ import numpy as np
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.config import Config, LabelConfig, SourceConfig, WebConfig
+from monitor.detection.active_labels import restore_settings
 from monitor.detection.calibration import Calibration
-from monitor.detection.control import Control, restore_settings
+from monitor.detection.control import Control
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.prototypes import build_prototypes
 from monitor.detection.recent_embeddings import RecentEmbeddings
