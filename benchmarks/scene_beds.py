@@ -51,14 +51,24 @@ def bed(kind: str, clips: Sequence[Clip], seconds: float, random: np.random.Gene
     return at_rms(_drifting(plain, random), 0.1)
 
 
-def _texture(recordings: Sequence[Samples], length: int, random: np.random.Generator) -> Samples:
-    """Overlapped crops of 1.5 to 4 s; neighbours fade into each other at constant power."""
+def looped(recording: Samples, seconds: float, random: np.random.Generator) -> Samples:
+    """One recording made longer by crops of it that fade into each other, with an RMS of about 0.1."""
+    return at_rms(_drifting(_texture([recording], round(seconds * RATE), random, (4.0, 15.0)), random), 0.1)
+
+
+def _texture(
+    recordings: Sequence[Samples],
+    length: int,
+    random: np.random.Generator,
+    crops: tuple[float, float] = (1.5, 4.0),
+) -> Samples:
+    """Overlapped crops of so many seconds; neighbours fade into each other at constant power."""
     fade = RATE // 2
-    out = np.zeros(length + 5 * RATE, dtype=np.float32)
+    out = np.zeros(length + int((crops[1] + 1) * RATE), dtype=np.float32)
     at = 0
     while at < length + fade:
         recording = recordings[int(random.integers(len(recordings)))]
-        wanted = min(len(recording), int(random.uniform(1.5, 4.0) * RATE))
+        wanted = min(len(recording), int(random.uniform(*crops) * RATE))
         start = int(random.integers(len(recording) - wanted + 1))
         crop = at_rms(_respeeded(recording[start : start + wanted], random), 0.1)
         crop = faded(crop[::-1].copy() if random.integers(2) else crop, fade)

@@ -20,6 +20,7 @@ SERIES = frozenset(
         "cat_meow",
         "clock_tick",
         "cough",
+        "coughing",
         "dog_bark",
         "duck_goose",
         "frog",
@@ -27,6 +28,9 @@ SERIES = frozenset(
         "keyboard_typing",
         "laughter",
         "sheep_goat",
+        "keys",
+        "knocking",
+        "telephone",
         "telephone_ring",
     ]
 )
@@ -49,13 +53,18 @@ class Placed:
     snr_db: int
 
 
-def plan(count: int, random: np.random.Generator) -> list[tuple[str, int]]:
+def plan(
+    count: int,
+    random: np.random.Generator,
+    counted: Sequence[str] = COUNTED,
+    distracting: Sequence[str] = DISTRACTING,
+) -> list[tuple[str, int]]:
     """Labels and SNRs of ``count`` events in random order; every pair of the two as often as any other.
 
     One event in five is a distraction.
     """
-    pairs = [(label, snr) for label in COUNTED for snr in SNRS_DB]
-    others = [(label, snr) for label in DISTRACTING for snr in SNRS_DB]
+    pairs = [(label, snr) for label in counted for snr in SNRS_DB]
+    others = [(label, snr) for label in distracting for snr in SNRS_DB]
     chosen: list[tuple[str, int]] = []
     for pool, wanted in ((pairs, count - count // 5), (others, count // 5)):
         order: list[int] = []

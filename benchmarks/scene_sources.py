@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import soundfile
+from scipy.signal import resample_poly
 
 RATE = 48_000
 """Hz, of the dev clips and of everything made from them."""
@@ -123,9 +124,9 @@ def split(clips: Sequence[Clip], half: Half, seed: int) -> dict[str, list[Clip]]
 def load(clip: Clip) -> Samples:
     """Samples of a clip at `RATE`, without the near-silence at its ends, RMS 0.1."""
     samples, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
-    if rate != RATE:
-        raise ValueError(f"{clip.path}: {rate} Hz, expected {RATE}")
     mono = samples.mean(axis=1)
+    if rate != RATE:
+        mono = resample_poly(mono, RATE, rate).astype(np.float32)
     loud = np.flatnonzero(np.abs(mono) > 0.02 * np.abs(mono).max())
     mono = mono[loud[0] : loud[-1] + 1]
     return faded(at_rms(mono, 0.1), RATE // 200)
