@@ -6,7 +6,7 @@ The clips of ``field-dev`` are split by original recording into ``tuning`` (deci
 ``test`` (they are judged on it).  For each half:
 
 - ``DIR/HALF/scenes``: 26 recordings of 5 minutes with 18 household labels and sounds that nobody asked for,
-  at 20, 10, 5 and 0 dB in simulated rooms, an event about every 14 s, in kitchens, streets and a silent room;
+  at 20, 10, 5 and 0 dB in simulated rooms, an event about every 14 s, in kitchens and streets;
 - ``DIR/HALF/negatives``: the same beds without events, an hour in all;
 - ``annotations.tsv`` in both, as `benchmarks.scenes` writes it.
 

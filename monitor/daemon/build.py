@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
@@ -40,9 +40,13 @@ from monitor.outputs.live.watch import WatchFeed
 from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.targets import notifiers_of
+from monitor.outputs.store import StoreReader
 from monitor.system.directories import Directories
 from monitor.system.malloc import limit_arenas
 from monitor.system.wall_clock import WallClock
+
+if TYPE_CHECKING:  # the extra `web` is needed only if the page is served
+    from monitor.outputs.web import AppContext, Web
 
 RING_SECONDS = 15
 """Audio of each source kept in memory."""
@@ -193,6 +197,29 @@ def build(
     )
     FanOut(outputs, archive.record, {}).on_labels(labels, rules)
     return parts
+
+
+def web_context(parts: Parts, web: Web) -> AppContext:
+    """Return what the page may use."""
+    from monitor.outputs.web import AppContext  # noqa: PLC0415 - the extra `web`
+
+    store = parts.archive.store
+    return AppContext(
+        access=web.access,
+        faults=web.faults,
+        abort=web.abort,
+        control=parts.control,
+        broadcast=parts.broadcast,
+        prompt_preview=parts.prompt_preview,
+        snapshot=parts.snapshot,
+        hop_seconds=parts.engine.hop / parts.engine.rate,
+        reader=None if store is None else StoreReader(store.path),
+        store=store,
+        library=parts.archive.library,
+        prefix=web.prefix,
+        metrics=parts.http_servers.metrics,
+        counts=web.counts,
+    )
 
 
 def _with_enabled_sources(config: Config) -> Config:

@@ -13,7 +13,7 @@ from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.windows import Windows
 from monitor.config import Config, SourceConfig
 from monitor.daemon.apply_change import apply_change
-from monitor.daemon.build import build
+from monitor.daemon.build import build, web_context
 from monitor.daemon.control_socket import THREADS
 from monitor.daemon.progress import Summary, run_summary, status_line, warn_of_short_recordings
 from monitor.daemon.watchdog import AwakeClock, DeadMan, HangError, Watchdog
@@ -131,7 +131,7 @@ class Daemon:
     def _start(self, threads: ThreadGroup, fan_out: FanOut) -> None:
         parts = self.parts
         fan_out.start(threads)
-        parts.http_servers.start(threads, parts)
+        parts.http_servers.start(threads, partial(web_context, parts))
         for source in parts.config.sources:
             status = parts.status[source.name]
             blocks = open_source(

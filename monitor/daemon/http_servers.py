@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 
 from monitor.config import Config, MetricsConfig, read_token
 from monitor.config.web import WebConfig
-from monitor.outputs.store import StoreReader
 from monitor.system.threads import ThreadGroup
 
 if TYPE_CHECKING:  # the extras `web` and `metrics` are needed only if something is served
-    from monitor.daemon.parts import Parts
     from monitor.outputs.prometheus_server import Exporter
-    from monitor.outputs.web import Web
+    from monitor.outputs.web import AppContext, Web
 
 
 class HttpServers:
@@ -38,36 +36,16 @@ class HttpServers:
     """
 
     def __init__(self, config: Config, metrics: Callable[[], bytes]) -> None:
-        self._metrics = metrics
+        self.metrics = metrics
         self._web = _web(config) if config.web.enabled else None
         self._exporter = _exporter(config.metrics, metrics) if config.metrics.enabled else None
 
-    def start(self, threads: ThreadGroup, parts: Parts) -> None:
-        """Start the threads that answer."""
+    def start(self, threads: ThreadGroup, context_of: Callable[[Web], AppContext]) -> None:
+        """Start the threads that answer; ``context_of`` returns what the page of a server may use."""
         if self._exporter is not None:
             threads.start("metrics", self._exporter.run)
-        if self._web is None:
-            return
-        from monitor.outputs.web import AppContext  # noqa: PLC0415 - the extra `web`
-
-        web, store = self._web, parts.archive.store
-        context = AppContext(
-            access=web.access,
-            faults=web.faults,
-            abort=web.abort,
-            control=parts.control,
-            broadcast=parts.broadcast,
-            prompt_preview=parts.prompt_preview,
-            snapshot=parts.snapshot,
-            hop_seconds=parts.engine.hop / parts.engine.rate,
-            reader=None if store is None else StoreReader(store.path),
-            store=store,
-            library=parts.archive.library,
-            prefix=web.prefix,
-            metrics=self._metrics,
-            counts=web.counts,
-        )
-        threads.start("web", partial(web.run, context))
+        if self._web is not None:
+            threads.start("web", partial(self._web.run, context_of(self._web)))
 
     def counts(self) -> dict[str, int] | None:
         """Return how many requests were refused, cut off or failed; None if nothing is served."""
