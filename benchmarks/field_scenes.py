@@ -10,7 +10,7 @@ The clips of ``field-dev`` are split by original recording into ``tuning`` (deci
 - ``DIR/HALF/negatives``: the same beds without events, an hour in all;
 - ``annotations.tsv`` in both, as `benchmarks.scenes` writes it.
 
-The same seed gives the same files.  Beds are few, so both halves share their recordings, but not the same part.
+The same seed gives the same files.  Both halves use parts of the same few beds, but not the same parts.
 """
 
 from __future__ import annotations
