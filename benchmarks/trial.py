@@ -82,6 +82,5 @@ def swept(bench: Bench, rules: Sequence[Rule], shifts: npt.NDArray[np.float64] =
         replays_of(bench, rules),
         rules,
         collar=COLLAR_SECONDS,
-        rate=bench.engine.rate,
         shifts=shifts,
     )

@@ -47,7 +47,7 @@ def report(bench: Bench, title: str) -> None:
     """Print what is found and what was left out."""
     rules = rules_of(bench)
     replays = replays_of(bench, rules)
-    found = sweep(bench.recordings, replays, rules, collar=COLLAR_SECONDS, rate=bench.engine.rate)
+    found = sweep(bench.recordings, replays, rules, collar=COLLAR_SECONDS)
     columns = list(range(len(rules)))
     one = together(found, columns, rules[0], None, None)
     each = average_of(found, [together(found, [column], rules[column], None, None) for column in columns])

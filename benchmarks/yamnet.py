@@ -105,7 +105,7 @@ def measure(
     columns = [[names.index(name) for name in CLASSES[label]] for label in labels]
     rules = [rule(label, hop) for label in labels]
     replays = [replay_of(scores, labels, columns, hop) for scores in heard]
-    found = sweep(recordings, replays, rules, collar=COLLAR_SECONDS, rate=RATE, shifts=SHIFTS)
+    found = sweep(recordings, replays, rules, collar=COLLAR_SECONDS, shifts=SHIFTS)
     each = [together(found, [column], rules[column], None, None) for column in range(len(labels))]
     return together(found, list(range(len(labels))), rules[0], None, None), average_of(found, each)
 

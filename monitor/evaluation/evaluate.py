@@ -99,7 +99,6 @@ def _detection(
         replays,
         rules,
         collar=collar,
-        rate=engine.rate,
         progress=lambda done, of: progress("thresholds", done, of),
     )
     labels = engine.prototypes.labels

@@ -47,7 +47,6 @@ def sweep(
     rules: Sequence[Rule],
     *,
     collar: float,
-    rate: int,
     shifts: NDArray[np.float64] = SHIFTS,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Sweep:
@@ -62,7 +61,10 @@ def sweep(
         every.append(
             tuple(
                 _matched(
-                    recording, detect(replay.scores, moved, rate) if replay.scores else (), rules, collar
+                    recording,
+                    detect(replay.scores, moved, rules[0].rate) if replay.scores else (),
+                    rules,
+                    collar,
                 )
                 for recording, replay in zip(recordings, replays, strict=True)
             )

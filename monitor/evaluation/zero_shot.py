@@ -92,7 +92,6 @@ def classify(
     *,
     template: str = TEMPLATE,
     checkpoint: str = "starter",
-    revision: str | None = None,
     read: Read = read_blocks,
     refused: Refused = _raise,
 ) -> Iterator[FileScores]:
@@ -106,7 +105,7 @@ def classify(
         At least one; with a single one its score is always 1.
     template : str
         Sentence made of each label, which stands for its ``{}``.
-    checkpoint, revision
+    checkpoint : str
         As in the configuration.
     read : callable
         Takes a path and a rate in Hz, gives the samples at that rate: blocks, or all at once.
@@ -121,7 +120,7 @@ def classify(
         The checkpoint or a file cannot be used.
     """
     sentences = _sentences(labels, template)
-    clap = Clap.load(checkpoint, revision=revision, dtype="float32", apart=True)
+    clap = Clap.load(checkpoint, dtype="float32", apart=True)
     texts = clap.embed_text(sentences)
     clap.forget_text()
     for file, embedding in _each(clap, files, read, refused):
@@ -136,7 +135,6 @@ def embed_each(
     files: Sequence[Path],
     *,
     checkpoint: str = "starter",
-    revision: str | None = None,
     read: Read = read_blocks,
     refused: Refused = _raise,
 ) -> Iterator[FileEmbedding]:
@@ -146,7 +144,7 @@ def embed_each(
     embeddings are averaged and normalised again; a shorter one is repeated.
     Parameters and errors are those of `classify`.
     """
-    clap = Clap.load(checkpoint, revision=revision, dtype="float32")
+    clap = Clap.load(checkpoint, dtype="float32")
     yield from _each(clap, files, read, refused)
 
 
@@ -154,11 +152,10 @@ def embed_files(
     files: Sequence[Path],
     *,
     checkpoint: str = "starter",
-    revision: str | None = None,
     read: Read = read_blocks,
 ) -> Embeddings:
     """Audio embeddings of files, shape (files, dimension), as `embed_each` makes them."""
-    found = embed_each(files, checkpoint=checkpoint, revision=revision, read=read)
+    found = embed_each(files, checkpoint=checkpoint, read=read)
     return np.stack([embedding for _, embedding in found])
 
 
@@ -175,7 +172,7 @@ def embed_prompts(
         The checkpoint cannot be used.
     """
     _refuse_half_characters("--text", sentences)
-    clap = Clap.load(checkpoint, revision=revision, dtype="float32", apart=True)
+    clap = Clap.load(checkpoint, dtype="float32", apart=True)
     try:
         return clap.embed_text(sentences)
     finally:

@@ -14,7 +14,7 @@ def swept(tmp_path):
     path = write(tmp_path / "a.wav", 60, ("low", 8, 12), ("low", 30, 34), ("high", 45, 48))
     recording = Recording(path, (Occurrence("low", 8, 12), Occurrence("high", 45, 48)))
     replayed = replay(path, CONFIG, ENGINE, RULES)
-    return sweep([recording], [replayed], RULES, collar=1.0, rate=RATE)
+    return sweep([recording], [replayed], RULES, collar=1.0)
 
 
 def test_what_is_annotated_is_found_and_what_is_not_is_false(swept):
