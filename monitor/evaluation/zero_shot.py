@@ -159,9 +159,7 @@ def embed_files(
     return np.stack([embedding for _, embedding in found])
 
 
-def embed_prompts(
-    sentences: Sequence[str], *, checkpoint: str = "starter", revision: str | None = None
-) -> Embeddings:
+def embed_prompts(sentences: Sequence[str], *, checkpoint: str = "starter") -> Embeddings:
     """Text embeddings of sentences, shape (sentences, dimension), L2 norm 1.
 
     Raises

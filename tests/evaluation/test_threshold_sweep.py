@@ -6,7 +6,7 @@ import pytest
 from monitor.evaluation.annotations import Occurrence, Recording
 from monitor.evaluation.replay import replay
 from monitor.evaluation.threshold_sweep import best_shift, shifted, sweep
-from tests.support.two_pitches import CONFIG, ENGINE, RATE, RULES, write
+from tests.support.two_pitches import CONFIG, ENGINE, RULES, write
 
 
 @pytest.fixture
