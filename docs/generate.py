@@ -11,7 +11,8 @@ from __future__ import annotations
 import ast
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,12 +156,37 @@ def modules() -> str:
     return "\n".join(parts)
 
 
+def reasons() -> str:
+    """Return the page about every enumeration of reasons."""
+    tree = ast.parse((HERE.parent / "monitor" / "types.py").read_text(encoding="utf-8"))
+    parts = []
+    for found in tree.body:
+        if isinstance(found, ast.ClassDef) and any(ast.unparse(base) == "StrEnum" for base in found.bases):
+            parts += [f"## `{found.name}`\n", (ast.get_docstring(found) or "") + "\n"]
+            parts.append(_rows("word | meaning", _words(found.body[1:])))
+    return "\n".join(parts)
+
+
+def _words(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """Yield a row for each member, which is followed by its docstring."""
+    for member, text in pairwise(body):
+        if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):
+            meaning = _cell(ast.literal_eval(text.value).replace("``", "`"))
+            yield f"| `{ast.literal_eval(member.value)}` | {meaning} |"
+
+
 def _purpose(path: Path) -> str:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return " ".join(text.split("\n\n")[0].split()).replace("``", "`")
 
 
-PAGES = {"configuration": configuration, "commands": commands, "metrics": metrics, "modules": modules}
+PAGES = {
+    "configuration": configuration,
+    "commands": commands,
+    "metrics": metrics,
+    "modules": modules,
+    "reasons": reasons,
+}
 
 
 def main() -> int:
