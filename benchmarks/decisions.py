@@ -1,4 +1,4 @@
-"""Try variants of how scores are made and decided, on the tuning half of the scenes.
+"""Variants of scoring and decisions, tried on the tuning half of the scenes.
 
     python -m benchmarks.decisions CHECKPOINT --scenes DIR/tuning --cache FILE.npz [--only NAME]...
 
@@ -27,8 +27,8 @@ from monitor.evaluation.detection_metrics import average_of, together
 VARIANTS: Mapping[str, Mapping[str, float]] = {
     "as it is": {},
     "without background prompts": {"background": 0},
-    "no background, no ambience": {"background": 0, "SHARE": 0.0},
-    "no background, ambience 0.75": {"background": 0, "SHARE": 0.75},
+    "no background, no baseline": {"background": 0, "SHARE": 0.0},
+    "no background, baseline 0.75": {"background": 0, "SHARE": 0.75},
     "no background, median": {"background": 0, "QUANTILE": 0.5},
     "no background, 2 minutes": {"background": 0, "BASELINE_SECONDS": 120.0},
     "no background, first window": {"background": 0, "confirm_seconds": 0.0},
@@ -76,7 +76,7 @@ def report(name: str, bench: Bench, variant: Mapping[str, float]) -> None:
 
 
 def without_background(bench: Bench) -> Bench:
-    """The same with nothing that speaks against every label."""
+    """The same without prompts against every label."""
     cohort_norm = read_cohort_norm(
         bench.engine.model.path, bench.engine.prototypes.directions.vectors.shape[1]
     )

@@ -84,7 +84,7 @@ def measure(port: int, process: subprocess.Popen[bytes], log: Path, given: argpa
     web, half = told["web"], len(sizes) // 2
     by_hundreds = Counter(f"{status // 100}xx" for status in found.elements() if status)
     print(dict(sorted(found.items())))
-    print(f"windows scored {told['windows']['scored']}, left out {told['windows']['skipped']}")
+    print(f"windows scored {told['windows']['scored']}, late {told['windows']['late']}")
     print(
         f"seed {given.seed}, {given.minutes:g} min: {found.total()} attacks, "
         f"{', '.join(f'{count} {name}' for name, count in sorted(by_hundreds.items()))}, cut off {found[0]}; "

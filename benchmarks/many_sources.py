@@ -175,7 +175,7 @@ def listen(arguments: argparse.Namespace) -> int:
         eventually(lambda: len(newest) == arguments.sources, 300)
         watcher = watch_page(config.web.port) if arguments.everything else None
         time.sleep(WARM_SECONDS)
-        before, skipped, at, tower = _processor_seconds(), _skipped(daemon), time.monotonic(), tower_seconds
+        before, late, at, tower = _processor_seconds(), _windows_late(daemon), time.monotonic(), tower_seconds
         measures.set()
         time.sleep(arguments.seconds)
         measures.clear()
@@ -184,7 +184,7 @@ def listen(arguments: argparse.Namespace) -> int:
             seconds=took,
             threads={name: after[name] - before.get(name, 0.0) for name in after},
             tower=tower_seconds - tower,
-            late=_skipped(daemon) - skipped,
+            late=_windows_late(daemon) - late,
             lost=sum(status.lost for status in daemon.parts.status.values()),
             memory=memory_mb("VmRSS"),
             peak=memory_mb("VmHWM"),
@@ -201,7 +201,7 @@ def listen(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _skipped(daemon: Daemon) -> int:
+def _windows_late(daemon: Daemon) -> int:
     return sum(status.late for status in daemon.parts.status.values())
 
 
@@ -256,7 +256,7 @@ def report(found: dict[str, Any], news: list[dict[str, Any]], arguments: argpars
     ]
     windows = len(found["scored"])
     print(f"{sources} sources, hop {arguments.hop:g} s, {seconds:.0f} s, {os.cpu_count()} processors")
-    print(f"windows: {windows} scored, {found['skipped']} left out; samples lost: {found['lost']}")
+    print(f"windows: {windows} scored, {found['late']} late; samples lost: {found['lost']}")
     for what, late in (("scored", found["scored"]), ("told", told)):
         median, high, worst = np.percentile(late, [50, 95, 100]) if late else (np.nan,) * 3
         print(f"from the end of a window until it is {what}: median {1000 * median:.0f} ms, ", end="")

@@ -2,7 +2,7 @@
 
     python -m benchmarks.naive [--rounds 7] [--checkpoint DIR] [--day DIR/test]
 
-Both hear the same busy audio, ten labels, 5 s every second, on one thread; without ``--checkpoint`` with
+Both get the same busy audio, ten labels, 5 s every second, on one thread; without ``--checkpoint`` with
 random weights of the configuration of ``laion/larger_clap_general``.  Printed is processor time for a second
 of audio, the median of rounds in turn, and what part of this machine's own rate of matrix products (taken in
 the same rounds; torch has none in int8 to compare with) the audio tower reaches.  Then the events of the demo
@@ -10,8 +10,8 @@ recording are compared: those of our features and tower, and those that the same
 transformers' own.
 
 With ``--day``, the scenes of `benchmarks.scenes`: an hour, nine minutes of room tone, hum or noise to each
-minute of events, through the change gate.  It decides by the sound alone there: random weights have nothing
-to say, so no score keeps it listening.
+minute of events, through the novelty gate.  It decides by the sound alone there: random weights have nothing
+to add, so no score holds the gate open.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ REUSE_SECONDS = 60.0
 PRODUCT = 1024
 """Rows and columns of the product by which the machine is measured."""
 
-AMBIENCE = ("room", "hum", "white")
+BACKGROUND = ("room", "hum", "white")
 
 FORMATS = ("float32", "bfloat16", "int8")
 
@@ -100,7 +100,7 @@ class Ours:
             spectrograms=features,
         )
 
-    def hear(self, window: Window) -> None:
+    def score(self, window: Window) -> None:
         """One window."""
         for scores in self.scorer.score([window], self.detector.active):
             self.events += [(event.label, event.start, event.stop) for event in self.detector.update(scores)]
@@ -115,8 +115,8 @@ class Library:
 
     def log_mel(self, window: Window) -> NDArray[np.float32]:
         """Spectrogram of a window brought to the reference level, shape (frames, mel_bins)."""
-        heard = window.samples * np.float32(reference_gain(window.samples))
-        spectrogram = self._extractor(heard, sampling_rate=RATE, return_tensors="np")["input_features"]
+        samples = window.samples * np.float32(reference_gain(window.samples))
+        spectrogram = self._extractor(samples, sampling_rate=RATE, return_tensors="np")["input_features"]
         return np.asarray(spectrogram[0, 0], dtype=np.float32)
 
     @torch.inference_mode()
@@ -162,7 +162,7 @@ def busy(checkpoint: Path, rounds: int) -> dict[str, tuple[float, float]]:
         "pipeline": lambda window: pipe(window.samples, candidate_labels=list(LABELS))
     }
     for dtype, one in ours.items():
-        steps[dtype] = one.hear
+        steps[dtype] = one.score
         spectrogram = SpectrogramCache(one.clap.mel_config).log_mel(next(windows(audio, one.rate)))[None]
         steps[f"tower {dtype}"] = lambda _, one=one, x=spectrogram: one.clap.embed_log_mel(x)  # type: ignore[misc]
         if dtype != "int8":
@@ -201,7 +201,7 @@ def same_events(checkpoint: str) -> None:
     audio = np.tile(decode(Path("recordings/demo.flac"), clap.mel_config.rate), 2)
     seconds = min(SECONDS, clap.mel_config.length // clap.mel_config.rate)
     row = list(windows(audio, clap.mel_config.rate, seconds))
-    judges = Ours(clap).scorer._prototypes  # noqa: SLF001 - what it listens for
+    judges = Ours(clap).scorer._prototypes  # noqa: SLF001
     rows = np.concatenate([library.embed(library.log_mel(window)[None]) for window in row])
     margins = np.stack([scoring.margins(each, judges) for each in rows])
     # So that a few of a hundred windows are above the threshold, whatever the weights make of them.
@@ -213,7 +213,7 @@ def same_events(checkpoint: str) -> None:
     ears = {dtype: Ours(one, response=response) for dtype, one in ours.items()}
     for window in row:
         for one in (theirs, *ears.values()):
-            one.hear(window)
+            one.score(window)
     found |= {dtype: one.events for dtype, one in ears.items()}
     print(f"starts and ends of events in {len(row)} windows, {Path(checkpoint).name}:")
     for name, events in found.items():
@@ -222,7 +222,7 @@ def same_events(checkpoint: str) -> None:
 
 
 def day(checkpoint: Path, dtype: str, seconds: tuple[float, float], scenes: Path) -> None:
-    """An hour through the change gate; the tower's time is counted, not spent."""
+    """An hour through the novelty gate; the tower's time is counted, not spent."""
     clap = Clap.load(str(checkpoint), dtype=dtype)
     pipeline_seconds, tower_seconds = seconds
     calm = np.eye(1, clap.dimension, dtype=np.float32)
@@ -230,7 +230,7 @@ def day(checkpoint: Path, dtype: str, seconds: tuple[float, float], scenes: Path
     count = 0
     begin = time.process_time()
     for window in windows(hour(scenes, ours.rate), ours.rate):
-        ours.hear(window)
+        ours.score(window)
         count += 1
     spent = time.process_time() - begin + ours.status.scored * tower_seconds
     print(
@@ -242,8 +242,8 @@ def day(checkpoint: Path, dtype: str, seconds: tuple[float, float], scenes: Path
 
 
 def hour(scenes: Path, rate: int) -> Samples:
-    """Nine minutes of ambience, one of events, six times."""
-    calm = sorted(path for kind in AMBIENCE for path in (scenes / "negatives").glob(f"{kind}-*.flac"))
+    """Nine minutes of background, one of events, six times."""
+    calm = sorted(path for kind in BACKGROUND for path in (scenes / "negatives").glob(f"{kind}-*.flac"))
     events = sorted((scenes / "scenes").glob("*.flac"))
     parts = []
     for number in range(6):

@@ -1,4 +1,4 @@
-"""A model that is asked only once about each window, so that what follows it can be tried many times."""
+"""Cached audio encoder: each window is embedded once, so that what follows can be tried many times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitor.types import Embeddings
 
 
 class Remembered:
-    """A `Clap` that keeps what it has embedded, by content; on disk if told where.
+    """A `Clap` with a cache of audio embeddings by content, optionally on disk.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ class Remembered:
                 self._known[keys[index]] = row
         return np.stack([self._known[key] for key in keys])
 
-    def embed_text(self, sentences: Sequence[str]) -> Embeddings:
+    def embed_text(self, prompts: Sequence[str]) -> Embeddings:
         """As `Clap.embed_text`."""
-        return self._model.embed_text(sentences)
+        return self._model.embed_text(prompts)
 
     def rows(self) -> Embeddings:
-        """Everything that is known, shape (windows, dimension)."""
+        """All cached embeddings, shape (windows, dimension)."""
         return np.array(list(self._known.values()), dtype=np.float32)
 
     def save(self) -> None:
-        """Write everything that is known."""
+        """Write the cache."""
         if self._path is not None and self._known:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(self._path, keys=np.array(list(self._known)), rows=np.stack(list(self._known.values())))

@@ -1,4 +1,4 @@
-"""Measure how a checkpoint's margins become logits, and write it beside the checkpoint.
+"""Calibration of a checkpoint: measured on recordings, written beside it.
 
     python -m benchmarks.response CHECKPOINT --scenes DIR/tuning [--out detection.json]
 
@@ -31,11 +31,11 @@ COARSE = np.arange(-6.0, 9.1, 0.75)
 """Shifts that are tried; what lies between is interpolated."""
 
 ROUNDS = 2
-"""What the ambience is believed to be at the beginning of a recording depends on the response itself."""
+"""The baseline at the beginning of a recording depends on the calibration itself."""
 
 
 def main() -> None:
-    """Measure, write, and say what was found."""
+    """Measure, write and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -47,13 +47,13 @@ def main() -> None:
     arguments = parser.parse_args()
     bench = set_up(arguments.checkpoint, arguments.scenes, hop_seconds=arguments.hop, cache=arguments.cache)
     path = arguments.out or bench.engine.model.path / "detection.json"
-    response = fit(bench)
-    path.write_text(json.dumps(response.as_dict(), indent=1) + "\n")
-    print(f"{path}: {response}")
+    calibration = fit(bench)
+    path.write_text(json.dumps(calibration.as_dict(), indent=1) + "\n")
+    print(f"{path}: {calibration}")
 
 
 def fit(bench: Bench) -> Calibration:
-    """Response of the checkpoint on these recordings."""
+    """Calibration of the checkpoint on these recordings."""
     response = first_guess(bench)
     for _ in range(ROUNDS):
         tried = replace(bench, engine=replace(bench.engine, calibration=response))
@@ -69,7 +69,7 @@ def fit(bench: Bench) -> Calibration:
 
 
 def first_guess(bench: Bench) -> Calibration:
-    """A response whose logits keep clear of where a score of 32 bits is 0 or 1."""
+    """A calibration whose logits stay clear of those with a score of exactly 0 or 1 in 32 bits."""
     margins = margins_of(bench)
     spread, usual = float(margins.std()), float(np.quantile(margins, QUANTILE))
     centre = (usual * (1 - SHARE) + 2 * spread) / (1 - SHARE)

@@ -1,4 +1,4 @@
-"""Scenes through the monitor's own parts, as often as there are variants of its decisions."""
+"""Replays of the scenes for variants of the decisions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def set_up(
     config.state.mkdir(parents=True, exist_ok=True)
     engine = load_engine(config)
     remembered = Remembered(engine.model, cache)
-    # Duck-typed: replaying needs its name, its geometry and its embeddings.
+    # Duck-typed: a replay needs its name, its mel configuration and its embeddings.
     engine = replace(engine, model=cast("Clap", remembered), encode=remembered.embed_log_mel)
     return Bench(config, engine, remembered, recordings_in(half))
 
@@ -59,7 +59,7 @@ def recordings_in(half: Path) -> tuple[Recording, ...]:
 
 
 def replays_of(bench: Bench, rules: Sequence[Rule]) -> list[Replay]:
-    """Everything through the monitor; the model is asked only about what is new, and that is kept."""
+    """Replay every recording; windows that are in the cache are not embedded again."""
     found = []
     for number, recording in enumerate(bench.recordings):
         found.append(replay(recording.path, bench.config, bench.engine, rules))

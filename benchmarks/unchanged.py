@@ -25,7 +25,7 @@ REUSE_SECONDS = 60.0
 
 
 def main() -> None:
-    """Listen twice and compare."""
+    """Replay twice and compare."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def report(bench: Bench, title: str) -> None:
-    """Print what is found and what was left out."""
+    """Print recall, and the share of windows that were not scored."""
     rules = rules_of(bench)
     replays = replays_of(bench, rules)
     found = sweep(bench.recordings, replays, rules, collar=COLLAR_SECONDS)

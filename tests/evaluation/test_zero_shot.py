@@ -5,7 +5,8 @@ import pytest
 import soundfile
 
 from monitor.audio.sources.ffmpeg import decode
-from monitor.evaluation.zero_shot import classify, embed_files, embed_prompts, save, starts
+from monitor.evaluation.file_embedding import window_starts
+from monitor.evaluation.zero_shot import classify, embed_files, embed_prompts, save
 from monitor.model.checkpoint import read_mel_config
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
@@ -37,7 +38,7 @@ def embedded(*recordings):
     [(1, [0]), (8, [0]), (9, [0, 1]), (16, [0, 8]), (17, [0, 4, 9]), (24, [0, 8, 16]), (20, [0, 6, 12])],
 )
 def test_windows_are_the_fewest_that_cover_a_recording_evenly_spaced(length, expected):
-    assert starts(length, 8) == expected
+    assert window_starts(length, 8) == expected
 
 
 def test_a_recording_of_one_window_is_that_window(clap):
