@@ -1,4 +1,4 @@
-"""How a monitor that runs is, and what it hears: asked on its socket and scraped, as a user does."""
+"""Status and watch of a running monitor, over its socket and its metrics, as a user asks."""
 
 import contextlib
 import json
@@ -76,7 +76,7 @@ def test_the_status_of_a_healthy_monitor_is_a_page_and_exit_code_0(house):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].endswith(" as nursery: healthy")
-    assert [line for line in lines if line.startswith("crib") and "hears" in line]
+    assert [line for line in lines if line.startswith("crib") and "online" in line]
     assert [line for line in lines if line.startswith("Glass")]
     assert [line for line in lines if line.startswith("broker") and "connected" in line]
     assert [line for line in lines if line.startswith("state") and "free" in line]
@@ -173,8 +173,8 @@ def test_a_watcher_on_a_terminal_draws_and_ends_with_the_monitor_which_says_what
             assert "! broker: not connected: 127.0.0.1" in done.stdout
             assert "not connected" in read_terminal(ours, "not connected")
             process.send_signal(signal.SIGTERM)
-            rest = read_terminal(ours, "the monitor has ended")
-            assert "the monitor has ended" in rest
+            rest = read_terminal(ours, "the monitor has stopped")
+            assert "the monitor has stopped" in rest
             assert watcher.wait(PATIENCE) == 0
         finally:
             watcher.kill()
