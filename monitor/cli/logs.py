@@ -117,4 +117,4 @@ def _formatter() -> logging.Formatter | None:
 
 def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Log an uncaught exception in the format of the log."""
-    logging.getLogger("monitor").critical("a fault of clap-monitor", exc_info=(kind, error, trace))
+    logging.getLogger("monitor").critical("a bug in clap-monitor", exc_info=(kind, error, trace))

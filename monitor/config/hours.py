@@ -57,7 +57,7 @@ def parse_hours(text: str) -> Hours:
     if max(minute, last_minute) > 59 or start >= _DAY or stop > _DAY:  # noqa: PLR2004 - as on any clock
         raise ValueError("is not a time of day; times go from 00:00 to 24:00")
     if start == stop:
-        raise ValueError("starts when it stops; the whole day is 00:00-24:00")
+        raise ValueError("starts and stops at the same time; the whole day is 00:00-24:00")
     return Hours(start, stop or _DAY)
 
 

@@ -66,7 +66,7 @@ class ControlExchange:
         except BlockingIOError:
             return False
         if not part:
-            raise OSError(errno.EPIPE, "the request has no end")
+            raise OSError(errno.EPIPE, "the request ends without a newline")
         self._request += part
         if not self._request.endswith(b"\n") and len(self._request) <= MOST_BYTES:
             return False
@@ -121,7 +121,7 @@ class ControlExchange:
         request = _request(content)
         answer = self._answers.get(str(request.get("command")))
         if answer is None:
-            raise MonitorError(f"unknown command; there is {', '.join(sorted(self._answers))}")
+            raise MonitorError(f"unknown command; the commands are {', '.join(sorted(self._answers))}")
         lines = answer(request)
         try:
             for line in lines:

@@ -172,7 +172,7 @@ def ask_once(state: Path, request: Mapping[str, object], *, seconds: float = 60.
     """
     answer = next(answers(state, request, seconds=seconds), None)
     if answer is None:
-        raise NotRunningError(f"{state}: the running clap-monitor does not answer: it is ending")
+        raise NotRunningError(f"{state}: the running clap-monitor does not answer: it is shutting down")
     return answer
 
 

@@ -227,7 +227,7 @@ class Daemon:
             return
         self._reload_wanted = False
         if terminal_is_gone():
-            log.info("SIGHUP: the terminal is gone: ending")
+            log.info("SIGHUP: the terminal was closed: shutting down")
             self.stop()
         else:
             self.parts.commands.reload()
@@ -236,5 +236,5 @@ class Daemon:
         self._reload_wanted = True  # and nothing more: a signal may arrive in the middle of anything
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        log.info("%s: ending", signal.Signals(number).name)
+        log.info("%s: shutting down", signal.Signals(number).name)
         self.stop()

@@ -62,8 +62,8 @@ def read_annotations(path: Path) -> tuple[Recording, ...]:
         return _with_occurrences(path, rows)
     if _first_of(first, _FILE) is None or _first_of(first, _LABEL) is None:
         raise SourceError(
-            f"{path}:1: columns {printable(', '.join(first))}: neither onset, offset, event_label "
-            "nor filename, label"
+            f"{path}:1: columns {printable(', '.join(first))}: expected onset, offset, event_label "
+            "or filename, label"
         )
     return tuple(Recording(_existing(path, row, _FILE), clip_label=_text(path, row, _LABEL)) for row in rows)
 
@@ -89,12 +89,14 @@ def _occurrence(path: Path, row: Row) -> Occurrence:
         snr = number(row.cells["snr_db"]) if row.cells.get("snr_db") else None
     except (KeyError, ValueError) as error:
         words = printable(str(error))
-        raise SourceError(f"{path}:{row.number}: onset, offset and snr_db are numbers: {words}") from error
+        raise SourceError(
+            f"{path}:{row.number}: onset, offset and snr_db must be numbers: {words}"
+        ) from error
     if not all(math.isfinite(value) for value in (onset, offset, snr or 0.0)):
-        raise SourceError(f"{path}:{row.number}: onset, offset and snr_db are finite numbers")
+        raise SourceError(f"{path}:{row.number}: onset, offset and snr_db must be finite numbers")
     if not 0.0 <= onset <= offset:
         raise SourceError(
-            f"{path}:{row.number}: onset {onset:g} and offset {offset:g}: an end before its beginning"
+            f"{path}:{row.number}: onset {onset:g} and offset {offset:g}: the offset is before the onset"
         )
     return Occurrence(label, onset, offset, snr)
 

@@ -123,7 +123,7 @@ def _survey(file: Path, blocks: Iterable[Samples], most: float) -> tuple[list[Sa
             kept.append(block)
             kept = kept if length <= most else None
     if not length:
-        raise NotAudioError(f"{file}: holds less than one sample")
+        raise NotAudioError(f"{file}: contains less than one sample")
     if broken:
         raise NotAudioError(f"{file}: {broken} of {length} samples are not finite numbers")
     return kept, length

@@ -66,7 +66,7 @@ def read_rows(path: Path, known: Iterable[str], unnamed: Mapping[int, tuple[str,
     with boundary(SourceError, str(path)):
         table = list(_cells(lines, separator))
     if not table:
-        raise SourceError(f"{path}: no line in it")
+        raise SourceError(f"{path}: is empty")
     header = _names(table[0][1])
     if known & set(header):
         twice = next((name for name in header if name and header.count(name) > 1), None)
@@ -77,7 +77,7 @@ def read_rows(path: Path, known: Iterable[str], unnamed: Mapping[int, tuple[str,
         width = max(count for count in unnamed if count <= max(len(header), min(unnamed)))
         header = list(unnamed[width])
     if not table:
-        raise SourceError(f"{path}: nothing but a header")
+        raise SourceError(f"{path}: contains only a header")
     return [_row(path, number, header, cells, separator) for number, cells in table]
 
 
@@ -102,7 +102,7 @@ def _text(path: Path) -> str:
             f"{path}:{line}: is not text in {encoding.upper().removesuffix('-SIG')}; save the table as UTF-8"
         ) from error
     if "\0" in text:
-        raise SourceError(f"{path}: holds NUL bytes; save the table as UTF-8 text, not as a workbook")
+        raise SourceError(f"{path}: contains NUL bytes; save the table as UTF-8 text, not as a workbook")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -143,6 +143,6 @@ def _row(path: Path, line: int, header: list[str], cells: list[str], separator: 
         raise SourceError(f"{path}:{line}: {len(cells)} cells for {len(header)} columns{comma}")
     if any("\n" in cell for cell in cells):
         raise SourceError(
-            f'{path}:{line}: a cell goes on in the next line: is a quotation mark (") not closed?'
+            f'{path}:{line}: a cell continues on the next line: is a quotation mark (") not closed?'
         )
     return Row(line, dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True)))

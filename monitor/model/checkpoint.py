@@ -103,7 +103,7 @@ def read(path: Path) -> Checkpoint:
     names = names_in(path)
     without = lacking(names)
     if without:
-        raise ModelError(f"{path}: not a CLAP checkpoint: without {', '.join(without)}")
+        raise ModelError(f"{path}: not a CLAP checkpoint: missing {', '.join(without)}")
     config, origin = _json(path / "config.json"), str(path / "config.json")
     if config.get("model_type") != "clap":
         raise ModelError(f"{origin}: model_type: {shown(config.get('model_type'))} is not 'clap'")
@@ -160,5 +160,5 @@ def _json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {explain(error)}") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: does not hold a mapping")
+        raise ModelError(f"{path}: is not a mapping")
     return content

@@ -119,7 +119,7 @@ def download(checkpoint: str, revision: str | None = None, progress: Progress | 
         commit, files = hub_listing.ask(server, checkpoint, revision, PATIENCE_SECONDS)
         without = lacking({file.name for file in files})
         if without:
-            raise ModelError(f"{checkpoint}: not a CLAP checkpoint: without {', '.join(without)}")
+            raise ModelError(f"{checkpoint}: not a CLAP checkpoint: missing {', '.join(without)}")
         count = _counter(sum(file.size for file in files), progress)
         for file in files:
             if folder.has(commit, file) or folder.adopt(commit, file):
@@ -169,7 +169,7 @@ def _snapshot(checkpoint: str, revision: str | None) -> Path | None:
         return None
     astray = next((path / name for name in names_in(path) if not folder.holds(path / name)), None)
     if astray is not None:
-        log.warning("%s: leads out of the cache; the snapshot is not used", astray)
+        log.warning("%s: links to a place outside the cache; the snapshot is not used", astray)
         return None
     return path
 

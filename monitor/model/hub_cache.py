@@ -107,7 +107,7 @@ class Folder:
         path = self.path.joinpath(*parts)
         path.mkdir(parents=True, exist_ok=True)
         if not self.holds(path):
-            raise ModelError(f"{path}: leads out of the cache to {path.resolve()}: remove the link")
+            raise ModelError(f"{path}: links to a place outside the cache, {path.resolve()}: remove the link")
         return path
 
     def _link(self, commit: str, file: Expected) -> None:

@@ -88,7 +88,7 @@ class LocalTextEncoder:
                 f"{shown(tokenizer.model_max_length)} is not a whole number above 0"
             )
         if len(set(map(tuple, tokenizer(list(_DIFFERENT))["input_ids"]))) < len(_DIFFERENT):
-            raise ModelError(f"{self._files.path}: the tokenizer makes the same tokens of every prompt")
+            raise ModelError(f"{self._files.path}: the tokenizer returns the same tokens for every prompt")
         for text, ids in zip(prompts, tokenizer(list(prompts))["input_ids"], strict=True):
             if len(ids) > limit:
                 log.warning("prompt truncated to %d of %d tokens: %.60s...", limit, len(ids), text)

@@ -47,4 +47,4 @@ class Faults:
         self.count += 1
         cause = error.__cause__ if isinstance(error, FaultError) and error.__cause__ else error
         text = str(error).removeprefix(f"{where}: ")
-        log.error("a fault of clap-monitor in %s: %s", where, text, exc_info=cause)
+        log.error("a bug in clap-monitor, in %s: %s", where, text, exc_info=cause)

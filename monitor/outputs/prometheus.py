@@ -47,7 +47,10 @@ FAMILIES = {
     family.name: family
     for family in (
         Family(
-            "build_info", GaugeMetricFamily, "1, with what runs.", ("version", "model", "device", "dtype")
+            "build_info",
+            GaugeMetricFamily,
+            "Always 1; its labels describe the running monitor.",
+            ("version", "model", "device", "dtype"),
         ),
         Family("up", GaugeMetricFamily, "1 while the monitor runs."),
         Family("healthy", GaugeMetricFamily, "1 if nothing is wrong, as clap-monitor status judges it."),
@@ -77,14 +80,14 @@ FAMILIES = {
         Family(
             "ring_dropped_seconds_total",
             CounterMetricFamily,
-            "Audio that was not analysed: lost on the way, or in windows left out as late.",
+            "Audio that was not analysed: lost before the ring buffer, or in late windows.",
             ("source", "reason"),
         ),
         Family("windows_scored_total", CounterMetricFamily, "Windows that were scored.", ("source",)),
         Family(
             "windows_gated_total",
             CounterMetricFamily,
-            f"Windows that a gate kept from the model: {', '.join(GateReason)}.",
+            f"Windows not scored because of a gate: {', '.join(GateReason)}.",
             ("source", "reason"),
         ),
         Family(
@@ -105,7 +108,10 @@ FAMILIES = {
         ),
         Family("score", GaugeMetricFamily, "Score of a label in the newest window.", ("source", "label")),
         Family(
-            "threshold", GaugeMetricFamily, "Score from which a label counts as heard.", ("source", "label")
+            "threshold",
+            GaugeMetricFamily,
+            "Score from which a window counts as a detection.",
+            ("source", "label"),
         ),
         Family("level_dbfs", GaugeMetricFamily, "Newest level in dB of full scale.", ("source",)),
         Family("events_total", CounterMetricFamily, "Events that started.", ("source", "label")),
@@ -124,33 +130,33 @@ FAMILIES = {
         Family(
             "alert_latency_seconds",
             HistogramMetricFamily,
-            "From the onset until the broker had acknowledged it.",
+            "Time from the onset of an event until the broker acknowledged it.",
         ),
-        Family("mqtt_connected", GaugeMetricFamily, "1 while the broker lets us in."),
+        Family("mqtt_connected", GaugeMetricFamily, "1 while the monitor is connected to the broker."),
         Family("mqtt_queue_messages", GaugeMetricFamily, "Starts and ends that wait for the broker."),
         Family(
             "mqtt_published_total", CounterMetricFamily, "Starts and ends that the broker has acknowledged."
         ),
-        Family("mqtt_dropped_total", CounterMetricFamily, "Starts and ends that were given up."),
-        Family(
-            "mqtt_refused_total", CounterMetricFamily, "Messages of any kind that the broker did not take."
-        ),
+        Family("mqtt_dropped_total", CounterMetricFamily, "Starts and ends that were dropped."),
+        Family("mqtt_refused_total", CounterMetricFamily, "Messages of any kind that the broker refused."),
         Family("store_queue_messages", GaugeMetricFamily, "Changes that wait to be written to the store."),
         Family("store_written_total", CounterMetricFamily, "Changes that were written to the store."),
-        Family("store_dropped_total", CounterMetricFamily, "Changes that could not be kept."),
-        Family("clips_total", CounterMetricFamily, "What became of clips.", ("outcome",)),
+        Family("store_dropped_total", CounterMetricFamily, "Changes that could not be stored and are lost."),
+        Family("clips_total", CounterMetricFamily, "Clips, by outcome.", ("outcome",)),
         Family("clips_bytes", GaugeMetricFamily, "Size of all clips."),
         Family("clips_deleted_total", CounterMetricFamily, "Clips deleted to keep within the limits."),
-        Family("disk_free_bytes", GaugeMetricFamily, "Room where something is kept.", ("directory",)),
         Family(
-            "notifications_total", CounterMetricFamily, "What became of notifications.", ("target", "outcome")
+            "disk_free_bytes", GaugeMetricFamily, "Free space on the disk of a directory.", ("directory",)
         ),
-        Family("hook_runs_total", CounterMetricFamily, "How commands ended.", ("hook", "outcome")),
-        Family("commands_total", CounterMetricFamily, "What became of commands over MQTT.", ("outcome",)),
+        Family(
+            "notifications_total", CounterMetricFamily, "Notifications, by outcome.", ("target", "outcome")
+        ),
+        Family("hook_runs_total", CounterMetricFamily, "Runs of hooks, by outcome.", ("hook", "outcome")),
+        Family("commands_total", CounterMetricFamily, "Commands over MQTT, by outcome.", ("outcome",)),
         Family(
             "http_rejections_total",
             CounterMetricFamily,
-            "Requests refused, connections turned_away or expired, answers that failed by a fault of ours.",
+            "Requests refused, connections turned_away or expired, and internal errors (failed).",
             ("reason",),
         ),
         Family("config_last_reload_successful", GaugeMetricFamily, "1 unless the last reload was refused."),

@@ -190,7 +190,7 @@ class Exporter:
         client.connection.close()
 
     def _answer(self, request: bytes) -> bytes:
-        status, content = 500, b"a fault of clap-monitor; see its log\n"
+        status, content = 500, b"a bug in clap-monitor; see its log\n"
         with self.faults.counted("the answer to /metrics"):
             status, content = self._content(request)
             self.refused += status != 200  # noqa: PLR2004

@@ -73,16 +73,16 @@ class StdoutWriter(Output):
         except BrokenPipeError:
             self._gone = True
             self.lost += 1
-            log.warning("standard output: the reader has gone: events are no longer written to it")
+            log.warning("standard output: closed by its reader: events are no longer written to it")
             self._on_gone()
         except OSError as error:
             self.lost += 1
             if not self._failing:
-                log.error("standard output: %s: events are missing there", error.strerror or error)  # noqa: TRY400
+                log.error("standard output: %s: events are not written to it", error.strerror or error)  # noqa: TRY400
             self._failing = True
         else:
             if self._failing:
-                log.info("standard output: can be written again: %d events are missing", self.lost)
+                log.info("standard output: works again: %d events were not written", self.lost)
             self._failing = False
 
     def _write(self, line: str) -> None:

@@ -124,7 +124,7 @@ def parse_json(content: str | bytes, *, unique: bool = False) -> Any:
 
 
 def _refuse(constant: str) -> Any:
-    raise DamagedError(f"holds {constant}, which is no number of JSON")
+    raise DamagedError(f"holds {constant}, which is not a JSON number")
 
 
 def _integer(digits: str) -> int:
@@ -154,7 +154,7 @@ def _check(document: Any) -> None:
         if depth > DEEPEST:
             raise DamagedError(f"is nested more than {DEEPEST} levels deep")
         if any(_SURROGATE.search(text) for part in level for text in _texts(part)):
-            raise DamagedError("holds half of a surrogate pair, which is no character")
+            raise DamagedError("holds half of a surrogate pair, which is not a character")
         level = [inside for part in level for inside in _inside(part)]
 
 

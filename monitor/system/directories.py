@@ -83,15 +83,15 @@ def make_writable(directory: Path, key: str, *, mode: int = 0o700) -> None:
     except OSError as error:
         why = error.strerror or error
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            log.error("%s: nothing can be kept: %s", directory, why)  # noqa: TRY400
+            log.error("%s: cannot be written: %s", directory, why)  # noqa: TRY400
             return
         raise OutputError(
-            f"{directory}: cannot be written: {why}; set `{key}` to a directory that can"
+            f"{directory}: cannot be written: {why}; set `{key}` to a directory that is writable"
         ) from error
     found = directory.stat().st_mode & 0o777
     if found & 0o077 & ~mode:
         log.warning(
-            "%s: other users of this machine can read it (mode %o); unless you want that: chmod %o %s",
+            "%s: other users of this machine can read it (mode %o); to prevent that: chmod %o %s",
             directory,
             found,
             mode,

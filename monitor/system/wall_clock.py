@@ -133,7 +133,7 @@ class WallClock:
         if far and not self._warned:
             self._warned = True
             log.warning(
-                "clock: shows %s, the newest record is of %s; nothing is deleted by age for %g h",
+                "clock: shows %s, but the newest record is from %s; nothing is deleted by age for %g h",
                 _day(now),
                 _day(self._known or 0.0),
                 wait / 3600,

@@ -202,7 +202,7 @@ def test_a_directory_without_permission_is_one_line(tmp_path, key):
     (line,) = lines(done)
     assert line == (
         "clap-monitor: locked/below: cannot be written: Permission denied; "
-        f"set `{key}` to a directory that can"
+        f"set `{key}` to a directory that is writable"
     )
 
 
@@ -216,7 +216,7 @@ def test_a_full_disk_for_recordings_is_logged_and_events_go_on(tmp_path, full_di
     assert "start  a rooster crowing" in done.stdout
     said = [line.partition(": ")[2] for line in lines(done) if " ERROR " in line]
     assert said == [
-        f"{full_disk}: nothing can be kept: No space left on device",
+        f"{full_disk}: cannot be written: No space left on device",
         "clips: less than 500 MB are free: none can be written",
     ]
 

@@ -83,7 +83,7 @@ def test_the_whole_day_can_be_said():
         ("22:60-07:00", "not a time of day"),
         ("24:00-07:00", "not a time of day"),
         ("22:00-24:01", "not a time of day"),
-        ("07:00-07:00", "starts when it stops"),
+        ("07:00-07:00", "starts and stops at the same time"),
     ],
 )
 def test_what_is_no_hours_is_refused_with_a_reason(text, words):

@@ -82,7 +82,7 @@ def test_the_reason_is_told_while_it_lasts(broker, sound_card, tmp_path):
         monitor.until(microphone, "online")
         sound_card.unload()
         eventually(lambda: '"offline":true' in monitor.subscriber.texts(topic)[-1])
-        assert "has gone away" in monitor.subscriber.texts(topic)[-1]
+        assert "has disappeared" in monitor.subscriber.texts(topic)[-1]
         sound_card.load()
         sound_card.hum()
         eventually(lambda: '"offline":false,"offline_reason":null' in monitor.subscriber.texts(topic)[-1])

@@ -63,10 +63,10 @@ def test_labels_without_times_are_of_whole_clips(folder, file, label):
     ("text", "complaint"),
     [
         ("", "no line"),
-        ("filename\tonset\toffset\tevent_label\n", "nothing but a header"),
+        ("filename\tonset\toffset\tevent_label\n", "contains only a header"),
         ("filename\tonset\toffset\tevent_label\nc.flac\t1\t2\tdog\n", ":2: .*c.flac: no such file"),
         ("filename\tonset\toffset\tevent_label\na.flac\t1\tsoon\tdog\n", ":2: .*numbers"),
-        ("filename\tonset\toffset\tevent_label\na.flac\t3\t2\tdog\n", ":2: .*end before its beginning"),
+        ("filename\tonset\toffset\tevent_label\na.flac\t3\t2\tdog\n", ":2: .*the offset is before the onset"),
         ("filename\tonset\toffset\tevent_label\na.flac\tnan\t2\tdog\n", ":2: "),
         ("filename\tonset\toffset\tevent_label\na.flac\t1\t2\t\n", ":2: event_label or label is missing"),
         ("filename\tsize\na.flac\t1\n", ":1: columns filename, size"),
@@ -147,8 +147,8 @@ def test_a_table_is_read_as_any_program_writes_it(folder, content):
             ":2: .*quotation mark .* not closed",
         ),
         (TABLE.replace("a.flac", '"a.flac', 1).encode(), r":2: "),
-        (b"\xff\xfe", "no line in it"),
-        (b"\n \n\t\t\n", "no line in it"),
+        (b"\xff\xfe", "is empty"),
+        (b"\n \n\t\t\n", "is empty"),
     ],
     ids=range(15),
 )

@@ -129,7 +129,7 @@ def embed(directory, limit_seconds=300.0):
     [
         ({"normalizer": GROWING}, "the text encoder process exited with code"),
         ({"pre_tokenizer": PANICKING}, "the text encoder process exited with code"),
-        ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, "makes the same tokens of every prompt"),
+        ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, "returns the same tokens for every prompt"),
         ({"normalizer": "x" * 1000}, "cannot be loaded"),
     ],
     ids=["grows", "panics", "empty", "wrong"],

@@ -33,7 +33,7 @@ def test_an_empty_directory_is_told_all_that_it_lacks(tmp_path):
     with pytest.raises(ModelError) as caught:
         read(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: not a CLAP checkpoint: without config.json, model.safetensors or pytorch_model.bin, "
+        f"{tmp_path}: not a CLAP checkpoint: missing config.json, model.safetensors or pytorch_model.bin, "
         "processor_config.json or preprocessor_config.json, tokenizer.json or vocab.json and merges.txt"
     )
 
@@ -75,9 +75,7 @@ def test_broken_json_is_named_with_its_line(copy):
         read(copy)
 
 
-@pytest.mark.parametrize(
-    ("content", "why"), [(b"\xff\xfe", "not UTF-8 text"), (b"[]", "does not hold a mapping")]
-)
+@pytest.mark.parametrize(("content", "why"), [(b"\xff\xfe", "not UTF-8 text"), (b"[]", "is not a mapping")])
 def test_a_configuration_that_is_none_is_refused(copy, content, why):
     (copy / "config.json").write_bytes(content)
     with pytest.raises(ModelError, match=why):
@@ -217,5 +215,5 @@ def test_a_file_that_is_larger_than_any_of_its_kind_is_refused_unread(copy, name
 def test_a_fifo_is_no_file_of_a_checkpoint(copy):
     (copy / "config.json").unlink()
     os.mkfifo(copy / "config.json")
-    with pytest.raises(ModelError, match=r"not a CLAP checkpoint: without config\.json"):
+    with pytest.raises(ModelError, match=r"not a CLAP checkpoint: missing config\.json"):
         read(copy)

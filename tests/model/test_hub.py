@@ -182,7 +182,7 @@ def test_a_repository_that_is_no_checkpoint_is_refused(hub, machine):
     del hub.files["tokenizer.json"]
     code, line = machine.fail("download")
     assert code == 65
-    assert line == "someone/clap: not a CLAP checkpoint: without tokenizer.json or vocab.json and merges.txt"
+    assert line == "someone/clap: not a CLAP checkpoint: missing tokenizer.json or vocab.json and merges.txt"
 
 
 def test_a_revision_that_is_not_there_is_refused(machine):
@@ -495,7 +495,7 @@ def test_a_folder_of_the_cache_that_leads_elsewhere_is_not_written_to(near, tmp_
     (near.cache / "blobs").symlink_to(tmp_path / "other")
     code, line = near.fail()
     assert code == 65
-    assert "leads out of the cache" in line
+    assert "links to a place outside the cache" in line
     assert list((tmp_path / "other").iterdir()) == []
 
 

@@ -84,7 +84,7 @@ def test_a_fault_of_one_output_is_counted_and_logged_and_the_others_get_everythi
     call_everything(fan_out)
     assert calls == [(name, kind, thing) for kind, thing in EVERYTHING for name in ("a", "b")]
     assert {name: each.count for name, each in faults.items()} == {"a": 0, "mqtt": len(EVERYTHING), "b": 0}
-    assert "a fault of clap-monitor in mqtt: KeyError: 'no such label'" in caplog.text
+    assert "a bug in clap-monitor, in mqtt: KeyError: 'no such label'" in caplog.text
 
 
 def test_the_clip_of_an_event_is_decided_before_any_output_gets_the_event():

@@ -148,4 +148,4 @@ def test_a_fault_of_ours_is_a_500_that_is_counted_and_logged_and_the_next_is_ans
             get(one.port)
         assert get(one.port)[0] == 200
         assert one.faults.count == 1
-    assert "a fault of clap-monitor in the answer to /metrics: KeyError: 'no such number'" in caplog.text
+    assert "a bug in clap-monitor, in the answer to /metrics: KeyError: 'no such number'" in caplog.text

@@ -103,7 +103,7 @@ def test_a_reader_that_has_gone_is_told_once_and_the_rest_is_counted(caplog):
         for _ in range(3):
             it.deliver(START, LABEL)
     assert (it.lost, gone) == (3, [True])
-    assert caplog.text.count("the reader has gone") == 1
+    assert caplog.text.count("closed by its reader") == 1
 
 
 def test_a_terminal_that_has_died_ends_nothing():

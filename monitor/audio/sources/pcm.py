@@ -33,7 +33,7 @@ WIDTH: dict[Format, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "u8"
 NOTHING_SECONDS = 5.0
 """A live stream without a sample for so long is offline."""
 
-_NOTHING = f"nothing has come through the pipe for {NOTHING_SECONDS:g} s"
+_NOTHING = f"nothing has arrived through the pipe for {NOTHING_SECONDS:g} s"
 _BLOCK_SECONDS = 0.1
 _POLL_SECONDS = 0.1
 """How long a read may wait before ``stop`` is checked."""

@@ -178,7 +178,7 @@ class _Library:
         closing.start()
         closing.join(_CLOSE_SECONDS)
         if closing.is_alive():
-            log.error("the sound driver hangs while a microphone is closed")
+            log.error("the sound driver hangs while closing a microphone")
             stream.trouble = SourceError("its driver hangs while it is being closed")
             for portaudio in [owner for (owner, _), open_ in self._streams.items() if open_ is stream]:
                 atexit.unregister(portaudio._exit_handler)  # noqa: SLF001 - it would hang as well

@@ -88,7 +88,7 @@ class DeviceStream:
         if self.trouble is not None:
             raise type(self.trouble)(str(self.trouble), self.trouble.reason)
         if self._started and not self._is_active():
-            raise SourceError(f"{self.name!r} has gone away", OfflineReason.LOST)
+            raise SourceError(f"{self.name!r} has disappeared", OfflineReason.LOST)
 
     def close(self) -> None:
         """Close the device; if the driver hangs, this never returns."""
@@ -148,8 +148,8 @@ class ChannelReader:
         self._rate_check.observe(count, now, lost=overflow)
         if (delivered := self._rate_check.wrong_rate) is not None:
             raise WrongRateError(
-                f"{self.stream.name!r} delivers {delivered} samples a second where {rate} were "
-                "agreed on: set the source's `rate` to one that the device has"
+                f"{self.stream.name!r} delivers {delivered} samples a second instead of {rate}: "
+                "set the source's `rate` to one that the device supports"
             )
         gap, lost = self._clock.observe(count, now, overflow=overflow)
         return replace(

@@ -219,7 +219,7 @@ class ClipLibrary(Output):
         except OSError as error:
             why = f"cannot be read: {error.strerror or error}"
         if beside.name not in self._damaged and len(self._damaged) < MAX_LOGGED:
-            log.warning("%s: %s: the clip stays, what is known of its event is lost", beside, why)
+            log.warning("%s: %s: the clip is kept, but the data about its event is lost", beside, why)
         self._damaged.add(beside.name)
         return {}
 
@@ -235,7 +235,7 @@ class ClipLibrary(Output):
                     yield self._measured(file, path, name.at, name.event_id)
                 elif name.suffix == ".part" or not _has_sound(file):
                     file.unlink(missing_ok=True)
-                    log.info("%s: %s was left half done and is deleted", self._directory, path)
+                    log.info("%s: %s is incomplete and is deleted", self._directory, path)
             except FileNotFoundError:  # gone since it was listed
                 continue
             except OSError as error:

@@ -93,7 +93,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     content = read_json(path, MAX_BYTES)
     if not isinstance(content, dict):
-        raise DamagedError("is no JSON object")
+        raise DamagedError("is not a JSON object")
     return content
 
 

@@ -193,7 +193,7 @@ class Broadcast(Output):
         """
         with self._lock:
             if len(self._watchers) >= MAX_WATCHERS:
-                raise TooManyError(f"{MAX_WATCHERS} watchers already")
+                raise TooManyError(f"too many clients: at most {MAX_WATCHERS} can watch")
             watcher = Watcher(self, self._number, wake)
             if self._closed:
                 watcher.gone = "end"

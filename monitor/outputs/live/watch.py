@@ -53,7 +53,7 @@ class WatchFeed:
             There are too many watchers.
         """
         if not self._places.acquire(blocking=False):
-            raise RefusedError(f"{MAX_WATCHERS} watchers at the control socket already", BUSY)
+            raise RefusedError(f"{MAX_WATCHERS} clients at the control socket are watching already", BUSY)
         try:
             yield from self._messages()
         except TooManyError as error:

@@ -97,7 +97,9 @@ def _use_write_ahead_log(path: Path, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = TRUNCATE")
         connection.execute("PRAGMA locking_mode = NORMAL")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        log.warning("store: %s: this file system has no shared memory: readers wait for the writer", path)
+        log.warning(
+            "store: %s: this file system does not support shared memory: readers wait for the writer", path
+        )
 
 
 def _is_locking(error: sqlite3.OperationalError) -> bool:

@@ -156,7 +156,7 @@ def _range(column: str, wanted: EventFilter | MissFilter, after: str | None) -> 
     if after is not None:
         last = _CURSOR.fullmatch(after)
         if last is None:
-            raise QuestionError(f"{after[:50]!r} is not the next of a page")
+            raise QuestionError(f"{after[:50]!r} is not the `next` value of a page")
         conditions.append(f"({column}, number) < (?, ?)")
         values += [float(last[1]), int(last[2])]
     return conditions, values

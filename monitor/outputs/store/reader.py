@@ -99,7 +99,7 @@ class StoreReader:
         try:
             file = self.path.stat().st_ino
         except FileNotFoundError:
-            raise DatabaseError("nothing has been kept yet") from None
+            raise DatabaseError("nothing is stored yet") from None
         with self._lock:
             known, connection = self._idle.pop() if self._idle else (file, None)
         if connection is not None and known != file:

@@ -103,8 +103,9 @@ class Web:
     def __init__(self, config: WebConfig, token: str | None) -> None:
         if config.proxied and token is None and not config.public_read:
             log.warning(
-                "web: nothing can be read over the page: public_url, prefix or trusted_proxies is set, so "
-                "reading needs the token, but none is configured; set web.token_file or web.public_read: true"
+                "web: the page cannot be read: public_url, prefix or trusted_proxies is set, so "
+                "reading needs the token, but no token is configured; set web.token_file or "
+                "web.public_read: true"
             )
         self.access = Access(config, token)
         self.faults = Faults()

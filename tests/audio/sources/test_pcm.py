@@ -166,7 +166,7 @@ def test_a_live_pipe_through_which_nothing_comes_is_offline_until_it_does(pipe, 
     seen = listened_to(*pipe, [[1], [2], [3]], live=True)
     assert seen == [([1], False), ([2], True), ([3], True)]
     assert [line.getMessage() for line in caplog.records][:4] == [
-        "source in is offline: nothing has come through the pipe for 5 s",
+        "source in is offline: nothing has arrived through the pipe for 5 s",
         "source in is online again",
     ] * 2
 

@@ -121,7 +121,7 @@ def test_an_inactive_stream_is_lost_once_its_queue_is_empty(reader):
     reader.stream.plays.receive(1)
     reader.stream.plays.active = False
     assert reader.read(0.01) is not None
-    with pytest.raises(SourceError, match="'fake' has gone away"):
+    with pytest.raises(SourceError, match="'fake' has disappeared"):
         reader.read(0.01)
 
 
@@ -146,7 +146,7 @@ def test_a_device_that_delivers_another_rate_is_lost_and_the_reason_has_both_rat
             reader.stream.plays.receive(1)
             assert not reader.read(1).rate_confirmed
 
-    with pytest.raises(WrongRateError, match="'fake' delivers 30 samples a second where 40 were agreed on"):
+    with pytest.raises(WrongRateError, match="'fake' delivers 30 samples a second instead of 40"):
         listen_for_long()
     assert next(seconds) - 70 < 10
 

@@ -14,7 +14,7 @@ from monitor.audio.sources.source_context import SourceContext
 from monitor.types import SourceError
 
 RATE = 4
-LOST = SourceError("it has gone away")
+LOST = SourceError("it has disappeared")
 NOTHING = None
 UNPLUGGED = [SourceError("there is no microphone")]
 
@@ -137,9 +137,9 @@ def test_trouble_is_seen_while_it_lasts_and_said_once(caplog):
     seen = [(block.samples[0], not world.status.offline) for block in world.blocks()]
     assert seen[0] == (1, True)
     assert [line.getMessage() for line in caplog.records] == [
-        "source mic is offline: it has gone away",
+        "source mic is offline: it has disappeared",
         "source mic is online again",
-        "source mic is offline: it has gone away",
+        "source mic is offline: it has disappeared",
     ]
     assert world.status.offline_text == "the play is over"
 
@@ -246,7 +246,7 @@ def test_a_device_that_comes_back_at_another_rate_is_resampled():
 
 
 def test_who_has_lied_about_the_rate_is_offline_until_it_is_seen_to_tell_the_truth(caplog):
-    lie = WrongRateError("it delivers 3 samples a second where 4 were agreed on")
+    lie = WrongRateError("it delivers 3 samples a second instead of 4")
     world = World([take(1), lie], [take(2), lie], [take(3), take(4, rate_confirmed=True), take(5)], [take(6)])
     seen = [(block.samples[0], block.gap, world.status.offline_text) for block in world.blocks()]
     assert seen == [(1, False, None), (4, True, str(lie)), (5, False, None), (6, True, str(LOST))]

@@ -236,7 +236,7 @@ class TestSwitchedOff:
 
 def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
     make_writable(full_disk, "recordings")
-    assert caplog.text.count("nothing can be kept: No space left on device") == 1
+    assert caplog.text.count("cannot be written: No space left on device") == 1
     ids = [ID, ID[:-1] + "Y"]
     with cutting(full_disk, ring(), free_megabytes=0) as cutter:
         for ident in ids:

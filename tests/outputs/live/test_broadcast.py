@@ -142,7 +142,7 @@ def test_at_the_end_every_watcher_is_told(buffer):
 def test_there_is_a_limit_to_how_many_watch(live):
     for _ in range(MAX_WATCHERS):
         live.subscribe(lambda: None)
-    with pytest.raises(TooManyError, match="100 watchers already"):
+    with pytest.raises(TooManyError, match="at most 100 can watch"):
         live.subscribe(lambda: None)
 
 

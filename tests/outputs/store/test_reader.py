@@ -154,9 +154,9 @@ def test_a_page_is_never_longer_than_it_may_be(path):
 
 @pytest.mark.parametrize("after", ["", "x", "1-2-3", "1' OR 1=1", "-1-1", "9" * 40 + "-1"])
 def test_what_is_no_place_in_a_list_is_refused(reader, after):
-    with pytest.raises(ValueError, match="is not the next of a page"):
+    with pytest.raises(ValueError, match="is not the `next` value of a page"):
         reader.events(after=after)
-    with pytest.raises(ValueError, match="is not the next of a page"):
+    with pytest.raises(ValueError, match="is not the `next` value of a page"):
         reader.misses(after=after)
 
 
@@ -228,7 +228,7 @@ def test_another_threshold_would_have_given_another_number_of_events(path):
 
 
 def test_before_anything_was_kept_that_is_said(path):
-    with pytest.raises(StoreError, match="nothing has been kept yet"):
+    with pytest.raises(StoreError, match="nothing is stored yet"):
         StoreReader(path).events()
 
 

@@ -130,7 +130,7 @@ def test_behind_a_proxy_and_without_a_token_it_is_said_how_one_is_set(keys, capl
         refused = served.ask("GET", "/api/status")
         assert refused.status == 403
         assert "web.token_file" in refused.json["detail"]
-    assert "web: nothing can be read over the page" in caplog.text
+    assert "web: the page cannot be read" in caplog.text
 
 
 def test_what_is_public_behind_a_proxy_is_read_without_a_token():

@@ -50,12 +50,12 @@ _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.
 _PROBE_SECONDS = 1.0
 _ABSENT = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
 
-_NO_SOUND = "it sends no sound that can be used"
+_NO_SOUND = "it sends no usable audio"
 _NO_TRUST = "its certificate is not trusted (ca_file, tls_verify), or it does not speak TLS"
 _NO_ANSWER = f"it has not answered for {OPEN_SECONDS:g} s"
 _WHY: dict[type[av.error.FFmpegError], str] = {
     av.error.HTTPNotFoundError: "it has no such stream (404)",
-    av.error.EOFError: "it ended before any sound came",
+    av.error.EOFError: "it ended before any audio arrived",
     av.error.ExitError: _NO_ANSWER,
     av.error.TimeoutError: _NO_ANSWER,
     av.error.InvalidDataError: _NO_SOUND,
@@ -125,7 +125,9 @@ def _connect(address: Address, pictures: bool) -> av.container.InputContainer:  
 
 def _broken_off(address: Address, error: av.error.FFmpegError) -> SourceError:
     if isinstance(error, av.error.ExitError):
-        return SourceError(f"{address.shown}: nothing has come for {READ_SECONDS:g} s", OfflineReason.NO_DATA)
+        return SourceError(
+            f"{address.shown}: nothing has arrived for {READ_SECONDS:g} s", OfflineReason.NO_DATA
+        )
     return SourceError(f"{address.shown}: the stream broke off: {error.strerror}", OfflineReason.LOST)
 
 
@@ -166,7 +168,7 @@ def _explained(address: Address, error: av.error.FFmpegError) -> SourceError:
     if error.errno in _ABSENT:
         return AbsentError(f"{address.shown}: {_words(address, error)}")
     if error.errno == errno.EIO and not _is_known(address):
-        return AbsentError(f"{address.shown}: the name of this host is not known")
+        return AbsentError(f"{address.shown}: its host name is unknown")
     if isinstance(error, av.error.ExitError) and not _accepts(address):
         return AbsentError(f"{address.shown}: {_NO_ANSWER}")
     kind = ForbiddenError if isinstance(error, av.error.HTTPForbiddenError) else SourceError
@@ -175,7 +177,7 @@ def _explained(address: Address, error: av.error.FFmpegError) -> SourceError:
 
 def _words(address: Address, error: av.error.FFmpegError) -> str:
     if isinstance(error, av.error.HTTPOtherClientError) and address.scheme.startswith("rtsp"):
-        return "it has nothing to play: is there sound in this stream?"
+        return "it has nothing to play: does this stream contain audio?"
     if error.errno == errno.EIO:
         return _NO_TRUST if address.scheme in ENCRYPTED else _NO_SOUND
     return next((words for kind, words in _WHY.items() if isinstance(error, kind)), f"{error.strerror}")

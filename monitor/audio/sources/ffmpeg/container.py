@@ -84,14 +84,14 @@ def audio_track(
     with boundary(refuse, where):
         tracks = container.streams.audio
         if not tracks:
-            raise refuse(f"{where}: holds no audio")
+            raise refuse(f"{where}: contains no audio")
         if wanted is not None and wanted > len(tracks):
             raise refuse(f"{where}: has {len(tracks)} audio tracks, so no track {wanted}")
         usable = [track for track in tracks if track.codec_context is not None]
         marked = [track for track in usable if Disposition.default in Disposition(track.disposition)]
         track = tracks[wanted - 1] if wanted is not None else (marked or usable or list(tracks))[0]
         if track.codec_context is None:
-            raise refuse(f"{where}: FFmpeg cannot decode the codec of its audio")
+            raise refuse(f"{where}: FFmpeg cannot decode its audio codec")
         rate, channels = track.codec_context.sample_rate, track.codec_context.layout.nb_channels
         if why := implausible(rate, channels):
             raise refuse(f"{where}: {why}")

@@ -117,7 +117,7 @@ def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
     """Return all samples of `read_samples`, float32, shape (n,) with n at least 1."""
     samples = list(read_samples(path, rate, channel))
     if not samples:
-        raise NotAudioError(f"{path}: holds less than one sample at {rate} Hz")
+        raise NotAudioError(f"{path}: contains less than one sample at {rate} Hz")
     return np.concatenate(samples)
 
 
@@ -150,7 +150,7 @@ def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[Captu
             log.warning("%s; reading continues with the next part", error)
             gap = True
     if not decoded:
-        raise NotAudioError(f"{path}: holds 0 seconds of audio")
+        raise NotAudioError(f"{path}: contains 0 seconds of audio")
 
 
 def _parts_of(path: Path, url: str, channel: int | None, track: int | None) -> Iterator[CapturedAudio]:
@@ -199,9 +199,9 @@ def _connect(path: Path, url: str) -> av.container.InputContainer:
     try:
         return av.open(url, metadata_errors="replace", options=dict(LIMITS))
     except av.error.InvalidDataError as error:
-        raise NotAudioError(f"{path}: is not a sound file that FFmpeg knows") from error
+        raise NotAudioError(f"{path}: is not a sound file that FFmpeg supports") from error
     except av.error.EOFError as error:
-        raise NotAudioError(f"{path}: ends before its first sound") from error
+        raise NotAudioError(f"{path}: ends before its first sample") from error
     except (OSError, av.error.FFmpegError) as error:
         if error.errno in _OF_THE_SYSTEM:
             raise SourceError(f"{path}: {error.strerror}") from error

@@ -97,7 +97,7 @@ class _Connector:
     @contextmanager
     def __call__(self) -> Iterator[OpenDevice]:
         if self._last is not None and not self._last.gone:
-            raise SourceError(f"{self._address.shown}: the last connection is still being closed")
+            raise SourceError(f"{self._address.shown}: the previous connection is still being closed")
         if self._refused is not None and time.monotonic() - self._refused[0] < _REFUSED_SECONDS:
             raise SourceError(self._refused[1], OfflineReason.LOGIN)
         connection = self._open()
@@ -195,7 +195,7 @@ class _Connection:
             self._raise_failure()
             if time.monotonic() - self._opened_at > 2 * OPEN_SECONDS:
                 raise SourceError(
-                    f"{self._address.shown}: no sound has come for {2 * OPEN_SECONDS:g} s",
+                    f"{self._address.shown}: no audio has arrived for {2 * OPEN_SECONDS:g} s",
                     OfflineReason.NO_DATA,
                 )
 

@@ -339,12 +339,12 @@ def test_a_link_to_a_file_is_that_file(tmp_path, wav):
 def test_a_film_without_sound_is_said(tmp_path):
     path = tmp_path / "film.mkv"
     write_film(path, with_sound=False)
-    assert refused(path, NotAudioError) == "holds no audio"
+    assert refused(path, NotAudioError) == "contains no audio"
 
 
 def test_a_file_of_0_seconds_is_said(wav):
     path, _ = wav(0)
-    assert refused(path, NotAudioError) == "holds 0 seconds of audio"
+    assert refused(path, NotAudioError) == "contains 0 seconds of audio"
 
 
 def test_a_channel_that_is_not_there_is_said(wav):

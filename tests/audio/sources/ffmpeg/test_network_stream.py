@@ -124,16 +124,16 @@ def test_no_thread_is_left_behind():
 def test_what_is_not_there_says_so(camera):
     nobody = free_port()
     assert reasons(f"rtsp://127.0.0.1:{nobody}/x").endswith("Connection refused")
-    assert reasons("rtsp://camera.invalid/x").endswith("the name of this host is not known")
+    assert reasons("rtsp://camera.invalid/x").endswith("its host name is unknown")
     assert reasons(camera.url("none")).endswith("it has no such stream (404)")
     with Radio() as radio:
         assert reasons(radio.url("/none")).endswith("it has no such stream (404)")
 
 
 def test_a_stream_without_sound_says_so(camera):
-    assert reasons(camera.url("mute")).endswith("it has nothing to play: is there sound in this stream?")
+    assert reasons(camera.url("mute")).endswith("it has nothing to play: does this stream contain audio?")
     with Radio(answers={"/page": (200, {}, b"<html>" * 5000)}) as radio:
-        assert reasons(radio.url("/page")).endswith("it sends no sound that can be used")
+        assert reasons(radio.url("/page")).endswith("it sends no usable audio")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_playlist_leads_nowhere(tmp_path, content):
     (tmp_path / "secret.mp3").write_bytes(encoded("mp3"))
     content = content.replace(b"{file}", str(tmp_path / "secret.mp3").encode())
     with Radio(answers={"/list": (200, {}, content)}) as radio:
-        assert "no sound that can be used" in reasons(radio.url("/list"))
+        assert "no usable audio" in reasons(radio.url("/list"))
 
 
 def test_a_redirection_leads_to_no_file(tmp_path):

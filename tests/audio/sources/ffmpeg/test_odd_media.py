@@ -177,7 +177,7 @@ def test_a_header_that_cannot_be_read_says_so(tmp_path):
     whole = encoded("ogg")
     for content, words in (
         (aiff, "FFmpeg cannot read its header: "),
-        (whole[:60], "ends before its first sound"),
+        (whole[:60], "ends before its first sample"),
     ):
         (tmp_path / "a").write_bytes(content)
         with pytest.raises(NotAudioError, match=words):
