@@ -62,7 +62,7 @@ def test_labels_without_times_are_of_whole_clips(folder, file, label):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "no line"),
+        ("", "is empty"),
         ("filename\tonset\toffset\tevent_label\n", "contains only a header"),
         ("filename\tonset\toffset\tevent_label\nc.flac\t1\t2\tdog\n", ":2: .*c.flac: no such file"),
         ("filename\tonset\toffset\tevent_label\na.flac\t1\tsoon\tdog\n", ":2: .*numbers"),
@@ -137,9 +137,9 @@ def test_a_table_is_read_as_any_program_writes_it(folder, content):
         (TABLE.encode("utf-16-le"), "NUL bytes"),
         (b"PK\x03\x04\x00\x00", "NUL bytes"),
         (TABLE.replace("offset", "onset").encode(), ":1: two columns are called onset"),
-        (TABLE.replace("2.5", "inf").encode(), ":2: onset, offset and snr_db are finite"),
-        (TABLE.replace("1.5", "1.234,5").encode(), ":2: onset, offset and snr_db are numbers"),
-        (TABLE.replace("1.5", "").encode(), ":2: onset, offset and snr_db are numbers"),
+        (TABLE.replace("2.5", "inf").encode(), ":2: onset, offset and snr_db must be finite"),
+        (TABLE.replace("1.5", "1.234,5").encode(), ":2: onset, offset and snr_db must be numbers"),
+        (TABLE.replace("1.5", "").encode(), ":2: onset, offset and snr_db must be numbers"),
         (TABLE.replace("a.flac", "a" * 300).encode(), ":2: .*no such file"),
         (TABLE.replace("dog", '"dog').encode() + b"x" * 200_000, "table.tsv: Error: field larger"),
         (
