@@ -1,3 +1,3 @@
-"""clap-monitor: a self-hosted monitor for any sound that a sentence can describe."""
+"""clap-monitor: a self-hosted monitor for any sound that a text prompt can describe."""
 
 __version__ = "0.1.0"

@@ -201,7 +201,7 @@ class ClipOutcome(StrEnum):
     DELETED = "deleted"
     """The monitor deleted the clip, to keep within the limits of `clips`."""
     GONE = "gone"
-    """The file was removed by something else than the monitor."""
+    """The file was removed, but not by the monitor."""
 
 
 @dataclass(frozen=True, slots=True)

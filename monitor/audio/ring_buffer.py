@@ -142,7 +142,7 @@ class RingBuffer:
         self.stop += len(samples)
 
     def _forget(self) -> None:
-        """Drop what is remembered of audio that is no longer held."""
+        """Drop gaps and times of audio that was overwritten."""
         old = bisect_left(self._stops, self.start)
         if old > len(self._stops) // 2:  # not at every block: deleting from the front of a list copies it
             del self._stops[:old], self._times[:old]

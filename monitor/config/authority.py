@@ -71,7 +71,7 @@ def spell_origin(scheme: str, authority: Authority) -> str:
 
 
 def _is_name(text: str) -> bool:
-    """Tell whether a text is a host name; a malformed IPv4 address is not."""
+    """Return whether a text is a host name; a malformed IPv4 address is not."""
     last = text.rstrip(".").rpartition(".")[2]
     return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None and not last.isdecimal()
 

@@ -24,7 +24,7 @@ class Hours:
     """Minutes after midnight, in (0, 1440]; never `start`."""
 
     def contains(self, at: float) -> bool:
-        """Tell whether a moment is in the range.
+        """Return whether a moment is in the range.
 
         Parameters
         ----------

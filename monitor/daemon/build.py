@@ -246,7 +246,7 @@ def _buffers(config: Config, engine: Engine) -> dict[str, RingBuffer]:
 
 
 def _is_fast_replay(source: SourceConfig) -> bool:
-    """Tell whether a source waits for the analysis, so that no window of it is ever late."""
+    """Return whether a source waits for the analysis, so that no window of it is ever late."""
     return not source.live and source.pace == "fast"
 
 

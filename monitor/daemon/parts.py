@@ -66,7 +66,7 @@ class Parts:
     outputs: Mapping[str, Output]
     """All of them, by name, in the order in which they receive events."""
     faults: dict[str, Faults]
-    """Faults of clap-monitor in outputs, by the name of the output (writer: `FanOut`)."""
+    """Bugs in clap-monitor in outputs, by the name of the output (writer: `FanOut`)."""
     metrics: Metrics | None
     """None if nothing is served."""
     http_servers: HttpServers

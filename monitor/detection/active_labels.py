@@ -46,7 +46,9 @@ class ActiveLabels:
             There is no such label or source, or the source does not detect it.
         """
         if source not in self.sources:
-            raise ConfigError(f"there is no source {source[:32]!r}; there is {', '.join(self.sources)}")
+            raise ConfigError(
+                f"there is no source {source[:32]!r}; the sources are {', '.join(self.sources)}"
+            )
         found = self.find(label)
         if not self.detects(source, label):
             raise ConfigError(f"source {source} does not detect {label}")

@@ -71,7 +71,7 @@ def read_cohort_norm(directory: Path, dimension: int) -> CohortNorm | None:
     except (OSError, DamagedError) as error:
         raise ModelError(f"{path}: not a cohort norm (mean, directions): {explain(error)}") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: not a cohort norm (mean, directions): holds no mapping")
+        raise ModelError(f"{path}: not a cohort norm (mean, directions): is not a mapping")
     mean, rows = (_numbers(content.get(key), f"{path}: {key}") for key in ("mean", "directions"))
     fits = mean.shape == (dimension,) and rows.ndim == 2 and rows.shape[1] == dimension  # noqa: PLR2004
     if not fits or not (np.isfinite(mean).all() and np.isfinite(rows).all()):

@@ -79,9 +79,9 @@ def read_overrides(path: Path) -> Overrides:
     except FileNotFoundError:
         return Overrides()
     except OSError as error:
-        log.warning("%s: cannot be read (%s): the configuration alone holds", path, error.strerror)
+        log.warning("%s: cannot be read (%s): using the configuration without it", path, error.strerror)
     except (DamagedError, ConfigError) as error:
-        log.warning("%s: %s: the configuration alone holds; %s", path, error, _set_aside(path))
+        log.warning("%s: %s: using the configuration without it; %s", path, error, _set_aside(path))
     return Overrides()
 
 
@@ -150,11 +150,11 @@ def _overrides(content: Any) -> Overrides:
 def _thresholds(known: Any) -> dict[str, float]:
     thresholds = _mapping(known, "thresholds of a source")
     if not all(type(value) in {int, float} and 0 <= value <= 1 for value in thresholds.values()):
-        raise DamagedError("thresholds: one of them is no number in [0, 1]")
+        raise DamagedError("thresholds: one of them is not a number in [0, 1]")
     return {id_: float(value) for id_, value in thresholds.items()}
 
 
 def _mapping(content: Any, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise DamagedError(f"{what}: is no mapping")
+        raise DamagedError(f"{what}: is not a mapping")
     return content

@@ -30,7 +30,7 @@ class Range:
         return f"{kind} {begin} {_text(self.high)}"
 
     def has(self, value: object) -> bool:
-        """Tell whether a value is a number in this range; True and False are not numbers."""
+        """Return whether a value is a number in this range; True and False are not numbers."""
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
             return False
         return (

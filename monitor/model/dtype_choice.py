@@ -23,7 +23,7 @@ def bfloat16_pays(
     supported: Callable[[], bool] = has_bfloat16,
     measure: Callable[[AudioConfig, torch.dtype], float] | None = None,
 ) -> bool:
-    """Tell whether an encoder on the CPU should run in bfloat16: it is large, and measured to be faster.
+    """Return whether an encoder on the CPU should run in bfloat16: it is large, and measured to be faster.
 
     Parameters
     ----------

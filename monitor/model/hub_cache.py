@@ -55,11 +55,11 @@ class Folder:
         return self.path / "snapshots" / commit
 
     def holds(self, path: Path) -> bool:
-        """Tell whether a path, with all links resolved, is within the cache."""
+        """Return whether a path, with all links resolved, is within the cache."""
         return path.resolve().is_relative_to(self.root.resolve())
 
     def has(self, commit: str, file: Expected) -> bool:
-        """Tell whether a file of a commit is in the cache and unmodified.
+        """Return whether a file of a commit is in the cache and unmodified.
 
         Raises
         ------

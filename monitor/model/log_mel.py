@@ -224,7 +224,7 @@ def _mirror_and_fill(index: NDArray[np.intp], length: int, mel_config: MelConfig
 
 
 def _repeats(length: int, mel_config: MelConfig) -> bool:
-    """Tell whether the repeats of the window have identical frames."""
+    """Return whether the repeats of the window have identical frames."""
     whole = length < mel_config.length and mel_config.length % length == 0 and length % mel_config.hop == 0
     return whole and mel_config.padding != "pad"
 

@@ -18,7 +18,7 @@ from monitor.types import ClipOutcome, Event
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What is kept: in the store, and as clips."""
+    """Archive: the store and the clips."""
 
     library: ClipLibrary
     """The clips there are, also if no new ones are recorded."""

@@ -1,7 +1,7 @@
 """Fan-out: hands every event, score, near miss, change and health report to every output.
 
 One rule: trouble of one output never reaches another, nor the analysis.  Outputs handle a full disk or an
-absent broker themselves; whatever else one of them raises is a fault of clap-monitor, which is logged,
+absent broker themselves; whatever else one of them raises is a bug in clap-monitor, which is logged,
 counted and shown as a problem.
 """
 
@@ -31,7 +31,7 @@ class FanOut(Output):
     record : callable
         Receives each event and its label before all outputs, and returns the event with the link to its clip.
     faults : dict of str to Faults
-        Faults of clap-monitor in each output are counted here, by its name.
+        Bugs in clap-monitor in each output are counted here, by its name.
     """
 
     def __init__(

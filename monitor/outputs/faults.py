@@ -1,4 +1,4 @@
-"""Faults of clap-monitor in one request or one output: counted and logged, while the monitor goes on."""
+"""Bugs in clap-monitor in one request or one output: counted and logged, while the monitor goes on."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Nothing is counted here.  A scrape reads the snapshot that `clap-monitor status` shows and the `Counters`, so
 it costs nothing while nobody asks.  Labels are sources, identifiers of labels, and small fixed sets of words:
-never a sentence, never an address.
+never prompts or addresses.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def _source(name: str, source: Mapping[str, Any], rate: int) -> Iterator[Sample]
 
 
 def _heard(snapshot: Snapshot, counters: Counters) -> Iterator[Sample]:
-    """What is heard now and was heard before, of the labels that there are."""
+    """Scores, thresholds and past events of the labels in force."""
     known = {label["id"] for label in snapshot["labels"]}
     for source, scores in counters.newest.copy().items():
         for label, value in zip(scores.labels, scores.values.tolist(), strict=True):

@@ -28,7 +28,7 @@ def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
 
 
 def terminal_is_gone() -> bool:
-    """Tell whether the terminal was closed; closing it sends the same signal as a wish for a reload."""
+    """Return whether the terminal was closed; closing it sends the same signal as a wish for a reload."""
     try:
         termios.tcgetattr(2)
     except termios.error as error:

@@ -125,7 +125,10 @@ REFUSED = [
     (lambda c: c.set_threshold("dog", "high"), 'threshold: "high" is not a number'),
     (lambda c: c.set_threshold("dog", float("nan")), "threshold: "),
     (lambda c: c.set_threshold("bird", 0.5), "there is no label 'bird'"),
-    (lambda c: c.set_threshold("dog", 0.5, "attic"), "there is no source 'attic'; there is porch, hall"),
+    (
+        lambda c: c.set_threshold("dog", 0.5, "attic"),
+        "there is no source 'attic'; the sources are porch, hall",
+    ),
     (lambda c: c.put_label({"prompts": ["a bird"]}), "id: is missing"),
     (lambda c: c.put_label({"id": "bird"}), "prompts: is missing"),
     (lambda c: c.put_label({"id": "A bird", "prompts": ["a bird"]}), "write a_bird"),

@@ -121,7 +121,7 @@ def steps(machine: str | None = None) -> int:
 
 
 def _is_exact(count: int) -> bool:
-    """Tell whether sums of the greatest products come out, whatever is done with them."""
+    """Return whether sums of the greatest products come out, whatever is done with them."""
     weight = torch.ones(32, 64)
     weight[1::2] = -1.0
     x, expected = torch.ones(1, 16, 64), 64 * weight[:, 0].expand(1, 16, 32)

@@ -35,7 +35,7 @@ class Weights:
     _mapped: bool
 
     def is_real(self, name: str) -> bool:
-        """Tell whether a tensor holds floating-point numbers; a pickle may hold anything."""
+        """Return whether a tensor holds floating-point numbers; a pickle may hold anything."""
         view = self._view(name)
         return isinstance(view, Tensor) and view.is_floating_point()
 

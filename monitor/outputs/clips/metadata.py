@@ -114,7 +114,7 @@ def event_of(content: Mapping[str, Any]) -> Event | None:
 
 
 def _is_plausible(event: Event) -> bool:
-    """Tell whether every field has a type and range that the store, the page and the broker accept."""
+    """Return whether every field has a type and range that the store, the page and the broker accept."""
     times = [event.started_at] if event.ended_at is None else [event.started_at, event.ended_at]
     indices = [event.start, event.windows] if event.stop is None else [event.start, event.windows, event.stop]
     return (

@@ -29,5 +29,5 @@ class SpeechFilter:
             self._speech.append((scores.start, scores.stop))
 
     def has_speech(self, start: int, stop: int) -> bool:
-        """Tell whether a window that overlaps ``[start, stop)`` sounded like speech."""
+        """Return whether a window that overlaps ``[start, stop)`` sounded like speech."""
         return any(first < stop and last > start for first, last in self._speech)

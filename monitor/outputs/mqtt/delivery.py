@@ -173,7 +173,9 @@ class Delivery:
         for topic in own:
             self._check.skip(topic)
             log.info(
-                "mqtt: %s does not let us read %s: refused messages cannot be detected", self._address, topic
+                "mqtt: %s does not allow reading %s: refused messages cannot be detected",
+                self._address,
+                topic,
             )
         others = [(topic, code) for topic, code in refused if topic not in own]
         if others:

@@ -39,7 +39,7 @@ class RateLimit:
         return any(hours.contains(at) for hours in self._hours)
 
     def matches(self, event: Event) -> bool:
-        """Return whether the target wants such an event at all: its start, its label, its score."""
+        """Return whether the target is notified of events with this phase, label and score."""
         labels = self._config.labels
         is_wanted = labels is None or event.label in labels
         return event.stop is None and is_wanted and event.score >= self._config.min_score

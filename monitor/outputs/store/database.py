@@ -103,7 +103,7 @@ def _use_write_ahead_log(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _is_locking(error: sqlite3.OperationalError) -> bool:
-    """Tell whether the file system has no locks, which SQLite needs."""
+    """Return whether the file system has no locks, which SQLite needs."""
     return error.sqlite_errorcode in {
         sqlite3.SQLITE_IOERR_LOCK,
         sqlite3.SQLITE_IOERR_RDLOCK,

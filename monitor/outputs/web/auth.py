@@ -161,7 +161,7 @@ class Access:
         return client_of(peer, forwarded_for, self._proxies)
 
     def is_shared(self, address: str) -> bool:
-        """Tell whether an address may stand for many clients, as `peers.is_shared`."""
+        """Return whether an address may stand for many clients, as `peers.is_shared`."""
         return is_shared(address, self._proxies, proxied=self._web.proxied)
 
     def session(self, wall: float) -> str:
@@ -170,7 +170,7 @@ class Access:
         return f"{expires}.{self._signature(expires)}"
 
     def is_session(self, cookie: str, wall: float | None = None) -> bool:
-        """Tell whether a cookie was made by `session` with this token and has not expired."""
+        """Return whether a cookie was made by `session` with this token and has not expired."""
         expires, _, signature = cookie.partition(".")
         if self._token is None or not expires.isascii() or not expires.isdecimal() or len(expires) > 12:  # noqa: PLR2004
             return False
@@ -186,7 +186,7 @@ class Access:
         return hmac.new(key, b"clap-monitor session until " + expires.encode(), hashlib.sha256).hexdigest()
 
     def _is_this_machine(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether a request is from this machine and not forwarded by a reverse proxy."""
+        """Return whether a request is from this machine and not forwarded by a reverse proxy."""
         forwarded = any(key in headers for key in FORWARDED)
         host = parse_authority(headers.get("host", ""))
         loopback = host is not None and host.is_loopback
@@ -205,7 +205,7 @@ def _public(web: WebConfig) -> tuple[str, Authority] | None:
 
 
 def _is_same(scheme: str, origin: Authority, host: str) -> bool:
-    """Tell whether an origin equals the host of the request; a missing port is that of the scheme."""
+    """Return whether an origin equals the host of the request; a missing port is that of the scheme."""
     own, default = parse_authority(host), DEFAULT_PORTS[scheme]
     return own is not None and (own.host, own.port or default) == (origin.host, origin.port or default)
 

@@ -125,7 +125,7 @@ class HttpConnection(LimitedConnection, H11Protocol):
         super().drop()
 
     def data_received(self, data: bytes) -> None:
-        """Receive; a fault of clap-monitor ends this connection only."""
+        """Receive; a bug in clap-monitor ends this connection only."""
         if self._is_rejected:
             self.transport.write(_FULL)
             self.transport.close()
@@ -155,7 +155,7 @@ class HttpConnection(LimitedConnection, H11Protocol):
             self._limits.replace(self, become, self.loop.time())
 
     def _should_upgrade(self) -> bool:
-        """Tell whether the parser of WebSockets takes the request; if not, it is an ordinary one."""
+        """Return whether the parser of WebSockets takes the request; if not, it is an ordinary one."""
         names = {name for name, _ in self.headers}
         plain = self.scope["method"] == "GET" and self.scope["http_version"] == "1.1"
         bodiless = not names & {b"content-length", b"transfer-encoding"}
@@ -169,7 +169,7 @@ class HttpConnection(LimitedConnection, H11Protocol):
         return _WAITING.get(self.conn.their_state, "answer")
 
     def _is_answered(self) -> bool:
-        """Tell whether an answer to the newest request has begun, so that another would be part of it."""
+        """Return whether an answer to the newest request has begun, so that another would be part of it."""
         return self.cycle is not None and self.cycle.response_started and not self._is_over()
 
     def _is_over(self) -> bool:

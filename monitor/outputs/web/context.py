@@ -38,7 +38,7 @@ class AppContext:
     metrics: Callable[[], bytes] | None = None
     """Returns the metrics for Prometheus."""
     faults: Faults = field(default_factory=Faults)
-    """Faults of clap-monitor in requests."""
+    """Bugs in clap-monitor in requests."""
     counts: Callable[[], Mapping[str, int]] = dict
     """Returns the counts of the web server."""
 

@@ -53,7 +53,7 @@ class RequestGuard:
         self._headers = {**_HEADERS, "content-security-policy": _POLICY + access.frame_ancestors()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it; a fault of clap-monitor is a 500 and ends only this request."""
+        """Pass a request on, or refuse it; a bug in clap-monitor is a 500 and ends only this request."""
         started = failed = False
 
         async def send_and_note(message: Message) -> None:

@@ -50,7 +50,7 @@ def address_group(address: str) -> str:
 
 
 def is_shared(address: str, proxies: Sequence[Network], *, proxied: bool) -> bool:
-    """Tell whether an address may stand for many clients: it is that of a reverse proxy."""
+    """Return whether an address may stand for many clients: it is that of a reverse proxy."""
     found = _address(address)
     return found is not None and (_is_within(address, proxies) or (proxied and found.is_loopback))
 

@@ -16,7 +16,7 @@ _MAX_TARGET = 4096
 
 
 def is_oversized(scope: Mapping[str, Any]) -> bool:
-    """Tell whether the request line or the headers exceed their limits."""
+    """Return whether the request line or the headers exceed their limits."""
     return _is_long(scope) or _has_many(scope)
 
 

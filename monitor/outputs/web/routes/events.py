@@ -44,7 +44,7 @@ _UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "The store
 
 
 class _PageQuery(BaseModel):
-    """Filter of a page; what is left out matches all."""
+    """Filter of a page; a key that is left out matches everything."""
 
     since: _At | None = Field(default=None, description="Unix seconds: at or after this time.")
     until: _At | None = Field(default=None, description="Unix seconds: before this time.")
@@ -61,7 +61,7 @@ class _PageQuery(BaseModel):
 
 
 class EventQuery(_PageQuery):
-    """Filter of events, by their onset; what is left out matches all."""
+    """Filter of events, by their onset; a key that is left out matches everything."""
 
     text: Annotated[str, Field(max_length=100)] = Field(
         default="", description="Words that all occur in the names of the label and the source."
@@ -72,7 +72,7 @@ class EventQuery(_PageQuery):
 
 
 class MissQuery(_PageQuery):
-    """Filter of near misses; what is left out matches all."""
+    """Filter of near misses; a key that is left out matches everything."""
 
     reasons: _Words = Field(default=(), alias="reason")
 
