@@ -17,7 +17,7 @@ demo: install
 	$(BIN)/clap-monitor run --config config/demo.yaml
 
 test: system-test check
-	$(BIN)/pytest -n 3 --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term:skip-covered
 
 check: install docs
 	$(BIN)/ruff format --check .
