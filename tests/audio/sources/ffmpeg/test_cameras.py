@@ -158,7 +158,7 @@ def test_a_camera_without_sound_for_anybody_says_so_after_both():
         return 454 if request.method == "SETUP" else 200
 
     with Camera(behave) as camera:
-        assert "is there sound in this stream" in reasons(camera.url)
+        assert "does this stream contain audio" in reasons(camera.url)
         assert camera.connections == 2
 
 
@@ -201,7 +201,7 @@ def test_nobody_who_is_away_is_asked_twice(monkeypatch):
     with Camera() as camera:
         url = camera.url
     assert "refused" in reasons(url)
-    assert "not known" in reasons("rtsp://camera.invalid/x")
+    assert "is unknown" in reasons("rtsp://camera.invalid/x")
     assert asked == [False, False]
 
 
