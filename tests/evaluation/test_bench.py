@@ -38,7 +38,7 @@ def test_bench_measures_int8_when_asked_and_says_what_it_is(tmp_path):
     done = clap_monitor("bench", "--dtype", "int8", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("starter on cpu in int8, ")
-    assert " ms (less exact: never chosen by itself), float32 " in done.stdout
+    assert " ms (less exact, never chosen automatically), float32 " in done.stdout
     assert ", model.dtype int8" not in done.stdout
 
 
