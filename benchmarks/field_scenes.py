@@ -23,12 +23,10 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import soundfile
-from scipy.signal import resample_poly
 
 from benchmarks.scene_beds import looped
 from benchmarks.scene_mix import as_recorded, mix, plan, rooms
-from benchmarks.scene_sources import RATE, Clip, Half, Samples, at_rms
+from benchmarks.scene_sources import Clip, Half, Samples, at_rms, read_mono
 from benchmarks.scenes import HEADER, line_of, write
 
 SECONDS = 300.0
@@ -89,7 +87,7 @@ def main() -> None:
     folder = arguments.data / "field-dev"
     for half in get_args(Half):
         clips = split(read_clips(folder), half, arguments.seed)
-        beds = [part_of(read(path), half) for path in sorted((folder / "beds").glob("*.ogg"))]
+        beds = [part_of(read_mono(path), half) for path in sorted((folder / "beds").glob("*.ogg"))]
         seed = [arguments.seed, get_args(Half).index(half)]
         write_scenes(arguments.out / half / "scenes", clips, beds, seed)
         write_negatives(arguments.out / half / "negatives", beds, seed)
@@ -117,13 +115,6 @@ def split(clips: Sequence[Clip], half: Half, seed: int) -> dict[str, list[Clip]]
         ours = {group[i] for i in (order[:first] if half == "tuning" else order[first:])}
         chosen[label] = [clip for clip in clips if clip.label == label and clip.recording in ours]
     return {label: found for label, found in chosen.items() if found}
-
-
-def read(path: Path) -> Samples:
-    """Return a recording as one channel at `RATE`."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = samples.mean(axis=1)
-    return mono if rate == RATE else resample_poly(mono, RATE, rate).astype(np.float32)
 
 
 def part_of(samples: Samples, half: Half) -> Samples:

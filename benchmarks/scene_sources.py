@@ -121,12 +121,16 @@ def split(clips: Sequence[Clip], half: Half, seed: int) -> dict[str, list[Clip]]
     return dict(chosen)
 
 
+def read_mono(path: Path) -> Samples:
+    """Samples of a sound file as one channel at `RATE`."""
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = samples.mean(axis=1)
+    return mono if rate == RATE else resample_poly(mono, RATE, rate).astype(np.float32)
+
+
 def load(clip: Clip) -> Samples:
     """Samples of a clip at `RATE`, without the near-silence at its ends, RMS 0.1."""
-    samples, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
-    mono = samples.mean(axis=1)
-    if rate != RATE:
-        mono = resample_poly(mono, RATE, rate).astype(np.float32)
+    mono = read_mono(clip.path)
     loud = np.flatnonzero(np.abs(mono) > 0.02 * np.abs(mono).max())
     mono = mono[loud[0] : loud[-1] + 1]
     return faded(at_rms(mono, 0.1), RATE // 200)
