@@ -33,7 +33,7 @@ class DigitalSilence:
     Parameters
     ----------
     status : SourceStatus
-        Writes ``offline_at``, ``offline_reason`` and ``offline_text``.
+        Writes ``outage``.
     """
 
     def __init__(self, status: SourceStatus) -> None:

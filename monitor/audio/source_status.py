@@ -12,6 +12,17 @@ from dataclasses import dataclass, field
 from monitor.types import GateReason, OfflineReason
 
 
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Why no audio arrives: one object, so that a reader never sees half of a change."""
+
+    at: float
+    """Unix seconds since when."""
+    reason: OfflineReason
+    text: str
+    """The reason in words."""
+
+
 @dataclass(slots=True)
 class SourceStatus:
     """Counters and state of one source since the daemon started."""
@@ -27,12 +38,8 @@ class SourceStatus:
     """Places where audio is missing (writer: listen)."""
     reopened: int = 0
     """Times the device was opened again after it was lost (writer: capture)."""
-    offline_at: float | None = None
-    """Unix seconds since when no audio arrives; None while it does (writer: capture)."""
-    offline_reason: OfflineReason | None = None
-    """Why no audio arrives (writer: capture)."""
-    offline_text: str | None = None
-    """The same in words (writer: capture)."""
+    outage: Outage | None = None
+    """Why no audio arrives; None while it does (writer: capture)."""
     looked: int = 0
     """Attempts to read audio, successful or not (writer: capture)."""
     scored: int = 0
@@ -55,20 +62,24 @@ class SourceStatus:
     @property
     def offline(self) -> bool:
         """No audio arrives, and the reason is known."""
-        return self.offline_at is not None
+        return self.outage is not None
+
+    @property
+    def offline_text(self) -> str | None:
+        """Why no audio arrives, in words; None while it does."""
+        outage = self.outage
+        return None if outage is None else outage.text
 
     def set_offline(self, reason: OfflineReason, text: str) -> bool:
         """Record that no audio arrives; return whether this is a change."""
-        changed = not self.offline
-        if changed:
-            self.offline_at = time.time()
-        self.offline_reason, self.offline_text = reason, text
-        return changed
+        before = self.outage
+        self.outage = Outage(time.time() if before is None else before.at, reason, text)
+        return before is None
 
     def set_online(self) -> bool:
         """Record that audio arrives again; return whether this is a change."""
         changed = self.offline
-        self.offline_at = self.offline_reason = self.offline_text = None
+        self.outage = None
         return changed
 
 

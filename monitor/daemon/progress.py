@@ -122,7 +122,10 @@ def run_summary(parts: Parts) -> Summary:
 def status_line(parts: Parts, active_labels: ActiveLabels) -> str:
     """Return the state of the monitor for ``systemctl status``."""
     statuses, done = parts.status.values(), run_summary(parts)
-    sources = ", ".join(f"{s.name} {f'offline: {s.offline_text}' if s.offline else 'ok'}" for s in statuses)
+    sources = ", ".join(
+        f"{status.name} {'ok' if (text := status.offline_text) is None else f'offline: {text}'}"
+        for status in statuses
+    )
     line = (
         f"{len(active_labels.enabled)} labels; {sources}; real-time factor {done.real_time_factor:.2f}; "
         f"{done.late} windows late"

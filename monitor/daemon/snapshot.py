@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,10 @@ def snapshot(parts: Parts) -> dict[str, Any]:
     config, active_labels, reloaded = control.config, control.active_labels, control.last_reload
     refused = reloaded is not None and bool(reloaded.faults)
     configured_at = parts.started_at if reloaded is None or refused else reloaded.at
-    done = run_summary(parts)
+    sources = {
+        name: _source(status, engine.rate, parts.healths.get(name, Health()))
+        for name, status in parts.status.items()
+    }
     found: dict[str, Any] = {
         "schema": SCHEMA,
         "node": config.node,
@@ -58,20 +61,13 @@ def snapshot(parts: Parts) -> dict[str, Any]:
         "changed_at_run_time": control.overridden,
         "changes_kept": control.saved,
         "configured_at": round(configured_at, 3),
-        "real_time_factor": round(done.real_time_factor, 4),
-        "windows": {
-            "scored": done.windows,
-            "gated": sum(done.gated.values()),
-            "late": done.late,
-        },
-        "events": done.events,
+        "real_time_factor": round(run_summary(parts).real_time_factor, 4),
+        "windows": _total([source["windows"] for source in sources.values()]),
+        "events": parts.counters.started,
         **_outputs(parts),
         "commands": _commands(parts),
-        "lag_seconds": round(max(_lag(status, engine.rate) for status in parts.status.values()), 3),
-        "sources": {
-            name: _source(status, engine.rate, parts.healths.get(name, Health()))
-            for name, status in parts.status.items()
-        },
+        "lag_seconds": max(source["lag_seconds"] for source in sources.values()),
+        "sources": sources,
         "labels": [
             _label(active_labels, label.id, parts.counters.last.get(label.id))
             for label in active_labels.labels
@@ -164,14 +160,24 @@ def _problem(source: Mapping[str, Any]) -> str | None:
     return "windows are left out: the model is slower than the hop" if source["overloaded"] else None
 
 
-def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, object]:
+def _total(windows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the sums of the sources' counts as they were read; read again, one may have gone on."""
     return {
-        "online": status.captured > 0 and not status.ended and not status.offline,
+        "scored": sum(each["scored"] for each in windows),
+        "gated": sum(sum(each["gated"].values()) for each in windows),
+        "late": sum(each["late"] for each in windows),
+    }
+
+
+def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, Any]:
+    outage = status.outage
+    return {
+        "online": status.captured > 0 and not status.ended and outage is None,
         "ended": status.ended,
-        "offline": status.offline,
-        "offline_at": status.offline_at,
-        "offline_reason": status.offline_reason,
-        "offline_text": status.offline_text,
+        "offline": outage is not None,
+        "offline_at": None if outage is None else outage.at,
+        "offline_reason": None if outage is None else outage.reason,
+        "offline_text": None if outage is None else outage.text,
         "overloaded": health.overloaded,
         "level_dbfs": round(status.level_dbfs, 1) if math.isfinite(status.level_dbfs) else None,
         "captured_seconds": round(status.captured / rate, 3),

@@ -184,10 +184,11 @@ class Watchdog:
             Samples from one window to the next.
         """
         status = self._sources[name]
+        outage = status.outage
         return Health(
             online=self.online(name),
-            offline_reason=status.offline_reason,
-            offline_text=status.offline_text,
+            offline_reason=None if outage is None else outage.reason,
+            offline_text=None if outage is None else outage.text,
             overloaded=self._progress[name].behind(now),
             dropped_seconds=(status.lost + status.late * hop) / rate,
         )

@@ -68,7 +68,7 @@ def reconnecting(
 ) -> Iterator[AudioBlock]:
     """Yield the blocks of a device, opened again whenever it is lost, until ``context.stop``.
 
-    While the device is away no audio counts as lost: ``offline_at`` shows since when.
+    While the device is away no audio counts as lost: ``status.outage`` shows since when.
 
     Parameters
     ----------
