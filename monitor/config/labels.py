@@ -83,9 +83,10 @@ class LabelConfig(Section):
         default=None,
         ge=0,
         le=60,
-        description="Time for which the sound must be detected before an event starts, in seconds: k = "
-        "confirm_seconds / hop_seconds windows (rounded up, at least 1) of the newest k + k // 2. 0 is the "
-        "fastest, more gives fewer false alarms. Unset: k = 2, which is 2 of 3 windows.",
+        description="Seconds for which the sound must be detected before an event starts. This becomes k = "
+        "confirm_seconds / hop_seconds windows, rounded up, at least 1: an event starts once k of the newest "
+        "k + k // 2 windows reach the threshold. 0 is the fastest; more gives fewer false alarms. Unset: 2 of "
+        "3 windows.",
     )
     min_duration_seconds: float = Field(
         default=0.0,

@@ -1,4 +1,4 @@
-"""Progress of a run: of each source, in one line, and as a summary at the end."""
+"""Progress of each source, which decides that it has stalled; and of a run, in one line and as a summary."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Watchdog: tells the service manager that the monitor loads, is ready, works and stops, and finds hangs.
 
-Works means progress: the service manager's watchdog is fed only while some source is scored, or is known
-to have nothing to score.
+The service manager's watchdog is fed only while every source makes progress: its windows are scored, or it
+is known to have nothing to score.  `monitor.daemon.progress` decides when a source has stalled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hub: the starter, a local directory, or a snapshot of the Hugging Face hub in the local cache.
+"""Hub: downloads a checkpoint of the Hugging Face hub and verifies it, or finds the starter or a directory.
 
 A cached snapshot is used without asking the hub, so that a service starts without a network; only `download`
 looks for a newer one.  It verifies all files against the hashes of the hub and then pins the commit in a

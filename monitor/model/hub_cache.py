@@ -1,4 +1,4 @@
-"""Hub cache: downloaded files, in the layout that all programs with huggingface_hub share.
+"""Hub cache: the files of downloaded checkpoints, in the layout that all programs with huggingface_hub share.
 
 ``blobs`` contains files by hash; ``snapshots/COMMIT`` contains links to them by name.  Other programs may
 write there too.  So no file is written through a link, no link out of the cache is followed, and a file is

@@ -1,4 +1,4 @@
-"""Audio encoding: samples to the bytes of a sound file, in memory, so that a full disk fails in one place."""
+"""Audio encoding: samples to the bytes of a sound file, in memory; only `library` writes them to the disk."""
 
 from __future__ import annotations
 

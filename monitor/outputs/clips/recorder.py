@@ -1,6 +1,7 @@
 """Clip recorder: copies the audio of an event from the ring buffer when the event and its tail are over.
 
-One thread, `ClipRecorder.run`, reads and writes.  The methods that the analysis calls never wait for it.
+One thread, `ClipRecorder.run`, reads and writes; a clip that cannot be written, as on a full disk, is given
+up there, with its outcome.  The methods that the analysis calls never wait for it.
 """
 
 from __future__ import annotations

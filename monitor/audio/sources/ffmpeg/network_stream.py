@@ -1,4 +1,4 @@
-"""Network streams of cameras and servers, over RTSP and HTTP: at the live edge, reconnected when lost.
+"""Network streams of cameras and servers, over RTSP and HTTP, at the live edge; `reconnect` opens them again.
 
 libav blocks while it connects and reads, and its time limits must be set beforehand.  So each connection has
 a thread of its own, which fills a queue, and the source never blocks.
