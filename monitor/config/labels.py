@@ -85,8 +85,8 @@ class LabelConfig(Section):
         le=60,
         description="Seconds for which the sound must be detected before an event starts. This becomes k = "
         "confirm_seconds / hop_seconds windows, rounded up, at least 1: an event starts once k of the newest "
-        "k + k // 2 windows reach the threshold. 0 is the fastest; more gives fewer false alarms. Unset: 2 of "
-        "3 windows.",
+        "k + k // 2 windows reach the threshold. 0 is the fastest; more gives fewer false alarms. Unset: 2 "
+        "of 3 windows.",
     )
     min_duration_seconds: float = Field(
         default=0.0,
