@@ -21,6 +21,7 @@ STEPS = {
     "train": "train the audio tower",
     "export": "write the checkpoint directory",
     "report": "measure the checkpoint",
+    "kit": "make the calibration kit of the package",
 }
 
 

@@ -73,7 +73,7 @@ def _corpus(places: Places, seed: int) -> Iterator[Recording]:
     with gzip.open(places.manifest, "rt") as file:
         rows = list(csv.DictReader(file))
     random.Random(seed).shuffle(rows)
-    for row in _capped(_distinct(rows, _evaluated(places.data))):
+    for row in _capped(without_evaluated(rows, evaluated_paths(places.data))):
         path = places.packages / row["package"] / row["path"]
         if path.exists():
             label = "" if row["confidence"] == "low" else row["label"]
@@ -83,13 +83,13 @@ def _corpus(places: Places, seed: int) -> Iterator[Recording]:
             yield Recording(path, "corpus", label, row["caption"], split)
 
 
-def _evaluated(data: Path) -> set[str]:
+def evaluated_paths(data: Path) -> set[str]:
     """Paths, as in the manifest, of the recordings that `eval-dev` is cut from."""
     with (data / "eval-dev" / "clips.csv").open() as file:
         return {row["source_path"].partition("/")[2] for row in csv.DictReader(file)}
 
 
-def _distinct(rows: Iterable[dict[str, str]], evaluated: set[str]) -> list[dict[str, str]]:
+def without_evaluated(rows: Iterable[dict[str, str]], evaluated: set[str]) -> list[dict[str, str]]:
     """Drop evaluated recordings and all but one of each group of duplicates."""
     rows = list(rows)
     tainted = {row["dup_group"] for row in rows if row["path"] in evaluated} - {""}

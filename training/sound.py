@@ -33,6 +33,13 @@ def read_sound(path: Path, longest_s: float = np.inf) -> tuple[Samples, int]:
         return sound, file.samplerate
 
 
+def write_sound(path: Path, sound: Samples, rate: int) -> None:
+    """Write 16-bit samples in the format that the name says."""
+    import soundfile
+
+    soundfile.write(path, sound, rate, subtype="PCM_16")
+
+
 def resample(sound: Samples, old: int, new: int) -> Samples:
     """Samples at another rate."""
     import soxr
