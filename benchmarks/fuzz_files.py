@@ -35,7 +35,7 @@ from monitor.outputs.mqtt.queue_file import QueueFile
 from monitor.outputs.store import FILE, Store, StoreReader
 from monitor.outputs.store.database import open_for_writing
 from monitor.system.wall_clock import WallClock
-from tests.support.clip_events import ORIGIN
+from tests.support.clip_events import DOG
 from tests.support.clip_events import event as clip_event
 from tests.support.events import ended, label_of
 from tests.support.queued_messages import queued
@@ -144,7 +144,7 @@ def make_clips(directory: Path) -> None:
     library = _library(directory)
     for i in range(3):
         kept_event = ended(clip_event(at=NOON + i, id=ulid(NOON + i)))
-        content = metadata.describe(kept_event, {"rate": 4}, ORIGIN)
+        content = metadata.describe(kept_event, {"rate": 4}, DOG, "starter")
         library.put(kept_event, clip_path(kept_event), {".png": b"png" * 99, ".flac": b"flac" * 99}, content)
 
 

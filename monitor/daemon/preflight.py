@@ -10,10 +10,11 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.sources.devices import Device, choose
 from monitor.config import Config, SourceConfig, read_address, read_password, read_token
-from monitor.outputs.clips import MODES, make_writable
+from monitor.outputs.clips import MODES
 from monitor.outputs.hooks import find_program
 from monitor.outputs.mqtt.tls import broker_address, tls_context
 from monitor.outputs.notify.targets import check_targets
+from monitor.system.directories import make_writable
 from monitor.types import ConfigError, SourceError
 
 _ANY_RATE = 48_000

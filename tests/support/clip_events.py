@@ -11,7 +11,6 @@ from monitor.config import ClipsConfig
 from monitor.detection.event_machine import ulid
 from monitor.model.mel_config import MelConfig
 from monitor.outputs.clips import ClipLibrary, ClipRecorder, clip_path, metadata
-from monitor.outputs.clips.metadata import Origin
 from monitor.types import AudioBlock, Scores
 from tests.support import events
 from tests.support.clocks import settled
@@ -34,7 +33,7 @@ PLENTY = 10**12
 event = partial(events.event, id=ID, source="mic")
 """Start of an event in `ring`."""
 
-ORIGIN = Origin(events.label_of("dog"), "starter")
+DOG = events.label_of("dog")
 
 
 def second(i):
@@ -76,6 +75,7 @@ class Cutting:
             self.library,
             {"mic": buffer},
             mel_config=GEOMETRY,
+            model="starter",
             index=self,
         )
 
@@ -115,6 +115,6 @@ def put(library, at=AT, *, label="dog", size=1000):
     kept = ended(event(at=at, label=label, id=ulid(at)))
     path = clip_path(kept)
     assert library.put(
-        kept, path, {".png": b"png", ".flac": bytes(size)}, metadata.describe(kept, {}, ORIGIN)
+        kept, path, {".png": b"png", ".flac": bytes(size)}, metadata.describe(kept, {}, DOG, "starter")
     )
     return path

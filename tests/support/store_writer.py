@@ -22,7 +22,7 @@ from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.clips.encoding import encode
 from monitor.outputs.clips.spectrogram_png import spectrogram
 from monitor.outputs.store import FILE, Store
-from tests.support.clip_events import GEOMETRY, ORIGIN, event
+from tests.support.clip_events import DOG, GEOMETRY, event
 from tests.support.events import RATE, ended, label_of
 from tests.support.stored_events import miss, start_of, window
 
@@ -58,7 +58,7 @@ def live(directory, files, life):
         store.on_near_miss(miss(at))
         store.on_scores(window(at + 60 * chance.random(), chance.random(), chance.random()))
         store.on_event(kept, label_of("dog"))
-        assert library.put(kept, path, files, metadata.describe(kept, {}, ORIGIN))
+        assert library.put(kept, path, files, metadata.describe(kept, {}, DOG, "starter"))
         store.on_clip_outcome(kept.id, path, "kept")
         while store.waiting and chance.random() < 0.999:
             time.sleep(0.0005)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
-from monitor.outputs.clips import make_writable
+from monitor.system.directories import make_writable
 from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, try_database
 from monitor.system.wall_clock import is_synchronised
 from monitor.types import OutputError

@@ -7,6 +7,5 @@ not set ``clips: false``, and no speech is detected in it (``clips.speech_filter
 from monitor.outputs.clips.library import MODES, ClipLibrary
 from monitor.outputs.clips.paths import SUFFIXES, clip_path
 from monitor.outputs.clips.recorder import ClipRecorder
-from monitor.system.directories import make_writable
 
-__all__ = ["MODES", "SUFFIXES", "ClipLibrary", "ClipRecorder", "clip_path", "make_writable"]
+__all__ = ["MODES", "SUFFIXES", "ClipLibrary", "ClipRecorder", "clip_path"]

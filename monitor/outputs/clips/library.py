@@ -40,20 +40,9 @@ MODES = {"owner": (0o600, 0o700), "group": (0o640, 0o750), "everyone": (0o644, 0
 
 
 class ClipLibrary(Output):
-    """All clips; every method may be called from any thread.
+    """All clips in a directory; every method may be called from any thread.
 
-    Parameters
-    ----------
-    directory : Path
-        The recordings.
-    config : ClipsConfig
-        Its limits.
-    on_deleted : callable
-        Takes the event of a clip that had to go.
-    clock : WallClock
-        Says what time it is, and whether that may decide what is too old.
-    free : callable
-        Bytes left on the disk of a directory.
+    ``on_deleted`` takes the event of a clip that had to go, ``free`` returns the bytes left on the disk.
     """
 
     def __init__(
@@ -127,17 +116,9 @@ class ClipLibrary(Output):
         return MODES[self._config.readable_by]
 
     def put(self, event: Event, path: str, files: Mapping[str, bytes], content: Mapping[str, Any]) -> bool:
-        """Write a clip; False if the disk has too little free space.
+        """Write a clip with ``content`` as its metadata; False if the disk has too little free space.
 
-        Parameters
-        ----------
-        event : Event
-        path : str
-            Of the sound file, from `clip_path`.
-        files : mapping
-            Suffix to bytes, with the sound file last.
-        content : mapping
-            Of the sidecar.
+        ``files`` are contents by suffix, the sound file last, which has the path (of `clip_path`).
 
         Raises
         ------
@@ -193,7 +174,7 @@ class ClipLibrary(Output):
             clip = self._clips.get(path)
             if clip is None:
                 return False
-            beside = (self._directory / path).with_suffix(".json")
+            beside = self._beside(path)
             try:
                 content = metadata.read(beside)
             except (FileNotFoundError, DamagedError):
@@ -205,8 +186,10 @@ class ClipLibrary(Output):
     def with_events(self) -> Iterator[tuple[str, str, Event | None]]:
         """Yield path, identifier of the event, and the event if known, of every clip."""
         for clip in self.clips:
-            beside = (self._directory / clip.path).with_suffix(".json")
-            yield clip.path, clip.event_id, metadata.event_of(self._about(beside))
+            yield clip.path, clip.event_id, metadata.event_of(self._about(self._beside(clip.path)))
+
+    def _beside(self, path: str) -> Path:
+        return (self._directory / path).with_suffix(".json")
 
     def _about(self, beside: Path) -> dict[str, Any]:
         """Return the metadata of a clip, empty if unreadable, which is logged."""

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -30,39 +29,21 @@ _FIELDS = {"event_id": "id", "peak": "peak_score"}
 """Fields of `Event` that have another name in the JSON, now or before 0.1.0."""
 
 _PACKAGES = ("clap-monitor", "numpy", "soundfile", "torch", "transformers")
+"""Packages on which detection depends."""
 
 _ID = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
 _MAX_NAME = 200
 """Characters of a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What detected an event."""
-
-    label: LabelConfig
-    model: str
-    """Name of the checkpoint."""
-
-
-def describe(event: Event, audio: Mapping[str, object], origin: Origin) -> dict[str, Any]:
-    """Return the metadata of a clip.
-
-    Parameters
-    ----------
-    event : Event
-        As it was when the clip was written: a long one may not have ended.
-    audio : mapping
-        Format, rate, length and place of the recorded audio.
-    origin : Origin
-    """
-    label = origin.label
+def describe(event: Event, audio: Mapping[str, object], label: LabelConfig, model: str) -> dict[str, Any]:
+    """Return the metadata of a clip: the event, which may not have ended, and the recorded audio."""
     return {
         "schema": SCHEMA,
         "event": event_payload(event, label.title) | {"start": event.start, "stop": event.stop},
         "audio": dict(audio),
         "label": label.model_dump(include={"id", "prompts", "against", "threshold"}),
-        "model": origin.model,
+        "model": model,
         "versions": _versions(),
         "locked": False,
     }
@@ -70,7 +51,6 @@ def describe(event: Event, audio: Mapping[str, object], origin: Origin) -> dict[
 
 @cache
 def _versions() -> dict[str, str]:
-    """Return the versions of the packages on which detection depends."""
     return {name: version(name) for name in _PACKAGES}
 
 
@@ -82,15 +62,7 @@ def write(path: Path, content: Mapping[str, object], *, mode: int = PRIVATE) -> 
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read the file.
-
-    Raises
-    ------
-    OSError
-        It cannot be read now.
-    DamagedError
-        It is no valid JSON object; says why.
-    """
+    """Read the file; raises as `read_json`, and a `DamagedError` if it is not a JSON object."""
     content = read_json(path, MAX_BYTES)
     if not isinstance(content, dict):
         raise DamagedError("is not a JSON object")

@@ -18,12 +18,11 @@ from monitor.config import ClipsConfig, Config, LabelConfig
 from monitor.model.mel_config import MelConfig
 from monitor.outputs import Output
 from monitor.outputs.clips import metadata, spectrogram_png
-from monitor.outputs.clips.clip_index import ClipIndex
 from monitor.outputs.clips.encoding import encode, playable
 from monitor.outputs.clips.library import ClipLibrary
-from monitor.outputs.clips.metadata import Origin
 from monitor.outputs.clips.paths import SUFFIXES, clip_path, with_url
 from monitor.outputs.clips.speech_filter import SpeechFilter
+from monitor.outputs.store import Store
 from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.types import ClipOutcome, EndReason, Event, GateReason, Samples, Scores
@@ -43,7 +42,7 @@ _SCAN_SECONDS = 3600.0
 @dataclass(slots=True)
 class _Pending:
     event: Event
-    origin: Origin
+    label: LabelConfig
     path: str
     start: int
     """Sample index at which the clip starts."""
@@ -56,19 +55,7 @@ class _Pending:
 class ClipRecorder(Output):
     """Recorder of the clips of events; `run` is the body of its thread, the rest is thread-safe.
 
-    Parameters
-    ----------
-    config : ClipsConfig
-    library : ClipLibrary
-        Directory of the clips.
-    buffers : mapping of str to RingBuffer
-        By source name.
-    mel_config : MelConfig
-        Of the spectrogram.
-    model : str
-        Name of the checkpoint.
-    index : ClipIndex or None
-        Receives the outcome of each clip.
+    ``buffers`` are by the name of the source; ``index`` receives the outcome of each clip.
     """
 
     def __init__(
@@ -78,8 +65,8 @@ class ClipRecorder(Output):
         buffers: Mapping[str, RingBuffer],
         *,
         mel_config: MelConfig,
-        model: str = "",
-        index: ClipIndex | None = None,
+        model: str,
+        index: Store | None = None,
     ) -> None:
         self.outcomes: Counter[ClipOutcome] = Counter()
         """Clips by their outcome."""
@@ -114,7 +101,7 @@ class ClipRecorder(Output):
         """Begin or end the clip of an event; return the event with the link to its clip, if it has one."""
         if event.stop is None:
             if label.clips:
-                self.begin_clip(event, Origin(label, self._model))
+                self.begin_clip(event, label)
             return event
         path, url = self.finish_clip(event), self._config.public_url
         if path is None:
@@ -126,8 +113,8 @@ class ClipRecorder(Output):
         """Events whose clips have no outcome yet."""
         return len(self._pending)
 
-    def begin_clip(self, event: Event, origin: Origin) -> None:
-        """Begin the clip of an event that starts; ``origin`` goes into its metadata."""
+    def begin_clip(self, event: Event, label: LabelConfig) -> None:
+        """Begin the clip of an event that starts."""
         buffer = self._buffers[event.source]
         path = clip_path(event, SUFFIXES[self._config.format])
         with self._changed:
@@ -137,7 +124,7 @@ class ClipRecorder(Output):
                 start = max(disarmed_until, event.start - round(self._config.before_seconds * buffer.rate))
                 stop = start + round(self._config.max_seconds * buffer.rate)
                 give_up_at = time.monotonic() + self._config.max_seconds + PATIENCE_SECONDS
-                self._pending[event.id] = _Pending(event, origin, path, start, stop, give_up_at)
+                self._pending[event.id] = _Pending(event, label, path, start, stop, give_up_at)
                 self._changed.notify()
         if full:
             self._decide(event.id, None, ClipOutcome.MISSED)
@@ -222,10 +209,8 @@ class ClipRecorder(Output):
 
     def _newest(self, source: str) -> int:
         """Return the sample index up to which audio may be recorded: none that was not checked for speech."""
-        newest = self._buffers[source].stop
-        return (
-            min(newest, self._speech_filters[source].judged_until) if self._config.speech_filter else newest
-        )
+        newest, judged = self._buffers[source].stop, self._speech_filters[source].judged_until
+        return min(newest, judged) if self._config.speech_filter else newest
 
     def _has_speech(self, pending: _Pending) -> bool:
         speech_filter = self._speech_filters[pending.event.source]
@@ -268,9 +253,8 @@ class ClipRecorder(Output):
             ".png": spectrogram_png.spectrogram(samples, self._mel_config),
             SUFFIXES[self._config.format]: encode(samples, rate, self._config.format),
         }
-        content = metadata.describe(
-            replace(event, clip=pending.path, clip_outcome=ClipOutcome.KEPT), audio, pending.origin
-        )
+        kept = replace(event, clip=pending.path, clip_outcome=ClipOutcome.KEPT)
+        content = metadata.describe(kept, audio, pending.label, self._model)
         try:
             is_written = self.library.put(event, pending.path, files, content)
         except OSError as error:

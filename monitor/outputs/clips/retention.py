@@ -37,16 +37,8 @@ def clips_to_delete(
     Locked clips stay.  The newest clips of each label stay as well, but for free space: then they are
     deleted last, because a full disk stops more than clips.
 
-    Parameters
-    ----------
-    clips : sequence of StoredClip
-    config : ClipsConfig
-    now : float or None
-        Unix seconds; None: nothing is deleted for its age.
-    free : int
-        Bytes left on the disk.
-    need : int
-        Bytes that will be written.
+    Without ``now``, in Unix seconds, nothing is deleted for its age.  ``free`` bytes are left on the disk,
+    and ``need`` bytes will be written.
     """
     ordered = sorted((clip for clip in clips if not clip.locked), key=lambda clip: (clip.at, clip.path))
     total = need + sum(clip.bytes for clip in clips)

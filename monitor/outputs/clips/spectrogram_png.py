@@ -37,10 +37,7 @@ _ANCHORS = (
 def spectrogram(samples: Samples, mel_config: MelConfig) -> bytes:
     """Return a PNG: time from left to right, low frequencies at the bottom, the loudest the brightest.
 
-    Parameters
-    ----------
-    samples : Samples
-        Shape (n,), at the rate of the model, all finite.
+    The samples, shape (n,), have the rate of the model and are all finite.
     """
     decibels = _frames(samples, mel_config)  # (frames, mel_bins)
     step = -(-len(decibels) // MAX_COLUMNS)

@@ -91,9 +91,7 @@ def _use_write_ahead_log(path: Path, connection: sqlite3.Connection) -> None:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR or _is_locking(error):
             raise
-        connection.execute(
-            "PRAGMA locking_mode = EXCLUSIVE"
-        )  # a file that has a log already needs no shared one
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # a log that exists needs no shared memory
         connection.execute("PRAGMA journal_mode = TRUNCATE")
         connection.execute("PRAGMA locking_mode = NORMAL")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

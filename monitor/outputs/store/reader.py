@@ -36,15 +36,10 @@ IDLE = 8
 
 
 class StoreReader:
-    """Query the event store; every method may be called from any thread.
+    """Query the file that a `Store` writes; every method may be called from any thread.
 
     All of them raise a `StoreError` if the file cannot be read now, does not exist yet, or is damaged; and a
     `QuestionError` if the question is invalid.
-
-    Parameters
-    ----------
-    path : Path
-        File that a `Store` writes.
     """
 
     def __init__(self, path: Path) -> None:

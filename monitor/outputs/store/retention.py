@@ -30,14 +30,7 @@ _OLDEST = {
 
 
 class Retention:
-    """Retention of the rows; used by the writer.
-
-    Parameters
-    ----------
-    config : StoreConfig
-    clock : WallClock
-        Decides whether anything may be deleted because of its age.
-    """
+    """Retention of the rows; the clock decides whether anything may be deleted because of its age."""
 
     def __init__(self, config: StoreConfig, clock: WallClock) -> None:
         self.due = 0.0
@@ -57,13 +50,11 @@ class Retention:
         self.due = time.monotonic() + EVERY_SECONDS
         now = self._clock.now()
         for kind, days in self._days.items() if self._clock.may_delete() else ():
-            deleted = _delete(connection, kind, now - days * _DAY)
+            deleted = _delete(connection, kind, before=now - days * _DAY)
             if deleted:
                 log.info("store: %d %s deleted: older than %g days", deleted, kind, days)
         for kind in self._days:
-            deleted = 0
-            while _bytes(connection) > self._most_bytes and (more := _batch(connection, kind, math.inf)):
-                deleted += more
+            deleted = _delete(connection, kind, above_bytes=self._most_bytes)
             if deleted:
                 megabytes = self._most_bytes // 1_000_000
                 log.warning("store: %d oldest %s deleted: more than %d MB", deleted, kind, megabytes)
@@ -77,15 +68,16 @@ def newest(connection: sqlite3.Connection) -> float | None:
     return max((at for at in found if at is not None), default=None)
 
 
-def _delete(connection: sqlite3.Connection, kind: str, before: float) -> int:
+def _delete(
+    connection: sqlite3.Connection, kind: str, *, before: float = math.inf, above_bytes: int = 0
+) -> int:
+    """Delete the oldest rows from before a time, while the file is larger; return how many."""
     deleted = 0
-    while more := _batch(connection, kind, before):
+    while _bytes(connection) > above_bytes and (
+        more := connection.execute(_OLDEST[kind], [before, AT_ONCE]).rowcount
+    ):
         deleted += more
     return deleted
-
-
-def _batch(connection: sqlite3.Connection, kind: str, before: float) -> int:
-    return connection.execute(_OLDEST[kind], [before, AT_ONCE]).rowcount
 
 
 def _bytes(connection: sqlite3.Connection) -> int:

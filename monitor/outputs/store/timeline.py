@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,9 +60,8 @@ def day(connection: sqlite3.Connection, since: float, until: float) -> Day:
         Lane(source, label, counts.get((source, label), 0), _scores(peaks.get((source, label), nothing)))
         for source, label in sorted(peaks.keys() | counts.keys())
     )
-    return Day(
-        since, until, lanes, {k: tuple(v) for k, v in levels.items()}, page.rows, page.next is not None
-    )
+    loudest_of = {source: tuple(loudest) for source, loudest in levels.items()}
+    return Day(since, until, lanes, loudest_of, page.rows, page.next is not None)
 
 
 def at_thresholds(
@@ -71,12 +70,7 @@ def at_thresholds(
     """Estimate how many events a label would have had at each of the thresholds 0, 0.01 ... 1.
 
     Consecutive minutes in which enough windows agreed count as one event, so sounds that occur several times
-    within a minute count once.
-
-    Raises
-    ------
-    QuestionError
-        As for `day`.
+    within a minute count once.  Raises as `day`.
     """
     length = _length(since, until)
     lanes: dict[str, NDArray[np.uint8]] = {}
@@ -120,30 +114,21 @@ def _minutes(connection: sqlite3.Connection, since: float, until: float) -> Iter
         for number, *row in connection.execute(query, [first, source, first, after]):
             alike.setdefault(number, []).append(tuple(row))
         for number, rows in alike.items():
-            places, levels, peaks, agreed = zip(*rows, strict=True)
-            labels = sets[number]
-            yield _Minutes(
-                source, labels, list(places), list(levels), _table(peaks, labels), _table(agreed, labels)
-            )
-
-
-def _table(rows: Sequence[bytes], labels: Sequence[str]) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(labels))
+            places, levels, *blobs = zip(*rows, strict=True)
+            shape = (len(rows), len(sets[number]))
+            peaks, agreed = (np.frombuffer(b"".join(each), np.uint8).reshape(shape) for each in blobs)
+            yield _Minutes(source, sets[number], list(places), list(levels), peaks, agreed)
 
 
 def _events_by_series(
     connection: sqlite3.Connection, since: float, until: float
 ) -> dict[tuple[str, str], int]:
     query = (
-        "SELECT source, label, count(*) FROM events INDEXED BY events_by_series"
-        " JOIN series ON series.number = series WHERE series = ? AND started_at >= ? AND started_at < ?"
+        "SELECT source, label, (SELECT count(*) FROM events INDEXED BY events_by_series"
+        " WHERE events.series = series.number AND started_at >= ? AND started_at < ?) FROM series"
     )
-    found = {}
-    for (number,) in connection.execute("SELECT number FROM series").fetchall():
-        source, label, events = connection.execute(query, [number, since, until]).fetchone()
-        if events:
-            found[source, label] = events
-    return found
+    counts = connection.execute(query, [since, until])
+    return {(source, label): events for source, label, events in counts if events}
 
 
 def _scores(steps: NDArray[np.uint8]) -> tuple[float, ...]:

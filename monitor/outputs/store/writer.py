@@ -22,22 +22,10 @@ from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
+from monitor.outputs.store import operations
 from monitor.outputs.store.database import open_for_writing
 from monitor.outputs.store.minute_summary import MinuteSummaries
-from monitor.outputs.store.operations import (
-    Change,
-    ClipDecided,
-    ClipsFound,
-    Deleted,
-    EventChanged,
-    LabelsNamed,
-    MinuteOver,
-    NearMissHappened,
-    RefusedChangeError,
-    RestartDetected,
-    Reviewed,
-    apply_change,
-)
+from monitor.outputs.store.operations import Change, RefusedChangeError, apply_change
 from monitor.outputs.store.retention import Retention, newest
 from monitor.outputs.store.rows import Mark, StoreError
 from monitor.outputs.store.user_requests import UserRequests
@@ -69,18 +57,8 @@ RETRY_SECONDS = 5.0
 class Store(Output):
     """Store of events, near misses and minutes; `run` is the body of its thread, the rest is thread-safe.
 
-    Parameters
-    ----------
-    path : Path
-        File; `StoreReader` reads it.
-    config : StoreConfig
-    rate : int
-        Samples per second of the indices in near misses.
-    clock : WallClock
-    remove_clip : callable
-        Deletes the clip with a path; called in the thread of the store.
-    retry_seconds : float
-        Delay before a file that could not be used is opened again.
+    Indices in near misses count samples of ``rate``.  ``remove_clip`` deletes the clip with a path; it is
+    called in the thread of the store.  A file that could not be used is opened again after ``retry_seconds``.
     """
 
     def __init__(
@@ -104,7 +82,7 @@ class Store(Output):
         self._retry_seconds = retry_seconds
         self._remove_clip = remove_clip
         self._minutes = MinuteSummaries()
-        self._new: list[Change] = [RestartDetected()]
+        self._new: list[Change] = [partial(operations.end_interrupted)]
         self._outbox: Outbox[Change] = Outbox(self._new.append, IN_MEMORY)
         self._requests = UserRequests()
         self._writers = {"analysis"}
@@ -136,42 +114,43 @@ class Store(Output):
     def on_event(self, event: Event, _label: LabelConfig) -> None:
         """Write the start or the end of an event."""
         put_at = time.monotonic()
-        self._put(EventChanged(event, lambda: time.monotonic() - put_at > LATE_SECONDS))
+        self._put(partial(operations.write_event, event, lambda: time.monotonic() - put_at > LATE_SECONDS))
 
     def on_near_miss(self, miss: NearMiss) -> None:
         """Write a near miss."""
-        self._put(NearMissHappened(miss, (miss.stop - miss.start) / self._rate))
+        self._put(partial(operations.write_near_miss, miss, (miss.stop - miss.start) / self._rate))
 
     def on_scores(self, scores: Scores) -> None:
         """Add the scores of a window to its minute; called by one thread."""
         minute = self._minutes.add(scores)
         if minute is not None:
-            self._put(MinuteOver(minute))
+            self._put(partial(operations.write_minute, minute))
 
     def on_clip_outcome(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
         """Write the outcome of the clip of an event, with its path if there is one."""
-        self._put(ClipDecided(event_id, path, outcome, self._remove_clip))
+        self._put(partial(operations.write_clip_outcome, event_id, path, outcome, self._remove_clip))
 
     def on_clips_found(self, found: Sequence[tuple[str, str, Event | None]]) -> None:
         """Write all clips that exist at the start: path, identifier of the event, and the event if known."""
-        self._put(ClipsFound(found))
+        self._put(partial(operations.write_clips, found))
 
     def on_labels(self, active_labels: ActiveLabels, rules: Mapping[str, Sequence[Rule]]) -> None:
         """Write the names of the labels, and apply how many windows must agree for each."""
         every = (rule for each in rules.values() for rule in each)
         self._minutes.votes = {rule.label: (rule.hits, rule.of) for rule in every}
-        self._put(LabelsNamed([(label.id, label.title) for label in active_labels.enabled]))
+        titles = [(label.id, label.title) for label in active_labels.enabled]
+        self._put(partial(operations.write_titles, titles))
 
     def review(self, event_id: str, mark: Mark | None) -> Future[bool]:
         """Set or remove the verdict of a user; the result is False if there is no such event.
 
         It is a `StoreError` if the file cannot be written now.
         """
-        return self._request(partial(Reviewed, event_id, mark))
+        return self._request(partial(operations.review, event_id, mark))
 
     def delete(self, event_id: str) -> Future[bool]:
         """Delete an event with its clip; the result is as for `review`."""
-        return self._request(partial(Deleted, event_id, self._remove_clip))
+        return self._request(partial(operations.delete, event_id, self._remove_clip))
 
     def await_clips(self) -> None:
         """Stay open after `close` until `clips_done`: the last clips are written later."""
@@ -184,7 +163,7 @@ class Store(Output):
     def close(self) -> None:
         """End the analysis' part; once the clips are done too, `run` writes what waits and returns."""
         for minute in self._minutes.finish():
-            self._put(MinuteOver(minute))
+            self._put(partial(operations.write_minute, minute))
         self._end("analysis")
 
     def _end(self, writer: str) -> None:
@@ -212,8 +191,8 @@ class Store(Output):
         self._outbox.put(change)
         self._wake.set()
 
-    def _request(self, make: Callable[[Future[bool]], Reviewed | Deleted]) -> Future[bool]:
-        done = self._requests.add(make)
+    def _request(self, change: Callable[[sqlite3.Connection], bool]) -> Future[bool]:
+        done = self._requests.add(change)
         self._wake.set()
         return done
 
@@ -272,7 +251,8 @@ class Store(Output):
                         apply_change(change, connection)
                     except RefusedChangeError as error:  # it would block all others
                         self.refused += 1
-                        log.error("store: %s: %s", error, repr(change)[:LOGGED])  # noqa: TRY400
+                        shown = f"{change.func.__name__}{change.args}"[:LOGGED]
+                        log.error("store: %s: %s", error, shown)  # noqa: TRY400
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:

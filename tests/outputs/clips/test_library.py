@@ -15,7 +15,7 @@ from monitor.config import ClipsConfig
 from monitor.detection.event_machine import ulid
 from monitor.outputs.clips import ClipLibrary, clip_path, metadata
 from monitor.outputs.clips.retention import StoredClip, clips_to_delete
-from tests.support.clip_events import ORIGIN, PLENTY, event, library_of, put
+from tests.support.clip_events import DOG, PLENTY, event, library_of, put
 from tests.support.clocks import settled
 from tests.support.events import AT, ended
 from tests.support.small_disk import remount, small_disk
@@ -152,7 +152,7 @@ def test_an_event_comes_back_from_beside_its_clip(tmp_path):
     kept = ended(event())
     for level in (-30.0, float("-inf")):
         kept = replace(kept, level_dbfs=level)
-        library.put(kept, clip_path(kept), {".flac": b"x"}, metadata.describe(kept, {}, ORIGIN))
+        library.put(kept, clip_path(kept), {".flac": b"x"}, metadata.describe(kept, {}, DOG, "starter"))
         ((_, ident, told),) = library.with_events()
         assert (ident, told) == (kept.id, kept)
 

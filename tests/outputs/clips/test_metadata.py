@@ -8,7 +8,7 @@ import pytest
 
 from monitor.outputs.clips import metadata
 from monitor.outputs.store import FILE, Store, StoreReader
-from tests.support.clip_events import ORIGIN, event, library_of, put
+from tests.support.clip_events import DOG, event, library_of, put
 from tests.support.events import ended
 from tests.support.stored_events import FOR_EVER
 
@@ -16,7 +16,7 @@ KEPT = ended(event())
 
 
 def changed(**facts):
-    content = metadata.describe(KEPT, {}, ORIGIN)
+    content = metadata.describe(KEPT, {}, DOG, "starter")
     content["event"] |= facts
     return json.dumps(content)
 
@@ -72,7 +72,7 @@ def test_a_damaged_one_costs_what_is_known_of_its_event_and_nothing_else(tmp_pat
 
 
 def test_the_event_comes_back_also_from_metadata_with_the_keys_of_earlier_builds():
-    written = metadata.describe(KEPT, {}, ORIGIN)["event"]
+    written = metadata.describe(KEPT, {}, DOG, "starter")["event"]
     old = {("id" if key == "event_id" else key): value for key, value in written.items()}
     old["peak"] = old.pop("peak_score")
     for facts in (written, old):

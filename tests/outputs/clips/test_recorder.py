@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from monitor.outputs.clips import make_writable
 from monitor.outputs.clips.encoding import encode
 from monitor.outputs.clips.paths import clip_path, read_name
+from monitor.system.directories import make_writable
 from monitor.types import OutputError
 from tests.support.broker import eventually
-from tests.support.clip_events import ID, ORIGIN, cutting, event, ring, second, window
+from tests.support.clip_events import DOG, ID, cutting, event, ring, second, window
 from tests.support.events import RATE, ended
 
 PATH = f"2026-11-23/20261123T120003Z_mic_dog_{ID}.flac"
@@ -23,7 +23,7 @@ def keep(directory, buffer, start=None, seconds=2.0, **settings):
     """Let an event start and end; return the cutter once it is decided, and the path promised."""
     with cutting(directory, buffer, **settings) as cutter:
         start = start or event()
-        cutter.clips.begin_clip(start, ORIGIN)
+        cutter.clips.begin_clip(start, DOG)
         promised = cutter.clips.finish_clip(ended(start, seconds))
         eventually(lambda: start.id in cutter.outcomes)
     return cutter, promised
@@ -71,7 +71,7 @@ def test_the_tail_is_waited_for(tmp_path):
     buffer = ring(11)
     with cutting(tmp_path, buffer, after_seconds=3) as cutter:
         start = event()
-        cutter.clips.begin_clip(start, ORIGIN)
+        cutter.clips.begin_clip(start, DOG)
         assert cutter.clips.finish_clip(ended(start)) == PATH
         buffer.append(second(11))
         assert cutter.outcomes == {}
@@ -83,7 +83,7 @@ def test_the_tail_is_waited_for(tmp_path):
 def test_a_long_event_is_cut_at_the_longest_clip_while_it_still_lasts(tmp_path):
     with cutting(tmp_path, ring(), before_seconds=2, max_seconds=4) as cutter:
         start = event()
-        cutter.clips.begin_clip(start, ORIGIN)
+        cutter.clips.begin_clip(start, DOG)
         eventually(lambda: cutter.outcomes == {ID: (PATH, "kept")})
         assert cutter.clips.finish_clip(ended(start, 9)) == PATH
     assert soundfile.info(tmp_path / PATH).duration == 4.0
@@ -99,7 +99,7 @@ def test_a_clip_at_the_end_of_a_source_is_shorter(tmp_path):
 def test_what_is_still_waited_for_is_cut_when_the_monitor_ends(tmp_path):
     with cutting(tmp_path, ring(9)) as cutter:
         start = event()
-        cutter.clips.begin_clip(start, ORIGIN)
+        cutter.clips.begin_clip(start, DOG)
         cutter.clips.finish_clip(ended(start))
     assert cutter.outcomes == {ID: (PATH, "kept")}
     assert cutter.clips.waiting == 0
@@ -140,7 +140,7 @@ class TestSpeechGuard:
     def fate(self, directory, *spoken):
         with cutting(directory, ring(), **GUARDED) as cutter:
             start = event()
-            cutter.clips.begin_clip(start, ORIGIN)
+            cutter.clips.begin_clip(start, DOG)
             promised = None
             for i in range(15):
                 cutter.clips.on_scores(window(i, speech=i in spoken))
@@ -170,7 +170,7 @@ class TestSpeechGuard:
     def test_what_nobody_has_listened_to_is_not_kept(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
             start = event()
-            cutter.clips.begin_clip(start, ORIGIN)
+            cutter.clips.begin_clip(start, DOG)
             for i in range(10):
                 cutter.clips.on_scores(window(i))
             cutter.clips.finish_clip(ended(start))
@@ -179,7 +179,7 @@ class TestSpeechGuard:
 
     def test_without_any_window_there_is_no_clip(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
-            cutter.clips.begin_clip(event(), ORIGIN)
+            cutter.clips.begin_clip(event(), DOG)
             cutter.clips.finish_clip(ended(event()))
         assert cutter.outcomes[ID] == (None, "missed")
 
@@ -187,13 +187,13 @@ class TestSpeechGuard:
         with cutting(tmp_path, ring(), speech_filter=False) as cutter:
             for i in range(15):
                 cutter.clips.on_scores(window(i, speech=True))
-            cutter.clips.begin_clip(event(), ORIGIN)
+            cutter.clips.begin_clip(event(), DOG)
             cutter.clips.finish_clip(ended(event()))
         assert cutter.outcomes[ID][1] == "kept"
 
     def test_what_could_not_be_judged_counts_as_speech(self, tmp_path):
         with cutting(tmp_path, ring(), **GUARDED) as cutter:
-            cutter.clips.begin_clip(event(), ORIGIN)
+            cutter.clips.begin_clip(event(), DOG)
             for i in range(15):
                 cutter.clips.on_scores(window(i, gated="non_finite" if i == 9 else None))
             cutter.clips.finish_clip(ended(event()))
@@ -210,7 +210,7 @@ class TestSwitchedOff:
         with cutting(tmp_path, ring(), speech_filter=guarded, **self.SETTINGS) as cutter:
             for i in range(10):
                 cutter.clips.on_scores(window(i))
-            cutter.clips.begin_clip(event(), ORIGIN)
+            cutter.clips.begin_clip(event(), DOG)
             for i in range(10, 16):
                 cutter.clips.on_scores(window(i, gated="disarmed"))
             cutter.clips.finish_clip(replace(ended(event()), reason="quiet"))
@@ -220,7 +220,7 @@ class TestSwitchedOff:
         with cutting(tmp_path, ring(), speech_filter=guarded, **self.SETTINGS) as cutter:
             for i in range(16):
                 cutter.clips.on_scores(window(i))
-            cutter.clips.begin_clip(event(), ORIGIN)
+            cutter.clips.begin_clip(event(), DOG)
             cutter.clips.finish_clip(replace(ended(event()), reason="disarmed"))
         assert soundfile.info(tmp_path / PATH).duration == 6.0
 
@@ -228,7 +228,7 @@ class TestSwitchedOff:
         with cutting(tmp_path, ring(), speech_filter=guarded, **self.SETTINGS) as cutter:
             for i in range(16):
                 cutter.clips.on_scores(window(i, gated="disarmed" if i < 7 else None))
-            cutter.clips.begin_clip(event(), ORIGIN)
+            cutter.clips.begin_clip(event(), DOG)
             cutter.clips.finish_clip(ended(event()))
         samples, _ = soundfile.read(tmp_path / PATH)
         assert samples[0] == pytest.approx(0.07, abs=1e-4)
@@ -240,7 +240,7 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
     ids = [ID, ID[:-1] + "Y"]
     with cutting(full_disk, ring(), free_megabytes=0) as cutter:
         for ident in ids:
-            cutter.clips.begin_clip(event(id=ident), ORIGIN)
+            cutter.clips.begin_clip(event(id=ident), DOG)
             cutter.clips.finish_clip(ended(event(id=ident)))
         eventually(lambda: len(cutter.outcomes) == 2)
         assert cutter.clips.trouble == "No space left on device"
@@ -248,7 +248,7 @@ def test_a_full_disk_costs_the_clip_and_is_said_once(caplog, full_disk):
         assert caplog.text.count("clips: No space left on device: none can be written") == 1
         assert not [*full_disk.rglob("*.part"), *full_disk.rglob("*.json"), *full_disk.rglob("*.png")]
         start = event()
-        cutter.clips.begin_clip(start, ORIGIN)
+        cutter.clips.begin_clip(start, DOG)
         assert cutter.clips.finish_clip(ended(start)) is None
 
 

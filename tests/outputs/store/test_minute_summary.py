@@ -10,7 +10,8 @@ from tests.support.stored_events import NOON, window
 
 
 def minutes_of(*windows, votes=None):
-    minutes = MinuteSummaries(votes)
+    minutes = MinuteSummaries()
+    minutes.votes = votes or {}
     return [over for each in windows if (over := minutes.add(each)) is not None] + minutes.finish()
 
 
