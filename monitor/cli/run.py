@@ -70,7 +70,7 @@ def run(
 
     check_before(settings, required=bool(source))
     from monitor.daemon.daemon import Daemon
-    from monitor.outputs.stdout import JsonLines, StdoutWriter, TextLines
+    from monitor.outputs.stdout import StdoutWriter, json_line, text_line
 
     daemon = Daemon(
         settings,
@@ -79,12 +79,10 @@ def run(
         keeps=not label,  # run-time changes of configured labels do not apply to others
     )
     engine = daemon.parts.engine
-    recordings = frozenset(source.name for source in settings.sources if source.kind == "file")
-    line = (
-        JsonLines(settings.node, engine.model.name, recordings, engine.rate)
-        if as_json
-        else TextLines(recordings, engine.rate)
-    )
+    rates = {source.name: engine.rate for source in settings.sources if source.kind == "file"}
+    line = partial(text_line, rates=rates)
+    if as_json:
+        line = partial(json_line, node=settings.node, model=engine.model.name, rates=rates)
     # A replay into `head` stops with it; a live monitor goes on for its other outputs.
     live = any(source.live for source in settings.enabled_sources)
     terminal = StdoutWriter(sys.stdout, line, on_gone=(lambda: None) if live else daemon.stop)

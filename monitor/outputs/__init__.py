@@ -38,27 +38,18 @@ class Output:
         """Receive a near miss."""
 
     def on_labels(self, active_labels: ActiveLabels, rules: Mapping[str, Sequence[Rule]]) -> None:
-        """Receive the labels in force, before the first window and whenever they change.
+        """Receive the labels in force, with their rules by the name of the source.
 
-        Parameters
-        ----------
-        active_labels : ActiveLabels
-        rules : mapping of str to sequence of Rule
-            The rules of the labels of each source, by its name.
+        Called before the first window, and whenever they change.
         """
 
     def apply(self, config: Config) -> None:
         """Apply changed settings: the sections ``mqtt`` and ``clips`` may differ."""
 
     def on_health(self, healths: Mapping[str, Health], snapshot: Callable[[], Mapping[str, Any]]) -> None:
-        """Receive the health of every source, once a second.
+        """Receive the health of every source by its name, once a second.
 
-        Parameters
-        ----------
-        healths : mapping of str to Health
-            By the name of the source.
-        snapshot : callable
-            Returns what `clap-monitor status` shows; costs time, so an output calls it only if it needs it.
+        ``snapshot`` returns what `clap-monitor status` shows.  It costs time: called only if needed.
         """
 
     def close(self) -> None:

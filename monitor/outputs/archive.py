@@ -44,25 +44,11 @@ class Archive:
 
 
 def open_archive(
-    config: Config,
-    *,
-    clock: WallClock,
-    buffers: Mapping[str, RingBuffer],
-    mel_config: MelConfig,
-    model: str,
+    config: Config, *, clock: WallClock, buffers: Mapping[str, RingBuffer], mel_config: MelConfig, model: str
 ) -> Archive:
     """Make the store and the clip recorder, as far as the configuration enables them.
 
-    Parameters
-    ----------
-    config : Config
-    clock : WallClock
-        Decides whether anything may be deleted because of its age.
-    buffers : mapping of str to RingBuffer
-        By the name of the source.
-    mel_config : MelConfig
-    model : str
-        Name of the checkpoint.
+    ``buffers`` are by the name of the source.
     """
 
     def on_deleted(event_id: str) -> None:

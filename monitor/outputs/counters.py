@@ -6,9 +6,14 @@ keeps at most `MOST` keys; the oldest key makes room for a new one.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from monitor.config import LabelConfig
 from monitor.outputs import Output
 from monitor.types import Event, NearMiss, Scores
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MOST = 5000
 """Keys of each counter."""
@@ -34,9 +39,7 @@ class Counters(Output):
         if event.stop is None:
             self.started += 1
             _count(self.events, (event.source, event.label))
-        if event.label not in self.last and len(self.last) >= MOST:
-            del self.last[next(iter(self.last))]
-        self.last[event.label] = event
+        _put(self.last, event.label, event)
 
     def on_near_miss(self, miss: NearMiss) -> None:
         """Count a near miss by its reason."""
@@ -48,6 +51,10 @@ class Counters(Output):
 
 
 def _count(counts: dict[tuple[str, str], int], key: tuple[str, str]) -> None:
-    if key not in counts and len(counts) >= MOST:
-        del counts[next(iter(counts))]
-    counts[key] = counts.get(key, 0) + 1
+    _put(counts, key, counts.get(key, 0) + 1)
+
+
+def _put(values: dict[K, V], key: K, value: V) -> None:
+    if key not in values and len(values) >= MOST:
+        del values[next(iter(values))]
+    values[key] = value

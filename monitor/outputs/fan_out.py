@@ -22,16 +22,10 @@ from monitor.types import Event, NearMiss, Scores
 
 
 class FanOut(Output):
-    """Every output, as one.
+    """Every output, as one: called in their order, with the names that the log and the status give them.
 
-    Parameters
-    ----------
-    outputs : mapping of str to Output
-        By the name that the log and the status give them, in the order in which they are called.
-    record : callable
-        Receives each event and its label before all outputs, and returns the event with the link to its clip.
-    faults : dict of str to Faults
-        Bugs in clap-monitor in each output are counted here, by its name.
+    ``record`` receives each event and its label before all outputs, and returns the event with the link to
+    its clip.  Bugs in clap-monitor in each output are counted in ``faults``, by its name.
     """
 
     def __init__(

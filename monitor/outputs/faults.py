@@ -26,15 +26,7 @@ class Faults:
 
     @contextmanager
     def counted(self, where: str, instead: Callable[[], object] = lambda: None) -> Iterator[None]:
-        """Log and count any exception within, and go on.
-
-        Parameters
-        ----------
-        where : str
-            What was being done, for the log.
-        instead : callable
-            Called after an exception.
-        """
+        """Log and count any exception within, call ``instead``, and go on; ``where`` is for the log."""
         try:
             with boundary(FaultError, where):
                 yield

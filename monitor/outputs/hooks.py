@@ -37,18 +37,7 @@ _LINE = 400
 class Hook(Output):
     """Runs one command for every event; `run` is the body of each of its threads.
 
-    Parameters
-    ----------
-    config : HookConfig
-    node : str
-        Name of this monitor, for the payload.
-    model : str
-        Name of the checkpoint, for the payload.
-
-    Raises
-    ------
-    ConfigError
-        The program is missing or not executable.
+    Raises as `find_program`.
     """
 
     def __init__(self, config: HookConfig, *, node: str, model: str) -> None:
@@ -78,18 +67,11 @@ class Hook(Output):
 
     def on_event(self, event: Event, label: LabelConfig) -> None:
         """Run the command for an event, if the configuration asks for it."""
-        self.put(
-            event_message(event, node=self._node, label=label, model=self._model, published_at=time.time())
-        )
+        now = time.time()
+        self.put(event_message(event, node=self._node, label=label, model=self._model, published_at=now))
 
     def put(self, payload: dict[str, object]) -> None:
-        """Run the command for an event, if its label and phase are configured.
-
-        Parameters
-        ----------
-        payload : dict
-            As `monitor.outputs.payload.event_message` returns it.
-        """
+        """Run the command for an `event_message`, if its label and phase are configured."""
         wanted = self._config.labels is None or payload["label"] in self._config.labels
         if wanted and payload["phase"] in self._config.phases:
             self._outbox.put(payload)
@@ -109,15 +91,13 @@ class Hook(Output):
             with self._counting:
                 self._discarded += 1
             return
+
+        def give_up_at() -> float:
+            return min(started_at + self._config.timeout_seconds, self._closed_at + LAST_SECONDS)
+
+        command, text = self._config.command, as_json(payload)
         try:
-            ended = run_child(
-                self._config.command,
-                as_json(payload),
-                environment=self._environment,
-                give_up_at=lambda: min(
-                    started_at + self._config.timeout_seconds, self._closed_at + LAST_SECONDS
-                ),
-            )
+            ended = run_child(command, text, environment=self._environment, give_up_at=give_up_at)
         except OSError as error:
             self._count(1, f"cannot be started: {error.strerror}")
         else:

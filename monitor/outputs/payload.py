@@ -49,20 +49,8 @@ def event_message(
 ) -> dict[str, object]:
     """Return an `event_payload` with what a receiver elsewhere cannot know.
 
-    Parameters
-    ----------
-    event : Event
-    node : str
-        Name of this monitor.
-    label : LabelConfig
-        The label of the event.
-    model : str
-        Name of the checkpoint.
-    published_at : float
-        Unix seconds.  ``latency_seconds`` is the time since the onset, or since the offset for an end; null
-        if a recording is replayed faster than real time.
-    late : bool
-        Whether the message waited for the broker.
+    ``node`` and ``model`` are the names of this monitor and of the checkpoint; the others are those of
+    `stamped`.
     """
     payload = event_payload(event, label.title) | {
         "event_type": event.label,  # what an event entity of Home Assistant requires
@@ -99,16 +87,18 @@ def happened_at(event: Event) -> float:
 def stamped(
     payload: Mapping[str, object], *, happened_at: float | None, published_at: float, late: bool
 ) -> dict[str, object]:
-    """Fill in the fields that depend on when the message is sent.
+    """Fill in the fields of an `event_message` that depend on when it is sent.
 
     Parameters
     ----------
     payload : mapping
-        Of `event_message`.
     happened_at : float or None
         Unix seconds of the onset, or of the offset for an end; None if unknown.
-    published_at, late
-        As for `event_message`.
+    published_at : float
+        Unix seconds.  ``latency_seconds`` is the time since ``happened_at``; null if a recording is replayed
+        faster than real time.
+    late : bool
+        Whether the message waited for the broker.
     """
     latency = math.nan if happened_at is None else published_at - happened_at
     return {

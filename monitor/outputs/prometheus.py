@@ -7,17 +7,15 @@ never prompts or addresses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily as _Counter
+from prometheus_client.core import GaugeMetricFamily as _Gauge
+from prometheus_client.core import HistogramMetricFamily as _Histogram
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from monitor.outputs.counters import Counters
@@ -38,139 +36,101 @@ class Family:
 
     name: str
     """Without the prefix."""
-    kind: type[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]
+    kind: type[_Counter | _Gauge | _Histogram]
     help: str
     labels: tuple[str, ...] = ()
 
 
-FAMILIES = {
-    family.name: family
-    for family in (
-        Family(
-            "build_info",
-            GaugeMetricFamily,
-            "Always 1; its labels describe the running monitor.",
-            ("version", "model", "device", "dtype"),
-        ),
-        Family("up", GaugeMetricFamily, "1 while the monitor runs."),
-        Family("healthy", GaugeMetricFamily, "1 if nothing is wrong, as clap-monitor status judges it."),
-        Family("armed", GaugeMetricFamily, "1 while detection is armed."),
-        Family("start_time_seconds", GaugeMetricFamily, "Unix time at which the monitor started."),
-        Family("source_up", GaugeMetricFamily, "1 while audio arrives from a source.", ("source",)),
-        Family(
-            "source_overloaded",
-            GaugeMetricFamily,
-            "1 while the analysis cannot keep up.",
-            ("source",),
-        ),
-        Family("source_restarts_total", CounterMetricFamily, "Times a source was opened again.", ("source",)),
-        Family(
-            "capture_frames_total",
-            CounterMetricFamily,
-            "Samples that arrived, at the model's rate.",
-            ("source",),
-        ),
-        Family(
-            "capture_overflows_total",
-            CounterMetricFamily,
-            "Overflows that a sound card reported.",
-            ("source",),
-        ),
-        Family("capture_gaps_total", CounterMetricFamily, "Places where audio is missing.", ("source",)),
-        Family(
-            "ring_dropped_seconds_total",
-            CounterMetricFamily,
-            "Audio that was not analysed: lost before the ring buffer, or in late windows.",
-            ("source", "reason"),
-        ),
-        Family("windows_scored_total", CounterMetricFamily, "Windows that were scored.", ("source",)),
-        Family(
-            "windows_gated_total",
-            CounterMetricFamily,
-            f"Windows not scored because of a gate: {', '.join(GateReason)}.",
-            ("source", "reason"),
-        ),
-        Family(
-            "windows_late_total",
-            CounterMetricFamily,
-            "Windows left out because the analysis was late.",
-            ("source",),
-        ),
-        Family("inference_seconds", HistogramMetricFamily, "Time in the model for the windows due together."),
-        Family("stage_seconds", HistogramMetricFamily, "Time in each stage of the analysis.", ("stage",)),
-        Family(
-            "realtime_ratio",
-            GaugeMetricFamily,
-            "Seconds of scoring for each second of audio; below 1 keeps up.",
-        ),
-        Family(
-            "lag_seconds", GaugeMetricFamily, "Audio that has arrived and has not been scored.", ("source",)
-        ),
-        Family("score", GaugeMetricFamily, "Score of a label in the newest window.", ("source", "label")),
-        Family(
-            "threshold",
-            GaugeMetricFamily,
-            "Score from which a window counts as a detection.",
-            ("source", "label"),
-        ),
-        Family("level_dbfs", GaugeMetricFamily, "Newest level in dB of full scale.", ("source",)),
-        Family("events_total", CounterMetricFamily, "Events that started.", ("source", "label")),
-        Family(
-            "last_event_timestamp_seconds",
-            GaugeMetricFamily,
-            "Unix time of the onset of the newest event of a label.",
-            ("label",),
-        ),
-        Family(
-            "candidates_rejected_total",
-            CounterMetricFamily,
-            "Near misses: candidates that did not become an event, by reason.",
-            ("label", "reason"),
-        ),
-        Family(
-            "alert_latency_seconds",
-            HistogramMetricFamily,
-            "Time from the onset of an event until the broker acknowledged it.",
-        ),
-        Family("mqtt_connected", GaugeMetricFamily, "1 while the monitor is connected to the broker."),
-        Family("mqtt_queue_messages", GaugeMetricFamily, "Starts and ends that wait for the broker."),
-        Family(
-            "mqtt_published_total", CounterMetricFamily, "Starts and ends that the broker has acknowledged."
-        ),
-        Family("mqtt_dropped_total", CounterMetricFamily, "Starts and ends that were dropped."),
-        Family("mqtt_refused_total", CounterMetricFamily, "Messages of any kind that the broker refused."),
-        Family("store_queue_messages", GaugeMetricFamily, "Changes that wait to be written to the store."),
-        Family("store_written_total", CounterMetricFamily, "Changes that were written to the store."),
-        Family("store_dropped_total", CounterMetricFamily, "Changes that could not be stored and are lost."),
-        Family("clips_total", CounterMetricFamily, "Clips, by outcome.", ("outcome",)),
-        Family("clips_bytes", GaugeMetricFamily, "Size of all clips."),
-        Family("clips_deleted_total", CounterMetricFamily, "Clips deleted to keep within the limits."),
-        Family(
-            "disk_free_bytes", GaugeMetricFamily, "Free space on the disk of a directory.", ("directory",)
-        ),
-        Family(
-            "notifications_total", CounterMetricFamily, "Notifications, by outcome.", ("target", "outcome")
-        ),
-        Family("hook_runs_total", CounterMetricFamily, "Runs of hooks, by outcome.", ("hook", "outcome")),
-        Family("commands_total", CounterMetricFamily, "Commands over MQTT, by outcome.", ("outcome",)),
-        Family(
-            "http_rejections_total",
-            CounterMetricFamily,
-            "Requests refused, connections turned_away or expired, and internal errors (failed).",
-            ("reason",),
-        ),
-        Family("config_last_reload_successful", GaugeMetricFamily, "1 unless the last reload was refused."),
-        Family(
-            "config_last_reload_success_timestamp_seconds",
-            GaugeMetricFamily,
-            "Unix time at which the configuration in use was read.",
-        ),
-    )
-}
+_FAMILIES = (
+    Family(
+        "build_info",
+        _Gauge,
+        "Always 1; its labels describe the running monitor.",
+        ("version", "model", "device", "dtype"),
+    ),
+    Family("up", _Gauge, "1 while the monitor runs."),
+    Family("healthy", _Gauge, "1 if nothing is wrong, as clap-monitor status judges it."),
+    Family("armed", _Gauge, "1 while detection is armed."),
+    Family("start_time_seconds", _Gauge, "Unix time at which the monitor started."),
+    Family("source_up", _Gauge, "1 while audio arrives from a source.", ("source",)),
+    Family("source_overloaded", _Gauge, "1 while the analysis cannot keep up.", ("source",)),
+    Family("source_restarts_total", _Counter, "Times a source was opened again.", ("source",)),
+    Family("capture_frames_total", _Counter, "Samples that arrived, at the model's rate.", ("source",)),
+    Family("capture_overflows_total", _Counter, "Overflows that a sound card reported.", ("source",)),
+    Family("capture_gaps_total", _Counter, "Places where audio is missing.", ("source",)),
+    Family(
+        "ring_dropped_seconds_total",
+        _Counter,
+        "Audio that was not analysed: lost before the ring buffer, or in late windows.",
+        ("source", "reason"),
+    ),
+    Family("windows_scored_total", _Counter, "Windows that were scored.", ("source",)),
+    Family(
+        "windows_gated_total",
+        _Counter,
+        f"Windows not scored because of a gate: {', '.join(GateReason)}.",
+        ("source", "reason"),
+    ),
+    Family("windows_late_total", _Counter, "Windows left out because the analysis was late.", ("source",)),
+    Family("inference_seconds", _Histogram, "Time in the model for the windows due together."),
+    Family("stage_seconds", _Histogram, "Time in each stage of the analysis.", ("stage",)),
+    Family("realtime_ratio", _Gauge, "Seconds of scoring for each second of audio; below 1 keeps up."),
+    Family("lag_seconds", _Gauge, "Audio that has arrived and has not been scored.", ("source",)),
+    Family("score", _Gauge, "Score of a label in the newest window.", ("source", "label")),
+    Family("threshold", _Gauge, "Score from which a window counts as a detection.", ("source", "label")),
+    Family("level_dbfs", _Gauge, "Newest level in dB of full scale.", ("source",)),
+    Family("events_total", _Counter, "Events that started.", ("source", "label")),
+    Family(
+        "last_event_timestamp_seconds",
+        _Gauge,
+        "Unix time of the onset of the newest event of a label.",
+        ("label",),
+    ),
+    Family(
+        "candidates_rejected_total",
+        _Counter,
+        "Near misses: candidates that did not become an event, by reason.",
+        ("label", "reason"),
+    ),
+    Family(
+        "alert_latency_seconds",
+        _Histogram,
+        "Time from the onset of an event until the broker acknowledged it.",
+    ),
+    Family("mqtt_connected", _Gauge, "1 while the monitor is connected to the broker."),
+    Family("mqtt_queue_messages", _Gauge, "Starts and ends that wait for the broker."),
+    Family("mqtt_published_total", _Counter, "Starts and ends that the broker has acknowledged."),
+    Family("mqtt_dropped_total", _Counter, "Starts and ends that were dropped."),
+    Family("mqtt_refused_total", _Counter, "Messages of any kind that the broker refused."),
+    Family("store_queue_messages", _Gauge, "Changes that wait to be written to the store."),
+    Family("store_written_total", _Counter, "Changes that were written to the store."),
+    Family("store_dropped_total", _Counter, "Changes that could not be stored and are lost."),
+    Family("clips_total", _Counter, "Clips, by outcome.", ("outcome",)),
+    Family("clips_bytes", _Gauge, "Size of all clips."),
+    Family("clips_deleted_total", _Counter, "Clips deleted to keep within the limits."),
+    Family("disk_free_bytes", _Gauge, "Free space on the disk of a directory.", ("directory",)),
+    Family("notifications_total", _Counter, "Notifications, by outcome.", ("target", "outcome")),
+    Family("hook_runs_total", _Counter, "Runs of hooks, by outcome.", ("hook", "outcome")),
+    Family("commands_total", _Counter, "Commands over MQTT, by outcome.", ("outcome",)),
+    Family(
+        "http_rejections_total",
+        _Counter,
+        "Requests refused, connections turned_away or expired, and internal errors (failed).",
+        ("reason",),
+    ),
+    Family("config_last_reload_successful", _Gauge, "1 unless the last reload was refused."),
+    Family(
+        "config_last_reload_success_timestamp_seconds",
+        _Gauge,
+        "Unix time at which the configuration in use was read.",
+    ),
+)
+
+FAMILIES = {family.name: family for family in _FAMILIES}
 """Everything that there is, in the order in which it is given out."""
 
 
-class Metrics:
+class Metrics(Collector):
     """Give out what a monitor counts, as text.
 
     Parameters
@@ -192,44 +152,31 @@ class Metrics:
         stages: Mapping[str, Histogram],
         latency: Histogram | None,
     ) -> None:
-        histograms = [("stage_seconds", [stage], histogram) for stage, histogram in stages.items()]
-        histograms.append(("inference_seconds", [], stages["embed"]))
+        self._snapshot, self._counters = snapshot, counters
+        self._histograms = [("stage_seconds", [stage], histogram) for stage, histogram in stages.items()]
+        self._histograms.append(("inference_seconds", [], stages["embed"]))
         if latency is not None:
-            histograms.append(("alert_latency_seconds", [], latency))
+            self._histograms.append(("alert_latency_seconds", [], latency))
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Collector(snapshot, counters, histograms))
+        self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
         """Return everything in the text format of Prometheus; its type is `CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
-
-class _Collector(Collector):
-    def __init__(
-        self,
-        snapshot: Callable[[], Snapshot],
-        counters: Counters,
-        histograms: Sequence[tuple[str, list[str], Histogram]],
-    ) -> None:
-        self._snapshot = snapshot
-        self._counters = counters
-        self._histograms = histograms
-
     def collect(self) -> Iterator[Metric]:
         """Yield every family, also those that are empty."""
-        snapshot = self._snapshot()
-        made = {name: _made(family) for name, family in FAMILIES.items()}
-        for name, values, value in _samples(snapshot, self._counters):
+        made: dict[str, Any] = {
+            name: family.kind(PREFIX + name, family.help, labels=family.labels)
+            for name, family in FAMILIES.items()
+        }
+        for name, values, value in _samples(self._snapshot(), self._counters):
             made[name].add_metric(values, float(value))
         for name, values, histogram in self._histograms:
             buckets = [(_bound(bound), float(count)) for bound, count in histogram.cumulative()]
             made[name].add_metric(values, buckets=buckets, sum_value=histogram.total)
         yield from made.values()
-
-
-def _made(family: Family) -> Any:
-    return family.kind(PREFIX + family.name, family.help, labels=family.labels)
 
 
 def _bound(bound: float) -> str:

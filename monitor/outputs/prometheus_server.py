@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 
 from monitor.outputs.faults import Faults
 from monitor.types import OutputError
@@ -36,14 +37,6 @@ MOST_CONNECTIONS = 32
 
 _LOOK_SECONDS = 0.2
 
-_REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    500: "Internal Server Error",
-}
-
 
 class _Client:
     """One connection: its request so far, and the rest of its answer."""
@@ -59,17 +52,8 @@ class _Client:
 class Exporter:
     """Serves ``/metrics``; its port is bound when it is made, and `run` is the body of its thread.
 
-    No client delays another: each connection is read and written as far as possible without blocking.
-
-    Parameters
-    ----------
-    host : str
-        IP address to listen on.
-    port : int
-        0 takes any free port.
-    text : callable
-        Returns the metrics.
-    content_type : str
+    No client delays another: each connection is read and written as far as possible without blocking.  Port 0
+    takes any free port; ``text`` returns the metrics.
 
     Raises
     ------
@@ -129,9 +113,7 @@ class Exporter:
         }
 
     def _serve(self, ready: list[object], now: float) -> None:
-        for client in [
-            self._clients[each] for each in ready if isinstance(each, socket.socket) and each in self._clients
-        ]:
+        for client in [client for connection, client in self._clients.items() if connection in ready]:
             self._continue(client, now)
         if self._listener in ready:
             self._accept(now)
@@ -193,10 +175,10 @@ class Exporter:
         status, content = 500, b"a bug in clap-monitor; see its log\n"
         with self.faults.counted("the answer to /metrics"):
             status, content = self._content(request)
-            self.refused += status != 200  # noqa: PLR2004
-        kind = self._content_type if status == 200 else "text/plain; charset=utf-8"  # noqa: PLR2004
+            self.refused += status != HTTPStatus.OK
+        kind = self._content_type if status == HTTPStatus.OK else "text/plain; charset=utf-8"
         head = (
-            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {len(content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
         )
         return head.encode() + content

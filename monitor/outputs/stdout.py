@@ -6,8 +6,7 @@ import io
 import logging
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from monitor.config import LabelConfig
@@ -28,14 +27,8 @@ class StdoutWriter(Output):
     """Prints every event as it starts and as it ends, in a thread of its own.
 
     A full disk or a dead terminal behind the stream costs lines, which are counted, and nothing else.
-
-    Parameters
-    ----------
-    stream : text file
-    line : callable
-        Formats an event and its label: `TextLines` or `JsonLines`.
-    on_gone : callable
-        Called once, when the reader of the lines has gone.
+    ``line`` formats an event and its label: `text_line` or `json_line`.  ``on_gone`` is called once, when the
+    reader of the lines has gone.
     """
 
     def __init__(
@@ -44,9 +37,7 @@ class StdoutWriter(Output):
         self._stream = stream
         self._line = line
         self._on_gone = on_gone
-        self._outbox: Outbox[tuple[Event, LabelConfig]] = Outbox(
-            lambda waiting: self.deliver(*waiting), DAY_OF_EVENTS
-        )
+        self._outbox = Outbox[tuple[Event, LabelConfig]](lambda pair: self.deliver(*pair), DAY_OF_EVENTS)
         self.lost = 0
         """Lines that could not be written."""
         self._gone = self._failing = self._torn = False
@@ -100,49 +91,31 @@ class StdoutWriter(Output):
             self._torn = bool(rest)
 
 
-@dataclass(frozen=True, slots=True)
-class JsonLines:
-    """Events as the JSON payload of MQTT, with their place in it if the source is a recording."""
+def json_line(event: Event, label: LabelConfig, *, node: str, model: str, rates: Mapping[str, int]) -> str:
+    """Return an event as the JSON payload of MQTT, without the line break.
 
-    node: str
-    """Name of this monitor."""
-    model: str
-    """Name of the checkpoint."""
-    recordings: frozenset[str]
-    """Sources that are sound files."""
-    rate: int
-    """Samples per second."""
-
-    def __call__(self, event: Event, label: LabelConfig) -> str:
-        """Return an event as one line of JSON, without the line break."""
-        payload = event_message(
-            event, node=self.node, label=label, model=self.model, published_at=time.time()
-        )
-        if event.source in self.recordings:
-            payload |= seconds_in_source(event, self.rate)
-        return as_json(payload)
+    ``node`` and ``model`` are the names of this monitor and of the checkpoint.  ``rates`` are the samples per
+    second of the sources that are sound files: an event of these has its place in the recording.
+    """
+    payload = event_message(event, node=node, label=label, model=model, published_at=time.time())
+    if event.source in rates:
+        payload |= seconds_in_source(event, rates[event.source])
+    return as_json(payload)
 
 
-@dataclass(frozen=True, slots=True)
-class TextLines:
-    """Events as text: by the clock, or by their place in a recording."""
+def text_line(event: Event, label: LabelConfig, *, rates: Mapping[str, int]) -> str:
+    """Return an event as text, by the clock or by its place in a recording; ``rates`` as for `json_line`."""
+    if event.stop is None or event.ended_at is None:
+        when = _when(event, event.start, event.started_at, rates)
+        return f"{when}  start  {label.title}  ({event.score:.2f})"
+    when = _when(event, event.stop, event.ended_at, rates)
+    lasted = f"lasted {event.ended_at - event.started_at:.1f} s, peak {event.peak_score:.2f}"
+    why = "" if event.reason == EndReason.QUIET else f", ended by {event.reason}"
+    return f"{when}  end    {label.title}  ({lasted}{why})"
 
-    recordings: frozenset[str]
-    """Sources that are sound files."""
-    rate: int
-    """Samples per second."""
 
-    def __call__(self, event: Event, label: LabelConfig) -> str:
-        """Return an event as one line, without the line break."""
-        if event.stop is None or event.ended_at is None:
-            when = self._when(event, event.start, event.started_at)
-            return f"{when}  start  {label.title}  ({event.score:.2f})"
-        lasted = f"lasted {event.ended_at - event.started_at:.1f} s, peak {event.peak_score:.2f}"
-        why = "" if event.reason == EndReason.QUIET else f", ended by {event.reason}"
-        return f"{self._when(event, event.stop, event.ended_at)}  end    {label.title}  ({lasted}{why})"
-
-    def _when(self, event: Event, index: int, at: float) -> str:
-        if event.source not in self.recordings:
-            return f"{time.strftime('%H:%M:%S', time.localtime(at))}  {event.source}"
-        minutes, seconds = divmod(index / self.rate, 60)
-        return f"{int(minutes):02d}:{seconds:04.1f}"
+def _when(event: Event, index: int, at: float, rates: Mapping[str, int]) -> str:
+    if event.source not in rates:
+        return f"{time.strftime('%H:%M:%S', time.localtime(at))}  {event.source}"
+    minutes, seconds = divmod(index / rates[event.source], 60)
+    return f"{int(minutes):02d}:{seconds:04.1f}"

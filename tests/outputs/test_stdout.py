@@ -4,12 +4,13 @@ import io
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from monitor.config import LabelConfig
-from monitor.outputs.stdout import JsonLines, StdoutWriter, TextLines
+from monitor.outputs.stdout import StdoutWriter, json_line, text_line
 from tests.support.events import event
 from tests.support.small_disk import small_disk
 
@@ -22,7 +23,10 @@ END = replace(START, stop=300, ended_at=START.started_at + 2.5, peak_score=0.91,
 
 
 def terminal(stream, *, recordings=frozenset({"porch"}), as_json=False, on_gone=lambda: None):
-    lines = JsonLines("home", "starter", recordings, RATE) if as_json else TextLines(recordings, RATE)
+    rates = dict.fromkeys(recordings, RATE)
+    lines = partial(text_line, rates=rates)
+    if as_json:
+        lines = partial(json_line, node="home", model="starter", rates=rates)
     return StdoutWriter(stream, lines, on_gone)
 
 
