@@ -83,6 +83,10 @@ class SourceStatus:
         return changed
 
 
+OVERLOADED = "windows are left out: the model is slower than the hop"
+"""What `Health.overloaded` means, for display."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """What is wrong with one source at the moment."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor import __version__
-from monitor.audio.source_status import Health, SourceStatus
+from monitor.audio.source_status import OVERLOADED, Health, SourceStatus
 from monitor.daemon.progress import run_summary
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.clips import ClipRecorder
@@ -157,7 +157,7 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
 def _problem(source: Mapping[str, Any]) -> str | None:
     if source["offline"]:
         return f"offline: {source['offline_text']}"
-    return "windows are left out: the model is slower than the hop" if source["overloaded"] else None
+    return OVERLOADED if source["overloaded"] else None
 
 
 def _total(windows: Sequence[Mapping[str, Any]]) -> dict[str, int]:

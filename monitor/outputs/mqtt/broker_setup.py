@@ -64,13 +64,7 @@ def make_session(
     subscriber: MqttSubscriber,
     discovery: DiscoverySync,
 ) -> MqttSession:
-    """Make the session with the broker.
-
-    Raises
-    ------
-    ConfigError
-        The host name, ``ca_file``, ``cert_file`` or ``key_file`` cannot be used.
-    """
+    """Make the session with the broker; raises as `broker_address` and `tls_context`."""
     topics = Topics(config.base_topic, options.node)
     address = broker_address(config)
     retained = 8 * (len(sources) + 1) * (MOST_LABELS + 1)

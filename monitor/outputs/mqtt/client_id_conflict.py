@@ -22,13 +22,7 @@ REMEMBERED_SECONDS = 600.0
 
 
 class ClientIdConflict:
-    """Detect a conflict from disconnects: MQTT 5 has a reason code; in MQTT 3.1.1 connections are short.
-
-    Parameters
-    ----------
-    client_id : str
-        Of this monitor.
-    """
+    """Detect a conflict from disconnects: MQTT 5 has a reason code; in MQTT 3.1.1 connections are short."""
 
     def __init__(self, client_id: str) -> None:
         self._client_id = client_id

@@ -62,13 +62,7 @@ Command = Arm | SetThreshold | PutLabel | RemoveLabel
 
 
 def parse_command(topics: Topics, topic: str, text: str) -> Command:
-    """Parse a message under a command topic.
-
-    Raises
-    ------
-    ConfigError
-        It is not a command; the reason in one line.
-    """
+    """Parse a message under a command topic; raises a `ConfigError` with one line if it is no command."""
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(f"is longer than {MAX_CHARACTERS} characters")
     if topic == topics.armed_command():
@@ -82,13 +76,7 @@ def parse_command(topics: Topics, topic: str, text: str) -> Command:
 
 
 def apply_command(command: Command, control: Control) -> None:
-    """Apply a command.
-
-    Raises
-    ------
-    MonitorError
-        The command is refused; the reason in one line.
-    """
+    """Apply a command; raises a `MonitorError` with one line if it is refused."""
     match command:
         case Arm(armed):
             control.arm(armed=armed)

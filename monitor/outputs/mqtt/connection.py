@@ -150,10 +150,7 @@ class Connection:
         elif self._connected:
             return  # a second one has no meaning
         elif code.is_failure:
-            reason = explain_refused_connection(
-                code.value, client_id=self._profile.client_id, other_server=_other_server(properties)
-            )
-            self._emit(Disconnected(reason, code=code.value))
+            self._emit(self._refusal(explain_refused_connection, code, properties))
         else:
             self._connected = True
             self._client.limit_in_flight(getattr(properties, "ReceiveMaximum", MAX_IN_FLIGHT))
@@ -206,12 +203,15 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server and not self._closed:
-            reason = explain_disconnect(
-                code.value, client_id=self._profile.client_id, other_server=_other_server(properties)
-            )
-            self._emit(Disconnected(reason, code=code.value))
+            self._emit(self._refusal(explain_disconnect, code, properties))
         else:
             self._emit(self._end_without_packet(code))
+
+    def _refusal(
+        self, explain: Callable[[int, str, str], str], code: ReasonCode, properties: Properties | None
+    ) -> Disconnected:
+        other_server = printable(str(getattr(properties, "ServerReference", ""))[:100])
+        return Disconnected(explain(code.value, self._profile.client_id, other_server), code=code.value)
 
     def _end_without_packet(self, code: ReasonCode) -> Disconnected:
         if self._closed:
@@ -224,9 +224,8 @@ class Connection:
         if self._profile.tls is not None:
             # With TLS 1.3 a broker checks our certificate after our side of the handshake.
             return Disconnected(CLOSED_AFTER_TLS, unanswered=True)
-        return Disconnected(
-            NOT_MQTT.format("it closed the connection without an MQTT answer"), unanswered=True
-        )
+        reason = NOT_MQTT.format("it closed the connection without an MQTT answer")
+        return Disconnected(reason, unanswered=True)
 
     def _on_broken(self, reason: str) -> None:
         """Report a packet that paho cannot read; paho's thread ends with it."""
@@ -239,13 +238,8 @@ class Connection:
 
 
 def _limits(properties: Properties | None) -> BrokerLimits:
-    """Return the limits that the broker announces."""
     return BrokerLimits(
         max_qos=getattr(properties, "MaximumQoS", 2),
         retain=bool(getattr(properties, "RetainAvailable", 1)),
         max_bytes=getattr(properties, "MaximumPacketSize", None),
     )
-
-
-def _other_server(properties: Properties | None) -> str:
-    return printable(str(getattr(properties, "ServerReference", ""))[:100])

@@ -11,13 +11,7 @@ from dataclasses import dataclass
 from monitor.outputs.mqtt.connection_events import BrokerLimits, Connected, Disconnected
 from monitor.outputs.mqtt.delivery_check import DeliveryCheck
 from monitor.outputs.mqtt.learned_limits import SUBSCRIPTION, LearnedLimits, OutgoingMessage, outgoing_message
-from monitor.outputs.mqtt.reason_codes import (
-    NOT_ABOUT_A_MESSAGE,
-    QOS_NOT_SUPPORTED,
-    REFUSED,
-    RETAIN_NOT_SUPPORTED,
-    explain_refused_message,
-)
+from monitor.outputs.mqtt.reason_codes import NOT_ABOUT_A_MESSAGE, REFUSED, explain_refused_message
 from monitor.outputs.mqtt.refused_topics import RefusedTopics
 from monitor.types import OutputError
 
@@ -46,12 +40,7 @@ class _InFlight:
 class Delivery:
     """Send messages and track their acknowledgements; used by one thread.
 
-    Parameters
-    ----------
-    address : str
-        Of the broker, for display.
-    timeout_seconds : float
-        In which the broker must answer.
+    ``address`` is the broker's, for display; it must answer within ``timeout_seconds``.
     """
 
     def __init__(self, address: str, timeout_seconds: float) -> None:
@@ -62,8 +51,8 @@ class Delivery:
         self.refused_topics = RefusedTopics()
         self._address = address
         self._timeout_seconds = timeout_seconds
-        self._check = DeliveryCheck()
-        self._learned = LearnedLimits()
+        self.check = DeliveryCheck()
+        self.learned = LearnedLimits()
         self._limits = BrokerLimits()
         self._in_flight: dict[int, _InFlight] = {}
         self._unconfirmed: dict[str, _InFlight] = {}
@@ -79,18 +68,13 @@ class Delivery:
         return len(self._in_flight)
 
     @property
-    def has_suspect(self) -> bool:
-        """Whether the last connection seems to have been closed on a message."""
-        return self._learned.has_suspect
-
-    @property
     def subscribes(self) -> bool:
         """Whether to subscribe on the next connection."""
-        return self._learned.objection(SUBSCRIPTION) is None
+        return self.learned.objection(SUBSCRIPTION) is None
 
     def troubles(self) -> Iterator[str]:
         """Yield what the broker refuses, each as the predicate of a sentence about its address."""
-        for trouble in (self.refused_topics.trouble, self._subscription_trouble, self._check.trouble):
+        for trouble in (self.refused_topics.trouble, self._subscription_trouble, self.check.trouble):
             if trouble is not None:
                 yield trouble
 
@@ -98,32 +82,24 @@ class Delivery:
         """Yield what is sent without retain or with a lower QoS."""
         if not self._limits.retain:
             yield "does not keep retained messages"
-        yield from self._learned.downgrades()
+        yield from self.learned.downgrades()
 
     def begin(self, connected: Connected, *, subscribed: bool) -> None:
         """Begin on a new connection, with or without a subscribe request in flight."""
         self._limits = connected.limits
         self._subscribed_at = time.monotonic() if subscribed else math.inf
         self.refused_topics.on_connect()
-        self._check.begin(connected.own_topics)
+        self.check.begin(connected.own_topics)
 
     def publish(
         self, send: Send, message: tuple[str, str], *, qos: int, retain: bool, event: int | None
     ) -> None:
-        """Send a message; what the broker is known to refuse is returned unsent, or sent in a lesser way.
+        """Send a message (topic and text), in a lesser way if the broker is known to refuse it, or return it.
 
-        Parameters
-        ----------
-        send : callable
-        message : tuple of str
-            Topic and text.
-        qos : int
-        retain : bool
-        event : int or None
-            Queue number, which comes back in `acknowledged` or `returned`.  A message with QoS 0 that is no
-            event is not tracked.
+        ``event`` is the queue number of an event, which comes back in `acknowledged` or `returned`.  With QoS
+        0, only an event is tracked.
         """
-        learned = self._learned.limits
+        learned = self.learned.limits
         qos = min(qos, self._limits.max_qos, learned.max_qos)
         retain = retain and self._limits.retain and learned.retain
         topic, text = message
@@ -143,7 +119,7 @@ class Delivery:
             self._in_flight[packet_id] = in_flight
         else:
             self._unconfirmed.setdefault(topic, in_flight)
-        self._check.sent(topic)
+        self.check.sent(topic)
 
     def acknowledge(self, packet_id: int, code: int) -> None:
         """Handle the answer of the broker to a message."""
@@ -155,28 +131,21 @@ class Delivery:
         if code >= REFUSED:
             self._refuse(sent.message, sent.event, explain_refused_message(code), unsent=False)
             return
-        self._learned.accepted(sent.message)
-        self._check.acknowledged(sent.message.topic)
+        self.learned.accepted(sent.message)
+        self.check.acknowledged(sent.message.topic)
         self.refused_topics.accept(sent.message.topic)
         if sent.event is not None:
             self.acknowledged.append(sent.event)
 
-    def echoed(self, topic: str) -> None:
-        """Record that the broker delivered one of our own messages to us."""
-        self._check.received(topic)
-
     def subscribed(self, refused: tuple[tuple[str, int], ...]) -> None:
         """Handle the answer of the broker to the subscribe request."""
         self._subscribed_at = math.inf
-        self._learned.accepted(SUBSCRIPTION)
-        own = {topic for topic, _ in refused if topic in self._check.topics}
+        self.learned.accepted(SUBSCRIPTION)
+        own = {topic for topic, _ in refused if topic in self.check.topics}
         for topic in own:
-            self._check.skip(topic)
-            log.info(
-                "mqtt: %s does not allow reading %s: refused messages cannot be detected",
-                self._address,
-                topic,
-            )
+            self.check.skip(topic)
+            text = "mqtt: %s does not allow reading %s: refused messages cannot be detected"
+            log.info(text, self._address, topic)
         others = [(topic, code) for topic, code in refused if topic not in own]
         if others:
             named = ", ".join(f"{topic} ({explain_refused_message(code)})" for topic, code in others)
@@ -186,14 +155,14 @@ class Delivery:
 
     def due(self) -> float:
         """Return the monotonic time of the next timeout."""
-        return min(self._acknowledge_by(), self._subscribed_at + self._timeout_seconds, self._check.due())
+        return min(self._acknowledge_by(), self._subscribed_at + self._timeout_seconds, self.check.due())
 
     def check_timeouts(self) -> bool:
         """Handle missing answers; True if the broker answers nothing any more."""
         now = time.monotonic()
         self._confirm(lambda sent: sent.at < now - ACCEPTED_SECONDS)
-        if self._check.find_missed():
-            log.warning("mqtt: %s %s", self._address, self._check.trouble)
+        if self.check.find_missed():
+            log.warning("mqtt: %s %s", self._address, self.check.trouble)
         if now >= self._subscribed_at + self._timeout_seconds:
             self._subscribed_at = math.inf
             self._set_subscription_trouble("does not answer the subscribe request: commands may not arrive")
@@ -209,10 +178,8 @@ class Delivery:
         self._subscribed_at = math.inf
         if suspect is None:
             return False
-        self._learned.refused(
-            suspect, retain=end.code == RETAIN_NOT_SUPPORTED, qos=end.code == QOS_NOT_SUPPORTED
-        )
-        learned = self._learned.connection_closed(suspect)
+        self.learned.refused(suspect, end.code)
+        learned = self.learned.connection_closed(suspect)
         if learned is not None:
             log.warning("mqtt: %s %s", self._address, learned)
             if suspect == SUBSCRIPTION:
@@ -223,7 +190,7 @@ class Delivery:
         max_bytes = self._limits.max_bytes
         if max_bytes is not None and message.size > max_bytes:
             return f"{message.size:,} bytes, and the broker accepts {max_bytes:,}"
-        return self._learned.objection(message)
+        return self.learned.objection(message)
 
     def _refuse(self, message: OutgoingMessage, event: int | None, reason: str, *, unsent: bool) -> None:
         if event is not None:
@@ -235,7 +202,7 @@ class Delivery:
         """Confirm the oldest QoS 0 messages as accepted."""
         while self._unconfirmed and is_accepted(oldest := next(iter(self._unconfirmed.values()))):
             del self._unconfirmed[oldest.message.topic]
-            self._learned.accepted(oldest.message)
+            self.learned.accepted(oldest.message)
 
     def _set_subscription_trouble(self, trouble: str) -> None:
         if trouble != self._subscription_trouble:
@@ -252,9 +219,8 @@ class Delivery:
             return None
         if not math.isinf(self._subscribed_at):
             return SUBSCRIPTION
-        pending = sorted(
-            (*self._in_flight.values(), *self._unconfirmed.values()), key=lambda sent: sent.order
-        )
-        if not pending or (end.reason == NO_ANSWER and self._last_answered < pending[0].order):
+        pending = (*self._in_flight.values(), *self._unconfirmed.values())
+        oldest = min(pending, key=lambda sent: sent.order, default=None)
+        if oldest is None or (end.reason == NO_ANSWER and self._last_answered < oldest.order):
             return None  # the broker answers nothing at all
-        return pending[0].message
+        return oldest.message

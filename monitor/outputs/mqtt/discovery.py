@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from monitor import __version__
 from monitor.config import LabelConfig
@@ -47,18 +48,16 @@ def discovery_payload(
     commands: bool = True,
     page: str | None = None,
     retired: Mapping[str, Iterable[str]] = MappingProxyType({}),
-) -> dict[str, object]:
-    """Describe a node and everything it publishes.
+) -> dict[str, Any]:
+    """Describe a node and everything it publishes, ready for JSON; ``cmps`` has the components by identifier.
 
     Parameters
     ----------
     topics : Topics
-        Of the node.
     labels : mapping of str to sequence of LabelConfig
         By source.  With several sources, entity names end with the source and begin with the label because
         phones cut names at the end.
     model : str
-        Name of the checkpoint.
     commands : bool
         Whether the node accepts commands; if not, there are no switches and numbers.
     page : str or None
@@ -66,11 +65,6 @@ def discovery_payload(
     retired : mapping of str to iterable of str
         By source, removed labels of which events may still arrive: Home Assistant ignores an event of an
         unknown type.
-
-    Returns
-    -------
-    dict
-        Ready for JSON; ``cmps`` holds the components by identifier.
     """
     components: dict[str, Component] = {"LATE": _late(topics)}
     if commands:
@@ -86,8 +80,8 @@ def discovery_payload(
     for key, component in components.items():
         if component["p"] != "device_automation":
             component["unique_id"] = unique_id(device_id(topics.node), key)
-            # Home Assistant before 2025.10 reads the one, later ones the other.
-            component["obj_id"] = str(component["default_entity_id"]).partition(".")[2]
+            # The id of a new entity: Home Assistant before 2025.10 reads the one, later ones the other.
+            component["default_entity_id"] = f"{component['p']}.{component['obj_id']}"
     return {
         "dev": {
             "ids": [device_id(topics.node)],
@@ -105,12 +99,9 @@ def discovery_payload(
     }
 
 
-def platforms(payload: Mapping[str, object]) -> dict[str, str]:
+def platforms(payload: Mapping[str, Any]) -> dict[str, str]:
     """Return the platform of each component, which is needed to remove it."""
-    components = payload["cmps"]
-    if not isinstance(components, dict):
-        raise TypeError(f"cmps is {components!r}")
-    return {key: str(component["p"]) for key, component in components.items()}
+    return {key: str(component["p"]) for key, component in payload["cmps"].items()}
 
 
 def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> dict[str, Component]:
@@ -120,7 +111,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_EVENTS": {
             "p": "event",
             "name": f"Sound event{suffix}",
-            "default_entity_id": _entity("event", topics.node, source, "sound"),
+            "obj_id": _slug(topics.node, source, "sound"),
             "stat_t": topics.event(source),
             "evt_typ": types,
             "ic": "mdi:ear-hearing",
@@ -129,7 +120,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_LEVEL": {
             "p": "sensor",
             "name": f"Level{suffix}",
-            "default_entity_id": _entity("sensor", topics.node, source, "level"),
+            "obj_id": _slug(topics.node, source, "level"),
             "stat_t": topics.level(source),
             "val_tpl": "{{ value_json.level_dbfs }}",
             "unit_of_meas": "dB",  # of full scale, so no sound pressure and no device class
@@ -142,7 +133,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_LAST": {
             "p": "sensor",
             "name": f"Last sound{suffix}",
-            "default_entity_id": _entity("sensor", topics.node, source, "last_sound"),
+            "obj_id": _slug(topics.node, source, "last_sound"),
             "stat_t": topics.last_event(source),
             "val_tpl": f"{{{{ value_json.label_name[:{LONGEST_STATE}] }}}}",
             "json_attr_t": topics.last_event(source),
@@ -151,7 +142,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_OFFLINE": {
             **_problem("offline"),
             "name": f"Offline{suffix}",
-            "default_entity_id": _entity("binary_sensor", topics.node, source, "offline"),
+            "obj_id": _slug(topics.node, source, "offline"),
             "json_attr_t": topics.source_health(source),
             "json_attr_tpl": "{{ {'offline_reason': value_json.offline_reason, "
             "'offline_text': value_json.offline_text} | tojson }}",
@@ -160,13 +151,13 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_OVERLOADED": {
             **_problem("overloaded"),
             "name": f"Overloaded{suffix}",
-            "default_entity_id": _entity("binary_sensor", topics.node, source, "overloaded"),
+            "obj_id": _slug(topics.node, source, "overloaded"),
             **health,
         },
         f"{source}_DROPPED": {
             "p": "sensor",
             "name": f"Dropped audio{suffix}",
-            "default_entity_id": _entity("sensor", topics.node, source, "dropped_audio"),
+            "obj_id": _slug(topics.node, source, "dropped_audio"),
             "val_tpl": "{{ value_json.dropped_seconds }}",
             "dev_cla": "duration",
             "unit_of_meas": "s",
@@ -181,7 +172,7 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
         f"{source}_SOUND_{label.id}": {
             "p": "binary_sensor",
             "name": f"{label.title}{suffix}",
-            "default_entity_id": _entity("binary_sensor", topics.node, source, label.id),
+            "obj_id": _slug(topics.node, source, label.id),
             "dev_cla": label.device_class,
             "stat_t": topics.state(source, label.id),
             "json_attr_t": topics.attributes(source, label.id),
@@ -190,7 +181,7 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
         f"{source}_SCORE_{label.id}": {
             "p": "sensor",
             "name": f"Score: {label.title}{suffix}",
-            "default_entity_id": _entity("sensor", topics.node, source, label.id, "score"),
+            "obj_id": _slug(topics.node, source, label.id, "score"),
             "stat_t": topics.score(source, label.id),
             "stat_cla": "measurement",
             "sug_dsp_prc": 2,
@@ -214,7 +205,7 @@ def _threshold(topics: Topics, source: str, suffix: str, label: LabelConfig) -> 
     return {
         "p": "number",
         "name": f"Threshold: {label.title}{suffix}",
-        "default_entity_id": _entity("number", topics.node, source, label.id, "threshold"),
+        "obj_id": _slug(topics.node, source, label.id, "threshold"),
         "stat_t": topics.threshold(source, label.id),
         "cmd_t": topics.threshold_command(source, label.id),
         "min": 0,
@@ -228,7 +219,7 @@ def _armed(topics: Topics) -> Component:
     return {
         "p": "switch",
         "name": "Armed",
-        "default_entity_id": _entity("switch", topics.node, "armed"),
+        "obj_id": _slug(topics.node, "armed"),
         "stat_t": topics.armed(),
         "cmd_t": topics.armed_command(),
         "ent_cat": "config",
@@ -240,7 +231,7 @@ def _late(topics: Topics) -> Component:
     return {
         **_problem("late"),
         "name": "Late events",
-        "default_entity_id": _entity("binary_sensor", topics.node, "late_events"),
+        "obj_id": _slug(topics.node, "late_events"),
         "stat_t": topics.health(),
         "ent_cat": "diagnostic",
     }
@@ -261,10 +252,5 @@ def device_id(node: str) -> str:
     return f"clap_monitor_{node}"
 
 
-def _entity(domain: str, *words: str) -> str:
-    """Return the default id of a new entity; an id that a user has changed stays."""
-    return f"{domain}.{_slug(words)}"
-
-
-def _slug(words: Iterable[str]) -> str:
+def _slug(*words: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", "_".join(words)).strip("_")

@@ -8,6 +8,7 @@ are added or removed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from monitor.outputs.payload import as_json
 
@@ -32,32 +33,17 @@ def device_of(topic: str) -> str:
 
 
 def split_payload(
-    payload: Mapping[str, object], prefix: str, device: str, before: Mapping[str, Mapping[str, str]]
-) -> dict[str, dict[str, object]]:
-    """Split a discovery payload into messages.
+    payload: Mapping[str, Any], prefix: str, device: str, before: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, Any]]:
+    """Split a discovery payload into descriptions, by the `part_topic` of each.
 
-    Parameters
-    ----------
-    payload : mapping
-        The complete payload; ``cmps`` holds the components by identifier.
-    prefix, device : str
-        Of `part_topic`.
-    before : mapping
-        Components described so far, by topic: each stays there if there is room.
-
-    Returns
-    -------
-    dict
-        Descriptions by topic.
+    ``before`` has the components described so far, by topic: each stays there if there is room.
     """
     components = payload["cmps"]
-    if not isinstance(components, dict):
-        raise TypeError(f"cmps is {components!r}")
     empty = _bytes({**payload, "cmps": {}})
     sizes = {key: _bytes({key: component}) for key, component in components.items()}
-    known = sorted(
-        topic for topic in before if topic.startswith(f"{prefix}/device/") and device_of(topic) == device
-    )
+    ours = [topic for topic in before if device_of(topic) == device]
+    known = sorted(topic for topic in ours if topic.startswith(f"{prefix}/device/"))
     numbered = [part_topic(prefix, device, number) for number in range(len(components) + 1)]
     topics = list(dict.fromkeys([numbered[0], *known, *numbered]))
     place = {key: topic for topic in known for key in before[topic] if key in components}

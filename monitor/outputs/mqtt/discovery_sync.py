@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.outputs.mqtt.discovery import ORIGIN, birth_topic, device_id, discovery_payload, platforms
@@ -59,14 +60,14 @@ class _Progress:
 
 @dataclass(frozen=True, slots=True)
 class _Description:
-    """Everything that a node publishes with one set of labels."""
+    """What a node publishes with one set of labels."""
 
     labels: Labels
     retired: Mapping[str, Sequence[str]]
     """Removed labels that are still described as event types, by source."""
     types: Mapping[str, Collection[str]]
     """Event types by source."""
-    parts: Mapping[str, Mapping[str, object]]
+    parts: Mapping[str, Mapping[str, Any]]
     """Payloads by topic."""
     components: Components
     retained: frozenset[str]
@@ -79,22 +80,8 @@ class DiscoverySync:
     The file records what the broker may retain before it is published, and forgets it when the broker has
     acknowledged its removal: a crash at any moment leaves no stale entity.  Components that Home Assistant
     may still show stay in the file until they are removed after a birth, when Home Assistant certainly
-    listened.
-
-    Parameters
-    ----------
-    config : MqttConfig
-        Without discovery, the description of an earlier run is removed.
-    topics : Topics
-        Of the node.
-    labels : mapping of str to sequence of LabelConfig
-        By source.
-    model : str
-        Name of the checkpoint.
-    path : Path or None
-        File of the record; None: no record beyond this run.
-    page : str or None
-        URL of the web page.
+    listened.  Without discovery in the settings, the description of an earlier run is removed.  Without a
+    path, there is no record beyond this run.  ``page`` is the URL of the web page.
     """
 
     def __init__(
@@ -134,23 +121,17 @@ class DiscoverySync:
         return bool(self._now.retired) and self._apply(self._now.labels, {})
 
     def publish(self, publish: Callable[..., None], *, born: bool = False) -> None:
-        """Publish the description and, until it is confirmed, removals.
+        """Publish the description and, until it is confirmed, removals, with `MqttSession.publish`.
 
-        Parameters
-        ----------
-        publish : callable
-            `MqttSession.publish`.
-        born : bool
-            Whether Home Assistant has just started.
+        Home Assistant has just started if ``born``.
         """
         progress = self._progress
         progress.born = born
         progress.removals_received = progress.removals_received and born
         if not progress.recorded:
             progress.recorded = True
-            self._record(
-                merged(self._before, self._now.components), self._retained_before | self._now.retained
-            )
+            components = merged(self._before, self._now.components)
+            self._record(components, self._retained_before | self._now.retained)
             for topic in self._moved_from():
                 publish(topic, MIGRATE, qos=1)
                 progress.all_at = time.monotonic() + SETTLE_SECONDS
@@ -201,7 +182,7 @@ class DiscoverySync:
             for source in labels
             if (removed := [label for label in types.get(source, ()) if label not in ids[source]])
         }
-        parts: Mapping[str, Mapping[str, object]] = {}
+        parts: Mapping[str, Mapping[str, Any]] = {}
         if self.enabled:
             payload = discovery_payload(
                 self._topics,
@@ -267,9 +248,8 @@ class DiscoverySync:
             publish(topic, as_json(payload), qos=1, retain=True)
 
     def _record(self, components: Components, retained: Collection[str]) -> None:
-        write_discovery_record(
-            self._path, DiscoveryRecord(components, retained, self._stale, self._now.types)
-        )
+        record = DiscoveryRecord(components, retained, self._stale, self._now.types)
+        write_discovery_record(self._path, record)
 
 
 def _device(topic: str) -> tuple[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from monitor.outputs.mqtt.queue_file import QueuedMessage, QueueFile
@@ -39,19 +38,8 @@ class DurableQueue:
     A message is in the file before `take` returns it, and leaves it by `remove`.  If the file cannot be
     used, because the disk is full or another process has it open, messages are sent all the same: up to
     ``size`` of them wait in memory, and go into the file as soon as possible.  A broken file is set aside.
-    What exceeds the limits is dropped, oldest first, and counted.
-
-    Parameters
-    ----------
-    path : Path or None
-        Of the file; None: memory only.
-    size : int
-        Messages in memory.
-    limits : QueueLimits
-    now : callable
-        Returns Unix seconds.
-    clock : WallClock or None
-        Decides whether the time of day is reliable enough to drop messages by age; None: it is.
+    What exceeds the limits is dropped, oldest first, and counted.  Without a path there is only memory.  The
+    clock decides whether the time of day is reliable enough to drop messages by age; None: it is.
     """
 
     def __init__(
@@ -91,9 +79,7 @@ class DurableQueue:
         self._sync()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file; messages that are only in memory are lost when the process ends."""
         self._close()
 
@@ -114,11 +100,7 @@ class DurableQueue:
     ) -> list[QueuedMessage]:
         """Return the oldest messages that are not in flight; from now on they are.
 
-        Parameters
-        ----------
-        limit : int
-        blocks : callable
-            Returns whether a message must wait; asked again after `rewind`.
+        ``blocks`` returns whether a message must wait; it is asked again after `rewind`.
         """
         found: list[QueuedMessage] = []
         skip = self._taken | self._acknowledged

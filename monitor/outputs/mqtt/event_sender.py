@@ -37,16 +37,7 @@ LATENCY_SECONDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 6
 class EventSender:
     """Send starts and ends of events; the publisher's thread calls everything except `put`.
 
-    Parameters
-    ----------
-    config : MqttConfig
-    queue_file : Path or None
-        File of the queue; None: memory only.
-    clock : WallClock or None
-        Decides whether the time of day is reliable enough to drop events by age; None: it is.
-    states : RetainedStates
-        Published with each event.
-    health : HealthTopics
+    The queue has the file and the clock of a `DurableQueue`; the states are published with each event.
     """
 
     def __init__(
@@ -145,20 +136,15 @@ class EventSender:
     def on_connect(self, *, hold: bool, first_seconds: float | None) -> None:
         """Prepare for a new connection: what the last one did not deliver is sent again.
 
-        Parameters
-        ----------
-        hold : bool
-            Whether late events wait for Home Assistant.
-        first_seconds : float or None
-            How long the first connection of this run took; None for a later one.
+        With ``hold``, late events wait for Home Assistant.  The first connection of this run took
+        ``first_seconds``; None for a later one.
         """
         self._drops_logged = False
         at_once = first_seconds is not None and first_seconds < LATE_SECONDS
         late = self.waiting > self._numbered if at_once else self.waiting  # of an earlier run, or any
         if hold and late:
-            self.late_events.begin(
-                self._waited, self._states.ongoing(self._newest_acknowledged, self._waited)
-            )
+            ongoing = self._states.ongoing(self._newest_acknowledged, self._waited)
+            self.late_events.begin(self._waited, ongoing)
         else:
             self.late_events.release()
         self.queue.take_back()
@@ -173,10 +159,8 @@ class EventSender:
         if self.dropped == self._dropped_before:
             return False
         if not self._drops_logged:
-            log.warning(
-                "mqtt: %s: dropping the oldest queued events; raise mqtt.keep_days or mqtt.keep_megabytes",
-                address,
-            )
+            text = "mqtt: %s: dropping the oldest queued events; raise mqtt.keep_days or mqtt.keep_megabytes"
+            log.warning(text, address)
         self._dropped_before, self._drops_logged = self.dropped, True
         return True
 
@@ -189,12 +173,11 @@ class EventSender:
     def _send(self, message: QueuedMessage, session: MqttSession, topics: Topics, qos: int) -> None:
         """Send one event, and the states that it changes unless they are published already."""
         late = message.number <= 0 or self._now() - message.queued_at > LATE_SECONDS
-        payload = stamped(
-            message.payload, happened_at=message.happened_at, published_at=time.time(), late=late
-        )
+        at, now = message.happened_at, time.time()
+        payload = stamped(message.payload, happened_at=at, published_at=now, late=late)
         session.publish(message.topic, as_json(payload), qos=qos, event=message.number)
-        if message.is_start and message.happened_at is not None:
-            self._onsets[message.number] = message.happened_at
+        if message.is_start and at is not None:
+            self._onsets[message.number] = at
         if late:
             self._health.on_late_event()
         elif message.is_start:  # a late trigger could switch something on an hour later

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from monitor.audio.source_status import Health
-from monitor.outputs.mqtt.health_payloads import health_payload, warning_payloads
+from monitor.audio.source_status import OVERLOADED, Health
+from monitor.outputs.mqtt.topic_group import TopicGroup
 from monitor.outputs.mqtt.topics import Topics
-from monitor.outputs.payload import as_json
+from monitor.outputs.payload import SCHEMA, as_json
 
 LATE_SECONDS = 60.0
 """How long after the last late event the connection counts as late."""
@@ -19,34 +19,26 @@ MAX_WARNINGS = 100
 """Warnings that wait for the broker; beyond it, the oldest are dropped."""
 
 
-class HealthTopics:
-    """Health set by any thread and published by the publisher's thread.
-
-    Parameters
-    ----------
-    topics : Topics
-    sources : iterable of str
-    publish : callable
-        `MqttSession.publish`.
-    """
+class HealthTopics(TopicGroup):
+    """Health set by any thread and published by the publisher's thread."""
 
     def __init__(self, topics: Topics, sources: Iterable[str], publish: Callable[..., None]) -> None:
-        self._topics = topics
-        self._publish = publish
+        super().__init__(topics, publish)
         self._healths = dict.fromkeys(sources, Health())
         self._warnings: deque[tuple[str, str]] = deque(maxlen=MAX_WARNINGS)
         self._late_until = -math.inf
-        self._published: dict[str, str] = {}
-
-    def use_topics(self, topics: Topics) -> None:
-        """Publish under other topics from now on."""
-        self._topics = topics
 
     def set(self, source: str, health: Health) -> bool:
         """Set the health of a source; True if it changed."""
         before, self._healths[source] = self._healths[source], health
-        payloads = warning_payloads(before, health, node=self._topics.node, source=source, at=time.time())
-        self._warnings.extend((self._topics.warning(source), as_json(payload)) for payload in payloads)
+        for warning in _warnings(before, health):
+            place = {
+                "schema": SCHEMA,
+                "node": self._topics.node,
+                "source": source,
+                "at": round(time.time(), 3),
+            }
+            self._warnings.append((self._topics.warning(source), as_json(place | warning)))
         return before != health
 
     def on_late_event(self) -> None:
@@ -55,21 +47,40 @@ class HealthTopics:
 
     def publish_changes(self) -> None:
         """Publish health that changed, and new warnings."""
-        texts = {self._topics.health(): as_json({"late": time.monotonic() < self._late_until})}
+        is_late = time.monotonic() < self._late_until
+        self._retain_change(self._topics.health(), as_json({"late": is_late}))
         for source, health in self._healths.items():
-            texts[self._topics.source_health(source)] = as_json(health_payload(health))
-        for topic, text in texts.items():
-            if self._published.get(topic) != text:
-                self._published[topic] = text
-                self._publish(topic, text, qos=1, retain=True)
+            self._retain_change(self._topics.source_health(source), as_json(_payload(health)))
         while self._warnings:
             self._publish(*self._warnings.popleft(), qos=1)
-
-    def republish(self) -> None:
-        """Publish everything, to a broker or a Home Assistant that may have lost it."""
-        self._published.clear()
-        self.publish_changes()
 
     def due(self) -> float:
         """Return the monotonic time at which the connection stops counting as late."""
         return self._late_until if time.monotonic() < self._late_until else math.inf
+
+
+def _payload(health: Health) -> dict[str, object]:
+    return {
+        "offline": health.offline_reason is not None,
+        "offline_reason": health.offline_reason,
+        "offline_text": health.offline_text,
+        "overloaded": health.overloaded,
+        "dropped_seconds": round(health.dropped_seconds, 1),
+    }
+
+
+def _warnings(before: Health, after: Health) -> Iterator[dict[str, object]]:
+    """Yield the problems that started (``phase`` start) and ended (``phase`` end)."""
+    was_offline, is_offline = before.offline_reason is not None, after.offline_reason is not None
+    for name, was_active, is_active, reason, text in (
+        ("offline", was_offline, is_offline, after.offline_reason, after.offline_text),
+        ("overloaded", before.overloaded, after.overloaded, None, OVERLOADED),
+    ):
+        if was_active != is_active:
+            yield {
+                "warning": name,
+                "phase": "start" if is_active else "end",
+                "reason": reason if is_active else None,
+                "text": text if is_active else None,
+                "dropped_seconds": round(after.dropped_seconds, 1),
+            }

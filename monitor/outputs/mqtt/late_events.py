@@ -35,14 +35,9 @@ class LateEvents:
         return self._up_to > -math.inf
 
     def begin(self, up_to: int, started: Collection[str]) -> None:
-        """Hold messages on a new connection.
+        """Hold messages up to a number on a new connection.
 
-        Parameters
-        ----------
-        up_to : int
-            Number of the newest of them.
-        started : collection of str
-            Events whose start is held and whose end is yet to come: the end is held as well.
+        ``started`` are the events whose start is held and whose end is yet to come: it is held as well.
         """
         self._up_to, self._started = up_to, frozenset(started)
         self._until = time.monotonic() + HOLD_SECONDS

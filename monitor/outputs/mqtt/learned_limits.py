@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from monitor.outputs.mqtt.connection_events import BrokerLimits
+from monitor.outputs.mqtt.reason_codes import QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED
 
 SMALL_BYTES = 2048
 """A message of this size is too large for no broker."""
@@ -53,9 +54,8 @@ def outgoing_message(topic: str, text: str, *, qos: int, retain: bool) -> Outgoi
 
 @dataclass(slots=True)
 class _Limit:
-    """A limit, with the message that revealed it."""
-
     message: OutgoingMessage
+    """The one that revealed it."""
     reason: str
     at: float
 
@@ -97,10 +97,7 @@ class LearnedLimits:
     def connection_closed(self, message: OutgoingMessage) -> str | None:
         """Record that the connection was closed while this message was the oldest unacknowledged one.
 
-        Returns
-        -------
-        str or None
-            The limit learned from it, as the predicate of a sentence about the address.
+        Returns the limit learned from it, if any, as the predicate of a sentence about the address.
         """
         same = self._suspect is not None and self._suspect.topic == message.topic
         self._suspect, self._closes = message, self._closes + 1 if same else 1
@@ -109,12 +106,12 @@ class LearnedLimits:
         self._suspect = None
         return self._learn(message)
 
-    def refused(self, message: OutgoingMessage, *, retain: bool = False, qos: bool = False) -> None:
-        """Record a limit that the broker itself reported."""
+    def refused(self, message: OutgoingMessage, code: int | None) -> None:
+        """Record a limit that the broker itself reported by its reason code."""
         now = time.monotonic()
-        if retain:
+        if code == RETAIN_NOT_SUPPORTED:
             self._no_retain = _Limit(message, "does not accept retained messages", now)
-        elif qos:
+        elif code == QOS_NOT_SUPPORTED:
             self._no_qos_2 = _Limit(message, "does not accept QoS 2", now)
 
     def objection(self, message: OutgoingMessage) -> str | None:
@@ -178,8 +175,8 @@ class LearnedLimits:
 
     def _is_retain_the_cause(self, message: OutgoingMessage) -> bool:
         """Return whether the broker never accepted a retained message and the size cannot be the cause."""
-        others = [*self._topics.values(), *([] if self._too_large is None else [self._too_large])]
-        other_retained = any(other.message.retain for other in others)
+        others = (*self._topics.values(), self._too_large)
+        other_retained = any(other is not None and other.message.retain for other in others)
         return not self._retain_accepted and (message.size <= SMALL_BYTES or other_retained)
 
     def _revoke(self, message: OutgoingMessage) -> None:

@@ -53,11 +53,7 @@ class Negotiation:
     A broker of MQTT 3.1.1 may close the connection without an answer to MQTT 5, and so may a broker that
     refuses a retained last will.  So does a broker that is just being restarted; therefore lesser options
     that are accepted are used only after better ones have failed while the broker was known to be up.
-
-    Parameters
-    ----------
-    protocol : str
-        ``auto``, ``5`` or ``3.1.1``.
+    ``protocol`` is ``auto``, ``5`` or ``3.1.1``.
     """
 
     def __init__(self, protocol: str = "auto") -> None:
@@ -73,10 +69,7 @@ class Negotiation:
     def refused(self, end: Disconnected) -> bool:
         """Choose other options if these may be why the broker refused the connection.
 
-        Returns
-        -------
-        bool
-            Whether to try them at once, because the attempt reveals nothing about the broker yet.
+        Returns whether to try them at once, because the attempt reveals nothing about the broker yet.
         """
         if end.code in {RETAIN_NOT_SUPPORTED, QOS_NOT_SUPPORTED} and (
             lesser := _with_lesser_will(self.options)

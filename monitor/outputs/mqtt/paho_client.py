@@ -39,13 +39,8 @@ _REASON_CODE_LENGTH = 3  # bytes of an answer that has a reason code
 class PahoClient(Client):
     """paho client that reports, and survives, packets that break paho.
 
-    Parameters
-    ----------
-    protocol : int
-        Protocol level.
-    client_id : str
-    on_broken : callable
-        Receives the reason when paho's thread ends with an exception, in that thread.
+    ``protocol`` is a protocol level.  ``on_broken`` receives the reason when paho's thread ends with an
+    exception, in that thread.
     """
 
     def __init__(self, protocol: int, client_id: str, on_broken: Callable[[str], None]) -> None:

@@ -31,7 +31,8 @@ from monitor.outputs.mqtt.score_topics import ScoreTopics
 from monitor.outputs.mqtt.session import MqttSession
 from monitor.outputs.mqtt.subscriber import MqttSubscriber, OnCommand
 from monitor.outputs.mqtt.tls import tls_context
-from monitor.outputs.mqtt.topics import TopicGroup, Topics
+from monitor.outputs.mqtt.topic_group import TopicGroup
+from monitor.outputs.mqtt.topics import Topics
 from monitor.system.threads import ThreadGroup
 from monitor.types import ConfigError, Event, Scores
 
@@ -45,18 +46,10 @@ RECONNECT_SECONDS = 2.0
 
 
 class MqttPublisher(Output):
-    """Publish to the broker; `run` is the body of its thread.
+    """Publish to the broker, the host in the settings; `run` is the body of its thread.
 
-    Parameters
-    ----------
-    config : MqttConfig
-        With a host.
-    options : PublisherOptions
-    active_labels : ActiveLabels
-        Each source counts as offline until `on_health` reports otherwise.
-    password : str or None
-    on_command : callable
-        Receives commands in the thread of the connection; must not block.
+    Each source counts as offline until `on_health` reports otherwise.  ``on_command`` receives commands in
+    the thread of the connection; it must not block.
 
     Raises
     ------
@@ -227,7 +220,9 @@ class MqttPublisher(Output):
             hold=self._discovery.enabled,
             first_seconds=None if started_at is None else time.monotonic() - started_at,
         )
-        if self._session.delivery.has_suspect:  # the broker may close the connection on the rest again
+        if (
+            self._session.delivery.learned.has_suspect
+        ):  # the broker may close the connection on the rest again
             self._events.send(self._session, self._topics, qos=self._config.qos)
         self._republish()
 

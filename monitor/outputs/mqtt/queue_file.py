@@ -74,12 +74,7 @@ class QueuedMessage:
 
 
 class QueueFile:
-    """Queued messages in a file, for one process at a time; used by one thread.
-
-    Parameters
-    ----------
-    path : Path
-        Created if missing.
+    """Queued messages in a file, which is created if missing, for one process at a time; used by one thread.
 
     Raises
     ------
@@ -96,9 +91,8 @@ class QueueFile:
             last, count, size = self._one(
                 "SELECT coalesce(max(number), 0), count(*), coalesce(sum(length(content)), 0) FROM letters"
             )
-            rows = self._connection.execute(
-                "SELECT put_at, sum, content FROM lasting ORDER BY put_at"
-            ).fetchall()
+            unfinished = "SELECT put_at, sum, content FROM lasting ORDER BY put_at"
+            rows = self._connection.execute(unfinished).fetchall()
             if last >= _MAX_NUMBER:
                 raise BrokenDatabaseError("is damaged: numbers of messages are out of range")
             self.unfinished = [_message(n - len(rows) + 1, *row) for n, row in enumerate(rows)]
@@ -130,13 +124,7 @@ class QueueFile:
     def trim(self, *, max_bytes: int, queued_after: float, keep: Collection[int]) -> int:
         """Remove messages that are too old, and the oldest above the size limit; return how many.
 
-        Parameters
-        ----------
-        max_bytes : int
-        queued_after : float
-            Unix seconds; older messages are removed.
-        keep : collection of int
-            Numbers of messages that are not removed.
+        Older ones than ``queued_after``, in Unix seconds, are too old; the numbers in ``keep`` stay.
         """
         query = "SELECT number, put_at, length(content) FROM letters ORDER BY number"
         excess, removed = self.bytes - max_bytes, []

@@ -8,13 +8,10 @@ from __future__ import annotations
 REFUSED = 128
 """First code that means a failure."""
 
-UNSUPPORTED_PROTOCOL, NOT_AUTHORISED, SHUTTING_DOWN, SESSION_TAKEN_OVER = 132, 135, 139, 142
-PACKET_TOO_LARGE, RETAIN_NOT_SUPPORTED, QOS_NOT_SUPPORTED = 149, 154, 155
+UNSUPPORTED_PROTOCOL, SESSION_TAKEN_OVER, RETAIN_NOT_SUPPORTED, QOS_NOT_SUPPORTED = 132, 142, 154, 155
 MALFORMED = frozenset({129, 130})
 
-NOT_ABOUT_A_MESSAGE = frozenset(
-    {136, 137, 138, SHUTTING_DOWN, 141, SESSION_TAKEN_OVER, 150, 152, 156, 157, 159, 160}
-)
+NOT_ABOUT_A_MESSAGE = frozenset({136, 137, 138, 139, 141, 142, 150, 152, 156, 157, 159, 160})
 """A broker that disconnects with one of these does not do so because of a published message."""
 
 _LOG = "its log may say why"
@@ -92,23 +89,17 @@ _MESSAGE = {
 }
 
 
-def explain_refused_connection(code: int, *, client_id: str, other_server: str = "") -> str:
+def explain_refused_connection(code: int, client_id: str, other_server: str = "") -> str:
     """Return why the broker refuses the connection, as the predicate of a sentence about its address.
 
-    Parameters
-    ----------
-    code : int
-    client_id : str
-        Of this monitor.
-    other_server : str
-        Server that the broker refers to; empty if none.
+    ``other_server`` is the server that the broker refers to; empty if none.
     """
     text = _CONNECTION.get(code, f"refuses the connection with the reason code {code}")
     return _filled(text, client_id, other_server)
 
 
-def explain_disconnect(code: int, *, client_id: str, other_server: str = "") -> str:
-    """Return why the broker disconnected; the parameters are those of `explain_refused_connection`."""
+def explain_disconnect(code: int, client_id: str, other_server: str = "") -> str:
+    """Return why the broker disconnected, as `explain_refused_connection`."""
     suffix = f" with the reason code {code}" if code > REFUSED else ""
     return _filled(_DISCONNECT.get(code, f"closed the connection{suffix}"), client_id, other_server)
 

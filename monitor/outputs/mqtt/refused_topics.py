@@ -38,22 +38,9 @@ class RefusedTopics:
         self._others_at = math.inf
 
     def refuse(self, topic: str, reason: str, *, is_event: bool, unsent: bool = False) -> bool:
-        """Record that the broker refuses a message.
+        """Record that the broker refuses a message; return whether it is the first refusal for this reason.
 
-        Parameters
-        ----------
-        topic : str
-        reason : str
-            In a few words.
-        is_event : bool
-            Whether the message is an event, which then waits.
-        unsent : bool
-            Whether the message was not even sent because the broker is known to refuse it.
-
-        Returns
-        -------
-        bool
-            Whether this is the first refusal with this reason.
+        An event then waits.  A message is ``unsent`` if the broker is known to refuse it.
         """
         self.count += 1
         is_new = all(known.reason != reason or known.is_event < is_event for known in self._topics.values())
@@ -88,14 +75,10 @@ class RefusedTopics:
 
     def retry_events(self) -> bool:
         """Return, once for each retry, whether waiting events may be tried now."""
-        due = [
-            refusal
-            for refusal in self._topics.values()
-            if refusal.is_event and not refusal.retried and time.monotonic() >= refusal.retry_at
-        ]
-        for refusal in due:
-            refusal.retried = True
-        retry, self._reopened = bool(due) or self._reopened, False
+        retry, self._reopened = self._reopened, False
+        for refusal in self._topics.values():
+            if refusal.is_event and not refusal.retried and time.monotonic() >= refusal.retry_at:
+                refusal.retried = retry = True
         return retry
 
     def retry_others(self) -> bool:

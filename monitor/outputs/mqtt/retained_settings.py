@@ -5,32 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.mqtt.topic_group import TopicGroup
 from monitor.outputs.mqtt.topics import Topics
 
 
-class RetainedSettings:
-    """Publish every change of the settings; used by the publisher's thread.
-
-    Parameters
-    ----------
-    topics : Topics
-    active_labels : ActiveLabels
-    publish : callable
-        `MqttSession.publish`.
-    """
+class RetainedSettings(TopicGroup):
+    """Publish every change of the settings; used by the publisher's thread."""
 
     def __init__(self, topics: Topics, active_labels: ActiveLabels, publish: Callable[..., None]) -> None:
-        self._topics = topics
-        self._publish = publish
-        self._active_labels = active_labels
-        self._published: dict[str, str] = {}
-        self._payloads = settings_payloads(topics, active_labels)
+        super().__init__(topics, publish)
+        self.apply(active_labels)
 
     def use_topics(self, topics: Topics) -> None:
         """Publish under other topics from now on."""
-        self._topics = topics
+        super().use_topics(topics)
         self.apply(self._active_labels)
 
     def apply(self, active_labels: ActiveLabels) -> None:
@@ -42,19 +31,22 @@ class RetainedSettings:
     def publish_changes(self) -> None:
         """Publish settings that differ from what the broker retains."""
         for topic, text in self._payloads.items():
-            if self._published.get(topic) != text:
-                self._published[topic] = text
-                self._publish(topic, text, qos=1, retain=True)
-
-    def republish(self) -> None:
-        """Publish everything, to a broker that may have lost it."""
-        self._published = {}
-        self.publish_changes()
+            self._retain_change(topic, text)
 
 
 def settings_payloads(topics: Topics, active_labels: ActiveLabels) -> dict[str, str]:
     """Return the retained text of each settings topic."""
-    labels = [_label_payload(label) for label in active_labels.labels]
+    labels = [
+        {
+            "id": label.id,
+            "name": label.title,
+            "enabled": label.enabled,
+            "threshold": label.threshold,
+            "prompts": label.prompts,
+            "against": label.against,
+        }
+        for label in active_labels.labels
+    ]
     payloads = {
         topics.armed(): "ON" if active_labels.armed else "OFF",
         topics.labels(): json.dumps(labels, ensure_ascii=False, separators=(",", ":")),
@@ -63,14 +55,3 @@ def settings_payloads(topics: Topics, active_labels: ActiveLabels) -> dict[str, 
         for label in active_labels.at(source):
             payloads[topics.threshold(source, label.id)] = f"{label.threshold:g}"
     return payloads
-
-
-def _label_payload(label: LabelConfig) -> dict[str, object]:
-    return {
-        "id": label.id,
-        "name": label.title,
-        "enabled": label.enabled,
-        "threshold": label.threshold,
-        "prompts": label.prompts,
-        "against": label.against,
-    }

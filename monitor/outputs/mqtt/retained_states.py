@@ -5,31 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from monitor.outputs.mqtt.queue_file import QueuedMessage
+from monitor.outputs.mqtt.topic_group import TopicGroup
 from monitor.outputs.mqtt.topics import Topics
 from monitor.outputs.payload import as_json, attributes_payload
 
 
-class RetainedStates:
-    """States set by any thread and published by the publisher's thread.
-
-    Parameters
-    ----------
-    topics : Topics
-    labels : mapping of str to iterable of str
-        Labels of each source.
-    publish : callable
-        `MqttSession.publish`.
-    """
+class RetainedStates(TopicGroup):
+    """States set by any thread and published by the publisher's thread; ``labels`` are by source."""
 
     def __init__(
         self, topics: Topics, labels: Mapping[str, Iterable[str]], publish: Callable[..., None]
     ) -> None:
-        self._topics = topics
-        self._publish = publish
+        super().__init__(topics, publish)
         self._online = dict.fromkeys(labels, False)
-        self._published_online: dict[str, bool] = {}
         self._last: dict[str, QueuedMessage] = {}
-        self._published_last: dict[str, QueuedMessage] = {}
         self._newest: dict[tuple[str, str], QueuedMessage | None] = dict.fromkeys(_keys(labels))
         self._published_labels: set[tuple[str, str]] = set()
         self._received = 0
@@ -40,10 +29,6 @@ class RetainedStates:
         # A new mapping, because the publisher's thread may be iterating over the old one.
         before = self._newest
         self._newest = {key: before.get(key) for key in _keys(labels)}
-
-    def use_topics(self, topics: Topics) -> None:
-        """Publish under other topics from now on."""
-        self._topics = topics
 
     def on_event(self, message: QueuedMessage) -> None:
         """Receive the start or the end of an event; from one thread, in the order of their numbers."""
@@ -67,10 +52,9 @@ class RetainedStates:
 
     def republish(self) -> None:
         """Publish everything, to a broker or a Home Assistant that may have lost it."""
+        self._published.clear()
         self.publish_labels()
-        self._published_online.clear()
         self.publish_sources()
-        self._published_last.clear()
         self.publish_changes()
         # Last: until then, retained messages may be from another time.
         self._retain(self._topics.status(), "online")
@@ -114,16 +98,13 @@ class RetainedStates:
     def publish_sources(self) -> None:
         """Publish the status of each source that changed."""
         for source, online in self._online.items():
-            if self._published_online.get(source) != online:
-                self._published_online[source] = online
-                self._retain(self._topics.source_status(source), "online" if online else "offline")
+            self._retain_change(self._topics.source_status(source), "online" if online else "offline")
 
     def publish_changes(self) -> None:
         """Publish the last event of each source, if it changed."""
         for source, message in tuple(self._last.items()):
-            if self._published_last.get(source) is not message:
-                self._published_last[source] = message
-                self._retain(self._topics.last_event(source), as_json(attributes_payload(message.payload)))
+            text = as_json(attributes_payload(message.payload))
+            self._retain_change(self._topics.last_event(source), text)
 
     def _publish_label(self, source: str, label: str, message: QueuedMessage | None) -> None:
         attributes = {} if message is None else attributes_payload(message.payload)
@@ -131,9 +112,6 @@ class RetainedStates:
         self._retain(self._topics.attributes(source, label), as_json(attributes))
         is_on = message is not None and message.is_start
         self._retain(self._topics.state(source, label), "ON" if is_on else "OFF")
-
-    def _retain(self, topic: str, text: str) -> None:
-        self._publish(topic, text, qos=1, retain=True)
 
 
 def _keys(labels: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:

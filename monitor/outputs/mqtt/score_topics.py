@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable
 
-from monitor.outputs.mqtt.health_payloads import level_payload
+from monitor.outputs.mqtt.topic_group import TopicGroup
 from monitor.outputs.mqtt.topics import Topics
-from monitor.outputs.payload import as_json
+from monitor.outputs.payload import as_json, rounded_dbfs
 from monitor.types import Scores
 
 INTERVAL_SECONDS = 1.0
@@ -16,26 +16,15 @@ REPEAT_SECONDS = 30.0
 """An unchanged score is repeated after this time, because Home Assistant lets old ones expire."""
 
 
-class ScoreTopics:
-    """Scores set by the analysis and published by the publisher's thread; only the newest counts.
-
-    Parameters
-    ----------
-    topics : Topics
-    publish : callable
-        `MqttSession.publish`.
-    """
+class ScoreTopics(TopicGroup):
+    """Scores set by the analysis and published by the publisher's thread; only the newest counts."""
 
     def __init__(self, topics: Topics, publish: Callable[..., None]) -> None:
-        self._topics = topics
-        self._publish = publish
+        super().__init__(topics, publish)
         self._newest: dict[str, Scores] = {}
         self._due: dict[str, float] = {}
-        self._published: dict[str, tuple[str, float]] = {}
-
-    def use_topics(self, topics: Topics) -> None:
-        """Publish under other topics from now on."""
-        self._topics = topics
+        self._scores: dict[str, tuple[str, float]] = {}
+        """Newest text of each topic, and the monotonic time at which it was published."""
 
     def set(self, scores: Scores) -> None:
         """Set the scores of a window."""
@@ -44,7 +33,7 @@ class ScoreTopics:
     def republish(self) -> None:
         """Publish all scores of the next window, and nothing that is older."""
         self._newest.clear()
-        self._published.clear()
+        self._scores.clear()
 
     def publish_changes(self) -> None:
         """Publish levels, and scores that changed by a hundredth, of each source once a second."""
@@ -54,7 +43,8 @@ class ScoreTopics:
                 continue
             self._due[source] = now + INTERVAL_SECONDS
             scores = self._newest.pop(source)
-            self._publish(self._topics.level(source), as_json(level_payload(scores.level_dbfs)), qos=0)
+            level = {"level_dbfs": rounded_dbfs(scores.level_dbfs)}
+            self._publish(self._topics.level(source), as_json(level), qos=0)
             for label, value in zip(scores.labels, scores.values.tolist(), strict=True):
                 self._publish_score(self._topics.score(source, label), f"{value:.2f}", now)
 
@@ -63,7 +53,7 @@ class ScoreTopics:
         return min((self._due.get(source, 0.0) for source in tuple(self._newest)), default=math.inf)
 
     def _publish_score(self, topic: str, text: str, now: float) -> None:
-        before, at = self._published.get(topic, ("", -math.inf))
+        before, at = self._scores.get(topic, ("", -math.inf))
         if text != before or now - at >= REPEAT_SECONDS:
-            self._published[topic] = (text, now)
+            self._scores[topic] = (text, now)
             self._publish(topic, text, qos=0)

@@ -53,20 +53,10 @@ Connect = Callable[[ConnectOptions, Callable[[Connection, ConnectionEvent], None
 
 
 class MqttSession:
-    """Publish over one connection after another.
+    """Publish over one connection after another to the broker at an address, which is for display.
 
-    Parameters
-    ----------
-    connect : callable
-    delivery : Delivery
-    address : str
-        Of the broker, for display.
-    client_id : str
-        Of this monitor.
-    receive : callable
-        Receives messages under the subscribed topics, in the thread of the connection; must neither block nor
-        fail.
-    negotiation : Negotiation
+    ``receive`` receives messages under the subscribed topics, in the thread of the connection; it must
+    neither block nor fail.
     """
 
     def __init__(
@@ -129,10 +119,7 @@ class MqttSession:
     def wait(self, until: float) -> bool:
         """Wait for `wake`, for the broker, or until a monotonic time; keep the connection up.
 
-        Returns
-        -------
-        bool
-            Whether there is a new connection, on which nothing has been published yet.
+        Returns whether there is a new connection, on which nothing has been published yet.
         """
         if self._connection is None and time.monotonic() >= self._connect_at:
             self._options = replace(self._negotiation.options, subscribe=self.delivery.subscribes)
@@ -189,7 +176,7 @@ class MqttSession:
             case Acknowledged(packet_id, code):
                 self.delivery.acknowledge(packet_id, code)
             case Echoed(topic):
-                self.delivery.echoed(topic)
+                self.delivery.check.received(topic)
             case Disconnected():
                 self._handle_end(event)
 

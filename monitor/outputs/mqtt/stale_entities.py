@@ -52,18 +52,9 @@ def newest(stale: Components) -> dict[str, dict[str, str]]:
 def removal_messages(
     stale: Components, origin: Mapping[str, object]
 ) -> Iterator[tuple[str, dict[str, object]]]:
-    """Describe each component once more and remove it; none of these messages may be retained.
+    """Describe each component once more and remove it, with the ``origin`` of a description.
 
-    Parameters
-    ----------
-    stale : mapping
-    origin : mapping
-        ``o`` of a description.
-
-    Yields
-    ------
-    tuple of str and dict
-        Topic and payload, in the order in which they must be sent.
+    Yields topics and payloads in the order in which they must be sent; none of them may be retained.
     """
     for topic, components in stale.items():
         device = device_of(topic)

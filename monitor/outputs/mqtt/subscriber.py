@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from monitor.outputs.mqtt.commands import Command, parse_command
 from monitor.outputs.mqtt.connection_events import Received
-from monitor.outputs.mqtt.health_payloads import refused_payload
 from monitor.outputs.mqtt.topics import Topics
 from monitor.outputs.payload import as_json
 from monitor.system.boundary import boundary, printable
@@ -35,16 +34,9 @@ _RETAINED = (
 
 
 class MqttSubscriber:
-    """Receive messages in the thread of the connection, and pass commands on.
+    """Receive messages in the thread of the connection, and pass commands on, if they are accepted.
 
-    Parameters
-    ----------
-    topics : Topics
-    birth : str or None
-        Topic of the birth message of Home Assistant; None: it is not needed.
-    commands : bool
-        Whether commands are accepted.
-    on_command : callable
+    ``birth`` is the topic of the birth message of Home Assistant; None: it is not needed.
     """
 
     def __init__(self, topics: Topics, *, birth: str | None, commands: bool, on_command: OnCommand) -> None:
@@ -96,7 +88,7 @@ class MqttSubscriber:
                     self._unreported = 0
                 else:
                     topic, reason = self._refusals.popleft()
-            publish(self._topics.refused(), as_json(refused_payload(topic, reason)), qos=1)
+            publish(self._topics.refused(), as_json({"topic": topic, "reason": reason}), qos=1)
 
     def _parse(self, message: Received) -> Command | str:
         try:

@@ -48,9 +48,8 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
     except ssl.SSLError as error:
-        raise ConfigError(
-            f"mqtt.ca_file: {config.ca_file}: contains no certificates in PEM format"
-        ) from error
+        why = "contains no certificates in PEM format"
+        raise ConfigError(f"mqtt.ca_file: {config.ca_file}: {why}") from error
     except OSError as error:
         raise ConfigError(f"mqtt.ca_file: {config.ca_file}: cannot be read: {error.strerror}") from error
     if config.cert_file is not None:

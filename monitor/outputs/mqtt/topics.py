@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 TRIGGER = "detected"
 """Payload of every trigger."""
@@ -106,16 +105,3 @@ class Topics:
                 topics |= {self.state(source, label), self.attributes(source, label)}
                 topics.add(self.threshold(source, label))
         return topics
-
-
-class TopicGroup(Protocol):
-    """Topics of which only the newest values count."""
-
-    def use_topics(self, topics: Topics) -> None:
-        """Publish under other topics from now on."""
-
-    def publish_changes(self) -> None:
-        """Publish values that changed."""
-
-    def republish(self) -> None:
-        """Publish everything, to a broker or a Home Assistant that may have lost it."""

@@ -4,6 +4,7 @@ import math
 import time
 
 import numpy as np
+import pytest
 
 from monitor.outputs.mqtt.score_topics import ScoreTopics
 from monitor.outputs.mqtt.topics import Topics
@@ -12,9 +13,9 @@ from monitor.types import Scores
 LEVEL = ("level", '{"level_dbfs":-20.0}', 0, False)
 
 
-def scores(*values, source="mic0"):
+def scores(*values, source="mic0", level_dbfs=-20.0):
     labels = ("glass", "dog")[: len(values)]
-    return Scores(source, 0, 8, 2.0, labels, np.array(values, np.float32), -20.0)
+    return Scores(source, 0, 8, 2.0, labels, np.array(values, np.float32), level_dbfs)
 
 
 def made():
@@ -44,6 +45,14 @@ def test_the_newest_scores_of_each_second_are_published_and_not_retained():
     score_topics.publish_changes()
     assert published == [LEVEL, ("glass", "0.30", 0, False), ("dog", "0.40", 0, False)]
     assert time.monotonic() < score_topics.due() < math.inf
+
+
+@pytest.mark.parametrize(("dbfs", "shown"), [(-math.inf, "null"), (math.nan, "null"), (-41.2345, "-41.2")])
+def test_a_level_has_one_decimal_and_is_null_if_it_is_not_finite(dbfs, shown):
+    score_topics, published = made()
+    score_topics.set(scores(level_dbfs=dbfs))
+    score_topics.publish_changes()
+    assert published == [("level", f'{{"level_dbfs":{shown}}}', 0, False)]
 
 
 def test_a_score_unchanged_to_a_hundredth_is_not_published_again_but_the_level_is():

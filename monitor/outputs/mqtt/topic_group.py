@@ -1,0 +1,37 @@
+"""Topic groups: topics of which only the newest values count, published when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from monitor.outputs.mqtt.topics import Topics
+
+
+class TopicGroup:
+    """Values set by any thread, and published by the publisher's thread with `MqttSession.publish`."""
+
+    def __init__(self, topics: Topics, publish: Callable[..., None]) -> None:
+        self._topics, self._publish = topics, publish
+        self._published: dict[str, str] = {}
+        """Newest text of each topic in `_retain_change`."""
+
+    def use_topics(self, topics: Topics) -> None:
+        """Publish under other topics from now on."""
+        self._topics = topics
+
+    def publish_changes(self) -> None:
+        """Publish values that changed."""
+        raise NotImplementedError
+
+    def republish(self) -> None:
+        """Publish everything, to a broker or a Home Assistant that may have lost it."""
+        self._published.clear()
+        self.publish_changes()
+
+    def _retain(self, topic: str, text: str) -> None:
+        self._publish(topic, text, qos=1, retain=True)
+
+    def _retain_change(self, topic: str, text: str) -> None:
+        if self._published.get(topic) != text:
+            self._published[topic] = text
+            self._retain(topic, text)
