@@ -144,10 +144,6 @@ def build(
         "counters": counters,
         "live": broadcast,
     }
-    if config.web.enabled:
-        from monitor.outputs.web import LabelUpdates  # noqa: PLC0415 - the extra `web`
-
-        outputs["page"] = LabelUpdates(broadcast)
 
     def take_snapshot() -> dict[str, Any]:
         return snapshot(parts)

@@ -208,11 +208,7 @@ def _label(active_labels: ActiveLabels, label: str, last: Event | None) -> dict[
         "enabled": found.enabled,
         "prompts": list(found.prompts),
         "threshold": found.threshold,
-        "thresholds": {
-            source: active_labels.label(source, label).threshold
-            for source in active_labels.sources
-            if active_labels.detects(source, label)
-        },
+        "thresholds": active_labels.thresholds(label),
         "last_event": None if last is None else event_payload(last, found.title),
     }
 

@@ -75,6 +75,11 @@ class ActiveLabels:
         """Return whether a source detects a label, if it is enabled."""
         return label in self.selected.get(source, (label,))
 
+    def thresholds(self, label: str) -> dict[str, float]:
+        """Return the threshold of a label at each source that detects it, if it is enabled."""
+        sources = (source for source in self.sources if self.detects(source, label))
+        return {source: self.label(source, label).threshold for source in sources}
+
     @property
     def by_source(self) -> dict[str, tuple[LabelConfig, ...]]:
         """Enabled labels by source."""

@@ -12,13 +12,15 @@ import json
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
 from monitor.audio.source_status import Health
 from monitor.config import LabelConfig
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.rules import Rule
 from monitor.model.mel_config import MelConfig
 from monitor.outputs import Output
 from monitor.outputs.live.spectrogram import SpectrogramColumns
@@ -76,14 +78,7 @@ class Watcher:
 class Broadcast(Output):
     """Live messages for any number of watchers; `run` is the body of its thread.
 
-    Parameters
-    ----------
-    buffers : mapping of str to RingBuffer
-        By source name: where the audio of the spectrogram is.
-    mel_config : MelConfig
-        The checkpoint's.
-    ring : int
-        Messages kept.
+    The audio of the spectrogram is in the buffers, by source name.  ``ring`` messages are kept.
     """
 
     def __init__(self, buffers: Mapping[str, RingBuffer], mel_config: MelConfig, *, ring: int = RING) -> None:
@@ -158,10 +153,10 @@ class Broadcast(Output):
         if self._watchers:
             self._outbox.put(("health", snapshot()))
 
-    def send_labels(self, labels: Mapping[str, object]) -> None:
-        """Send the labels in force, as the API shows them, to the watchers."""
+    def on_labels(self, active_labels: ActiveLabels, _rules: Mapping[str, Sequence[Rule]]) -> None:
+        """Send the labels in force to the watchers."""
         if self._watchers:
-            self._outbox.put(("labels", labels))
+            self._outbox.put(("labels", labels_message(active_labels)))
 
     def run(self) -> None:
         """Make messages until `close`; then end every watcher."""
@@ -179,17 +174,10 @@ class Broadcast(Output):
         self._outbox.close()
 
     def subscribe(self, wake: Callable[[], object]) -> Watcher:
-        """Add a watcher, from the next message on.
+        """Add a watcher, from the next message on; raises a `TooManyError`.
 
-        Parameters
-        ----------
-        wake : callable
-            Called whenever there is something to `take`; from another thread and with a lock held, so it must
-            be quick.  Never called after `unsubscribe`.
-
-        Raises
-        ------
-        TooManyError
+        ``wake`` is called whenever there is something to `take`; from another thread and with a lock held, so
+        it must be quick.  It is never called after `unsubscribe`.
         """
         with self._lock:
             if len(self._watchers) >= MAX_WATCHERS:
@@ -263,6 +251,22 @@ class Broadcast(Output):
             return _part(columns, buffer, scores.stop)
         except OverrunError:
             return None
+
+
+def labels_message(active_labels: ActiveLabels) -> dict[str, object]:
+    """Return the labels in force, as watchers receive them."""
+    return {
+        "armed": active_labels.armed,
+        "labels": [
+            {
+                "id": label.id,
+                "name": label.title,
+                "threshold": label.threshold,
+                "thresholds": active_labels.thresholds(label.id),
+            }
+            for label in active_labels.enabled
+        ],
+    }
 
 
 def _part(columns: SpectrogramColumns, buffer: RingBuffer, stop: int) -> dict[str, object]:

@@ -28,15 +28,7 @@ Columns = NDArray[np.uint8]
 
 
 class SpectrogramColumns:
-    """Spectrogram columns of one source.
-
-    Parameters
-    ----------
-    mel_config : MelConfig
-        The checkpoint's.
-    read : callable
-        ``(start, stop)`` to the samples between them.
-    """
+    """Spectrogram columns of one source; ``read`` returns the samples from ``start`` to ``stop``."""
 
     def __init__(self, mel_config: MelConfig, read: Callable[[int, int], Samples]) -> None:
         self.samples = round(mel_config.rate / self.per_second(mel_config))
@@ -51,9 +43,8 @@ class SpectrogramColumns:
     @staticmethod
     def per_second(mel_config: MelConfig) -> float:
         """Return the columns in a second, about `PER_SECOND`."""
-        return mel_config.rate / (
-            mel_config.hop * max(1, round(mel_config.rate / mel_config.hop / PER_SECOND))
-        )
+        frames_per_second = mel_config.rate / mel_config.hop
+        return frames_per_second / max(1, round(frames_per_second / PER_SECOND))
 
     @property
     def position(self) -> int:

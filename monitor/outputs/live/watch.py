@@ -25,14 +25,7 @@ _WAIT_SECONDS = 0.5
 
 
 class WatchFeed:
-    """Send the messages of `Broadcast` to watchers, and the status now and then.
-
-    Parameters
-    ----------
-    live : Broadcast
-    snapshot : callable
-        Returns what `clap-monitor status` shows.
-    """
+    """Send the messages of `Broadcast` to watchers, and the status, a ``snapshot``, now and then."""
 
     def __init__(self, live: Broadcast, snapshot: Callable[[], Mapping[str, object]]) -> None:
         self._live = live
@@ -42,15 +35,8 @@ class WatchFeed:
     def answer(self, _request: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         """Yield until the monitor ends or the reader is too slow; an `Answer` of the control socket.
 
-        Yields
-        ------
-        dict
-            With its ``kind``: status, scores, event, near_miss; at last end, with ``why``.
-
-        Raises
-        ------
-        RefusedError
-            There are too many watchers.
+        Each message has a ``kind``: status, scores, event, near_miss; at last end, with ``why``.  Raises a
+        `RefusedError` if there are too many watchers.
         """
         if not self._places.acquire(blocking=False):
             raise RefusedError(f"{MAX_WATCHERS} clients at the control socket are watching already", BUSY)

@@ -77,11 +77,7 @@ def deliver(request: dict[str, str | None]) -> str | None:
 def redacted(text: str, url: str) -> str:
     """Remove every part of an address from a text, and shorten it.
 
-    Parameters
-    ----------
-    text : str
-    url : str
-        Everything but the scheme may be secret: user, host, path, query.
+    Everything but the scheme may be secret: user, host, path, query.
     """
     rest = url.partition("://")[2]
     parts = {part for form in (rest, unquote(rest)) for part in re.split(r"[^\w]+|_", form)}
@@ -105,9 +101,8 @@ def main() -> None:
     except OutputError as error:
         trouble = redacted(str(error), request["url"] or "")
     # Not as escapes: only the end of a long answer is read.
-    sys.stdout.buffer.write(
-        json.dumps({"trouble": trouble}, ensure_ascii=False).encode(errors="replace") + b"\n"
-    )
+    answer = json.dumps({"trouble": trouble}, ensure_ascii=False)
+    sys.stdout.buffer.write(answer.encode(errors="replace") + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -74,19 +74,10 @@ class Notification:
 
 
 class Notifier(Output):
-    """Notify one target; `run` is the body of its thread.
+    """Notify one target, an address for Apprise; `run` is the body of its thread.
 
-    Parameters
-    ----------
-    config : NotifyConfig
-    url : str
-        Address for Apprise.
-    find_clip : callable
-        Returns the file with the clip of an event; None while there is none.
-    clip_seconds : float
-        How long after the onset a clip ends at the latest; 0 without clips.
-    send : callable
-        `monitor.outputs.notify.send.send`.
+    ``find_clip`` returns the file with the clip of an event, None while there is none.  A clip ends at most
+    ``clip_seconds`` after the onset; 0 without clips.
     """
 
     def __init__(

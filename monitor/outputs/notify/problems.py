@@ -9,12 +9,8 @@ from collections.abc import Mapping
 class Problems:
     """Track the problems of the monitor for one target.
 
-    Parameters
-    ----------
-    after_seconds : float
-        How long a problem must last before it is notified.
-    cooldown_seconds : float
-        From one notification about the same problem to the next.
+    A problem must last ``after_seconds`` before it is notified, and is notified again after
+    ``cooldown_seconds``.
     """
 
     def __init__(self, *, after_seconds: float, cooldown_seconds: float) -> None:
@@ -27,14 +23,8 @@ class Problems:
     def update(self, problems: Mapping[str, str], *, now: float, quiet: bool) -> list[tuple[str, str | None]]:
         """Return what to notify now: each problem and its reason, or None if it was notified and is over.
 
-        Parameters
-        ----------
-        problems : mapping of str to str
-            Current problems and their reasons.
-        now : float
-            Monotonic seconds.
-        quiet : bool
-            Whether nothing may be notified now; problems that last are notified later.
+        ``problems`` are the current ones with their reasons; ``now`` is in monotonic seconds.  While it is
+        ``quiet``, nothing is notified; problems that last are notified later.
         """
         self._since = {what: self._since.get(what, now) for what in problems}
         if quiet:

@@ -18,10 +18,6 @@ class RateLimit:
     """Decide for one target which events are notified; events held back end up in a digest.
 
     The cooldown uses monotonic time, quiet hours use the time of day.
-
-    Parameters
-    ----------
-    config : NotifyConfig
     """
 
     def __init__(self, config: NotifyConfig) -> None:
@@ -45,17 +41,9 @@ class RateLimit:
         return event.stop is None and is_wanted and event.score >= self._config.min_score
 
     def allows(self, event: Event, title: str, *, at: float, now: float) -> bool:
-        """Return whether a matching event may be notified now; if not, it is held back.
+        """Return whether an event that matches may be notified now; if not, it is held back.
 
-        Parameters
-        ----------
-        event : Event
-        title : str
-            Name of its label, for display.
-        at : float
-            Unix seconds.
-        now : float
-            Monotonic seconds.
+        ``title`` is the name of its label; ``at`` is in Unix seconds, ``now`` in monotonic seconds.
         """
         quiet = self.is_quiet(at)
         if quiet or now < self._not_before.get(event.label, -math.inf):

@@ -24,13 +24,9 @@ _ENVIRONMENT = (
 def send(request: Mapping[str, str | None], give_up_at: Callable[[], float]) -> str | None:
     """Send a notification; return the reason of a failure, None on success.
 
-    Parameters
-    ----------
-    request : mapping of str to str or None
-        ``url``, and with a ``body`` also ``title``, ``kind`` and ``clip``; without a body, the address is
-        only checked.
-    give_up_at : callable
-        Returns the monotonic time at which to give up, which may come closer meanwhile.
+    A request has a ``url``, and with a ``body`` also ``title``, ``kind`` and ``clip``; without a body, the
+    address is only checked.  ``give_up_at`` returns the monotonic time at which to give up, which may come
+    closer meanwhile.
     """
     # With -P nothing is imported from the working directory of the monitor.
     command = [sys.executable, "-P", "-W", "ignore", "-m", "monitor.outputs.notify.apprise_worker"]

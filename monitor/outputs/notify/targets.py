@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,13 +16,7 @@ from monitor.types import ConfigError, Event
 
 
 def notifiers_of(config: Config) -> tuple[Notifier, ...]:
-    """Return a notifier for each target.
-
-    Raises
-    ------
-    ConfigError
-        The address of a target is not where the configuration says.
-    """
+    """Return a notifier for each target; raises as `read_url`."""
 
     def find_clip(event: Event) -> Path | None:
         path = config.recordings / clip_path(event, SUFFIXES[config.clips.format])
@@ -62,26 +55,17 @@ def check_targets(config: Config) -> None:
         url = read_url(target)
         if find_spec("apprise") is None:
             raise ConfigError("notify needs more packages: pip install 'clap-monitor[notify]'")
-        if not is_understood(url):
+        if _send({"url": url}) == UNKNOWN_ADDRESS:
             key = "url_env" if target.url_file is None else "url_file"
             raise ConfigError(
                 f"notify: {target.name}: {key}: {UNKNOWN_ADDRESS}; see https://github.com/caronc/apprise/wiki"
             )
 
 
-def is_understood(url: str) -> bool:
-    """Return whether Apprise recognizes an address; sends nothing."""
-    give_up_at = time.monotonic() + ATTEMPT_SECONDS
-    return send({"url": url}, lambda: give_up_at) != UNKNOWN_ADDRESS
-
-
 def try_targets(config: Config) -> Iterator[tuple[str, str | None]]:
     """Send a message to every target, whatever the hour; yield its name, and why it failed or None.
 
-    Raises
-    ------
-    ConfigError
-        As `check_targets`.
+    Raises as `read_url`.
     """
     for target in config.notify:
         request = {
@@ -91,5 +75,9 @@ def try_targets(config: Config) -> Iterator[tuple[str, str | None]]:
             "kind": "info",
             "clip": None,
         }
-        give_up_at = time.monotonic() + ATTEMPT_SECONDS
-        yield target.name, send(request, partial(float, give_up_at))
+        yield target.name, _send(request)
+
+
+def _send(request: Mapping[str, str | None]) -> str | None:
+    give_up_at = time.monotonic() + ATTEMPT_SECONDS
+    return send(request, lambda: give_up_at)

@@ -8,10 +8,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from monitor import __version__
 from monitor.outputs.prometheus import CONTENT_TYPE
-from monitor.outputs.web.asgi import App
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.middleware import RequestGuard
 from monitor.outputs.web.routes import clips, events, labels, session, status
@@ -25,14 +25,8 @@ are dB of full scale.  Every change needs the token: `Authorization: Bearer TOKE
 """
 
 
-def application(context: AppContext) -> App:
-    """Return the ASGI application, behind a `RequestGuard`.
-
-    Parameters
-    ----------
-    context : AppContext
-        What the routes show and change.
-    """
+def application(context: AppContext) -> ASGIApp:
+    """Return the ASGI application, behind a `RequestGuard`; its routes show and change the context."""
     app = FastAPI(
         title="clap-monitor",
         version=__version__,

@@ -1,15 +1,8 @@
-"""ASGI types, request headers, and a body that is read once and passed on."""
+"""Request headers, and a body that is read once and passed on."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from starlette.types import Message, Receive, Scope
 
 _UNIQUE = {
     "authorization",

@@ -19,13 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from monitor.config import WebConfig
-from monitor.config.authority import (
-    DEFAULT_PORTS,
-    Authority,
-    parse_authority,
-    parse_origin,
-    spell_origin,
-)
+from monitor.config.authority import DEFAULT_PORTS, Authority, parse_authority, parse_origin, spell_origin
 from monitor.outputs.web.peers import client_of, is_shared, networks_of
 from monitor.outputs.web.rate_limit import TokenRateLimit
 
@@ -61,16 +55,7 @@ class Refusal:
 
 
 class Access:
-    """Rules of access, applied by `RequestGuard` to each request.
-
-    Parameters
-    ----------
-    web : WebConfig
-    token : str or None
-        The configured token.
-    now : callable
-        Monotonic seconds.
-    """
+    """Rules of access, applied by `RequestGuard` to each request; ``now`` returns monotonic seconds."""
 
     def __init__(
         self, web: WebConfig, token: str | None, *, now: Callable[[], float] = time.monotonic
@@ -100,14 +85,11 @@ class Access:
         """Refuse a request that another site made."""
         origin = headers.get("origin")
         if origin is not None:
-            parsed = parse_origin(origin)
-            if parsed is not None and (
-                _is_same(*parsed, headers.get("host", "")) or spell_origin(*parsed) in self._origins
-            ):
+            parsed, host = parse_origin(origin), headers.get("host", "")
+            if parsed and (_is_same(*parsed, host) or spell_origin(*parsed) in self._origins):
                 return None
-            return Refusal(
-                403, "Refused: sent by another site; add its origin to web.allowed_origins to allow it"
-            )
+            fix = "add its origin to web.allowed_origins to allow it"
+            return Refusal(403, f"Refused: sent by another site; {fix}")
         if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
             return None
         return Refusal(403, "Refused: sent by another site")

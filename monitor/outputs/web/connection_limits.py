@@ -45,10 +45,7 @@ class Connection(Protocol):
 class ConnectionLimits:
     """Limits of all connections; used in the loop of the web server only.
 
-    Parameters
-    ----------
-    is_shared : callable
-        Tells whether an address stands for many clients: then only `MAX_CONNECTIONS` holds.
+    ``is_shared`` tells whether an address stands for many clients: then only `MAX_CONNECTIONS` holds.
     """
 
     def __init__(self, is_shared: Callable[[str], bool]) -> None:

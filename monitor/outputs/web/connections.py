@@ -16,7 +16,7 @@ from websockets.frames import Frame
 from monitor.outputs.faults import Faults
 from monitor.outputs.web.connection_limits import MAX_CONNECTIONS, MAX_REJECTED, ConnectionLimits
 from monitor.outputs.web.peers import address_group
-from monitor.outputs.web.request_limits import is_oversized
+from monitor.outputs.web.request_limits import oversize
 
 _MAX_UNSENT = 256 * 1024
 """Bytes that may wait for a client that sends but does not read."""
@@ -33,12 +33,7 @@ _FULL = (
 class LimitedConnection(asyncio.Protocol):
     """Common part of both kinds: `ConnectionLimits` counts and ends it, and a fault ends no other connection.
 
-    Parameters
-    ----------
-    limits : ConnectionLimits
-    faults : Faults
-    **uvicorns
-        Arguments of uvicorn.
+    The other arguments are uvicorn's.
     """
 
     kind: str
@@ -159,7 +154,7 @@ class HttpConnection(LimitedConnection, H11Protocol):
         names = {name for name, _ in self.headers}
         plain = self.scope["method"] == "GET" and self.scope["http_version"] == "1.1"
         bodiless = not names & {b"content-length", b"transfer-encoding"}
-        return plain and bodiless and not is_oversized(self.scope) and super()._should_upgrade()
+        return plain and bodiless and not oversize(self.scope) and super()._should_upgrade()
 
     def _state(self) -> str:
         if self.transport.is_closing():
@@ -170,10 +165,9 @@ class HttpConnection(LimitedConnection, H11Protocol):
 
     def _is_answered(self) -> bool:
         """Return whether an answer to the newest request has begun, so that another would be part of it."""
-        return self.cycle is not None and self.cycle.response_started and not self._is_over()
-
-    def _is_over(self) -> bool:
-        return self.cycle.response_complete and self.conn.our_state is h11.IDLE
+        if self.cycle is None or not self.cycle.response_started:
+            return False
+        return not (self.cycle.response_complete and self.conn.our_state is h11.IDLE)
 
     def _cancel_request(self) -> None:
         """Let the handler of the request know that the client is gone."""

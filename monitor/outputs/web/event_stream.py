@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 from starlette.responses import Response
@@ -21,17 +21,9 @@ Abort = Callable[[tuple[str, int]], None]
 
 
 class Reader:
-    """Watcher in the loop of the web server; a context manager.
+    """Watcher in the loop of the web server; a context manager, which raises `TooManyError` when it is made.
 
-    Parameters
-    ----------
-    live : Broadcast
-    abort : callable
-        Cuts the connection of a client that does not read: nothing else ends its `send`.
-
-    Raises
-    ------
-    TooManyError
+    ``abort`` cuts the connection of a client that does not read: nothing else ends its `send`.
     """
 
     def __init__(self, live: Broadcast, abort: Callable[[], None]) -> None:
@@ -68,12 +60,7 @@ class Reader:
 class EventStream(Response):
     """Server-sent events until the client disconnects, falls behind, or the monitor ends.
 
-    Parameters
-    ----------
-    live : Broadcast
-    hello : mapping
-        First event: what the others refer to.
-    abort : callable
+    The first one is ``hello``: what the others refer to.
     """
 
     media_type = "text/event-stream"
@@ -100,9 +87,8 @@ class EventStream(Response):
             await full(scope, receive, send)
             return
         with reader:
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
+            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await send(start)
             disconnected = asyncio.ensure_future(_until_disconnected(receive))
             try:
                 await self._send(reader, disconnected, send)
@@ -114,15 +100,12 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
         await send_text(f"retry: 2000\nevent: hello\ndata: {json.dumps(self._hello)}\n\n")
-        while True:
-            messages = await _messages(reader, disconnected)
-            if disconnected.done():
-                return
-            if messages is None:
-                break
-            await send_text("".join(map(_event, messages)) or ": still here\n\n")
-        await send_text("event: end\ndata: {}\n\n")
-        await send({"type": "http.response.body", "body": b""})
+        async for messages in _batches(reader, disconnected):
+            events = (f"event: {message.kind}\ndata: {message.text}\n\n" for message in messages)
+            await send_text("".join(events) or ": still here\n\n")
+        if not disconnected.done():
+            await send_text("event: end\ndata: {}\n\n")
+            await send({"type": "http.response.body", "body": b""})
 
 
 async def stream_websocket(
@@ -140,34 +123,30 @@ async def stream_websocket(
         disconnected = asyncio.ensure_future(_until_closed(socket))
         try:
             await socket.send_text(_object("hello", json.dumps(hello)))
-            while not disconnected.done():
-                messages = await _messages(reader, disconnected)
-                if disconnected.done():
-                    return
-                if messages is None:
-                    await socket.close(1001)
-                    return
+            async for messages in _batches(reader, disconnected):
                 for message in messages:
                     await socket.send_text(_object(message.kind, message.text))
+            if not disconnected.done():
+                await socket.close(1001)
         except WebSocketDisconnect:
             return
         finally:
             disconnected.cancel()
 
 
-async def _messages(reader: Reader, disconnected: asyncio.Future[None]) -> list[Message] | None:
-    """Wait for messages until the client disconnects; None then, and at the end."""
-    messages = asyncio.ensure_future(reader.next())
-    waiting: set[asyncio.Future[Any]] = {messages, disconnected}
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    if disconnected.done():
-        messages.cancel()
-        return None
-    return messages.result()
-
-
-def _event(message: Message) -> str:
-    return f"event: {message.kind}\ndata: {message.text}\n\n"
+async def _batches(reader: Reader, disconnected: asyncio.Future[None]) -> AsyncIterator[list[Message]]:
+    """Yield messages, none of them if a ping is due, until the client disconnects or the monitor ends."""
+    while True:
+        messages = asyncio.ensure_future(reader.next())
+        waiting: set[asyncio.Future[Any]] = {messages, disconnected}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if disconnected.done():
+            messages.cancel()
+            return
+        batch = messages.result()
+        if batch is None:
+            return
+        yield batch
 
 
 def _object(kind: str, text: str) -> str:

@@ -6,10 +6,12 @@ import json
 import math
 from collections.abc import Mapping
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from monitor.outputs.faults import Faults
-from monitor.outputs.web.asgi import App, Message, Receive, Scope, Send, headers_of, replayed
+from monitor.outputs.web.asgi import headers_of, replayed
 from monitor.outputs.web.auth import Access, Refusal
-from monitor.outputs.web.request_limits import MAX_BODY, refuse_size
+from monitor.outputs.web.request_limits import MAX_BODY, oversize
 from monitor.system.bounded_read import DamagedError, parse_json
 
 _POLICY = (
@@ -35,17 +37,10 @@ _NOT_JSON = Refusal(415, "The body must be JSON: send it with Content-Type: appl
 class RequestGuard:
     """Check host, origin, token, size and body of requests, and add security headers to answers.
 
-    Parameters
-    ----------
-    app : callable
-        The ASGI application.
-    access : Access
-    faults : Faults
-    prefix : str
-        Path below which a reverse proxy serves the page; requests have it or not.
+    ``prefix`` is the path below which a reverse proxy serves the page; requests have it or not.
     """
 
-    def __init__(self, app: App, access: Access, faults: Faults, prefix: str = "") -> None:
+    def __init__(self, app: ASGIApp, access: Access, faults: Faults, prefix: str = "") -> None:
         self._app = app
         self._access = access
         self._faults = faults
@@ -93,7 +88,7 @@ class RequestGuard:
 
     def _refusal_of(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
         """Return the refusal of a request, if its head is a reason."""
-        if oversized := refuse_size(scope):
+        if oversized := oversize(scope):
             return Refusal(*oversized)
         if refusal := self._access.check_host(headers.get("host", "")):
             return refusal
@@ -124,10 +119,8 @@ class RequestGuard:
         return address
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
-        if scope["method"] in _SAFE:
-            body: bytes | Refusal = b""  # no route reads one
-        else:
-            body = await _checked_body(receive, headers)
+        safe = scope["method"] in _SAFE  # no route reads the body of such a request
+        body = b"" if safe else await _checked_body(receive, headers)
         if isinstance(body, Refusal):
             await self._refuse(scope, receive, send, body)
             return
@@ -155,7 +148,7 @@ class RequestGuard:
             extra["www-authenticate"] = 'Bearer realm="clap-monitor"'
         if refusal.retry_seconds is not None:
             extra["retry-after"] = str(math.ceil(refusal.retry_seconds))
-        await self._answer(send, refusal.status, _reason(refusal.reason), extra)
+        await self._answer(send, refusal.status, json.dumps({"detail": refusal.reason}).encode(), extra)
 
     async def _answer(self, send: Send, status: int, body: bytes, extra: Mapping[str, str]) -> None:
         headers = {**self._headers, "cache-control": "no-store", "content-length": str(len(body)), **extra}
@@ -166,10 +159,6 @@ class RequestGuard:
 
 _FAULT = Refusal(500, "Internal error; see the log of clap-monitor")
 _JSON = {"content-type": "application/json"}
-
-
-def _reason(text: str) -> bytes:
-    return json.dumps({"detail": text}).encode()
 
 
 async def _checked_body(receive: Receive, headers: Mapping[str, str]) -> bytes | Refusal:

@@ -17,21 +17,10 @@ def networks_of(texts: Sequence[str]) -> tuple[Network, ...]:
 
 
 def client_of(peer: str, forwarded_for: str, proxies: Sequence[Network]) -> str:
-    """Return the address under which a request is counted.
+    """Return the `address_group` under which a request is counted.
 
-    Parameters
-    ----------
-    peer : str
-        IP address of the connection.
-    forwarded_for : str
-        ``X-Forwarded-For``: each proxy appends the address of its client.
-    proxies : sequence of networks
-        Trusted proxies; the last forwarded address that is none of them is the client's.
-
-    Returns
-    -------
-    str
-        An IPv4 address, or the first 64 bits of an IPv6 address; anything else is returned as it is.
+    Each proxy appends the address of its client to ``X-Forwarded-For``: the last one that is not a trusted
+    proxy is the client's.  ``peer`` is the IP address of the connection.
     """
     client = peer
     for forwarded in reversed(forwarded_for.split(",")):
@@ -42,7 +31,10 @@ def client_of(peer: str, forwarded_for: str, proxies: Sequence[Network]) -> str:
 
 
 def address_group(address: str) -> str:
-    """Return the part of an address that its owner cannot vary."""
+    """Return the part of an address that its owner cannot vary: all of IPv4, the first 64 bits of IPv6.
+
+    Anything else is returned as it is.
+    """
     found = _address(address)
     if found is None or found.version == 4:  # noqa: PLR2004
         return address if found is None else str(found)

@@ -9,13 +9,7 @@ _MAX_ADDRESSES = 1024
 
 
 class TokenRateLimit:
-    """Allow each address ``burst`` actions at once, and one more every ``seconds``.
-
-    Parameters
-    ----------
-    burst : int
-    seconds : float
-    """
+    """Allow each address ``burst`` actions at once, and one more every ``seconds``."""
 
     def __init__(self, burst: int, seconds: float) -> None:
         self._burst = burst

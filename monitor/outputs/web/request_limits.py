@@ -15,24 +15,11 @@ _MAX_TARGET = 4096
 """Bytes of the path and the query."""
 
 
-def is_oversized(scope: Mapping[str, Any]) -> bool:
-    """Return whether the request line or the headers exceed their limits."""
-    return _is_long(scope) or _has_many(scope)
-
-
-def refuse_size(scope: Mapping[str, Any]) -> tuple[int, str] | None:
-    """Return the status and the message that refuse an oversized request; None if it is not."""
-    if _is_long(scope):
+def oversize(scope: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Return the status and the message that refuse a request line or headers beyond their limits."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > _MAX_TARGET:
         return 414, f"The address has more than {_MAX_TARGET} bytes"
-    if _has_many(scope):
+    headers = scope["headers"]
+    if len(headers) > _MAX_HEADERS or sum(len(key) + len(value) for key, value in headers) > _MAX_HEAD:
         return 431, f"There are more than {_MAX_HEADERS} headers, or more than {_MAX_HEAD} bytes of them"
     return None
-
-
-def _is_long(scope: Mapping[str, Any]) -> bool:
-    return len(scope["raw_path"]) + len(scope["query_string"]) > _MAX_TARGET
-
-
-def _has_many(scope: Mapping[str, Any]) -> bool:
-    headers = scope["headers"]
-    return len(headers) > _MAX_HEADERS or sum(len(k) + len(v) for k, v in headers) > _MAX_HEAD

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -13,17 +12,12 @@ import anyio.to_thread
 import uvicorn
 
 from monitor.config import WebConfig
-from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.rules import Rule
-from monitor.outputs import Output
 from monitor.outputs.faults import Faults
-from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.web.app import application
 from monitor.outputs.web.auth import Access
 from monitor.outputs.web.connection_limits import ConnectionLimits
 from monitor.outputs.web.connections import HttpConnection, WebSocketConnection
 from monitor.outputs.web.context import AppContext
-from monitor.outputs.web.routes.labels import labels_message
 from monitor.system.boundary import explain
 from monitor.system.trouble_log import LogLimit
 from monitor.types import OutputError
@@ -59,9 +53,8 @@ def bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(
-            socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES
-        )  # what is accepted inherits both
+        # What is accepted inherits both.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_MILLISECONDS)
         listener.bind((host, port))
         listener.listen(128)
@@ -74,38 +67,17 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-class LabelUpdates(Output):
-    """Output that sends the labels in force to the page whenever they change."""
-
-    def __init__(self, broadcast: Broadcast) -> None:
-        self._broadcast = broadcast
-
-    def on_labels(self, active_labels: ActiveLabels, _rules: Mapping[str, Sequence[Rule]]) -> None:
-        """Send the labels to all watchers."""
-        self._broadcast.send_labels(labels_message(active_labels))
-
-
 class Web:
-    """Web server, bound when it is made, and served by `run` in a thread.
+    """Web server, bound when it is made as by `bind`, and served by `run` in a thread.
 
-    Parameters
-    ----------
-    config : WebConfig
-    token : str or None
-        Required for changes.
-
-    Raises
-    ------
-    OutputError
-        As `bind`.
+    The token is required for changes.
     """
 
     def __init__(self, config: WebConfig, token: str | None) -> None:
         if config.proxied and token is None and not config.public_read:
             log.warning(
-                "web: the page cannot be read: public_url, prefix or trusted_proxies is set, so "
-                "reading needs the token, but no token is configured; set web.token_file or "
-                "web.public_read: true"
+                "web: the page cannot be read: public_url, prefix or trusted_proxies is set, so reading "
+                "needs the token, but no token is configured; set web.token_file or web.public_read: true"
             )
         self.access = Access(config, token)
         self.faults = Faults()
@@ -147,16 +119,12 @@ class Web:
         }
 
     def _make_server(self, context: AppContext) -> uvicorn.Server:
+        limited: dict[str, Any] = {"limits": self._limits, "faults": self.faults}
         return uvicorn.Server(
             uvicorn.Config(
                 application(context),
-                http=cast(
-                    "type[asyncio.Protocol]", partial(HttpConnection, limits=self._limits, faults=self.faults)
-                ),
-                ws=cast(
-                    "type[asyncio.Protocol]",
-                    partial(WebSocketConnection, limits=self._limits, faults=self.faults),
-                ),
+                http=cast("type[asyncio.Protocol]", partial(HttpConnection, **limited)),
+                ws=cast("type[asyncio.Protocol]", partial(WebSocketConnection, **limited)),
                 loop="asyncio",
                 lifespan="off",
                 log_config=None,

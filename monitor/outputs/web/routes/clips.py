@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
-from monitor.outputs.web.asgi import Receive, Scope, Send
 from monitor.outputs.web.context import Context
 from monitor.outputs.web.routes.events import NOT_FOUND
 from monitor.system.trouble_log import LogLimit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -112,10 +112,8 @@ def add_label(context: Context, label: NewLabel) -> Label:
 @routes.patch("/labels/{label_id}", responses=NOT_FOUND)
 def change_label(context: Context, label_id: Id, keys: LabelKeys) -> Label:
     """Change some keys of a label."""
-    _find(context, label_id)
-    with _refusals():
-        context.control.put_label(keys.model_dump(exclude_unset=True) | {"id": label_id})
-    return _find(context, label_id)
+    changes = keys.model_dump(exclude_unset=True) | {"id": label_id}
+    return _changed(context, label_id, lambda: context.control.put_label(changes))
 
 
 @routes.delete("/labels/{label_id}", responses=NOT_FOUND)
@@ -135,19 +133,13 @@ def set_threshold(
     source: Annotated[_Source | None, Body(description="Only there; unset: everywhere.")] = None,
 ) -> Label:
     """Set the threshold of a label, from the next window on."""
-    _find(context, label_id)
-    with _refusals():
-        context.control.set_threshold(label_id, threshold, source)
-    return _find(context, label_id)
+    return _changed(context, label_id, lambda: context.control.set_threshold(label_id, threshold, source))
 
 
 @routes.put("/labels/{label_id}/enabled", responses=NOT_FOUND)
 def enable_label(context: Context, label_id: Id, enabled: Annotated[bool, Body(embed=True)]) -> Label:
     """Enable or disable a label."""
-    _find(context, label_id)
-    with _refusals():
-        context.control.enable_label(label_id, enabled=enabled)
-    return _find(context, label_id)
+    return _changed(context, label_id, lambda: context.control.enable_label(label_id, enabled=enabled))
 
 
 @routes.get("/labels/{label_id}/what-if", responses=NOT_FOUND | {503: {"description": "No store"}})
@@ -186,27 +178,6 @@ def arm(context: Context, armed: Annotated[bool, Body(embed=True)]) -> Armed:
     return Armed(armed=context.control.active_labels.armed)
 
 
-def labels_message(active_labels: ActiveLabels) -> dict[str, object]:
-    """Return the labels in force, as watchers receive them."""
-    return {
-        "armed": active_labels.armed,
-        "labels": [
-            {
-                "id": label.id,
-                "name": label.title,
-                "threshold": label.threshold,
-                "thresholds": _thresholds(active_labels, label.id),
-            }
-            for label in active_labels.enabled
-        ],
-    }
-
-
-def _thresholds(active_labels: ActiveLabels, label: str) -> Mapping[str, float]:
-    sources = (source for source in active_labels.sources if active_labels.detects(source, label))
-    return {source: active_labels.label(source, label).threshold for source in sources}
-
-
 def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
     return Label(
         id=label.id,
@@ -215,7 +186,7 @@ def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
         prompts=label.prompts,
         against=label.against,
         threshold=label.threshold,
-        thresholds=dict(_thresholds(active_labels, label.id)),
+        thresholds=active_labels.thresholds(label.id),
         clips=label.clips,
         keys=label.model_dump(mode="json"),
     )
@@ -227,6 +198,14 @@ def _find(context: AppContext, label: str) -> Label:
     if found is None:
         raise HTTPException(404, f"There is no label {label!r}")
     return _label(active_labels, found)
+
+
+def _changed(context: AppContext, label: str, change: Callable[[], object]) -> Label:
+    """Change a label that exists, and return it."""
+    _find(context, label)
+    with _refusals():
+        change()
+    return _find(context, label)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from fastapi import APIRouter, HTTPException, Query, Response, WebSocket
 from pydantic import BaseModel, Field
 
 from monitor.audio.ring_buffer import OverrunError
+from monitor.outputs.live.broadcast import labels_message
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.event_stream import EventStream, stream_websocket
-from monitor.outputs.web.routes.labels import labels_message
 
 routes = APIRouter(tags=["now"])
 
