@@ -106,12 +106,12 @@ class Hook(Output):
     def _judge(self, ended: Ended) -> str | None:
         if ended.code == 0:
             return None
-        if ended.code is None and self._outbox.closed:
-            return f"was killed: the monitor is ending{_output(ended.tail)}"
         if ended.code is None:
-            return f"was killed: not done within {self._config.timeout_seconds:g} s{_output(ended.tail)}"
-        how = f"exit code {ended.code}" if ended.code > 0 else f"signal {-ended.code}"
-        return f"failed: {how}{_output(ended.tail)}"
+            limit = f"not done within {self._config.timeout_seconds:g} s"
+            how = f"was killed: {'the monitor is ending' if self._outbox.closed else limit}"
+        else:
+            how = f"failed: exit code {ended.code}" if ended.code > 0 else f"failed: signal {-ended.code}"
+        return how + _output(ended.tail)
 
     def _count(self, code: int | None, trouble: str | None) -> None:
         """Count how a run ended, and log each change of the trouble once."""

@@ -127,7 +127,7 @@ def seconds_in_source(event: Event, rate: int) -> dict[str, float | None]:
     }
 
 
-def as_json(payload: Mapping[str, object]) -> str:
+def as_json(payload: object) -> str:
     """Return one line of JSON, with non-ASCII characters unescaped."""
     return json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 

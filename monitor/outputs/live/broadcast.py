@@ -57,22 +57,17 @@ class Message:
     """JSON, one line."""
 
 
+@dataclass(slots=True, eq=False)
 class Watcher:
     """One subscriber of `Broadcast`."""
 
-    def __init__(self, broadcast: Broadcast, seen: int, wake: Callable[[], object]) -> None:
-        self.seen = seen
-        """Number of the newest message that was read."""
-        self.behind = 0
-        """How many messages the last `take` returned or skipped."""
-        self.gone: str | None = None
-        """Why no more messages come: ``slow``, or ``end`` of the monitor."""
-        self.wake = wake
-        self._broadcast = broadcast
-
-    def take(self) -> list[Message]:
-        """Return the messages since the last call."""
-        return self._broadcast.unread(self)
+    seen: int
+    """Number of the newest message that was read."""
+    wake: Callable[[], object]
+    behind: int = 0
+    """How many messages the last `Broadcast.take` returned or skipped."""
+    gone: str | None = None
+    """Why no more messages come: ``slow``, or ``end`` of the monitor."""
 
 
 class Broadcast(Output):
@@ -86,10 +81,8 @@ class Broadcast(Output):
         """Watchers dropped because they were too slow."""
         self._buffers = buffers
         self._mel_config = mel_config
-        self.spectrogram_format = {
-            "bins": mel_config.mel_bins,
-            "per_second": SpectrogramColumns.per_second(mel_config),
-        }
+        per_second = SpectrogramColumns.per_second(mel_config)
+        self.spectrogram_format = {"bins": mel_config.mel_bins, "per_second": per_second}
         """Rows of the spectrogram, and columns in a second."""
         self._columns = {
             name: SpectrogramColumns(mel_config, buffer.read) for name, buffer in buffers.items()
@@ -182,7 +175,7 @@ class Broadcast(Output):
         with self._lock:
             if len(self._watchers) >= MAX_WATCHERS:
                 raise TooManyError(f"too many clients: at most {MAX_WATCHERS} can watch")
-            watcher = Watcher(self, self._number, wake)
+            watcher = Watcher(self._number, wake)
             if self._closed:
                 watcher.gone = "end"
             else:
@@ -196,8 +189,8 @@ class Broadcast(Output):
             self.dropped += watcher in self._watchers and unread > STALLED
             self._watchers.discard(watcher)
 
-    def unread(self, watcher: Watcher) -> list[Message]:
-        """Return the messages that a watcher has not read yet; for `Watcher.take`."""
+    def take(self, watcher: Watcher) -> list[Message]:
+        """Return the messages that a watcher has not read yet."""
         with self._lock:
             watcher.behind = self._number - watcher.seen
             new = min(watcher.behind, len(self._ring))

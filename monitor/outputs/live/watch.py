@@ -58,7 +58,7 @@ class WatchFeed:
                     yield {"kind": "status", **self._snapshot()}
                 woken.wait(_WAIT_SECONDS)
                 woken.clear()
-                for message in watcher.take():
+                for message in self._live.take(watcher):
                     if message.kind in KINDS:
                         content = json.loads(message.text)
                         content.pop("spectrogram", None)

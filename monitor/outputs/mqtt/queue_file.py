@@ -5,7 +5,6 @@ It also holds the events that have started and not ended, so that the next run c
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 import zlib
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monitor.outputs.payload import as_json
 from monitor.system.atomic_file import identity
 from monitor.system.bounded_read import DamagedError, parse_json
 from monitor.system.sqlite import (
@@ -194,7 +194,7 @@ class QueueFile:
 
 def _content(message: QueuedMessage) -> bytes:
     content = {"topic": message.topic, "happened_at": message.happened_at, "payload": message.payload}
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return as_json(content).encode()
 
 
 def _message(number: int, queued_at: float, checksum: int, content: bytes) -> QueuedMessage:

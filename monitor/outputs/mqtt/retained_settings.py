@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.topic_group import TopicGroup
 from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.payload import as_json
 
 
 class RetainedSettings(TopicGroup):
@@ -36,20 +36,11 @@ class RetainedSettings(TopicGroup):
 
 def settings_payloads(topics: Topics, active_labels: ActiveLabels) -> dict[str, str]:
     """Return the retained text of each settings topic."""
-    labels = [
-        {
-            "id": label.id,
-            "name": label.title,
-            "enabled": label.enabled,
-            "threshold": label.threshold,
-            "prompts": label.prompts,
-            "against": label.against,
-        }
-        for label in active_labels.labels
-    ]
+    keys = {"id", "enabled", "threshold", "prompts", "against"}
+    labels = [label.model_dump(include=keys) | {"name": label.title} for label in active_labels.labels]
     payloads = {
         topics.armed(): "ON" if active_labels.armed else "OFF",
-        topics.labels(): json.dumps(labels, ensure_ascii=False, separators=(",", ":")),
+        topics.labels(): as_json(labels),
     }
     for source in active_labels.sources:
         for label in active_labels.at(source):

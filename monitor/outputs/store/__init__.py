@@ -1,31 +1,8 @@
 """Event store: a SQLite file with one writer and any number of readers."""
 
 from monitor.outputs.store.reader import StoreReader
-from monitor.outputs.store.rows import (
-    Day,
-    EventFilter,
-    Lane,
-    Mark,
-    MissFilter,
-    Page,
-    StoredEvent,
-    StoredNearMiss,
-    StoreError,
-)
+from monitor.outputs.store.rows import EventFilter, MissFilter, StoreError
 from monitor.outputs.store.schema import FILE
 from monitor.outputs.store.writer import Store
 
-__all__ = [
-    "FILE",
-    "Day",
-    "EventFilter",
-    "Lane",
-    "Mark",
-    "MissFilter",
-    "Page",
-    "Store",
-    "StoreError",
-    "StoreReader",
-    "StoredEvent",
-    "StoredNearMiss",
-]
+__all__ = ["FILE", "EventFilter", "MissFilter", "Store", "StoreError", "StoreReader"]

@@ -17,6 +17,7 @@ from monitor.outputs.payload import event_payload
 from monitor.outputs.store.rows import (
     MAX_ROWS,
     EventFilter,
+    Filter,
     MissFilter,
     Page,
     QuestionError,
@@ -122,9 +123,7 @@ def _indices(connection: sqlite3.Connection, wanted: EventFilter) -> tuple[str, 
     return "events_by_time", "events_by_series"
 
 
-def _series(
-    connection: sqlite3.Connection, wanted: EventFilter | MissFilter, text: str = ""
-) -> list[int] | None:
+def _series(connection: sqlite3.Connection, wanted: Filter, text: str = "") -> list[int] | None:
     """Return the numbers of the series that match; None for all of them."""
     words = text.casefold().split()
     if not (wanted.sources or wanted.labels or words):
@@ -139,7 +138,7 @@ def _series(
     ]
 
 
-def _range(column: str, wanted: EventFilter | MissFilter, after: str | None) -> tuple[list[str], list[Any]]:
+def _range(column: str, wanted: Filter, after: str | None) -> tuple[list[str], list[Any]]:
     conditions: list[str] = []
     values: list[Any] = []
     if wanted.since is not None:

@@ -29,16 +29,22 @@ MAX_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Filter of events; a field at its default matches all."""
+class Filter:
+    """Filter of rows; a field at its default matches all."""
 
     since: float | None = None
-    """Onset at or after this time."""
+    """At or after this time; for an event, its onset."""
     until: float | None = None
-    """Onset before this time."""
+    """Before this time."""
     sources: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     """Identifiers."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter(Filter):
+    """Filter of events."""
+
     text: str = ""
     """Words that must all occur in the names of the label and the source."""
     review: Mark | Literal["none"] | None = None
@@ -48,13 +54,9 @@ class EventFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class MissFilter:
-    """Filter of near misses; a field at its default matches all."""
+class MissFilter(Filter):
+    """Filter of near misses."""
 
-    since: float | None = None
-    until: float | None = None
-    sources: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
     reasons: tuple[MissReason | str, ...] = ()
 
 

@@ -109,10 +109,8 @@ class Access:
         """Refuse a change that another site made, one without the token, and too many of them."""
         if refusal := self.check_origin(headers) or self.check_token(headers, address):
             return refusal
-        if wait := self._writes.wait(address, self._now()):
-            return Refusal(429, "Too many changes", wait)
-        self._writes.take(address, self._now())
-        return None
+        wait = self._writes.take(address, self._now())
+        return Refusal(429, "Too many changes", wait) if wait else None
 
     def check_token(self, headers: Mapping[str, str], address: str) -> Refusal | None:
         """Refuse a request with neither the token nor its session cookie."""
@@ -132,11 +130,8 @@ class Access:
         # First: behind a proxy many share one address, and the guesses of one must not lock out the others.
         if hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self._token.encode()):
             return None
-        now = self._now()
-        if wait := self._failures.wait(address, now):
-            return Refusal(429, "Too many wrong tokens", wait)
-        self._failures.take(address, now)
-        return Refusal(401, "Wrong token")
+        wait = self._failures.take(address, self._now())
+        return Refusal(429, "Too many wrong tokens", wait) if wait else Refusal(401, "Wrong token")
 
     def client(self, peer: str, forwarded_for: str) -> str:
         """Return the address under which a request is counted, as `peers.client_of`."""

@@ -208,10 +208,6 @@ class WebSocketConnection(LimitedConnection, WebSocketsSansIOProtocol):
                 await super().send(message)
 
     def handle_text(self, event: Frame) -> None:
-        """Drop a message."""
+        """Drop a message, or a fragment of one: fragments without an end would fill the memory."""
 
-    def handle_bytes(self, event: Frame) -> None:
-        """Drop a message."""
-
-    def handle_cont(self, event: Frame) -> None:
-        """Drop a fragment: fragments without an end would fill the memory."""
+    handle_bytes = handle_cont = handle_text

@@ -48,7 +48,7 @@ class Reader:
         except TimeoutError:
             return []
         self._ready.clear()
-        messages = [] if self._watcher.gone == "slow" else self._watcher.take()
+        messages = [] if self._watcher.gone == "slow" else self._live.take(self._watcher)
         return messages or (None if self._watcher.gone else [])
 
     def _on_messages(self) -> None:

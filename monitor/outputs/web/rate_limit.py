@@ -17,14 +17,14 @@ class TokenRateLimit:
         self._full_at: OrderedDict[str, float] = OrderedDict()
         """By address: when its bucket will be full again."""
 
-    def wait(self, address: str, now: float) -> float:
-        """Return the seconds until the next action of an address is allowed; 0 if it is now."""
-        missing = max(0.0, self._full_at.get(address, now) - now) / self._seconds
-        return max(0.0, (missing + 1 - self._burst) * self._seconds)
-
-    def take(self, address: str, now: float) -> None:
-        """Take a token for an action."""
-        self._full_at[address] = max(now, self._full_at.get(address, now)) + self._seconds
+    def take(self, address: str, now: float) -> float:
+        """Take a token for an action; return 0, or the seconds until there is one."""
+        full_at = max(now, self._full_at.get(address, now)) + self._seconds
+        wait = full_at - now - self._burst * self._seconds
+        if wait > 0:
+            return wait
+        self._full_at[address] = full_at
         self._full_at.move_to_end(address)
         if len(self._full_at) > _MAX_ADDRESSES:
             self._full_at.popitem(last=False)
+        return 0.0

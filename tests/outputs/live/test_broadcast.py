@@ -62,10 +62,10 @@ def on_event(live, event):
     live.on_event(event, label_of(event.label))
 
 
-def messages(watcher, count):
+def messages(live, watcher, count):
     """Return so many messages as they come."""
     found = []
-    eventually(lambda: found.extend(watcher.take()) or len(found) >= count)
+    eventually(lambda: found.extend(live.take(watcher)) or len(found) >= count)
     return found
 
 
@@ -74,7 +74,7 @@ def test_a_watcher_gets_what_comes_after_it_began_in_order(live):
     watcher = live.subscribe(lambda: None)
     live.on_scores(scores())
     on_event(live, event(id="late"))
-    found = messages(watcher, 2)
+    found = messages(live, watcher, 2)
     assert [message.kind for message in found] == ["scores", "event"]
     assert json.loads(found[1].text)["event_id"] == "late"
 
@@ -83,7 +83,7 @@ def test_scores_come_with_the_level_and_the_columns_of_their_audio(live):
     watcher = live.subscribe(lambda: None)
     live.on_scores(scores(dog=0.25, cat=0.5))
     live.on_scores(scores(stop=2 * RATE, level=float("-inf")))
-    first, second = (json.loads(message.text) for message in messages(watcher, 2))
+    first, second = (json.loads(message.text) for message in messages(live, watcher, 2))
     assert first["scores"] == {"dog": 0.25, "cat": 0.5}
     assert (first["level_dbfs"], second["level_dbfs"]) == (-20.0, None)
     assert first["spectrogram"]["bins"] == 64
@@ -97,7 +97,7 @@ def test_a_stalled_watcher_is_dropped_and_counted_and_the_others_miss_nothing(li
     stalled, reading = live.subscribe(woken.set), live.subscribe(lambda: None)
     for number in range(20):
         on_event(live, event(id=str(number)))
-        assert json.loads(messages(reading, 1)[0].text)["event_id"] == str(number)
+        assert json.loads(messages(live, reading, 1)[0].text)["event_id"] == str(number)
     assert stalled.gone == "slow"
     assert woken.is_set()
     assert (live.dropped, live.watchers, reading.gone) == (1, 1, None)
@@ -109,7 +109,7 @@ def test_a_watcher_that_has_left_is_not_woken(live):
     staying = live.subscribe(lambda: None)
     live.unsubscribe(left)
     on_event(live, event())
-    messages(staying, 1)
+    messages(live, staying, 1)
     assert woken == []
 
 
@@ -120,8 +120,8 @@ def test_who_is_lost_while_far_behind_is_counted_and_who_just_leaves_is_not(buff
         on_event(live, event())
     live.close()
     live._outbox.run()
-    leaving.take()
-    leaving.take()
+    live.take(leaving)
+    live.take(leaving)
     live.unsubscribe(leaving)
     assert live.dropped == 0
     live.unsubscribe(lost)
@@ -134,7 +134,7 @@ def test_at_the_end_every_watcher_is_told(buffer):
     on_event(live, event())
     live.close()
     live.run()
-    assert [message.kind for message in watcher.take()] == ["event"]
+    assert [message.kind for message in live.take(watcher)] == ["event"]
     assert watcher.gone == "end"
     assert live.subscribe(lambda: None).gone == "end"
 
@@ -165,7 +165,7 @@ def test_a_watcher_that_never_reads_costs_one_ring_however_much_comes(live):
     reading = live.subscribe(lambda: None)
     for _ in range(200):
         on_event(live, event())
-        messages(reading, 1)
+        messages(live, reading, 1)
     assert len(live._ring) == 8
 
 
@@ -178,7 +178,7 @@ def test_audio_that_is_gone_leaves_the_scores_without_a_picture():
     live.on_scores(scores())
     live.close()
     live.run()
-    assert json.loads(watcher.take()[0].text)["spectrogram"] is None
+    assert json.loads(live.take(watcher)[0].text)["spectrogram"] is None
 
 
 def test_whatever_is_told_is_json_that_can_be_sent(live):
@@ -191,7 +191,7 @@ def test_whatever_is_told_is_json_that_can_be_sent(live):
             "why": "\ud800",
         },
     )
-    (message,) = messages(watcher, 1)
+    (message,) = messages(live, watcher, 1)
     told = json.loads(message.text.encode("utf-8"))
     assert told["sources"] == {"crib": {"level": None, "all": [None, 1.0]}}
     assert told["load"] is None

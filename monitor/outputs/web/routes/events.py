@@ -11,18 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Body, HTTPException, Path, Query
 from pydantic import BaseModel, Field
 
-from monitor.outputs.store import (
-    Day,
-    EventFilter,
-    Mark,
-    MissFilter,
-    Page,
-    Store,
-    StoredEvent,
-    StoredNearMiss,
-    StoreError,
-    StoreReader,
-)
+from monitor.outputs.store import EventFilter, MissFilter, Store, StoreError, StoreReader
+from monitor.outputs.store.rows import Day, Mark, Page, StoredEvent, StoredNearMiss
 from monitor.outputs.web.context import AppContext, Context
 from monitor.system.boundary import printable
 
@@ -134,11 +124,7 @@ def list_misses(context: Context, query: Annotated[MissQuery, Query()]) -> Page[
 
 
 @routes.get("/day", responses=_UNAVAILABLE)
-def read_day(
-    context: Context,
-    since: Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False)],
-    until: Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False)],
-) -> Day:
+def read_day(context: Context, since: Annotated[_At, Query()], until: Annotated[_At, Query()]) -> Day:
     """Return an overview of at most 8 days: scores and levels by the minute, and the events."""
     day = query_store(context, lambda reader: reader.day(since, until))
     return replace(day, events=_with_locks(context, day.events))
