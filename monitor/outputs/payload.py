@@ -45,7 +45,7 @@ def event_payload(event: Event, label_name: str) -> dict[str, object]:
 
 
 def event_message(
-    event: Event, *, node: str, label: LabelConfig, model: str, published_at: float, late: bool = False
+    event: Event, *, node: str, label: LabelConfig, model: str, published_at: float
 ) -> dict[str, object]:
     """Return an `event_payload` with what a receiver elsewhere cannot know.
 
@@ -60,7 +60,7 @@ def event_message(
         "prompt": label.prompts[0],
         "model": model,
     }
-    return stamped(payload, happened_at=happened_at(event), published_at=published_at, late=late)
+    return stamped(payload, happened_at=happened_at(event), published_at=published_at, late=False)
 
 
 def near_miss_payload(miss: NearMiss) -> dict[str, object]:

@@ -79,7 +79,7 @@ def test_the_start_of_an_event_has_exactly_these_fields():
 
 
 def test_the_end_differs_in_what_is_known_only_then():
-    start, end = say(START), say(END, published_at=1795435208.9, late=True)
+    start, end = say(START), say(END, published_at=1795435208.9)
     assert {key: end[key] for key in end if end[key] != start[key]} == {
         "phase": "end",
         "peak_score": 0.95,
@@ -89,7 +89,6 @@ def test_the_end_differs_in_what_is_known_only_then():
         "duration_seconds": 5.0,
         "reason": "quiet",
         "windows": 5,
-        "late": True,
     }
     assert list(end) == list(start)
 

@@ -123,14 +123,14 @@ class EventSender:
 
     def send(self, session: MqttSession, topics: Topics, *, qos: int) -> None:
         """Send waiting events, except late ones on hold and those under refused topics."""
-        refused_topics = session.delivery.refused_topics
+        delivery, refused_topics = session.delivery, session.delivery.refused_topics
         if any([self.late_events.release_if_due(), refused_topics.retry_events()]):
             self.queue.rewind()
 
         def blocks(message: QueuedMessage) -> bool:
             return self.late_events.holds(message) or refused_topics.blocks(message.topic)
 
-        for message in self.queue.take(MAX_IN_FLIGHT - session.unacknowledged, blocks):
+        for message in self.queue.take(MAX_IN_FLIGHT - delivery.unacknowledged, blocks):
             self._send(message, session, topics, qos)
 
     def on_connect(self, *, hold: bool, first_seconds: float | None) -> None:

@@ -194,14 +194,14 @@ class MqttPublisher(Output):
             self._republish()
         self._discovery.publish_due(session.publish)
         self._events.send(session, self._topics, qos=self._config.qos)
-        if self._subscriber.born and session.unacknowledged < MAX_IN_FLIGHT:
+        if self._subscriber.born and delivery.unacknowledged < MAX_IN_FLIGHT:
             self._subscriber.born = False
             self._events.late_events.on_birth()
             self._republish(born=True)
         for group in self._groups:
             group.publish_changes()
-        self._subscriber.publish_refusals(session.publish, MAX_IN_FLIGHT - session.unacknowledged)
-        if not (session.unacknowledged or delivery.refused_topics.refuses_others):
+        self._subscriber.publish_refusals(session.publish, MAX_IN_FLIGHT - delivery.unacknowledged)
+        if not (delivery.unacknowledged or delivery.refused_topics.refuses_others):
             self._discovery.confirm()
 
     def _republish(self, *, born: bool = False) -> None:
@@ -288,7 +288,7 @@ class MqttPublisher(Output):
         session = self._session
         if session.connected:
             self._states.publish_offline()
-        while session.connected and session.unacknowledged and time.monotonic() < until:
+        while session.connected and session.delivery.unacknowledged and time.monotonic() < until:
             session.wait(until)
         session.close()
         while session.connected and time.monotonic() < until:  # else the process may end before it is sent

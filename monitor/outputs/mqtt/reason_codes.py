@@ -89,7 +89,7 @@ _MESSAGE = {
 }
 
 
-def explain_refused_connection(code: int, client_id: str, other_server: str = "") -> str:
+def explain_refused_connection(code: int, client_id: str, other_server: str) -> str:
     """Return why the broker refuses the connection, as the predicate of a sentence about its address.
 
     ``other_server`` is the server that the broker refers to; empty if none.
@@ -98,7 +98,7 @@ def explain_refused_connection(code: int, client_id: str, other_server: str = ""
     return _filled(text, client_id, other_server)
 
 
-def explain_disconnect(code: int, client_id: str, other_server: str = "") -> str:
+def explain_disconnect(code: int, client_id: str, other_server: str) -> str:
     """Return why the broker disconnected, as `explain_refused_connection`."""
     suffix = f" with the reason code {code}" if code > REFUSED else ""
     return _filled(_DISCONNECT.get(code, f"closed the connection{suffix}"), client_id, other_server)

@@ -95,11 +95,6 @@ class MqttSession:
         self._unreadable_log = TroubleLog(log, burst=1, seconds=UNREADABLE_LOG_SECONDS)
 
     @property
-    def unacknowledged(self) -> int:
-        """Messages in flight, events or not."""
-        return self.delivery.unacknowledged
-
-    @property
     def pending_trouble(self) -> str:
         """What `trouble` would be if the current attempt got no further."""
         if math.isinf(self._answer_by):

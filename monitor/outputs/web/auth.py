@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.config import WebConfig
@@ -55,16 +55,13 @@ class Refusal:
 
 
 class Access:
-    """Rules of access, applied by `RequestGuard` to each request; ``now`` returns monotonic seconds."""
+    """Rules of access, applied by `RequestGuard` to each request."""
 
-    def __init__(
-        self, web: WebConfig, token: str | None, *, now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, web: WebConfig, token: str | None) -> None:
         self.refused = 0
         """Requests that were refused."""
         self._web = web
         self._token = token
-        self._now = now
         self._names = _names_of(web)
         public = _public(web)
         self._origins = {*web.allowed_origins, *([] if public is None else [spell_origin(*public)])}
@@ -109,7 +106,7 @@ class Access:
         """Refuse a change that another site made, one without the token, and too many of them."""
         if refusal := self.check_origin(headers) or self.check_token(headers, address):
             return refusal
-        wait = self._writes.take(address, self._now())
+        wait = self._writes.take(address, time.monotonic())
         return Refusal(429, "Too many changes", wait) if wait else None
 
     def check_token(self, headers: Mapping[str, str], address: str) -> Refusal | None:
@@ -130,7 +127,7 @@ class Access:
         # First: behind a proxy many share one address, and the guesses of one must not lock out the others.
         if hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self._token.encode()):
             return None
-        wait = self._failures.take(address, self._now())
+        wait = self._failures.take(address, time.monotonic())
         return Refusal(429, "Too many wrong tokens", wait) if wait else Refusal(401, "Wrong token")
 
     def client(self, peer: str, forwarded_for: str) -> str:
@@ -141,18 +138,18 @@ class Access:
         """Return whether an address may stand for many clients, as `peers.is_shared`."""
         return is_shared(address, self._proxies, proxied=self._web.proxied)
 
-    def session(self, wall: float) -> str:
-        """Return the value of a session cookie that begins at ``wall``, in Unix seconds."""
-        expires = f"{wall + SESSION_SECONDS:.0f}"
+    def session(self) -> str:
+        """Return the value of a session cookie that begins now."""
+        expires = f"{time.time() + SESSION_SECONDS:.0f}"
         return f"{expires}.{self._signature(expires)}"
 
-    def is_session(self, cookie: str, wall: float | None = None) -> bool:
+    def is_session(self, cookie: str) -> bool:
         """Return whether a cookie was made by `session` with this token and has not expired."""
         expires, _, signature = cookie.partition(".")
         if self._token is None or not expires.isascii() or not expires.isdecimal() or len(expires) > 12:  # noqa: PLR2004
             return False
         valid = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
-        return valid and (time.time() if wall is None else wall) < int(expires)
+        return valid and time.time() < int(expires)
 
     def frame_ancestors(self) -> str:
         """Return the origins that may show the page in a frame, for the content security policy."""

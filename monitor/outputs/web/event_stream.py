@@ -120,7 +120,7 @@ async def stream_websocket(
         return
     with reader:
         await socket.accept()
-        disconnected = asyncio.ensure_future(_until_closed(socket))
+        disconnected = asyncio.ensure_future(_until_disconnected(socket.receive))
         try:
             await socket.send_text(_object("hello", json.dumps(hello)))
             async for messages in _batches(reader, disconnected):
@@ -154,10 +154,5 @@ def _object(kind: str, text: str) -> str:
 
 
 async def _until_disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _until_closed(socket: WebSocket) -> None:
-    while (await socket.receive())["type"] != "websocket.disconnect":
+    while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
         pass

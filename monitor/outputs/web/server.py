@@ -104,8 +104,8 @@ class Web:
 
     def abort(self, client: tuple[str, int]) -> None:
         """Cut the connections of a client at once, with unsent bytes; called in the thread of the server."""
-        state = self._server.server_state if self._server is not None else None
-        for connection in list(state.connections if state is not None else ()):
+        connections = () if self._server is None else self._server.server_state.connections
+        for connection in list(connections):
             if getattr(connection, "client", None) == client:
                 connection.transport.abort()
 

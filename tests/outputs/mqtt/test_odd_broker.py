@@ -494,7 +494,7 @@ def test_a_broker_that_closes_on_levels_gets_the_rest(protocol):
         running(make(broker.port, protocol=protocol)) as mqtt,
     ):
         for _ in range(2):
-            soon(mqtt, lambda: mqtt.status.connected and mqtt._session.unacknowledged == 0)
+            soon(mqtt, lambda: mqtt.status.connected and mqtt._session.delivery.unacknowledged == 0)
             before = len(broker.connections)
             mqtt.set_level("mic0", -40.0)
             soon(mqtt, lambda before=before: len(broker.connections) > before)
@@ -520,7 +520,7 @@ def test_a_failing_network_is_not_taken_for_a_broker_that_closes_on_levels(proto
     level = f"{MIC}/level"
     with OddBroker() as broker, running(make(broker.port, protocol=protocol)) as mqtt:
         for _ in range(4):
-            soon(mqtt, lambda: mqtt.status.connected and mqtt._session.unacknowledged == 0)
+            soon(mqtt, lambda: mqtt.status.connected and mqtt._session.delivery.unacknowledged == 0)
             before = len(broker.texts(level))
             mqtt.set_level("mic0", -40.0)
             eventually(lambda before=before: len(broker.texts(level)) > before)
@@ -627,7 +627,7 @@ def test_connections_that_end_again_and_again_without_a_word_are_named_and_becom
     ):
         for number in range(1, 4):
             soon(mqtt, lambda number=number: len(broker.connections) == number and mqtt.status.connected)
-            eventually(lambda: mqtt._session.unacknowledged == 0)
+            eventually(lambda: mqtt._session.delivery.unacknowledged == 0)
             assert mqtt.status.problems == []
             broker.connections[-1].end()
             eventually(lambda: not mqtt.status.connected)

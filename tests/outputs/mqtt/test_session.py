@@ -95,13 +95,13 @@ def test_only_events_are_reported_as_acknowledged():
     it.session.publish("event", "a", qos=1, event=7)
     it.session.publish("state", "b", qos=1)
     it.session.publish("level", "c", qos=0)
-    assert (it.session.unacknowledged, it.delivery.acknowledged) == (2, [])
+    assert (it.delivery.unacknowledged, it.delivery.acknowledged) == (2, [])
     it.connections[0].emit(broker.Acknowledged(2), broker.Acknowledged(3))
     it.session.wait(math.inf)
-    assert (it.session.unacknowledged, it.delivery.acknowledged) == (1, [])
+    assert (it.delivery.unacknowledged, it.delivery.acknowledged) == (1, [])
     it.connections[0].emit(broker.Acknowledged(1))
     it.session.wait(math.inf)
-    assert (it.session.unacknowledged, it.delivery.acknowledged) == (0, [7])
+    assert (it.delivery.unacknowledged, it.delivery.acknowledged) == (0, [7])
 
 
 def test_when_a_connection_breaks_only_acknowledged_events_are_delivered():
@@ -110,7 +110,7 @@ def test_when_a_connection_breaks_only_acknowledged_events_are_delivered():
         it.session.publish("event", "x", qos=1, event=number)
     it.connections[0].emit(broker.Acknowledged(2), broker.Disconnected("closed the connection"))
     it.session.wait(math.inf)
-    assert (it.session.unacknowledged, it.delivery.acknowledged, it.session.ended) == (0, [2], 1)
+    assert (it.delivery.unacknowledged, it.delivery.acknowledged, it.session.ended) == (0, [2], 1)
 
 
 def test_delays_double_and_stay_bounded():
@@ -170,7 +170,7 @@ def test_a_broker_that_acknowledges_nothing_is_disconnected():
     it.session.wait(math.inf)
     assert it.connections[0].closed
     assert (it.session.connected, it.session.trouble) == (False, "broker:1883 stopped answering")
-    assert (it.session.unacknowledged, it.delivery.acknowledged) == (0, [])
+    assert (it.delivery.unacknowledged, it.delivery.acknowledged) == (0, [])
 
 
 def test_events_of_a_dropped_connection_are_ignored():

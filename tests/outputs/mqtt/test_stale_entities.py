@@ -108,7 +108,7 @@ def test_a_removal_leaves_no_stale_entity_whether_home_assistant_runs_or_not(
             eventually(forgotten)
     else:
         with connected(make(broker.port, queue_file=queue_file, **both)) as mqtt:
-            eventually(lambda: not mqtt._session.unacknowledged)
+            eventually(lambda: not mqtt._session.delivery.unacknowledged)
         assert remembered(queue_file).stale
         with connected(make(broker.port, queue_file=queue_file, **both)), registry:
 

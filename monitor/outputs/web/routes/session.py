@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Request, Response
@@ -48,7 +47,7 @@ def begin_session(
         wait = refusal.retry_seconds
         headers = None if wait is None else {"retry-after": str(math.ceil(wait))}
         raise HTTPException(refusal.status, refusal.reason, headers)
-    _set_cookie(context, request, response, context.access.session(time.time()))
+    _set_cookie(context, request, response, context.access.session())
     return Session(read=True, write=True, reason=None)
 
 

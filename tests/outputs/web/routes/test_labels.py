@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from monitor.outputs.web.routes.labels import labels_message
+from monitor.outputs.live.broadcast import labels_message
 from tests.support.broker import eventually
 from tests.support.web_server import Engine, serving
 
