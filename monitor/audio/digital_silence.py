@@ -28,13 +28,7 @@ LINES = 20
 
 
 class DigitalSilence:
-    """Sets a source offline while it delivers digital silence or implausible samples, and logs changes.
-
-    Parameters
-    ----------
-    status : SourceStatus
-        Writes ``outage``.
-    """
+    """Sets a source offline while it delivers digital silence or implausible samples, and logs changes."""
 
     def __init__(self, status: SourceStatus) -> None:
         self.seconds = 0.0
@@ -50,15 +44,7 @@ class DigitalSilence:
         return self.seconds >= SILENCE_SECONDS or self._implausible >= SILENCE_SECONDS
 
     def observe(self, samples: Samples, rate: int) -> None:
-        """Observe the audio that a source delivers.
-
-        Parameters
-        ----------
-        samples : float32, shape (n,)
-            A NaN is not silence.
-        rate : int
-            Hz.
-        """
+        """Observe the audio that a source delivers, shape (n,), at ``rate`` in Hz; a NaN is not silence."""
         seconds = len(samples) / rate
         plausible = is_plausible(samples)
         # This order: numpy warns about a signalling NaN in any other operation.

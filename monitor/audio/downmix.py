@@ -48,14 +48,9 @@ _logged: set[str] = set()
 
 
 class Downmixer:
-    """Mixes the channels of one source to one channel.
+    """Mixes the channels of one source to one channel; ``name`` is for the log.
 
-    Parameters
-    ----------
-    name : str
-        Of the source, for the log.
-    channel : int or None
-        From 1; None is the mean of all channels except those that cancel others out.
+    ``channel`` counts from 1; None is the mean of all channels except those that cancel others out.
     """
 
     def __init__(self, name: str, channel: int | None) -> None:
@@ -65,14 +60,7 @@ class Downmixer:
         self._begin(1, 1)
 
     def push(self, frames: NDArray[np.float32], rate: int) -> Samples:
-        """Mix the next frames.
-
-        Parameters
-        ----------
-        frames : float32, shape (n, channels)
-            In [-1, 1].
-        rate : int
-            Hz.
+        """Mix the next frames: float32, shape (n, channels), in [-1, 1], at ``rate`` in Hz.
 
         Returns
         -------

@@ -11,14 +11,7 @@ from monitor.types import Samples
 
 
 def mono(frames: NDArray[np.float32], channel: int | None) -> Samples:
-    """Return one channel, or the mean of all.
-
-    Parameters
-    ----------
-    frames : float32, shape (n, channels)
-        In [-1, 1].
-    channel : int or None
-        From 1; None is the mean of all channels.
+    """Return one channel, counted from 1, or for None the mean of all, of frames of shape (n, channels).
 
     Returns
     -------
@@ -39,12 +32,7 @@ class Resampler:
 
     Uses soxr at quality HQ, which needs to look ahead: the output of `push` ends `delay` samples before its
     input, and `finish` returns the rest.  So n samples become n * rate / input_rate, rounded.  With equal
-    rates the samples pass through, without delay.
-
-    Parameters
-    ----------
-    input_rate, rate : int
-        Hz.
+    rates the samples pass through, without delay.  Both rates are in Hz.
     """
 
     def __init__(self, input_rate: int, rate: int) -> None:

@@ -60,12 +60,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 def log_to_stderr(level: str, *, as_json: bool = False) -> None:
     """Log messages of the monitor from ``level`` on, and warnings of other packages; may be called again.
 
-    Parameters
-    ----------
-    level : str
-        debug, info, warning or error.
-    as_json : bool
-        One JSON object per line.  Otherwise with journal priorities if standard error is the journal.
+    Each line is a JSON object, or has a journal priority if standard error is the journal, or is plain.
     """
     handler = _StandardError(sys.stderr)
     if as_json:

@@ -20,13 +20,7 @@ from monitor.types import ModelError, MonitorError, NotAudioError, SourceError
 
 
 class SkippedFiles:
-    """Files of a batch that cannot be used; the others are processed.
-
-    Parameters
-    ----------
-    files : int
-        In the batch.  The error of a single file ends the command.
-    """
+    """Files of a batch that cannot be used; the error of a single file ends the command."""
 
     def __init__(self, files: int) -> None:
         self._files = files

@@ -68,13 +68,7 @@ def replace_sources(config: Config, sources: Sequence[SourceConfig]) -> Config:
 
 
 def serve_at(config: Config, address: str) -> Config:
-    """Enable the web page, optionally at another address.
-
-    Parameters
-    ----------
-    config : Config
-    address : str
-        ``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST``; empty: as configured.
+    """Enable the web page at ``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST``; empty: as configured.
 
     Raises
     ------

@@ -20,13 +20,7 @@ MOST_FAULTS = 8
 
 
 def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> LabelConfig:
-    """Label with some keys changed; without a label, a new one.
-
-    Parameters
-    ----------
-    label : LabelConfig or None
-    keys : mapping of str to object
-        Keys that change; None resets a key to its default.
+    """Label with some keys changed, None resetting one to its default; without a label, a new one.
 
     Raises
     ------

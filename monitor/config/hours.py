@@ -24,13 +24,7 @@ class Hours:
     """Minutes after midnight, in (0, 1440]; never `start`."""
 
     def contains(self, at: float) -> bool:
-        """Return whether a moment is in the range.
-
-        Parameters
-        ----------
-        at : float
-            Unix seconds, converted to local time.
-        """
+        """Return whether a moment, in Unix seconds, is in the range in local time."""
         clock = time.localtime(at)
         minute = clock.tm_hour * 60 + clock.tm_min
         if self.start < self.stop:

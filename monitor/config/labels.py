@@ -157,12 +157,7 @@ class LabelConfig(Section):
 def confirmations(confirm_seconds: float | None, hop_seconds: float) -> tuple[int, int]:
     """Number of windows that confirm an event, and among how many of the newest windows.
 
-    Parameters
-    ----------
-    confirm_seconds : float or None
-        Seconds, at least 0; None for 2 windows.
-    hop_seconds : float
-        Time from one window to the next, in seconds, above 0.
+    None for ``confirm_seconds`` means 2 windows.
 
     Returns
     -------

@@ -24,12 +24,7 @@ _EXAMPLE = Path(__file__).with_name("example.yaml")
 
 
 def load(path: Path | str) -> Config:
-    """Read a configuration; missing keys have their defaults.
-
-    Parameters
-    ----------
-    path : Path or str
-        A YAML file in UTF-8 of at most 256 KiB; may be empty.
+    """Read a YAML file in UTF-8 of at most 256 KiB; missing keys have their defaults, and it may be empty.
 
     Raises
     ------

@@ -25,14 +25,7 @@ _LONGEST_LOGIN = {"rtsp": 127, "rtsps": 127, "http": 1023, "https": 1023}
 
 
 def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Password of the broker; None if none is configured.
-
-    Parameters
-    ----------
-    mqtt : MqttConfig
-        Names the file or the variable.
-    environment : mapping
-        Environment variables, also for `find_secret`.
+    """Password of the broker, from its file or variable; None if none is configured.
 
     Raises
     ------
@@ -45,14 +38,7 @@ def read_password(mqtt: MqttConfig, environment: Mapping[str, str] = os.environ)
 
 
 def read_token(web: WebConfig, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Token of the web page; None if none is configured.
-
-    Parameters
-    ----------
-    web : WebConfig
-        Names the file or the variable.
-    environment : mapping
-        Environment variables, also for `find_secret`.
+    """Token of the web page, from its file or variable; None if none is configured.
 
     Raises
     ------
@@ -70,14 +56,7 @@ def read_token(web: WebConfig, environment: Mapping[str, str] = os.environ) -> s
 
 
 def read_address(source: SourceConfig, environment: Mapping[str, str] = os.environ) -> Address:
-    """Address of a stream, with its login.
-
-    Parameters
-    ----------
-    source : SourceConfig
-        Of kind stream; names the file or the variable of the password.
-    environment : mapping
-        Environment variables, also for `find_secret`.
+    """Address of a source of kind stream, with its login.
 
     Raises
     ------
@@ -145,12 +124,7 @@ def read_secret(
 def find_secret(path: Path, environment: Mapping[str, str] = os.environ) -> Path:
     """Path of a secret: a relative path is first looked up among the systemd credentials.
 
-    Parameters
-    ----------
-    path : Path
-        Configured file.
-    environment : mapping
-        ``CREDENTIALS_DIRECTORY`` is the directory of the unit's ``LoadCredential=`` files.
+    These are the files of the unit's ``LoadCredential=``, in ``CREDENTIALS_DIRECTORY``.
     """
     credentials = environment.get("CREDENTIALS_DIRECTORY")
     if credentials and not path.is_absolute() and (Path(credentials) / path).exists():

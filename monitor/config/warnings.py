@@ -32,15 +32,7 @@ _FOREIGN = re.compile(
 
 
 def warnings(config: Config, *, window_seconds: float) -> list[str]:
-    """Warnings about settings that will not work as expected, one line each, the key first.
-
-    Parameters
-    ----------
-    config : Config
-        Valid configuration.
-    window_seconds : float
-        Length of the windows in use, in seconds.
-    """
+    """Warnings about settings that will not work as expected, one line each, the key first."""
     found = [*_windows(config, window_seconds), *_sources(config, window_seconds), *_mqtt(config.mqtt)]
     found += _web(config.web)
     if not any(label.enabled for label in config.labels):

@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) -> None:
     """Apply changed settings; called between two windows, so that no window is lost.
 
-    Parameters
-    ----------
-    parts : Parts
-    before, change : Change
-        The settings in force so far, and from now on.
-    outputs : Output
-        Receive the end of each event that the change ends, then the change.
+    The outputs receive the end of each event that the change ends, then the change.
     """
     labels = change.active_labels
     rules = rules_of(parts.config, parts.engine, labels)

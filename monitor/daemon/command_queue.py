@@ -41,12 +41,8 @@ class CoalescingQueue(Generic[T]):
     """Bounded queue of requests, in which a newer request replaces a waiting one with the same key.
 
     The newer request goes to the end of the queue, so it still comes after what it may depend on.  Each lane
-    has its own bound, so a flood in one lane pushes nothing out of another.  `put` never waits.
-
-    Parameters
-    ----------
-    lanes : mapping of str to int
-        Requests that may wait, by the name of the lane.  Requests of the first lane come before all others.
+    has its own bound, so a flood in one lane pushes nothing out of another.  `put` never waits.  ``lanes``
+    are the bounds by the name of the lane; requests of the first lane come before all others.
     """
 
     def __init__(self, lanes: Mapping[str, int]) -> None:
@@ -62,12 +58,7 @@ class CoalescingQueue(Generic[T]):
     def put(self, request: T, *, lane: str, key: Hashable) -> T | None:
         """Add a request; return the oldest of its lane if that had to make room.
 
-        Parameters
-        ----------
-        request : object
-        lane : str
-        key : hashable
-            What the request sets: only the newest one counts.  A new object if each counts.
+        ``key`` is what the request sets: only the newest one counts.  A new object if each counts.
         """
         with self._changed:
             waiting = self._lanes[lane]
@@ -105,14 +96,9 @@ class _Request:
 class CommandQueue:
     """Carries out commands and reloads; `run` is the body of its thread, the other methods never wait.
 
-    Of the waiting commands under one topic only the newest is carried out, except that every command about
-    a label is: each may be about another label.  Arming, disarming and reloads come before all others.
-
-    Parameters
-    ----------
-    control : Control
-    refuse : callable
-        Receives the topic of a refused command and the reason; from any thread.
+    Of the waiting commands under one topic only the newest is carried out, except that every command about a
+    label is: each may be about another label.  Arming, disarming and reloads come before all others.
+    ``refuse`` receives the topic of a refused command and the reason, from any thread.
     """
 
     def __init__(self, control: Control, refuse: Callable[[str, str], None]) -> None:

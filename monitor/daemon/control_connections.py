@@ -22,12 +22,7 @@ _PAUSE_SECONDS = 0.1
 class ControlConnections:
     """Waits for connections and answers them; `run` is the body of several threads.
 
-    Parameters
-    ----------
-    listener : socket.socket
-        Bound and listening; closed by `close`.
-    answers : mapping of str to callable
-        By the ``command`` of a request.
+    ``listener`` is bound and listening; `close` closes it.  ``answers`` are by the ``command`` of a request.
     """
 
     def __init__(self, listener: socket.socket, answers: Mapping[str, Answer]) -> None:

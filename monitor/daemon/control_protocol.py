@@ -29,12 +29,8 @@ An answer may go on without end, but must yield now and then: that is how it end
 class ControlExchange:
     """One connection: its request and its answer, read and written as far as possible without blocking.
 
-    Parameters
-    ----------
-    connection : socket.socket
-        Non-blocking from now on; closed by `close`.
-    answers : mapping of str to callable
-        By the ``command`` of a request.
+    The connection is non-blocking from now on; `close` closes it.  ``answers`` are by the ``command`` of a
+    request.
     """
 
     def __init__(self, connection: socket.socket, answers: Mapping[str, Answer]) -> None:

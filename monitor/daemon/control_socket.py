@@ -32,14 +32,8 @@ class ControlSocket:
     """Answers requests of this machine; `run` is the body of each of `THREADS` threads.
 
     One of the threads waits for all connections and then answers the first request, while another thread
-    takes over the waiting.  A client that sends nothing, or does not read, delays no other.
-
-    Parameters
-    ----------
-    state : Path
-        The state directory.
-    answers : mapping of str to callable
-        By the ``command`` of a request.
+    takes over the waiting.  A client that sends nothing, or does not read, delays no other.  ``answers`` are
+    by the ``command`` of a request.
     """
 
     def __init__(self, state: Path, answers: Mapping[str, Answer]) -> None:
@@ -125,13 +119,7 @@ def ask(
 ) -> Iterator[dict[str, Any]]:
     """Send a request to the monitor that runs with a state directory, and yield its answer.
 
-    Parameters
-    ----------
-    state : Path
-    request : mapping
-        With a ``command``.
-    seconds : float or None
-        Time to wait for each line of the answer; None waits without end.
+    Waits for each line of the answer for so many ``seconds``; None waits without end.
 
     Yields
     ------

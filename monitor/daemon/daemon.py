@@ -81,10 +81,7 @@ class Daemon:
     def run(self, *outputs: Output) -> Summary:
         """Run until every source has ended or a signal arrives.
 
-        Parameters
-        ----------
-        *outputs : Output
-            Further outputs; they receive each event and the scores before those of the configuration.
+        These outputs receive each event and the scores before those of the configuration.
 
         Raises
         ------

@@ -21,13 +21,7 @@ if TYPE_CHECKING:  # the extras `web` and `metrics` are needed only if something
 
 
 class HttpServers:
-    """The servers; `start` begins to answer.
-
-    Parameters
-    ----------
-    config : Config
-    metrics : callable
-        Returns the metrics as text; called only after `start`.
+    """The servers; `start` begins to answer, and only then is ``metrics`` called, for the metrics as text.
 
     Raises
     ------

@@ -23,11 +23,7 @@ _ANY_RATE = 48_000
 def check(config: Config, *, required: bool = False) -> None:
     """Check everything that a run needs, except the model and the broker.
 
-    Parameters
-    ----------
-    config : Config
-    required : bool
-        A missing microphone or stream is an error.
+    If ``required``, a missing microphone or stream is an error.
 
     Raises
     ------

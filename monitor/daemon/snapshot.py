@@ -127,13 +127,7 @@ def _free(path: Path) -> int:
 
 
 def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return what keeps the monitor from its work, as ``what`` and ``why``; empty if it is healthy.
-
-    Parameters
-    ----------
-    snapshot : mapping
-        As `snapshot` returns it, without this list.
-    """
+    """Return what keeps the monitor from its work, as ``what`` and ``why``; empty if it is healthy."""
     found = [(name, why) for name, source in snapshot["sources"].items() if (why := _problem(source))]
     mqtt, reload = snapshot["mqtt"], snapshot["reload"]
     if mqtt is not None and not mqtt["connected"]:

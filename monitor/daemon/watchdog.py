@@ -130,12 +130,7 @@ class Watchdog:
     def report(self, status: str, now: float) -> None:
         """Report to systemd; call it at least twice within the timeout of systemd's watchdog.
 
-        Parameters
-        ----------
-        status : str
-            One line, for ``systemctl status``.
-        now : float
-            Monotonic seconds.
+        ``status`` is one line, for ``systemctl status``; ``now`` is in monotonic seconds.
         """
         alive = not [name for name, progress in self._progress.items() if progress.stalled(now)]
         news = []
@@ -215,15 +210,10 @@ def _extension() -> str:
 
 
 class DeadMan:
-    """Last resort: ends the process with exit code 1 if the main thread stops calling `keep_alive`.
+    """Last resort: exit code 1 if the main thread does not call `keep_alive` for so many seconds.
 
     Every other watchdog is a Python thread, which waits for ever if a C library keeps the interpreter's
     lock; this one is a thread of `faulthandler`.  In another thread than the main one it does nothing.
-
-    Parameters
-    ----------
-    seconds : float
-        Longest time between two calls of `keep_alive`.
     """
 
     def __init__(self, seconds: float) -> None:

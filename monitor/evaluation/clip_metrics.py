@@ -31,12 +31,8 @@ def rank(
 ) -> dict[str, Ranking]:
     """Rank the clips by the score of each label that has a clip and lacks one.
 
-    Parameters
-    ----------
-    scores : array, shape (clips, labels)
-    labels : sequence of str
-    truth : sequence of str or None
-        Label of each clip; one that is not among ``labels`` is a clip of something else.
+    ``scores`` has the shape (clips, labels).  ``truth`` is the label of each clip; one that is not among
+    ``labels`` is a clip of something else.
 
     Returns
     -------

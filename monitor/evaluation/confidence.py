@@ -37,15 +37,8 @@ class Estimate:
 def estimate(figure: Callable[[NDArray[np.intp]], float], count: int, *, rounds: int = ROUNDS) -> Estimate:
     """Estimate a figure of ``count`` recordings by drawing as many of them with replacement.
 
-    Recordings are drawn, not sounds: those of one recording share its background.
-
-    Parameters
-    ----------
-    figure : callable
-        Indices of recordings to the figure, or NaN if there is none.
-    count : int
-    rounds : int
-        Draws.
+    Recordings are drawn, not sounds: those of one recording share its background.  ``figure`` takes the
+    indices of recordings, and returns NaN if it does not exist.
     """
     value = figure(np.arange(count))
     if not np.isfinite(value):

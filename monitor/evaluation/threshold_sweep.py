@@ -95,13 +95,7 @@ def best_shift(
 ) -> int | None:
     """Index of the shift that finds most at no more than ``rate`` false alarms an hour; None if none does.
 
-    Parameters
-    ----------
-    false_alarms, found : array, shape (shifts,)
-    hours : float
-        Of audio, times the labels counted together.
-    rate : float
-        False alarms an hour.
+    Both arrays have the shape (shifts,); ``hours`` is the length of the audio times the labels in them.
     """
     allowed = np.flatnonzero(false_alarms <= rate * hours + 1e-9)
     if not len(allowed):

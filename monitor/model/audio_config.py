@@ -133,14 +133,7 @@ class AudioConfig:
 
 
 def audio_config_of(config: Mapping[str, Any], origin: str) -> AudioConfig:
-    """Audio encoder that a ``config.json`` describes.
-
-    Parameters
-    ----------
-    config : mapping
-        Content of ``config.json``.
-    origin : str
-        Path of that file, for error messages.
+    """Audio encoder that a ``config.json`` describes; ``origin`` is its path, for error messages.
 
     Raises
     ------

@@ -88,15 +88,9 @@ class Clap:
     def configured(cls, settings: ModelConfig, cache: Path | None = None, *, apart: bool = True) -> Clap:
         """Load the configured checkpoint; ``dtype: auto`` selects the format that is measured to be faster.
 
-        Prompts are then embedded in float32 all the same, so that cached embeddings stay valid.
-
-        Parameters
-        ----------
-        settings : ModelConfig
-        cache : Path or None
-            Directory for embeddings of prompts.
-        apart : bool
-            Embed prompts in a child process: a tokenizer can abort its process.
+        Prompts are then embedded in float32 all the same, so that cached embeddings stay valid.  With
+        ``apart`` a child process embeds prompts, because a tokenizer can abort its process; ``cache`` is a
+        directory for their embeddings.
 
         Raises
         ------
@@ -180,13 +174,8 @@ class Clap:
     def embed_text(self, prompts: Sequence[str], *, keep: bool = True) -> Embeddings:
         """Embed prompts; cached ones do not need the text encoder.
 
-        Prompts that are too long for the encoder are truncated with a warning.
-
-        Parameters
-        ----------
-        prompts : sequence of str
-        keep : bool
-            Write new embeddings to the cache.
+        Prompts that are too long for the encoder are truncated with a warning.  ``keep`` writes new
+        embeddings to the cache.
 
         Returns
         -------

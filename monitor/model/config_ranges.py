@@ -51,15 +51,7 @@ def check_list(value: object, allowed: Range, most: int, where: str) -> None:
 
 
 def check_mapping(values: object, allowed: Mapping[str, Range], where: str) -> Mapping[str, Any]:
-    """Return a mapping whose numbers are in range; keys may be missing.
-
-    Parameters
-    ----------
-    values : object
-        Value that should be a mapping.
-    allowed : mapping of str to Range
-    where : str
-        File, and the key of the mapping.
+    """Return a mapping whose numbers are in range; keys may be missing.  ``where`` names file and key.
 
     Raises
     ------

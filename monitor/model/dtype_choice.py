@@ -25,13 +25,8 @@ def bfloat16_pays(
 ) -> bool:
     """Return whether an encoder on the CPU should run in bfloat16: it is large, and measured to be faster.
 
-    Parameters
-    ----------
-    config : AudioConfig
-    supported : callable
-        Whether the processor has bfloat16 products.
-    measure : callable, optional
-        CPU time of one matrix product of the encoder in a number format, in seconds.
+    ``supported`` returns whether the processor has bfloat16 products, ``measure`` the CPU time of one matrix
+    product of the encoder in a number format, in seconds.
     """
     if config.operations < _SMALL or not supported():
         return False

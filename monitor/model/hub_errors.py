@@ -27,15 +27,7 @@ class OfflineError(Exception):
 
 @contextmanager
 def translated(checkpoint: str, revision: str | None, hub: str, cache: str) -> Iterator[None]:
-    """Turn errors into one line that says what to do.
-
-    Parameters
-    ----------
-    checkpoint : str
-        Id on the hub.
-    revision : str or None
-    hub, cache : str
-        URL of the hub and directory of the cache, for messages.
+    """Turn errors into one line that says what to do; ``hub`` is a URL, ``cache`` a directory.
 
     Raises
     ------

@@ -28,16 +28,7 @@ class NoHubError(Exception):
 
 
 def ask(server: Server, checkpoint: str, revision: str | None, seconds: float) -> tuple[str, list[Expected]]:
-    """Commit of a revision, and its files that belong to a checkpoint.
-
-    Parameters
-    ----------
-    server : Server
-    checkpoint : str
-        Id on the hub.
-    revision : str or None
-    seconds : float
-        Time limit of the answer.
+    """Commit of a revision, and its files that belong to a checkpoint, received within ``seconds``.
 
     Raises
     ------

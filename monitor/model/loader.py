@@ -139,12 +139,7 @@ def load_text_encoder(
 ) -> tuple[Any, Any, Any]:
     """Load the tokenizer, the text encoder with its projection in evaluation mode, and its configuration.
 
-    Parameters
-    ----------
-    files : Checkpoint
-    place : Placement
-    sandbox : callable
-        Makes the context manager within which the tokenizer is loaded.
+    ``sandbox`` makes the context manager within which the tokenizer is loaded.
     """
     # A late import: it takes 130 MB, and prompts in the cache do not need it.
     from transformers import AutoTokenizer, ClapConfig, ClapTextModelWithProjection  # noqa: PLC0415

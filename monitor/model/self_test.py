@@ -27,15 +27,7 @@ def sounds(length: int, rate: int) -> Samples:
 
 
 def refuse_collapse(vectors: Embeddings, name: str) -> None:
-    """Raise ModelError for weights that cannot tell two of the three `sounds` apart.
-
-    Parameters
-    ----------
-    vectors : Embeddings
-        Embeddings of `sounds`, shape (3, dimension).
-    name : str
-        Name of the checkpoint, for the message.
-    """
+    """Raise ModelError for weights that cannot tell two of the three `sounds` apart by their embeddings."""
     tone, noise, clicks = vectors
     cosines = {
         "tone and noise": float(tone @ noise),

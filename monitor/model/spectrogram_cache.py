@@ -32,11 +32,6 @@ class SpectrogramCache:
     """Spectrograms of the newest window of each source.
 
     Any window may come next; a window that begins a whole number of STFT hops after the last one is cheaper.
-
-    Parameters
-    ----------
-    mel_config : MelConfig
-        Parameters of the spectrograms.
     """
 
     def __init__(self, mel_config: MelConfig) -> None:

@@ -37,14 +37,8 @@ class TextEncoder(Protocol):
 class LocalTextEncoder:
     """Text encoder in this process, loaded on first use.
 
-    Parameters
-    ----------
-    files : Checkpoint
-    place : Placement
-    name : str
-        Name of the checkpoint in messages.
-    sandbox : callable
-        Makes the context manager within which the tokenizer runs, to limit its memory.
+    ``name`` is that of the checkpoint in messages; ``sandbox`` makes the context manager within which the
+    tokenizer runs, to limit its memory.
     """
 
     def __init__(

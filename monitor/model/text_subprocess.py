@@ -46,14 +46,7 @@ _COMMAND = f"import sys; from {text_worker.__name__} import main; main(*sys.argv
 class SubprocessTextEncoder:
     """Text encoder in a child process of low priority, started on first use.
 
-    Parameters
-    ----------
-    files : Checkpoint
-    place : Placement
-    name : str
-        Name of the checkpoint in messages.
-    limit_seconds : float
-        Time limit of one answer.
+    ``name`` is that of the checkpoint in messages; ``limit_seconds`` is the time limit of one answer.
     """
 
     def __init__(

@@ -16,14 +16,8 @@ PRIVATE = 0o600
 def write_atomic(path: Path, content: bytes, *, durable: bool = False, mode: int = PRIVATE) -> None:
     """Write a temporary file and rename it, so that nobody ever reads half of a file.
 
-    Parameters
-    ----------
-    path : Path
-    content : bytes
-    durable : bool
-        Wait for the disk, so that not even a power cut leaves an empty file.
-    mode : int
-        Mode of the file, independent of the umask.
+    ``durable`` waits for the disk, so that not even a power cut leaves an empty file; ``mode`` is independent
+    of the umask.
 
     Raises
     ------

@@ -25,15 +25,9 @@ _LONGEST = 200
 def boundary(refuse: Callable[[str], Exception], where: str) -> Iterator[None]:
     """Raise the edge's own error in place of any exception but a `MonitorError`.
 
-    Keep the block small: it should hold only the call into the library, so that bugs of ours still end
-    the process.  Handle documented failures inside, with a message that says what to do.
-
-    Parameters
-    ----------
-    refuse : callable
-        Makes the edge's own error from a message: `SourceError`, `ModelError`.
-    where : str
-        Start of the message: the file, address or topic that was read.
+    Keep the block small: it should hold only the call into the library, so that bugs of ours still end the
+    process.  Handle documented failures inside, with a message that says what to do.  ``where`` starts the
+    message: the file, address or topic that was read.
 
     Raises
     ------

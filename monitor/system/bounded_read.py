@@ -34,13 +34,7 @@ class DamagedError(ValueError):
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """Return the whole content of a regular file.
-
-    Parameters
-    ----------
-    path : Path
-    most : int
-        Bytes; a larger file is refused, unread.
+    """Return the whole content of a regular file; one of more than ``most`` bytes is refused, unread.
 
     Raises
     ------
@@ -92,11 +86,7 @@ def read_json(path: Path, most: int) -> Any:
 def parse_json(content: str | bytes, *, unique: bool = False) -> Any:
     """Return a JSON document that our own code can store again.
 
-    Parameters
-    ----------
-    content : str or bytes
-    unique : bool
-        Refuse duplicate keys; otherwise the last one counts.
+    ``unique`` refuses duplicate keys; otherwise the last one counts.
 
     Raises
     ------

@@ -54,13 +54,7 @@ class Ended:
 
 
 def environment(also: Sequence[str] = ()) -> dict[str, str]:
-    """Return the part of our environment that a child may see: paths, user and locale, and no secret.
-
-    Parameters
-    ----------
-    also : sequence of str
-        More variables to pass on.
-    """
+    """Return the part of our environment that a child may see: paths, user, locale, ``also``, no secret."""
     names = _PASSED_ON.union(also)
     return {name: value for name, value in os.environ.items() if name in names or name.startswith(_FAMILIES)}
 

@@ -12,12 +12,7 @@ _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
 def free_cores(root: Path = Path("/"), load: float | None = None) -> int:
     """Return the cores that this process may use and that are free; at least 1.
 
-    Parameters
-    ----------
-    root : Path
-        Directory that holds /proc and /sys.
-    load : float, optional
-        Runnable processes; None: the load average of the last minute.
+    ``root`` holds /proc and /sys; ``load`` is the number of runnable processes, by default the load average.
     """
     busy = os.getloadavg()[0] if load is None else load
     return max(1, int(allowed_cores(root) - busy + 0.5))

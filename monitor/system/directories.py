@@ -24,13 +24,7 @@ CHECK_SECONDS = 60.0
 
 
 def make_directory(path: Path, mode: int = 0o700) -> None:
-    """Make a directory and its missing parents; an existing directory keeps its mode.
-
-    Parameters
-    ----------
-    path : Path
-    mode : int
-        Mode of the directory itself, independent of the umask.
+    """Make a directory and its parents, with a mode independent of the umask; an existing one keeps its mode.
 
     Raises
     ------

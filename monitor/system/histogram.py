@@ -9,10 +9,7 @@ from collections.abc import Iterator, Sequence
 class Histogram:
     """Counts values by size; one thread observes, any thread reads.
 
-    Parameters
-    ----------
-    bounds : sequence of float
-        Upper bounds of the buckets, ascending; larger values have a bucket of their own.
+    ``bounds`` are the upper bounds of the buckets, ascending; larger values have a bucket of their own.
     """
 
     def __init__(self, bounds: Sequence[float]) -> None:

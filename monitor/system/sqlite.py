@@ -154,13 +154,7 @@ def refuse_damage(connection: sqlite3.Connection) -> None:
 
 
 def refuse_other_tables(connection: sqlite3.Connection, template: sqlite3.Connection) -> None:
-    """Check that the tables are ours, and that every value has the type of its column.
-
-    Parameters
-    ----------
-    connection : sqlite3.Connection
-    template : sqlite3.Connection
-        An empty database with the right tables.
+    """Check that the tables are those of an empty template, and that every value has the type of its column.
 
     Raises
     ------

@@ -67,15 +67,9 @@ class Salvaged:
 
 
 def salvage(broken: Path, into: sqlite3.Connection, tables: Sequence[Table]) -> Salvaged:
-    """Copy the readable rows of a broken file into a new one; the broken one is not changed.
+    """Copy the readable rows of a broken file and its log into a new one; the broken one is not changed.
 
-    Parameters
-    ----------
-    broken : Path
-        With its log beside it.
-    into : sqlite3.Connection
-        With the tables, and not in a transaction.
-    tables : sequence of Table
+    ``into`` has the tables, and is not in a transaction.
 
     Raises
     ------

@@ -20,12 +20,8 @@ SEND_SECONDS = 1.0
 def notify(*assignments: str, environment: Mapping[str, str] = os.environ) -> bool:
     """Send assignments such as ``READY=1`` or ``STATUS=listening`` in one message.
 
-    Parameters
-    ----------
-    *assignments : str
-        ``NAME=value``; a line break in a value becomes a space: it would begin another assignment.
-    environment : mapping of str to str
-        Holds ``NOTIFY_SOCKET``: a path, or ``@`` and an abstract name.
+    A line break in a value becomes a space: it would begin another assignment.  ``NOTIFY_SOCKET`` is a path,
+    or ``@`` and an abstract name.
 
     Returns
     -------

@@ -15,10 +15,7 @@ log = logging.getLogger(__name__)
 class ThreadGroup:
     """Starts threads, detects when one fails, and ends all of them together.
 
-    Parameters
-    ----------
-    stop : threading.Event
-        Set as soon as any thread fails; the owner waits for it and ends the others.
+    ``stop`` is set as soon as any thread fails; the owner waits for it and ends the others.
     """
 
     def __init__(self, stop: threading.Event) -> None:
@@ -30,16 +27,9 @@ class ThreadGroup:
     def start(self, name: str, run: Callable[[], None], *, may_stay: bool = False) -> None:
         """Run ``run`` in a new thread called ``name``.
 
-        Threads are daemonic: a stuck driver or network call must not keep the process from
-        exiting once `join` has given up on it.
-
-        Parameters
-        ----------
-        name : str
-        run : callable
-        may_stay : bool
-            It may wait for ever for something outside, such as a disk: if it does not end in time, that is
-            logged, and is not an error.
+        Threads are daemonic: a stuck driver or network call must not keep the process from exiting once
+        `join` has given up on it.  One that may stay, because it may wait for ever for a disk or the like,
+        is then logged, and is not an error.
         """
         if may_stay:
             self._may_stay.add(name)

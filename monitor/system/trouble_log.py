@@ -55,13 +55,8 @@ class _Budget:
 class TroubleLog:
     """Log about one thing outside the monitor, a few lines at once and then one now and then; thread-safe.
 
-    Parameters
-    ----------
-    logger : logging.Logger
-    burst : int
-        Lines that may come at once; at least 1.
-    seconds : float
-        After a burst, from one line to the next; each such time without a line allows one more at once.
+    ``burst`` lines, at least 1, may come at once; then one every ``seconds``.  Each such time without a line
+    allows one more at once.
     """
 
     def __init__(self, logger: logging.Logger, *, burst: int = BURST, seconds: float = EVERY_SECONDS) -> None:
@@ -142,13 +137,7 @@ class _Kind:
 
 
 class LogLimit(logging.Filter):
-    """Limit the lines of each kind: of one logger, one wording, and one exception from one line of the code.
-
-    Parameters
-    ----------
-    now : callable
-        Monotonic seconds.
-    """
+    """Limits the lines of a kind: of one logger, one wording, and one exception from one line of the code."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

@@ -9,17 +9,10 @@ from monitor.types import AudioBlock, Samples
 
 
 class BlockMaker:
-    """Makes the blocks of one source.
+    """Makes the blocks of the source of this name, at ``rate`` in Hz.
 
     Positions count the samples of the blocks, so they do not jump when audio is lost: ``gap`` on the next
     block marks the loss.  No resampling filter spans a gap.
-
-    Parameters
-    ----------
-    source : str
-        Name of the source.
-    rate : int
-        Hz, of the blocks.
     """
 
     def __init__(self, source: str, rate: int) -> None:

@@ -82,12 +82,8 @@ class CaptureClock:
         """Unix seconds at which the last sample of the newest block was captured.
 
         Follows the system clock, but never falls unless that clock is set back by more than
-        `_CLOCK_SET_BACK_SECONDS`.
-
-        Parameters
-        ----------
-        now, unix_now : float
-            The same moment on the monotonic clock and on the system's.
+        `_CLOCK_SET_BACK_SECONDS`.  ``now`` and ``unix_now`` are the same moment on the monotonic clock and on
+        the system's.
         """
         ended_at = self._opened_at + self._count / self._rate + (unix_now - now)
         if not 0 < self._ended_at - ended_at < _CLOCK_SET_BACK_SECONDS:

@@ -19,16 +19,8 @@ def open_microphone(
 ) -> Iterator[AudioBlock]:
     """Yield the blocks of a microphone, which is opened again whenever it is lost.
 
-    The device is asked for the configured rate, or else for that of the blocks.  If it does not support
-    this rate, it is opened at its own.
-
-    Parameters
-    ----------
-    config : SourceConfig
-        Of kind microphone.
-    context : SourceContext
-    connect : callable, optional
-        Opens the device, instead of PortAudio.
+    The device is asked for the configured rate, or else for that of the blocks.  If it does not support this
+    rate, it is opened at its own.  ``connect`` opens the device, instead of PortAudio.
 
     Raises
     ------

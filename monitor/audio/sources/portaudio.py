@@ -85,14 +85,7 @@ class _Library:
         return reader
 
     def leave(self, reader: ChannelReader, trouble: SourceError | None = None) -> None:
-        """Stop reading; the last reader closes the device.
-
-        Parameters
-        ----------
-        reader : ChannelReader
-        trouble : SourceError or None
-            Why the device is lost, for all its readers.
-        """
+        """Stop reading; the last reader closes the device.  ``trouble`` is why all readers have lost it."""
         stream = reader.stream
         with self._lock:
             reader.leave()

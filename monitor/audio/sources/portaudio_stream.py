@@ -113,14 +113,8 @@ class DeviceStream:
 class ChannelReader:
     """Source of an open device: PortAudio's thread fills a queue of `_QUEUE_SECONDS`, `read` empties it.
 
-    If the queue is full, a new block is dropped, and counted in the next one that fits.
-
-    Parameters
-    ----------
-    stream : DeviceStream
-        Stream that it reads from now on.
-    channel : int or None
-        From 1; None is the mean of all.
+    If the queue is full, a new block is dropped, and counted in the next one that fits.  ``channel`` counts
+    from 1; None is the mean of all.
     """
 
     def __init__(self, stream: DeviceStream, channel: int | None) -> None:

@@ -18,14 +18,9 @@ _CONSISTENT = 0.5
 
 
 class SampleRateCheck:
-    """Compares the number of samples with the clock, stretch by stretch, for one opening of a device.
+    """Compares the number of samples with the clock and the claimed rate, for one opening of a device.
 
     The earliest block of each stretch counts: on a busy machine blocks come late, but never early.
-
-    Parameters
-    ----------
-    rate : int
-        Hz, as the device claims.
     """
 
     def __init__(self, rate: int) -> None:

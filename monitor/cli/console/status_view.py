@@ -13,14 +13,7 @@ _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def page(snapshot: Snapshot, now: float) -> str:
-    """Return what `clap-monitor status` prints.
-
-    Parameters
-    ----------
-    snapshot : mapping
-    now : float
-        Unix seconds.
-    """
+    """Return what `clap-monitor status` prints; ``now`` is in Unix seconds."""
     blocks = [
         list(_head(snapshot)),
         _table(("source", "level", ""), [_source(name, s, now) for name, s in snapshot["sources"].items()]),

@@ -27,13 +27,7 @@ LOWEST_DBFS = -80.0
 def watch(lines: Iterable[Mapping[str, Any]], *, as_json: bool, stream: TextIO = sys.stdout) -> None:
     """Show lines of `monitor.outputs.live.watch` until they end.
 
-    Parameters
-    ----------
-    lines : iterable
-    as_json : bool
-        Print JSON, one object per line.
-    stream : text file
-        A terminal is redrawn; a pipe gets one line per window, event and near miss.
+    A terminal is redrawn; a pipe gets one line per window, event and near miss.  As JSON, it gets all lines.
     """
     try:
         if as_json:

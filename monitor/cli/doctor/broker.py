@@ -32,12 +32,6 @@ def broker(config: MqttConfig, *, node: str) -> Iterator[Finding]:
     Test messages go below ``BASE/NODE/doctor`` and, empty, to the discovery topic of a device that does not
     exist; nothing stays retained.  The client id differs from that of the monitor, which the broker would
     disconnect otherwise.
-
-    Parameters
-    ----------
-    config : MqttConfig
-    node : str
-        Name of this monitor.
     """
     if config.host is None:
         yield good("broker", "not configured (mqtt.host)")

@@ -32,15 +32,7 @@ def _may_open(path: Path) -> bool:
 
 
 def permissions(cards: Path = Path("/dev/snd"), may_open: Callable[[Path], bool] = _may_open) -> Finding:
-    """Check that this user can open the sound cards.
-
-    Parameters
-    ----------
-    cards : Path
-        Directory of the ALSA devices.
-    may_open : callable
-        Returns whether a device can be opened.
-    """
+    """Check that this user can open the sound cards, the ALSA devices in a directory."""
     nodes = sorted(cards.glob("pcmC*D*c"))
     closed = [node for node in nodes if not may_open(node)]
     if not nodes:
@@ -56,16 +48,7 @@ def permissions(cards: Path = Path("/dev/snd"), may_open: Callable[[Path], bool]
 
 
 def directory(key: str, path: Path, *, megabytes: int) -> Finding:
-    """Check that a directory is writable and has free space; a missing one is not created.
-
-    Parameters
-    ----------
-    key : str
-        In the configuration.
-    path : Path
-    megabytes : int
-        Free space that it should have.
-    """
+    """Check that a directory is writable and has free space; a missing one is not created."""
     path = path.absolute()
     there = next(place for place in (path, *path.parents) if _exists(place))
     fix = f"give it to the user of clap-monitor, or set `{key}` to another directory"
@@ -86,14 +69,7 @@ def directory(key: str, path: Path, *, megabytes: int) -> Finding:
 
 
 def database(key: str, path: Path) -> Finding:
-    """Check that a database file can be used now.
-
-    Parameters
-    ----------
-    key : str
-        In the configuration.
-    path : Path
-    """
+    """Check that a database file can be used now."""
     if not _exists(path):
         return good(key, f"{path}: will be created")
     if _is_in_use(path.parent):
@@ -122,14 +98,7 @@ def _is_in_use(state: Path) -> bool:
 
 
 def others_may_read(key: str, path: Path) -> Finding | None:
-    """Warn about a directory that other users of this machine can read; None if they cannot.
-
-    Parameters
-    ----------
-    key : str
-        In the configuration.
-    path : Path
-    """
+    """Warn about a directory that other users of this machine can read; None if they cannot."""
     try:
         mode = path.stat().st_mode & 0o777
     except OSError:
@@ -152,15 +121,7 @@ def _exists(path: Path) -> bool:
 def clock(
     now: Callable[[], float] = time.time, is_set: Callable[[], bool | None] = is_synchronised
 ) -> Finding:
-    """Check that the time is plausible and synchronized.
-
-    Parameters
-    ----------
-    now : callable
-        Unix seconds.
-    is_set : callable
-        Returns whether the clock is synchronized; None if unknown.
-    """
+    """Check that the time is plausible and synchronized; ``is_set`` returns None if the latter is unknown."""
     seconds = now()
     text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
     fix = "turn on time synchronization: timedatectl set-ntp true"

@@ -19,12 +19,7 @@ _NEARLY_TOO_SLOW = 0.8
 
 
 def model(config: Config) -> Iterator[Finding]:
-    """Load the checkpoint, test both encoders, and time a window.
-
-    Parameters
-    ----------
-    config : Config
-    """
+    """Load the checkpoint, test both encoders, and time a window."""
     try:
         clap = Clap.configured(config.model)
         length, hop = window_samples(config, clap)

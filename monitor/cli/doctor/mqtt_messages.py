@@ -50,13 +50,7 @@ class _Message:
 
 
 class Session:
-    """Connection whose events can be waited for; a context manager that closes it.
-
-    Parameters
-    ----------
-    profile : ConnectionProfile
-    options : ConnectOptions
-    """
+    """Connection whose events can be waited for; a context manager that closes it."""
 
     def __init__(self, profile: ConnectionProfile, options: ConnectOptions) -> None:
         self._events: queue.SimpleQueue[ConnectionEvent] = queue.SimpleQueue()

@@ -13,12 +13,7 @@ from monitor.types import ConfigError, ModelError
 def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Finding]:
     """Check everything that a run needs; yield each finding as soon as it is known.
 
-    Parameters
-    ----------
-    path : Path or None
-        Of the configuration; None for the defaults.
-    listen_seconds : float
-        Time to record from each microphone or stream.
+    ``listen_seconds`` are recorded from each microphone or stream; without a path, the defaults are checked.
     """
     # Imported when needed: the first checks use neither PortAudio nor torch.
     from monitor.cli.doctor import machine

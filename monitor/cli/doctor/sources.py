@@ -34,16 +34,7 @@ _CLIPPED = 1e-3
 
 
 def source(config: SourceConfig, *, seconds: float, silence_dbfs: float) -> Iterator[Finding]:
-    """Find a source, and record from it if it is live.
-
-    Parameters
-    ----------
-    config : SourceConfig
-    seconds : float
-        Time to record.
-    silence_dbfs : float
-        Quieter windows are not scored.
-    """
+    """Find a source, and record ``seconds`` from it if it is live."""
     if config.kind == "pcm":
         yield good("source", f"{config.name}: raw samples on standard input, not checked")
     elif config.kind == "file":

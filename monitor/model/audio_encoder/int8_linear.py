@@ -108,13 +108,7 @@ class QuantisedLinear:
 
 @cache
 def steps(machine: str | None = None) -> int:
-    """Into how many steps an activation may be cut here, as tried out; 0 if there are no such products.
-
-    Parameters
-    ----------
-    machine : str, optional
-        Kind of processor; None: as the system says.
-    """
+    """Into how many steps an activation may be cut here, as tried out; 0 if there are no such products."""
     if (machine or platform.machine()) != _PROCESSOR:
         return 0
     return next((count for count in (_ALL, _HALF) if _is_exact(count)), 0)

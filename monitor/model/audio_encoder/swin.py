@@ -26,12 +26,7 @@ def move(here: Tensor, there: Tensor) -> Tensor | None:
 def merged(here: Tensor, there: Tensor, width: int) -> Tensor:
     """Indices of the four tokens, in the order ``here``, that become each one of the order ``there``.
 
-    Parameters
-    ----------
-    here, there : Tensor
-        Orders of the grid and of that of half its height and width.
-    width : int
-        Of the smaller grid.
+    ``there`` is an order of the grid of half the height and ``width``.
     """
     row, column = there // width, there % width
     corners = [

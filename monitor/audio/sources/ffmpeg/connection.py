@@ -85,14 +85,8 @@ class AbsentError(SourceError):
 def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[CapturedAudio]:
     """Connect, and yield the decoded audio; close the iterator to close the connection.
 
-    Parameters
-    ----------
-    address : Address
-    channel : int or None
-        From 1; None is the mean of all channels.
-    pictures : bool
-        Over RTSP, request all tracks, not only audio.  Video is dropped undecoded, as it is over HTTP, which
-        always sends it.
+    With ``pictures``, all tracks are requested over RTSP, not only audio.  Video is dropped undecoded, as it
+    is over HTTP, which always sends it.  ``channel`` counts from 1; None is the mean of all channels.
 
     Raises
     ------

@@ -40,12 +40,8 @@ def opened(
 ) -> Iterator[av.container.InputContainer]:
     """Open a container, and close it at the end.
 
-    Parameters
-    ----------
-    connect : callable
-        Calls `av.open`; may raise a `SourceError` with a better message.
-    where : str
-        Name of what is opened, for messages.
+    ``connect`` calls `av.open`, and may raise a `SourceError` with a better message; ``where`` names in
+    messages what is opened.
 
     Raises
     ------
@@ -119,14 +115,7 @@ def packets(
 ) -> Iterator[Packet]:
     """Yield the packets of one track; the last one is empty and flushes the decoder.
 
-    Parameters
-    ----------
-    container : av.container.InputContainer
-    track : av.AudioStream
-    where : str
-        Name of what is read, for messages.
-    explain : callable
-        Makes our error from one of FFmpeg.
+    ``where`` names in messages what is read; ``explain`` makes our error from one of FFmpeg.
 
     Raises
     ------

@@ -170,11 +170,8 @@ def _joined(parts: list[CapturedAudio]) -> CapturedAudio:
 def to_float(samples: NDArray[np.generic], channels: int) -> NDArray[np.float32]:
     """Convert decoded samples to float32.
 
-    Parameters
-    ----------
-    samples : uint8, int16, int32, int64, float32 or float64
-        Planar, shape (channels, n), or packed, shape (1, n * channels).
-    channels : int
+    Samples are uint8, int16, int32, int64, float32 or float64: planar, shape (channels, n), or packed, shape
+    (1, n * channels).
 
     Returns
     -------

@@ -61,14 +61,8 @@ def open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlo
     Sample i counts as captured i / rate seconds after the opening, at either pace.  At the pace "realtime" a
     block is yielded when its last sample would have been captured, and the source is offline after
     `SILENCE_SECONDS` of exact zeros, like any other; at the pace "fast", as soon as it is asked for.  Samples
-    that are not finite are passed on.
-
-    Parameters
-    ----------
-    config : SourceConfig
-        Of kind file.
-    context : SourceContext
-        Samples that could not be decoded are added to ``lost``, as far as time stamps show them.
+    that are not finite are passed on.  Samples that could not be decoded are added to ``lost``, as far as
+    time stamps show them.
 
     Raises
     ------

@@ -19,15 +19,8 @@ _LONGEST_JUMP_SECONDS = 60.0
 class LiveEdge:
     """Drops audio when more arrives than can have been captured since the connection was opened.
 
-    A server that still sends too much after `_STORE_SECONDS` were dropped is not live, it plays a file.
-    Its audio is then read in real time.
-
-    Parameters
-    ----------
-    rate : int
-        Hz.
-    opened_at : float
-        Monotonic seconds when the connection was requested.
+    A server that still sends too much after `_STORE_SECONDS` were dropped is not live, it plays a file.  Its
+    audio is then read in real time.  ``opened_at``: when the connection was requested, in monotonic seconds.
     """
 
     def __init__(self, rate: int, opened_at: float) -> None:
@@ -42,14 +35,7 @@ class LiveEdge:
         self.rate, self._passed, self._dropped = rate, self._passed * factor, self._dropped * factor
 
     def delay_of(self, count: int, arrived: float) -> float | None:
-        """Decide what happens to audio that has arrived.
-
-        Parameters
-        ----------
-        count : int
-            Samples.
-        arrived : float
-            Monotonic seconds.
+        """Decide what happens to ``count`` samples that have arrived at these monotonic seconds.
 
         Returns
         -------
@@ -76,14 +62,7 @@ class TimeStamps:
         self._expected: float | None = None
 
     def missing(self, at: float | None, seconds: float) -> tuple[bool, float]:
-        """Return whether audio is missing before a frame, and how much.
-
-        Parameters
-        ----------
-        at : float or None
-            Time stamp, seconds.
-        seconds : float
-            Duration of the frame.
+        """Return whether audio is missing before a frame, by its time stamp and duration, both in seconds.
 
         Returns
         -------

@@ -60,12 +60,7 @@ _CLOSE_SECONDS = 1.0
 def open_stream(address: Address, channel: int | None, context: SourceContext) -> Iterator[AudioBlock]:
     """Yield the blocks of a stream, connected again whenever it is lost or ends, until ``context.stop``.
 
-    Parameters
-    ----------
-    address : Address
-    channel : int or None
-        From 1; None is the mean of all channels.
-    context : SourceContext
+    ``channel`` counts from 1; None is the mean of all channels.
 
     Raises
     ------

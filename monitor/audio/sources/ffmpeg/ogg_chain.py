@@ -22,12 +22,7 @@ _CHUNK = 1 << 20
 
 
 def chains(path: Path) -> list[str]:
-    """Return the URLs that FFmpeg opens in sequence to read a whole file.
-
-    Parameters
-    ----------
-    path : Path
-        Any file; one that is not an Ogg file, or has one chain, is opened as a whole.
+    """Return the URLs that FFmpeg opens in sequence to read a whole file; one URL if it is no chain.
 
     Raises
     ------
