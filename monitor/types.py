@@ -4,25 +4,14 @@
 
     AudioBlock -> Window or Break -> (embedding) -> Scores -> Event or NearMiss
 
-    MonitorError                 exit   an error that the user can fix
-    ├── ConfigError                78   the configuration cannot be used
-    ├── SourceError                66   a source cannot be opened (EX_NOINPUT)
-    │   └── NotAudioError          65   it was opened, and holds no usable audio (EX_DATAERR)
-    ├── ModelError                 65   the checkpoint cannot be used (EX_DATAERR)
-    │   └── HubUnreachableError    69   nor be fetched (EX_UNAVAILABLE)
-    ├── OutputError                73   an output cannot be created (EX_CANTCREAT)
-    │   └── UndeliveredError       69   or could not deliver what it was given (EX_UNAVAILABLE)
-    ├── NotRunningError            69   no monitor is running (EX_UNAVAILABLE)
-    └── RefusedError               its  the running monitor refuses, with an exit code of its own
-
-Exit codes are those of ``sysexits.h``.  Audio is addressed by sample index, and displayed by Unix time
-(``*_at``, seconds).  Ranges are half-open: ``[start, stop)``.
+Audio is addressed by sample index, and displayed by Unix time (``*_at``, seconds).  Ranges are half-open:
+``[start, stop)``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:  # numpy would be a fifth of the time that `clap-monitor check` takes
@@ -285,22 +274,42 @@ class NearMiss:
     """Level of the newest hop of the best window."""
 
 
+class ExitCode(IntEnum):
+    """Exit codes, from ``sysexits.h``; besides them 0, 1 (a bug; `status`: unhealthy), 2 (bad command line).
+
+    The exit code of `doctor` is that of the first check that fails.
+    """
+
+    DATA = 65  # a file or checkpoint cannot be used
+    SOURCE = 66  # a source cannot be opened or read
+    LOGIN = 67  # doctor: the broker refuses user name or password
+    DNS = 68  # doctor: the broker's name does not resolve
+    UNREACHABLE = 69  # a hub or broker cannot be reached, or no monitor is running
+    CLOCK = 71  # doctor: the clock shows an impossible time
+    OUTPUT = 73  # a directory, a file or a port cannot be used
+    DEAD = 74  # doctor: a source delivers exact zeros, or samples that are not finite
+    TEMPORARY = 75  # too many are watching, or a test message is refused or not delivered
+    TLS = 76  # doctor: no encryption, or a certificate that is not trusted
+    PERMISSION = 77  # doctor: this user may not open the sound cards
+    CONFIGURATION = 78  # bad configuration
+
+
 class MonitorError(Exception):
     """An error that the user can fix; its text says how."""
 
-    exit_code = 1
+    exit_code: int = 1
 
 
 class ConfigError(MonitorError):
     """The configuration cannot be used; one line per error."""
 
-    exit_code = 78
+    exit_code = ExitCode.CONFIGURATION
 
 
 class SourceError(MonitorError):
     """A source cannot be opened or read."""
 
-    exit_code = 66
+    exit_code = ExitCode.SOURCE
     reason = OfflineReason.NOT_OPENED
 
     def __init__(self, text: str, reason: OfflineReason | None = None) -> None:
@@ -312,37 +321,37 @@ class SourceError(MonitorError):
 class NotAudioError(SourceError):
     """A source was opened, but contains no usable audio."""
 
-    exit_code = 65
+    exit_code = ExitCode.DATA
 
 
 class ModelError(MonitorError):
     """A checkpoint cannot be used."""
 
-    exit_code = 65
+    exit_code = ExitCode.DATA
 
 
 class HubUnreachableError(ModelError):
     """A checkpoint is not on this machine and cannot be downloaded now."""
 
-    exit_code = 69
+    exit_code = ExitCode.UNREACHABLE
 
 
 class OutputError(MonitorError):
     """An output cannot be set up."""
 
-    exit_code = 73
+    exit_code = ExitCode.OUTPUT
 
 
 class UndeliveredError(OutputError):
     """An output stopped with undelivered events."""
 
-    exit_code = 69
+    exit_code = ExitCode.UNREACHABLE
 
 
 class NotRunningError(MonitorError):
     """No monitor is running, or it does not answer."""
 
-    exit_code = 69
+    exit_code = ExitCode.UNREACHABLE
 
 
 class RefusedError(MonitorError):

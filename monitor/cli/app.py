@@ -12,7 +12,7 @@ import typer
 
 from monitor import __version__
 from monitor.cli.logs import discard_unwritable_streams, log_to_stderr, open_closed_streams, say
-from monitor.types import MonitorError, OutputError
+from monitor.types import ExitCode, MonitorError
 
 app = typer.Typer(
     name="clap-monitor",
@@ -52,7 +52,8 @@ def main() -> None:
     try:
         app(args=with_empty_web(sys.argv[1:]))
     except MonitorError as error:
-        prefix = "" if error.exit_code == 78 else "clap-monitor: "  # noqa: PLR2004 - EX_CONFIG: path:line stands first
+        # A configuration error begins with the path and the line.
+        prefix = "" if error.exit_code == ExitCode.CONFIGURATION else "clap-monitor: "
         say(f"{prefix}{error}", logging.ERROR)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
@@ -61,7 +62,7 @@ def main() -> None:
         if _can_print():
             raise
         say(f"clap-monitor: cannot write to standard output: {error.strerror}", logging.ERROR)
-        sys.exit(OutputError.exit_code)
+        sys.exit(ExitCode.OUTPUT)
     finally:
         discard_unwritable_streams()
 

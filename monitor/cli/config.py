@@ -11,7 +11,7 @@ import typer
 
 from monitor.cli.app import ConfigFile, app
 from monitor.cli.logs import log_to_stderr
-from monitor.types import ConfigError, OutputError
+from monitor.types import ConfigError, ExitCode, OutputError
 
 DEFAULT_CONFIG = Path("config/monitor.yaml")
 
@@ -91,7 +91,7 @@ def notify(config: ConfigFile = None) -> None:
     for name, trouble in try_targets(settings):
         failed = failed or trouble is not None
         print(f"{name}: {trouble or 'sent'}", flush=True)
-    raise typer.Exit(75 if failed else 0)
+    raise typer.Exit(ExitCode.TEMPORARY if failed else 0)
 
 
 def _unwritable(path: Path, why: str) -> OutputError:

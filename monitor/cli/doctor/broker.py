@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from functools import partial
 
-from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
+from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.cli.doctor.mqtt_messages import Session, messages
 from monitor.config import MqttConfig, read_password
 from monitor.outputs.mqtt.connection import ConnectionProfile
@@ -21,7 +21,7 @@ from monitor.outputs.mqtt.tls import (
     tls_context,
 )
 from monitor.outputs.mqtt.topics import Topics
-from monitor.types import ConfigError
+from monitor.types import ConfigError, ExitCode
 
 SILENT = Disconnected(NOT_MQTT.format("no answer so far"), unanswered=True)
 
@@ -39,7 +39,7 @@ def broker(config: MqttConfig, *, node: str) -> Iterator[Finding]:
     try:
         where, context, password = broker_address(config), tls_context(config), read_password(config)
     except ConfigError as error:
-        yield failure("broker", str(error), Code.CONFIGURATION)
+        yield failure("broker", str(error), ExitCode.CONFIGURATION)
         return
     steps = [partial(_look_up, config.host, where), partial(_reach, config.host, config.port, where)]
     if context is not None:
@@ -69,7 +69,7 @@ def _look_up(host: str, where: str) -> Finding:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         fix = f"check `getent hosts {host}`, or use an IP address"
-        return failure("dns", f"{where} {explain_connect_error(error, tls=False)}", Code.DNS, fix)
+        return failure("dns", f"{where} {explain_connect_error(error, tls=False)}", ExitCode.DNS, fix)
     addresses = dict.fromkeys(str(address[0]) for *_, address in found)
     return good("dns", f"{host} is {', '.join(addresses)}")
 
@@ -79,7 +79,7 @@ def _reach(host: str, port: int, where: str) -> Finding:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
     except OSError as error:
         fix = "mosquitto without a `listener` in its configuration accepts local connections only"
-        return failure("tcp", f"{where} {explain_connect_error(error, tls=False)}", Code.TCP, fix)
+        return failure("tcp", f"{where} {explain_connect_error(error, tls=False)}", ExitCode.UNREACHABLE, fix)
     return good("tcp", f"{where} accepts connections")
 
 
@@ -92,7 +92,7 @@ def _encrypt(context: ssl.SSLContext, host: str, port: int, where: str) -> Findi
             return good("tls", f"{where} {encrypted.version()}, trusted certificate")
     except OSError as error:
         fix = f"the certificate must be for {host} and signed by a CA in mqtt.ca_file"
-        return failure("tls", f"{where} {explain_connect_error(error, tls=True)}", Code.TLS, fix)
+        return failure("tls", f"{where} {explain_connect_error(error, tls=True)}", ExitCode.TLS, fix)
 
 
 def _log_in(profile: ConnectionProfile, negotiation: Negotiation, where: str) -> Finding:
@@ -113,7 +113,7 @@ def _log_in(profile: ConnectionProfile, negotiation: Negotiation, where: str) ->
             break
     why = "closed the connection" if first is None or first.reason is None else first.reason
     fix = "check the user and password in the broker, and that this port speaks MQTT"
-    return failure("login", f"{where} {why}", Code.LOGIN, fix)
+    return failure("login", f"{where} {why}", ExitCode.LOGIN, fix)
 
 
 def _let_in(profile: ConnectionProfile, negotiation: Negotiation, where: str) -> Finding:

@@ -5,26 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+
+from monitor.types import ExitCode
 
 _WIDTH = 13
-
-
-class Code(IntEnum):
-    """Exit code of each kind of failure, from ``sysexits.h``; the same as those of `run` where it has one."""
-
-    MODEL = 65
-    SOURCE = 66
-    LOGIN = 67
-    DNS = 68
-    TCP = 69
-    CLOCK = 71
-    DISK = 73
-    DEAD = 74
-    PUBLISH = 75
-    TLS = 76
-    PERMISSION = 77
-    CONFIGURATION = 78
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +56,7 @@ def warning(check: str, text: str, fix: str = "") -> Finding:
     return Finding(check, text, fix, warns=True)
 
 
-def failure(check: str, text: str, code: Code, fix: str = "") -> Finding:
+def failure(check: str, text: str, code: ExitCode, fix: str = "") -> Finding:
     """Return a check that failed."""
     return Finding(check, text, fix, exit_code=code)
 

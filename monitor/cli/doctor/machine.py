@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
+from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.system.directories import make_writable
 from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, try_database
 from monitor.system.wall_clock import is_synchronised
-from monitor.types import OutputError
+from monitor.types import ExitCode, OutputError
 
 STATE_MEGABYTES = 100
 """Free space that the state directory should have: text embeddings, baselines, queued events."""
@@ -42,7 +42,7 @@ def permissions(cards: Path = Path("/dev/snd"), may_open: Callable[[Path], bool]
     return failure(
         "permissions",
         f"{closed[0]} permission denied for this user",
-        Code.PERMISSION,
+        ExitCode.PERMISSION,
         "sudo usermod --append --groups audio USER, then log in again",
     )
 
@@ -56,12 +56,12 @@ def directory(key: str, path: Path, *, megabytes: int) -> Finding:
         try:
             make_writable(path, key)
         except OutputError as error:
-            return failure(key, str(error), Code.DISK)
+            return failure(key, str(error), ExitCode.OUTPUT)
     elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)):
-        return failure(key, f"{path}: cannot be created in {there}", Code.DISK, fix)
+        return failure(key, f"{path}: cannot be created in {there}", ExitCode.OUTPUT, fix)
     free = shutil.disk_usage(there).free // _MEGABYTE
     if not free:
-        return failure(key, f"{path}: the disk is full", Code.DISK, "free some space")
+        return failure(key, f"{path}: the disk is full", ExitCode.OUTPUT, "free some space")
     if free < megabytes:
         return warning(key, f"{path}: {free} MB free, up to {megabytes} MB may be needed", "free some space")
     state = "writable" if there == path else f"will be created in {there}"
@@ -80,7 +80,7 @@ def database(key: str, path: Path) -> Finding:
         return warning(key, f"{path}: {error}", "none needed: it will be renamed, and a new one created")
     except DatabaseError as error:
         fix = "stop the program that uses it, or set `state` to a directory on a local disk"
-        return failure(key, f"{path}: {error}; data would be kept in memory only", Code.DISK, fix)
+        return failure(key, f"{path}: {error}; data would be kept in memory only", ExitCode.OUTPUT, fix)
     return good(key, f"{path}: usable")
 
 
@@ -126,7 +126,7 @@ def clock(
     text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
     fix = "turn on time synchronization: timedatectl set-ntp true"
     if not _EARLIEST <= seconds < _LATEST:
-        return failure("clock", f"{text}: cannot be right", Code.CLOCK, fix)
+        return failure("clock", f"{text}: cannot be right", ExitCode.CLOCK, fix)
     if is_set() is False:
         return warning("clock", f"{text}: not synchronized", fix)
     return good("clock", text)

@@ -6,12 +6,12 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
+from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import Config
 from monitor.detection.engine import hops_by_source, window_samples
 from monitor.model.clap import Clap
 from monitor.model.self_test import sounds
-from monitor.types import ConfigError, ModelError
+from monitor.types import ConfigError, ExitCode, ModelError
 
 _ROUNDS = 5
 _NEARLY_TOO_SLOW = 0.8
@@ -32,7 +32,7 @@ def model(config: Config) -> Iterator[Finding]:
         finally:
             clap.forget_text()  # ends its process
     except (ModelError, ConfigError) as error:
-        yield failure("model", str(error), Code.MODEL)
+        yield failure("model", str(error), ExitCode.DATA)
         return
     yield good("model", f"{clap.name} on {clap.device} in {clap.dtype}: distinguishes tone, noise and clicks")
     rate = clap.mel_config.rate

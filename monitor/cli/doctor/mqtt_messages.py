@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
-from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
+from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import MqttConfig
 from monitor.outputs.mqtt.connection import Connection, ConnectionProfile
 from monitor.outputs.mqtt.connection_events import (
@@ -24,6 +24,7 @@ from monitor.outputs.mqtt.discovery import birth_topic, discovery_topic
 from monitor.outputs.mqtt.negotiation import MQTT_5, ConnectOptions
 from monitor.outputs.mqtt.reason_codes import REFUSED, explain_refused_message
 from monitor.outputs.mqtt.topics import Topics
+from monitor.types import ExitCode
 
 _ANSWER_SECONDS, _DELIVERY_SECONDS = 10.0, 3.0
 
@@ -156,12 +157,12 @@ def _subscribe(
     if not isinstance(answer, Subscribed):
         why = "does not answer" if answer is None else answer.reason or "closed the connection"
         text = f"{where} {why} after a subscription to {', '.join(filters)}"
-        return failure("subscribe", text, Code.PUBLISH, fix), frozenset()
+        return failure("subscribe", text, ExitCode.TEMPORARY, fix), frozenset()
     refused = dict(answer.refused)
     readable = frozenset(profile.filters) - refused.keys()
     named = [f"{topic} ({explain_refused_message(refused[topic])})" for topic in filters if topic in refused]
     if named:
-        return failure("subscribe", f"{where} refuses {', '.join(named)}", Code.PUBLISH, fix), readable
+        return failure("subscribe", f"{where} refuses {', '.join(named)}", ExitCode.TEMPORARY, fix), readable
     text = f"{where} accepts subscriptions to {', '.join(filters) or 'its own messages'}"
     return good("subscribe", text), readable
 
@@ -174,7 +175,7 @@ def _publish(
     with Session(profile, options) as session:
         accepted = session.wait_for(Connected)
         if not isinstance(accepted, Connected):
-            return failure("publish", f"{where} refuses a second login", Code.PUBLISH)
+            return failure("publish", f"{where} refuses a second login", ExitCode.TEMPORARY)
         most = accepted.limits.max_bytes
         if most is not None and len(each.text) >= most:
             return _too_large(where, f"accepts at most {most:,} bytes per message")
@@ -191,7 +192,7 @@ def _publish(
     why = "does not answer" if ended is None or ended.reason is None else ended.reason
     if len(each.text) == _LARGE:
         return _too_large(where, f"{why} after a message of {_LARGE:,} bytes")
-    return failure("publish", f"{where} {why} after {each.named}", Code.PUBLISH, _fix(profile, each))
+    return failure("publish", f"{where} {why} after {each.named}", ExitCode.TEMPORARY, _fix(profile, each))
 
 
 def _judge(
@@ -200,7 +201,9 @@ def _judge(
     """Check an acknowledged message: whether it came back, and should have."""
     if answer.code >= REFUSED:
         why = explain_refused_message(answer.code)
-        return failure("publish", f"{where} refuses {each.named}: {why}", Code.PUBLISH, _fix(profile, each))
+        return failure(
+            "publish", f"{where} refuses {each.named}: {why}", ExitCode.TEMPORARY, _fix(profile, each)
+        )
     if back:
         return good("publish", f"{where} accepted and delivered {each.named}")
     if len(each.text) == _LARGE:
@@ -210,7 +213,7 @@ def _judge(
         text = (
             f"{where} acknowledged {each.named} but did not deliver it: no permission to write or to read it"
         )
-        return failure("publish", text, Code.PUBLISH, _fix(profile, each))
+        return failure("publish", text, ExitCode.TEMPORARY, _fix(profile, each))
     fix = "fine if other clients receive it: then only this user cannot read it"
     return warning("publish", f"{where} accepted {each.named}, which did not come back", fix)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
+from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import Config, load, read_address, read_password, warnings
-from monitor.types import ConfigError, ModelError
+from monitor.types import ConfigError, ExitCode, ModelError
 
 
 def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
                 read_address(source)
     except ConfigError as error:
         for fault in str(error).splitlines():
-            yield failure("configuration", fault, Code.CONFIGURATION)
+            yield failure("configuration", fault, ExitCode.CONFIGURATION)
         yield machine.permissions()
         yield machine.clock()
         yield warning("other checks", "skipped: fix the configuration first")
@@ -74,10 +74,10 @@ def configuration(path: Path | None, config: Config) -> Iterator[Finding]:
     name = "defaults (no file given)" if path is None else f"{path.absolute()}"
     enabled = sum(label.enabled for label in config.labels)
     if not config.enabled_sources:
-        yield failure("configuration", f"{name}: no source is enabled", Code.CONFIGURATION, "enable one")
+        yield failure("configuration", f"{name}: no source is enabled", ExitCode.CONFIGURATION, "enable one")
         return
     if not enabled:
-        yield failure("configuration", f"{name}: no label is enabled", Code.CONFIGURATION, "enable one")
+        yield failure("configuration", f"{name}: no label is enabled", ExitCode.CONFIGURATION, "enable one")
         return
     try:
         window = config.window.seconds or usual_window_seconds(config.model.checkpoint, config.model.revision)

@@ -11,10 +11,10 @@ import numpy as np
 from monitor.audio.level import gate, loudest_dbfs, rms_dbfs
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources import SourceContext, open_source
-from monitor.cli.doctor.finding import Code, Finding, failure, good, warning
+from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import SourceConfig, read_address
 from monitor.daemon.preflight import check_media, find_microphone
-from monitor.types import GateReason, Samples, SourceError
+from monitor.types import ExitCode, GateReason, Samples, SourceError
 
 RATE = 48_000
 """Sample rate in Hz, if the source sets none."""
@@ -42,7 +42,7 @@ def source(config: SourceConfig, *, seconds: float, silence_dbfs: float) -> Iter
             check_media(config)
             yield good("source", f"{config.name}: {config.path} contains audio")
         except SourceError as error:
-            yield failure("source", str(error), Code.SOURCE)
+            yield failure("source", str(error), ExitCode.SOURCE)
     else:
         yield from _live(config, seconds, silence_dbfs)
 
@@ -65,14 +65,14 @@ def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Findin
             return failure(
                 "level",
                 f"{name}: only exact zeros: it is muted or broken",
-                Code.DEAD,
+                ExitCode.DEAD,
                 "check the mute switch, `alsamixer` (F4) or `pactl list sources`, and the plug",
             )
         case GateReason.NON_FINITE:
             return failure(
                 "level",
                 f"{name}: samples are not finite, or far above full scale",
-                Code.DEAD,
+                ExitCode.DEAD,
                 "try another rate, format or device",
             )
         case reason:
@@ -97,7 +97,7 @@ def _live(config: SourceConfig, seconds: float, silence_dbfs: float) -> Iterator
             where = f"{device.name!r} ({device.host_api})"
         samples = _listen(config, rate, seconds, status)
     except SourceError as error:
-        yield failure("source", str(error), Code.SOURCE, _FIXES[config.kind])
+        yield failure("source", str(error), ExitCode.SOURCE, _FIXES[config.kind])
         return
     yield good("source", f"{config.name}: {where} delivers")
     yield level(config.name, samples, rate, silence_dbfs)

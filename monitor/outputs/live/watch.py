@@ -8,13 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from monitor.outputs.live.broadcast import Broadcast, TooManyError
-from monitor.types import RefusedError
+from monitor.types import ExitCode, RefusedError
 
 MAX_WATCHERS = 4
 """Watchers at once: connections must remain for other requests."""
-
-BUSY = 75
-"""Exit code of a rejected watcher (EX_TEMPFAIL)."""
 
 STATUS_SECONDS = 2.0
 """From one status to the next."""
@@ -39,11 +36,13 @@ class WatchFeed:
         `RefusedError` if there are too many watchers.
         """
         if not self._places.acquire(blocking=False):
-            raise RefusedError(f"{MAX_WATCHERS} clients at the control socket are watching already", BUSY)
+            raise RefusedError(
+                f"{MAX_WATCHERS} clients at the control socket are watching already", ExitCode.TEMPORARY
+            )
         try:
             yield from self._messages()
         except TooManyError as error:
-            raise RefusedError(str(error), BUSY) from error
+            raise RefusedError(str(error), ExitCode.TEMPORARY) from error
         finally:
             self._places.release()
 

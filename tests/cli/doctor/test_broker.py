@@ -3,8 +3,8 @@
 import pytest
 
 from monitor.cli.doctor.broker import broker
-from monitor.cli.doctor.finding import Code
 from monitor.config import MqttConfig
+from monitor.types import ExitCode
 from tests.support.broker import Broker, Subscriber, free_port
 from tests.support.odd_broker import CLOSE, MQTT_3, MQTT_5, OddBroker, acknowledgement, connack
 
@@ -66,13 +66,13 @@ def test_the_monitor_stays_connected_while_doctor_is_there(tmp_path):
 
 def test_a_name_that_nobody_knows_fails_at_dns():
     taken, said = steps(host="broker.invalid")
-    assert taken == [("dns", Code.DNS)]
+    assert taken == [("dns", ExitCode.DNS)]
     assert "getent hosts broker.invalid" in said
 
 
 def test_a_port_where_nothing_listens_fails_at_tcp():
     taken, said = steps(port=free_port())
-    assert taken == [("dns", 0), ("tcp", Code.TCP)]
+    assert taken == [("dns", 0), ("tcp", ExitCode.UNREACHABLE)]
     assert "is the broker running?" in said
 
 
@@ -82,10 +82,10 @@ def test_tls_is_a_step_of_its_own(tmp_path):
         assert taken == [("dns", 0), ("tcp", 0), ("tls", 0), ("login", 0), *SPOKEN]
         assert "TLSv1." in said
         taken, said = steps(port=server.port, tls=True)
-        assert taken == [("dns", 0), ("tcp", 0), ("tls", Code.TLS)]
+        assert taken == [("dns", 0), ("tcp", 0), ("tls", ExitCode.TLS)]
         assert "mqtt.ca_file" in said
         taken, _ = steps(port=server.port)
-        assert taken == [("dns", 0), ("tcp", 0), ("login", Code.LOGIN)]
+        assert taken == [("dns", 0), ("tcp", 0), ("login", ExitCode.LOGIN)]
 
 
 def test_a_wrong_password_fails_at_the_login_and_is_not_told(tmp_path):
@@ -93,7 +93,7 @@ def test_a_wrong_password_fails_at_the_login_and_is_not_told(tmp_path):
     password.write_text(SECRET + "\n")
     with Broker(tmp_path, users={"monitor": "another one"}) as server:
         taken, said = steps(port=server.port, username="monitor", password_file=password)
-    assert taken == [("dns", 0), ("tcp", 0), ("login", Code.LOGIN)]
+    assert taken == [("dns", 0), ("tcp", 0), ("login", ExitCode.LOGIN)]
     assert "not authorised" in said
 
 
@@ -107,7 +107,7 @@ def test_the_right_password_is_let_in(tmp_path):
 
 def test_a_ca_file_that_is_none_is_a_fault_of_the_configuration(tmp_path):
     taken, _ = steps(tls=True, ca_file=tmp_path / "none.pem")
-    assert taken == [("broker", Code.CONFIGURATION)]
+    assert taken == [("broker", ExitCode.CONFIGURATION)]
 
 
 def steps_with(tmp_path, access, **config):
@@ -170,7 +170,7 @@ def test_a_user_who_may_write_and_not_read_is_a_warning_where_mqtt_tells(tmp_pat
 def test_a_refused_subscription_fails_at_subscribe(protocol):
     with OddBroker(on_subscribe=lambda _seen, filters: [128] * len(filters)) as server:
         taken, said = steps(port=server.port, protocol=protocol)
-    assert ("subscribe", Code.PUBLISH) in taken
+    assert ("subscribe", ExitCode.TEMPORARY) in taken
     assert "clap-monitor/porch/armed/set (no reason given)" in said
 
 
@@ -178,7 +178,7 @@ def test_a_refused_subscription_fails_at_subscribe(protocol):
 def test_a_broker_that_closes_the_connection_is_named_with_what_it_closes_on(protocol):
     with OddBroker(on_publish=lambda _seen, message: CLOSE if message.retain else None, echo=True) as server:
         taken, said = steps(port=server.port, protocol=protocol)
-    assert [code for check, code in taken if check == "publish"] == [0, Code.PUBLISH, Code.PUBLISH, 0]
+    assert [code for check, code in taken if check == "publish"] == [0, 75, 75, 0]
     assert "closed the connection after a state" in said
 
 

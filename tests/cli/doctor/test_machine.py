@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli.doctor.finding import Code
 from monitor.cli.doctor.machine import clock, database, directory, others_may_read, permissions
 from monitor.daemon.control_socket import ControlSocket
 from monitor.outputs.mqtt.queue_file import QueueFile
+from monitor.types import ExitCode
 from tests.support.unprivileged import as_nobody
 
 
@@ -21,7 +21,7 @@ def cards(tmp_path):
 
 def test_sound_cards_that_nobody_lets_us_open_are_a_failure_that_names_the_group(cards):
     found = permissions(cards, lambda _: False)
-    assert (found.state, found.exit_code) == ("FAIL", Code.PERMISSION)
+    assert (found.state, found.exit_code) == ("FAIL", ExitCode.PERMISSION)
     assert "pcmC0D0c" in found.text
     assert "audio" in found.fix
 
@@ -53,7 +53,7 @@ def test_a_directory_that_is_not_there_is_not_made(tmp_path):
 def test_what_is_no_directory_is_a_failure_that_names_the_key(tmp_path, path):
     (tmp_path / "file").write_text("")
     found = directory("state", tmp_path / path, megabytes=0)
-    assert found.exit_code == Code.DISK
+    assert found.exit_code == ExitCode.OUTPUT
     assert "state" in found.text + found.fix
 
 
@@ -65,12 +65,12 @@ def test_too_little_room_is_a_warning(tmp_path):
 
 def test_a_full_disk_is_a_failure(full_disk):
     found = directory("state", full_disk, megabytes=100)
-    assert (found.exit_code, found.text) == (Code.DISK, f"{full_disk}: the disk is full")
+    assert (found.exit_code, found.text) == (ExitCode.OUTPUT, f"{full_disk}: the disk is full")
 
 
 @pytest.mark.parametrize("year", [0.0, 9e9])
 def test_a_clock_that_cannot_be_right_is_a_failure(year):
-    assert clock(lambda: year).exit_code == Code.CLOCK
+    assert clock(lambda: year).exit_code == ExitCode.CLOCK
 
 
 @pytest.mark.parametrize(("is_set", "state"), [(True, "ok"), (None, "ok"), (False, "warn")])
@@ -89,7 +89,7 @@ def test_below_a_directory_that_is_closed_to_us_nothing_can_be_made(public):
     (public / "private").mkdir(0o700)
     with as_nobody():
         found = directory("state", public / "private/state", megabytes=0)
-    assert found.exit_code == Code.DISK
+    assert found.exit_code == ExitCode.OUTPUT
     assert f"cannot be created in {public}/private" in found.text
 
 
@@ -101,7 +101,7 @@ def test_a_database_that_another_program_has_locked_is_a_failure(tmp_path):
         assert database("state", path).state == "ok"
         other.execute("BEGIN EXCLUSIVE")
         found = database("state", path)
-    assert found.exit_code == Code.DISK
+    assert found.exit_code == ExitCode.OUTPUT
     assert "database is locked; data would be kept in memory only" in found.text
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from monitor.cli.doctor import examine
-from monitor.cli.doctor.finding import Code
 from monitor.cli.doctor.model import speed
+from monitor.types import ExitCode
 from tests.support.command_line import ROOT, clap_monitor
 
 RECORDING = ROOT / "recordings/demo.flac"
@@ -41,7 +41,7 @@ def test_a_missing_checkpoint_is_a_failure_and_the_rest_is_still_checked(tmp_pat
     )
     found = list(examine(path))
     failed = [(finding.check, finding.exit_code) for finding in found if finding.exit_code]
-    assert failed == [("source", Code.SOURCE), ("model", Code.MODEL), ("dns", Code.DNS)]
+    assert failed == [("source", ExitCode.SOURCE), ("model", ExitCode.DATA), ("dns", ExitCode.DNS)]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_missing_checkpoint_is_a_failure_and_the_rest_is_still_checked(tmp_pat
 )
 def test_a_configuration_that_cannot_be_used_is_the_first_failure(tmp_path, text, words):
     first = next(iter(examine(write(tmp_path, text))))
-    assert first.exit_code == Code.CONFIGURATION
+    assert first.exit_code == ExitCode.CONFIGURATION
     assert words in first.text
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from monitor.cli.doctor.finding import Code
 from monitor.cli.doctor.sources import level, source
 from monitor.config import SourceConfig
+from monitor.types import ExitCode
 from tests.support.http_radio import Radio
 from tests.support.sound_card import CHANNELS, RATE
 
@@ -15,8 +15,8 @@ NOISE = 0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
     ("samples", "state", "code", "words"),
     [
         (NOISE, "ok", 0, "mic: -20 dBFS, loudest 0.1 s -20 dBFS"),
-        (0 * NOISE, "FAIL", Code.DEAD, "exact zeros"),
-        (np.nan * NOISE, "FAIL", Code.DEAD, "not finite"),
+        (0 * NOISE, "FAIL", ExitCode.DEAD, "exact zeros"),
+        (np.nan * NOISE, "FAIL", ExitCode.DEAD, "not finite"),
         (1e-4 * NOISE, "warn", 0, "below silence_dbfs"),
         (np.clip(30 * NOISE, -1, 1), "warn", 0, "clipped"),
     ],
@@ -37,7 +37,7 @@ def test_a_sound_file_is_opened_and_what_is_none_is_a_failure(tmp_path):
     (tmp_path / "bad.wav").write_text("not audio")
     assert [found.state for found in look(kind="file", path=tmp_path / "good.wav")] == ["ok"]
     (found,) = look(kind="file", path=tmp_path / "bad.wav")
-    assert found.exit_code == Code.SOURCE
+    assert found.exit_code == ExitCode.SOURCE
     assert "bad.wav" in found.text
 
 
@@ -52,14 +52,14 @@ def test_a_stream_is_listened_to():
         assert [(f.check, f.state) for f in found] == [("source", "ok"), ("level", "ok")]
         assert radio.url().removesuffix(radio.path) in found[0].text
         (found,) = look(kind="stream", url=radio.url("/none"))
-        assert found.exit_code == Code.SOURCE
+        assert found.exit_code == ExitCode.SOURCE
         assert "no such stream" in found.text
 
 
 @pytest.mark.sound_card
 def test_a_microphone_that_delivers_zeros_is_found_and_dead(sound_card):
     found = look(kind="microphone", device=sound_card.microphone)
-    assert [(f.check, f.exit_code) for f in found] == [("source", 0), ("level", Code.DEAD)]
+    assert [(f.check, f.exit_code) for f in found] == [("source", 0), ("level", ExitCode.DEAD)]
     assert sound_card.microphone in found[0].text
 
 
@@ -70,7 +70,7 @@ def test_a_microphone_that_hears_is_well(sound_card, tmp_path):
     player = sound_card.play(path)
     try:
         found = look(kind="microphone", device=sound_card.microphone)
-        while found[-1].exit_code == Code.DEAD:  # paplay has not begun
+        while found[-1].exit_code == ExitCode.DEAD:  # paplay has not begun
             found = look(kind="microphone", device=sound_card.microphone)
     finally:
         player.kill()
@@ -84,5 +84,5 @@ def test_a_microphone_that_hears_is_well(sound_card, tmp_path):
 @pytest.mark.usefixtures("sound_card")
 def test_a_microphone_that_is_not_there_is_a_failure_that_lists_what_is():
     (found,) = look(kind="microphone", device="no such")
-    assert found.exit_code == Code.SOURCE
+    assert found.exit_code == ExitCode.SOURCE
     assert "found: " in found.text
