@@ -5,7 +5,7 @@ A rule between two keys is checked at the later one, so that one error never hid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,8 +18,8 @@ from pydantic import (
 )
 
 from monitor.config import validators
-from monitor.config.section import FilePath, HoursOfDay, Identifier, Section
-from monitor.config.validators import Place, fault
+from monitor.config.section import FilePath, HoursOfDay, Identifier, Section, Variable
+from monitor.config.validators import fault
 
 
 def _check_argument(text: str) -> str:
@@ -85,7 +85,7 @@ class NotifyConfig(Section):
         description="File that holds only the Apprise URL (ntfy://..., mailto://...); a relative path is "
         "first looked up among the systemd credentials.",
     )
-    url_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
+    url_env: Variable | None = Field(
         default=None,
         validate_default=True,
         description="Environment variable that holds the Apprise URL, instead of url_file.",
@@ -135,42 +135,17 @@ class NotifyConfig(Section):
     @field_validator("url_env")
     @classmethod
     def _has_an_address(cls, variable: str | None, others: ValidationInfo) -> str | None:
-        file = others.data.get("url_file", "")
-        if variable is None and file is None:
+        if variable is None and others.data.get("url_file", "") is None:
             raise fault(
                 "is missing; the URL is a secret: name a file (url_file) or variable (url_env) that holds it"
             )
-        if variable is not None and file:
-            raise fault("cannot be combined with url_file; keep one of the two")
-        return variable
+        checked: str | None = validators.check_secret(variable, others)
+        return checked
 
 
-def validate_alerts(
-    value: object, validate: Callable[[Any], Any], *, what: str, labels: Sequence[Any]
-) -> Any:
-    """Validate hooks or targets: names are unique, labels exist.
-
-    Parameters
-    ----------
-    value : object
-        Value from the file.
-    validate : callable
-        Validator of pydantic.
-    what : str
-        Key of the list.
-    labels : sequence
-        All labels, with an ``id``; empty if they have errors themselves.
-    """
-    found = [
-        *validators.repeated(value, "name", what),
-        *_unknown_labels(value, {label.id for label in labels}),
-    ]
+def validate_alerts(value: object, validate: Callable[[Any], Any], others: ValidationInfo) -> Any:
+    """Validate hooks or targets: names are unique, and their labels exist, unless those have errors."""
+    found = [*validators.repeated(value, "name", f"{others.field_name}")]
+    if labels := [label.id for label in others.data.get("labels", ())]:
+        found += validators.unknown_labels(value, labels)
     return validators.with_faults(value, validate, found)
-
-
-def _unknown_labels(value: object, known: set[str]) -> Iterator[tuple[Place, str]]:
-    for index, item in enumerate(value if known and isinstance(value, list | tuple) else ()):
-        labels = item.get("labels") if isinstance(item, dict) else getattr(item, "labels", None)
-        for place, label in enumerate(labels if isinstance(labels, list | tuple) else ()):
-            if isinstance(label, str) and label not in known:
-                yield (index, "labels", place), f'"{label[:60]}" is not the id of a label'

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from monitor.config.section import Identifier, Prompt, Section, Title
+from monitor.config.section import Identifier, Prompt, Section
 from monitor.config.validators import fault
 
 DeviceClass = Literal[
@@ -50,7 +50,7 @@ class LabelConfig(Section):
     """Label: a sound to detect."""
 
     id: Identifier = Field(description="Identifier of the label, also in MQTT topics.")
-    name: Title | None = Field(
+    name: Prompt | None = Field(
         default=None, description="Display name. Unset: derived from id; baby_cry becomes Baby cry."
     )
     prompts: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(

@@ -9,14 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    WrapValidator,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationInfo, WrapValidator, field_validator, model_validator
 
 from monitor.config import validators
 from monitor.config.alerts import HookConfig, NotifyConfig, validate_alerts
@@ -116,14 +109,6 @@ def _labels(value: object, validate: Callable[[Any], Any]) -> Any:
     return validators.with_faults(value, validate, validators.repeated(value, "id", "labels"))
 
 
-def _hooks(value: object, validate: Callable[[Any], Any], others: ValidationInfo) -> Any:
-    return validate_alerts(value, validate, what="hooks", labels=others.data.get("labels", ()))
-
-
-def _notify(value: object, validate: Callable[[Any], Any], others: ValidationInfo) -> Any:
-    return validate_alerts(value, validate, what="notify", labels=others.data.get("labels", ()))
-
-
 class Config(Section):
     """Complete configuration; the defaults are a working monitor of one microphone."""
 
@@ -167,12 +152,12 @@ class Config(Section):
         description="Event store: past events, near misses and scores, without audio.",
     )
     clips: ClipsConfig = Field(default=ClipsConfig(), description="Clips: short recordings of events.")
-    notify: Annotated[tuple[NotifyConfig, ...], WrapValidator(_notify), Field(strict=False)] = Field(
+    notify: Annotated[tuple[NotifyConfig, ...], WrapValidator(validate_alerts), Field(strict=False)] = Field(
         default=(),
         max_length=20,
         description="Notification targets, reached through Apprise; needs the extra notify.",
     )
-    hooks: Annotated[tuple[HookConfig, ...], WrapValidator(_hooks), Field(strict=False)] = Field(
+    hooks: Annotated[tuple[HookConfig, ...], WrapValidator(validate_alerts), Field(strict=False)] = Field(
         default=(), max_length=20, description="Commands that run when an event starts or ends."
     )
     web: WebConfig = Field(default=WebConfig(), description="Web page and API.")
@@ -193,5 +178,6 @@ class Config(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _labels_exist(cls, value: object, validate: Callable[[Any], Config]) -> Config:
-        validated: Config = validators.with_faults(value, validate, validators.unknown_labels(value, SOUNDS))
+        found = validators.unknown_labels_of_sources(value, SOUNDS)
+        validated: Config = validators.with_faults(value, validate, found)
         return validated

@@ -6,7 +6,7 @@ A rule between two keys is checked at the later one, so that one error never hid
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,8 +18,10 @@ from pydantic import (
 )
 
 from monitor.config import validators
-from monitor.config.section import FilePath, Section
+from monitor.config.section import FilePath, Section, Variable
 from monitor.config.validators import fault
+
+Topic = Annotated[str, StringConstraints(max_length=200), AfterValidator(validators.check_base_topic)]
 
 
 class MqttConfig(Section):
@@ -51,7 +53,7 @@ class MqttConfig(Section):
         description="File that holds only the password; a relative path is first looked up among the "
         "systemd credentials. Needs username.",
     )
-    password_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
+    password_env: Variable | None = Field(
         default=None, description="Environment variable that holds the password, instead of password_file."
     )
     client_id: str | None = Field(
@@ -65,9 +67,7 @@ class MqttConfig(Section):
         description="MQTT version. auto: 5, or 3.1.1 if the broker does not support it. With 5 the broker "
         "reports which messages it refuses.",
     )
-    base_topic: Annotated[
-        str, StringConstraints(max_length=200), AfterValidator(validators.check_base_topic)
-    ] = Field(default="clap-monitor", description="First part of every topic.")
+    base_topic: Topic = Field(default="clap-monitor", description="First part of every topic.")
     commands: bool = Field(
         default=True,
         description="Accept commands over MQTT: anyone who may publish to the broker can then arm and "
@@ -76,9 +76,7 @@ class MqttConfig(Section):
     discovery: bool = Field(
         default=True, description="Publish Home Assistant discovery, which creates the entities."
     )
-    discovery_prefix: Annotated[
-        str, StringConstraints(max_length=200), AfterValidator(validators.check_base_topic)
-    ] = Field(
+    discovery_prefix: Topic = Field(
         default="homeassistant",
         description="First part of the discovery topics; must equal the prefix of Home Assistant's MQTT "
         "integration.",
@@ -121,7 +119,4 @@ class MqttConfig(Section):
             raise fault("needs cert_file")
         return path
 
-    @field_validator("password_file", "password_env")
-    @classmethod
-    def _has_user(cls, value: Any, others: ValidationInfo) -> Any:
-        return validators.check_secret(value, others)
+    _has_user = field_validator("password_file", "password_env")(validators.check_password)

@@ -17,11 +17,8 @@ Prompt = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
     AfterValidator(validators.check_words),
 ]
-Title = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
-    AfterValidator(validators.check_words),
-]
+Variable = Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)]
+"""Name of an environment variable."""
 FilePath = Annotated[
     Path,
     Field(strict=False),

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from monitor.config import validators
-from monitor.config.section import FilePath, HoursOfDay, Identifier, Section
+from monitor.config.section import FilePath, HoursOfDay, Identifier, Section, Variable
 from monitor.config.stream_address import ENCRYPTED, check_url
 from monitor.config.validators import fault
 
@@ -75,7 +75,7 @@ class SourceConfig(Section):
         description="stream: file that holds only the password; a relative path is first looked up among "
         "the systemd credentials. Needs username.",
     )
-    password_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
+    password_env: Variable | None = Field(
         default=None,
         description="stream: environment variable that holds the password, instead of password_file.",
     )
@@ -173,10 +173,7 @@ class SourceConfig(Section):
             raise fault(f"does not belong to kind {kind}, whose own keys are {', '.join(keys)}")
         return value
 
-    @field_validator("password_file", "password_env")
-    @classmethod
-    def _has_user(cls, value: Any, others: ValidationInfo) -> Any:
-        return validators.check_secret(value, others)
+    _has_user = field_validator("password_file", "password_env")(validators.check_password)
 
     @field_validator("ca_file", "tls_verify")
     @classmethod

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from monitor.config.authority import Authority
 from monitor.config.hours import parse_hours
 
 ID = r"^[a-z0-9][a-z0-9_-]{0,31}$"
@@ -47,7 +47,7 @@ def one_line(text: str) -> str:
 def check_words(text: str) -> str:
     """Put a text on one line; refuse control characters, which may control a terminal."""
     line = one_line(text)
-    if any(unicodedata.category(character) == "Cc" for character in line):
+    if _has_control_characters(line):
         raise fault("contains a control character; write words")
     return line
 
@@ -80,7 +80,7 @@ def check_host(host: str) -> str:
         )
     if "://" in host or "/" in host:
         raise fault(f'"{host}" is a URL; write only the host name here, and use the keys tls and port')
-    if ":" in host and not _is_ip_address(host):
+    if ":" in host and not Authority(host).is_address:
         raise fault(f'"{host}" contains a colon; use the key port for the port')
     if not host or any(character.isspace() or not character.isprintable() for character in host):
         raise fault(f'"{host}" is not the name or the IP address of a broker')
@@ -152,12 +152,18 @@ def check_sound_card(device: object) -> object:
 
 
 def check_secret(value: Any, others: ValidationInfo) -> Any:
+    """Refuse the variable of a secret, such as ``token_env``, beside its file, ``token_file``."""
+    file = f"{others.field_name}".replace("_env", "_file")
+    if value is not None and others.data.get(file) is not None:
+        raise fault(f"cannot be combined with {file}; keep one of the two")
+    return value
+
+
+def check_password(value: Any, others: ValidationInfo) -> Any:
     """Refuse a password without a user name, and a second password."""
     if value is not None and others.data.get("username", "") is None:
         raise fault("needs username")
-    if value is not None and others.data.get("password_file") is not None:
-        raise fault("cannot be combined with password_file; keep one of the two")
-    return value
+    return check_secret(value, others)
 
 
 def repeated(items: object, key: str, what: str) -> Iterable[tuple[Place, str]]:
@@ -183,17 +189,23 @@ def readers_of_standard_input(sources: object) -> Iterable[tuple[Place, str]]:
             yield (index, "kind"), f"sources[{first}] already reads standard input; only one source can"
 
 
-def unknown_labels(config: object, usual: Iterable[str]) -> Iterable[tuple[Place, str]]:
+def unknown_labels_of_sources(config: object, usual: Iterable[str]) -> Iterable[tuple[Place, str]]:
     """Errors of sources that name labels that do not exist; ``usual`` are the ids of the default labels."""
     keys = config if isinstance(config, dict) else {}
     labels = keys.get("labels")
-    known = [_part(label, "id") for label in _items(labels)] if labels is not None else list(usual)
-    for index, source in enumerate(_items(keys.get("sources"))):
-        for place, label in enumerate(_items(_part(source, "labels"))):
+    ids = usual if labels is None else (_part(label, "id") for label in _items(labels))
+    for place, text in unknown_labels(keys.get("sources"), [each for each in ids if isinstance(each, str)]):
+        yield ("sources", *place), text
+
+
+def unknown_labels(items: object, known: Sequence[str]) -> Iterable[tuple[Place, str]]:
+    """Errors of items whose ``labels`` contain an id that is not known."""
+    for index, item in enumerate(_items(items)):
+        for place, label in enumerate(_items(_part(item, "labels"))):
             if isinstance(label, str) and label not in known:
-                close = difflib.get_close_matches(label, [each for each in known if isinstance(each, str)], 1)
+                close = difflib.get_close_matches(label, known, 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
-                yield ("sources", index, "labels", place), f'"{label[:60]}" is not the id of a label{hint}'
+                yield (index, "labels", place), f'"{label[:60]}" is not the id of a label{hint}'
 
 
 def _items(value: object) -> Iterable[object]:
@@ -223,11 +235,3 @@ def with_faults(value: object, validate: Callable[[Any], Any], found: Iterable[t
     if faults:
         raise ValidationError.from_exception_data("configuration", faults, hide_input=True)
     return validated
-
-
-def _is_ip_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

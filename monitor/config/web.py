@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from monitor.config import validators
-from monitor.config.authority import parse_authority, parse_origin, spell_origin
-from monitor.config.section import FilePath, Section
+from monitor.config.authority import Authority, parse_authority, parse_origin, spell_origin
+from monitor.config.section import FilePath, Section, Variable
 from monitor.config.validators import fault
 from monitor.system.boundary import printable
 
@@ -27,14 +27,11 @@ def _quoted(value: str) -> str:
 
 def check_bind(host: str) -> str:
     """Refuse anything but ``localhost`` or an IP address."""
-    if host != "localhost":
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            raise fault(
-                f'"{host}" is not an IP address of this machine; write 127.0.0.1 for this machine only, '
-                "0.0.0.0 for all networks"
-            ) from None
+    if host != "localhost" and not Authority(host).is_address:
+        raise fault(
+            f'"{host}" is not an IP address of this machine; write 127.0.0.1 for this machine only, '
+            "0.0.0.0 for all networks"
+        )
     return host
 
 
@@ -128,7 +125,7 @@ class WebConfig(Section):
     """Web page and API; the token is never written here."""
 
     enabled: bool = Field(default=False, description="Serve the web page and its API; needs the extra web.")
-    host: Annotated[str, StringConstraints(max_length=MAX_HOST), AfterValidator(check_bind)] = Field(
+    host: Bind = Field(
         default="127.0.0.1",
         description="IP address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all networks.",
     )
@@ -140,7 +137,7 @@ class WebConfig(Section):
         description="File that holds only the token, of 16 characters or more; a relative path is first "
         "looked up among the systemd credentials. Unset: nothing can be changed over the web.",
     )
-    token_env: Annotated[str, StringConstraints(pattern=validators.ENVIRONMENT)] | None = Field(
+    token_env: Variable | None = Field(
         default=None, description="Environment variable that holds the token, instead of token_file."
     )
     public_read: bool = Field(
@@ -183,19 +180,14 @@ class WebConfig(Section):
     @property
     def local(self) -> bool:
         """Whether only this machine can connect to the page."""
-        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        return Authority(self.host).is_loopback
 
     @property
     def proxied(self) -> bool:
         """Whether a reverse proxy is configured: a request from this machine may then come from anyone."""
         return bool(self.public_url or self.prefix or self.trusted_proxies)
 
-    @field_validator("token_env")
-    @classmethod
-    def _is_the_only_one(cls, value: Any, others: ValidationInfo) -> Any:
-        if value is not None and others.data.get("token_file") is not None:
-            raise fault("cannot be combined with token_file; keep one of the two")
-        return value
+    _is_the_only_one = field_validator("token_env")(validators.check_secret)
 
     @field_validator("public_read")
     @classmethod
@@ -203,7 +195,7 @@ class WebConfig(Section):
         known = others.data
         if public or not known.get("enabled") or "host" not in known or "token_env" not in known:
             return public
-        reachable = known["host"] != "localhost" and not ipaddress.ip_address(known["host"]).is_loopback
+        reachable = not Authority(known["host"]).is_loopback
         if reachable and known.get("token_file") is None and known["token_env"] is None:
             raise fault(
                 f"is false, and host {known['host']} lets others connect; name a token by token_file or "
