@@ -60,13 +60,7 @@ class Downmixer:
         self._begin(1, 1)
 
     def push(self, frames: NDArray[np.float32], rate: int) -> Samples:
-        """Mix the next frames: float32, shape (n, channels), in [-1, 1], at ``rate`` in Hz.
-
-        Returns
-        -------
-        float32, shape (n,)
-            As from `monitor.audio.resample.mono`.
-        """
+        """Mix the next frames, shape (n, channels), in [-1, 1], at ``rate`` Hz, as `mono` does."""
         channels = frames.shape[1]
         if self._channel is not None or channels == 1:
             return mono(frames, self._channel)
@@ -147,14 +141,8 @@ class Downmixer:
 def _against(power: NDArray[np.float64], order: list[int], limits: list[float]) -> frozenset[int]:
     """Return the channels that are inverse to the sum of the louder included ones.
 
-    Parameters
-    ----------
-    power : array, shape (channels, channels)
-        Power of each channel, and cross power of each pair.
-    order : list of int
-        Channels, the loudest first.
-    limits : list of float
-        For each channel, the correlation below which it is inverse.
+    ``power``, shape (channels, channels), is that of each channel and pair; ``order`` has the loudest first,
+    and ``limits`` the correlation below which each channel is inverse.
     """
     stay, against = [order[0]], set()
     for channel in order[1:]:

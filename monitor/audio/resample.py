@@ -11,14 +11,11 @@ from monitor.types import Samples
 
 
 def mono(frames: NDArray[np.float32], channel: int | None) -> Samples:
-    """Return one channel, counted from 1, or for None the mean of all, of frames of shape (n, channels).
+    """Return one channel (from 1), or with None the mean of all, of frames of shape (n, channels).
 
-    Returns
-    -------
-    float32, shape (n,)
-        Contiguous; a copy, or ``frames`` itself if it has only one channel.  Implausible samples
-        (`level.PLAUSIBLE`) become infinite: a resampler turns them into NaN, instead of a ringing that looks
-        like sound.
+    The result, shape (n,), is contiguous: a copy, or ``frames`` itself if it has only one channel.
+    Implausible samples (`level.PLAUSIBLE`) become infinite: a resampler turns them into NaN, instead of a
+    ringing that looks like sound.
     """
     if channel is None and frames.shape[1] > 1:
         with np.errstate(invalid="ignore"):  # infinities of both signs

@@ -20,8 +20,6 @@ card may hold several short hops, which is not lateness."""
 
 @dataclass(slots=True)
 class _Place:
-    """Position of the windows of one source."""
-
     due: int
     """Index after the last sample of the next window."""
     broken_at: int = -1

@@ -68,7 +68,6 @@ def main() -> None:
 
 
 def _can_print() -> bool:
-    """Return whether standard output accepts another line."""
     try:
         print(flush=True)
     except OSError:

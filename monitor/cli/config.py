@@ -69,9 +69,9 @@ def init(
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(example())
     except FileExistsError as error:
-        raise _unwritable(path, "already exists; --force overwrites it") from error
+        raise OutputError(f"{path}: already exists; --force overwrites it") from error
     except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from error
+        raise OutputError(f"{path}: {error.strerror or error}") from error
     print(f"{path}: written; edit it, then `clap-monitor check {path}`")
 
 
@@ -92,7 +92,3 @@ def notify(config: ConfigFile = None) -> None:
         failed = failed or trouble is not None
         print(f"{name}: {trouble or 'sent'}", flush=True)
     raise typer.Exit(ExitCode.TEMPORARY if failed else 0)
-
-
-def _unwritable(path: Path, why: str) -> OutputError:
-    return OutputError(f"{path}: {why}")

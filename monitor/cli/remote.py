@@ -42,10 +42,10 @@ def watch(config: ConfigFile = None, state: StateDirectory = None, as_json: AsJs
     log_to_stderr("warning")
     from monitor.cli.console.watch_view import watch as show
     from monitor.config import state_of
-    from monitor.daemon.control_socket import answers
+    from monitor.daemon.control_socket import ask
 
     with suppress(KeyboardInterrupt):
-        show(answers(state or state_of(config), {"command": "watch"}), as_json=as_json, stream=sys.stdout)
+        show(ask(state or state_of(config), {"command": "watch"}), as_json=as_json, stream=sys.stdout)
 
 
 @app.command()

@@ -57,16 +57,10 @@ class Place:
 
 
 def place(*, user: bool, config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Place:
-    """Return where the service of this installation belongs.
+    """Return where the service of this installation belongs, by ``HOME`` and ``XDG_CONFIG_HOME``.
 
-    Parameters
-    ----------
-    user : bool
-        A user service, which can use PipeWire or PulseAudio.
-    config : Path or None
-        None is the default: ``/etc/clap-monitor/monitor.yaml``, or below ``~/.config``.
-    environment : mapping of str to str
-        ``HOME`` and ``XDG_CONFIG_HOME`` are used.
+    The configuration is by default ``/etc/clap-monitor/monitor.yaml``, or for a user service, which can use
+    PipeWire or PulseAudio, below ``~/.config``.
     """
     home = Path(environment.get("HOME") or Path.home())
     settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") if user else Path("/etc")
@@ -112,18 +106,9 @@ def install(
 ) -> None:
     """Write the unit and reload systemd; every step is printed before it is taken.
 
-    Files that are up to date and existing drop-ins are kept.
-
-    Parameters
-    ----------
-    where : Place
-        From `place`.
-    gpu : bool
-        Also write the drop-in for NVIDIA GPUs; a user service does not need it.
-    report : callable
-        Takes one line.
-    run : callable or None
-        Runs a command; None prints it instead, where systemd is not running.
+    Files that are up to date and existing drop-ins are kept.  With ``gpu`` also the drop-in for NVIDIA GPUs
+    is written; a user service does not need it.  ``report`` takes one line.  ``run`` runs a command; None
+    prints it instead, where systemd is not running.
 
     Raises
     ------
@@ -214,7 +199,6 @@ def _write_drop_in(path: Path, text: str, where: Place, report: Callable[[str], 
 
 
 def _write(path: Path, text: str, where: Place, report: Callable[[str], None]) -> None:
-    """Write a file atomically, unless it is up to date."""
     if _read(path, where) == text:
         report(f"{path}: up to date")
         return
@@ -229,7 +213,6 @@ def _write(path: Path, text: str, where: Place, report: Callable[[str], None]) -
 
 
 def _read(path: Path, where: Place) -> str | None:
-    """Return the text of a file; None if it does not exist."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

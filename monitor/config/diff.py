@@ -38,7 +38,6 @@ def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> Labe
 
 
 def _faults(error: ValidationError) -> list[str]:
-    """One text for each error, at most `MOST_FAULTS`."""
     found = [
         f"{key_path(place) or 'label'}: {words}" for _, place, words in explain(error, LabelConfig, Node(1))
     ]

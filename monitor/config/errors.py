@@ -49,17 +49,7 @@ _RENAMED = {
 
 
 def explain(error: ValidationError, model: type[BaseModel], root: Node) -> Iterator[tuple[int, Place, str]]:
-    """Line, location and message of every error in a document.
-
-    Parameters
-    ----------
-    error : pydantic.ValidationError
-        Findings of ``model``.
-    model : type
-        Model of the whole document.
-    root : Node
-        The document.
-    """
+    """Line, location and message of every error in a document, by the findings of its model."""
     found = error.errors()
     for each in found:
         place = each["loc"]
@@ -167,7 +157,6 @@ def _kind_of(value: object) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    """Allowed interval of a number, in the usual notation."""
     limits = {
         name: getattr(each, name)
         for each in field.metadata
@@ -185,7 +174,6 @@ def _not_a_choice(value: object, shown: str, field: FieldInfo) -> str:
 
 
 def _choices(annotation: Any) -> Iterator[str]:
-    """Values of a literal, also of one inside a list."""
     for each in get_args(annotation):
         yield from [str(each)] if isinstance(each, str | int) else _choices(each)
 

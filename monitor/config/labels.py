@@ -157,12 +157,7 @@ class LabelConfig(Section):
 def confirmations(confirm_seconds: float | None, hop_seconds: float) -> tuple[int, int]:
     """Number of windows that confirm an event, and among how many of the newest windows.
 
-    None for ``confirm_seconds`` means 2 windows.
-
-    Returns
-    -------
-    hits, of : int
-        ``of`` is half more than ``hits``: 1 of 1, 2 of 3, 3 of 4, 4 of 6.
+    The second is half more than the first: 1 of 1, 2 of 3 (also for None), 3 of 4, 4 of 6.
     """
     if confirm_seconds is None:
         return 2, 3

@@ -170,7 +170,6 @@ def _pairs(ones: list[tuple[str, str]], others: list[tuple[str, str]]) -> Iterat
 
 
 def _meaning(text: str) -> frozenset[str]:
-    """Stems of the significant words."""
     return frozenset(
         _stem(word) for word in re.findall(r"\w+", text.lower()) if not _EMPTY_WORDS.fullmatch(word)
     )

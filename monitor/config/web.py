@@ -21,7 +21,6 @@ MAX_HOST = 253
 
 
 def _quoted(value: str) -> str:
-    """Value for an error message."""
     return f'"{printable(value)}"'
 
 
@@ -36,7 +35,6 @@ def check_bind(host: str) -> str:
 
 
 def _check_name(host: str) -> str:
-    """Refuse anything but a bare host name."""
     parsed = parse_authority(host)
     if parsed is None or parsed.port is not None or ":" in parsed.host:
         raise fault(
@@ -78,7 +76,6 @@ def _check_public_url(url: str) -> str:
 
 
 def _check_network(network: str) -> str:
-    """Refuse anything but an IP address or a network."""
     try:
         return str(ipaddress.ip_network(network))
     except ValueError:
@@ -89,7 +86,6 @@ def _check_network(network: str) -> str:
 
 
 def _check_prefix(prefix: str) -> str:
-    """Refuse anything but an absolute URL path."""
     if prefix and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", prefix):
         raise fault(
             f"{_quoted(prefix)} is not a path; start it with / and do not end it with /, such as /sounds"

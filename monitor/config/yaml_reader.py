@@ -251,7 +251,6 @@ def scalar(text: str) -> Value:
 
 
 def _is_nothing(event: yaml.Event) -> bool:
-    """Return whether a value is missing altogether."""
     return isinstance(event, yaml.ScalarEvent) and event.implicit[0] and not event.value
 
 

@@ -67,15 +67,8 @@ def build(
 ) -> Parts:
     """Build all parts; ports are bound and secrets are read before the model is loaded.
 
-    Parameters
-    ----------
-    config : Config
-    around : callable
-        Wraps the audio encoder.
-    reread : callable or None
-        Reads the configuration again for a reload; None if there is no file.
-    keeps : bool
-        Whether changes made at run time are kept for the next run, and those of earlier runs are applied.
+    ``around`` wraps the audio encoder.  ``reread`` reads the configuration again for a reload; None if there
+    is no file.  With ``keeps``, changes made at run time are kept, and those of earlier runs are applied.
 
     Raises
     ------
@@ -223,7 +216,6 @@ def _with_enabled_sources(config: Config) -> Config:
 
 
 def _buffers(config: Config, engine: Engine) -> dict[str, RingBuffer]:
-    """Return a ring buffer for each source, by its name."""
     changed = threading.Condition()
     long = config.clips.enabled or any(map(_is_fast_replay, config.sources))
     capacity = max((LONG_RING_SECONDS if long else RING_SECONDS) * engine.rate, 2 * engine.length)

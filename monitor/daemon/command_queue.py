@@ -149,7 +149,6 @@ class CommandQueue:
                 self._carry_out(request.topic, request.command)
 
     def _place(self, command: Command) -> tuple[str, Hashable]:
-        """Return the lane and the key of a command."""
         match command:
             case Arm():
                 return FIRST, "armed"

@@ -106,7 +106,6 @@ class ControlExchange:
             self._lines.close()
 
     def _answer(self, content: bytes) -> Generator[bytes, None, None]:
-        """Yield the lines of the answer, or one line with the error."""
         try:
             with boundary(MonitorError, "the request cannot be answered"):
                 yield from self._lines_of(content)

@@ -117,27 +117,26 @@ class ControlSocket:
 def ask(
     state: Path, request: Mapping[str, object], *, seconds: float | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Send a request to the monitor that runs with a state directory, and yield its answer.
+    """Send a request to the monitor that runs with a state directory, and yield the lines of its answer.
 
-    Waits for each line of the answer for so many ``seconds``; None waits without end.
-
-    Yields
-    ------
-    dict
-        The lines of the answer; a refusal has ``error`` and ``exit_code``.
+    Waits for each line for so many ``seconds``; None waits without end.
 
     Raises
     ------
     NotRunningError
         No monitor runs with it, it belongs to another user, or it does not answer.
+    RefusedError
+        The monitor refuses the request.
     """
     try:
         with _connection(state) as connection:
             connection.settimeout(seconds)
             connection.sendall(as_line(request))
             with connection.makefile("rb") as lines:
-                for line in lines:
-                    yield json.loads(line)
+                for line in map(json.loads, lines):
+                    if "error" in line:
+                        raise RefusedError(str(line["error"]), int(line["exit_code"]))
+                    yield line
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise NotRunningError(f"{state}: no clap-monitor runs with this state directory") from error
     except PermissionError as error:
@@ -148,38 +147,12 @@ def ask(
         raise NotRunningError(f"{state}: the running clap-monitor does not answer: {error}") from error
 
 
-def ask_once(state: Path, request: Mapping[str, object], *, seconds: float = 60.0) -> dict[str, Any]:
-    """Return an answer of one line; as `ask`, but a refusal is raised.
-
-    Raises
-    ------
-    NotRunningError
-        As for `ask`.
-    RefusedError
-        The monitor refuses the request.
-    """
-    answer = next(answers(state, request, seconds=seconds), None)
+def ask_once(state: Path, request: Mapping[str, object]) -> dict[str, Any]:
+    """Return an answer of one line, within a minute; raises as `ask` does."""
+    answer = next(ask(state, request, seconds=60.0), None)
     if answer is None:
         raise NotRunningError(f"{state}: the running clap-monitor does not answer: it is shutting down")
     return answer
-
-
-def answers(
-    state: Path, request: Mapping[str, object], *, seconds: float | None = None
-) -> Iterator[dict[str, Any]]:
-    """Yield an answer of many lines; as `ask`, but a refusal is raised.
-
-    Raises
-    ------
-    NotRunningError
-        As for `ask`.
-    RefusedError
-        The monitor refuses the request.
-    """
-    for answer in ask(state, request, seconds=seconds):
-        if "error" in answer:
-            raise RefusedError(str(answer["error"]), int(answer["exit_code"]))
-        yield answer
 
 
 @contextmanager

@@ -35,24 +35,33 @@ def check(config: Config, *, required: bool = False) -> None:
     SourceError, NotAudioError
         A sound file, or a required microphone or stream, cannot be used.
     """
-    if not any(label.enabled for label in config.labels):
-        raise ConfigError("labels: none is enabled: enable at least one")
-    read_password(config.mqtt)
-    check_alerts(config)
+    _refuse_no_label(config)
+    check_named(config)
     if not config.enabled_sources:
         raise ConfigError("sources: none is enabled: enable at least one")
-    for source in config.enabled_sources:
-        if source.kind == "stream":
-            read_address(source)
     check_served(config)
     make_writable(config.state, "state")
-    if config.clips.enabled:
-        make_writable(config.recordings, "recordings", mode=MODES[config.clips.readable_by][1])
+    _make_recordings(config)
     for source in config.enabled_sources:
         if source.kind == "file" or (source.kind == "stream" and required):
             check_media(source)
         elif source.kind == "microphone" and required:
             find_microphone(source)
+
+
+def check_named(config: Config) -> None:
+    """Check what the configuration names: the secrets of broker and streams, hooks and notification targets.
+
+    Raises
+    ------
+    ConfigError
+        One of them is missing or cannot be used.
+    """
+    read_password(config.mqtt)
+    check_alerts(config)
+    for source in config.enabled_sources:
+        if source.kind == "stream":
+            read_address(source)
 
 
 def check_alerts(config: Config) -> None:
@@ -78,12 +87,20 @@ def check_reload(config: Config) -> None:
     OutputError
         The directory cannot be written.
     """
-    if not any(label.enabled for label in config.labels):
-        raise ConfigError("labels: none is enabled: enable at least one")
+    _refuse_no_label(config)
     read_password(config.mqtt)
     if config.mqtt.host is not None:
         broker_address(config.mqtt)
         tls_context(config.mqtt)
+    _make_recordings(config)
+
+
+def _refuse_no_label(config: Config) -> None:
+    if not any(label.enabled for label in config.labels):
+        raise ConfigError("labels: none is enabled: enable at least one")
+
+
+def _make_recordings(config: Config) -> None:
     if config.clips.enabled:
         make_writable(config.recordings, "recordings", mode=MODES[config.clips.readable_by][1])
 

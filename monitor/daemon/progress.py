@@ -25,18 +25,8 @@ class Progress:
     """Progress of one source: whether its windows are analysed, or it has none.
 
     A source makes progress while windows are analysed, while its capture thread still looks for audio, or
-    when it is at its end; a running thread alone is no progress.
-
-    Parameters
-    ----------
-    status : SourceStatus
-        Of the source.
-    patience_seconds : float
-        Longest time without progress.
-    now : float
-        Monotonic seconds.
-    length : int
-        Samples of a window; with more than two windows of unanalysed audio the analysis is due.
+    when it is at its end; a running thread alone is no progress.  ``now`` is in monotonic seconds.  With more
+    unanalysed audio than two windows of ``length`` samples the analysis is due.
     """
 
     def __init__(self, status: SourceStatus, patience_seconds: float, now: float, *, length: int = 1) -> None:

@@ -81,10 +81,10 @@ def _outputs(parts: Parts) -> dict[str, object]:
     archive, directories = parts.archive, parts.directories
     return {
         "mqtt": None if parts.mqtt is None else _mqtt(parts.mqtt),
-        "store": None if archive.store is None else _store(archive.store),
+        "store": None if archive.store is None else _counts(archive.store, "written", "waiting", "dropped"),
         "clips": None if archive.recorder is None else _clips(archive.recorder),
-        "notify": [_counts(each, "sent", "failed", "held", "dropped") for each in parts.notifiers],
-        "hooks": [_counts(each, "done", "failed", "killed", "dropped") for each in parts.hooks],
+        "notify": [_counts(each, "name", "sent", "failed", "held", "dropped") for each in parts.notifiers],
+        "hooks": [_counts(each, "name", "done", "failed", "killed", "dropped") for each in parts.hooks],
         "faults": {name: faults.count for name, faults in parts.faults.copy().items() if faults.count},
         "disk_free_bytes": {name: _free(path) for name, path in directories.paths.items()},
         "directories": dict(directories.trouble),
@@ -102,11 +102,6 @@ def _commands(parts: Parts) -> dict[str, int]:
     }
 
 
-def _store(store: Store) -> dict[str, object]:
-    names = ("written", "waiting", "dropped", "trouble")
-    return {name: getattr(store, name) for name in names}
-
-
 def _clips(clips: ClipRecorder) -> dict[str, object]:
     return {
         "decided": dict(clips.outcomes),
@@ -116,8 +111,8 @@ def _clips(clips: ClipRecorder) -> dict[str, object]:
     }
 
 
-def _counts(output: Notifier | Hook, *names: str) -> dict[str, object]:
-    return {name: getattr(output, name) for name in ("name", *names, "trouble")}
+def _counts(output: Store | Notifier | Hook, *names: str) -> dict[str, object]:
+    return {name: getattr(output, name) for name in (*names, "trouble")}
 
 
 def _free(path: Path) -> int:
@@ -177,7 +172,7 @@ def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, Any]:
         "captured_seconds": round(status.captured / rate, 3),
         "lost_seconds": round(status.lost / rate, 3),
         "dropped_seconds": round(health.dropped_seconds, 3),
-        "lag_seconds": round(_lag(status, rate), 3),
+        "lag_seconds": round(max(0, status.captured - status.scored_until) / rate, 3),
         "overflows": status.overflows,
         "gaps": status.gaps,
         "reopened": status.reopened,
@@ -187,11 +182,6 @@ def _source(status: SourceStatus, rate: int, health: Health) -> dict[str, Any]:
             "gated": dict(status.gated),
         },
     }
-
-
-def _lag(status: SourceStatus, rate: int) -> float:
-    """Return the seconds of audio that wait for the analysis."""
-    return max(0, status.captured - status.scored_until) / rate
 
 
 def _label(active_labels: ActiveLabels, label: str, last: Event | None) -> dict[str, object]:

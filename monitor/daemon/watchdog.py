@@ -45,15 +45,7 @@ def loading(
 ) -> Iterator[None]:
     """Report loading to systemd, and extend the start timeout until it is done.
 
-    Parameters
-    ----------
-    what : str
-        What is loaded, for ``systemctl status``.
-    notify : callable
-    every_seconds : float
-        From one request to the next.
-    at_most_seconds : float
-        After this time the timeout is not extended any more.
+    ``what`` is for ``systemctl status``.  After ``at_most_seconds`` the timeout is not extended any more.
     """
     loaded = threading.Event()
     threads = ThreadGroup(loaded)
@@ -97,17 +89,8 @@ class AwakeClock:
 class Watchdog:
     """Checks whether each source makes progress, and reports it to systemd.
 
-    Parameters
-    ----------
-    sources : mapping of str to SourceStatus
-        All sources, by name.
-    patience_seconds : float
-        Time without progress of a source before the watchdog is not fed any more.
-    now : float
-        Monotonic seconds.
-    length : int
-        Samples of a window.
-    notify : callable
+    Once a source has made no progress for ``patience_seconds``, systemd's watchdog is not fed any more.
+    ``length`` is that of a window, in samples.
     """
 
     def __init__(
@@ -166,18 +149,7 @@ class Watchdog:
         return [name for name, progress in self._progress.items() if progress.fell_behind(now)]
 
     def health(self, name: str, now: float, *, rate: int, hop: int) -> Health:
-        """Return the health of a source; call `fell_behind` first.
-
-        Parameters
-        ----------
-        name : str
-        now : float
-            Monotonic seconds.
-        rate : int
-            Hz.
-        hop : int
-            Samples from one window to the next.
-        """
+        """Return the health of a source; call `fell_behind` first.  ``rate`` is in Hz, ``hop`` in samples."""
         status = self._sources[name]
         outage = status.outage
         return Health(
@@ -189,7 +161,6 @@ class Watchdog:
         )
 
     def _hanging(self, now: float) -> str | None:
-        """Return the name of the thread that hangs, if one does."""
         stalled = {
             name: progress
             for name, progress in self._progress.items()

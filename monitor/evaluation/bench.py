@@ -26,6 +26,7 @@ from monitor.detection.scorer import Scorer
 from monitor.model.audio_encoder.int8_linear import steps
 from monitor.model.clap import Clap
 from monitor.model.spectrogram_cache import SpectrogramCache
+from monitor.system.boundary import boundary
 from monitor.system.cpu import free_cores, has_bfloat16
 from monitor.types import ConfigError, Window
 
@@ -74,18 +75,7 @@ class Bench:
 def measure(
     model: str, *, labels: int, sources: int, hop_seconds: float | None, dtype: str = "auto"
 ) -> Bench:
-    """Run windows of noise through everything behind the ring.
-
-    Parameters
-    ----------
-    model : str
-        As ``model.checkpoint``.
-    labels, sources : int
-        How many of each.
-    hop_seconds : float or None
-        As ``window.hop_seconds``.
-    dtype : str
-        As ``model.dtype``.
+    """Run windows of noise through everything behind the ring; the options are as in the configuration.
 
     Raises
     ------
@@ -131,8 +121,6 @@ def measure(
 
 
 class _Run:
-    """Windows of noise, one after the other, for every source."""
-
     def __init__(self, clap: Clap, labels: int, sources: int, length: int, hop: int) -> None:
         self._clap, self._length, self._hop, self._start = clap, length, hop, 0
         names = [f"source{number}" for number in range(sources)]
@@ -197,7 +185,6 @@ def _prototypes(labels: Sequence[str], dimension: int) -> Prototypes:
 
 
 def _formats(device: str) -> list[str]:
-    """What there is to choose between."""
     there = {"float32": True, "bfloat16": has_bfloat16(), LESS_EXACT: steps() > 0}
     return [name for name, usable in there.items() if usable] if device == "cpu" else []
 
@@ -231,8 +218,6 @@ def _median_ms(step: Callable[[], object]) -> float:
 
 
 def _memory(key: str) -> float:
-    try:
+    with boundary(ConfigError, "/proc/self/status: cannot be read"):
         lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError as error:
-        raise ConfigError(f"/proc/self/status: cannot be read: {error.strerror}") from error
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(key))

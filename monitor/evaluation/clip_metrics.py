@@ -32,12 +32,7 @@ def rank(
     """Rank the clips by the score of each label that has a clip and lacks one.
 
     ``scores`` has the shape (clips, labels).  ``truth`` is the label of each clip; one that is not among
-    ``labels`` is a clip of something else.
-
-    Returns
-    -------
-    dict
-        By label, and ``all``: the mean over labels.
+    ``labels`` is a clip of something else.  ``all`` in the result is the mean over labels.
     """
     flags = np.array([[label == clip for label in labels] for clip in truth], dtype=bool).reshape(
         -1, len(labels)

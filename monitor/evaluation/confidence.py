@@ -52,11 +52,11 @@ def estimate(figure: Callable[[NDArray[np.intp]], float], count: int, *, rounds:
     return Estimate(float(value), float(low), float(high))
 
 
-def ratio(above: NDArray[np.float64], below: NDArray[np.float64], *, rounds: int = ROUNDS) -> Estimate:
+def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> Estimate:
     """Estimate the ratio of two sums over recordings; both arrays have shape (recordings,)."""
 
     def figure(rows: NDArray[np.intp]) -> float:
         total = float(below[rows].sum())
         return float(above[rows].sum()) / total if total else float("nan")
 
-    return estimate(figure, len(below), rounds=rounds)
+    return estimate(figure, len(below))

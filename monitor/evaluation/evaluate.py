@@ -35,18 +35,9 @@ def evaluate(
 ) -> Report:
     """Measure how well the labels of a configuration are detected in annotated recordings.
 
-    Clips are ranked by their highest window.  In recordings with occurrences a report counts as found
-    within one window (at least a second) of the truth (`monitor.evaluation.matching`).
-
-    Parameters
-    ----------
-    recordings : sequence of Recording
-        From `monitor.evaluation.read_annotations`.
-    config : Config
-        Its labels, by id, name or any of their prompts, are the labels of the annotation.
-    engine : Engine
-        From `monitor.detection.engine.load_engine` with the same configuration.
-    progress : callable
+    Clips are ranked by their highest window.  In recordings with occurrences a report counts as found within
+    one window (at least a second) of the truth (`monitor.evaluation.matching`).  The labels of the annotation
+    are those of the configuration, by id, name or any of their prompts.
 
     Raises
     ------

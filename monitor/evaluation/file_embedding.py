@@ -76,7 +76,6 @@ def embed_each_file(
 
 
 def _embedding(clap: Clap, file: Path, read: Read) -> Embeddings:
-    """Embedding of a whole file, shape (dimension,)."""
     window = clap.mel_config.length
     kept, length = _survey(
         file, _blocks(file, clap.mel_config.rate, read), _KEPT_SECONDS * clap.mel_config.rate

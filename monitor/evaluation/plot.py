@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from monitor.evaluation.report import Detection, Report
+from monitor.system.boundary import boundary
 from monitor.types import OutputError
 
 _RANGE = (0.05, 12.0)
@@ -41,12 +42,10 @@ def plot(report: Report, path: Path) -> tuple[Path, Path]:
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(fontsize="x-small", ncols=2, loc="upper left")
     files = path.with_suffix(".png"), path.with_suffix(".svg")
-    try:
+    with boundary(OutputError, f"{path}: cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         for file in files:
             figure.savefig(file, dpi=150)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     return files
 
 

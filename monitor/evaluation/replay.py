@@ -57,18 +57,9 @@ def replay(
 ) -> Replay:
     """Replay one recording, independent of earlier ones.
 
-    Parameters
-    ----------
-    path : Path
-    config : Config
-        Its labels, ``silence_dbfs`` and ``window.reuse_seconds``.
-    engine : Engine
-        From `monitor.detection.engine.load_engine`.
-    rules : sequence of Rule
-        One for each label of ``engine``.
-    fill : bool
-        Repeat a recording shorter than a window until it fills one, as the model's own preprocessor
-        does with a clip; otherwise it has no window, as in the daemon.
+    Of the configuration the labels, ``silence_dbfs`` and ``window.reuse_seconds`` count.  ``fill`` repeats a
+    recording shorter than a window until it fills one, as the model's own preprocessor does with a clip;
+    otherwise it has no window, as in the daemon.
 
     Raises
     ------
@@ -118,7 +109,6 @@ def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[
 
 
 def _paired(events: Sequence[tuple[Event, int]], rate: int) -> tuple[DetectedEvent, ...]:
-    """Pair the start of every event with its end."""
     known_at = {event.id: stop for event, stop in reversed(events)}
     return tuple(
         DetectedEvent(event.label, event.start / rate, event.stop / rate, known_at[event.id] / rate)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.evaluation.annotations import Occurrence, Recording
-from monitor.evaluation.replay import DetectedEvent, Replay
+from monitor.evaluation.replay import Replay
 from monitor.types import Scores
 
 
@@ -46,20 +46,21 @@ def event_f1(
             event_label_list=list(labels), t_collar=collar, evaluate_onset=True, evaluate_offset=False
         )
         for recording, replayed in zip(recordings, replays, strict=True):
-            reference = _event_list(dcase_util, recording, recording.occurrences, labels)
+            truth = [(o.label, o.onset, o.offset) for o in recording.occurrences if o.label in labels]
+            found = [(e.label, e.start, e.stop) for e in replayed.events if e.label in labels]
             metrics.evaluate(
-                reference_event_list=reference,
-                estimated_event_list=_event_list(dcase_util, recording, replayed.events, labels),
+                reference_event_list=_event_list(dcase_util, recording, truth),
+                estimated_event_list=_event_list(dcase_util, recording, found),
             )
-        found = {label: float(metrics.class_wise_f_measure(label)["f_measure"]) for label in labels}
-        found["all"] = float(metrics.overall_f_measure()["f_measure"])
+        figures = {label: float(metrics.class_wise_f_measure(label)["f_measure"]) for label in labels}
+        figures["all"] = float(metrics.overall_f_measure()["f_measure"])
     present = {occurrence.label for recording in recordings for occurrence in recording.occurrences} & set(
         labels
     )
     # Without a report sed_eval has no precision, hence no figure; with an occurrence that is an F1 of 0.
     return {
         label: f1 if np.isfinite(f1) else 0.0 if label in present or (label == "all" and present) else None
-        for label, f1 in found.items()
+        for label, f1 in figures.items()
     }
 
 
@@ -139,25 +140,13 @@ def _merged(occurrences: Sequence[Occurrence], labels: Sequence[str]) -> Iterato
 
 
 def _event_list(
-    dcase_util: object,
-    recording: Recording,
-    events: Sequence[Occurrence] | Sequence[DetectedEvent],
-    labels: Sequence[str],
+    dcase_util: object, recording: Recording, sounds: Sequence[tuple[str, float, float]]
 ) -> object:
-    rows: list[Mapping[str, object]] = []
-    for event in events:
-        if event.label in labels:
-            onset, offset = (
-                (event.start, event.stop) if isinstance(event, DetectedEvent) else (event.onset, event.offset)
-            )
-            rows.append(
-                {
-                    "filename": str(recording.path),
-                    "onset": onset,
-                    "offset": offset,
-                    "event_label": event.label,
-                }
-            )
+    name = str(recording.path)
+    rows = [
+        {"filename": name, "onset": onset, "offset": offset, "event_label": label}
+        for label, onset, offset in sounds
+    ]
     return dcase_util.containers.MetaDataContainer(rows)  # type: ignore[attr-defined]
 
 

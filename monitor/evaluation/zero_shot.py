@@ -22,12 +22,8 @@ from monitor.evaluation.file_embedding import (
     read_blocks,
 )
 from monitor.model.clap import Clap
-from monitor.system.boundary import printable
-from monitor.types import (
-    ConfigError,
-    Embeddings,
-    OutputError,
-)
+from monitor.system.boundary import boundary, printable
+from monitor.types import ConfigError, Embeddings, OutputError
 
 TEMPLATE = "This is a sound of {}."
 """The pipeline's default; ``{}`` stands for the label."""
@@ -111,17 +107,6 @@ def embed_each(
     yield from embed_each_file(clap, files, read, refused)
 
 
-def embed_files(
-    files: Sequence[Path],
-    *,
-    checkpoint: str = "starter",
-    read: Read = read_blocks,
-) -> Embeddings:
-    """Audio embeddings of files, shape (files, dimension), as `embed_each` makes them."""
-    found = embed_each(files, checkpoint=checkpoint, read=read)
-    return np.stack([embedding for _, embedding in found])
-
-
 def embed_prompts(sentences: Sequence[str], *, checkpoint: str = "starter") -> Embeddings:
     """Text embeddings of sentences, shape (sentences, dimension), L2 norm 1.
 
@@ -156,11 +141,8 @@ def save(path: Path, rows: Sequence[Embeddings] | Embeddings) -> None:
     OutputError
         It cannot be written.
     """
-    try:
-        with path.open("wb") as stream:
-            np.save(stream, np.asarray(rows))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    with boundary(OutputError, f"{path}: cannot be written"), path.open("wb") as stream:
+        np.save(stream, np.asarray(rows))
 
 
 def _sentences(labels: Sequence[str], template: str) -> list[str]:

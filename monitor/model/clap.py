@@ -24,7 +24,7 @@ from monitor.model.hub import resolve
 from monitor.model.log_mel import log_mel
 from monitor.model.self_test import refuse_collapse, refuse_non_finite, sounds
 from monitor.model.text_cache import TextCache
-from monitor.model.text_encoder import LocalTextEncoder, TextEncoder
+from monitor.model.text_encoder import LocalTextEncoder
 from monitor.model.text_subprocess import SubprocessTextEncoder
 from monitor.system import malloc
 from monitor.types import Embeddings, ModelError, Samples
@@ -64,7 +64,7 @@ class Clap:
         name: str,
         files: Checkpoint,
         place: loader.Placement,
-        text_encoder: TextEncoder,
+        text_encoder: LocalTextEncoder | SubprocessTextEncoder,
         text_cache: TextCache,
     ) -> None:
         self.name = name
@@ -94,7 +94,9 @@ class Clap:
 
         Raises
         ------
-        ConfigError, HubUnreachableError, ModelError
+        ConfigError
+            A revision for a checkpoint that is not on the hub.
+        HubUnreachableError, ModelError
             As `load`.
         """
         torch.set_num_threads(settings.threads or 1)
@@ -112,39 +114,25 @@ class Clap:
         cls,
         checkpoint: str,
         *,
-        revision: str | None = None,
-        device: str = "auto",
         dtype: str = "auto",
         cache: Path | None = None,
         apart: bool = False,
     ) -> Clap:
-        """Load a checkpoint in the given precision, with one CPU thread.
+        """Load a checkpoint in the given precision (`loader.placement_of`), with one CPU thread.
 
-        Parameters
-        ----------
-        checkpoint : str
-            ``starter``, a directory, or an id on the hub.
-        revision : str or None
-            Commit, tag or branch on the hub; None is the last download.
-        device, dtype : str
-            See `loader.placement_of`.
-        cache : Path or None
-            Directory for embeddings of prompts.
-        apart : bool
-            Embed prompts in a child process.
+        ``checkpoint`` is ``starter``, a directory, or an id on the hub, for its last download; ``cache`` and
+        ``apart`` are as in `configured`.
 
         Raises
         ------
-        ConfigError
-            A revision for a checkpoint that is not on the hub.
         HubUnreachableError
             The checkpoint is not on this machine and cannot be downloaded.
         ModelError
-            The checkpoint, the device or the dtype cannot be used.
+            The checkpoint or the dtype cannot be used.
         """
         torch.set_num_threads(1)
-        place = loader.placement_of(device, dtype)
-        files = read(resolve(checkpoint, revision))
+        place = loader.placement_of("auto", dtype)
+        files = read(resolve(checkpoint))
         text_encoder = (SubprocessTextEncoder if apart else LocalTextEncoder)(files, place, checkpoint)
         return cls(checkpoint, files, place, text_encoder, _cache(cache, files, place))
 
@@ -172,15 +160,10 @@ class Clap:
             return loader.unit(self._audio_encoder(torch.from_numpy(spectrograms)))
 
     def embed_text(self, prompts: Sequence[str], *, keep: bool = True) -> Embeddings:
-        """Embed prompts; cached ones do not need the text encoder.
+        """Embed prompts, shape (n, dimension); cached ones do not need the text encoder.
 
         Prompts that are too long for the encoder are truncated with a warning.  ``keep`` writes new
         embeddings to the cache.
-
-        Returns
-        -------
-        Embeddings
-            Shape (n, dimension).
 
         Raises
         ------

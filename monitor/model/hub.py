@@ -59,12 +59,8 @@ _SMALLEST = 64 * 1024
 def resolve(checkpoint: str, revision: str | None = None) -> Path:
     """Directory of a checkpoint; downloads a hub checkpoint that is not in the cache.
 
-    Parameters
-    ----------
-    checkpoint : str
-        ``starter``, a directory, or the id of a checkpoint on the hub.
-    revision : str or None
-        Commit, tag or branch on the hub; None is the last download.
+    ``checkpoint`` is ``starter``, a directory, or an id on the hub; ``revision`` is a commit, tag or branch
+    on the hub, or None for the last download.
 
     Raises
     ------
@@ -256,7 +252,6 @@ def _fetch(
 
 
 def _counter(total: int, progress: Progress | None) -> Callable[[int], None]:
-    """Count bytes for ``progress``."""
     done = 0
 
     def count(more: int) -> None:

@@ -20,8 +20,6 @@ from monitor.types import Window
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Last:
-    """The newest window of a source."""
-
     start: int
     length: int
     power: Power

@@ -30,14 +30,8 @@ MOST = 20_000
 class TextCache:
     """One file per embedding; without a directory, only in memory.
 
-    Parameters
-    ----------
-    directory : Path or None
-        Directory of the files, created with the first one.
-    model : sequence of str
-        Everything else that the embeddings depend on: identity, revision and dtype of the checkpoint.
-    dimension : int
-        Length of an embedding.
+    The first embedding creates the directory.  ``model`` is everything else that embeddings depend on:
+    identity, revision and dtype of the checkpoint.
     """
 
     def __init__(self, directory: Path | None, model: Sequence[str], dimension: int) -> None:

@@ -36,14 +36,7 @@ _SMALL = 2**28
 def check_text_config(text: object, size: int, origin: str) -> None:
     """Raise ModelError for a text encoder that cannot work, or that is too large for its weights.
 
-    Parameters
-    ----------
-    text : object
-        The section.
-    size : int
-        Size of the weights, in bytes.
-    origin : str
-        Path of ``config.json``, for error messages.
+    ``size`` is that of the weights, in bytes; ``origin`` is the path of ``config.json``, for error messages.
     """
     given = check_mapping(text, _RANGES, f"{origin}: text_config")
     keys = {key: given.get(key, default) for key, default in _DEFAULTS.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -22,16 +22,6 @@ from monitor.types import Embeddings, ModelError
 log = logging.getLogger(__name__)
 
 _DIFFERENT = ("a dog barking", "glass breaking")
-
-
-class TextEncoder(Protocol):
-    """Turns prompts into unit vectors."""
-
-    def embed(self, prompts: Sequence[str]) -> Embeddings:
-        """Embed at least one prompt, shape (n, dimension); raises ModelError."""
-
-    def close(self) -> None:
-        """Free the memory; `embed` loads the encoder again."""
 
 
 class LocalTextEncoder:
@@ -70,7 +60,7 @@ class LocalTextEncoder:
         return vectors
 
     def close(self) -> None:
-        """Free the encoder."""
+        """Free the memory; `embed` loads the encoder again."""
         self._loaded = None
 
     def _tokens(self, tokenizer: Any, prompts: Sequence[str], config: Any) -> Any:

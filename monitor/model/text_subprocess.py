@@ -136,7 +136,6 @@ class SubprocessTextEncoder:
 
 
 def _ask(child: subprocess.Popen[bytes], prompts: Sequence[str]) -> tuple[dict[str, Any], Embeddings]:
-    """Send the prompts and read the answer; raises ValueError or OSError if it is incomplete."""
     assert child.stdin is not None  # noqa: S101 - both are pipes
     assert child.stdout is not None  # noqa: S101
     child.stdin.write(json.dumps(list(prompts)).encode() + b"\n")

@@ -20,7 +20,8 @@ import torch
 
 from monitor.model import loader, text_encoder
 from monitor.model.checkpoint import read
-from monitor.system.bounded_read import DamagedError, parse_json
+from monitor.system.boundary import boundary
+from monitor.system.bounded_read import parse_json
 from monitor.types import Embeddings, ModelError
 
 _NICENESS = 10
@@ -69,10 +70,8 @@ def serve(embed: Callable[[Sequence[str]], Embeddings], requests: IO[bytes], ans
 
 
 def _prompts(line: bytes) -> Sequence[str]:
-    try:
+    with boundary(ModelError, "the prompts"):
         return list(parse_json(line))
-    except DamagedError as error:
-        raise ModelError(f"the prompts: {error}") from error
 
 
 @contextlib.contextmanager

@@ -58,16 +58,8 @@ def pieces(
 ) -> Iterator[tuple[int, bytes]]:
     """Yield the body of an answer in pieces, each with the offset of its first byte.
 
-    Parameters
-    ----------
-    server : Server
-    url : str
-    most : int
-        Maximum size of the body, in bytes.
-    deadline : float
-        Value of `time.monotonic` by which the answer must be complete.
-    begin : int
-        Offset of the first byte; a server that cannot resume begins at 0.
+    The body has at most ``most`` bytes, and must be complete when `time.monotonic` reaches ``deadline``.  It
+    is to begin at ``begin``; a server that cannot resume begins at 0.
 
     Raises
     ------

@@ -65,17 +65,8 @@ def run_child(
     """Run a command, without a shell, until it ends or its time is over.
 
     Background processes that it leaves behind are not waited for, but they end at the moment that
-    ``give_up_at`` returned at the start.
-
-    Parameters
-    ----------
-    command : sequence of str
-        Program and arguments.
-    text : str
-        Standard input of the command.
-    environment : mapping of str to str
-    give_up_at : callable
-        Returns the monotonic time at which its time is over; the time may come closer meanwhile.
+    ``give_up_at`` returned at the start.  The time that it returns is monotonic, and may come closer
+    meanwhile.  ``text`` is the standard input.
 
     Raises
     ------
@@ -166,7 +157,6 @@ def _drained(output: IO[bytes], tail: bytes) -> bytes:
 
 
 def _reap(process: subprocess.Popen[bytes], control: socket.socket) -> None:
-    """Wait for a supervisor that has finished; kill it if it hangs."""
     control.close()
     try:
         process.wait(_LOST_SECONDS)

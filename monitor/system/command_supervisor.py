@@ -103,7 +103,6 @@ def _reaped() -> list[tuple[int, int]]:
 
 
 def _left() -> set[int]:
-    """Return the IDs of all running descendants of this process."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib alone takes longer to import than all of this
         if name.isdigit():

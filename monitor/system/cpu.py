@@ -52,7 +52,6 @@ def _groups(root: Path) -> list[Path]:
 
 
 def _quota(group: Path) -> float | None:
-    """Return the cores that a control group may use in total; None without a limit."""
     try:
         if (group / "cpu.max").is_file():
             quota, period = (group / "cpu.max").read_text().split()

@@ -104,7 +104,6 @@ class Directories:
         Takes the key of a directory that was replaced: files in it must be opened again.
     on_checked : callable
         Called after every check.
-    every_seconds : float
     """
 
     def __init__(
@@ -113,13 +112,11 @@ class Directories:
         *,
         on_changed: Callable[[str], object] = lambda _: None,
         on_checked: Callable[[], object] = lambda: None,
-        every_seconds: float = CHECK_SECONDS,
     ) -> None:
         self.trouble: dict[str, str | None] = dict.fromkeys(directories)
         """What is wrong with each directory, None if nothing; a repair stands here until the next check."""
         self._directories = directories
         self._on_changed, self._on_checked = on_changed, on_checked
-        self._every_seconds = every_seconds
         self._accepted = {key: _identity(path) for key, (path, _) in directories.items()}
         """Device and inode at the start, or of a replacement accepted since."""
         self._last = dict(self._accepted)
@@ -132,7 +129,7 @@ class Directories:
 
     def run(self, stop: threading.Event) -> None:
         """Check periodically until ``stop``."""
-        while not stop.wait(self._every_seconds):
+        while not stop.wait(CHECK_SECONDS):
             self.check()
 
     def check(self) -> None:

@@ -68,15 +68,9 @@ def open_database(
 ) -> sqlite3.Connection:
     """Open a database, readable by its owner alone; create it if it is missing.
 
-    Parameters
-    ----------
-    path : Path
-    prepare : callable
-        Sets up the connection, creates the tables, and checks their content.
-    busy_seconds : float
-        Longest wait for the lock of another process, at each statement.
-    autocommit : bool
-        Transactions are begun explicitly; several threads may use such a connection.
+    ``prepare`` sets up the connection, creates the tables, and checks their content.  ``busy_seconds`` is the
+    longest wait for the lock of another process, at each statement.  With ``autocommit`` transactions are
+    begun explicitly, and several threads may use the connection.
 
     Raises
     ------
@@ -114,7 +108,7 @@ def limit_cache(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
 
 
-def try_database(path: Path, *, busy_seconds: float = 1.0) -> None:
+def try_database(path: Path) -> None:
     """Check that an existing file can be locked and written, and that its log is not damaged.
 
     Raises
@@ -128,9 +122,8 @@ def try_database(path: Path, *, busy_seconds: float = 1.0) -> None:
         _refuse_special_files(path)
         _refuse_damaged_log(path)
         uri = f"file:{quote(str(path.absolute()))}?mode=rw"
-        with contextlib.closing(
-            sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None)
-        ) as connection:
+        existing = sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None)
+        with contextlib.closing(existing) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
@@ -278,7 +271,6 @@ def _make_private(path: Path) -> None:
 
 
 def _of_another_type(name: str, column: tuple[str, bool]) -> str:
-    """Return the SQL condition that a value does not have the type of its column."""
     declared, needed = column
     types = {"INTEGER": "'integer'", "REAL": "'real', 'integer'", "TEXT": "'text'", "BLOB": "'blob'"}[
         declared

@@ -18,15 +18,10 @@ SEND_SECONDS = 1.0
 
 
 def notify(*assignments: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Send assignments such as ``READY=1`` or ``STATUS=listening`` in one message.
+    """Send assignments such as ``READY=1`` in one message; return whether it was sent, and log a failure.
 
     A line break in a value becomes a space: it would begin another assignment.  ``NOTIFY_SOCKET`` is a path,
     or ``@`` and an abstract name.
-
-    Returns
-    -------
-    bool
-        Whether it was sent; a failure is only logged.
     """
     address = environment.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):

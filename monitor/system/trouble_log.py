@@ -105,23 +105,10 @@ class TroubleLog:
         effect: str = "",
         level: int = logging.WARNING,
     ) -> str | None:
-        """Log a trouble when it begins, changes or ends.
+        """Log a trouble when it begins, changes or ends; return what is wrong now, None for nothing.
 
-        Parameters
-        ----------
-        before, now : str or None
-            What was wrong until now, and what is; None: nothing.
-        where : str
-            Start of the line: what has the trouble.
-        effect : str
-            End of the line: what the trouble causes.
-        level : int
-            Level of a line about a trouble; the end of one is information.
-
-        Returns
-        -------
-        str or None
-            ``now``.
+        ``where`` starts the line: what has the trouble.  ``effect`` ends it: what the trouble causes.
+        ``level`` is that of a line about a trouble; its end is information.
         """
         if now is not None and now != before:
             self.log(level, "%s: %s", where, f"{now}: {effect}" if effect else now)

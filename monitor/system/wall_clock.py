@@ -62,16 +62,8 @@ def _passed() -> float:
 class WallClock:
     """Judges the clock; thread-safe.
 
-    Parameters
-    ----------
-    state : Path or None
-        State directory; None: nothing is saved.
-    now : callable
-        Unix seconds.
-    passed : callable
-        Seconds of a clock that is never set.
-    is_set : callable
-        Returns whether the clock is synchronised; None if that is not known.
+    ``state`` is the state directory; None: nothing is saved.  ``now`` returns Unix seconds, ``passed`` those
+    of a clock that is never set, and ``is_set`` whether the clock is synchronised, None if that is not known.
     """
 
     def __init__(

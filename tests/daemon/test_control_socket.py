@@ -275,16 +275,18 @@ def test_what_an_answer_makes_a_library_raise_is_answered_and_the_next_is_served
         raise fault
 
     with serving(tmp_path, {**ANSWERS, "fail": fail}):
-        lines = list(ask(tmp_path, {"command": "fail"}))
-        assert lines[0] == {"first": 1}
-        assert lines[1]["error"].startswith("the request cannot be answered: ")
+        lines = ask(tmp_path, {"command": "fail"})
+        assert next(lines) == {"first": 1}
+        with pytest.raises(RefusedError, match="the request cannot be answered: "):
+            next(lines)
         assert ask_once(tmp_path, {"command": "echo", "say": 1}) == {"said": 1}
 
 
 def test_what_json_cannot_hold_is_answered_and_the_next_is_served(tmp_path):
     answers = {**ANSWERS, "nan": lambda _: [{"x": float("nan")}], "half": lambda _: [{"x": "\ud800"}]}
     with serving(tmp_path, answers):
-        assert "error" in next(ask(tmp_path, {"command": "nan"}))
+        with pytest.raises(RefusedError):
+            ask_once(tmp_path, {"command": "nan"})
         assert ask_once(tmp_path, {"command": "half"}) == {"x": "?"}
         assert ask_once(tmp_path, {"command": "echo", "say": 1}) == {"said": 1}
 

@@ -6,7 +6,7 @@ import soundfile
 
 from monitor.audio.sources.ffmpeg import decode
 from monitor.evaluation.file_embedding import window_starts
-from monitor.evaluation.zero_shot import classify, embed_files, embed_prompts, save
+from monitor.evaluation.zero_shot import classify, embed_each, embed_prompts, save
 from monitor.model.checkpoint import read_mel_config
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
@@ -16,6 +16,10 @@ from monitor.types import ConfigError, ModelError, NotAudioError, OutputError
 GEOMETRY = read_mel_config(STARTER)
 RATE, WINDOW = GEOMETRY.rate, GEOMETRY.length
 TONE, NOISE, CLICKS = sounds(WINDOW, RATE)
+
+
+def embed_files(files, **options):
+    return np.stack([row for _, row in embed_each(files, **options)])
 
 
 @pytest.fixture(scope="module")

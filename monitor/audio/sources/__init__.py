@@ -7,7 +7,7 @@ whatever it reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,41 +18,6 @@ if TYPE_CHECKING:
     from monitor.config import SourceConfig
 
 __all__ = ["SourceContext", "open_source"]
-
-# Imports stand in the functions: a file needs no PortAudio, a microphone no FFmpeg.
-
-
-def _open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
-    from monitor.audio.sources.ffmpeg import open_file  # noqa: PLC0415
-
-    return open_file(config, context)
-
-
-def _open_stream(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
-    from monitor.audio.sources.ffmpeg import open_stream  # noqa: PLC0415
-    from monitor.config import read_address  # noqa: PLC0415
-
-    return open_stream(read_address(config), config.channel, context)
-
-
-def _open_pcm(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
-    from monitor.audio.sources.pcm import open_pcm  # noqa: PLC0415
-
-    return open_pcm(config, context)
-
-
-def _open_microphone(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
-    from monitor.audio.sources.microphone import open_microphone  # noqa: PLC0415
-
-    return open_microphone(config, context)
-
-
-OPENERS: Mapping[str, Callable[[SourceConfig, SourceContext], Iterator[AudioBlock]]] = {
-    "file": _open_file,
-    "stream": _open_stream,
-    "pcm": _open_pcm,
-    "microphone": _open_microphone,
-}
 
 
 def open_source(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
@@ -67,8 +32,30 @@ def open_source(config: SourceConfig, context: SourceContext) -> Iterator[AudioB
     ConfigError
         If the password of a stream cannot be read.
     """
-    blocks = OPENERS[config.kind](config, context)
+    blocks = _opened(config, context)
     yield from blocks if config.gain_db == 0 else amplified(blocks, config.gain_db)
+
+
+def _opened(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
+    # Imports stand here: a file needs no PortAudio, a microphone no FFmpeg.
+    match config.kind:
+        case "file":
+            from monitor.audio.sources.ffmpeg import open_file  # noqa: PLC0415
+
+            return open_file(config, context)
+        case "stream":
+            from monitor.audio.sources.ffmpeg import open_stream  # noqa: PLC0415
+            from monitor.config import read_address  # noqa: PLC0415
+
+            return open_stream(read_address(config), config.channel, context)
+        case "pcm":
+            from monitor.audio.sources.pcm import open_pcm  # noqa: PLC0415
+
+            return open_pcm(config, context)
+        case "microphone":
+            from monitor.audio.sources.microphone import open_microphone  # noqa: PLC0415
+
+            return open_microphone(config, context)
 
 
 def amplified(blocks: Iterable[AudioBlock], gain_db: float) -> Iterator[AudioBlock]:

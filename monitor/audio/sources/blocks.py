@@ -36,16 +36,9 @@ class BlockMaker:
         return rest
 
     def push(self, samples: Samples, ended_at: float, *, gap: bool = False) -> list[AudioBlock]:
-        """Return the blocks that are ready, at most two.
+        """Return the blocks that are ready, at most two, after samples of shape (n,) at the input's rate.
 
-        Parameters
-        ----------
-        samples : float32, shape (n,)
-            Mono, in [-1, 1], at the input's rate.
-        ended_at : float
-            Unix seconds when the last of them was captured.
-        gap : bool
-            Audio is missing just before them.
+        The last one was captured at ``ended_at``, in Unix seconds.  ``gap``: audio is missing before them.
         """
         rest = self.begin(self._input_rate, gap=True) if gap else []
         self._ended_at = ended_at

@@ -70,16 +70,8 @@ def open_pcm(
     a gap, and samples that come faster than real time are held back.  At the pace "fast" the writer may be
     slow or fast.
 
-    Parameters
-    ----------
-    config : SourceConfig
-        Of kind pcm.
-    context : SourceContext
-    stream : binary file, optional
-        None: standard input.  If it has a descriptor, that is read directly, and ``stop`` is honoured within
-        0.2 s.
-    now : callable
-        Monotonic seconds.
+    ``stream`` is standard input by default.  If it has a descriptor, that is read directly, and ``stop`` is
+    honoured within 0.2 s.
 
     Raises
     ------

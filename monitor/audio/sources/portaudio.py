@@ -58,14 +58,9 @@ class _Library:
     def join(self, wanted: str | int | None, channel: int | None, rate: int) -> ChannelReader:
         """Return a reader of a device, which is opened if necessary.
 
-        Parameters
-        ----------
-        wanted : str, int or None
-            Part of its name in any case, or its index, or None for the system's default.
-        channel : int or None
-            From 1; None is the mean of all.
-        rate : int
-            Hz, requested from the device if it is not open.
+        ``wanted`` is part of its name in any case, or its index, or None for the system's default;
+        ``channel`` counts from 1, and None is the mean of all; ``rate`` (Hz) is requested if the device is
+        not open.
 
         Raises
         ------

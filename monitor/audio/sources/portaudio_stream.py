@@ -28,20 +28,7 @@ _LATENCY_SECONDS = 0.2
 
 
 class DeviceStream:
-    """Open device, shared by any number of sources.
-
-    Parameters
-    ----------
-    portaudio : module
-        sounddevice; only `monitor.audio.sources.portaudio` imports it.
-    device : Device
-    channels : int
-        Number of channels to open.
-    rate : int
-        Hz, of the device.
-    now : callable
-        Monotonic seconds.
-    """
+    """Open device, shared by any number of sources; ``rate`` is in Hz, ``now`` gives monotonic seconds."""
 
     def __init__(
         self,
@@ -157,16 +144,10 @@ class ChannelReader:
         )
 
     def receive(self, frames: NDArray[np.float32], now: float, unix_now: float, *, overflow: bool) -> None:
-        """Queue captured audio; PortAudio's thread calls this.
+        """Queue captured audio, shape (n, channels); PortAudio's thread calls this.
 
-        Parameters
-        ----------
-        frames : float32, shape (n, channels)
-            A copy that is never written again.
-        now, unix_now : float
-            This moment on the monotonic clock and on the system's.
-        overflow : bool
-            The driver lost samples just before.
+        ``frames`` is a copy that is never written again.  ``now`` and ``unix_now`` are this moment on the
+        monotonic clock and on the system's.
         """
         self._overflow = self._overflow or overflow
         audio = CapturedAudio(

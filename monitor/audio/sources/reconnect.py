@@ -68,17 +68,9 @@ def reconnecting(
 ) -> Iterator[AudioBlock]:
     """Yield the blocks of a device, opened again whenever it is lost, until ``context.stop``.
 
-    While the device is away no audio counts as lost: ``status.outage`` shows since when.
-
-    Parameters
-    ----------
-    connect : callable
-        Opens the device; raises `SourceError` if it cannot.
-    context : SourceContext
-    reopen_seconds : float
-        Seconds of exact zeros until the device is opened again for the first time.
-    now : callable
-        Monotonic seconds.
+    While the device is away no audio counts as lost: ``status.outage`` shows since when.  ``connect`` opens
+    it, or raises `SourceError`.  After ``reopen_seconds`` of exact zeros it is opened again for the first
+    time.
 
     Raises
     ------

@@ -31,16 +31,9 @@ class SampleRateCheck:
         self._row: list[float] = []
 
     def observe(self, count: int, arrived: float, *, lost: bool) -> None:
-        """Count a block.
+        """Count a block that arrived at these monotonic seconds.
 
-        Parameters
-        ----------
-        count : int
-            Samples in the block.
-        arrived : float
-            Monotonic seconds.
-        lost : bool
-            Samples before it are known to be missing, so the stretches before it are of no use.
+        If samples before it are known to be ``lost``, the stretches before it are of no use.
         """
         self._count += count
         passed = arrived - self._began_at

@@ -28,7 +28,6 @@ def report(summary: Summary) -> None:
 
 
 def _reasons(gated: Mapping[GateReason, int]) -> str:
-    """Return the gate reasons, the most frequent one first."""
     order = sorted(gated, key=lambda reason: -gated[reason])
     return ", ".join(reason.replace("_", " ") for reason in order)
 

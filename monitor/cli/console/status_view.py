@@ -34,6 +34,11 @@ def lasted(seconds: float) -> str:
     return " ".join(words[:2])
 
 
+def clock(at: float) -> str:
+    """Return the local time of day of a moment in Unix seconds."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
 def size(count: float) -> str:
     """Return a number of bytes in a unit that fits: ``12.3 GB``."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -94,8 +99,7 @@ def _last(event: Mapping[str, Any] | None, now: float) -> str:
     where = f"at {event['source']} ({event['peak_score']:.2f})"
     if event["ended_at"] is None:
         return f"active for {lasted(now - event['started_at'])}, {where}"
-    when = time.strftime("%H:%M:%S", time.localtime(event["started_at"]))
-    return f"{lasted(now - event['ended_at'])} ago, {when} {where}"
+    return f"{lasted(now - event['ended_at'])} ago, {clock(event['started_at'])} {where}"
 
 
 def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:
@@ -141,7 +145,6 @@ def _counts(each: Mapping[str, Any], *names: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return lines with columns as wide as their widest cell."""
     if not rows:
         return []
     lines = [tuple(head), *rows] if head else list(rows)

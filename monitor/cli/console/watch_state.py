@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from monitor.cli.console.status_view import clock
 
 NEWEST = 50
 """Events and near misses to keep."""
@@ -80,18 +81,14 @@ class WatchState:
     def _event(self, event: Mapping[str, Any]) -> str:
         title = event["label_name"]
         if event["ended_at"] is None:
-            return f"{_clock(event['started_at'])}  {event['source']}  start  {title}  ({event['score']:.2f})"
+            return f"{clock(event['started_at'])}  {event['source']}  start  {title}  ({event['score']:.2f})"
         seconds = event["ended_at"] - event["started_at"]
         how = f"lasted {seconds:.1f} s, peak {event['peak_score']:.2f}, ended by {event['reason']}"
-        return f"{_clock(event['ended_at'])}  {event['source']}  end    {title}  ({how})"
+        return f"{clock(event['ended_at'])}  {event['source']}  end    {title}  ({how})"
 
     def _miss(self, miss: Mapping[str, Any]) -> str:
         why = str(miss["reason"]).replace("_", " ")
         title = self.title(miss["label"])
         return (
-            f"{_clock(miss['peak_at'])}  {miss['source']}  near   {title}  ({miss['peak_score']:.2f}: {why})"
+            f"{clock(miss['peak_at'])}  {miss['source']}  near   {title}  ({miss['peak_score']:.2f}: {why})"
         )
-
-
-def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))

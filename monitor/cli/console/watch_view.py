@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from monitor.cli.console.status_view import clock
 from monitor.cli.console.watch_state import Row, WatchState
 from monitor.detection.near_misses import NEAR_SHARE
 
@@ -52,12 +53,10 @@ def _print(lines: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
 
 
 def _window(state: WatchState, line: Mapping[str, Any]) -> str:
-    """Return one line about a window: its level and its highest scores."""
     best = [row for row in state.rows() if row.source == line["source"]][:3]
     scores = ", ".join(f"{state.title(row.label)} {row.score:.2f}" for row in best)
-    when = time.strftime("%H:%M:%S", time.localtime(line["at"]))
     gated = (line["gated"] or "").replace("_", " ")
-    return f"{when}  {line['source']}  {_level(line['level_dbfs'])}  {gated or scores}"
+    return f"{clock(line['at'])}  {line['source']}  {_level(line['level_dbfs'])}  {gated or scores}"
 
 
 def _draw(lines: Iterable[Mapping[str, Any]], stream: TextIO) -> None:

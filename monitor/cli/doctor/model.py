@@ -42,17 +42,7 @@ def model(config: Config) -> Iterator[Finding]:
 
 
 def speed(window_seconds: float, *, hop_seconds: float, sources: int) -> Finding:
-    """Check the time of one window.
-
-    Parameters
-    ----------
-    window_seconds : float
-        Time to score a window.
-    hop_seconds : float
-        Time from one window to the next.
-    sources : int
-        Number of sources.
-    """
+    """Check the time to score one window against the time from one to the next, and the number of sources."""
     factor = window_seconds * sources / hop_seconds
     text = (
         f"real-time factor {factor:.2f}: {1000 * window_seconds:.0f} ms per window, "

@@ -106,16 +106,7 @@ def messages(
 ) -> Iterator[Finding]:
     """Subscribe as the monitor does; publish an event, a state and a discovery message; clear retained ones.
 
-    Parameters
-    ----------
-    profile : ConnectionProfile
-        As used for the login.
-    options : ConnectOptions
-        That the broker accepts.
-    node : str
-        Name of this monitor.
-    where : str
-        Address of the broker.
+    The broker has accepted the options, and ``where`` is its address.
     """
     config = profile.config
     topics = Topics(config.base_topic, node)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from monitor.cli.doctor.finding import Finding, failure, good, warning
-from monitor.config import Config, load, read_address, read_password, warnings
+from monitor.config import Config, load, warnings
 from monitor.types import ConfigError, ExitCode, ModelError
 
 
@@ -17,15 +17,11 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
     """
     # Imported when needed: the first checks use neither PortAudio nor torch.
     from monitor.cli.doctor import machine
-    from monitor.daemon.preflight import check_alerts
+    from monitor.daemon.preflight import check_named
 
     try:
         config = Config() if path is None else load(path)
-        read_password(config.mqtt)
-        check_alerts(config)
-        for source in config.enabled_sources:
-            if source.kind == "stream":
-                read_address(source)
+        check_named(config)
     except ConfigError as error:
         for fault in str(error).splitlines():
             yield failure("configuration", fault, ExitCode.CONFIGURATION)

@@ -48,18 +48,7 @@ def source(config: SourceConfig, *, seconds: float, silence_dbfs: float) -> Iter
 
 
 def level(name: str, samples: Samples, rate: int, silence_dbfs: float) -> Finding:
-    """Check the level of what a live source delivered.
-
-    Parameters
-    ----------
-    name : str
-        Of the source.
-    samples : Samples
-        Shape (n,).
-    rate : int
-        Hz.
-    silence_dbfs : float
-    """
+    """Check the level of what a live source delivered, shape (n,)."""
     match gate(samples, rate, silence_dbfs):
         case GateReason.DIGITAL_SILENCE:
             return failure(

@@ -48,16 +48,7 @@ _ADDED: tuple[Any, ...] = (1.0, 0, "add", 1.0, "none", [], "")
 class QuantisedLinear:
     """As `linear.Linear`, for windows in float32 on the CPU.
 
-    Parameters
-    ----------
-    weight : Tensor
-        float32, shape (outputs, inputs); not kept.
-    bias : Tensor or None
-        float32, shape (outputs,).
-    rows : int
-        Rows of the usual window; any number works.
-    steps : int
-        Into how many the range of an activation is cut: what `steps` gives.
+    The weight is not kept; ``steps`` is into how many the range of an activation is cut: what `steps` gives.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, rows: int, *, steps: int) -> None:
@@ -129,7 +120,6 @@ def _is_exact(count: int) -> bool:
 
 
 def _each(run: Callable[..., Tensor], *batches: Tensor) -> Tensor:
-    """Window by window."""
     if len(batches[0]) == 1:  # without a copy
         return run(*(batch[0] for batch in batches))[None]
     return torch.stack([run(*windows) for windows in zip(*batches, strict=True)])

@@ -19,14 +19,8 @@ _OPERATORS = torch.ops.mkldnn
 class Linear:
     """``x @ weight.T + bias``, then its GELU, or plus something.
 
-    Parameters
-    ----------
-    weight : Tensor
-        Shape (outputs, inputs), where and in the precision in which it is to run; not kept if packed.
-    bias : Tensor or None
-        Shape (outputs,).
-    rows : int
-        Rows of the usual input; any number works.
+    ``weight``, shape (outputs, inputs), is where and in the precision in which it is to run; it is not kept
+    if packed.  ``bias`` has the shape (outputs,).  ``rows`` is that of the usual input; any number works.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, rows: int) -> None:

@@ -50,14 +50,8 @@ def mask(height: int, width: int, window: int, shift: int) -> Tensor | None:
 def bias(table: Tensor, window: int, masked: Tensor | None) -> Tensor:
     """Bias of each pair of tokens of a window, shape (windows or 1, heads, tokens, tokens).
 
-    Parameters
-    ----------
-    table : Tensor
-        Shape ((2 window - 1)**2, heads): by how far they are apart, rows first.
-    window : int
-        Tokens along each side.
-    masked : Tensor or None
-        As `mask`, added.
+    ``table``, shape ((2 window - 1)**2, heads), is by how far they are apart, rows first; ``masked``, as from
+    `mask`, is added.
     """
     place = torch.arange(window * window)
     row, column = place // window, place % window

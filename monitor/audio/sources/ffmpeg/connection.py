@@ -154,7 +154,6 @@ def _certificates(address: Address) -> str | None:
 
 
 def _explained(address: Address, error: av.error.FFmpegError) -> SourceError:
-    """Explain in plain words why libav could not connect."""
     if isinstance(error, av.error.HTTPUnauthorizedError):
         if address.login is None:
             return SourceError(f"{address.shown}: it asks for a username and a password", OfflineReason.LOGIN)
@@ -178,7 +177,6 @@ def _words(address: Address, error: av.error.FFmpegError) -> str:
 
 
 def _is_known(address: Address) -> bool:
-    """Return whether there is a host of this name."""
     try:
         socket.getaddrinfo(address.host, None)
     except (OSError, UnicodeError):
@@ -187,7 +185,6 @@ def _is_known(address: Address) -> bool:
 
 
 def _accepts(address: Address) -> bool:
-    """Return whether a server accepts TCP connections at this address."""
     try:
         with socket.create_connection((address.host, address.port), _PROBE_SECONDS):
             return True

@@ -62,15 +62,8 @@ def audio_track(
 ) -> av.AudioStream:
     """Choose the audio track; all other tracks are dropped undecoded from now on.
 
-    Parameters
-    ----------
-    container : av.container.InputContainer
-    wanted : int or None
-        Number among the audio tracks, from 1; None: the first that is marked as default, else the first.
-    where : str
-        Name of what is open, for messages.
-    refuse : callable
-        Makes the error from a message.
+    ``wanted`` is the number among the audio tracks, from 1; None: the first that is marked as default, else
+    the first.  ``where`` names in messages what is open; ``refuse`` makes the error from a message.
 
     Raises
     ------

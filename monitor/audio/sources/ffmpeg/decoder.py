@@ -41,17 +41,8 @@ def frames(
     """Yield the audio of each decoded frame; after damaged packets, with what they held as lost.
 
     Packets that cannot be decoded, or claim an implausible rate or number of channels, count as damaged.
-
-    Parameters
-    ----------
-    packets : iterable
-        Packets of one audio track.
-    name : str
-        Name of what is decoded, for messages.
-    channel : int or None
-        From 1; None is the mean of all channels.
-    missing : callable
-        Returns for each frame whether audio is missing before it, and how many seconds.
+    ``channel`` counts from 1; None is the mean of all channels.  ``missing`` returns for each frame whether
+    audio is missing before it, and how many seconds.
 
     Raises
     ------
@@ -168,15 +159,10 @@ def _joined(parts: list[CapturedAudio]) -> CapturedAudio:
 
 
 def to_float(samples: NDArray[np.generic], channels: int) -> NDArray[np.float32]:
-    """Convert decoded samples to float32.
+    """Convert decoded samples to float32, shape (n, channels).
 
-    Samples are uint8, int16, int32, int64, float32 or float64: planar, shape (channels, n), or packed, shape
-    (1, n * channels).
-
-    Returns
-    -------
-    float32, shape (n, channels)
-        Integers as fractions of full scale, so in [-1, 1); 24 bits fit a float32 without rounding.
+    They are uint8, int16, int32, int64, float32 or float64: planar, shape (channels, n), or packed, shape
+    (1, n * channels).  Integers become fractions of full scale, so in [-1, 1); 24 bits fit without rounding.
     """
     planar = samples.T if samples.shape[0] == channels else samples.reshape(-1, channels)
     if planar.dtype.kind == "f":

@@ -88,14 +88,7 @@ def open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlo
 def read_samples(path: Path, rate: int, channel: int | None = None) -> Iterator[Samples]:
     """Yield the samples of a whole sound file, part by part: exactly those that `open_file` gives.
 
-    Parameters
-    ----------
-    path : Path
-        A regular file in any format that FFmpeg can decode.
-    rate : int
-        Hz, of the samples.
-    channel : int or None
-        From 1; None is the mean of all channels.
+    ``rate`` is in Hz; ``channel`` counts from 1, and None is the mean of all channels.
 
     Raises
     ------
@@ -130,7 +123,6 @@ def _blocks(
 
 
 def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[CapturedAudio]:
-    """Yield all audio of a file, chain by chain."""
     decoded, gap = False, False
     urls = _urls(path)
     for url in urls:

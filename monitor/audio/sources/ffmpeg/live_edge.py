@@ -35,13 +35,7 @@ class LiveEdge:
         self.rate, self._passed, self._dropped = rate, self._passed * factor, self._dropped * factor
 
     def delay_of(self, count: int, arrived: float) -> float | None:
-        """Decide what happens to ``count`` samples that have arrived at these monotonic seconds.
-
-        Returns
-        -------
-        float or None
-            Seconds to wait before it is passed on; None if it is to be dropped.
-        """
+        """Return the seconds that samples, arrived at a monotonic time, have to wait; None to drop them."""
         elapsed = arrived - self._opened_at
         ahead = (self._passed + count) / self.rate - elapsed * (1 + DRIFT) - _AHEAD_SECONDS
         if ahead > 0 and self._dropped < _STORE_SECONDS * self.rate:
@@ -62,14 +56,9 @@ class TimeStamps:
         self._expected: float | None = None
 
     def missing(self, at: float | None, seconds: float) -> tuple[bool, float]:
-        """Return whether audio is missing before a frame, by its time stamp and duration, both in seconds.
+        """Return whether a frame does not continue the one before, and the seconds known to be lost.
 
-        Returns
-        -------
-        gap : bool
-            It does not continue the frame before.
-        missing : float
-            Seconds known to be lost, at least 0.
+        Both its time stamp and its duration are in seconds.
         """
         if at is None:
             return False, 0.0

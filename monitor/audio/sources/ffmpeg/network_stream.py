@@ -222,7 +222,6 @@ class _Connection:
             self._gone.set()
 
     def _enqueue(self, audio: CapturedAudio) -> None:
-        """Put live audio into the queue."""
         rate, gap = audio.rate, audio.gap or self._gap
         if self._edge is None or self._clock is None:
             self._edge = LiveEdge(rate, self._opened_at)
