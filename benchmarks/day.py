@@ -25,6 +25,7 @@ import soundfile
 import soxr
 
 from monitor.config import ClipsConfig, Config, MqttConfig, SourceConfig, load
+from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from monitor.types import Scores
 from tests.support.broker import Broker
@@ -73,7 +74,7 @@ def configuration(directory: Path, paths: Sequence[Path], port: int) -> Config:
 
 def listen(directory: Path, paths: Sequence[Path], port: int) -> None:
     """Listen to the end, and print what became of every source: the watched process."""
-    daemon = Daemon(configuration(directory, paths, port))
+    daemon = Daemon(build(configuration(directory, paths, port)))
     length = soundfile.info(paths[0]).duration * daemon.parts.engine.rate
 
     def mark(scores: Scores) -> None:

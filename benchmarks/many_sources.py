@@ -38,6 +38,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from monitor.config import Config, LabelConfig, SourceConfig
+from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from monitor.detection.engine import AudioEncoder
 from monitor.types import Embeddings, Event, Scores
@@ -154,7 +155,7 @@ def listen(arguments: argparse.Namespace) -> int:
 
         return embed
 
-    daemon = Daemon(config, around=timed)
+    daemon = Daemon(build(config, around=timed))
     newest: dict[str, float] = {}
     scored: list[float] = []
     confirmed: dict[str, float] = {}

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.full_size import build_full_size
 from benchmarks.many_sources import DEMO
 from monitor.config import Config, LabelConfig
+from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from monitor.types import Embeddings, Scores
 from tests.support.broker import eventually
@@ -96,7 +97,7 @@ def main() -> int:
         place = Path(directory)
         model = given.model or str(build_full_size(place / "full-size"))
         watch = Watch()
-        daemon = Daemon(configuration(place, model, given), around=watch.around)  # type: ignore[arg-type]
+        daemon = Daemon(build(configuration(place, model, given), around=watch.around))  # type: ignore[arg-type]
         thread = threading.Thread(target=course, args=(daemon, watch, core, given), daemon=True)
         thread.start()
         daemon.run(Observer(on_scores=watch.scored))

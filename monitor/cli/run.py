@@ -69,16 +69,13 @@ def run(
     from monitor.daemon.preflight import check as check_before
 
     check_before(settings, required=bool(source))
+    from monitor.daemon.build import build
     from monitor.daemon.daemon import Daemon
     from monitor.outputs.stdout import StdoutWriter, json_line, text_line
 
-    daemon = Daemon(
-        settings,
-        required=bool(source),
-        reread=None if config is None else reread,
-        keeps=not label,  # run-time changes of configured labels do not apply to others
-    )
-    engine = daemon.parts.engine
+    # Run-time changes of configured labels do not apply to others.
+    parts = build(settings, reread=None if config is None else reread, keeps=not label)
+    daemon, engine = Daemon(parts, required=bool(source)), parts.engine
     rates = {source.name: engine.rate for source in settings.sources if source.kind == "file"}
     line = partial(text_line, rates=rates)
     if as_json:

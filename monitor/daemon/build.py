@@ -182,6 +182,7 @@ def build(
         http_servers=http_servers,
         control_socket=control_socket,
         directories=_directories(config, archive, control_socket),
+        reloads=reread is not None,
         snapshot=take_snapshot,
     )
     FanOut(outputs, archive.record, {}).on_labels(labels, rules)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from types import FrameType
 
 from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.windows import Windows
-from monitor.config import Config, SourceConfig
+from monitor.config import SourceConfig
 from monitor.daemon.apply_change import apply_change
-from monitor.daemon.build import build, web_context
+from monitor.daemon.build import web_context
 from monitor.daemon.control_socket import THREADS
+from monitor.daemon.parts import Parts
 from monitor.daemon.progress import Summary, run_summary, status_line, warn_of_short_recordings
 from monitor.daemon.watchdog import AwakeClock, DeadMan, HangError, Watchdog
-from monitor.detection.engine import AudioEncoder
 from monitor.detection.pipeline import run_analysis, run_capture
 from monitor.outputs import Output
 from monitor.outputs.fan_out import FanOut
@@ -43,37 +43,23 @@ class Daemon:
 
     Parameters
     ----------
-    config : Config
+    parts : Parts
+        From `monitor.daemon.build.build`.
     required : bool
         A microphone or stream that is missing at the start is an error, instead of being waited for.
     patience_seconds : float
         Added to the length of a window: after so long without a scored window the watchdog starves; after
         three times as long the process ends.
-    around, reread, keeps
-        As for `monitor.daemon.build.build`.
-
-    Raises
-    ------
-    MonitorError
-        As `build`.
     """
 
     def __init__(
-        self,
-        config: Config,
-        *,
-        required: bool = False,
-        patience_seconds: float = PATIENCE_SECONDS,
-        around: Callable[[AudioEncoder], AudioEncoder] = lambda encode: encode,
-        reread: Callable[[], Config] | None = None,
-        keeps: bool = True,
+        self, parts: Parts, *, required: bool = False, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
-        self.parts = build(config, around=around, reread=reread, keeps=keeps)
-        self._current = self.parts.initial
+        self.parts = parts
+        self._current = parts.initial
         """Settings in force (writer: analyse)."""
         self._required = required
-        self._patience_seconds = patience_seconds + self.parts.engine.length / self.parts.engine.rate
-        self._on_hangup = self._on_signal if reread is None else self._ask_for_reload
+        self._patience_seconds = patience_seconds + parts.engine.length / parts.engine.rate
         self._stop = threading.Event()
         self._stopped = self._reload_wanted = False
         self._failures: list[SourceError] = []
@@ -93,8 +79,8 @@ class Daemon:
         parts, threads, dead_man = self.parts, ThreadGroup(self._stop), DeadMan(DEAD_SECONDS)
         every = {**{type(output).__name__: output for output in outputs}, **parts.outputs}
         fan_out = FanOut(every, parts.archive.record, parts.faults)
-        handlers = dict.fromkeys((signal.SIGTERM, signal.SIGINT), self._on_signal)
-        with handled({**handlers, signal.SIGHUP: self._on_hangup}):
+        handlers = dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self._on_signal)
+        with handled(handlers | ({signal.SIGHUP: self._on_hangup} if parts.reloads else {})):
             self._start(threads, fan_out)
             hung = self._watch(fan_out, dead_man)
             if hung is not None:
@@ -229,7 +215,7 @@ class Daemon:
         else:
             self.parts.commands.reload()
 
-    def _ask_for_reload(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reload_wanted = True  # and nothing more: a signal may arrive in the middle of anything
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:

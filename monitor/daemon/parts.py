@@ -72,5 +72,7 @@ class Parts:
     http_servers: HttpServers
     control_socket: ControlSocket
     directories: Directories
+    reloads: bool
+    """There is a file, which can be read again."""
     snapshot: Callable[[], dict[str, Any]]
     """Returns what `clap-monitor status` shows; from any thread."""

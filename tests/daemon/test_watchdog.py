@@ -9,6 +9,7 @@ import pytest
 
 from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, LabelConfig, SourceConfig
+from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from monitor.daemon.watchdog import (
     EXTENSION_SECONDS,
@@ -193,7 +194,7 @@ def test_ready_comes_after_the_first_window_and_no_watchdog_while_the_analysis_h
         go_on.wait(600)
 
     config = config_of(tmp_path, SourceConfig(name="demo", kind="file", path=DEMO))
-    daemon = Daemon(config, patience_seconds=10.0, around=troubled(hang))
+    daemon = Daemon(build(config, around=troubled(hang)), patience_seconds=10.0)
     thread = running(daemon, Observer(on_scores=lambda _: scored.set()))
     try:
         before = until(supervisor, "READY=1")
@@ -225,7 +226,7 @@ def test_ready_comes_after_the_first_window_and_no_watchdog_while_the_analysis_h
 @pytest.mark.usefixtures("sound_card")
 def test_a_supervisor_hears_ready_and_watchdog_while_a_microphone_is_awaited(tmp_path, supervisor):
     config = config_of(tmp_path, SourceConfig(name="mic", kind="microphone", device="not there yet"))
-    daemon = Daemon(config)
+    daemon = Daemon(build(config))
     thread = running(daemon)
     try:
         ready = until(supervisor, "READY=1")[-1]

@@ -3,6 +3,7 @@
 import pytest
 
 from monitor.config import SourceConfig, load
+from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from monitor.detection.rules import rule_of
 from monitor.evaluation.replay import detect, replay
@@ -72,7 +73,7 @@ def test_a_replay_scores_the_demo_recording_as_the_daemon_does(tmp_path):
     config = demo.model_copy(
         update={"sources": (source,), "state": tmp_path, "model": model, "window": window}
     )
-    daemon, live = Daemon(config), Collected()
+    daemon, live = Daemon(build(config)), Collected()
     daemon.run(live)
     engine, live = daemon.parts.engine, live.scores
     rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in config.labels]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from monitor.cli.logs import log_to_stderr
 from monitor.config import load
+from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 
 WINDOWS = 3
@@ -59,7 +60,7 @@ def slow_while(event, seconds):
 def main(trouble, patience, config):
     log_to_stderr("info")
     around = troubled({"hangs": hangs, "dies": dies}[trouble])
-    Daemon(load(Path(config)), patience_seconds=float(patience), around=around).run()
+    Daemon(build(load(Path(config)), around=around), patience_seconds=float(patience)).run()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import threading
 
 from monitor.config import Config, LabelConfig, MqttConfig, SourceConfig
+from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from tests.support.broker import PATIENCE, Subscriber, eventually
 from tests.support.observer import Observer
@@ -18,20 +19,18 @@ class RunningMonitor:
         For what is kept.
     *sources : SourceConfig
     **options
-        For `Daemon`.
+        For `build`.
     """
 
     def __init__(self, broker, directory, *sources, **options):
-        self.daemon = Daemon(
-            Config(
-                sources=sources,
-                labels=(LabelConfig(id="dog", prompts=("a dog barking",)),),
-                mqtt=MqttConfig(host=broker.host, port=broker.port),
-                state=directory / "state",
-                recordings=directory / "recordings",
-            ),
-            **options,
+        config = Config(
+            sources=sources,
+            labels=(LabelConfig(id="dog", prompts=("a dog barking",)),),
+            mqtt=MqttConfig(host=broker.host, port=broker.port),
+            state=directory / "state",
+            recordings=directory / "recordings",
         )
+        self.daemon = Daemon(build(config, **options))
         self.scored = {source.name: [] for source in sources}
         self.subscriber = Subscriber(broker)
         self._thread = threading.Thread(target=self.daemon.run, args=[Observer(on_scores=self._note)])

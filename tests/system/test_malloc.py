@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from monitor.config import Config, LabelConfig, SourceConfig
+from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from monitor.system import malloc
 from tests.support.command_line import ROOT, windows_in
@@ -114,7 +115,7 @@ def test_the_monitor_gives_back_what_its_start_took_and_again_now_and_then(tmp_p
         state=tmp_path / "state",
         recordings=tmp_path / "recordings",
     )
-    daemon = Daemon(config)  # which itself has something to give back
+    daemon = Daemon(build(config))  # which itself has something to give back
     scored, given = [], []
 
     def note():
