@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from monitor.cli.app import AsJson, Model, app
-from monitor.cli.logs import log_to_stderr
 
 
 @app.command()
@@ -22,7 +21,6 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure the load on this machine: time per stage, memory, number of sources; and recommend settings."""
-    log_to_stderr("warning")
     from monitor.evaluation.bench import LESS_EXACT, measure
 
     found = measure(model, labels=labels, sources=sources, hop_seconds=hop, dtype=dtype)

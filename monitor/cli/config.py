@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from monitor.cli.app import ConfigFile, app
-from monitor.cli.logs import log_to_stderr
 from monitor.types import ConfigError, ExitCode, OutputError
 
 DEFAULT_CONFIG = Path("config/monitor.yaml")
@@ -78,7 +77,6 @@ def init(
 @app.command()
 def notify(config: ConfigFile = None) -> None:
     """Send a test message to every notification target; exit code 75 if one cannot be sent."""
-    log_to_stderr("warning")
     from monitor.config import Config, load
     from monitor.daemon.preflight import check_alerts
     from monitor.outputs.notify.targets import try_targets

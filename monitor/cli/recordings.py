@@ -14,7 +14,7 @@ import typer
 
 from monitor.cli.app import AsJson, ConfigFile, Model, OtherLabels, OtherModel, app
 from monitor.cli.console import steps
-from monitor.cli.logs import log_to_stderr, say
+from monitor.cli.logs import say
 from monitor.cli.options import Overrides, settings_from
 from monitor.types import ModelError, MonitorError, NotAudioError, SourceError
 
@@ -66,7 +66,6 @@ def classify(
     The scores equal those of the transformers zero-shot-audio-classification pipeline.  A recording longer
     than the model's window is scored in evenly spaced windows, averaged.
     """
-    log_to_stderr("warning")
     from monitor.evaluation.zero_shot import classify as classify_files
 
     skipped = SkippedFiles(len(files))
@@ -95,7 +94,6 @@ def embed(
     A recording longer than the model's window is embedded in evenly spaced windows, averaged.  A file that
     cannot be used has no row and is reported on standard error.
     """
-    log_to_stderr("warning")
     if bool(files) == bool(text):
         raise typer.BadParameter("give either files or --text")
     from monitor.evaluation.zero_shot import embed_each, embed_prompts, refuse_unwritable, save
@@ -140,7 +138,6 @@ def evaluate(
     A label in the table is the id, the name or a prompt of a configured label.
     """
     settings = settings_from(config, Overrides(model=model, labels=tuple(label or ()), fast=True))
-    log_to_stderr("warning")
     if any(find_spec(name) is None for name in ("matplotlib", "sed_eval", "sed_scores_eval")):
         raise MonitorError("evaluate needs more packages: pip install 'clap-monitor[eval]'")
     from monitor import evaluation

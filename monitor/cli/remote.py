@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from monitor.cli.app import AsJson, ConfigFile, app
-from monitor.cli.logs import log_to_stderr
 
 StateDirectory = Annotated[
     Path | None,
@@ -23,7 +22,6 @@ StateDirectory = Annotated[
 @app.command()
 def status(config: ConfigFile = None, state: StateDirectory = None, as_json: AsJson = False) -> None:
     """Show the state of the running monitor; exit code 0 if healthy, 1 if not, 69 if none is running."""
-    log_to_stderr("warning")
     from monitor.cli.console import page
     from monitor.config import state_of
     from monitor.daemon.control_socket import ask_once
@@ -39,7 +37,6 @@ def watch(config: ConfigFile = None, state: StateDirectory = None, as_json: AsJs
 
     In a pipe, it prints one line per window, event and near miss.
     """
-    log_to_stderr("warning")
     from monitor.cli.console.watch_view import watch as show
     from monitor.config import state_of
     from monitor.daemon.control_socket import ask
@@ -54,7 +51,6 @@ def reload(config: ConfigFile = None, state: StateDirectory = None) -> None:
 
     Changes that need a restart are listed.  A file with errors is refused, and the old one stays in force.
     """
-    log_to_stderr("warning")
     from monitor.config import state_of
     from monitor.daemon.control_socket import ask_once
 

@@ -79,22 +79,14 @@ def unit_text(where: Place) -> str:
     packaged = _PACKAGED / ("user" if where.user else "") / UNIT
     lines = packaged.read_text(encoding="utf-8").splitlines(keepends=True)
     ours = {
-        f"{key}=": _command(where, word) for key, word in (("ExecStart", "run"), ("ExecReload", "reload"))
+        f"{key}=": " ".join(map(_quoted, [*where.program, word, "--config", str(where.config)]))
+        for key, word in (("ExecStart", "run"), ("ExecReload", "reload"))
     }
     body = [
         next((f"{key}{command}\n" for key, command in ours.items() if line.startswith(key)), line)
         for line in lines[lines.index("\n") :]
     ]
     return _HEADER.format(scope="--user " if where.user else "") + "".join(body)
-
-
-def _command(where: Place, word: str) -> str:
-    return " ".join(map(_quoted, [*where.program, word, "--config", str(where.config)]))
-
-
-def gpu_text() -> str:
-    """Return the text of the drop-in for NVIDIA GPUs."""
-    return (_PACKAGED / "clap-monitor-gpu.conf").read_text(encoding="utf-8")
 
 
 def install(
@@ -130,7 +122,11 @@ def install(
     if gpu and where.user:
         report("a user service can use every device of the user: it needs no drop-in for the GPU")
     elif gpu:
-        _write_drop_in(drop_ins / "gpu.conf", gpu_text(), where, report)
+        drop_in, rules = drop_ins / "gpu.conf", (_PACKAGED / "clap-monitor-gpu.conf").read_text("utf-8")
+        if _read(drop_in, where) in {None, rules}:
+            _write(drop_in, rules, where, report)
+        else:
+            report(f"{drop_in}: exists and differs, kept")
     for path in sorted(drop_ins.glob("*.conf")):
         report(f"{path}: applies too")
     reload_units = [*where.systemctl, "daemon-reload"]
@@ -189,13 +185,6 @@ def _check_readable(where: Place) -> None:
             f"{where.config}: not readable for the user of the service (it holds no secrets): "
             f"chmod o+r {where.config}"
         )
-
-
-def _write_drop_in(path: Path, text: str, where: Place, report: Callable[[str], None]) -> None:
-    if _read(path, where) not in {None, text}:
-        report(f"{path}: exists and differs, kept")
-    else:
-        _write(path, text, where, report)
 
 
 def _write(path: Path, text: str, where: Place, report: Callable[[str], None]) -> None:

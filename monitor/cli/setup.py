@@ -9,7 +9,6 @@ import typer
 
 from monitor.cli.app import app
 from monitor.cli.console import progress
-from monitor.cli.logs import log_to_stderr
 
 
 @app.command()
@@ -40,7 +39,6 @@ def download(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
     """Download a checkpoint and pin its revision, so that the service can run offline."""
-    log_to_stderr("warning")
     from monitor.model.hub import download as fetch
 
     print(fetch(checkpoint, revision, progress=progress()))

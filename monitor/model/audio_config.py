@@ -150,8 +150,8 @@ def audio_config_of(config: Mapping[str, Any], origin: str) -> AudioConfig:
     dimension = config.get("projection_dim", 512)
     check(dimension, Range(1, 8_192), f"{origin}: projection_dim")
     depths, heads = (
-        _list(keys[key], most, f"{origin}: audio_config.{key}")
-        for key, most in (("depths", Range(1, 128)), ("num_attention_heads", Range(1, 1_024)))
+        check_list(keys[key], allowed, _MOST_STAGES, f"{origin}: audio_config.{key}")
+        for key, allowed in (("depths", Range(1, 128)), ("num_attention_heads", Range(1, 1_024)))
     )
     parsed = AudioConfig(
         spec_size=keys["spec_size"],
@@ -241,11 +241,6 @@ def _check_effort(audio: AudioConfig, origin: str) -> None:
     ):
         if number > most:
             raise ModelError(f"{origin}: audio_config: makes {number:,.0f} {what}, more than {most:,.0f}")
-
-
-def _list(value: object, allowed: Range, where: str) -> tuple[int, ...]:
-    check_list(value, allowed, _MOST_STAGES, where)
-    return tuple(value)  # type: ignore[arg-type]
 
 
 def _pair(value: object, where: str) -> tuple[int, int]:

@@ -78,11 +78,6 @@ def names_in(path: Path) -> set[str]:
         return {name for name in (*FILES, *WEIGHTS) if (path / name).is_file()}
 
 
-def missing(path: Path) -> list[str]:
-    """List the missing parts of a checkpoint in ``path``; raises as `names_in` does."""
-    return lacking(names_in(path))
-
-
 def lacking(names: Collection[str]) -> list[str]:
     """List the parts of a checkpoint that are not among these file names."""
     return [
@@ -115,11 +110,6 @@ def read(path: Path) -> Checkpoint:
     _check_sizes(path, names)
     commit = path.name if path.parent.name == "snapshots" else None
     return Checkpoint(path, mel_config, audio_config, weights, commit, commit or _fingerprint(path))
-
-
-def read_mel_config(path: Path) -> MelConfig:
-    """Mel configuration of the checkpoint in a directory; raises as `read` does."""
-    return read(path).mel_config
 
 
 def _mel_config(path: Path) -> MelConfig:

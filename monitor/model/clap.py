@@ -27,6 +27,7 @@ from monitor.model.text_cache import TextCache
 from monitor.model.text_encoder import LocalTextEncoder
 from monitor.model.text_subprocess import SubprocessTextEncoder
 from monitor.system import malloc
+from monitor.system.boundary import explain
 from monitor.types import Embeddings, ModelError, Samples
 
 log = logging.getLogger(__name__)
@@ -219,7 +220,7 @@ class Clap:
             if "not implemented for" in str(error):
                 raise ModelError(f"model.dtype: {self._place} does not work: use float32") from error
             where = f"{self.path / 'config.json'}: audio_config"
-            raise ModelError(f"{where}: cannot embed a window: {loader.first_line(error)}") from error
+            raise ModelError(f"{where}: cannot embed a window: {explain(error)}") from error
         refuse_non_finite(vectors, self.name, self.dtype)
 
 

@@ -44,10 +44,11 @@ def check(value: object, allowed: Range, where: str) -> None:
         raise ModelError(f"{where}: {shown(value)} is not {allowed}")
 
 
-def check_list(value: object, allowed: Range, most: int, where: str) -> None:
-    """Raise ModelError unless the value is a list of 1 to ``most`` numbers in a range."""
+def check_list(value: object, allowed: Range, most: int, where: str) -> tuple[Any, ...]:
+    """Return a list of 1 to ``most`` numbers in a range; raise ModelError for anything else."""
     if not isinstance(value, list) or not 0 < len(value) <= most or not all(map(allowed.has, value)):
         raise ModelError(f"{where}: {shown(value)} is not a list of 1 to {most} items, each {allowed}")
+    return tuple(value)
 
 
 def check_mapping(values: object, allowed: Mapping[str, Range], where: str) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from monitor.model import hub_listing
-from monitor.model.checkpoint import lacking, missing, names_in, read_mel_config
+from monitor.model.checkpoint import lacking, names_in, read
 from monitor.model.hub_cache import COMMIT, Expected, Folder
 from monitor.model.hub_errors import OfflineError, translated
 from monitor.model.mel_config import USUAL_WINDOW_SECONDS
@@ -88,7 +88,7 @@ def usual_window_seconds(checkpoint: str, revision: str | None = None) -> float:
     directory = local_directory(checkpoint, revision)
     if directory is None:
         return USUAL_WINDOW_SECONDS
-    mel_config = read_mel_config(directory)
+    mel_config = read(directory).mel_config
     return mel_config.usual_window / mel_config.rate
 
 
@@ -161,9 +161,10 @@ def _snapshot(checkpoint: str, revision: str | None) -> Path | None:
     if commit is None:
         return None
     path = folder.snapshot(commit)
-    if missing(path):
+    names = names_in(path)
+    if lacking(names):
         return None
-    astray = next((path / name for name in names_in(path) if not folder.holds(path / name)), None)
+    astray = next((path / name for name in names if not folder.holds(path / name)), None)
     if astray is not None:
         log.warning("%s: links to a place outside the cache; the snapshot is not used", astray)
         return None

@@ -178,12 +178,6 @@ def enough_memory(files: Checkpoint, place: Placement) -> Iterator[None]:
         raise _too_large(files, place) from error
 
 
-def first_line(error: Exception) -> str:
-    """Type of an error and the first line of its message, which may be long."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
 def _check_names(files: Checkpoint, lacking: list[str]) -> None:
     if lacking:
         what = f"{len(lacking)} tensors are missing, the first {lacking[0]}"

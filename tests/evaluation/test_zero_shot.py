@@ -7,13 +7,13 @@ import soundfile
 from monitor.audio.sources.ffmpeg import decode
 from monitor.evaluation.file_embedding import window_starts
 from monitor.evaluation.zero_shot import classify, embed_each, embed_prompts, save
-from monitor.model.checkpoint import read_mel_config
+from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
 from monitor.model.self_test import sounds
 from monitor.types import ConfigError, ModelError, NotAudioError, OutputError
 
-GEOMETRY = read_mel_config(STARTER)
+GEOMETRY = read(STARTER).mel_config
 RATE, WINDOW = GEOMETRY.rate, GEOMETRY.length
 TONE, NOISE, CLICKS = sounds(WINDOW, RATE)
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from monitor.model.checkpoint import missing, read, read_mel_config
+from monitor.model.checkpoint import lacking, names_in, read
 from monitor.model.hub import STARTER
 from monitor.types import ModelError
 
@@ -24,8 +24,8 @@ def change_audio(directory, **keys):
 
 
 def test_the_starter_lacks_nothing():
-    assert missing(STARTER) == []
-    mel_config = read_mel_config(STARTER)
+    assert lacking(names_in(STARTER)) == []
+    mel_config = read(STARTER).mel_config
     assert (mel_config.rate, mel_config.length, mel_config.frames) == (48_000, 48_000, 96)
 
 
@@ -41,7 +41,7 @@ def test_an_empty_directory_is_told_all_that_it_lacks(tmp_path):
 def test_half_a_tokenizer_is_none(copy):
     (copy / "tokenizer.json").unlink()
     (copy / "vocab.json").write_text("{}")
-    assert missing(copy) == ["tokenizer.json or vocab.json and merges.txt"]
+    assert lacking(names_in(copy)) == ["tokenizer.json or vocab.json and merges.txt"]
 
 
 def test_safetensors_are_preferred(copy):
@@ -51,10 +51,10 @@ def test_safetensors_are_preferred(copy):
 
 def test_the_older_form_of_the_preprocessor_configuration_is_read(copy):
     nested = json.loads((copy / "processor_config.json").read_text())["feature_extractor"]
-    expected = read_mel_config(copy)
+    expected = read(copy).mel_config
     (copy / "processor_config.json").write_text('{"processor_class": "ClapProcessor"}')
     (copy / "preprocessor_config.json").write_text(json.dumps(nested))
-    assert read_mel_config(copy) == expected
+    assert read(copy).mel_config == expected
 
 
 def test_a_processor_without_features_is_refused(copy):

@@ -6,7 +6,6 @@ import queue
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Self, TypeVar
 
 from monitor.cli.doctor.finding import Finding, failure, good, warning
@@ -64,9 +63,7 @@ class Session:
         """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Disconnect."""
         self.connection.close()
         if self.ended is None:
