@@ -13,8 +13,6 @@ from monitor.config.yaml_reader import Node
 from monitor.system.boundary import boundary
 from monitor.types import ConfigError
 
-_Section = BaseModel
-
 MOST_FAULTS = 8
 """Errors of a label that are reported; further ones are only counted."""
 
@@ -75,7 +73,7 @@ def differences(old: Config, new: Config) -> dict[str, list[str]]:
 
 
 def _lines(key: str, before: object, after: object) -> Iterator[str]:
-    if isinstance(before, _Section) and isinstance(after, _Section):
+    if isinstance(before, BaseModel) and isinstance(after, BaseModel):
         for name in type(before).model_fields:
             if getattr(before, name) != getattr(after, name):
                 yield from _lines(f"{key}.{name}", getattr(before, name), getattr(after, name))
