@@ -13,6 +13,7 @@ import yaml
 from monitor.cli import app
 from monitor.cli.app import with_empty_web
 from monitor.config import Config, load
+from monitor.types import ExitCode
 from tests.support.command_line import ROOT, clap_monitor
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,6 +46,11 @@ def test_generated_pages_say_what_the_code_says():
         check=False,
     )
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_every_exit_code_is_in_the_table_of_operations():
+    text = (ROOT / "docs/operations.md").read_text()
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == {0, 1, 2, *ExitCode}
 
 
 def test_the_readme_is_short():

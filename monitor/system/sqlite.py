@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from monitor.system.atomic_file import PRIVATE
 from monitor.system.directories import make_directory
-from monitor.system.sqlite_log import read_log
+from monitor.system.sqlite_log import page_size_in, read_log
 
 BESIDE = ("-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite keeps beside a database."""
@@ -201,10 +201,9 @@ def header_fault(header: bytes) -> str | None:
 
     See https://www.sqlite.org/fileformat2.html#the_database_header.
     """
-    size = int.from_bytes(header[16:18], "big")
     checks = (
         ("signature", header[:16] == b"SQLite format 3\0"),
-        ("page size", size == 1 or (512 <= size <= 32_768 and size & (size - 1) == 0)),  # noqa: PLR2004
+        ("page size", header[16:18] == b"\0\1" or page_size_in(header) is not None),  # 1: 65,536 bytes
         ("format version", header[18] in {1, 2} and header[19] in {1, 2}),
         ("reserved space", header[20] == 0),
         ("payload fractions", header[21:24] == bytes((64, 32, 32))),

@@ -181,14 +181,18 @@ def _commonest(frames: list[Frame]) -> Pair:
     return found[0][0] if found else (0, 0)
 
 
+def page_size_in(header: bytes) -> int | None:
+    """Return the page size that the first 18 bytes of a database state; None if it is not possible."""
+    size = int.from_bytes(header[16:18], "big")
+    return size if size >= 512 and size & (size - 1) == 0 else None  # noqa: PLR2004 - the smallest
+
+
 def _known_page_size(database: Path) -> int:
-    """Return the page size of the database, or the default."""
     try:
         with database.open("rb") as file:
-            size = int.from_bytes(file.read(18)[16:18], "big")
+            return page_size_in(file.read(18)) or USUAL_PAGE
     except OSError:
         return USUAL_PAGE
-    return size if 512 <= size <= 32_768 and size & (size - 1) == 0 else USUAL_PAGE  # noqa: PLR2004
 
 
 def _indexed(index: Path, salts: Pair) -> int:

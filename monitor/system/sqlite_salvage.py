@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from monitor.system.atomic_file import write_atomic
 from monitor.system.sqlite import columns_of, translated
-from monitor.system.sqlite_log import USUAL_PAGE, read_log
+from monitor.system.sqlite_log import USUAL_PAGE, page_size_in, read_log
 
 AT_ONCE = 1000
 """Rows in one transaction."""
@@ -103,9 +103,8 @@ def _copy(broken: Path, draft: Path) -> int:
                 shutil.copyfileobj(file, copy)
         log = read_log(broken) if Path(f"{broken}-wal").is_file() else None
         if log is None:
-            copy.seek(16)
-            size = int.from_bytes(copy.read(2), "big")
-            return size if size >= 512 and size & (size - 1) == 0 else USUAL_PAGE  # noqa: PLR2004
+            copy.seek(0)
+            return page_size_in(copy.read(18)) or USUAL_PAGE
         with Path(f"{broken}-wal").open("rb") as file:
             for frame in log.pages():
                 file.seek(frame.offset)
