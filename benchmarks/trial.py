@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from benchmarks.remembered import Remembered
 from monitor.config import Config, LabelConfig, load
-from monitor.detection.engine import Engine, load_engine
+from monitor.detection.engine import Engine
 from monitor.detection.rules import Rule, rule_of
 from monitor.evaluation.annotations import Recording, read_annotations
+from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.evaluation.replay import Replay, replay
 from monitor.evaluation.threshold_sweep import SHIFTS, Sweep, sweep
 from monitor.model.clap import Clap
@@ -45,7 +46,7 @@ def set_up(
         window = window.model_copy(update={"hop_seconds": hop_seconds})
     config = config.model_copy(update={"model": model, "window": window})
     config.state.mkdir(parents=True, exist_ok=True)
-    engine = load_engine(config)
+    engine = load_qualified_engine(config)
     remembered = Remembered(engine.model, cache)
     # Duck-typed: a replay needs its name, its mel configuration and its embeddings.
     engine = replace(engine, model=cast("Clap", remembered), encode=remembered.embed_log_mel)

@@ -22,7 +22,7 @@ ONLY_IN = {
     "prometheus_client": "outputs.prometheus",
     "pydantic": ("config", "outputs.web"),  # FastAPI describes bodies by its models
     "rich": "cli.console",
-    "safetensors": "model",
+    "safetensors": ("model", "detection.qualification_file"),
     "sed_eval": "evaluation.standard_metrics",
     "sed_scores_eval": "evaluation.standard_metrics",
     "sounddevice": "audio.sources.portaudio",

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -140,14 +141,18 @@ def evaluate(
     settings = settings_from(config, Overrides(model=model, labels=tuple(label or ()), fast=True))
     if any(find_spec(name) is None for name in ("matplotlib", "sed_eval", "sed_scores_eval")):
         raise MonitorError("evaluate needs more packages: pip install 'clap-monitor[eval]'")
-    from monitor import evaluation
-    from monitor.detection.engine import load_engine
+    from monitor.evaluation.annotations import read_annotations
+    from monitor.evaluation.evaluate import evaluate as measure
+    from monitor.evaluation.plot import plot as draw
+    from monitor.evaluation.qualified_engine import load_qualified_engine
+    from monitor.evaluation.report import as_json as to_json
+    from monitor.evaluation.report import as_text
 
-    recordings = [found for table in annotations for found in evaluation.read_annotations(table)]
-    engine = load_engine(settings)
+    recordings = [found for table in annotations for found in read_annotations(table)]
+    engine = load_qualified_engine(settings, progress=partial(steps(), "qualification"))
     engine.model.forget_text()  # no other prompts follow
-    measured = evaluation.evaluate(recordings, settings, engine, progress=steps())
+    measured = measure(recordings, settings, engine, progress=steps())
     if plot is not None:
-        for path in evaluation.plot(measured, plot):
+        for path in draw(measured, plot):
             print(f"{path}: written", file=sys.stderr)
-    print(evaluation.as_json(measured) if as_json else evaluation.as_text(measured).rstrip())
+    print(to_json(measured) if as_json else as_text(measured).rstrip())

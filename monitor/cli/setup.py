@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.app import app
+from monitor.cli.app import ConfigFile, app
 from monitor.cli.console import progress
+from monitor.cli.options import Overrides, settings_from
+from monitor.cli.qualify import qualify_and_report
+from monitor.cli.remote import StateDirectory
 
 
 @app.command()
@@ -37,8 +40,16 @@ def install_service(
 def download(
     checkpoint: Annotated[str, typer.Argument(help="Id on the hub.")] = "laion/larger_clap_general",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+    config: ConfigFile = None,
+    state: StateDirectory = None,
+    no_qualify: Annotated[
+        bool, typer.Option("--no-qualify", help="Leave the calibration to the first `run`.")
+    ] = False,
 ) -> None:
-    """Download a checkpoint and pin its revision, so that the service can run offline."""
+    """Download a checkpoint and pin its revision, so that the service can run offline; then qualify it."""
+    settings = settings_from(config, Overrides(model=checkpoint))
     from monitor.model.hub import download as fetch
 
-    print(fetch(checkpoint, revision, progress=progress()))
+    print(fetch(checkpoint, revision, progress=progress()), flush=True)
+    if not no_qualify:
+        qualify_and_report(settings if state is None else settings.model_copy(update={"state": state}))

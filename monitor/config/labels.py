@@ -70,7 +70,7 @@ class LabelConfig(Section):
         ge=0,
         le=1,
         description="Score from which a window counts as a detection. Higher: fewer false alarms; lower: "
-        "fewer misses. With the starter, 0.5 is calibrated to one false alarm per hour and label.",
+        "fewer misses. 0.5 is calibrated to one false alarm per hour and label.",
     )
     release_threshold: float | None = Field(
         default=None,

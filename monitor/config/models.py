@@ -56,6 +56,11 @@ class ModelConfig(Section):
         description="CPU threads for the model. Using more threads than there are idle cores slows it "
         "down. Unset: 1, or as many free cores as it needs to keep up.",
     )
+    allow_unqualified: bool = Field(
+        default=False,
+        description="Run a checkpoint that cannot tell the sounds of the calibration kit apart, as one with "
+        "random weights. Its events mean nothing.",
+    )
 
 
 class WindowConfig(Section):

@@ -17,18 +17,20 @@ from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.http_servers import HttpServers, page_url
 from monitor.daemon.parts import Parts
 from monitor.daemon.preflight import check_reload
+from monitor.daemon.qualifying import qualifying
 from monitor.daemon.snapshot import snapshot
 from monitor.daemon.watchdog import loading
 from monitor.detection.active_labels import restore_settings
 from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change, Control
-from monitor.detection.engine import AudioEncoder, Engine, load_engine
+from monitor.detection.engine import AudioEncoder, Engine
 from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.detection.scorer import Scorer
+from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive, open_archive
 from monitor.outputs.clips import MODES
@@ -83,8 +85,8 @@ def build(
     config = config.model_copy(update={"labels": labels.labels})
     password = read_password(config.mqtt)
     http_servers = HttpServers(config, lambda: parts.metrics.text() if parts.metrics else b"")
-    with loading("the model"):
-        engine = load_engine(config)
+    with loading("the model"), qualifying(config.state) as progress:
+        engine = load_qualified_engine(config, progress=progress)
     engine = replace(engine, encode=around(engine.encode))
     control = Control(
         settings,

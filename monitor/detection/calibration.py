@@ -1,14 +1,10 @@
-"""Calibration: the line from a checkpoint's margins to logits, read from beside it or estimated once."""
+"""Calibration: the line from a checkpoint's margins to logits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from monitor.detection.cohort_norm import SMALLEST_DEVIATION
 from monitor.model.config_ranges import Range, check
 from monitor.system.boundary import explain
 from monitor.system.bounded_read import DamagedError, read_json
@@ -72,23 +68,3 @@ def calibration_of(content: object, where: str) -> Calibration:
     for name, allowed in _RANGES.items():
         check(content.get(name), allowed, f"{where}: {name}")
     return Calibration(*(float(content[name]) for name in _RANGES))
-
-
-def estimate_calibration(background: NDArray[np.float32]) -> Calibration:
-    """Estimate a calibration from margins of sounds that are no event.
-
-    For a checkpoint without ``detection.json``.  An event then stands three standard deviations above the
-    room (once `SHARE` of the baseline is subtracted): the scale maps one deviation to 1.5, about the slope
-    of a logistic regression on a detector of medium strength.
-
-    Parameters
-    ----------
-    background : array, shape (sounds, prompts)
-        Margins of synthetic noise, hum and tones to common prompts.
-    """
-    deviation = max(float(background.std()), SMALLEST_DEVIATION)
-    quantile = float(np.quantile(background, QUANTILE))
-    scale = 1.5 / deviation
-    # score 0.5 at quantile + 3 deviations: z = SHARE * baseline, with baseline = scale * (quantile - centre)
-    centre = (quantile + 3.0 * deviation - SHARE * quantile) / (1.0 - SHARE)
-    return Calibration(scale=scale, centre=centre, baseline=scale * (quantile - centre))

@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 
 from monitor.config import SPEECH, Config, LabelConfig
 from monitor.detection.calibration import Calibration, read_calibration
-from monitor.detection.calibration_estimate import estimated_calibration
 from monitor.detection.cohort_norm import CohortNorm, read_cohort_norm
 from monitor.detection.prototypes import Prototypes, build_prototypes
+from monitor.detection.qualification import Qualification
 from monitor.model.clap import WARM_UPS, Clap
 from monitor.model.log_mel import check_window
 from monitor.system.cpu import free_cores
-from monitor.types import ConfigError, Embeddings
+from monitor.types import ConfigError, Embeddings, ModelError
 
 log = logging.getLogger(__name__)
 
 AudioEncoder = Callable[[NDArray[np.float32]], Embeddings]
 """Log-mel spectrograms, shape (n, frames, mel_bins), to unit vectors, shape (n, d)."""
+
+QualificationOf = Callable[[Clap, int, int], Qualification | None]
+"""Model, and samples in a window and a hop, to its qualification; None: the checkpoint's own files hold."""
 
 _WORTHWHILE = 0.8
 """Another thread must bring the time down to this share."""
@@ -48,6 +51,8 @@ class Engine:
     cohort_norm: CohortNorm | None = None
     speech: tuple[str, ...] = ()
     """Prompts for people speaking, if the clips need them."""
+    qualification: Qualification | None = None
+    """What the calibration is from; None: from files that came with the checkpoint."""
 
     @property
     def rate(self) -> int:
@@ -77,12 +82,19 @@ class Engine:
             self.model.forget_text()
 
 
-def load_engine(config: Config, *, apart: bool = True) -> Engine:
+def load_engine(
+    config: Config,
+    qualification_of: QualificationOf = lambda _model, _length, _hop: None,
+    *,
+    apart: bool = True,
+) -> Engine:
     """Load and test the model, embed every prompt, then free the text encoder.
 
     Parameters
     ----------
     config : Config
+    qualification_of : callable
+        See `monitor.evaluation.qualified_engine`, which calls this for everything but tests.
     apart : bool
         Whether the text encoder runs in its own process, now and later.
 
@@ -91,24 +103,18 @@ def load_engine(config: Config, *, apart: bool = True) -> Engine:
     ConfigError
         A hop is longer than the window.
     ModelError
-        The checkpoint cannot be loaded, collapses, or cannot take the configured window.
+        The checkpoint cannot be loaded, collapses, cannot take the configured window, or has no
+        calibration.
     """
-    model = Clap.configured(config.model, config.state / "prompts", apart=apart)
-    rate = model.mel_config.rate
-    length, hop = window_samples(config, model)
-    hops = hops_by_source(config, length=length, hop=hop, rate=rate)
-    model.warm_up(length)
-    model.self_test()
-    if config.model.threads is None:
-        budget = 1 / sum(rate / own for own in hops.values())
-        choose_threads(model, budget, free_cores, partial(_window_seconds, model, length))
-    cohort_norm = read_cohort_norm(model.path, model.dimension)
+    model, length, hop = load_model(config, apart=apart)
+    hops = hops_by_source(config, length=length, hop=hop, rate=model.mel_config.rate)
+    if not config.model.allow_unqualified:
+        model.self_test()
+    qualification = qualification_of(model, length, hop)
+    calibration, cohort_norm = _shipped(model) if qualification is None else _measured(qualification)
     speech = SPEECH if config.clips.enabled and config.clips.speech_filter else ()
     prototypes = build_prototypes(
         config.labels, config.background, model.embed_text, cohort_norm, speech=speech
-    )
-    calibration = read_calibration(model.path) or estimated_calibration(
-        model, config.state, config.background, length, cohort_norm
     )
     model.forget_text()
     return Engine(
@@ -121,7 +127,46 @@ def load_engine(config: Config, *, apart: bool = True) -> Engine:
         hops=hops,
         cohort_norm=cohort_norm,
         speech=speech,
+        qualification=qualification,
     )
+
+
+def load_model(config: Config, *, apart: bool = True) -> tuple[Clap, int, int]:
+    """Load the model and choose its threads; return it with the length and the hop of windows, in samples.
+
+    Parameters
+    ----------
+    config : Config
+    apart : bool
+        Whether the text encoder runs in its own process, now and later.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        As `load_engine`.
+    """
+    model = Clap.configured(config.model, config.state / "prompts", apart=apart)
+    rate = model.mel_config.rate
+    length, hop = window_samples(config, model)
+    hops = hops_by_source(config, length=length, hop=hop, rate=rate)
+    model.warm_up(length)
+    if config.model.threads is None:
+        budget = 1 / sum(rate / own for own in hops.values())
+        choose_threads(model, budget, free_cores, partial(_window_seconds, model, length))
+    return model, length, hop
+
+
+def _shipped(model: Clap) -> tuple[Calibration, CohortNorm | None]:
+    """Return the calibration in the files beside a checkpoint."""
+    calibration = read_calibration(model.path)
+    if calibration is None:
+        raise ModelError(f"{model.name}: has no calibration: run `clap-monitor qualify {model.name}`")
+    return calibration, read_cohort_norm(model.path, model.dimension)
+
+
+def _measured(qualification: Qualification) -> tuple[Calibration, CohortNorm]:
+    """Return the calibration of a qualification."""
+    return qualification.calibration, qualification.cohort.norm()
 
 
 def choose_threads(

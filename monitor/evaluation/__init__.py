@@ -6,11 +6,10 @@
 
 Recordings go through the same pipeline as in the daemon.  Libraries that only this package needs are in the
 extra ``eval`` and imported where they are used.
+
+::
+
+    calibration_kit -> calibration_scenes, kit_windows -> remembered_scenes -> calibration_fit, kit_figures
+
+is the qualification of a checkpoint.
 """
-
-from monitor.evaluation.annotations import Occurrence, Recording, read_annotations
-from monitor.evaluation.evaluate import evaluate
-from monitor.evaluation.plot import plot
-from monitor.evaluation.report import Report, as_json, as_text
-
-__all__ = ["Occurrence", "Recording", "Report", "as_json", "as_text", "evaluate", "plot", "read_annotations"]

@@ -56,14 +56,14 @@ def rank(
         labels[i]: Ranking(
             int(flags[:, i].sum()),
             estimate(of(i, _average_precision), len(flags)),
-            estimate(of(i, _auroc), len(flags)),
+            estimate(of(i, auroc), len(flags)),
         )
         for i in usable
     }
     ranked["all"] = Ranking(
         int(flags[:, usable].sum()),
         estimate(mean(_average_precision), len(flags)),
-        estimate(mean(_auroc), len(flags)),
+        estimate(mean(auroc), len(flags)),
     )
     return ranked
 
@@ -81,7 +81,7 @@ def _average_precision(flags: NDArray[np.bool_], scores: NDArray[np.float32]) ->
     return float(np.mean(hits / above))
 
 
-def _auroc(flags: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
+def auroc(flags: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
     """Share of the pairs of a positive and a negative in which the positive is higher; ties count half."""
     positives, negatives = int(flags.sum()), int((~flags).sum())
     if not positives or not negatives:

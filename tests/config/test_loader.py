@@ -188,7 +188,10 @@ mqtt:
         ),
         (
             "model:\n  zebra: a",
-            ("2: model.zebra: unknown key; the keys here are checkpoint, revision, device, dtype, threads"),
+            (
+                "2: model.zebra: unknown key; the keys here are checkpoint, revision, device, dtype, "
+                "threads, allow_unqualified"
+            ),
         ),
         ("model:\n  'a b\\n c': a", None),
         ("2: 3", None),

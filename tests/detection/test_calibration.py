@@ -1,27 +1,11 @@
-"""Calibration: read from beside a checkpoint, or estimated from background sounds."""
+"""Calibration: read from beside a checkpoint."""
 
 import json
 
-import numpy as np
 import pytest
 
-from monitor.detection import scoring
-from monitor.detection.calibration import Calibration, estimate_calibration, read_calibration
+from monitor.detection.calibration import Calibration, read_calibration
 from monitor.types import ModelError
-
-
-def test_an_estimated_calibration_scores_half_three_deviations_above_the_quantile():
-    margins = np.random.default_rng(0).normal(-0.1, 0.05, (400, 12)).astype(np.float32)
-    calibration = estimate_calibration(margins)
-    edge = np.array([np.quantile(margins, 0.9) + 3 * margins.std()], dtype=np.float32)
-    baseline = np.array([calibration.baseline], dtype=np.float32)
-    assert scoring.scores(scoring.logits(edge, calibration), baseline) == pytest.approx([0.5], abs=1e-3)
-    usual = np.array([np.median(margins)], dtype=np.float32)
-    assert scoring.scores(scoring.logits(usual, calibration), baseline)[0] < 0.01
-
-
-def test_equal_margins_do_not_give_an_unlimited_scale():
-    assert estimate_calibration(np.full((6, 12), 0.2, np.float32)).scale <= 75.0
 
 
 def test_a_calibration_is_read_from_beside_the_checkpoint(tmp_path):

@@ -1,6 +1,5 @@
-"""A checkpoint made ready: the window, and the response of one that brings none."""
+"""A checkpoint made ready: the window, the threads, and the calibration."""
 
-import json
 import shutil
 
 import pytest
@@ -10,6 +9,7 @@ from monitor.detection.engine import choose_threads, hops_by_source, load_engine
 from monitor.model.clap import Clap
 from monitor.types import ConfigError, ModelError
 from tests.support.command_line import ROOT
+from tests.support.qualifications import qualification
 
 STARTER = ROOT / "monitor/starter"
 
@@ -50,23 +50,27 @@ def test_a_hop_that_leaves_audio_unheard_is_refused(model, tmp_path):
         window_samples(config(tmp_path, window=WindowConfig(hop_seconds=60)), model)
 
 
-def test_a_checkpoint_without_a_response_gets_one_and_keeps_it(tmp_path):
+def test_a_checkpoint_without_a_calibration_is_refused_with_the_command_that_makes_one(tmp_path):
     place = tmp_path / "checkpoint"
     shutil.copytree(STARTER, place)
-    (place / "detection.json").unlink(missing_ok=True)
-    settings = config(tmp_path / "state", model=ModelConfig(checkpoint=str(place)))
-    (tmp_path / "state").mkdir()
-    first = load_engine(settings).calibration
-    assert first.scale > 0
-    assert first.baseline < 0
-    (kept,) = (tmp_path / "state/responses").iterdir()
-    assert json.loads(kept.read_text()) == {
-        "scale": first.scale,
-        "centre": first.centre,
-        "ambience": first.baseline,
-    }
-    kept.write_text("broken")
-    assert load_engine(settings).calibration == first
+    (place / "detection.json").unlink()
+    with pytest.raises(ModelError, match="has no calibration: run `clap-monitor qualify"):
+        load_engine(config(tmp_path, model=ModelConfig(checkpoint=str(place))))
+
+
+def test_a_qualification_replaces_the_files_of_the_checkpoint(tmp_path):
+    made = qualification(256)
+    asked = []
+
+    def find(model, length, hop):
+        asked.append((model.name, length, hop))
+        return made
+
+    engine = load_engine(config(tmp_path), find)
+    assert asked == [("starter", engine.length, engine.hop)]
+    assert (engine.calibration, engine.qualification) == (made.calibration, made)
+    assert engine.cohort_norm.mean == pytest.approx(made.cohort.norm().mean)
+    assert load_engine(config(tmp_path)).qualification is None
 
 
 class Model:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.evaluation import Occurrence, read_annotations
+from monitor.evaluation.annotations import Occurrence, read_annotations
 from monitor.types import SourceError
 
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 
 from monitor.detection.prototypes import Directions
-from monitor.evaluation import Occurrence, Recording, as_json, as_text, evaluate
+from monitor.evaluation.annotations import Occurrence, Recording
+from monitor.evaluation.evaluate import evaluate
 from monitor.evaluation.plot import plot
+from monitor.evaluation.report import as_json, as_text
 from monitor.types import ConfigError, OutputError
 from tests.support.two_pitches import CONFIG, ENGINE, write
 

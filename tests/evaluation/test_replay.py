@@ -1,14 +1,18 @@
 """A recording through the real parts."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from monitor.config import SourceConfig, load
 from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
+from monitor.detection.events import Detector
 from monitor.detection.rules import rule_of
 from monitor.evaluation.replay import detect, replay
 from monitor.outputs import Output
-from monitor.types import NotAudioError
+from monitor.types import NotAudioError, Scores
 from tests.support.command_line import ROOT
 from tests.support.two_pitches import CONFIG, ENGINE, HOP, LENGTH, RATE, RULES, write
 
@@ -33,6 +37,25 @@ def test_the_detector_alone_gives_the_same_reports_on_the_same_scores(tmp_path):
     replayed = replay(path, CONFIG, ENGINE, RULES)
     assert len(replayed.events) == 3
     assert detect(replayed.scores, RULES, RATE) == replayed.events
+
+
+def test_windows_that_are_left_out_of_a_sweep_change_no_event():
+    random = np.random.default_rng(3)
+    rules = [
+        replace(RULES[0], hits=hits, of=of, cooldown=cooldown * HOP, merge_gap=2 * HOP, max_duration=9 * HOP)
+        for hits, of in ((1, 1), (2, 3), (4, 6))
+        for cooldown in (0, 3)
+    ]
+    for rule in rules:
+        scores = [
+            Scores("a", n * HOP, n * HOP + LENGTH, n / 2, (rule.label,), np.array([value], np.float32), -20.0)
+            for n, value in enumerate(random.random(400) ** 1.5)
+        ]
+        detector = Detector([rule])
+        starts = [(e.start, e.windows) for s in scores for e in detector.update(s) if e.stop is None]
+        detected = detect(scores, [rule], RATE)
+        assert len(detected) == len(starts) > 5
+        assert [event.start for event in detected] == [start / RATE for start, _ in starts]
 
 
 def test_a_recording_shorter_than_a_window_is_heard_only_when_filled(tmp_path):

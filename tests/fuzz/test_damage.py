@@ -7,16 +7,17 @@ import random
 import resource
 import shutil
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from monitor.config import Config, LabelConfig
 from monitor.detection.baseline_store import read_baselines
 from monitor.detection.calibration import read_calibration
 from monitor.detection.cohort_norm import read_cohort_norm
-from monitor.detection.engine import load_engine
+from monitor.detection.qualification_file import write_qualification
+from monitor.evaluation.qualified_engine import kept_qualification, path_of
 from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
@@ -27,6 +28,7 @@ from monitor.outputs.mqtt.discovery_record import DiscoveryRecord, read_discover
 from monitor.types import ModelError
 from tests.support import damage
 from tests.support.command_line import ROOT, clap_monitor
+from tests.support.qualifications import qualification
 
 PLACE = loader.Placement(torch.device("cpu"), torch.float32)
 
@@ -266,31 +268,17 @@ def test_damaged_embeddings_of_sentences_are_made_anew(tmp_path, caplog):
         assert len(one_warning(caplog)) == 1
 
 
-@pytest.fixture(scope="module")
-def without_response(tmp_path_factory):
-    directory = shutil.copytree(STARTER, tmp_path_factory.mktemp("checkpoint") / "copy")
-    (directory / "detection.json").unlink()
-    return directory
-
-
-def test_a_damaged_estimated_response_is_estimated_anew(without_response, tmp_path, caplog):
-    labels = (LabelConfig(id="dog", prompts=("a dog barking",)),)
-    config = Config(labels=labels, state=tmp_path, model={"checkpoint": str(without_response)})
-    first = load_engine(config).calibration
-    (path,) = tmp_path.glob("responses/*.json")
-    good = path.read_bytes()
-    for content in (
-        b"",
-        b"[" * 100_000,
-        b'{"scale": 1e999, "centre": 0, "ambience": 0}',
-        b'{"scale": 0}',
-        b" " * 10_000,
-    ):
+def test_a_damaged_qualification_is_said_and_not_used(tmp_path, caplog):
+    model = SimpleNamespace(dimension=8)
+    made = qualification()
+    path = path_of(tmp_path, made.setup)
+    write_qualification(path, made)
+    assert kept_qualification(tmp_path, made.setup, model).figures == made.figures
+    for content in (b"", b"[" * 100_000, b"\xff" * 8, path.read_bytes()[:-1], bytes(100)):
         path.write_bytes(content)
         caplog.clear()
-        assert load_engine(config).calibration == first
-        assert len(one_warning(caplog)) == 1
-        assert path.read_bytes() == good
+        assert kept_qualification(tmp_path, made.setup, model) is None
+        assert "it is made again" in one_warning(caplog)[0]
 
 
 def test_a_fifo_in_place_of_a_kept_file_does_not_stop_the_start(tmp_path, caplog):

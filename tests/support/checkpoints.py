@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
-from transformers import ClapConfig, ClapModel
+from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
 from monitor.model import loader
 from monitor.model.hub import STARTER
+from monitor.model.self_test import sounds
 
 # laion/larger_clap_general@ada0c23 names nothing but what differs from the defaults of the classes.
 LARGER_CLAP_GENERAL = {
@@ -222,4 +223,28 @@ def clap_htsat_unfused(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("checkpoints") / "tiny-fused"
     build(directory, TINY_FUSED, truncation="fusion")
+    return directory
+
+
+TINY = TINY_FUSED | {
+    "audio_config": TINY_FUSED["audio_config"] | {"enable_fusion": False, "enable_patch_fusion": False},
+    "text_config": TINY_FUSED["text_config"] | {"vocab_size": 9_000},
+}
+"""A checkpoint without fusion, as small, which the starter's tokenizer fits."""
+
+
+@torch.inference_mode()
+def centre(directory: Path, config: dict) -> Path:
+    """Take the mean over some sounds away from what a checkpoint with random weights gives.
+
+    They map all sounds to nearly one point, which is refused before anything is measured.
+    """
+    model = ClapModel.from_pretrained(directory, dtype=torch.float32)
+    extractor = ClapFeatureExtractor.from_pretrained(directory)
+    waves = list(sounds(5 * extractor.sampling_rate, extractor.sampling_rate))
+    features = extractor(waves, sampling_rate=extractor.sampling_rate, return_tensors="pt")
+    pooled = model.audio_model(input_features=features["input_features"]).pooler_output
+    model.audio_projection.linear2.bias.sub_(model.audio_projection(pooled).mean(0))
+    model.half().save_pretrained(directory)
+    (directory / "config.json").write_text(json.dumps(config, indent=2))
     return directory

@@ -1,0 +1,243 @@
+"""Qualification of a checkpoint: runs the calibration kit through the parts that `run` has.
+
+Cohort, calibration and figures are measured with the length and hop of windows that are configured, so that a
+score of 0.5 has one false alarm an hour and label for any checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.config import LabelConfig
+from monitor.config.default_labels import BACKGROUND
+from monitor.detection.calibration import QUANTILE, Calibration
+from monitor.detection.cohort import Cohort, cohort_of
+from monitor.detection.engine import Engine
+from monitor.detection.prototypes import build_prototypes
+from monitor.detection.qualification import Figures, Qualification, Setup
+from monitor.detection.rules import rule_of
+from monitor.evaluation.calibration_fit import SHIFTS, corrected, first_guess
+from monitor.evaluation.calibration_kit import Kit
+from monitor.evaluation.calibration_scenes import SceneOptions, calibration_scenes
+from monitor.evaluation.kit_figures import auroc_of, false_alarms_of, recall_of
+from monitor.evaluation.kit_windows import Ears, clip_windows, event_windows, windows_in
+from monitor.evaluation.qualified_engine import Progress
+from monitor.evaluation.remembered_scenes import RememberedScene, margins_of, swept, tail_of
+from monitor.evaluation.threshold_sweep import Sweep
+from monitor.model.clap import WARM_UPS, Clap
+from monitor.types import Embeddings
+
+MOST_SECONDS = 270.0
+"""Time for the model; decoding, mixing and counting come on top."""
+
+MOST_WINDOWS = 1_300
+"""With more the figures hardly change, and a fast model is done in 20 s."""
+
+MOST_SCENE_SECONDS = 900.0
+"""Mixing takes time as well."""
+
+LEAST_COHORT, LEAST_SCENE_SECONDS = 300, 360.0
+"""What is measured at any rate, however long it takes: fewer windows know no tail."""
+
+EVENTS_PER_LABEL = 2
+"""Clean events of each label for the zero-shot accuracy."""
+
+SCENE_SECONDS = 90.0
+"""Length of a scene; a baseline is known after 60."""
+
+QUIET_SHARE = 0.2
+"""Share of the scenes that have no events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much of the kit is used."""
+
+    cohort: int
+    """Windows."""
+    scenes: int
+    """Those without events included."""
+    events_per_label: int = EVENTS_PER_LABEL
+    scene_seconds: float = SCENE_SECONDS
+
+    def windows(self, kit: Kit, length_seconds: float, hop_seconds: float) -> int:
+        """Return how many windows that is."""
+        in_scene = int((self.scene_seconds - length_seconds) / hop_seconds) + 1
+        return self.cohort + self.scenes * in_scene + self.events_per_label * len(kit.labels)
+
+
+def affordable(kit: Kit, window_seconds: float, hop_seconds: float) -> Amount:
+    """Return how much of the kit can be used in `MOST_SECONDS`.
+
+    Parameters
+    ----------
+    kit : Kit
+    window_seconds : float
+        Time that one window takes.
+    hop_seconds : float
+        Time from one window of a scene to the next.
+    """
+    windows = min(MOST_WINDOWS, int(MOST_SECONDS / window_seconds)) - EVENTS_PER_LABEL * len(kit.labels)
+    cohort = min(len(kit.cohort), max(LEAST_COHORT, windows // 2))
+    seconds = min(MOST_SCENE_SECONDS, max(LEAST_SCENE_SECONDS, (windows - cohort) * hop_seconds))
+    return Amount(cohort=cohort, scenes=round(seconds / SCENE_SECONDS))
+
+
+def qualify(
+    model: Clap,
+    setup: Setup,
+    kit: Kit,
+    *,
+    amount: Amount | None = None,
+    progress: Progress = lambda _done, _of: None,
+) -> Qualification:
+    """Measure what a checkpoint hears, and calibrate it.
+
+    Parameters
+    ----------
+    model : Clap
+    setup : Setup
+        Of this model and kit.
+    kit : Kit
+    amount : Amount or None
+        None for what this machine can do in `MOST_SECONDS`.
+    progress : callable
+
+    Raises
+    ------
+    ModelError
+        The model returns no finite numbers, or the prompts cannot be embedded.
+    SourceError
+        The kit is missing or damaged.
+    """
+    rate, length, hop = model.mel_config.rate, setup.length, setup.hop
+    seconds = time_of_window(model, length)
+    amount = amount or affordable(kit, seconds, hop / rate)
+    steps = _Steps(progress, amount.windows(kit, length / rate, hop / rate))
+    ears = Ears(model, length, steps.done)
+    cohort = _cohort(ears, kit, amount)
+    labels = [LabelConfig(id=each.name, prompts=(each.sentence,)) for each in kit.labels]
+    prototypes = build_prototypes(labels, BACKGROUND, partial(model.embed_text, keep=False), cohort.norm())
+    engine = Engine(model, model.embed_log_mel, prototypes, Calibration(1.0, 0.0, 0.0), length, hop)
+    zero_shot = _zero_shot(ears, kit, prototypes.directions.vectors, amount)
+    scenes = _scenes(ears, kit, amount, hop)
+    margins = [margins_of(scene, engine) for scene in scenes]
+    calibration, found = fit(scenes, margins, engine, labels)
+    return Qualification(
+        setup=setup,
+        calibration=calibration,
+        cohort=cohort,
+        figures=Figures(
+            auroc=auroc_of(scenes, margins, found.labels, (length / rate, hop / rate)),
+            recall=recall_of(found),
+            false_alarms=false_alarms_of(found),
+            zero_shot=zero_shot,
+            window_seconds=seconds,
+            cohort_windows=len(cohort.embeddings),
+            scene_windows=sum(map(len, margins)),
+            label_hours=float(found.hours.sum()) * len(labels),
+        ),
+    )
+
+
+def fit(
+    scenes: Sequence[RememberedScene],
+    margins: Sequence[NDArray[np.float32]],
+    engine: Engine,
+    labels: Sequence[LabelConfig],
+) -> tuple[Calibration, Sweep]:
+    """Fit the calibration on scenes, and count what is found with it.
+
+    Parameters
+    ----------
+    scenes : sequence of RememberedScene
+    margins : sequence of array, shape (windows, labels)
+        Of each scene.
+    engine : Engine
+        Its own calibration does not count.
+    labels : sequence of LabelConfig
+        Those of the scenes.
+    """
+    every = np.concatenate(margins)
+    usual = float(np.median(np.quantile(every, QUANTILE, axis=0)))
+    rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in labels]
+    tried = replace(engine, calibration=first_guess(every))
+    tail = tail_of(swept(scenes, tried, labels, rules, SHIFTS))
+    calibration = corrected(tried.calibration, tail, usual)
+    return calibration, swept(scenes, replace(engine, calibration=calibration), labels, rules, np.zeros(1))
+
+
+def time_of_window(model: Clap, length: int) -> float:
+    """Return the seconds that a window takes."""
+    times = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        model.warm_up(length)
+        times.append((time.perf_counter() - begin) / WARM_UPS)
+    return min(times)
+
+
+class _Steps:
+    """Counts windows for whoever waits.
+
+    Parameters
+    ----------
+    progress : callable
+    of : int
+        Windows in all.
+    """
+
+    def __init__(self, progress: Progress, of: int) -> None:
+        self._progress, self._done, self._of = progress, 0, of
+
+    def done(self, windows: int) -> None:
+        """Count windows that have been embedded."""
+        self._done = min(self._done + windows, self._of)
+        self._progress(self._done, self._of)
+
+
+def _cohort(ears: Ears, kit: Kit, amount: Amount) -> Cohort:
+    """Embed windows of the cohort, evenly spread over it, and the names of its kinds of sound."""
+    places = np.linspace(0, len(kit.cohort) - 1, min(amount.cohort, len(kit.cohort))).round().astype(int)
+    clips = [kit.cohort[place] for place in places]
+    kinds = sorted({clip.name for clip in clips if clip.name})
+    prompts = ears.model.embed_text(
+        kinds, keep=False
+    )  # first: a tokenizer that does not work is known at once
+    vectors = ears.embed(clip_windows(clips, kit.beds, ears.rate, ears.length))
+    return cohort_of(vectors, [kinds.index(clip.name) if clip.name else -1 for clip in clips], kinds, prompts)
+
+
+def _zero_shot(ears: Ears, kit: Kit, texts: Embeddings, amount: Amount) -> float:
+    """Return the share of clean events whose own label's prompt is the nearest."""
+    names = [label.name for label in kit.labels]
+    events = [
+        event
+        for name in names
+        for event in [each for each in kit.events if each.label == name][: amount.events_per_label]
+    ]
+    vectors = ears.embed(event_windows(events, ears.rate, ears.length))
+    nearest = (vectors @ texts.T).argmax(axis=1)
+    return float(np.mean([names[place] == event.label for place, event in zip(nearest, events, strict=True)]))
+
+
+def _scenes(ears: Ears, kit: Kit, amount: Amount, hop: int) -> list[RememberedScene]:
+    """Mix the scenes, one after the other, and embed their windows."""
+    quiet = max(1, round(QUIET_SHARE * amount.scenes))
+    options = SceneOptions(
+        scenes=max(1, amount.scenes - quiet), quiet_scenes=quiet, seconds=amount.scene_seconds
+    )
+    return [
+        RememberedScene(
+            ears.embed(windows_in(scene.samples, ears.length, hop), hop),
+            scene.occurrences,
+            amount.scene_seconds,
+        )
+        for scene in calibration_scenes(kit, ears.rate, options)
+    ]
