@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from training.kit_sources import SOUNDFONTS
+from training.kit_sources import INSTRUMENTS
 from training.packages import SOUNDS, Package, packages, unpack_sounds
 from training.places import Places
 from training.rcc import read_resources
@@ -33,7 +33,7 @@ def fetch(places: Places) -> None:
     places.downloads.mkdir(parents=True, exist_ok=True)
     places.packages.mkdir(parents=True, exist_ok=True)
     with gzip.open(places.manifest, "rt") as file:
-        wanted = {row["package"] for row in csv.DictReader(file)} | {WORDNET, *SOUNDFONTS}
+        wanted = {row["package"] for row in csv.DictReader(file)} | {WORDNET, INSTRUMENTS}
     for package in tqdm(sorted(wanted), desc="packages"):
         target = places.packages / package
         if not target.exists():

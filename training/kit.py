@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from training import geometry as g
-from training.kit_choose import choose, name_of
+from training.kit_check import fidelity
+from training.kit_choose import candidates, choose, name_of
 from training.kit_licences import Terms
-from training.kit_listen import Heard, listen
+from training.kit_listen import Heard, listen, refuse_evaluated
 from training.kit_sounds import BEDS, EVENTS, normalised
 from training.kit_sources import Source, find_sources
 from training.kit_write import PAUSE, Clip, Manifest, write_bed, write_clips, write_manifest
@@ -36,7 +37,7 @@ VERSION = 1
 """Of the content; increases with every change of it."""
 
 SEED = 1
-COHORT = 1_100
+COHORT = 1_150
 SYNTHESISED = 150
 """Sounds of the cohort, and how many of them are made and not recorded."""
 
@@ -70,14 +71,18 @@ def kit(places: Places) -> None:
     """Write the kit; what lies in its folder is replaced, but for the README."""
     table = tomllib.loads(TABLE.read_text())
     labels = [Label(**entry) for entry in table["label"]]
-    sources = list(find_sources(places))
+    sources = list(find_sources(places, table["packages"]))
     events = [clip for label in labels for clip in _events(label, sources)]
     beds = [_bed(entry, sources) for entry in table["bed"]]
-    taken = {(clip.package, clip.path) for clip in (*events, *beds)}
-    heard = list(listen([s for s in sources if (s.package, s.path) not in taken], places))
+    recorded = {f"{clip.package}: {clip.path}": clip.wave for clip in (*events, *beds)}
+    refuse_evaluated(recorded, places)
+    free = [source for source in sources if f"{source.package}: {source.path}" not in recorded]
+    heard = list(listen(candidates(free), places))
     cohort = _cohort(choose(heard, COHORT - SYNTHESISED), class_names(places.class_map))
     cohort += [_made(number) for number in range(SYNTHESISED)]
     write(OUT, labels, cohort, beds, events)
+    cosines = np.quantile(fidelity(OUT, cohort), (0.01, 0.05, 0.5))
+    LOG.info("cosines of coded and uncoded sounds, quantiles .01, .05, .5: %s", cosines.round(4))
 
 
 def write(
@@ -135,7 +140,8 @@ def _bed(entry: dict[str, Any], sources: Sequence[Source]) -> Clip:
     else:
         wave = BEDS[name](np.random.default_rng([SEED, *name.encode()]), BED_S)
         clip = Clip(name, normalised(wave), "synthesised", str(VERSION), f"training.kit_sounds, {name}", OURS)
-    return Clip(name, looped(clip.wave), clip.package, clip.version, clip.path, clip.terms)
+    bed = lengthened(clip.wave, np.random.default_rng([SEED, *name.encode()]))
+    return Clip(name, looped(bed), clip.package, clip.version, clip.path, clip.terms)
 
 
 def _recorded(name: str, text: str, sources: Sequence[Source], most: float) -> Clip:
@@ -164,6 +170,24 @@ def looped(wave: Samples, fade: int = FADE) -> Samples:
     body = wave[:-fade].copy()
     body[:fade] = body[:fade] * ramp + wave[-fade:] * ramp[::-1]
     return body
+
+
+def lengthened(wave: Samples, random: np.random.Generator, seconds: float = BED_S) -> Samples:
+    """A texture of at least so many seconds: parts of a shorter one that go over into each other."""
+    length = round(seconds * g.RATE) + FADE
+    if len(wave) >= length - FADE:
+        return wave
+    fade = min(FADE, len(wave) // 4)
+    ramp = np.sin(np.linspace(0, np.pi / 2, fade, dtype=np.float32))
+    out = wave.copy()
+    while len(out) < length:
+        size = int(random.uniform(0.6, 1.0) * len(wave))
+        start = int(random.integers(len(wave) - size + 1))
+        part = wave[start : start + size].copy()
+        part[:fade] *= ramp
+        part[:fade] += out[-fade:] * ramp[::-1]
+        out = np.concatenate([out[:-fade], part])
+    return out[:length]
 
 
 def _cohort(chosen: Sequence[Heard], classes: Sequence[str]) -> list[Clip]:

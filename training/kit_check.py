@@ -14,8 +14,6 @@ from training import geometry as g
 from training.kit_write import Clip
 from training.sound import LEVEL, Samples
 
-QUANTILES = (0.01, 0.05, 0.5)
-
 
 def fidelity(folder: Path, cohort: Sequence[Clip]) -> npt.NDArray[np.float32]:
     """Cosine of the two embeddings of each sound of the cohort, shape (clips,)."""

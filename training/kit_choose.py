@@ -6,15 +6,17 @@ One sound after the other is taken that is least like those taken already, to th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from training.kit_listen import Heard
+from training.kit_sources import Source
+from training.sounds import class_phrases
 
 PER_GROUP = 2
-PER_FOLDER = 14
-PER_PACKAGE = 70
+PER_FOLDER = 20
+PER_PACKAGE = 100
 PER_CLASS = 40
 PER_LABEL = 25
 """Most sounds of one original, one folder, one package, one class of the teacher, one label."""
@@ -22,11 +24,27 @@ PER_LABEL = 25
 ALIKE = 0.985
 """Cosine from which on another sound brings nothing."""
 
-RARE = 2
+RARE = 3
 """A share-alike licence is taken only where so few sounds of its class have another."""
 
 SURE = 0.25
 """Score of the teacher from which on its class names a sound."""
+
+
+def candidates(sources: Iterable[Source]) -> list[Source]:
+    """Leave out what could not be chosen for its many equals, before anybody listens to it."""
+    used: Counter[tuple[object, ...]] = Counter()
+    kept = []
+    for source in sources:
+        rank = source.terms.rank
+        keys = ("group", rank, *source.group), ("folder", rank, *source.folder)
+        most = (3, 40) if rank == 0 else (1, 12)
+        if source.label == "speech" and (rank or used["speech",] >= PER_LABEL):
+            continue
+        if all(used[key] < limit for key, limit in zip(keys, most, strict=True)):
+            kept.append(source)
+            used.update([*keys, ("speech",)] if source.label == "speech" else keys)
+    return kept
 
 
 def choose(heard: Sequence[Heard], most: int) -> list[Heard]:
@@ -72,7 +90,8 @@ def name_of(heard: Heard, classes: Sequence[str]) -> str:
     best = int(heard.scores.argmax())
     if heard.source.label:
         return heard.source.label.replace("_", " ")
-    return classes[best].split(",")[0].lower() if heard.scores[best] >= SURE else ""
+    whole, *parts = class_phrases(classes[best])
+    return (parts[0] if parts else whole) if heard.scores[best] >= SURE else ""
 
 
 def _room(heard: Heard, used: Counter[tuple[str, ...]]) -> bool:

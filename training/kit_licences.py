@@ -19,7 +19,7 @@ PERMISSIVE = re.compile(
     re.IGNORECASE,
 )
 SHARE_ALIKE = re.compile(r"(-sa|gpl|artistic|free-art|gfdl|mpl)", re.IGNORECASE)
-REFUSED = re.compile(r"(-nc|-nd|sampling|see copyright)", re.IGNORECASE)
+REFUSED = re.compile(r"(-nc|-nd|agpl|sampling|see copyright)", re.IGNORECASE)
 
 UNNAMED = "see the copyright file of the package"
 
@@ -75,6 +75,8 @@ def terms_of(package: Path, name: str, path: PurePosixPath) -> Terms | None:
     path : PurePosixPath
         Relative to the folder.
     """
+    if name == "openclonk":
+        return _openclonk(package, path)
     file = package / "usr" / "share" / "doc" / name / "copyright"
     if not file.is_file():
         return None
@@ -84,6 +86,27 @@ def terms_of(package: Path, name: str, path: PurePosixPath) -> Terms | None:
             if (best is None or plain >= best[0]) and pattern.fullmatch(str(path)):
                 best = (plain, stanza.terms)
     return best[1] if best else None
+
+
+def _openclonk(package: Path, path: PurePosixPath) -> Terms | None:
+    """Terms of a sound of OpenClonk, whose sources name author and licence in one table for all."""
+    tables = sorted(package.glob("*/planet/Sound.ocg/authors.txt"))
+    if not tables or "Sound.ocg" not in path.parts:
+        return None
+    author, licence = "OpenClonk Team", "CC-BY-3.0"
+    found = Terms(licence, author)
+    lines = tables[0].read_text(errors="replace").splitlines()
+    # Some lines name the file, some only what its numbered variants have in common.
+    whole = any(re.search(rf"\b{re.escape(path.stem)}\b", line) for line in lines)
+    word = re.compile(rf"\b{re.escape(path.stem if whole else path.stem.rstrip('0123456789'))}")
+    for line in lines:
+        if "CC 0 license" in line:
+            licence = "CC0-1.0"
+        if named := re.match(r"(\S[^\t]*?)\s*\t*\s-\s", line.replace("\t", " \t ")):
+            author = named[1].strip()
+        if word.search(line.partition("(http")[0]):
+            found = Terms(licence, f"{author} (OpenClonk)")
+    return found
 
 
 def _rank(licence: str) -> int:
@@ -116,7 +139,7 @@ def _tails(patterns: Iterable[str]) -> Iterator[tuple[re.Pattern[str], int]]:
         for first in range(len(parts)):
             tail = "/".join(parts[first:])
             plain = len(re.sub(r"[*?]", "", tail))
-            if re.sub(r"[*?/.]|ogg|wav|mp3|flac|sounds?|data", "", tail):
+            if not first or re.sub(r"[*?/.]|ogg|wav|mp3|flac|sounds?|data", "", tail):
                 yield re.compile("(?s:.*/)?" + translate(tail)), plain
 
 

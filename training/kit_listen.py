@@ -6,9 +6,10 @@ and by likeness: games take their sounds from the same collections as test sets 
 
 from __future__ import annotations
 
+import functools
 import logging
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,12 @@ QUIETEST = 1e-3
 LEAST_HZ = 3_000.0
 """A recording with nothing above is an old telephone's or a toy's."""
 
+EVALUATED_HOP = 2 * g.TEACHER_HOP
+
 ALIKE = 0.97
 """Cosine of the teacher's features from which on two sounds are taken for one."""
 
-MAYBE_ALIKE = 0.9
+MAYBE_ALIKE = 0.93
 CORRELATED = 0.4
 """Correlation of the samples, at the best lag, that decides between the two."""
 
@@ -55,27 +58,30 @@ class Heard:
 
 
 class Evaluated:
-    """Everything that something is measured on."""
+    """Everything that something is measured on; what the teacher makes of it is kept in a file."""
 
     def __init__(self, places: Places, yamnet: Yamnet) -> None:
+        places.kit.mkdir(parents=True, exist_ok=True)
         field = sorted((places.data / "field-dev").rglob("*.ogg"))
-        self._waves: list[Samples] = []
-        rows: list[Directions] = []
-        owners: list[int] = []
-        for path in tqdm([*evaluated(places, []), *field], desc="evaluated", mininterval=10):
-            wave = resample(*read_sound(path, LONGEST_S), g.TEACHER_RATE)
-            rows.append(directions(yamnet(wave, leveled=True).features))
-            owners += [len(self._waves)] * len(rows[-1])
-            self._waves.append(wave)
-        self._rows, self._owners = np.concatenate(rows), np.array(owners)
+        self._paths = [*evaluated(places, []), *field]
+        kept = places.kit / "evaluated.npz"
+        if not kept.exists():
+            heard = [self._hear(path, yamnet) for path in tqdm(self._paths, desc="evaluated", mininterval=10)]
+            owners = [owner for owner, rows in enumerate(heard) for _ in rows]
+            np.savez(kept, rows=np.concatenate(heard), owners=owners)
+        with np.load(kept) as arrays:
+            self._rows, self._owners = arrays["rows"], arrays["owners"]
 
-    def has(self, wave: Samples, features: npt.NDArray[np.float32]) -> bool:
-        """Whether ``wave``, at 16 kHz, is taken from one of them."""
-        alike = self._rows @ features
+    def has(self, wave: Samples, features: Directions) -> bool:
+        """Whether ``wave``, at 16 kHz, of which the teacher made ``features``, is taken from one of them."""
+        alike = (self._rows @ features.T).max(axis=1)
         if float(alike.max()) >= ALIKE:
             return True
         owners = np.unique(self._owners[alike >= MAYBE_ALIKE])
-        return any(correlation(self._waves[owner], wave) >= CORRELATED for owner in owners)
+        return any(correlation(_small(self._paths[owner]), wave) >= CORRELATED for owner in owners)
+
+    def _hear(self, path: Path, yamnet: Yamnet) -> Directions:
+        return directions(yamnet(_small(path), leveled=True, hop=EVALUATED_HOP).features)
 
 
 def correlation(one: Samples, other: Samples) -> float:
@@ -89,7 +95,10 @@ def correlation(one: Samples, other: Samples) -> float:
 
 
 def listen(sources: Iterable[Source], places: Places) -> Iterator[Heard]:
-    """Listen to the loudest second of each; leave out what is silent, dull, or evaluated."""
+    """Listen to the loudest second of each; leave out what is silent, dull, or evaluated.
+
+    What was heard once is kept in the work directory.
+    """
     yamnet = Yamnet(places.yamnet)
     known = Evaluated(places, yamnet)
     seen: set[int] = set()
@@ -101,13 +110,37 @@ def listen(sources: Iterable[Source], places: Places) -> Iterator[Heard]:
         if digest in seen:
             continue
         seen.add(digest)
+        kept = places.kit / f"{digest:08x}.npz"
+        if not kept.exists():
+            small = resample(wave, g.RATE, g.TEACHER_RATE)
+            heard = yamnet(small, leveled=True)
+            features = directions(heard.features.astype(np.float32).mean(axis=0, keepdims=True))[0]
+            scores = heard.scores.astype(np.float32).mean(axis=0)
+            np.savez(kept, features=features, scores=scores, evaluated=known.has(small, features[None]))
+        with np.load(kept) as arrays:
+            if not arrays["evaluated"]:
+                yield Heard(source, wave, arrays["features"], arrays["scores"])
+
+
+def refuse_evaluated(waves: Mapping[str, Samples], places: Places) -> None:
+    """Raise an error if a second of one of these sounds, at 48 kHz, is taken from an evaluation."""
+    yamnet = Yamnet(places.yamnet)
+    known = Evaluated(places, yamnet)
+    found = []
+    for name, wave in tqdm(waves.items(), desc="events and beds", mininterval=10):
         small = resample(wave, g.RATE, g.TEACHER_RATE)
-        heard = yamnet(small, leveled=True)
-        features = directions(heard.features.astype(np.float32).mean(axis=0, keepdims=True))[0]
-        if known.has(small, features):
-            LOG.info("left out, like something evaluated: %s", source.file)
-            continue
-        yield Heard(source, wave, features, heard.scores.astype(np.float32).mean(axis=0))
+        heard = directions(yamnet(small, leveled=True, hop=EVALUATED_HOP).features)
+        if known.has(small, heard):
+            found.append(name)
+    if found:
+        raise ValueError(f"taken from something evaluated, as it seems: {', '.join(found)}")
+
+
+@functools.cache
+def _small(path: Path) -> Samples:
+    """A recording as the teacher hears it."""
+    sound, rate = read_sound(path, LONGEST_S)
+    return resample(sound, rate, g.TEACHER_RATE)
 
 
 def _cut(path: Path) -> Samples | None:

@@ -94,9 +94,12 @@ def blender(rng: Random) -> Curve:
     return _even(motor) + rng.uniform(0.4, 1.0) * _even(churn)
 
 
-def reversing(rng: Random) -> Curve:
-    """Beeps of a lorry that backs up."""
-    return _series(_beep(rng, rng.uniform(1_000, 1_500), 0.45, 4), 3, 1.0)
+def siren(rng: Random) -> Curve:
+    """A horn that rises and falls, or two tones in turn."""
+    t = time(3.5)
+    swing = np.sin(2 * np.pi * t * rng.uniform(0.25, 0.6))
+    swing = swing if rng.integers(2) else np.sign(np.sin(2 * np.pi * t))
+    return tone(rng.uniform(550, 800) * np.exp(0.28 * swing), rng, 10, 0.9)
 
 
 EVENTS: dict[str, Callable[[Random], Curve]] = {
@@ -109,6 +112,7 @@ EVENTS: dict[str, Callable[[Random], Curve]] = {
     "hair_dryer": hair_dryer,
     "drill": drill,
     "blender": blender,
+    "siren": siren,
 }
 
 # Beds

@@ -66,6 +66,11 @@ class Places:
         return self.work / "phrases"
 
     @property
+    def kit(self) -> Path:
+        """What the audio teacher makes of sounds for the calibration kit."""
+        return self.work / "kit"
+
+    @property
     def runs(self) -> Path:
         """Checkpoints and logs, one folder for each trained part."""
         return self.work / "runs"
