@@ -15,6 +15,7 @@ from monitor import __version__
 from monitor.audio.source_status import OVERLOADED, Health, SourceStatus
 from monitor.daemon.progress import run_summary
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.qualification import calibration_status
 from monitor.outputs.clips import ClipRecorder
 from monitor.outputs.hooks import Hook
 from monitor.outputs.mqtt.publisher import MqttPublisher
@@ -56,6 +57,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
             "window_seconds": engine.length / engine.rate,
             "hop_seconds": engine.hop / engine.rate,
             "rate": engine.rate,
+            "calibration": calibration_status(engine.qualification, engine.model.identity),
         },
         "armed": active_labels.armed,
         "changed_at_run_time": control.overridden,

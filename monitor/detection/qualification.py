@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from monitor.detection.calibration import Calibration
 from monitor.detection.cohort import Cohort
@@ -91,3 +92,31 @@ class Qualification:
     def guessing(self) -> bool:
         """Whether the checkpoint cannot tell sounds apart: its AUROC is surely that of a guess."""
         return self.figures.auroc.high < GUESSING
+
+
+def calibration_status(qualification: Qualification | None, identity: str) -> dict[str, Any]:
+    """Return which calibration holds, ready for JSON.
+
+    ``source`` is ``shipped`` for one that came with the checkpoint, and ``qualified`` for one that was
+    measured on this machine.  Everything else is None for a checkpoint that came without figures.
+
+    Parameters
+    ----------
+    qualification : Qualification or None
+        As in the engine.
+    identity : str
+        Of the checkpoint.
+    """
+    if qualification is None:
+        unknown = ("kit", "made_at", "auroc", "recall", "false_alarms", "zero_shot")
+        return {"source": "shipped"} | dict.fromkeys(unknown)
+    figures = qualification.figures
+    return {
+        "source": "qualified" if qualification.setup.identity == identity else "shipped",
+        "kit": qualification.setup.kit,
+        "made_at": round(qualification.made_at, 3),
+        "auroc": round(figures.auroc.value, 3),
+        "recall": {snr: round(each.value, 3) for snr, each in figures.recall.items()},
+        "false_alarms": round(figures.false_alarms.value, 3),
+        "zero_shot": round(figures.zero_shot, 3),
+    }

@@ -118,16 +118,12 @@ class Qualifier:
             The checkpoint cannot tell sounds apart, unless ``model.allow_unqualified``.
         """
         setup = setup_of(model, length, hop, self.kit)
-        known = kept_qualification(self.config.state, setup, model) or shipped_qualification(setup, model)
+        known = known_qualification(self.config.state, setup, model)
         if known is None and read_calibration(model.path) is not None:
             return None
         found = known or self._make(model, setup)
-        if found.guessing and not self.config.model.allow_unqualified:
-            raise ModelError(
-                f"{model.name}: cannot tell the sounds of the calibration kit apart (mean AUROC "
-                f"{found.figures.auroc}, a guess has 0.50): the weights are broken or untrained; choose "
-                "another checkpoint, or set model.allow_unqualified"
-            )
+        if not self.config.model.allow_unqualified:
+            refuse_guessing(found, model.name)
         return found
 
     def measure(self, model: Clap, setup: Setup) -> Qualification:
@@ -167,6 +163,21 @@ def setup_of(model: Clap, length: int, hop: int, kit: Kit) -> Setup:
 def path_of(state: Path, setup: Setup) -> Path:
     """Return where a qualification is kept."""
     return state / FOLDER / f"{setup.key}.safetensors"
+
+
+def refuse_guessing(qualification: Qualification, name: str) -> None:
+    """Raise ModelError for a checkpoint that cannot tell sounds apart."""
+    if qualification.guessing:
+        raise ModelError(
+            f"{name}: cannot tell the sounds of the calibration kit apart (mean AUROC "
+            f"{qualification.figures.auroc}, a guess has 0.50): the weights are broken or untrained; choose "
+            "another checkpoint, or set model.allow_unqualified"
+        )
+
+
+def known_qualification(state: Path, setup: Setup, model: Clap) -> Qualification | None:
+    """Return the qualification in the state directory, else the one beside the checkpoint."""
+    return kept_qualification(state, setup, model) or shipped_qualification(setup, model)
 
 
 def kept_qualification(state: Path, setup: Setup, model: Clap) -> Qualification | None:

@@ -48,6 +48,13 @@ _FAMILIES = (
         "Always 1; its labels describe the running monitor.",
         ("version", "model", "device", "dtype"),
     ),
+    Family(
+        "calibration_info",
+        _Gauge,
+        "Always 1; its labels say where the calibration is from: shipped or qualified, and with which kit.",
+        ("source", "kit"),
+    ),
+    Family("calibration_auroc", _Gauge, "Mean AUROC of the checkpoint on the calibration kit, if measured."),
     Family("up", _Gauge, "1 while the monitor runs."),
     Family("healthy", _Gauge, "1 if nothing is wrong, as clap-monitor status judges it."),
     Family("armed", _Gauge, "1 while detection is armed."),
@@ -190,6 +197,10 @@ Sample = tuple[str, list[str], float]
 def _samples(snapshot: Snapshot, counters: Counters) -> Iterator[Sample]:
     model, reload = snapshot["model"], snapshot["reload"]
     yield "build_info", [snapshot["version"], model["name"], model["device"], model["dtype"]], 1
+    calibration = model["calibration"]
+    yield "calibration_info", [calibration["source"], str(calibration["kit"] or "")], 1
+    if calibration["auroc"] is not None:
+        yield "calibration_auroc", [], calibration["auroc"]
     yield "up", [], 1
     yield "healthy", [], not snapshot["problems"]
     yield "armed", [], snapshot["armed"]

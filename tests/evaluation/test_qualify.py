@@ -79,7 +79,7 @@ def test_the_figures_say_that_it_hears(qualified):
     assert figures.zero_shot >= 0.5
     assert list(figures.recall) == ["20", "10", "5"]
     assert figures.cohort_windows == 80
-    assert figures.label_hours == pytest.approx(len(KIT.labels) * 3 * 30 / 3600)
+    assert figures.label_hours > len(KIT.labels) * 3 * 30 / 3600
 
 
 def test_progress_ends_with_all_windows(qualified):

@@ -26,7 +26,7 @@ YES_OR_NO = {
     "mqtt_connected",
     "config_last_reload_successful",
 }
-IN_0_TO_1 = {"score", "threshold"}
+IN_0_TO_1 = {"calibration_auroc", "score", "threshold"}
 
 
 def busy():

@@ -61,9 +61,23 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         f"{model['name']} on {model['device']} in {model['dtype']}, "
         f"windows of {model['window_seconds']:g} s every {model['hop_seconds']:g} s"
     )
+    if "calibration" in model:  # a monitor that is still of an earlier version says nothing of it
+        yield f"calibration {calibration_line(model['calibration'])}"
     yield (
         f"real-time factor {snapshot['real_time_factor']:.3f}, lag {snapshot['lag_seconds']:.1f} s; windows: "
         f"{windows['scored']} scored, {windows['gated']} gated, {windows['late']} late"
+    )
+
+
+def calibration_line(calibration: Mapping[str, Any]) -> str:
+    """Return which calibration holds, and what the checkpoint is worth, in one line."""
+    if calibration["made_at"] is None:
+        return "shipped with the checkpoint"
+    recall = calibration["recall"]
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(calibration["made_at"]))
+    return (
+        f"{calibration['source']} with kit {calibration['kit']}, {made}: AUROC {calibration['auroc']:.2f}, "
+        f"recall {' / '.join(f'{value:.2f}' for value in recall.values())} at {' / '.join(recall)} dB"
     )
 
 

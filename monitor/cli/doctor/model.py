@@ -6,12 +6,17 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Iterator
 
+from monitor.cli.console.status_view import calibration_line
 from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import Config
+from monitor.detection.calibration import read_calibration
 from monitor.detection.engine import hops_by_source, window_samples
+from monitor.detection.qualification import calibration_status
+from monitor.evaluation.calibration_kit import read_kit
+from monitor.evaluation.qualified_engine import known_qualification, refuse_guessing, setup_of
 from monitor.model.clap import Clap
 from monitor.model.self_test import sounds
-from monitor.types import ConfigError, ExitCode, ModelError
+from monitor.types import ConfigError, ExitCode, ModelError, SourceError
 
 _ROUNDS = 5
 _NEARLY_TOO_SLOW = 0.8
@@ -35,10 +40,26 @@ def model(config: Config) -> Iterator[Finding]:
         yield failure("model", str(error), ExitCode.DATA)
         return
     yield good("model", f"{clap.name} on {clap.device} in {clap.dtype}: distinguishes tone, noise and clicks")
+    yield calibration(config, clap, length, hop)
     rate = clap.mel_config.rate
     window = sounds(length, rate)[1:2]
     seconds = _time_of(lambda: clap.embed_audio(window))
     yield speed(seconds, hop_seconds=_mean_hop(hops.values()) / rate, sources=len(hops))
+
+
+def calibration(config: Config, clap: Clap, length: int, hop: int) -> Finding:
+    """Check which calibration holds for these windows, and what the checkpoint is worth; measures nothing."""
+    try:
+        setup = setup_of(clap, length, hop, read_kit())
+        found = known_qualification(config.state, setup, clap)
+        if found is None and read_calibration(clap.path) is None:
+            fix = f"clap-monitor qualify {clap.name}; otherwise the first run does so"
+            return warning("calibration", "not qualified for these windows yet", fix)
+        if found is not None and not config.model.allow_unqualified:
+            refuse_guessing(found, clap.name)
+    except (ModelError, SourceError) as error:
+        return failure("calibration", str(error), ExitCode.DATA)
+    return good("calibration", calibration_line(calibration_status(found, clap.identity)))
 
 
 def speed(window_seconds: float, *, hop_seconds: float, sources: int) -> Finding:

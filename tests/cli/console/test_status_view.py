@@ -20,6 +20,7 @@ def test_a_healthy_monitor_is_a_page():
         """\
 clap-monitor 0.1.0 as home: healthy
 process 4711 for 3 h 12 min; starter on cpu in float32, windows of 1 s every 0.5 s
+calibration qualified with kit 1, 2026-11-22 11:00: AUROC 0.93, recall 0.70 / 0.55 / 0.40 at 20 / 10 / 5 dB
 real-time factor 0.021, lag 0.4 s; windows: 23000 scored, 40 gated, 3 late
 
 source  level

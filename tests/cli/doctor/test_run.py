@@ -26,7 +26,7 @@ def test_a_good_configuration_is_looked_at_from_the_source_to_the_broker(tmp_pat
     )
     found = list(examine(path))
     assert list(dict.fromkeys(finding.check for finding in found)) == [
-        *("configuration", "source", "model", "speed", "state", "clock", "broker")
+        *("configuration", "source", "model", "calibration", "speed", "state", "clock", "broker")
     ]
     assert not any(finding.exit_code for finding in found)
     assert not (tmp_path / "state").exists()
