@@ -19,6 +19,8 @@ STEPS = {
     "teach": "train the teacher CLAP on cached vectors",
     "text": "train the text tower",
     "train": "train the audio tower",
+    "directions": "measure where sentences have to point",
+    "refine": "train the text tower of a checkpoint to point there",
     "export": "write the checkpoint directory",
     "report": "measure the checkpoint",
     "kit": "make the calibration kit of the package",
@@ -44,6 +46,10 @@ def main() -> None:
             step.add_argument(
                 "--fall", type=float, default=argparse.SUPPRESS, help="share in which the rate falls, 0 to 1"
             )
+        if name in ("directions", "refine"):
+            step.add_argument("--start", type=Path, required=True, help="the checkpoint to begin with")
+        if name == "refine":
+            step.add_argument("--minutes", type=float, required=True, help="stop after this long")
         if name == "export":
             step.add_argument("--start", type=Path, help="the checkpoint that the training began with")
             step.add_argument("--share", type=float, default=1.0, help="of the way from it, 0 to 1")

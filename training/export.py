@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, PreTrainedTokenizerFast
 
-from monitor.detection.cohort_norm import CohortNorm, measure_cohort, write_cohort_norm
+from monitor.detection.cohort_norm import CohortNorm, measure_cohort, read_cohort_norm, write_cohort_norm
 from training import geometry as g
 from training.batches import Batches
 from training.clips import averaged_tower
@@ -22,7 +22,7 @@ from training.judge import Judge
 from training.places import Places
 from training.sounds import find_sounds
 from training.store import load_soundscapes
-from training.teacher import SCALE
+from training.teacher import DIM, SCALE
 from training.tokens import load_tokenizer
 from training.tower import (
     COARSE,
@@ -62,33 +62,35 @@ def export(places: Places, start: Path | None, share: float) -> None:
     """Write ``places.export``, loadable by `ClapModel` and `ClapProcessor` alone.
 
     With a checkpoint of ours to ``start`` from, the audio tower is on the way from that one's to the
-    trained one, at ``share`` of it; the text tower is that one's if none was trained.
+    trained one, at ``share`` of it; either tower is that one's if none was trained, and the text tower the
+    refined one if there is one, which points where it should already.
     (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models".)
 
     Raises
     ------
     ValueError
-        The checkpoint is too large, or no text tower was trained and that of ``start`` has another shape.
+        The checkpoint is too large, no audio tower was trained or given, or no text tower was trained and
+        that of ``start`` has another shape.
     """
-    audio = averaged_tower(newest(places.runs, "audio"))
     begun = ClapModel.from_pretrained(start, dtype=torch.float32) if start else None
-    if begun is not None:
-        audio.load_state_dict(between(grown(audio_half(begun)), audio.state_dict(), share))
-    trained = begun is None or bool(finished(places.runs, "text"))
-    if start is None or begun is None or trained:
+    audio = AudioTower()
+    audio.load_state_dict(ears(places.runs, begun, share))
+    trained, refined = begun is None or bool(finished(places.runs, "text")), places.runs / "refined.pt"
+    if start is not None and begun is not None and (refined.exists() or not trained):
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
+        text = torch.load(refined, weights_only=True)["tower"] if refined.exists() else text_half(begun)
+        refuse_other_words(start, text, len(tokenizer))
+    else:
         tokenizer = load_tokenizer(places.runs / "vocabulary.json")
         text = torch.load(newest(places.runs, "text"), weights_only=True)["tower"]
-    else:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
-        text = text_half(begun)
-        refuse_other_words(start, text, len(tokenizer))
     model = ClapModel(student_config(len(tokenizer)))
     scales = dict.fromkeys(("logit_scale_a", "logit_scale_t"), torch.tensor(math.log(SCALE)))
     model.load_state_dict(audio.state_dict() | text | scales)
     pack(model)
     audio.load_state_dict(audio_half(model))  # as rounded
-    repertoire = measure_cohort(heard(places, audio))
-    if trained:
+    known = read_cohort_norm(start, DIM) if start and not finished(places.runs, "audio") else None
+    repertoire = known or measure_cohort(heard(places, audio))
+    if trained and not refined.exists():
         even_out(model, repertoire)
     model.save_pretrained(places.export)
     ClapProcessor(feature_extractor=extractor(), tokenizer=tokenizer).save_pretrained(places.export)
@@ -101,6 +103,17 @@ def export(places: Places, start: Path | None, share: float) -> None:
     LOG.info("%s: %.2f MB, %.2f M parameters", places.export, size / 1e6, count / 1e6)
     if size > LARGEST:
         raise ValueError(f"{size} bytes, more than {LARGEST}")
+
+
+def ears(runs: Path, begun: ClapModel | None, share: float) -> dict[str, Tensor]:
+    """Weights of the audio tower, see `export`."""
+    own = grown(audio_half(begun)) if begun is not None else None
+    if finished(runs, "audio"):
+        trained = averaged_tower(newest(runs, "audio")).state_dict()
+        return trained if own is None else between(own, trained, share)
+    if own is None:
+        raise ValueError(f"{runs}: no audio tower was trained: run the step `train`, or give --start")
+    return own
 
 
 @torch.no_grad()

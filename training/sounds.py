@@ -10,6 +10,7 @@ from pathlib import Path
 from training.yamnet import class_names
 
 TABLE = Path(__file__).with_name("sounds.toml")
+EVERYDAY = Path(__file__).with_name("everyday.toml")
 
 TEMPLATES = (
     "{}",
@@ -56,6 +57,15 @@ def find_sounds(class_map: Path) -> tuple[list[Sound], list[Sound]]:
         for name, entry in table.items()
     ]
     return classes, labels
+
+
+def find_everyday(class_map: Path) -> list[Sound]:
+    """What people ask for at home, in their own words; ``classes`` are those that decide."""
+    index = {name: i for i, name in enumerate(class_names(class_map))}
+    return [
+        Sound(name, tuple(entry["sentences"]), tuple(index[c] for c in entry["classes"]))
+        for name, entry in tomllib.loads(EVERYDAY.read_text()).items()
+    ]
 
 
 def class_phrases(name: str) -> tuple[str, ...]:
