@@ -88,13 +88,15 @@ def qualify_configured(
 
 
 def starter_figures() -> Figures | None:
-    """Return what `clap-monitor qualify starter --json` printed for this kit; None without that file."""
+    """Return what `clap-monitor qualify starter --json` printed for this kit; None if that is not kept."""
     path = KIT / "starter.json"
     try:
         found = read_json(path, _MOST_BYTES)
     except (OSError, DamagedError):
         return None
-    return figures_of(found, str(path)) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or found.get("kit") != read_kit().version:
+        return None
+    return figures_of(found, str(path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ score of 0.5 has one false alarm an hour and label for any checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from monitor.detection.prototypes import build_prototypes
 from monitor.detection.qualification import Figures, Qualification, Setup
 from monitor.detection.rules import rule_of
 from monitor.evaluation.calibration_fit import corrected, first_guess
-from monitor.evaluation.calibration_kit import Kit
+from monitor.evaluation.calibration_kit import Kit, KitClip
 from monitor.evaluation.calibration_scenes import SceneOptions, calibration_scenes
 from monitor.evaluation.kit_figures import auroc_of, false_alarms_of, recall_of
 from monitor.evaluation.kit_windows import Ears, clip_windows, event_windows, windows_in
@@ -121,9 +120,11 @@ def qualify(
     amount = amount or affordable(kit, seconds, hop / rate)
     steps = _Steps(progress, amount.windows(kit, length / rate, hop / rate))
     ears = Ears(model, length, steps.done)
-    cohort = _cohort(ears, kit, amount)
     labels = [LabelConfig(id=each.name, prompts=(each.sentence,)) for each in kit.labels]
-    prototypes = build_prototypes(labels, BACKGROUND, partial(model.embed_text, keep=False), cohort.norm())
+    clips = _spread(kit.cohort, amount.cohort)
+    texts = _embedded(model, [*_kinds(clips), *BACKGROUND, *(each.sentence for each in kit.labels)])
+    cohort = _cohort(ears, clips, kit.beds, texts)
+    prototypes = build_prototypes(labels, BACKGROUND, texts, cohort.norm())
     engine = Engine(model, model.embed_log_mel, prototypes, Calibration(1.0, 0.0, 0.0), length, hop)
     zero_shot = _zero_shot(ears, kit, prototypes.directions.vectors, amount)
     scenes = _scenes(ears, kit, amount, hop)
@@ -204,16 +205,36 @@ class _Steps:
         self._progress(self._done, self._of)
 
 
-def _cohort(ears: Ears, kit: Kit, amount: Amount) -> Cohort:
-    """Embed windows of the cohort, evenly spread over it, and the names of its kinds of sound."""
-    places = np.linspace(0, len(kit.cohort) - 1, min(amount.cohort, len(kit.cohort))).round().astype(int)
-    clips = [kit.cohort[place] for place in places]
-    kinds = sorted({clip.name for clip in clips if clip.name})
-    prompts = ears.model.embed_text(
-        kinds, keep=False
-    )  # first: a tokenizer that does not work is known at once
-    vectors = ears.embed(clip_windows(clips, kit.beds, ears.rate, ears.length))
-    return cohort_of(vectors, [kinds.index(clip.name) if clip.name else -1 for clip in clips], kinds, prompts)
+def _embedded(model: Clap, prompts: Sequence[str]) -> Callable[[Sequence[str]], Embeddings]:
+    """Embed prompts, and free the text encoder, which may be the larger half; return what looks them up."""
+    texts = list(dict.fromkeys(prompts))
+    rows = dict(zip(texts, model.embed_text(texts, keep=False), strict=True))
+    model.forget_text()
+    return lambda wanted: np.array([rows[text] for text in wanted]).reshape(-1, model.dimension)
+
+
+def _spread(clips: Sequence[KitClip], count: int) -> list[KitClip]:
+    """Choose so many clips, evenly spread."""
+    places = np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)
+    return [clips[place] for place in places]
+
+
+def _kinds(clips: Sequence[KitClip]) -> list[str]:
+    """Return the known kinds of sound of clips."""
+    return sorted({clip.name for clip in clips if clip.name})
+
+
+def _cohort(
+    ears: Ears,
+    clips: Sequence[KitClip],
+    beds: Sequence[KitClip],
+    texts: Callable[[Sequence[str]], Embeddings],
+) -> Cohort:
+    """Embed a window for each clip."""
+    kinds = _kinds(clips)
+    vectors = ears.embed(clip_windows(clips, beds, ears.rate, ears.length))
+    places = [kinds.index(clip.name) if clip.name else -1 for clip in clips]
+    return cohort_of(vectors, places, kinds, texts(kinds))
 
 
 def _zero_shot(ears: Ears, kit: Kit, texts: Embeddings, amount: Amount) -> float:
