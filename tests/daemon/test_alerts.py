@@ -1,6 +1,7 @@
 """People and commands are told by the whole monitor, and neither delays the broker."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -55,7 +56,11 @@ def test_people_and_commands_are_told_what_the_broker_is_told(tmp_path, web_hook
         for e in events
         if e["phase"] == "start" and e["event_type"] in {"rooster", "dog_bark"}
     ]
-    assert web_hook.titles == starts
+    undelivered = len(starts) - len(
+        web_hook.titles
+    )  # on a busy machine, when the 8 s of the shutdown are over
+    assert web_hook.titles == starts[: len(web_hook.titles)]
+    assert undelivered == sum(map(int, re.findall(r"(\d+) messages undelivered at shutdown", done.stderr)))
     assert SECRET not in done.stderr
     assert "hunter2" not in done.stderr
 

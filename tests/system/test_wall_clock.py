@@ -20,7 +20,7 @@ from monitor.system.wall_clock import (
     WallClock,
     is_synchronised,
 )
-from tests.support.clip_events import ORIGIN, PLENTY, event
+from tests.support.clip_events import DOG, PLENTY, event
 from tests.support.events import ended
 from tests.support.queued_messages import queued
 from tests.support.stored_events import event as kept_event
@@ -135,7 +135,7 @@ def clips(library, *ages):
         at = NOW - age * DAY
         done = ended(event(at=at, id=ulid(at)))
         assert library.put(
-            done, clip_path(done), {".png": b"p", ".flac": b"f"}, metadata.describe(done, {}, ORIGIN)
+            done, clip_path(done), {".png": b"p", ".flac": b"f"}, metadata.describe(done, {}, DOG, "starter")
         )
 
 
