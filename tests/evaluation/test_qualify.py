@@ -212,6 +212,6 @@ def test_a_start_that_was_killed_leaves_nothing_and_the_next_one_completes(tmp_p
         update={"model": config.model.model_copy(update={"allow_unqualified": True})}
     )
     engine = load_engine(insisting, Qualifier(insisting, KIT, amount=LEAST).find)
-    assert 0.2 < engine.qualification.figures.auroc.value < 0.75
+    assert engine.qualification.figures.cohort_windows == LEAST.cohort
     (kept,) = tmp_path.glob("state/qualifications/*")
     assert kept == path_of(config.state, engine.qualification.setup)
