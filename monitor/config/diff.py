@@ -1,4 +1,4 @@
-"""Configuration changes at run time: changed labels, checked like the file, and differences in words."""
+"""Configuration changes: labels changed at run time, checked like the file, and differences in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Control: the labels and settings in force, and the only way to change them at run time."""
+"""Control: the labels and settings in force, how they change at run time, and which keys need a restart."""
 
 from __future__ import annotations
 

@@ -102,7 +102,10 @@ def _qualification(
 ) -> Qualification:
     found = _mapping(document, where)
     if found.get("schema") != _SCHEMA:
-        raise ModelError(f"{where}: is of version {shown(found.get('schema'))}, this program reads {_SCHEMA}")
+        raise ModelError(
+            f"{where}: has version {shown(found.get('schema'))}, but this program reads {_SCHEMA}: "
+            "delete it and qualify again"
+        )
     check(found.get("made_at"), Range(0, 1e12, whole=False), f"{where}: made_at")
     return Qualification(
         setup=_setup(_mapping(found.get("setup"), f"{where}: setup"), f"{where}: setup"),

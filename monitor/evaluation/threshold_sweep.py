@@ -24,7 +24,7 @@ _SMALLEST = 1e-7
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sweep:
-    """Occurrences found and false alarms at every shift."""
+    """Occurrences that were found, and false alarms, at every shift of the threshold."""
 
     labels: tuple[str, ...]
     shifts: NDArray[np.float64]

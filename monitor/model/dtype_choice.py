@@ -1,4 +1,4 @@
-"""Number format: bfloat16 or float32 for the audio encoder, by measurement on this machine."""
+"""Number format for `auto` on a CPU: bfloat16 or float32, by measurement on this machine."""
 
 from __future__ import annotations
 

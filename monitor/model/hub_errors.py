@@ -47,7 +47,9 @@ def translated(checkpoint: str, revision: str | None, hub: str, cache: str) -> I
             _REASONS["RepoNotFound"] if error.status in _NOT_FOUND else None
         )
         if reason is None:
-            raise HubUnreachableError(f"{checkpoint}: {hub} answers {error.status}: {otherwise}") from error
+            raise HubUnreachableError(
+                f"{checkpoint}: {hub} answers with HTTP status {error.status}: {otherwise}"
+            ) from error
         line = reason.format(hub=hub, checkpoint=checkpoint, revision=revision)
         raise ModelError(f"{checkpoint}: {line}") from error
     except OfflineError as error:

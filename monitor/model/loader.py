@@ -1,4 +1,4 @@
-"""Loader: the audio and the text encoder of a checkpoint, from a directory into torch.
+"""Loader: the audio and the text encoder of a checkpoint, into torch, on a device and in a number format.
 
 Every error becomes one line.  No network is used, and only tensors are unpickled.
 """

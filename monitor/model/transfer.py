@@ -1,4 +1,4 @@
-"""Bounded transfer: HTTP answers with a limit on size, time and redirects.
+"""Bounded transfer: HTTP answers with limits on size, time and redirects; `hub` compares their hashes.
 
 A server, or a proxy before it, may misbehave.  So every answer has a maximum size and a deadline for the
 whole of it; redirects lead only to HTTP or HTTPS; and the token is sent to no other server.

@@ -86,7 +86,7 @@ def changed(path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda found: found.update(schema=2), "is of version 2, this program reads 1"),
+        (lambda found: found.update(schema=2), "has version 2, but this program reads 1"),
         (lambda found: found["calibration"].update(scale=-1), "scale: -1 is not"),
         (lambda found: found["setup"].update(hop="x"), "setup: hop: 'x' is not"),
         (lambda found: found["setup"].update(identity=3), "identity: 3 is not text"),

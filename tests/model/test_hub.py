@@ -225,7 +225,10 @@ def test_nothing_is_asked_but_the_listing_and_the_files(hub, machine):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"status": 503}, "answers 503"), ({"page": b"<html>Log in"}, "unexpected response from")],
+    [
+        ({"status": 503}, "answers with HTTP status 503"),
+        ({"page": b"<html>Log in"}, "unexpected response from"),
+    ],
 )
 def test_a_hub_that_answers_something_else_counts_as_unreachable(hub, machine, change, words):
     vars(hub).update(change)

@@ -84,7 +84,7 @@ def test_a_bit_of_the_log_costs_no_row_that_can_be_read_and_is_told(killed, offs
     assert len(found) >= 245
     assert aside(killed).exists()
     assert log_of(aside(killed)).exists()
-    assert "history.sqlite-wal cannot be used; set aside as" in caplog.text
+    assert "history.sqlite-wal cannot be used; it was renamed to" in caplog.text
     assert "rows saved, " in caplog.text
 
 
@@ -99,7 +99,7 @@ def test_a_log_whose_end_is_gone_is_told_by_its_index(killed, caplog):
     content = log_of(killed).read_bytes()
     log_of(killed).write_bytes(content[: 32 + 20 * FRAME])
     assert 200 <= len(opened(killed)) < 250
-    assert "pages of its log are missing: the newest rows are lost" in caplog.text
+    assert "pages of its write-ahead log are missing: the newest rows are lost" in caplog.text
 
 
 @pytest.mark.parametrize("index", ["as it was", "gone"])
@@ -224,7 +224,7 @@ def test_letters_behind_a_damaged_place_in_the_log_are_delivered(tmp_path, caplo
         messages = backlog.take(100)
         assert len(messages) >= 48
         assert len(messages) + backlog.dropped == 50
-    assert "outbox.sqlite-wal cannot be used; set aside as" in caplog.text
+    assert "outbox.sqlite-wal cannot be used; it was renamed to" in caplog.text
 
 
 def test_files_are_for_their_owner_alone_also_those_that_were_not(tmp_path):

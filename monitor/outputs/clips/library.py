@@ -1,4 +1,4 @@
-"""Clip library: the clips in the recordings directory, written as a whole, and kept within limits.
+"""Clip library: the clips in the recordings directory: writes them as a whole, and deletes old ones.
 
 The sound file is written last and is the clip: files without one were left by a process that was killed, and
 the next scan deletes them.  Files with other names are never touched.

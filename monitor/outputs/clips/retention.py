@@ -1,4 +1,4 @@
-"""Clip retention: which clips must be deleted, and why."""
+"""Clip retention: chooses which clips must be deleted, and why; `library` deletes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connection to the broker, from one attempt to its end.
+"""Connection to the broker: one attempt, from its start to its end; `session` makes the next.
 
 A `Connection` never reconnects: the session makes a new one.  So paho, which would resend its own queue after
 a reconnect, can neither replace a newer state by an old one nor send an event that waited for an hour as new.

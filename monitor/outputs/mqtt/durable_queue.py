@@ -233,7 +233,7 @@ class DurableQueue:
         self._taken &= self._in_memory()
         self._count()
         aside = set_aside(path)
-        log.warning("mqtt: %s: %s; set aside as %s", path, error, aside)
+        log.warning("mqtt: %s: %s; it was renamed to %s", path, error, aside)
         with closing(QueueFile(path)) as file:
             salvaged = file.salvage_from(aside)
             self.dropped += salvaged.lost if waited is None else max(0, waited - file.count)

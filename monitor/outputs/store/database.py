@@ -45,7 +45,7 @@ def open_for_writing(path: Path, known: BrokenDatabaseError | None = None) -> sq
         return _opened(path)
     except BrokenDatabaseError as error:
         aside = set_aside(path)
-        log.error("store: %s: %s; set aside as %s, starting a new one", path, error, aside)  # noqa: TRY400
+        log.error("store: %s: %s; it was renamed to %s, and a new file is used", path, error, aside)  # noqa: TRY400
     connection = _opened(path)
     try:
         log.error("store: %s: %s", path, salvage(aside, connection, _TABLES))
@@ -59,7 +59,9 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection = open_database(path, partial(_prepare, path), busy_seconds=BUSY_SECONDS, autocommit=True)
     if before is not None and before.missing:
         log.error(
-            "store: %s: %d pages of its log are missing: the newest rows are lost", path, before.missing
+            "store: %s: %d pages of its write-ahead log are missing: the newest rows are lost",
+            path,
+            before.missing,
         )
     return connection
 

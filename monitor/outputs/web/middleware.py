@@ -1,4 +1,4 @@
-"""ASGI middleware: checks every request before the application sees it, and adds headers to every answer."""
+"""ASGI middleware: asks `auth` about every request before the application sees it, and adds headers."""
 
 from __future__ import annotations
 

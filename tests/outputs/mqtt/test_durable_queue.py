@@ -180,7 +180,7 @@ def test_a_broken_file_is_set_aside_and_logged(path, caplog):
         assert (taken(it), it.written) == ([1], 1)
     aside = path.with_name("outbox.broken.sqlite")
     assert said(caplog) == [
-        f"mqtt: {path}: is damaged: file is not a database; set aside as {aside}",
+        f"mqtt: {path}: is damaged: file is not a database; it was renamed to {aside}",
         f"mqtt: {path}: none of its rows can be read",
     ]
     assert aside.read_bytes().startswith(b"these are not")

@@ -110,7 +110,7 @@ def test_a_broken_file_is_set_aside_and_told_and_a_new_one_begun(path, caplog, h
     assert [each.event_id for each in reader.events().rows] == ["NEW"]
     aside = path.with_name("history.broken.sqlite")
     assert aside.read_bytes()[4096:] == harmed[harm][4096:]  # to open it counts in its header
-    assert f"set aside as {aside}, starting a new one" in caplog.text
+    assert f"it was renamed to {aside}, and a new file is used" in caplog.text
 
 
 def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
@@ -126,7 +126,7 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside_too(path, caplog):
         while store.waiting:
             pass
     assert [each.event_id for each in StoreReader(path).events().rows] == ["AFTER"]
-    assert "starting a new one" in caplog.text
+    assert "a new file is used" in caplog.text
 
 
 def test_readers_follow_to_the_new_file(path):

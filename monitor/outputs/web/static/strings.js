@@ -51,7 +51,7 @@ export const t = {
       disarmed: "detection is off",
       unchanged: "online; the sound is unchanged, so the last scores are shown",
     },
-    whatIf: (count) => (count === 1 ? "about 1 event in the last day" : `about ${count} events in the last day`),
+    whatIf: (count) => `would have given about ${count} ${count === 1 ? "event" : "events"} in the last day`,
     detected: (label, source) => `${label} detected at ${source}`,
   },
 
