@@ -45,7 +45,7 @@ VOICE_DEVIATIONS = 1.0
 """... unless another voice is so many more above its own, in it or in the window before.
 
 With the starter all of 8 dev clips of people speaking are found, 76 of 81 in which they speak beneath
-another sound as loud, 59 of 81 where they are 6 dB below it, and 4 of 123 other clips are taken for speech
+another sound as loud, 61 of 81 where they are 6 dB below it, and 6 of 123 other clips are taken for speech
 (benchmarks/speech_filter.py)."""
 
 
