@@ -16,7 +16,8 @@ import gc
 SETTLED_SECONDS = 10.0
 """After so long the monitor has started completely."""
 
-EVERY_SECONDS = 600.0
+EVERY_SECONDS = 60.0
+"""Between two releases, which take 0.3 ms; the next window takes 1 ms longer."""
 
 _ARENAS = 2
 _M_ARENA_MAX = -8
