@@ -1,5 +1,6 @@
 """Damage: what happens to the files of a checkpoint and of the state directory, made from a seed."""
 
+import copy
 import json
 import random
 import struct
@@ -20,7 +21,7 @@ def document(content: Any, chance: random.Random) -> Any:
     for _ in range(chance.randrange(1, 4)):
         places = list(_places(content))
         if not places:
-            return chance.choice(VALUES)
+            return _value(chance)
         holder, key = chance.choice(places)
         match chance.randrange(6):
             case 0:
@@ -36,8 +37,13 @@ def document(content: Any, chance: random.Random) -> Any:
                 holder[key] = nested
                 return content
             case _:
-                holder[key] = chance.choice(VALUES)
+                holder[key] = _value(chance)
     return content
+
+
+def _value(chance: random.Random) -> Any:
+    """Return a copy of an odd value: the next change may be made inside it."""
+    return copy.deepcopy(chance.choice(VALUES))
 
 
 def _places(content: Any) -> list[tuple[Any, Any]]:
