@@ -105,6 +105,7 @@ def test_a_trigger_is_sent_once_for_each_start_and_neither_it_nor_events_are_ret
     with Subscriber(broker) as subscriber, connected(make(broker.port)) as mqtt:
         mqtt.put(started())
         assert subscriber.wait_for(f"{GLASS}/trigger") == ["detected"]
+        subscriber.wait_for(STATUS)  # levels from before the connection are not sent
         mqtt.set_level("mic0", -40.0)
         subscriber.wait_for(f"{MIC}/level")
         kept = broker.retained()

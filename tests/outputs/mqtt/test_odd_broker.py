@@ -46,6 +46,19 @@ def soon(mqtt, condition):
     return eventually(hurried)
 
 
+def set_level_until(mqtt, condition):
+    """Set the level again and again until a condition holds: those from before a connection are not sent."""
+
+    def set_or_met():
+        if condition():
+            return True
+        if mqtt.status.connected:
+            mqtt.set_level("mic0", -40.0)
+        return False
+
+    soon(mqtt, set_or_met)
+
+
 def delivers(broker, mqtt, number=1):
     """Put an event, and wait until the broker has it."""
     event = started(number)
@@ -189,8 +202,7 @@ def test_a_refused_event_waits_is_named_and_is_not_sent_again_and_again(code, wo
         for number in range(30):
             mqtt.put(started(number))
         eventually(lambda: mqtt.status.problems and mqtt._events.queue.is_blocked)
-        mqtt.set_level("mic0", -40.0)
-        eventually(lambda: broker.texts(f"{MIC}/level"))
+        set_level_until(mqtt, lambda: broker.texts(f"{MIC}/level"))
         assert len(tries) <= 20  # those that were on their way when the first answer came
         assert (mqtt.status.waiting, mqtt.status.published, mqtt.status.dropped) == (30, 0, 0)
         assert mqtt.status.refused == len(tries)
@@ -481,8 +493,7 @@ def test_a_broker_that_closes_on_events_gets_the_rest_and_events_wait(protocol):
         soon(mqtt, lambda: EVENT in " ".join(mqtt.status.problems))
         eventually(lambda: mqtt.status.connected)
         before = len(broker.connections)
-        mqtt.set_level("mic0", -40.0)
-        eventually(lambda: broker.texts(f"{MIC}/level"))
+        set_level_until(mqtt, lambda: broker.texts(f"{MIC}/level"))
         assert (mqtt.status.waiting, len(broker.connections)) == (1, before)
 
 
@@ -496,11 +507,9 @@ def test_a_broker_that_closes_on_levels_gets_the_rest(protocol):
         for _ in range(2):
             soon(mqtt, lambda: mqtt.status.connected and mqtt._session.delivery.unacknowledged == 0)
             before = len(broker.connections)
-            mqtt.set_level("mic0", -40.0)
-            soon(mqtt, lambda before=before: len(broker.connections) > before)
+            set_level_until(mqtt, lambda before=before: len(broker.connections) > before)
         delivers(broker, mqtt)
-        mqtt.set_level("mic0", -40.0)
-        eventually(lambda: level in " ".join(mqtt.status.problems))
+        set_level_until(mqtt, lambda: level in " ".join(mqtt.status.problems))
 
 
 @BOTH
@@ -522,8 +531,7 @@ def test_a_failing_network_is_not_taken_for_a_broker_that_closes_on_levels(proto
         for _ in range(4):
             soon(mqtt, lambda: mqtt.status.connected and mqtt._session.delivery.unacknowledged == 0)
             before = len(broker.texts(level))
-            mqtt.set_level("mic0", -40.0)
-            eventually(lambda before=before: len(broker.texts(level)) > before)
+            set_level_until(mqtt, lambda before=before: len(broker.texts(level)) > before)
             sent_at = time.monotonic()
             eventually(lambda sent_at=sent_at: time.monotonic() > sent_at + 0.5)
             connections = len(broker.connections)
