@@ -102,10 +102,6 @@ def table(figures: Figures, starter: Figures | None) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in shown)
 
 
-def _recall(figures: Figures, snr: str) -> str:
-    return str(figures.recall[snr]) if snr in figures.recall else "-"
-
-
 def _changed(section: Section, **changes: object) -> Section:
     """Return a section with the options that were given."""
     return section.model_copy(update={key: value for key, value in changes.items() if value is not None})

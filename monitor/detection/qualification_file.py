@@ -19,6 +19,7 @@ from monitor.model.config_ranges import Range, check, shown
 from monitor.system.atomic_file import write_atomic
 from monitor.system.boundary import boundary, explain
 from monitor.system.bounded_read import DamagedError, parse_json, read_bytes
+from monitor.system.directories import make_directory
 from monitor.types import ModelError
 
 FILE = "qualification.safetensors"
@@ -93,7 +94,7 @@ def write_qualification(path: Path, qualification: Qualification) -> None:
         {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
         metadata={_KEY: json.dumps(document, allow_nan=False)},
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     write_atomic(path, content, durable=True)
 
 

@@ -46,7 +46,7 @@ def auroc_of(
         )
         there, clear = shares >= _HALF, shares == 0.0
         if there.any() and clear.any():
-            each.append(auroc((there)[there | clear], values[there | clear, column]))
+            each.append(auroc(there[there | clear], values[there | clear, column]))
     found = np.array(each)
     if len(found) < 2:  # noqa: PLR2004 - one label says nothing of others
         return Figure(float(found.mean()) if each else _HALF, 0.0, 1.0)

@@ -20,7 +20,7 @@ from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import ModelError, OutputError
 
 if TYPE_CHECKING:
-    from monitor.evaluation.qualify import Amount
+    from monitor.evaluation.kit_qualification import Amount
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Qualifier:
     kit: Kit
     progress: Progress = lambda _done, _of: None
     amount: Amount | None = None
-    """How much of the kit is used; None for what `monitor.evaluation.qualify.affordable` says."""
+    """How much of the kit is used; None for what `monitor.evaluation.kit_qualification.affordable` says."""
 
     def find(self, model: Clap, length: int, hop: int) -> Qualification | None:
         """Return the qualification that holds, or make it; None if older files beside the checkpoint hold.
@@ -130,7 +130,7 @@ class Qualifier:
 
     def measure(self, model: Clap, setup: Setup) -> Qualification:
         """Qualify a checkpoint, whatever there is."""
-        from monitor.evaluation.qualify import qualify  # imports scipy, which no later start needs
+        from monitor.evaluation.kit_qualification import qualify  # imports scipy, which no later start needs
 
         return qualify(model, setup, self.kit, amount=self.amount, progress=self.progress)
 

@@ -14,6 +14,7 @@ from monitor.detection.qualification_file import FILE, write_qualification
 from monitor.detection.rules import rule_of
 from monitor.evaluation.calibration_kit import read_kit
 from monitor.evaluation.file_embedding import read_blocks
+from monitor.evaluation.kit_qualification import Amount, affordable, qualify
 from monitor.evaluation.kit_windows import Ears, clip_windows, windows_in
 from monitor.evaluation.qualified_engine import (
     Qualifier,
@@ -21,7 +22,6 @@ from monitor.evaluation.qualified_engine import (
     path_of,
     setup_of,
 )
-from monitor.evaluation.qualify import Amount, affordable, qualify
 from monitor.evaluation.remembered_scenes import RememberedScene, replay_scene
 from monitor.evaluation.replay import replay
 from monitor.model.clap import Clap
