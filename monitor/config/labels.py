@@ -53,11 +53,17 @@ class LabelConfig(Section):
     name: Prompt | None = Field(
         default=None, description="Display name. Unset: derived from id; baby_cry becomes Baby cry."
     )
+    examples: bool = Field(
+        default=False,
+        description="Use the examples of the sound that `clap-monitor learn` has stored in the state "
+        "directory, alone or together with the prompts.",
+    )
     prompts: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(
-        min_length=1,
+        default=(),
+        validate_default=True,
         max_length=30,
         description="Short, plain English descriptions of the sound; the embeddings of several phrasings "
-        "are averaged.",
+        "are averaged. At least one, unless examples is true.",
     )
     against: Annotated[tuple[Prompt, ...], Field(strict=False)] = Field(
         default=(),
@@ -132,6 +138,14 @@ class LabelConfig(Section):
         if self.release_threshold is not None:
             return self.release_threshold
         return max(0.0, round(self.threshold - 0.15, 6))
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _has_prompts_or_examples(cls, prompts: object, others: ValidationInfo) -> object:
+        if prompts in ((), []) and others.data.get("examples") is False:
+            what = "is missing; describe the sound" if prompts == () else "is empty; give at least one"
+            raise fault(f"{what}, or teach the sound with `clap-monitor learn`")
+        return prompts
 
     @field_validator("release_threshold")
     @classmethod

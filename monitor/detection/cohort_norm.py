@@ -28,6 +28,9 @@ _MOST_BYTES = 16 * 2**20
 _LONGEST = 1.01
 """Largest length of the mean of unit vectors, or of a deviation; they are rounded to four places."""
 
+_LEAST_VARIANCE = 1e-12
+"""Of a direction: none is divided by 0."""
+
 SMALLEST_DEVIATION = 0.02
 """Of a cosine: a prompt to which all sounds are equally similar is not scaled up without limit."""
 
@@ -45,6 +48,29 @@ class CohortNorm:
         """Mean and deviation of the cosine with each vector, both of shape (n,)."""
         deviation = np.linalg.norm(vectors @ self.directions.T, axis=1)
         return (vectors @ self.mean).astype(np.float32), np.maximum(deviation, SMALLEST_DEVIATION)
+
+    def deviation(self, vectors: Embeddings) -> NDArray[np.float32]:
+        """Deviation of the cosine with each vector over all of the space, shape (n,).
+
+        Learned directions avoid the principal ones, so that what lies beyond these counts for them.
+        """
+        variance = np.einsum("nd,de,ne->n", vectors, self.covariance(), vectors)
+        deviation: NDArray[np.float32] = np.maximum(np.sqrt(variance), SMALLEST_DEVIATION).astype(np.float32)
+        return deviation
+
+    def covariance(self) -> NDArray[np.float64]:
+        """Covariance of the embeddings, shape (d, d).
+
+        What the principal directions leave of the variance is spread evenly over all others.  The whole
+        variance is known: embeddings have length 1, so it is ``1 - |mean|^2``.
+        """
+        rows = self.directions.astype(np.float64)
+        variances = np.maximum(np.sum(rows**2, axis=1, keepdims=True), _LEAST_VARIANCE)
+        others = np.eye(len(self.mean)) - rows.T @ (rows / variances)
+        left = max(0.0, 1.0 - float(self.mean @ self.mean) - float(variances.sum()))
+        share = left / max(1, len(self.mean) - len(rows))
+        covariance: NDArray[np.float64] = rows.T @ rows + max(share, _LEAST_VARIANCE) * others
+        return covariance
 
 
 def measure_cohort(sounds: Embeddings, directions: int = DIRECTIONS) -> CohortNorm:

@@ -13,21 +13,16 @@ from pathlib import Path
 from monitor.config import Config, changed_label, differences, with_threshold
 from monitor.detection.active_labels import ActiveLabels, Settings, apply_overrides, fit_overrides
 from monitor.detection.engine import Engine
-from monitor.detection.overrides import FILE, Overrides, write_overrides
+from monitor.detection.examples import Examples, added
+from monitor.detection.examples_file import stored_examples
+from monitor.detection.overrides import Overrides
 from monitor.detection.prototypes import Prototypes
+from monitor.detection.reload import Reload, first_lines, log_reload, reloadable
+from monitor.detection.saved_changes import SavedChanges
 from monitor.system.boundary import boundary
 from monitor.types import ConfigError, ModelError, MonitorError
 
 log = logging.getLogger(__name__)
-
-RELOADABLE = ("labels", "background", "silence_dbfs", "clips", "mqtt", "log_level")
-"""Keys of the configuration that take effect while the monitor runs; the others need a restart."""
-
-FIXED_CLIP_KEYS = ("enabled", "format", "speech_filter")
-"""Keys of ``clips`` that need a restart: they hold from the start of a clip to its end."""
-
-MOST_FAULTS = 20
-"""Lines about a file that is refused; `clap-monitor check` shows all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,22 +32,6 @@ class Change:
     config: Config
     active_labels: ActiveLabels
     prototypes: Prototypes
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """Result of reading the configuration again."""
-
-    at: float
-    """Unix seconds."""
-    changed: tuple[str, ...] = ()
-    """Keys that took effect, one line each."""
-    needs_restart: tuple[str, ...] = ()
-    """Keys that take effect at the next start."""
-    left_out: tuple[str, ...] = ()
-    """Changes made at run time that do not fit the new file and are dropped."""
-    faults: tuple[str, ...] = ()
-    """Why the file was refused; the old configuration stays in force."""
 
 
 class Control:
@@ -85,12 +64,12 @@ class Control:
         check: Callable[[Config], None] = lambda _: None,
     ) -> None:
         self.last_reload: Reload | None = None
-        self.saved = True
-        """Whether the next run will know the newest change."""
         self._settings = settings
         self._engine = engine
         self._prototypes = engine.prototypes
-        self._path = None if state is None else state / FILE
+        self._examples = engine.examples
+        self._saved = SavedChanges(state, settings.overrides, engine.examples)
+        self._state = state
         self._reread = reread
         self._check = check
         self._lock = threading.Lock()
@@ -105,6 +84,16 @@ class Control:
     def active_labels(self) -> ActiveLabels:
         """Labels and settings in force from the next window on."""
         return self._settings.active_labels
+
+    @property
+    def examples(self) -> Mapping[str, Examples]:
+        """Examples for the checkpoint, by label, whether the label uses them or not."""
+        return self._examples
+
+    @property
+    def saved(self) -> bool:
+        """Whether the next run will know the newest change."""
+        return self._saved.complete
 
     @property
     def overridden(self) -> bool:
@@ -183,6 +172,54 @@ class Control:
             self.active_labels.find(label)
             self._change(self._settings.overrides.put(label, {"enabled": enabled}))
 
+    def learn(
+        self, examples: Examples, keys: Mapping[str, object] | None = None, *, replace_known: bool = False
+    ) -> None:
+        """Add examples to a label, which is added if there is none; with ``keys`` as for `put_label`.
+
+        Parameters
+        ----------
+        examples : Examples
+        keys : mapping of str to object, or None
+        replace_known : bool
+            Drop the examples that the label has had.
+
+        Raises
+        ------
+        ConfigError
+            As `put_label`; or the examples are of another checkpoint.
+        ModelError
+            Prompts cannot be embedded.
+        """
+        model = self._engine.model
+        if (examples.identity, examples.rows.shape[1]) != (model.identity, model.dimension):
+            raise ConfigError(
+                f"the examples of {examples.label} were learned with another checkpoint, and say nothing to "
+                f"{model.name}: learn them again from the recordings"
+            )
+        with self._lock:
+            id_ = examples.label
+            known = next((label for label in self.active_labels.labels if label.id == id_), None)
+            wanted = {**(keys or {}), "examples": True}
+            changed_label(known, {**wanted, "id": id_})
+            every = added(None if replace_known else self._examples.get(id_), examples)
+            self._change(self._settings.overrides.put(id_, wanted), {**self._examples, id_: every})
+
+    def forget(self, label: str) -> None:
+        """Delete the examples of a label, which must have prompts.
+
+        Raises
+        ------
+        ConfigError
+            There is no such label, or it has no prompts.
+        """
+        with self._lock:
+            known = self.active_labels.find(label)
+            if not known.prompts:
+                raise ConfigError(f"label {label} has no prompts: give it some first, or remove it")
+            examples = {id_: each for id_, each in self._examples.items() if id_ != label}
+            self._change(self._settings.overrides.put(label, {"examples": False}), examples)
+
     def reload(self) -> Reload:
         """Read the configuration again and apply it, except for keys that need a restart.
 
@@ -196,11 +233,11 @@ class Control:
                 with boundary(ConfigError, "reload"):
                     self.last_reload = self._apply(self._read_again())
             except MonitorError as error:
-                self.last_reload = Reload(time.time(), faults=_first(str(error).splitlines()))
+                self.last_reload = Reload(time.time(), faults=first_lines(str(error).splitlines()))
                 for line in self.last_reload.faults:
                     log.error("reload refused: %s", line)  # noqa: TRY400 - no traceback: the file is at fault
                 raise
-        _log_reload(self.last_reload)
+        log_reload(self.last_reload)
         return self.last_reload
 
     def _read_again(self) -> Config:
@@ -210,69 +247,40 @@ class Control:
 
     def _apply(self, wanted: Config) -> Reload:
         self._check(wanted)
-        config, needs_restart = _reloadable(self.config, wanted)
+        config, needs_restart = reloadable(self.config, wanted)
         changed = [line for lines in differences(self.config, config).values() for line in lines]
         overrides, active_labels, left_out = fit_overrides(config, self._settings.overrides)
-        self._hand_over(Settings(config, overrides, active_labels))
+        examples = self._examples
+        if self._state is not None:
+            model = self._engine.model
+            examples = stored_examples(self._state, model.identity, model.dimension)
+        self._hand_over(Settings(config, overrides, active_labels), examples)
         return Reload(time.time(), tuple(changed), needs_restart, tuple(left_out))
 
-    def _change(self, overrides: Overrides) -> None:
+    def _change(self, overrides: Overrides, examples: Mapping[str, Examples] | None = None) -> None:
         overrides = overrides.without_gone({label.id for label in self.config.labels})
         active_labels, unfit = apply_overrides(self.config, overrides)
         if unfit:
             raise ConfigError(unfit[0])
-        self._hand_over(Settings(self.config, overrides, active_labels))
+        settings = Settings(self.config, overrides, active_labels)
+        self._hand_over(settings, self._examples if examples is None else examples)
 
-    def _hand_over(self, settings: Settings) -> None:
+    def _hand_over(self, settings: Settings, examples: Mapping[str, Examples]) -> None:
         """Put settings in force; only embedding new prompts can still fail, and comes first."""
         labels, prototypes = settings.active_labels, self._prototypes
-        if _prompts(labels) != _prompts(self.active_labels):
+        if _prompts(labels, examples) != _prompts(self.active_labels, self._examples):
             with boundary(ModelError, "the prompts cannot be embedded"):
-                prototypes = self._engine.build_prototypes(labels.labels, labels.background)
-        self._save(settings.overrides)
-        self._settings, self._prototypes = settings, prototypes
+                prototypes = self._engine.build_prototypes(labels.labels, labels.background, examples)
+        self._saved.save(settings.overrides, examples)
+        self._settings, self._prototypes, self._examples = settings, prototypes, examples
         self._changes.append(Change(settings.config, labels, prototypes))
 
-    def _save(self, overrides: Overrides) -> None:
-        if self._path is None or (overrides == self._settings.overrides and self.saved):
-            return
-        try:
-            write_overrides(self._path, overrides)
-            self.saved = True
-        except OSError as error:
-            if self.saved:
-                text = "%s: cannot be written (%s): changes last until the end of this run"
-                log.warning(text, self._path, error.strerror)
-            self.saved = False
 
-
-def _reloadable(now: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
-    """Return the wanted configuration as far as it can be applied now, and the lines that need a restart."""
-    update = {key: getattr(wanted, key) for key in RELOADABLE}
-    if (now.mqtt.host is None) != (wanted.mqtt.host is None):
-        update["mqtt"] = now.mqtt
-    kept = {key: getattr(now.clips, key) for key in FIXED_CLIP_KEYS}
-    update["clips"] = wanted.clips.model_copy(update=kept)
-    config = now.model_copy(update=update)
-    lines = [line for lines in differences(config, wanted).values() for line in lines]
-    return config, tuple(lines)
-
-
-def _prompts(active_labels: ActiveLabels) -> list[object]:
+def _prompts(active_labels: ActiveLabels, examples: Mapping[str, Examples]) -> list[object]:
     """Everything that prototypes depend on."""
-    labels = [(label.id, label.prompts, label.against) for label in active_labels.enabled]
+    shown = {label: each.fingerprint for label, each in examples.items()}
+    labels = [
+        (label.id, label.prompts, label.against, shown.get(label.id) if label.examples else None)
+        for label in active_labels.enabled
+    ]
     return [labels, active_labels.background]
-
-
-def _first(lines: list[str]) -> tuple[str, ...]:
-    """Return as many lines as fit into a status and a log."""
-    more = len(lines) - MOST_FAULTS
-    return (*lines[:MOST_FAULTS], f"and {more} more faults") if more > 0 else tuple(lines)
-
-
-def _log_reload(done: Reload) -> None:
-    log.info("reloaded: %s", "; ".join(done.changed) or "nothing has changed")
-    for line in done.needs_restart:
-        log.warning("reloaded: %s: needs a restart", line)
-    for line in done.left_out:
-        log.warning("reloaded: changed at run time: %s; left out", line)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from monitor.config import SPEECH, Config, LabelConfig
 from monitor.detection.calibration import Calibration, read_calibration
 from monitor.detection.cohort_norm import CohortNorm, read_cohort_norm
+from monitor.detection.examples import Examples
+from monitor.detection.examples_file import stored_examples
 from monitor.detection.prototypes import Prototypes, build_prototypes
 from monitor.detection.qualification import Qualification
 from monitor.model.clap import WARM_UPS, Clap
@@ -53,6 +55,8 @@ class Engine:
     """Prompts for people speaking, if the clips need them."""
     qualification: Qualification | None = None
     """What the calibration is from; None: from files that came with the checkpoint."""
+    examples: Mapping[str, Examples] = field(default_factory=dict)
+    """Those of this checkpoint in the state directory when it was loaded, by label."""
 
     @property
     def rate(self) -> int:
@@ -67,8 +71,20 @@ class Engine:
         """Windows that begin in so many seconds."""
         return round(seconds * self.rate / (self.hop if source is None else self.hop_of(source)))
 
-    def build_prototypes(self, labels: Sequence[LabelConfig], background: Sequence[str]) -> Prototypes:
+    def build_prototypes(
+        self,
+        labels: Sequence[LabelConfig],
+        background: Sequence[str],
+        examples: Mapping[str, Examples] | None = None,
+    ) -> Prototypes:
         """Embed prompts, with the text encoder only if it must; another thread may embed audio meanwhile.
+
+        Parameters
+        ----------
+        labels : sequence of LabelConfig
+        background : sequence of str
+        examples : mapping of str to Examples, or None
+            By label; None for those with which the engine was loaded.
 
         Raises
         ------
@@ -77,7 +93,14 @@ class Engine:
         """
         embed = self.model.embed_text
         try:
-            return build_prototypes(labels, background, embed, self.cohort_norm, speech=self.speech)
+            return build_prototypes(
+                labels,
+                background,
+                embed,
+                self.cohort_norm,
+                speech=self.speech,
+                examples=self.examples if examples is None else examples,
+            )
         finally:
             self.model.forget_text()
 
@@ -113,8 +136,9 @@ def load_engine(
     qualification = qualification_of(model, length, hop)
     calibration, cohort_norm = _shipped(model) if qualification is None else _measured(qualification)
     speech = SPEECH if config.clips.enabled and config.clips.speech_filter else ()
+    examples = stored_examples(config.state, model.identity, model.dimension)
     prototypes = build_prototypes(
-        config.labels, config.background, model.embed_text, cohort_norm, speech=speech
+        config.labels, config.background, model.embed_text, cohort_norm, speech=speech, examples=examples
     )
     model.forget_text()
     return Engine(
@@ -128,6 +152,7 @@ def load_engine(
         cohort_norm=cohort_norm,
         speech=speech,
         qualification=qualification,
+        examples=examples,
     )
 
 

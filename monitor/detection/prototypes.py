@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.config import VOICES, LabelConfig
 from monitor.detection.cohort_norm import CohortNorm
+from monitor.detection.examples import Examples
+from monitor.detection.learned_direction import label_direction
 from monitor.types import Embeddings
 
 log = logging.getLogger(__name__)
@@ -20,6 +23,11 @@ TOO_CLOSE = 0.35
 """Share of the way from "as alike as any two prompts of the background" to "identical" from which a
 background prompt means the same as a label and would suppress it ("people talking" against "a person
 speaking").  Relative, because text encoders differ in how alike any two prompts are."""
+
+NEVER = 1.0
+"""Mean cosine of a label that cannot be detected: no cosine is above it."""
+
+_NO_EXAMPLES: Mapping[str, Examples] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,13 +63,13 @@ class Prototypes:
     labels: tuple[str, ...]
     """Identifiers."""
     directions: Directions
-    """Of each label: the direction of the mean of its prompts' embeddings."""
+    """Of each label: the direction of its prompts and its examples (`learned_direction`)."""
     against: Directions
     """Of every prompt against some label."""
     is_against: NDArray[np.bool_]
     """Which prompts are against which label, shape (labels, prompts)."""
     fingerprints: tuple[str, ...]
-    """Hash of all prompts of each label: a baseline belongs to it."""
+    """Hash of all prompts and examples of each label: a baseline belongs to it."""
     against_prompts: tuple[str, ...] = ()
     """The prompts of ``against``."""
     speech: Directions | None = None
@@ -75,8 +83,9 @@ def build_prototypes(
     cohort_norm: CohortNorm | None = None,
     *,
     speech: Sequence[str] = (),
+    examples: Mapping[str, Examples] = _NO_EXAMPLES,
 ) -> Prototypes:
-    """Embed the prompts of the enabled labels.
+    """Embed the prompts of the enabled labels, and add their examples.
 
     Parameters
     ----------
@@ -90,6 +99,8 @@ def build_prototypes(
         The checkpoint's.
     speech : sequence of str
         Prompts for people speaking, if the clips need them.
+    examples : mapping of str to Examples
+        By label; they count for labels with ``examples: true``.
     """
     enabled = [label for label in labels if label.enabled]
     against = list(dict.fromkeys([*background, *(text for label in enabled for text in label.against)]))
@@ -98,9 +109,11 @@ def build_prototypes(
     vectors = embed([*prompts, *against, *speech, *voices])
     against_vectors = vectors[len(prompts) : len(prompts) + len(against)]
     limit = _too_close(against_vectors[: len(set(background))])
+    shown = {label.id: examples.get(label.id) for label in enabled if label.examples}
     directions, rows, first = [], [], 0
     for label in enabled:
-        directions.append(_direction(vectors[first : first + len(label.prompts)]))
+        own = vectors[first : first + len(label.prompts)]
+        directions.append(_label_direction(label, own, shown.get(label.id), cohort_norm))
         first += len(label.prompts)
         near = against_vectors @ directions[-1] >= limit
         pairs = zip(against, near, strict=True)
@@ -118,13 +131,49 @@ def build_prototypes(
     spoken = vectors[len(prompts) + len(against) :]
     return Prototypes(
         labels=tuple(label.id for label in enabled),
-        directions=Directions.of(np.stack(directions).astype(np.float32), cohort_norm),
+        directions=_directions(np.stack(directions).astype(np.float32), cohort_norm, enabled, shown),
         against=Directions.of(against_vectors, cohort_norm),
         is_against=np.array(rows, dtype=bool).reshape(len(enabled), len(against)),
-        fingerprints=tuple(_fingerprint(label, background) for label in enabled),
+        fingerprints=tuple(_fingerprint(label, background, shown.get(label.id)) for label in enabled),
         against_prompts=tuple(against),
         speech=_speech(spoken, len(speech), cohort_norm) if speech else None,
     )
+
+
+def _label_direction(
+    label: LabelConfig, prompts: Embeddings, examples: Examples | None, cohort_norm: CohortNorm | None
+) -> NDArray[np.float32]:
+    """Direction of a label; zero for one without prompts whose examples are missing."""
+    if examples is None and not label.prompts:
+        log.error(
+            "label %s is not detected: it has no prompts, and its examples are missing: run "
+            "`clap-monitor learn %s`, or describe the sound in prompts",
+            label.id,
+            label.id,
+        )
+        return np.zeros(prompts.shape[1], dtype=np.float32)
+    text = _direction(prompts) if label.prompts else None
+    return label_direction(text, None if examples is None else examples.embeddings, cohort_norm)
+
+
+def _directions(
+    vectors: Embeddings,
+    cohort_norm: CohortNorm | None,
+    labels: Sequence[LabelConfig],
+    shown: Mapping[str, Examples | None],
+) -> Directions:
+    """Directions of the labels.
+
+    What lies beyond the principal directions counts for the deviation of those with examples.  A zero vector
+    is one to which no sound is similar.
+    """
+    found = Directions.of(vectors, cohort_norm)
+    mean, deviation = (np.broadcast_to(each, len(vectors)).copy() for each in (found.mean, found.deviation))
+    if cohort_norm is not None:
+        learned = [place for place, label in enumerate(labels) if shown.get(label.id) is not None]
+        deviation[learned] = cohort_norm.deviation(vectors[learned])
+    mean[~vectors.any(axis=1)] = NEVER
+    return replace(found, mean=mean, deviation=deviation)
 
 
 def _direction(vectors: Embeddings) -> NDArray[np.float32]:
@@ -145,6 +194,7 @@ def _too_close(background: Embeddings) -> float:
     return median + TOO_CLOSE * (1.0 - median)
 
 
-def _fingerprint(label: LabelConfig, background: Sequence[str]) -> str:
-    prompts = "\0".join([*label.prompts, "\0", *label.against, "\0", *background])
+def _fingerprint(label: LabelConfig, background: Sequence[str], examples: Examples | None) -> str:
+    learned = [] if examples is None else ["\0", examples.fingerprint]
+    prompts = "\0".join([*label.prompts, "\0", *label.against, "\0", *background, *learned])
     return hashlib.sha256(prompts.encode()).hexdigest()[:16]

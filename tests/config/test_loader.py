@@ -87,7 +87,10 @@ mqtt:
             "monitor.yaml:9: sources[2].device: does not belong to kind pcm, whose own keys are "
             "rate, format, channels, channel"
         ),
-        "monitor.yaml:12: labels[0].prompts: is empty; give at least one",
+        (
+            "monitor.yaml:12: labels[0].prompts: is empty; give at least one, or teach the sound with "
+            "`clap-monitor learn`"
+        ),
         'monitor.yaml:13: labels[1].id: "dog" is already the id of labels[0]; choose another',
         'monitor.yaml:15: labels[1].threshold: "high" is not a number',
         "monitor.yaml:16: labels[2].id: is missing: identifier of the label, also in MQTT topics",

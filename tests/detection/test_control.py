@@ -9,7 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.config import Config, LabelConfig, SourceConfig
+from monitor.detection.examples import Examples
+from monitor.detection.examples_file import store_examples
 from monitor.detection.prototypes import build_prototypes
+from monitor.detection.quantised import quantised
 from monitor.types import ConfigError, ModelError, MonitorError
 from tests.support.engines import control_of
 
@@ -36,11 +39,11 @@ class Setup:
         options = {"reread": lambda: self.config, "check": check}
         self.control = control_of(self.config, embed, state=state, build=self.build, **options)
 
-    def build(self, labels, background, embed):
+    def build(self, labels, background, embed, **options):
         if self.failure is not None:
             raise self.failure
         self.embedded.append([label.id for label in labels])
-        return build_prototypes(labels, background, embed)
+        return build_prototypes(labels, background, embed, **options)
 
     def thresholds(self, label):
         return [self.control.active_labels.label(source.name, label).threshold for source in SOURCES]
@@ -352,3 +355,73 @@ def test_whatever_is_put_is_a_label_or_a_refusal_in_one_line(content, id_):
     assert (change is None) == bool(refused)
     assert all("\n" not in why for why in refused)
     assert change is not None or setup.control.active_labels.labels == (DOG, CAT)
+
+
+def examples_of(*vectors, label="bell", identity="fake"):
+    rows = quantised(np.eye(16, dtype=np.float32)[list(vectors)])
+    return Examples(label, identity, rows, tuple(f"{place}.wav" for place in vectors))
+
+
+def test_a_label_is_learned_at_run_time_and_still_there_after_a_restart_and_a_reload(tmp_path):
+    setup = Setup(tmp_path)
+    setup.control.learn(examples_of(3, 4), {"name": "Our bell"})
+    assert ids(setup) == ["dog", "cat", "bell"]
+    change = setup.control.take_change()
+    assert change.prototypes.directions.vectors[2, [3, 4]] == pytest.approx([0.5**0.5] * 2, abs=1e-3)
+    again = Setup(tmp_path)
+    assert ids(again) == ["dog", "cat", "bell"]
+    assert again.control.active_labels.find("bell").title == "Our bell"
+    again.control.reload()
+    again.control.learn(examples_of(5))
+    assert again.control.examples["bell"].origins == ("3.wav", "4.wav", "5.wav")
+    again.control.learn(examples_of(6), replace_known=True)
+    assert again.control.examples["bell"].origins == ("6.wav",)
+
+
+def test_examples_of_a_label_with_prompts_change_its_direction_only(tmp_path):
+    setup = Setup(tmp_path)
+    before = setup.control.active_labels.find("dog")
+    setup.control.learn(examples_of(3, label="dog"))
+    assert setup.control.active_labels.find("dog") == before.model_copy(update={"examples": True})
+    fingerprint = setup.control.take_change().prototypes.fingerprints[0]
+    setup.control.forget("dog")
+    assert setup.control.take_change().prototypes.fingerprints[0] != fingerprint
+    assert list((tmp_path / "examples").iterdir()) == []
+    assert Setup(tmp_path).control.active_labels.find("dog") == before
+
+
+def test_a_label_cannot_be_left_with_nothing():
+    setup = Setup()
+    setup.control.learn(examples_of(3))
+    with pytest.raises(ConfigError, match="label bell has no prompts"):
+        setup.control.forget("bell")
+    with pytest.raises(ConfigError, match="prompts: is missing"):
+        setup.control.put_label({"id": "bell", "examples": False})
+
+
+def test_examples_of_another_checkpoint_are_refused():
+    setup = Setup()
+    with pytest.raises(ConfigError, match="the examples of bell were learned with another checkpoint"):
+        setup.control.learn(examples_of(3, identity="other"))
+    assert ids(setup) == ["dog", "cat"]
+
+
+def test_examples_that_cannot_be_saved_hold_until_the_end_of_the_run(tmp_path, caplog):
+    setup = Setup(tmp_path)
+    (tmp_path / "examples").write_text("in the way")
+    setup.control.learn(examples_of(3))
+    assert not setup.control.saved
+    assert ids(setup) == ["dog", "cat", "bell"]
+    assert "changes last until the end of this run" in caplog.text
+    (tmp_path / "examples").unlink()
+    setup.control.set_threshold("bell", 0.7)
+    assert setup.control.saved
+    assert Setup(tmp_path).control.examples["bell"].origins == ("3.wav",)
+
+
+def test_a_reload_reads_examples_that_were_put_into_the_state_directory(tmp_path):
+    setup = Setup(tmp_path)
+    store_examples(tmp_path, examples_of(3))
+    setup.config = setup.config.model_copy(update={"labels": (DOG, LabelConfig(id="bell", examples=True))})
+    setup.control.reload()
+    assert setup.control.take_change().prototypes.directions.vectors[1, 3] == pytest.approx(1.0)

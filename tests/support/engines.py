@@ -9,6 +9,7 @@ from monitor.detection.active_labels import ActiveLabels, restore_settings
 from monitor.detection.calibration import Calibration
 from monitor.detection.control import Control
 from monitor.detection.engine import Engine
+from monitor.detection.examples_file import stored_examples
 from monitor.detection.prototypes import Directions, Prototypes, build_prototypes
 
 ARMED = ActiveLabels(labels=(), sources=())
@@ -44,9 +45,15 @@ def control_of(config, embed, *, state=None, build=build_prototypes, **options):
     """Return a control whose engine embeds prompts with a function."""
     settings = restore_settings(config, state)
     labels = settings.active_labels
+    model = SimpleNamespace(name="fake", identity="fake", dimension=embed(["any"]).shape[1])
+    examples = {} if state is None else stored_examples(state, model.identity, model.dimension)
     engine = SimpleNamespace(
-        prototypes=build_prototypes(labels.labels, labels.background, embed),
-        build_prototypes=lambda labels, background: build(labels, background, embed),
+        model=model,
+        examples=examples,
+        prototypes=build_prototypes(labels.labels, labels.background, embed, examples=examples),
+        build_prototypes=lambda labels, background, examples: build(
+            labels, background, embed, examples=examples
+        ),
     )
     return Control(settings, engine, state=state, **options)
 
