@@ -99,6 +99,8 @@ class Engine:
     """What a sentence means, made up: as many directions as letters, the more of a letter the longer."""
 
     cohort_norm = None
+    examples = {}  # noqa: RUF012 - never changed
+    name, identity, dimension = "letters", "letters", 27
     calibration = Calibration(scale=10.0, centre=0.3, baseline=-3.0)
 
     def __init__(self):
@@ -114,8 +116,8 @@ class Engine:
     def forget_text(self):
         pass
 
-    def build_prototypes(self, labels, background):
-        return build_prototypes(labels, background, self.embed_text)
+    def build_prototypes(self, labels, background, examples):
+        return build_prototypes(labels, background, self.embed_text, examples=examples)
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
@@ -152,7 +154,7 @@ def serving(token=TOKEN, *, directory=None, detects=None, **keys):
     config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone", labels=detects),))
     engine, memory = Engine(), RecentEmbeddings(["crib"], 120)
     settings = restore_settings(config, directory)
-    engine.prototypes = engine.build_prototypes(LABELS, config.background)
+    engine.prototypes = engine.build_prototypes(LABELS, config.background, {})
     control = Control(settings, engine, state=directory)
     live = Broadcast({"crib": ring}, GEOMETRY)
     web = Web(WebConfig(enabled=True, port=0, **keys), token)
