@@ -83,7 +83,7 @@ class LabelConfig(Section):
         ge=0,
         le=1,
         description="Score below which the sound has ended; at most threshold. Unset: 0.15 below "
-        "threshold, at least 0.",
+        "threshold, or 0.7 of it if that is more.",
     )
     confirm_seconds: float | None = Field(
         default=None,
@@ -137,7 +137,7 @@ class LabelConfig(Section):
         """Score below which the sound has ended, in [0, 1]."""
         if self.release_threshold is not None:
             return self.release_threshold
-        return max(0.0, round(self.threshold - 0.15, 6))
+        return round(max(self.threshold - 0.15, 0.7 * self.threshold), 6)
 
     @field_validator("prompts", mode="before")
     @classmethod

@@ -74,7 +74,7 @@ def test_a_title_is_made_from_the_identifier():
 
 @pytest.mark.parametrize(
     ("threshold", "release", "expected"),
-    [(0.5, None, 0.35), (0.1, None, 0.0), (0.5, 0.5, 0.5), (0.6, None, 0.45)],
+    [(0.5, None, 0.35), (0.1, None, 0.07), (0.5, 0.5, 0.5), (0.6, None, 0.45)],
 )
 def test_an_event_is_released_a_little_below_its_threshold(threshold, release, expected):
     label = LabelConfig(id="a", prompts=("x",), threshold=threshold, release_threshold=release)

@@ -123,7 +123,7 @@ def test_a_hop_longer_than_the_window_of_the_checkpoint_is_named():
     [
         ({"threshold": 0.0}, "labels[0].threshold: 0 is reached by every window"),
         ({"threshold": 1.0}, "labels[0].threshold: 1 is never reached"),
-        ({"threshold": 0.1}, "labels[0].release_threshold: 0 is below every score"),
+        ({"threshold": 0.1, "release_threshold": 0.0}, "labels[0].release_threshold: 0 is below every score"),
     ],
 )
 def test_a_threshold_that_decides_nothing_is_named(keys, start):

@@ -77,7 +77,7 @@ def test_a_threshold_is_of_one_source_or_of_all():
     assert setup.thresholds("dog") == [0.6, 0.9]
     setup.control.set_threshold("dog", 0.3)
     assert setup.thresholds("dog") == [0.3, 0.3]
-    assert [label.release for label in setup.control.active_labels.at("hall")] == [0.15, 0.4]
+    assert [label.release for label in setup.control.active_labels.at("hall")] == [0.21, 0.4]
 
 
 def test_a_release_threshold_comes_down_with_its_threshold_and_no_further_up_than_it_was():
