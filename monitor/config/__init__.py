@@ -10,7 +10,7 @@ from monitor.config.models import Config, ModelConfig, WindowConfig
 from monitor.config.mqtt_broker import MqttConfig
 from monitor.config.secrets import find_secret, read_address, read_password, read_secret, read_token
 from monitor.config.sources import SourceConfig
-from monitor.config.storage import ClipsConfig, StoreConfig
+from monitor.config.storage import ClipsConfig, MemoryConfig, StoreConfig
 from monitor.config.stream_address import Address, Login
 from monitor.config.validators import slug
 from monitor.config.warnings import warnings
@@ -25,6 +25,7 @@ __all__ = [
     "HookConfig",
     "LabelConfig",
     "Login",
+    "MemoryConfig",
     "MetricsConfig",
     "ModelConfig",
     "MqttConfig",

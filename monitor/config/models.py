@@ -18,7 +18,7 @@ from monitor.config.labels import LabelConfig
 from monitor.config.mqtt_broker import MqttConfig
 from monitor.config.section import FilePath, Identifier, Prompt, Section
 from monitor.config.sources import SourceConfig
-from monitor.config.storage import ClipsConfig, StoreConfig
+from monitor.config.storage import ClipsConfig, MemoryConfig, StoreConfig
 from monitor.config.validators import fault
 from monitor.config.web import MetricsConfig, WebConfig
 
@@ -155,6 +155,10 @@ class Config(Section):
     store: StoreConfig = Field(
         default=StoreConfig(),
         description="Event store: past events, near misses and scores, without audio.",
+    )
+    memory: MemoryConfig = Field(
+        default=MemoryConfig(),
+        description="The embeddings of past windows, for search, replay and thresholds; no audio.",
     )
     clips: ClipsConfig = Field(default=ClipsConfig(), description="Clips: short recordings of events.")
     notify: Annotated[tuple[NotifyConfig, ...], WrapValidator(validate_alerts), Field(strict=False)] = Field(

@@ -111,3 +111,30 @@ class StoreConfig(Section):
         description="Maximum size of the store, in megabytes. The oldest near misses are deleted first, "
         "then minutes, then events.",
     )
+
+
+class MemoryConfig(Section):
+    """Memory: the embeddings of past windows, without audio."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Keep the embedding of every scored window, for search, replay and thresholds. No audio "
+        "can be made from it, but it tells which kinds of sound there were.",
+    )
+    keep_days: float = Field(
+        default=7.0, gt=0, le=3_650, description="Age at which embeddings are deleted, in days."
+    )
+    max_megabytes: int = Field(
+        default=2000,
+        ge=10,
+        le=10_000_000,
+        description="Maximum size of all embeddings, in megabytes; the oldest are deleted first. A source "
+        "takes 91 a day at one window per second.",
+    )
+    free_megabytes: int = Field(
+        default=500,
+        ge=0,
+        le=10_000_000,
+        description="Free disk space to keep, in megabytes. With less, old embeddings are deleted and no new "
+        "ones are written.",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,12 @@ from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.detection.scorer import Scorer
 from monitor.evaluation.qualified_engine import load_qualified_engine
+from monitor.memory.segment import Header
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive, open_archive
 from monitor.outputs.clips import MODES
 from monitor.outputs.counters import Counters
+from monitor.outputs.embedding_memory import EmbeddingMemory
 from monitor.outputs.fan_out import FanOut
 from monitor.outputs.hooks import Hook
 from monitor.outputs.live.broadcast import Broadcast
@@ -128,9 +130,12 @@ def build(
         )
     notifiers = notifiers_of(config)
     hooks = tuple(Hook(hook, node=config.node, model=model) for hook in config.hooks)
+    memory = _memory(config, engine, scorer.initial_baseline, clock)
     counters = Counters()
     broadcast = Broadcast(buffers, mel_config)
     outputs: dict[str, Output] = {**archive.outputs}
+    if memory is not None:
+        outputs["memory"] = memory
     if mqtt is not None:
         outputs["mqtt"] = mqtt
     outputs |= {
@@ -173,6 +178,7 @@ def build(
         control=control,
         commands=commands,
         archive=archive,
+        memory=memory,
         mqtt=mqtt,
         notifiers=notifiers,
         hooks=hooks,
@@ -183,7 +189,7 @@ def build(
         metrics=metrics,
         http_servers=http_servers,
         control_socket=control_socket,
-        directories=_directories(config, archive, control_socket),
+        directories=_directories(config, archive, memory, control_socket),
         reloads=reread is not None,
         snapshot=take_snapshot,
     )
@@ -241,7 +247,23 @@ def _is_fast_replay(source: SourceConfig) -> bool:
     return not source.live and source.pace == "fast"
 
 
-def _directories(config: Config, archive: Archive, control_socket: ControlSocket) -> Directories:
+def _memory(
+    config: Config, engine: Engine, baselines: Callable[[str], Mapping[str, float]], clock: WallClock
+) -> EmbeddingMemory | None:
+    if not config.memory.enabled:
+        return None
+    headers = {
+        source.name: Header(engine.model.dimension, engine.rate, engine.length, engine.hop_of(source.name))
+        for source in config.sources
+    }
+    return EmbeddingMemory(
+        config.state, config.memory, engine.model.identity, headers, baselines=baselines, clock=clock
+    )
+
+
+def _directories(
+    config: Config, archive: Archive, memory: EmbeddingMemory | None, control_socket: ControlSocket
+) -> Directories:
     """Return what looks after the directories, and after the files that are open in them."""
     modes = {"state": (config.state, 0o700)}
     if config.clips.enabled:
@@ -250,5 +272,7 @@ def _directories(config: Config, archive: Archive, control_socket: ControlSocket
     def look_after_files() -> None:
         control_socket.recheck()
         archive.on_directory_changed("state")
+        if memory is not None:
+            memory.recheck()
 
     return Directories(modes, on_changed=archive.on_directory_changed, on_checked=look_after_files)

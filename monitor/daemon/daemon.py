@@ -173,6 +173,9 @@ class Daemon:
             if change is not None:
                 apply_change(parts, self._current, change, fan_out)
                 self._current = change
+            for at in step:
+                if isinstance(at, Break):
+                    fan_out.on_break(at)
             yield step
 
     def _close_outputs(self, fan_out: FanOut) -> None:

@@ -22,6 +22,7 @@ from monitor.detection.scorer import Scorer
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive
 from monitor.outputs.counters import Counters
+from monitor.outputs.embedding_memory import EmbeddingMemory
 from monitor.outputs.faults import Faults
 from monitor.outputs.hooks import Hook
 from monitor.outputs.live.broadcast import Broadcast
@@ -58,6 +59,7 @@ class Parts:
     control: Control
     commands: CommandQueue
     archive: Archive
+    memory: EmbeddingMemory | None
     mqtt: MqttPublisher | None
     notifiers: tuple[Notifier, ...]
     hooks: tuple[Hook, ...]

@@ -17,6 +17,7 @@ from monitor.daemon.progress import run_summary
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.qualification import calibration_status
 from monitor.outputs.clips import ClipRecorder
+from monitor.outputs.embedding_memory import EmbeddingMemory
 from monitor.outputs.hooks import Hook
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.notifier import Notifier
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from monitor.daemon.parts import Parts
 
 SCHEMA = 1
+
+_MEMORY = ("written", "waiting", "dropped", "bytes")
 
 
 def snapshot(parts: Parts) -> dict[str, Any]:
@@ -84,6 +87,7 @@ def _outputs(parts: Parts) -> dict[str, object]:
     return {
         "mqtt": None if parts.mqtt is None else _mqtt(parts.mqtt),
         "store": None if archive.store is None else _counts(archive.store, "written", "waiting", "dropped"),
+        "memory": None if parts.memory is None else _counts(parts.memory, *_MEMORY),
         "clips": None if archive.recorder is None else _clips(archive.recorder),
         "notify": [_counts(each, "name", "sent", "failed", "held", "dropped") for each in parts.notifiers],
         "hooks": [_counts(each, "name", "done", "failed", "killed", "dropped") for each in parts.hooks],
@@ -113,7 +117,7 @@ def _clips(clips: ClipRecorder) -> dict[str, object]:
     }
 
 
-def _counts(output: Store | Notifier | Hook, *names: str) -> dict[str, object]:
+def _counts(output: Store | EmbeddingMemory | Notifier | Hook, *names: str) -> dict[str, object]:
     return {name: getattr(output, name) for name in (*names, "trouble")}
 
 
@@ -131,7 +135,11 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
         found.append(("broker", f"not connected: {mqtt['trouble'] or 'not reached yet'}"))
     if mqtt is not None:
         found += [("broker", problem) for problem in mqtt["problems"]]
-    kept = [(what, snapshot[what]["trouble"]) for what in ("store", "clips") if snapshot[what] is not None]
+    kept = [
+        (what, snapshot[what]["trouble"])
+        for what in ("store", "memory", "clips")
+        if snapshot[what] is not None
+    ]
     found += [(what, f"cannot be written: {trouble}") for what, trouble in kept if trouble]
     found += [(key, trouble) for key, trouble in snapshot.get("directories", {}).items() if trouble]
     found += [

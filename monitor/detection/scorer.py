@@ -20,6 +20,7 @@ from monitor.detection.calibration import LARGEST_LOGIT
 from monitor.detection.engine import Engine
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.prototypes import Prototypes
+from monitor.detection.quantised import quantised, restored
 from monitor.model.log_mel import Power
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.system.histogram import Histogram
@@ -82,7 +83,7 @@ class Scorer:
         self._status = status
         self._gate = gate
         self._spectrograms = spectrograms or SpectrogramCache(engine.model.mel_config)
-        self._initial_baseline = initial_baseline
+        self._earlier_baseline = initial_baseline
         self._newest: dict[str, tuple[Prototypes, Scores]] = {}
         """The newest window of each source that was scored, and with which prototypes."""
         self._invalid_reported = False
@@ -103,6 +104,10 @@ class Scorer:
     def baseline(self, source: str) -> dict[str, float]:
         """Baseline of a source, label to logit."""
         return dict(zip(self._prototypes.labels, self._baselines[source].values.tolist(), strict=True))
+
+    def initial_baseline(self, source: str) -> dict[str, float]:
+        """Baseline that labels without a history have at a source, label to logit."""
+        return dict(zip(self._prototypes.labels, self._initial(source).tolist(), strict=True))
 
     def score(self, windows: Sequence[Window], active: Callable[[str], frozenset[str]]) -> list[Scores]:
         """Scores of each window; 0 for every label where a gate holds the window back."""
@@ -161,6 +166,7 @@ class Scorer:
     def _scored(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
         if not np.isfinite(embedding).all():
             return self._without_embedding(window)
+        embedding = restored(quantised(embedding))
         prototypes, calibration = self._prototypes, self._engine.calibration
         baseline = self._baselines[window.source]
         logits = scoring.logits(scoring.margins(embedding, prototypes), calibration)
@@ -220,7 +226,7 @@ class Scorer:
     def _initial(self, source: str) -> scoring.Values:
         """Initial baseline of a source; one that no window can have is replaced by the calibration's."""
         earlier, ordinary = (
-            self._initial_baseline(source, self._prototypes),
+            self._earlier_baseline(source, self._prototypes),
             self._engine.calibration.baseline,
         )
         logits = (earlier.get(label, ordinary) for label in self._prototypes.labels)

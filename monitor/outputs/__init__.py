@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitor.detection.active_labels import ActiveLabels
     from monitor.detection.rules import Rule
     from monitor.system.threads import ThreadGroup
-    from monitor.types import Event, NearMiss, Scores
+    from monitor.types import Break, Event, NearMiss, Scores
 
 
 class Output:
@@ -33,6 +33,9 @@ class Output:
 
     def on_scores(self, scores: Scores) -> None:
         """Receive the scores of a window."""
+
+    def on_break(self, at: Break) -> None:
+        """Receive a break in the audio of a source, before the windows after it."""
 
     def on_near_miss(self, miss: NearMiss) -> None:
         """Receive a near miss."""

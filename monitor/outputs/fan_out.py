@@ -18,7 +18,7 @@ from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.faults import Faults
 from monitor.system.threads import ThreadGroup
-from monitor.types import Event, NearMiss, Scores
+from monitor.types import Break, Event, NearMiss, Scores
 
 
 class FanOut(Output):
@@ -50,6 +50,10 @@ class FanOut(Output):
     def on_scores(self, scores: Scores) -> None:
         """Give the scores of a window to every output."""
         self._each(lambda output: output.on_scores(scores))
+
+    def on_break(self, at: Break) -> None:
+        """Give a break in the audio of a source to every output."""
+        self._each(lambda output: output.on_break(at))
 
     def on_near_miss(self, miss: NearMiss) -> None:
         """Give a near miss to every output."""

@@ -112,6 +112,10 @@ _FAMILIES = (
     Family("store_queue_messages", _Gauge, "Changes that wait to be written to the store."),
     Family("store_written_total", _Counter, "Changes that were written to the store."),
     Family("store_dropped_total", _Counter, "Changes that could not be stored and are lost."),
+    Family("memory_bytes", _Gauge, "Size of the memory of embeddings."),
+    Family("memory_queue_entries", _Gauge, "Entries that wait to be written to the memory."),
+    Family("memory_written_total", _Counter, "Embeddings of windows that were written to the memory."),
+    Family("memory_dropped_total", _Counter, "Entries of the memory that could not be written and are lost."),
     Family("clips_total", _Counter, "Clips, by outcome.", ("outcome",)),
     Family("clips_bytes", _Gauge, "Size of all clips."),
     Family("clips_deleted_total", _Counter, "Clips deleted to keep within the limits."),
@@ -255,18 +259,28 @@ def _heard(snapshot: Snapshot, counters: Counters) -> Iterator[Sample]:
             yield "candidates_rejected_total", [label, reason], count
 
 
+def _stored(snapshot: Snapshot) -> Iterator[Sample]:
+    store, memory = snapshot["store"], snapshot["memory"]
+    if store is not None:
+        yield "store_queue_messages", [], store["waiting"]
+        yield "store_written_total", [], store["written"]
+        yield "store_dropped_total", [], store["dropped"]
+    if memory is not None:
+        yield "memory_bytes", [], memory["bytes"]
+        yield "memory_queue_entries", [], memory["waiting"]
+        yield "memory_written_total", [], memory["written"]
+        yield "memory_dropped_total", [], memory["dropped"]
+
+
 def _outputs(snapshot: Snapshot) -> Iterator[Sample]:
-    mqtt, store, clips = snapshot["mqtt"], snapshot["store"], snapshot["clips"]
+    mqtt, clips = snapshot["mqtt"], snapshot["clips"]
     if mqtt is not None:
         yield "mqtt_connected", [], mqtt["connected"]
         yield "mqtt_queue_messages", [], mqtt["waiting"]
         yield "mqtt_published_total", [], mqtt["published"]
         yield "mqtt_dropped_total", [], mqtt["dropped"]
         yield "mqtt_refused_total", [], mqtt["refused"]
-    if store is not None:
-        yield "store_queue_messages", [], store["waiting"]
-        yield "store_written_total", [], store["written"]
-        yield "store_dropped_total", [], store["dropped"]
+    yield from _stored(snapshot)
     if clips is not None:
         yield "clips_bytes", [], clips["bytes"]
         yield "clips_deleted_total", [], clips["deleted"]

@@ -112,6 +112,7 @@ HEALTHY = {
         "trouble": None,
     },
     "store": {"written": 240, "waiting": 1, "dropped": 0, "trouble": None},
+    "memory": {"written": 240, "waiting": 1, "dropped": 0, "bytes": 253_440, "trouble": None},
     "clips": {"bytes": 34_500_000, "deleted": 7, "decided": {"kept": 12, "speech": 2}, "trouble": None},
     "notify": [{"name": "phone", "sent": 3, "failed": 1, "held": 5, "dropped": 0, "trouble": None}],
     "hooks": [{"name": "siren", "done": 2, "failed": 0, "killed": 1, "dropped": 0, "trouble": None}],

@@ -117,7 +117,9 @@ def _last(event: Mapping[str, Any] | None, now: float) -> str:
 
 
 def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:
-    mqtt, store, clips, reload = (snapshot[key] for key in ("mqtt", "store", "clips", "reload"))
+    mqtt, store, memory, clips, reload = (
+        snapshot[key] for key in ("mqtt", "store", "memory", "clips", "reload")
+    )
     if mqtt is not None:
         state = "connected" if mqtt["connected"] else mqtt["trouble"] or "not connected"
         counts = (
@@ -131,6 +133,12 @@ def _outputs(snapshot: Snapshot, now: float) -> Iterator[tuple[str, ...]]:
             "store",
             f"{state}; {store['written']} written, {store['waiting']} waiting, {store['dropped']} dropped",
         )
+    if memory is not None:
+        state = memory["trouble"] or "writable"
+        counts = (
+            f"{memory['written']} windows written, {memory['waiting']} waiting, {memory['dropped']} dropped"
+        )
+        yield "memory", f"{state}; {counts}; {size(memory['bytes'])} in total"
     if clips is not None:
         state = clips["trouble"] or "writable"
         outcomes = (

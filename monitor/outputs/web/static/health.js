@@ -40,7 +40,7 @@ export function mount(root) {
 }
 
 function figuresOf(status) {
-  const { mqtt, store, clips, web = {} } = status;
+  const { mqtt, store, memory, clips, web = {} } = status;
   const dropped = Object.values(status.sources).reduce((sum, source) => sum + source.dropped_seconds, 0);
   return [
     [t.health.lag, format.duration(status.lag_seconds), t.health.lagNote],
@@ -49,6 +49,7 @@ function figuresOf(status) {
     [t.health.dropped, format.duration(dropped), t.health.droppedNote],
     [t.health.broker, mqtt ? (mqtt.connected ? t.health.connected : t.health.away) : t.health.none, mqtt ? t.health.waiting(mqtt.waiting) : t.health.noBroker],
     [t.health.store, store ? (store.trouble ? t.health.failing : t.health.works) : t.health.none, store ? t.health.waiting(store.waiting) : ""],
+    [t.health.memory, memory ? (memory.trouble ? t.health.failing : size(memory.bytes)) : t.health.none, memory ? t.health.waiting(memory.waiting) : ""],
     [t.health.disk, clips ? size(clips.bytes) : t.health.none, t.health.free(size(Math.min(...Object.values(status.disk_free_bytes))))],
     [t.health.events, String(status.events), t.health.since(format.duration(status.uptime_seconds))],
     [t.health.watchers, String(web.watchers ?? 0), t.health.droppedWatchers(web.dropped ?? 0)],

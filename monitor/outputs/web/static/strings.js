@@ -159,6 +159,7 @@ export const t = {
     noBroker: "mqtt.host is not set",
     waiting: (count) => `${count} queued`,
     store: "Event store",
+    memory: "Memory",
     works: "OK",
     failing: "failing",
     disk: "Clips",
