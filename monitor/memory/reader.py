@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detection.quantised import Rows
+from monitor.memory.labels_file import SUFFIX
 from monitor.memory.segment import (
     HOUR_NS,
     INDEX,
@@ -207,6 +208,11 @@ class MemoryReader:
             follows = segment.header.follows and last is not None and first == 0
             yield Chunk(source, segment, first, segment.entries[first:stop], follows)
             last = segment
+
+    def labels_before(self, ns: int) -> int | None:
+        """Return the number of the newest labels file that is not newer than a moment in Unix nanoseconds."""
+        numbers = [int(path.name.removesuffix(SUFFIX)) for path in self.directory.glob(f"*{SUFFIX}")]
+        return max((number for number in numbers if number <= ns), default=None)
 
     def _paths(self, source: str) -> list[Path]:
         return segment_paths(self.directory / source)

@@ -1,0 +1,231 @@
+"""Replay of one label at one source: the events that its windows would have started, as live.
+
+The event code sees only windows that matter.  While the label is idle, its baseline is a quantile of the last
+minute, and a cheap lower limit of it rules out nearly every window; the others are scored exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detection import scoring
+from monitor.detection.baseline import high_quantile
+from monitor.detection.calibration import SHARE
+from monitor.detection.event_machine import Active, Candidate, EventMachine, Idle
+from monitor.detection.rules import Rule
+from monitor.memory.label_scores import Logits, baseline_floor
+from monitor.types import EndReason, Event, Scores
+
+_EMPTY = np.empty(0, dtype=np.float32)
+
+_AT_ONCE = 4_096
+"""Windows whose baselines are taken at once."""
+
+_ROUNDING = 1e-3
+"""Logits by which a window may miss the cheap limit and is scored exactly all the same."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """Windows of one source in a row, scored or not."""
+
+    source: str
+    length: int
+    """Samples in a window."""
+    stops: NDArray[np.int64]
+    """Sample index after each window, shape (n,)."""
+    ended_at: NDArray[np.float64]
+    """Unix seconds, shape (n,)."""
+    levels: NDArray[np.float32]
+    """Shape (n,)."""
+    scored: NDArray[np.intp]
+    """Places of the windows that were scored, shape (m,)."""
+    breaks: Sequence[tuple[int, EndReason]] = ()
+    """Places before which the audio is interrupted, in order."""
+
+    def __len__(self) -> int:
+        return len(self.stops)
+
+    def window(self, place: int) -> Scores:
+        """Return a window as the event code takes it, without scores."""
+        stop = int(self.stops[place])
+        return Scores(
+            source=self.source,
+            start=stop - self.length,
+            stop=stop,
+            ended_at=float(self.ended_at[place]),
+            labels=(),
+            values=_EMPTY,
+            level_dbfs=float(self.levels[place]),
+        )
+
+
+class LabelReplay:
+    """One label at one source; `feed` it with its windows in order.
+
+    Parameters
+    ----------
+    rule : Rule
+    initial : float
+        Logit of the baseline before the first minute.
+    windows : int
+        Windows in a baseline.
+    """
+
+    def __init__(self, rule: Rule, initial: float, windows: int) -> None:
+        self._machine = EventMachine(rule)
+        self._rule = rule
+        self._history = np.full(max(1, windows), initial, dtype=np.float32)
+
+    def apply(self, rule: Rule) -> None:
+        """Use another rule; windows so far count."""
+        self._machine.apply(rule)
+        self._rule = rule
+
+    def end(self, reason: EndReason) -> list[Event]:
+        """End the event that lasts, if any."""
+        return self._machine.end(reason)
+
+    def feed(self, timeline: Timeline, logits: Logits) -> list[Event]:
+        """Return the events that start or end in these windows, each as it is then.
+
+        Parameters
+        ----------
+        timeline : Timeline
+        logits : array, shape (m,)
+            Of the scored windows.
+        """
+        return list(_Feed(self._machine, self._rule, timeline, logits, self._history).run(self))
+
+    @property
+    def history(self) -> Logits:
+        """Logits in the baseline, oldest first."""
+        return self._history
+
+    def remember(self, history: Logits) -> None:
+        """Use other logits in the baseline from the next window on."""
+        self._history = history
+
+    def forget(self, initial: float) -> None:
+        """Begin the baseline anew: the prompts of the label have changed."""
+        self._history = np.full(len(self._history), initial, dtype=np.float32)
+
+
+class _Feed:
+    """One call of `LabelReplay.feed`."""
+
+    def __init__(
+        self, machine: EventMachine, rule: Rule, timeline: Timeline, logits: Logits, history: Logits
+    ) -> None:
+        self._machine, self._rule, self._timeline, self._logits = machine, rule, timeline, logits
+        self._size = len(history)
+        self._ring = history
+        """Logits in the baseline at `_from`."""
+        self._from = 0
+        """The scored window from which on the label is idle, and every logit counts in the baseline."""
+        self._sequence = np.concatenate([history, logits])
+        self._pure = self._hits(self._sequence)
+        """Scored windows that reach the threshold if every logit before is in the baseline."""
+        self._pure_from = 0
+        """From this scored window on, `_pure` holds."""
+        self._breaks = list(timeline.breaks)
+
+    def run(self, replay: LabelReplay) -> Iterator[Event]:
+        """Yield the events."""
+        place = 0
+        while place < len(self._timeline):
+            if isinstance(self._machine.state, Idle):
+                found = self._next_hit(self._ordinal(place))
+                if found is None:
+                    break
+                place = int(self._timeline.scored[found])
+                self._advance(found)
+            place = yield from self._follow(place)
+        if isinstance(self._machine.state, Idle):
+            self._advance(len(self._logits))
+        replay.remember(self._ring)
+        yield from self._interrupt(len(self._timeline))
+
+    def _ordinal(self, place: int) -> int:
+        """Return how many scored windows there are before a place."""
+        return int(np.searchsorted(self._timeline.scored, place))
+
+    def _hits(self, sequence: Logits) -> NDArray[np.intp]:
+        """Return which windows reach the threshold, if all logits before count in the baseline."""
+        logits = sequence[self._size :]
+        floor = np.maximum(baseline_floor(sequence, self._size), np.float32(-1e6))
+        near = np.flatnonzero(logits >= self._needed() + SHARE * floor - _ROUNDING)
+        if not len(near):
+            return near
+        before = np.lib.stride_tricks.sliding_window_view(sequence, self._size)
+        parts = np.array_split(near, -(-len(near) // _AT_ONCE))
+        values = [scoring.scores(logits[part], high_quantile(before[part].T)) for part in parts]
+        return near[np.concatenate(values) >= self._rule.threshold]
+
+    def _needed(self) -> float:
+        """Logit of the threshold."""
+        threshold = self._rule.threshold
+        if threshold <= 0 or threshold >= 1:
+            return -math.inf
+        return math.log(threshold / (1 - threshold))
+
+    def _next_hit(self, first: int) -> int | None:
+        """Return the next scored window that reaches the threshold while the label is idle."""
+        last = min(self._pure_from, len(self._logits))
+        if first < last:
+            hits = self._hits(np.concatenate([self._ring, self._logits[self._from : last]])) + self._from
+            place = int(np.searchsorted(hits, first))
+            if place < len(hits):
+                return int(hits[place])
+        place = int(np.searchsorted(self._pure, max(first, self._pure_from)))
+        return int(self._pure[place]) if place < len(self._pure) else None
+
+    def _advance(self, ordinal: int) -> None:
+        """Take the logits up to a scored window into the baseline: the label was idle all the time."""
+        self._ring = np.concatenate([self._ring, self._logits[self._from : ordinal]])[-self._size :]
+        self._from = ordinal
+
+    def _interrupt(self, place: int) -> Iterator[Event]:
+        while self._breaks and self._breaks[0][0] <= place:
+            yield from self._machine.end(self._breaks.pop(0)[1])
+
+    def _follow(self, place: int) -> Generator[Event, None, int]:
+        """Give windows to the event code until the label is idle again; return the place behind them."""
+        machine, timeline = self._machine, self._timeline
+        while self._breaks and self._breaks[0][0] < place:
+            self._breaks.pop(0)  # nothing lasted then
+        ordinal = self._ordinal(place)
+        ring, frozen_at = self._ring, -1
+        baseline = high_quantile(ring)
+        first = True
+        while place < len(timeline):
+            if self._breaks and self._breaks[0][0] == place:
+                yield from self._interrupt(place)
+            if not first and isinstance(machine.state, Idle):
+                break
+            first = False
+            if ordinal < len(timeline.scored) and timeline.scored[ordinal] == place:
+                frozen = isinstance(machine.state, Active | Candidate)
+                yield from machine.update(timeline.window(place), _score(self._logits[ordinal], baseline))
+                if frozen:
+                    frozen_at = ordinal
+                else:
+                    ring = np.concatenate([ring[1:], self._logits[ordinal : ordinal + 1]])
+                    baseline = high_quantile(ring)
+                ordinal += 1
+            else:
+                yield from machine.update(timeline.window(place), 0.0)
+            place += 1
+        self._ring, self._from = ring, ordinal
+        if frozen_at >= 0:
+            self._pure_from = frozen_at + 1 + self._size
+        return place
+
+
+def _score(logit: Logits, baseline: Logits) -> float:
+    return float(scoring.scores(logit, baseline))

@@ -1,0 +1,95 @@
+"""Label scores over the memory: what each window's embedding scores, as live but for many windows at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detection import scoring
+from monitor.detection.baseline import high_quantile
+from monitor.detection.calibration import QUANTILE, Calibration
+from monitor.detection.prototypes import Prototypes
+from monitor.detection.quantised import Rows, restored
+
+_AT_ONCE = 2_048
+"""Windows in one matrix product: 4 MB at d = 512."""
+
+Logits = NDArray[np.float32]
+"""Shape (n, labels), or (n,) of one label."""
+
+
+def logits(rows: Rows, prototypes: Prototypes, calibration: Calibration) -> Logits:
+    """Return the logit of each label for each embedding, shape (n, labels).
+
+    They differ from those of `monitor.detection.scoring`, which sees one window at a time, by rounding alone.
+
+    Parameters
+    ----------
+    rows : array, shape (n, d)
+        Quantised embeddings.
+    prototypes : Prototypes
+    calibration : Calibration
+    """
+    found = np.empty((len(rows), len(prototypes.labels)), dtype=np.float32)
+    for first in range(0, len(rows), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        found[part] = scoring.logits(margins(restored(rows[part]), prototypes), calibration)
+    return found
+
+
+def margins(embeddings: NDArray[np.float32], prototypes: Prototypes) -> Logits:
+    """Return `monitor.detection.scoring.margins` of each embedding, shape (n, labels)."""
+    directions = prototypes.directions
+    own: Logits = (embeddings @ directions.vectors.T - directions.mean) / directions.deviation
+    if not prototypes.is_against.any():
+        return own
+    cosines = embeddings @ prototypes.against.vectors.T  # (n, prompts)
+    # Most labels have the same prompts against them: their mean is taken once.
+    patterns, which = np.unique(prototypes.is_against, axis=0, return_inverse=True)
+    means = np.stack([_weighted_mean(cosines[:, pattern]) for pattern in patterns], axis=1)
+    taken = scoring.AGAINST_SHARE * means[:, which.reshape(-1)]
+    margin: Logits = own - taken / directions.deviation
+    return margin
+
+
+def _weighted_mean(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax-weighted mean of each row; 0 without columns."""
+    if not cosines.shape[1]:
+        return np.zeros(len(cosines), dtype=np.float32)
+    weights = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / np.float32(scoring.AGAINST_TEMPERATURE))
+    mean: NDArray[np.float32] = (weights * cosines).sum(axis=1) / weights.sum(axis=1)
+    return mean
+
+
+def rolling_baselines(sequence: Logits, windows: int) -> Logits:
+    """Return the baseline of a label before each window, as if no event had frozen it, shape (n - windows,).
+
+    Parameters
+    ----------
+    sequence : array, shape (n,)
+        Logits of one label; the first ``windows`` are the history before the first window.
+    windows : int
+        Windows in a baseline.
+    """
+    views = np.lib.stride_tricks.sliding_window_view(sequence, windows)[:-1]
+    parts = [high_quantile(views[first : first + _AT_ONCE].T) for first in range(0, len(views), _AT_ONCE)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+
+
+def baseline_floor(sequence: Logits, windows: int) -> Logits:
+    """Return a cheap lower limit of `rolling_baselines`, shape (n - windows,).
+
+    The quantile has at least ``above`` values at or above it.  Any ``windows`` in a row hold ``above`` whole
+    blocks, each of which has its maximum: the least of these maxima is at most the quantile.
+    """
+    above = windows - int((windows - 1) * QUANTILE)
+    size = (windows + 1) // (above + 1)
+    count = len(sequence) - windows
+    if size < 1 or count <= 0:
+        return np.full(max(0, count), -np.inf, dtype=np.float32)
+    blocks = sequence[: len(sequence) // size * size].reshape(-1, size).max(axis=1)
+    least = np.lib.stride_tricks.sliding_window_view(blocks, above).min(axis=1)
+    # The last whole block before window k of the sequence ends at or before k.
+    last = np.arange(windows, windows + count) // size
+    floor: Logits = least[last - above].astype(np.float32)
+    return floor
