@@ -1,0 +1,159 @@
+"""Search: the moments of the memory that fit a direction of the embedding space best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detection.prototypes import Directions
+from monitor.detection.quantised import UNITS
+from monitor.memory.reader import Chunk, MemoryReader
+
+_AT_ONCE = 2_048
+"""Windows in one matrix product: 4 MB at d = 512."""
+
+_SHARE = 0.5
+"""A stretch reaches as far as its windows fit more than this share of the way from the usual to its best."""
+
+_LOOKED_AT = 20_000
+"""Best windows from which the stretches are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A stretch of time that fits."""
+
+    source: str
+    started_at: float
+    """Unix seconds of the start of its first window."""
+    ended_at: float
+    """Unix seconds of the end of its last window."""
+    peak_at: float
+    """Unix seconds of the end of its best window."""
+    fit: float
+    """Of the best window: deviations of the cosine above its mean over all kinds of sound."""
+    level_dbfs: float
+    """Level of the newest hop of the best window, in dB of full scale."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fits:
+    """Every window of a source that was looked at."""
+
+    ended_at: NDArray[np.float64]
+    fits: NDArray[np.float32]
+    levels: NDArray[np.float32]
+    length: float
+    """Seconds in a window; of the newest segment."""
+    hop: float
+
+
+def search(
+    reader: MemoryReader,
+    direction: Directions,
+    sources: Iterable[str],
+    *,
+    since: float = 0.0,
+    until: float = float("inf"),
+    top: int = 20,
+) -> list[Moment]:
+    """Return the moments that fit best, best first; those nearer than a window are one.
+
+    Parameters
+    ----------
+    reader : MemoryReader
+    direction : Directions
+        Of one vector.
+    sources : iterable of str
+    since, until : float
+        Unix seconds of the ends of windows.
+    top : int
+        Most moments.
+    """
+    found: list[Moment] = []
+    for source in sources:
+        fits = _fits_of(reader.chunks(source, since, until), direction)
+        if fits is not None:
+            found += _stretches(source, fits, top)
+    return sorted(found, key=lambda moment: -moment.fit)[:top]
+
+
+def _fits_of(chunks: Iterable[Chunk], direction: Directions) -> _Fits | None:
+    times, fits, levels = [], [], []
+    header = None
+    for chunk in chunks:
+        header = chunk.segment.header
+        times.append(chunk.ended_at)
+        levels.append(chunk.levels)
+        fits.append(_cosines(chunk, direction.vectors[0]))
+    if header is None:
+        return None
+    cosines = np.concatenate(fits)
+    scaled: NDArray[np.float32] = (cosines - direction.mean) / direction.deviation
+    length, hop = header.length / header.rate, header.hop / header.rate
+    return _Fits(np.concatenate(times), scaled, np.concatenate(levels), length, hop)
+
+
+def _cosines(chunk: Chunk, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows = chunk.vectors
+    cosines = np.empty(len(rows), dtype=np.float32)
+    several = np.empty((min(_AT_ONCE, len(rows)), rows.shape[1]), dtype=np.float32)
+    units = (vector / np.float32(UNITS)).astype(np.float32)
+    for first in range(0, len(rows), _AT_ONCE):
+        part = rows[first : first + _AT_ONCE]
+        np.copyto(several[: len(part)], part)
+        np.dot(several[: len(part)], units, out=cosines[first : first + len(part)])
+    return cosines
+
+
+def _stretches(source: str, found: _Fits, top: int) -> list[Moment]:
+    count = len(found.fits)
+    if not count:
+        return []
+    usual = float(np.median(found.fits))
+    best = np.argpartition(-found.fits, min(_LOOKED_AT, count) - 1)[:_LOOKED_AT]
+    taken = np.zeros(count, dtype=bool)
+    moments: list[Moment] = []
+    for place in best[np.argsort(-found.fits[best], kind="stable")].tolist():
+        if len(moments) == top:
+            break
+        if taken[place]:
+            continue
+        first, last = _around(found, place, usual)
+        begin = found.ended_at[first] - found.length
+        near = slice(
+            int(np.searchsorted(found.ended_at, begin)),
+            int(np.searchsorted(found.ended_at, found.ended_at[last] + found.length, side="right")),
+        )
+        if not taken[near].any():
+            moments.append(
+                Moment(
+                    source,
+                    float(begin),
+                    float(found.ended_at[last]),
+                    float(found.ended_at[place]),
+                    float(found.fits[place]),
+                    float(found.levels[place]),
+                )
+            )
+        taken[near] = True
+    return moments
+
+
+def _around(found: _Fits, place: int, usual: float) -> tuple[int, int]:
+    """Return the first and the last window of the stretch around a window."""
+    least = usual + _SHARE * (float(found.fits[place]) - usual)
+    first = last = place
+    while first > 0 and _belongs(found, first - 1, first, least):
+        first -= 1
+    while last + 1 < len(found.fits) and _belongs(found, last + 1, last, least):
+        last += 1
+    return first, last
+
+
+def _belongs(found: _Fits, place: int, beside: int, least: float) -> bool:
+    near = abs(found.ended_at[place] - found.ended_at[beside]) <= 2 * found.hop
+    return bool(near and found.fits[place] > least)
