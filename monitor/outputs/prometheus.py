@@ -113,9 +113,9 @@ _FAMILIES = (
     Family("store_written_total", _Counter, "Changes that were written to the store."),
     Family("store_dropped_total", _Counter, "Changes that could not be stored and are lost."),
     Family("memory_bytes", _Gauge, "Size of the memory of embeddings."),
-    Family("memory_queue_entries", _Gauge, "Entries that wait to be written to the memory."),
+    Family("memory_queue_windows", _Gauge, "Windows that wait to be written to the memory."),
     Family("memory_written_total", _Counter, "Embeddings of windows that were written to the memory."),
-    Family("memory_dropped_total", _Counter, "Entries of the memory that could not be written and are lost."),
+    Family("memory_dropped_total", _Counter, "Windows that could not be written to the memory and are lost."),
     Family("clips_total", _Counter, "Clips, by outcome.", ("outcome",)),
     Family("clips_bytes", _Gauge, "Size of all clips."),
     Family("clips_deleted_total", _Counter, "Clips deleted to keep within the limits."),
@@ -267,7 +267,7 @@ def _stored(snapshot: Snapshot) -> Iterator[Sample]:
         yield "store_dropped_total", [], store["dropped"]
     if memory is not None:
         yield "memory_bytes", [], memory["bytes"]
-        yield "memory_queue_entries", [], memory["waiting"]
+        yield "memory_queue_windows", [], memory["waiting"]
         yield "memory_written_total", [], memory["written"]
         yield "memory_dropped_total", [], memory["dropped"]
 

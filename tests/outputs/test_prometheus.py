@@ -16,7 +16,7 @@ from tests.support.events import event, label_of, near_miss
 from tests.support.snapshots import offline, snapshot
 
 ROOT = Path(__file__).parents[2]
-UNITS = ("_total", "_seconds", "_bytes", "_ratio", "_dbfs", "_info", "_messages")
+UNITS = ("_total", "_seconds", "_bytes", "_ratio", "_dbfs", "_info", "_messages", "_windows")
 YES_OR_NO = {
     "up",
     "healthy",
@@ -169,7 +169,7 @@ def test_labels_that_are_gone_are_not_given_out():
 
 
 def test_without_outputs_and_before_anything_was_heard_it_is_valid():
-    bare = snapshot(mqtt=None, store=None, clips=None, notify=[], hooks=[])
+    bare = snapshot(mqtt=None, store=None, memory=None, clips=None, notify=[], hooks=[])
     assert families(bare, Counters()).keys() == families().keys()
 
 

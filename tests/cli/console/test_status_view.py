@@ -33,6 +33,7 @@ Cat       off               none
 
 broker        connected; 24 published, 0 waiting, 0 dropped, 0 refused
 store         writable; 240 written, 1 waiting, 0 dropped
+memory        writable; 240 windows written, 1 waiting, 0 dropped; 253.4 kB in total
 clips         writable; 12 kept, 2 speech; 34.5 MB in total
 notify phone  working; 3 sent, 5 held, 1 failed, 0 dropped
 hook siren    working; 2 done, 0 failed, 1 killed, 0 dropped
@@ -64,7 +65,7 @@ def test_a_reload_that_was_refused_is_said():
 
 
 def test_a_monitor_without_outputs_is_a_page_as_well():
-    bare = snapshot(mqtt=None, store=None, clips=None, notify=[], hooks=[], disk_free_bytes={})
+    bare = snapshot(mqtt=None, store=None, memory=None, clips=None, notify=[], hooks=[], disk_free_bytes={})
     assert page(bare, NOW).splitlines()[-1].startswith("Cat")
 
 
