@@ -44,6 +44,7 @@ SECONDS_OF_HOUR = 600.0
 MOST_IN_A_BLOCK = 0.4
 """Largest share of the clusters in one block."""
 
+DAY_SECONDS = 86_400
 DEVIATIONS = 2.576
 """Difference of the halves in standard deviations with p = 0.01, two-sided."""
 
@@ -180,10 +181,26 @@ def _unfit(heard: Heard, clusters: Clusters, expected: float) -> NoThreshold | N
     if counts.max() > MOST_IN_A_BLOCK * found:
         why = f"{counts.max()} of {found} sounds that came near the label were heard within ten minutes"
         return NoThreshold(why, hours, 2 * hours)
-    first, second = counts[: number // 2], counts[number - number // 2 :]
+    first, second = _halves(heard, counts)
     # Sounds come in bouts: the blocks say how much more the halves may differ than by chance alone.
-    deviation = math.sqrt(max(len(first) * (first.var(ddof=1) + second.var(ddof=1)), found))
-    if abs(int(first.sum()) - int(second.sum())) > DEVIATIONS * deviation:
-        why = f"the halves differ: {first.sum()} and then {second.sum()} sounds came near the label"
+    spread = sum(max(half.var(ddof=1), counts.mean()) / len(half) for half in (first, second))
+    if abs(first.mean() - second.mean()) > DEVIATIONS * math.sqrt(spread):
+        per_hour = number / hours
+        why = (
+            f"the halves differ: {first.mean() * per_hour:.2g} and then {second.mean() * per_hour:.2g} "
+            "sounds an hour came near the label"
+        )
         return NoThreshold(why, hours, 2 * hours)
     return None
+
+
+def _halves(heard: Heard, counts: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the counts of the blocks of the first and of the last half, of whole days if there are two."""
+    at = heard.ended_at[np.arange(len(counts)) * len(heard.ended_at) // len(counts)]
+    first, last = float(heard.ended_at[0]), float(heard.ended_at[-1])
+    days = round((last - first) / DAY_SECONDS)
+    half = days // 2 * DAY_SECONDS if days >= 2 else (last - first) / 2  # noqa: PLR2004
+    halves = counts[at < first + half], counts[at >= last - half]
+    if min(map(len, halves)) < FEWEST_BLOCKS // 2:  # most was heard within one of them
+        return counts[: len(counts) // 2], counts[-(len(counts) // 2) :]
+    return halves

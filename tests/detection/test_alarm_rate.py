@@ -102,6 +102,19 @@ def test_a_room_that_has_changed_is_refused():
     assert found.why.startswith("the halves differ")
 
 
+def test_evenings_that_are_louder_than_mornings_are_no_change_of_the_room():
+    at = np.concatenate([day * 86_400 + 18 * HOUR + np.arange(60) * 240 for day in range(3)])
+    peaks = np.random.default_rng(6).exponential(1.0, len(at))
+    # The half of the time is noon of the second day: one evening before it, two after.
+    assert isinstance(alarm_threshold(heard(72, at=at, peaks=peaks), 0.1), AlarmThreshold)
+
+
+def test_what_was_mostly_heard_on_one_day_is_halved_by_what_was_heard():
+    whole = heard(72)
+    most = whole.without(np.array([[NIGHT + 20 * HOUR, NIGHT + 71.9 * HOUR]]))
+    assert isinstance(alarm_threshold(most, 0.5), AlarmThreshold)
+
+
 def test_a_wish_that_no_threshold_fulfils_is_refused():
     at = np.arange(100) * 864
     peaks = np.random.default_rng(5).exponential(1.0, 100)
