@@ -151,6 +151,8 @@ class Scores:
     """For each label, the prompt against it that is nearer than the label itself; empty if not scored."""
     speech: bool = False
     """The window contains speech."""
+    patterns: frozenset[str] = frozenset()
+    """Temporal patterns of alarms in the newest seconds of the source, such as ``t3``."""
 
 
 class EndReason(StrEnum):
@@ -242,6 +244,8 @@ class MissReason(StrEnum):
     """Too soon after an event of the same label."""
     QUIET_HOURS = "quiet_hours"
     """During the quiet hours of the source."""
+    NO_PATTERN = "no_pattern"
+    """The `pattern` of the label was not found in the newest seconds."""
     SILENCE = "silence"
     """Too quiet to be scored before it was confirmed."""
     INTERRUPTED = "interrupted"

@@ -45,6 +45,9 @@ DeviceClass = Literal[
 ]
 """Device classes of binary sensors; Home Assistant refuses any other."""
 
+Pattern = Literal["t3", "t4"]
+"""Temporal patterns of alarms; `monitor.detection.temporal_pattern` finds them."""
+
 
 class LabelConfig(Section):
     """Label: a sound to detect."""
@@ -93,6 +96,12 @@ class LabelConfig(Section):
         "confirm_seconds / hop_seconds windows, rounded up, at least 1: an event starts once k of the newest "
         "k + k // 2 windows reach the threshold. 0 is the fastest; more gives fewer false alarms. Unset: 2 "
         "of 3 windows.",
+    )
+    pattern: Pattern | None = Field(
+        default=None,
+        description="Temporal pattern without which no event starts: t3 (smoke alarm: three beeps of 0.5 s "
+        "and a pause) or t4 (carbon monoxide alarm: four beeps of 0.1 s and a pause of 5 s), at 2.8 to 3.6 "
+        "kHz or 520 Hz. Two groups of beeps must be heard, which takes 7 s. Not every alarm has one.",
     )
     min_duration_seconds: float = Field(
         default=0.0,

@@ -105,7 +105,10 @@ class EventMachine:
         if isinstance(self.state, Active | Expired):
             self.near_misses.skip_event()
             return None
-        return self.near_misses.update(scores, place, hits=self._hits, blocked=self._blocked(scores))
+        blocked = self._blocked(scores)
+        if blocked is None and not self._has_pattern(scores):
+            blocked = MissReason.NO_PATTERN
+        return self.near_misses.update(scores, place, hits=lambda: len(self._hits()), blocked=blocked)
 
     def end(self, reason: EndReason) -> list[Event]:
         """End the event that lasts, if any; discard a candidate."""
@@ -121,14 +124,14 @@ class EventMachine:
     def _confirm(self, scores: Scores, value: float) -> list[Event]:
         rule = self._rule
         self._recent.append((scores, value))
-        hits = [(window, score) for window, score in self._recent if score >= rule.threshold]
+        hits = self._hits()
         if not hits:
             self.state = Idle()
             return []
         first = self.state.first if isinstance(self.state, Candidate) else hits[0][0]
         self.state = Candidate(first)
         lasted = scores.stop - first.stop + rule.hop
-        if value < rule.threshold or len(hits) < rule.hits or lasted < rule.min_duration:
+        if hits[-1][0] is not scores or len(hits) < rule.hits or lasted < rule.min_duration:
             return []
         score = max(score for _, score in hits)
         start = max(first.start, first.stop - self._edge(first))
@@ -175,8 +178,16 @@ class EventMachine:
             return MissReason.QUIET_HOURS
         return None
 
-    def _hits(self) -> int:
-        return sum(score >= self._rule.threshold for _, score in self._recent)
+    def _hits(self) -> list[tuple[Scores, float]]:
+        """Recent windows that count for an event."""
+        return [
+            (window, score)
+            for window, score in self._recent
+            if score >= self._rule.threshold and self._has_pattern(window)
+        ]
+
+    def _has_pattern(self, scores: Scores) -> bool:
+        return self._rule.pattern is None or self._rule.pattern in scores.patterns
 
     def _edge(self, scores: Scores) -> int:
         return round(EDGE_SHARE * (scores.stop - scores.start) + self._rule.hop / 2)

@@ -25,6 +25,8 @@ class Rule:
     max_duration: int
     merge_gap: int
     cooldown: int
+    pattern: str | None = None
+    """Temporal pattern without which a window is no hit."""
     quiet: tuple[Hours, ...] = ()
     """Hours of the day in which no event starts."""
 
@@ -48,5 +50,6 @@ def rule_of(label: LabelConfig, *, rate: int, hop: int, quiet: tuple[Hours, ...]
         max_duration=samples(label.max_duration_seconds),
         merge_gap=samples(label.merge_gap_seconds),
         cooldown=samples(label.cooldown_seconds),
+        pattern=label.pattern,
         quiet=quiet,
     )

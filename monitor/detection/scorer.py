@@ -19,6 +19,7 @@ from monitor.detection.baseline import BASELINE_SECONDS, Baseline
 from monitor.detection.calibration import LARGEST_LOGIT
 from monitor.detection.engine import Engine
 from monitor.detection.novelty_gate import NoveltyGate
+from monitor.detection.pattern_finder import PatternFinder
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.quantised import quantised, restored
 from monitor.model.log_mel import Power
@@ -83,6 +84,7 @@ class Scorer:
         self._status = status
         self._gate = gate
         self._spectrograms = spectrograms or SpectrogramCache(engine.model.mel_config)
+        self._patterns = PatternFinder(engine.model.mel_config)
         self._earlier_baseline = initial_baseline
         self._newest: dict[str, tuple[Prototypes, Scores]] = {}
         """The newest window of each source that was scored, and with which prototypes."""
@@ -120,10 +122,12 @@ class Scorer:
         embedded = time.perf_counter()
         scores = []
         for window, reason in zip(windows, reasons, strict=True):
+            patterns = self._find_patterns(window, reason)
             if reason is None:
-                scores.append(self._scored(window, next(embeddings), active(window.source)))
+                scored = self._scored(window, next(embeddings), active(window.source))
             else:
-                scores.append(self._not_scored(window, reason))
+                scored = self._not_scored(window, reason)
+            scores.append(replace(scored, patterns=patterns))
             self._count(scores[-1])
         done = time.perf_counter()
         self.busy_seconds += done - started
@@ -143,6 +147,13 @@ class Scorer:
             status.gate(scores.gated)
         status.level_dbfs = scores.level_dbfs
         status.scored_until = scores.stop
+
+    def _find_patterns(self, window: Window, reason: GateReason | None) -> frozenset[str]:
+        """Temporal patterns up to the end of a window; a silent window counts as a pause."""
+        if reason in {GateReason.DISARMED, GateReason.NON_FINITE}:
+            return frozenset()
+        silent = reason in {GateReason.SILENCE, GateReason.DIGITAL_SILENCE}
+        return self._patterns.observe(window, None if silent else self._spectrograms.inner(window))
 
     def _gate_reason(self, window: Window, active: frozenset[str]) -> GateReason | None:
         """Return why a window does not go through the model."""

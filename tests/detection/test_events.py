@@ -263,3 +263,32 @@ def test_an_event_of_a_label_that_goes_ends_as_disabled_and_others_go_on():
     assert (ended.label, ended.reason) == ("dog", "disabled")
     assert ended.stop > ended.start
     assert active_labels.active("mic") == {"cat"}
+
+
+def with_patterns(*windows):
+    """Scores of windows, each with the temporal pattern that was found in it, if any."""
+    for scores, (_, pattern) in zip(scores_of(*(value for value, _ in windows)), windows, strict=True):
+        yield replace(scores, patterns=frozenset() if pattern is None else frozenset({pattern}))
+
+
+def test_without_its_temporal_pattern_no_event_starts_and_the_near_miss_says_so():
+    alarms = detector(pattern="t3")
+    quiet = [(0.0, None)] * 4
+    windows = with_patterns((0.9, None), (0.9, "t4"), (0.9, None), *quiet)
+    assert [event for scores in windows for event in alarms.update(scores)] == []
+    (miss,) = alarms.take_near_misses()
+    assert (miss.label, miss.reason, miss.peak_score) == ("dog", "no_pattern", pytest.approx(0.9))
+
+
+def test_windows_with_the_temporal_pattern_confirm_an_event_that_goes_on_without_it():
+    alarms = detector(pattern="t3", confirm_seconds=2)
+    windows = with_patterns((0.9, None), (0.9, "t3"), (0.9, "t3"), (0.9, None), (0.0, None))
+    starts = [len(alarms.update(scores)) for scores in windows]
+    assert starts == [0, 0, 1, 0, 1]
+    assert alarms.take_near_misses() == []
+
+
+def test_the_temporal_pattern_alone_is_no_event():
+    alarms = detector(pattern="t3")
+    windows = with_patterns(*[(0.2, "t3")] * 4)
+    assert [event for scores in windows for event in alarms.update(scores)] == []

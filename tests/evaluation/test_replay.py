@@ -4,16 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
-from monitor.config import SourceConfig, load
+from monitor.config import Config, LabelConfig, SourceConfig, load
 from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from monitor.detection.events import Detector
 from monitor.detection.rules import rule_of
 from monitor.evaluation.replay import detect, replay
+from monitor.model.mel_config import mel_config_of
 from monitor.outputs import Output
 from monitor.types import NotAudioError, Scores
+from tests.support import alarms
 from tests.support.command_line import ROOT
+from tests.support.engines import engine_of, prototypes_of
 from tests.support.two_pitches import CONFIG, ENGINE, HOP, LENGTH, RATE, RULES, write
 
 
@@ -110,3 +114,25 @@ def test_a_replay_scores_the_demo_recording_as_the_daemon_does(tmp_path):
             other.labels,
         )
         assert one.values.tobytes() == other.values.tobytes()
+
+
+@pytest.mark.parametrize("pattern", ["t3", None])
+def test_a_label_with_a_pattern_is_reported_only_where_the_alarm_sounds_in_it(tmp_path, pattern):
+    mel_config = mel_config_of({"max_length_s": 1, "truncation": "rand_trunc"})
+    beep = np.array([1.0, 0.0], np.float32)
+    engine = engine_of(
+        lambda spectrograms: np.tile(beep, (len(spectrograms), 1)),
+        prototypes_of(("alarm",), [beep]),
+        mel_config=mel_config,
+        length=alarms.RATE,
+        hop=alarms.RATE // 2,
+    )
+    label = LabelConfig(id="alarm", prompts=("beeps",), threshold=0.1, pattern=pattern)
+    rule = rule_of(label, rate=engine.rate, hop=engine.hop)
+    steady = alarms.beeps([(0.5, 0.5)], 15, 3100)
+    audio = np.concatenate([steady, np.zeros(2 * alarms.RATE), alarms.beeps(alarms.t3(), 15, 3100)])
+    path = tmp_path / "alarm.wav"
+    soundfile.write(path, 0.1 * audio + 1e-3, alarms.RATE)
+    replayed = replay(path, Config(labels=(label,)), engine, [rule])
+    (event, *_) = replayed.events
+    assert (event.known_at > 20) is (pattern is not None)

@@ -63,3 +63,6 @@ class Samples:
 
     def log_mel(self, window):
         return to_reference(window.samples)
+
+    def inner(self, _window):
+        return np.empty((0, 0), np.float32)

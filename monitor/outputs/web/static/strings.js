@@ -62,6 +62,7 @@ export const t = {
     too_short: () => "too short",
     cooldown: () => "too soon after the last event",
     quiet_hours: () => "during quiet hours",
+    no_pattern: () => "not in the rhythm of an alarm",
     silence: () => "too quiet before it was confirmed",
     interrupted: () => "audio was lost before it was confirmed",
   },

@@ -1,0 +1,160 @@
+"""Pattern finder: the alarm patterns in the newest seconds of each source, from the frames of its windows.
+
+A window is often shorter than one cycle of an alarm, so frames of earlier windows are kept: only the bins of
+the alarms' bands, as levels above their neighbours in frequency.  So neither a loud room nor a clap, which
+reaches all bins, looks like a beep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detection.temporal_pattern import PATTERNS, Prominence, find_patterns
+from monitor.model.log_mel import Power, mel_bank
+from monitor.model.mel_config import MelConfig
+from monitor.types import Window
+
+BANDS_HZ = ((2700.0, 3700.0), (465.0, 575.0))
+"""Pitches of the alarms: piezo sounders near 3.1 kHz, and 520 Hz within 10 % (NFPA 72, 18.4.6.3)."""
+
+HISTORY_SECONDS = max(pattern.history for pattern in PATTERNS)
+
+_APART_BINS = 3
+"""Neighbours of a bin are so many mel bins from it at least, so that their filters do not overlap, ..."""
+
+_APART_LINES = 4.0
+"""... so many lines of the Fourier transform at least, where the Hann window has decayed, ..."""
+
+_APART_SHARE = 0.25
+"""... and this share of its frequency at most, but for the nearest two on either side."""
+
+_FLOOR = 1e-12
+
+
+@dataclass(slots=True)
+class _History:
+    """Newest frames of one source."""
+
+    prominence: Prominence
+    """Shape (frames, bins of all bands)."""
+    next_frame: int
+    """Number of the frame after the newest; frame n is centred on sample n times the STFT hop."""
+    stop: int
+    """Index after the newest sample."""
+
+
+class PatternFinder:
+    """Looks back over the newest `HISTORY_SECONDS` of each source; for one thread.
+
+    Parameters
+    ----------
+    mel_config : MelConfig
+    """
+
+    def __init__(self, mel_config: MelConfig) -> None:
+        self._mel_config = mel_config
+        self._history: dict[str, _History] = {}
+
+    def observe(self, window: Window, power: Power | None) -> frozenset[str]:
+        """Add the frames of the next window of a source; return the names of the patterns that sound.
+
+        Parameters
+        ----------
+        window : Window
+            One that begins after the end of the last one begins a new history.
+        power : array, shape (frames, mel_bins), or None
+            Mel power of the frames inside the window, as `SpectrogramCache.inner`; None: it is silent.
+        """
+        if power is None:
+            self._append_silence(window)
+        elif len(power):
+            self._append(window, power)
+        history = self._history.get(window.source)
+        if history is None:
+            return frozenset()
+        frame_seconds = self._mel_config.hop / self._mel_config.rate
+        bands = (history.prominence[:, columns] for columns in _bins(self._mel_config).columns)
+        return frozenset().union(*(find_patterns(band, frame_seconds) for band in bands))
+
+    def _append(self, window: Window, power: Power) -> None:
+        """Add the frames that are not there yet."""
+        hop, half = self._mel_config.hop, self._mel_config.fft_length // 2
+        first = round(window.start / hop) - (-half // hop)
+        history = self._history.get(window.source)
+        if history is None or window.start > history.stop:
+            history = self._history[window.source] = _History(
+                _prominence(power[:0], self._mel_config), first, window.stop
+            )
+        new = _prominence(power[max(0, history.next_frame - first) :], self._mel_config)
+        missing = max(0, first - history.next_frame)  # frames across the seam of two windows
+        self._extend(window, np.pad(new, ((missing, 0), (0, 0)), mode="edge") if len(new) else new)
+
+    def _append_silence(self, window: Window) -> None:
+        """Add silence up to the end of a window, if it continues what is known."""
+        history = self._history.get(window.source)
+        if history is None or window.start > history.stop:
+            self._history.pop(window.source, None)
+            return
+        frames = max(0, window.stop // self._mel_config.hop - history.next_frame)
+        self._extend(window, np.zeros((frames, history.prominence.shape[1]), dtype=np.float32))
+
+    def _extend(self, window: Window, new: Prominence) -> None:
+        history = self._history[window.source]
+        kept = round(HISTORY_SECONDS * self._mel_config.rate / self._mel_config.hop)
+        history.prominence = np.concatenate([history.prominence, new])[-kept:]
+        history.next_frame += len(new)
+        history.stop = window.stop
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bins:
+    """Mel bins of the alarms' bands."""
+
+    own: tuple[int, ...]
+    neighbours: tuple[NDArray[np.intp], ...]
+    """Of each bin, those whose mean it is compared with."""
+    columns: tuple[slice, ...]
+    """Place of each band among the bins."""
+
+
+@lru_cache(maxsize=8)
+def _bins(mel_config: MelConfig) -> _Bins:
+    bank = mel_bank(mel_config)
+    hertz = np.linspace(0, mel_config.rate / 2, len(bank))
+    with np.errstate(invalid="ignore"):  # a filter between two frequencies has no weight, and no pitch
+        pitch = hertz @ bank / bank.sum(axis=0)
+    line = mel_config.rate / mel_config.fft_length
+    own: list[int] = []
+    neighbours: list[NDArray[np.intp]] = []
+    columns: list[slice] = []
+    for low, high in BANDS_HZ:
+        start = len(own)
+        for place in np.flatnonzero((pitch >= low) & (pitch <= high)).tolist():
+            around = _neighbours(pitch, place, line)
+            if len(around):
+                own.append(place)
+                neighbours.append(around)
+        columns.append(slice(start, len(own)))
+    return _Bins(tuple(own), tuple(neighbours), tuple(columns))
+
+
+def _neighbours(pitch: NDArray[np.float64], place: int, line: float) -> NDArray[np.intp]:
+    """Bins with which one is compared."""
+    apart, bins = np.abs(pitch - pitch[place]), np.abs(np.arange(len(pitch)) - place)
+    clear = (bins >= _APART_BINS) & (apart >= _APART_LINES * line)
+    nearest = bins <= np.min(bins[clear], initial=len(pitch)) + 1
+    return np.flatnonzero(clear & (nearest | (apart <= _APART_SHARE * pitch[place])))
+
+
+def _prominence(power: Power, mel_config: MelConfig) -> Prominence:
+    """Level of each bin of the bands above the mean level of its neighbours in dB, shape (frames, bins)."""
+    bins = _bins(mel_config)
+    decibels = 10.0 * np.log10(power + _FLOOR)
+    levels = np.empty((len(power), len(bins.own)), dtype=np.float32)
+    for column, (own, neighbours) in enumerate(zip(bins.own, bins.neighbours, strict=True)):
+        levels[:, column] = decibels[:, own] - decibels[:, neighbours].mean(axis=1)
+    return levels
