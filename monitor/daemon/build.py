@@ -31,6 +31,7 @@ from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.detection.scorer import Scorer
 from monitor.evaluation.qualified_engine import load_qualified_engine
+from monitor.memory.queries import MemoryQueries
 from monitor.memory.segment import Header
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive, open_archive
@@ -214,6 +215,7 @@ def web_context(parts: Parts, web: Web) -> AppContext:
         reader=None if store is None else StoreReader(store.path),
         store=store,
         library=parts.archive.library,
+        memory=None if parts.memory is None else MemoryQueries(parts.config.state, parts.engine),
         prefix=web.prefix,
         metrics=parts.http_servers.metrics,
         counts=web.counts,

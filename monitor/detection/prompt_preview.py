@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.config import changed_label
+from monitor.config import LabelConfig, changed_label
 from monitor.detection import scoring
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.calibration import QUANTILE
 from monitor.detection.engine import Engine
+from monitor.detection.examples import Examples
 from monitor.detection.prototypes import Prototypes, build_prototypes
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.types import Embeddings
@@ -31,6 +33,8 @@ MOST_EMBEDDINGS = 1000
 """Prompts whose embeddings are cached; there may be 200 labels of several prompts."""
 
 _ID = "preview"
+
+_NO_EXAMPLES: Mapping[str, Examples] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,24 @@ class PromptPreview:
             The prompts cannot be embedded.
         """
         label = changed_label(None, {"id": _ID, "prompts": list(prompts), "against": list(against)})
-        prototypes = build_prototypes(
-            [label], active_labels.background, self._embed, self._engine.cohort_norm
-        )
+        prototypes = self.build_prototypes([label], active_labels.background)
         near = self._similar(prototypes.directions.vectors[0], active_labels, known=frozenset(prompts))
         return Preview({source: self._scores(source, prototypes) for source in active_labels.sources}, near)
+
+    def build_prototypes(
+        self,
+        labels: Sequence[LabelConfig],
+        background: Sequence[str],
+        examples: Mapping[str, Examples] = _NO_EXAMPLES,
+    ) -> Prototypes:
+        """Embed the prompts of labels that are only looked at, with the cached embeddings.
+
+        Raises
+        ------
+        ModelError
+            The prompts cannot be embedded.
+        """
+        return build_prototypes(labels, background, self._embed, self._engine.cohort_norm, examples=examples)
 
     def free_idle(self) -> None:
         """Free the text encoder if nothing was tried for a while; to be called now and then."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,13 @@ class MemoryReader:
         self.directory = memory_directory(state, identity)
         self._every = state / DIRECTORY
         self._damaged: set[Path] = set()
+        self._check: Callable[[], None] = _go_on
+
+    def checked(self, check: Callable[[], None]) -> MemoryReader:
+        """Return a reader of the same files that calls ``check`` before each segment, which may raise."""
+        found = copy.copy(self)
+        found._check = check  # noqa: SLF001 - of the same class
+        return found
 
     @property
     def damaged(self) -> tuple[Path, ...]:
@@ -191,6 +199,7 @@ class MemoryReader:
         since_ns = to_ns(since)
         until_ns = to_ns(min(until, 2.0**33))
         for path in self._paths(source):
+            self._check()
             number = int(path.stem)
             if number > until_ns or number + 2 * HOUR_NS < since_ns:
                 last = None
@@ -231,6 +240,10 @@ class MemoryReader:
         if path not in self._damaged:
             self._damaged.add(path)
             log.warning("memory: %s; what is behind it is left out", text)
+
+
+def _go_on() -> None:
+    """Never give up."""
 
 
 def segment_paths(directory: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from monitor.detection.control import Control
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.prototypes import build_prototypes
 from monitor.detection.recent_embeddings import RecentEmbeddings
+from monitor.memory.queries import MemoryQueries
 from monitor.model.mel_config import mel_config_of
 from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.store import Store, StoreReader
@@ -102,9 +103,13 @@ class Engine:
     examples = {}  # noqa: RUF012 - never changed
     name, identity, dimension = "letters", "letters", 27
     calibration = Calibration(scale=10.0, centre=0.3, baseline=-3.0)
+    rate, length, hop = RATE, RATE, RATE // 2
 
     def __init__(self):
         self.model = self
+
+    def hop_of(self, source):  # noqa: ARG002 - of the real one
+        return self.hop
 
     def windows_in(self, seconds):
         return round(2 * seconds)
@@ -147,7 +152,7 @@ class ClipLibrary:
 
 
 @contextlib.contextmanager
-def serving(token=TOKEN, *, directory=None, detects=None, **keys):
+def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, **keys):
     """Serve a small house; with a directory it keeps what happens, and changes."""
     ring = RingBuffer(10 * RATE, RATE)
     ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
@@ -172,6 +177,7 @@ def serving(token=TOKEN, *, directory=None, detects=None, **keys):
         control=control,
         broadcast=live,
         prompt_preview=PromptPreview(engine, memory),
+        memory=MemoryQueries(directory, engine) if directory is not None and remembers else None,
         snapshot=lambda: served.snapshot(),  # noqa: PLW0108 - a test replaces it
         hop_seconds=0.5,
         reader=None if directory is None else StoreReader(directory / "history.sqlite"),

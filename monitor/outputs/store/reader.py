@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from monitor.outputs.store import queries, timeline
 from monitor.outputs.store.rows import (
+    MAX_ROWS,
     Day,
     EventFilter,
     MissFilter,
@@ -30,6 +31,9 @@ ALL_MISSES = MissFilter()
 
 BUSY_SECONDS = 2.0
 """How long a query waits for a lock of another program."""
+
+LONGEST_SECONDS = 3_600.0
+"""An event of more is found only near its start."""
 
 IDLE = 8
 """Idle connections that stay open."""
@@ -56,6 +60,12 @@ class StoreReader:
     def event(self, event_id: str) -> StoredEvent | None:
         """Return one event; None if the identifier is unknown."""
         return self._ask(lambda c: queries.find_event(c, event_id))
+
+    def overlapping(self, source: str, since: float, until: float) -> tuple[StoredEvent, ...]:
+        """Return events that overlap a stretch of time and began at most an hour before it."""
+        wanted = EventFilter(since=since - LONGEST_SECONDS, until=until, sources=(source,))
+        found = self.events(wanted, limit=MAX_ROWS).rows
+        return tuple(event for event in found if event.ended_at is None or event.ended_at >= since)
 
     def misses(
         self, wanted: MissFilter = ALL_MISSES, *, after: str | None = None, limit: int = 50

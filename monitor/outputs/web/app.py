@@ -14,7 +14,7 @@ from monitor import __version__
 from monitor.outputs.prometheus import CONTENT_TYPE
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.middleware import RequestGuard
-from monitor.outputs.web.routes import clips, events, labels, session, status
+from monitor.outputs.web.routes import clips, events, labels, memory, session, status
 from monitor.system.boundary import printable
 
 STATIC = Path(__file__).parent / "static"
@@ -39,7 +39,14 @@ def application(context: AppContext) -> ASGIApp:
         exception_handlers={RequestValidationError: _refuse},
     )
     app.state.context = context
-    for routes in (status.routes, events.routes, clips.routes, labels.routes, session.routes):
+    for routes in (
+        status.routes,
+        events.routes,
+        clips.routes,
+        labels.routes,
+        memory.routes,
+        session.routes,
+    ):
         app.include_router(routes, prefix="/api")
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)

@@ -11,12 +11,14 @@ from starlette.requests import HTTPConnection
 
 from monitor.detection.control import Control
 from monitor.detection.prompt_preview import PromptPreview
+from monitor.memory.queries import MemoryQueries
 from monitor.outputs.clips import ClipLibrary
 from monitor.outputs.faults import Faults
 from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.store import Store, StoreReader
 from monitor.outputs.web.auth import Access
 from monitor.outputs.web.event_stream import Abort
+from monitor.outputs.web.long_requests import LongRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,14 @@ class AppContext:
     reader: StoreReader | None = None
     store: Store | None = None
     library: ClipLibrary | None = None
+    memory: MemoryQueries | None = None
+    """None: nothing is kept."""
     prefix: str = ""
     metrics: Callable[[], bytes] | None = None
     """Returns the metrics for Prometheus."""
     faults: Faults = field(default_factory=Faults)
     """Bugs in clap-monitor in requests."""
+    long_requests: LongRequests = field(default_factory=LongRequests)
     counts: Callable[[], Mapping[str, int]] = dict
     """Returns the counts of the web server."""
 
