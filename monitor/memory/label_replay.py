@@ -19,6 +19,7 @@ from monitor.detection.calibration import SHARE
 from monitor.detection.event_machine import Active, Candidate, EventMachine, Idle
 from monitor.detection.rules import Rule
 from monitor.memory.label_scores import Logits, baseline_floor
+from monitor.memory.segment import PATTERN_FLAGS
 from monitor.types import EndReason, Event, Scores
 
 _EMPTY = np.empty(0, dtype=np.float32)
@@ -45,6 +46,8 @@ class Timeline:
     """Shape (n,)."""
     scored: NDArray[np.intp]
     """Places of the windows that were scored, shape (m,)."""
+    flags: NDArray[np.uint16]
+    """`PATTERN_FLAGS` and others of each window, shape (n,)."""
     breaks: Sequence[tuple[int, EndReason]] = ()
     """Places before which the audio is interrupted, in order."""
 
@@ -62,6 +65,7 @@ class Timeline:
             labels=(),
             values=_EMPTY,
             level_dbfs=float(self.levels[place]),
+            patterns=frozenset(name for name, flag in PATTERN_FLAGS.items() if self.flags[place] & flag),
         )
 
 

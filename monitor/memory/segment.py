@@ -60,6 +60,9 @@ MOST_DIMENSIONS = 8_192
 SPEECH_FLAG = 1
 """Bit of ``flags``: the window contains speech."""
 
+PATTERN_FLAGS = {"t3": 2, "t4": 4}
+"""Bits of ``flags``: temporal patterns of alarms in the newest seconds."""
+
 GATES = tuple(GateReason)
 BREAKS = tuple(BreakReason)
 

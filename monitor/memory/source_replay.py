@@ -207,6 +207,7 @@ def _timeline(chunk: Chunk, part: NDArray[np.intp]) -> tuple[Timeline, NDArray[n
         ended_at,
         entries["level"][owners].astype(np.float32),
         scored,
+        entries["flags"][owners],
         breaks,
     )
     return timeline, entries["count"][owners[scored]].astype(np.intp)

@@ -23,7 +23,17 @@ from monitor.detection.rules import Rule
 from monitor.memory.labels_file import LabelsInForce, labels_path, write_labels
 from monitor.memory.reader import memory_directory, to_ns
 from monitor.memory.retention import apply_limits
-from monitor.memory.segment import BREAKS, GATES, HOUR_NS, SPEECH_FLAG, Entry, Header, Kind, SegmentWriter
+from monitor.memory.segment import (
+    BREAKS,
+    GATES,
+    HOUR_NS,
+    PATTERN_FLAGS,
+    SPEECH_FLAG,
+    Entry,
+    Header,
+    Kind,
+    SegmentWriter,
+)
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
 from monitor.system.atomic_file import identity
@@ -123,7 +133,7 @@ class EmbeddingMemory(Output):
         """Keep the embedding of a window, or count one that was not scored."""
         entry = Entry(to_ns(scores.ended_at), scores.stop, level=_finite(scores.level_dbfs))
         if scores.embedding is not None:
-            flags = SPEECH_FLAG if scores.speech else 0
+            flags = sum(PATTERN_FLAGS[name] for name in scores.patterns) + SPEECH_FLAG * scores.speech
             entry = replace(entry, flags=flags, vector=quantised(scores.embedding).astype("<i2").tobytes())
         elif scores.gated is not None:
             entry = replace(entry, kind=Kind.GATED, reason=GATES.index(scores.gated))

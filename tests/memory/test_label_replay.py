@@ -28,9 +28,9 @@ def room(seed, windows=4000, *, loud=0.02):
     scored = np.flatnonzero(draw.random(windows) > 0.02)
     breaks = [(int(place), EndReason.GAP) for place in np.flatnonzero(draw.random(windows) < 0.002)]
     stops = LENGTH + HOP * np.arange(windows)
-    timeline = Timeline(
-        "room", LENGTH, stops, 1e9 + stops / RATE, draw.normal(-40, 3, windows).astype("f4"), scored, breaks
-    )
+    ended_at, levels = 1e9 + stops / RATE, draw.normal(-40, 3, windows).astype("f4")
+    flags = 2 * (np.arange(windows) % 400 < 250).astype("u2")  # T3 is heard in these windows
+    timeline = Timeline("room", LENGTH, stops, ended_at, levels, scored, flags, breaks)
     return timeline, logits[scored].astype(np.float32)
 
 
@@ -55,9 +55,9 @@ def live(rule, timeline, logits, initial, windows):
 def part_of(timeline, logits, first, stop):
     inside = (timeline.scored >= first) & (timeline.scored < stop)
     breaks = [(place - first, reason) for place, reason in timeline.breaks if first <= place < stop]
-    parts = (timeline.stops, timeline.ended_at, timeline.levels)
-    stops, ended_at, levels = (each[first:stop] for each in parts)
-    part = Timeline("room", LENGTH, stops, ended_at, levels, timeline.scored[inside] - first, breaks)
+    parts = (timeline.stops, timeline.ended_at, timeline.levels, timeline.flags)
+    stops, ended_at, levels, flags = (each[first:stop] for each in parts)
+    part = Timeline("room", LENGTH, stops, ended_at, levels, timeline.scored[inside] - first, flags, breaks)
     return part, logits[inside]
 
 
@@ -66,17 +66,22 @@ def without_id(events):
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8])
-def test_events_are_those_of_the_running_monitor(seed, threshold):
-    label = LabelConfig(
-        id="dog", prompts=("a dog",), threshold=threshold, cooldown_seconds=seed, max_duration_seconds=40
-    )
+@pytest.mark.parametrize(("threshold", "pattern"), [(0.2, None), (0.5, None), (0.8, None), (0.5, "t3")])
+def test_events_are_those_of_the_running_monitor(seed, threshold, pattern):
+    keys = {"cooldown_seconds": seed, "max_duration_seconds": 40, "pattern": pattern}
+    label = LabelConfig(id="dog", prompts=("a dog",), threshold=threshold, **keys)
     rule = rule_of(label, rate=RATE, hop=HOP)
     timeline, logits = room(seed)
     expected = without_id(live(rule, timeline, logits, -1.0, 60))
     found = without_id(LabelReplay(rule, -1.0, 60).feed(timeline, logits))
     assert found == expected
     assert len(found) > 10
+
+
+def test_without_its_temporal_pattern_nothing_starts():
+    label = LabelConfig(id="alarm", prompts=("an alarm",), pattern="t4")
+    timeline, logits = room(1)
+    assert LabelReplay(rule_of(label, rate=RATE, hop=HOP), -1.0, 60).feed(timeline, logits) == []
 
 
 @pytest.mark.parametrize("seed", range(4))
