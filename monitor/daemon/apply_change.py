@@ -5,12 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from monitor.config import Config
-from monitor.config.hours import parse_hours
-from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.control import Change
-from monitor.detection.engine import Engine
-from monitor.detection.rules import Rule, rule_of
+from monitor.detection.rules import rules_of
 from monitor.outputs import Output
 from monitor.types import EndReason
 
@@ -36,19 +32,3 @@ def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) 
     outputs.on_labels(labels, rules)
     outputs.apply(change.config)
     logging.getLogger("monitor").setLevel(change.config.log_level.upper())
-
-
-def rules_of(config: Config, engine: Engine, labels: ActiveLabels) -> dict[str, list[Rule]]:
-    """Return the rules of the labels of each source, by its name."""
-    return {
-        source.name: [
-            rule_of(
-                label,
-                rate=engine.rate,
-                hop=engine.hop_of(source.name),
-                quiet=tuple(map(parse_hours, source.quiet_hours)),
-            )
-            for label in labels.at(source.name)
-        ]
-        for source in config.sources
-    }

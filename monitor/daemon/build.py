@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, SourceConfig, read_password
-from monitor.daemon.apply_change import rules_of
 from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.http_servers import HttpServers, page_url
@@ -29,6 +28,7 @@ from monitor.detection.events import Detector
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
+from monitor.detection.rules import rules_of
 from monitor.detection.scorer import Scorer
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.memory.queries import MemoryQueries

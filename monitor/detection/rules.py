@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitor.config import LabelConfig, confirmations
-from monitor.config.hours import Hours
+from monitor.config import Config, LabelConfig, confirmations
+from monitor.config.hours import Hours, parse_hours
+from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,19 @@ def rule_of(label: LabelConfig, *, rate: int, hop: int, quiet: tuple[Hours, ...]
         pattern=label.pattern,
         quiet=quiet,
     )
+
+
+def rules_of(config: Config, engine: Engine, labels: ActiveLabels) -> dict[str, list[Rule]]:
+    """Return the rules of the labels of each source, by its name."""
+    return {
+        source.name: [
+            rule_of(
+                label,
+                rate=engine.rate,
+                hop=engine.hop_of(source.name),
+                quiet=tuple(map(parse_hours, source.quiet_hours)),
+            )
+            for label in labels.at(source.name)
+        ]
+        for source in config.sources
+    }

@@ -142,3 +142,39 @@ def _cut(blocks: Iterable[Samples], begins: Sequence[int], length: int) -> Itera
         held, at = held[gone:], at + min(gone, len(held))
     if due < len(begins) and len(begins) == 1 and len(held):
         yield held
+
+
+def loudest_window(clap: Clap, file: Path, length: int, hop: int) -> Embeddings:
+    """Embed the loudest window of a sound file, shape (1, d); of a shorter one, all of it.
+
+    Parameters
+    ----------
+    clap : Clap
+    file : Path
+    length, hop : int
+        Samples in a window, and from one to the next.
+
+    Raises
+    ------
+    SourceError, NotAudioError
+        It cannot be read, or holds no audio.
+    ModelError
+        The model returns no finite numbers.
+    """
+    rate = clap.mel_config.rate
+    loudest, power, held = None, -1.0, np.zeros(0, dtype=np.float32)
+    for block in read_blocks(file, rate):
+        held = np.concatenate([held, block])
+        while len(held) >= length:
+            found = float(np.mean(np.square(held[:length], dtype=np.float64)))
+            if found > power and is_plausible(held[:length]):
+                loudest, power = held[:length].copy(), found
+            held = held[hop:]
+    if loudest is None:
+        if not len(held) or not is_plausible(held):
+            raise NotAudioError(f"{file}: contains no window of usable samples")
+        loudest = held[:length]
+    embedding: Embeddings = clap.embed_audio(loudest[None])
+    if not np.isfinite(embedding).all():
+        raise ModelError(f"{file}: {clap.name} returns no finite numbers; is the checkpoint complete?")
+    return embedding

@@ -19,6 +19,7 @@ from monitor.memory.segment import (
     INDEX,
     SPEECH_FLAG,
     VECTORS,
+    Header,
     Kind,
     MemoryFormatError,
     Segment,
@@ -217,6 +218,12 @@ class MemoryReader:
             follows = segment.header.follows and last is not None and first == 0
             yield Chunk(source, segment, first, segment.entries[first:stop], follows)
             last = segment
+
+    def newest_header(self, source: str) -> Header | None:
+        """Return what the windows of the newest segment of a source have in common; None without one."""
+        paths = self._paths(source)
+        segment = self._open(paths[-1]) if paths else None
+        return None if segment is None else segment.header
 
     def labels_before(self, ns: int) -> int | None:
         """Return the number of the newest labels file that is not newer than a moment in Unix nanoseconds."""

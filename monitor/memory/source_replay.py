@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.config import LabelConfig
-from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.calibration import Calibration
 from monitor.detection.prototypes import Prototypes
@@ -152,26 +151,6 @@ class SourceReplay:
         return Watchlist(
             self._known[key], tuple(rules), armed=found.armed, baselines=found.baselines.get(self._source)
         )
-
-
-def watchlist_of(
-    labels: ActiveLabels, source: str, rules: Sequence[Rule], build: BuildPrototypes
-) -> Watchlist:
-    """Return the watchlist of labels that are not, or not yet, in force.
-
-    Parameters
-    ----------
-    labels : ActiveLabels
-    source : str
-    rules : sequence of Rule
-        Of the source.
-    build : callable
-        See `SourceReplay`.
-    """
-    detected = set(labels.ids_by_source.get(source, ()))
-    return Watchlist(
-        build(labels.enabled, labels.background), tuple(rule for rule in rules if rule.label in detected)
-    )
 
 
 def _parts(chunk: Chunk) -> Iterator[tuple[NDArray[np.intp], int | None]]:

@@ -1,0 +1,255 @@
+"""Commands over the memory: search, similar, replay; while the monitor runs or not."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.cli.app import AsJson, ConfigFile, OtherLabels, OtherModel, app
+from monitor.cli.logs import say
+from monitor.cli.options import Overrides, settings_from
+from monitor.cli.periods import moment
+from monitor.cli.recordings import as_line
+from monitor.types import ConfigError, ExitCode, MonitorError, NotAudioError
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+    from monitor.detection.engine import Engine
+    from monitor.detection.prototypes import Directions
+    from monitor.memory.reader import MemoryReader
+    from monitor.memory.replay_diff import Difference, Firing
+    from monitor.memory.search import Moment
+    from monitor.outputs.store.rows import StoredEvent
+
+Since = Annotated[
+    str, typer.Option("--since", help="Begin: 30m, 12h or 7d ago, or a date such as 2026-11-30T18:00.")
+]
+OneSource = Annotated[str | None, typer.Option("--source", "-s", help="Source to look at. Default: all.")]
+Top = Annotated[int, typer.Option("--top", min=1, max=1000, help="Number of results.")]
+
+_HOUR = 3_600.0
+
+_EVENT_SECONDS = 600.0
+"""Events that began so long before a moment may last into it."""
+
+_SHOWN = ("event_id", "label", "label_name", "started_at", "ended_at", "peak_score", "clip", "review")
+"""Fields of an event beside a moment."""
+
+_EVENT_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+
+
+class EmptyMemoryError(MonitorError):
+    """Nothing is remembered of the checkpoint."""
+
+    exit_code = ExitCode.SOURCE
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(metavar="SENTENCE", help="Description of a sound.")],
+    config: ConfigFile = None,
+    since: Since = "7d",
+    source: OneSource = None,
+    top: Top = 20,
+    model: OtherModel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the moments of the past that a sentence describes best, with their events and clips.
+
+    FIT is how far the best window of a moment stands out, in standard deviations over all kinds of sound.
+    """
+    from monitor.detection.prototypes import Directions
+
+    settings, engine, reader = _opened(config, model)
+    vectors = engine.model.embed_text([text])
+    engine.model.forget_text()
+    direction = Directions.of(vectors, engine.cohort_norm)
+    _print_moments(settings, _found(reader, direction, source, since, top), as_json=as_json)
+
+
+@app.command()
+def similar(
+    sound: Annotated[str, typer.Argument(metavar="EVENT|FILE", help="Id of an event, or a sound file.")],
+    config: ConfigFile = None,
+    since: Since = "7d",
+    source: OneSource = None,
+    top: Top = 20,
+    model: OtherModel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the moments of the past that sound like an event, a clip or another sound file."""
+    from monitor.memory.similar import direction_of, embeddings_between
+
+    settings, engine, reader = _opened(config, model)
+    if _EVENT_ID.fullmatch(sound):
+        event = _event(settings, sound)
+        ended_at = event.ended_at or time.time()
+        rows = embeddings_between(reader, event.source, event.started_at, ended_at)
+        if rows is None:
+            raise NotAudioError(
+                f"event {sound}: the memory has no window of it any more, or not of this checkpoint"
+            )
+    else:
+        from monitor.evaluation.file_embedding import loudest_window
+
+        rows = loudest_window(engine.model, Path(sound), engine.length, engine.hop)
+    direction = direction_of(rows, engine.cohort_norm)
+    _print_moments(settings, _found(reader, direction, source, since, top), as_json=as_json)
+
+
+@app.command()
+def replay(
+    config: ConfigFile = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Configuration file with the labels to try. Default: those in force."),
+    ] = None,
+    label: OtherLabels = None,
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="Use the labels that were in force at each moment.")
+    ] = False,
+    since: Since = "7d",
+    source: OneSource = None,
+    model: OtherModel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which events other labels would have started in the past, beside those that did start.
+
+    `+` would be new, `-` would be gone, `=` is in both.
+    """
+    from monitor.detection.active_labels import restore_settings
+    from monitor.memory.replay_diff import compare
+    from monitor.memory.would_fire import watchlist_at, would_fire
+
+    settings, engine, reader = _opened(config, model)
+    begin = moment(since)
+    tried = _with_labels(settings, labels, tuple(label or ()))
+    in_force = restore_settings(tried, settings.state if tried is settings else None).active_labels
+    prototypes = None if as_recorded else engine.build_prototypes(in_force.enabled, in_force.background)
+    would: list[Firing] = []
+    for name in _sources(reader, source):
+        watchlist = None if prototypes is None else watchlist_at(name, tried, engine, in_force, prototypes)
+        would += would_fire(reader, engine, name, watchlist, since=begin)
+    _print_differences(compare(would, _fired(settings, begin, source)), as_json=as_json)
+
+
+def _opened(path: Path | None, model: str | None) -> tuple[Config, Engine, MemoryReader]:
+    """Load the checkpoint, and open its memory."""
+    from monitor.evaluation.qualified_engine import load_qualified_engine
+    from monitor.memory.reader import MemoryReader
+
+    settings = settings_from(path, Overrides(model=model))
+    if not settings.memory.enabled:
+        raise ConfigError("memory.enabled: is false, so that nothing is remembered; set it to true")
+    engine = load_qualified_engine(settings, apart=False)
+    reader = MemoryReader(settings.state, engine.model.identity)
+    if not reader.sources:
+        others = " of this checkpoint, only of another one" if reader.others else ""
+        raise EmptyMemoryError(f"{reader.directory}: nothing is remembered yet{others}")
+    return settings, engine, reader
+
+
+def _with_labels(settings: Config, file: Path | None, texts: Sequence[str]) -> Config:
+    """Return the configuration with the labels of a file, or of these prompts."""
+    from monitor.config import load, replace_labels
+
+    if file is not None and texts:
+        raise typer.BadParameter("give --labels or --label, not both")
+    if file is not None:
+        other = load(file)
+        return settings.model_copy(update={"labels": other.labels, "background": other.background})
+    return replace_labels(settings, list(texts)) if texts else settings
+
+
+def _sources(reader: MemoryReader, source: str | None) -> tuple[str, ...]:
+    if source is not None and source not in reader.sources:
+        raise ConfigError(
+            f"--source: nothing is remembered of {source!r}; only of {', '.join(reader.sources)}"
+        )
+    return reader.sources if source is None else (source,)
+
+
+def _found(
+    reader: MemoryReader, direction: Directions, source: str | None, since: str, top: int
+) -> list[Moment]:
+    from monitor.cli.console.memory_view import clock
+    from monitor.memory.search import search as search_memory
+
+    sources, begin = _sources(reader, source), moment(since)
+    for name in sources:
+        span = reader.span(name)
+        if span is not None and span.since > begin + _HOUR:
+            say(f"{name}: remembered since {clock(span.since)}")
+    return search_memory(reader, direction, sources, since=begin, top=top)
+
+
+def _print_moments(settings: Config, moments: Sequence[Moment], *, as_json: bool) -> None:
+    from monitor.cli.console.memory_view import moment_line
+
+    for found in moments:
+        events = _stored(settings, found.started_at - _EVENT_SECONDS, found.ended_at, found.source)
+        near = [event for event in events if (event.ended_at or found.ended_at) >= found.started_at]
+        if as_json:
+            told = [{key: getattr(event, key) for key in _SHOWN} for event in near]
+            print(as_line({**asdict(found), "events": told}))
+        else:
+            print(moment_line(found, [(event.label_name, event.event_id, event.clip) for event in near]))
+
+
+def _print_differences(differences: Sequence[Difference], *, as_json: bool) -> None:
+    from monitor.cli.console.memory_view import difference_line, summary_lines
+
+    for each in differences:
+        print(as_line({"outcome": each.outcome, **asdict(each.firing)}) if as_json else difference_line(each))
+    if not as_json:
+        print("\n".join(summary_lines(differences)))
+
+
+def _fired(settings: Config, since: float, source: str | None) -> list[Firing]:
+    """Return the events that did start, if they are stored."""
+    from monitor.memory.replay_diff import Firing
+
+    return [
+        Firing(
+            event.started_at,
+            time.time() if event.ended_at is None else event.ended_at,
+            event.source,
+            event.label,
+            event.peak_score,
+            event.event_id,
+        )
+        for event in _stored(settings, since, None, source)
+    ]
+
+
+def _event(settings: Config, event_id: str) -> StoredEvent:
+    from monitor.outputs.store import FILE, StoreReader
+
+    found = StoreReader(settings.state / FILE).event(event_id)
+    if found is None:
+        raise NotAudioError(f"there is no event {event_id}, and no such file")
+    return found
+
+
+def _stored(settings: Config, since: float, until: float | None, source: str | None) -> Iterable[StoredEvent]:
+    """Yield the stored events of a time, newest first; none without a store."""
+    from monitor.outputs.store import FILE, EventFilter, StoreReader
+
+    path = settings.state / FILE
+    if not path.exists():
+        return
+    reader, after = StoreReader(path), None
+    wanted = EventFilter(since=since, until=until, sources=() if source is None else (source,))
+    while True:
+        page = reader.events(wanted, after=after, limit=500)
+        yield from page.rows
+        after = page.next
+        if after is None:
+            break
+    reader.close()
