@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from monitor.config.section import Identifier, Prompt, Section
+from monitor.config.section import AlarmTarget, Identifier, Prompt, Section
 from monitor.config.validators import fault
 
 DeviceClass = Literal[
@@ -80,6 +80,12 @@ class LabelConfig(Section):
         le=1,
         description="Score from which a window counts as a detection. Higher: fewer false alarms; lower: "
         "fewer misses. 0.5 is calibrated to one false alarm per hour and label.",
+    )
+    target: AlarmTarget | None = Field(
+        default=None,
+        description="Wished rate of false alarms instead of threshold, such as 0.5/day or 2/week. Every day "
+        "the threshold of each source is set by it, from the memory; until enough was heard there, the "
+        "default threshold holds, and `clap-monitor status` says so.",
     )
     release_threshold: float | None = Field(
         default=None,
@@ -175,6 +181,12 @@ class LabelConfig(Section):
                 f"{longest:g} is below min_duration_seconds ({shortest:g}); no event could be reported"
             )
         return longest
+
+    @model_validator(mode="after")
+    def _has_threshold_or_target(self) -> LabelConfig:
+        if self.target is not None and "threshold" in self.model_fields_set:
+            raise fault(f"has both threshold and target ({self.target}); keep one of the two")
+        return self
 
 
 def confirmations(confirm_seconds: float | None, hop_seconds: float) -> tuple[int, int]:

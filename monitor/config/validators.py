@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from monitor.config.alarm_target import target_text
 from monitor.config.authority import Authority
 from monitor.config.hours import parse_hours
 
@@ -136,6 +137,14 @@ def check_hours(text: str) -> str:
     """Times of day in their normal form, as `parse_hours` reads them."""
     try:
         return str(parse_hours(text))
+    except ValueError as error:
+        raise fault(f'"{text[:30]}" {error}') from error
+
+
+def check_target(text: str) -> str:
+    """Return a rate of false alarms in its normal form, as `parse_target` reads it."""
+    try:
+        return target_text(text)
     except ValueError as error:
         raise fault(f'"{text[:30]}" {error}') from error
 
