@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from monitor.config.section import AlarmTarget, Identifier, Prompt, Section
-from monitor.config.validators import fault
+from monitor.config.validators import ICON, fault
 
 DeviceClass = Literal[
     "battery",
@@ -139,6 +139,11 @@ class LabelConfig(Section):
     enabled: bool = Field(default=True, description="Detect this label.")
     device_class: DeviceClass = Field(
         default="sound", description="Device class of the label's binary sensor in Home Assistant."
+    )
+    icon: Annotated[str, StringConstraints(pattern=ICON)] | None = Field(
+        default=None,
+        description="Icon of the label's binary sensor in Home Assistant, such as mdi:kettle. Unset: that of "
+        "its device class.",
     )
     clips: bool = Field(default=True, description="Record clips of this label, if clips.enabled is true.")
 

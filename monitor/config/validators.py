@@ -19,6 +19,7 @@ from monitor.config.hours import parse_hours
 ID = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 DEVICE = r"^(auto|cpu|cuda|cuda:[0-9]{1,2}|mps)$"
 ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
+ICON = r"^mdi:[a-z0-9-]{1,60}$"
 USER = r"^[^:]*$"
 URL = r"^https?://[^\s/]+(/\S*)?$"
 
@@ -26,6 +27,7 @@ PATTERNS: dict[str, str] = {
     ID: "an identifier of 1 to 32 letters a-z, digits, _ and -, the first a letter or a digit",
     DEVICE: "one of auto, cpu, cuda, cuda:0, mps",
     ENVIRONMENT: "the name of an environment variable",
+    ICON: "an icon of Material Design such as mdi:kettle",
     USER: "a user without a colon; a password is named by password_file",
     URL: "a URL that begins with http:// or https://",
 }
