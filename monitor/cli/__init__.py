@@ -4,8 +4,7 @@ Heavy packages are imported inside the commands that need them, so that ``--help
 under a second, without torch or PortAudio.
 """
 
-# isort: off  (the order of --help)
-from monitor.cli import (
+from monitor.cli import (  # noqa: I001 - the order of --help
     run,
     remote,
     config,
@@ -18,7 +17,6 @@ from monitor.cli import (
     bench,
 )
 
-# isort: on
 from monitor.cli.app import app, main
 
 __all__ = [
