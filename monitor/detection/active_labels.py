@@ -80,6 +80,23 @@ class ActiveLabels:
         sources = (source for source in self.sources if self.detects(source, label))
         return {source: self.label(source, label).threshold for source in sources}
 
+    def with_only(self, label: LabelConfig, *, own_thresholds: bool) -> ActiveLabels:
+        """Return the labels if this were the only one, and detection were on.
+
+        Parameters
+        ----------
+        label : LabelConfig
+            A new one, or one of these with other keys.
+        own_thresholds : bool
+            Whether the thresholds hold that it has at single sources.
+        """
+        own = {
+            at: with_threshold(label, known.threshold)
+            for at, known in self.own.items()
+            if at[1] == label.id and own_thresholds
+        }
+        return replace(self, labels=(label,), own=own, armed=True)
+
     @property
     def by_source(self) -> dict[str, tuple[LabelConfig, ...]]:
         """Enabled labels by source."""
@@ -136,11 +153,11 @@ def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels,
     if not any(label.enabled for label in labels.values()):
         unfit.append("labels: none would be enabled; to detect nothing, disarm the monitor")
     names = tuple(source.name for source in config.sources)
-    own = {
-        (source, id_): with_threshold(labels[id_], threshold)
-        for source in names
-        for id_, threshold in _thresholds_at(source, labels, overrides).items()
-    }
+    own: dict[tuple[str, str], LabelConfig] = {}
+    for source, thresholds in overrides.thresholds.items():
+        for id_, threshold in thresholds.items():
+            if source in names and id_ in labels:
+                own[source, id_] = with_threshold(labels[id_], threshold)
     active_labels = ActiveLabels(
         labels=tuple(labels.values()),
         sources=names,
@@ -151,17 +168,6 @@ def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels,
         own=own,
     )
     return active_labels, unfit
-
-
-def _thresholds_at(source: str, labels: Mapping[str, LabelConfig], overrides: Overrides) -> dict[str, float]:
-    """Return the thresholds of a source: those of targets, and before them those that somebody set."""
-    measured = {
-        id_: threshold
-        for id_, threshold in overrides.measured.get(source, {}).items()
-        if id_ in labels and labels[id_].target is not None
-    }
-    by_hand = overrides.thresholds.get(source, {})
-    return measured | {id_: threshold for id_, threshold in by_hand.items() if id_ in labels}
 
 
 def fit_overrides(config: Config, overrides: Overrides) -> tuple[Overrides, ActiveLabels, list[str]]:

@@ -6,13 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from monitor.config import Config
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.engine import Engine
-from monitor.detection.prototypes import Directions
+from monitor.detection.prototypes import Directions, Prototypes
 from monitor.memory.reader import MemoryReader, Span
+from monitor.memory.replay_diff import Firing
 from monitor.memory.search import Moment, search
+from monitor.memory.similar import direction_of, embeddings_between
+from monitor.memory.would_fire import watchlist_at, would_fire
+from monitor.types import MonitorError
 
 Check = Callable[[], None]
 """Raises to give up."""
+
+
+class NotRememberedError(MonitorError):
+    """Nothing is kept of the time that a query is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,25 @@ class Period:
     until: float
     source: str | None = None
     """None: every source of which something is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time at a source."""
+
+    source: str
+    started_at: float
+    """Unix seconds."""
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Events that labels would have started."""
+
+    since: dict[str, float]
+    """Unix seconds from which on each source was looked at: the period, as far as something is kept of it."""
+    firings: tuple[Firing, ...]
 
 
 class MemoryQueries:
@@ -71,3 +100,62 @@ class MemoryQueries:
         reader = self._reader.checked(check)
         sources = reader.sources if period.source is None else (period.source,)
         return search(reader, direction, sources, since=period.since, until=period.until, top=top)
+
+    def similar(self, stretch: Stretch, period: Period, top: int, check: Check) -> list[Moment]:
+        """Return the moments that sound like a stretch of time, best first; it is one of them.
+
+        Parameters
+        ----------
+        stretch : Stretch
+        period, top, check
+            As in `search`.
+
+        Raises
+        ------
+        NotRememberedError
+            There is no window in the stretch.
+        MemoryFormatError
+            As in `search`.
+        """
+        reader = self._reader.checked(check)
+        rows = embeddings_between(reader, stretch.source, stretch.started_at, stretch.ended_at)
+        if rows is None:
+            raise NotRememberedError(
+                f"nothing is remembered of that moment at {stretch.source}: it is too long ago, "
+                "or of another checkpoint"
+            )
+        return self.search(direction_of(rows, self._engine.cohort_norm), period, top, check)
+
+    def replay(
+        self, config: Config, labels: ActiveLabels, prototypes: Prototypes, period: Period, check: Check
+    ) -> Replayed:
+        """Return the events that labels would have started.
+
+        Parameters
+        ----------
+        config : Config
+            Its sources and their quiet hours count.
+        labels : ActiveLabels
+        prototypes : Prototypes
+            Of the enabled labels.
+        period : Period
+        check : callable
+
+        Raises
+        ------
+        MemoryFormatError
+            As in `search`.
+        """
+        reader = self._reader.checked(check)
+        since: dict[str, float] = {}
+        firings: list[Firing] = []
+        for source in labels.sources if period.source is None else (period.source,):
+            span = reader.span(source)
+            if span is None or not labels.at(source):
+                continue
+            since[source] = max(period.since, span.since)
+            watchlist = watchlist_at(source, config, self._engine, labels, prototypes)
+            firings += would_fire(
+                reader, self._engine, source, watchlist, since=period.since, until=period.until
+            )
+        return Replayed(since, tuple(sorted(firings)))

@@ -61,6 +61,16 @@ class StoreReader:
         """Return one event; None if the identifier is unknown."""
         return self._ask(lambda c: queries.find_event(c, event_id))
 
+    def every_event(self, wanted: EventFilter = ALL_EVENTS) -> Iterator[StoredEvent]:
+        """Yield all events that match, newest first."""
+        after = None
+        while True:
+            page = self.events(wanted, after=after, limit=MAX_ROWS)
+            yield from page.rows
+            after = page.next
+            if after is None:
+                return
+
     def overlapping(self, source: str, since: float, until: float) -> tuple[StoredEvent, ...]:
         """Return events that overlap a stretch of time and began at most an hour before it."""
         wanted = EventFilter(since=since - LONGEST_SECONDS, until=until, sources=(source,))

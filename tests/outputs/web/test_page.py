@@ -18,7 +18,7 @@ from tests.support.web_server import answers, ask, scores, serving
 TOKEN = "a-token-of-the-house"
 PATIENCE_MS = 60_000
 SCORE = re.compile(r"0\.\d\d")
-VIEWS = ["now", "timeline", "events", "labels", "health"]
+VIEWS = ["now", "timeline", "events", "search", "labels", "health"]
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +201,46 @@ def test_an_event_is_marked_and_deleted(browser, url):
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(row).to_have_count(0, timeout=PATIENCE_MS)
         assert id_ not in [event["event_id"] for event in ask(url, "events")["rows"]]
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_a_sentence_finds_moments_with_their_events_by_keyboard(browser, url, viewport):
+    eventually(lambda: any(event["clip"] for event in ask(url, "events")["rows"]), 60)
+    with opened(browser, url, "search", viewport=viewport) as page:
+        unlock(page)
+        expect(page.get_by_text("remembered without audio: yard since")).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_label("Describe a sound").focus()
+        page.keyboard.type("a rooster crowing")
+        page.keyboard.press("Enter")
+        best = page.locator(".found").first
+        expect(best.get_by_role("link", name="Event: rooster")).to_be_visible(timeout=PATIENCE_MS)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        best.get_by_role("button", name="More like this").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Moments that sound like yard")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".found").first).to_contain_text("rooster", timeout=PATIENCE_MS, ignore_case=True)
+        with page.expect_response("**/api/clips/**"):
+            page.locator(".found .play:enabled").first.press("Enter")
+
+
+def test_more_like_an_event_is_found_from_its_row(browser, url):
+    eventually(lambda: any(event["clip"] for event in ask(url, "events")["rows"]), 60)
+    with opened(browser, url, "events") as page:
+        page.get_by_role("link", name="More like this").last.click()
+        expect(page.get_by_text("Moments that sound like")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".found").first).to_be_visible(timeout=PATIENCE_MS)
+        page.locator(".found").get_by_role("link").first.click()
+        expect(page.get_by_role("heading", name="Events")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".row[data-id]")).to_have_count(1, timeout=PATIENCE_MS)
+
+
+def test_without_a_memory_the_search_says_so(browser, tmp_path):
+    with (
+        serving(directory=tmp_path, remembers=False) as served,
+        opened(browser, served.web.url, "search") as page,
+    ):
+        text = page.get_by_text("Nothing is remembered: memory.enabled is false.")
+        expect(text).to_be_visible(timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])

@@ -106,7 +106,7 @@ def add_label(context: Context, label: NewLabel) -> Label:
         raise HTTPException(409, f"There is a label {id_!r} already: use another id or prompt")
     with _refusals():
         context.control.put_label(label.model_dump(exclude_none=True) | {"id": id_})
-    return _find(context, id_)
+    return find_label(context, id_)
 
 
 @routes.patch("/labels/{label_id}", responses=NOT_FOUND)
@@ -119,7 +119,7 @@ def change_label(context: Context, label_id: Id, keys: LabelKeys) -> Label:
 @routes.delete("/labels/{label_id}", responses=NOT_FOUND)
 def remove_label(context: Context, label_id: Id) -> Labels:
     """Remove a label; it is no longer detected."""
-    _find(context, label_id)
+    find_label(context, label_id)
     with _refusals():
         context.control.remove_label(label_id)
     return list_labels(context)
@@ -150,7 +150,7 @@ def estimate_events(
     source: Annotated[_Source | None, Query()] = None,
 ) -> WhatIf:
     """Estimate how many events a label would have had lately, at each threshold."""
-    _find(context, label_id)
+    find_label(context, label_id)
     until = time.time()
     since = until - seconds
     events = query_store(
@@ -192,7 +192,8 @@ def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
     )
 
 
-def _find(context: AppContext, label: str) -> Label:
+def find_label(context: AppContext, label: str) -> Label:
+    """Return a label as it is in force; answer 404 if there is none."""
     active_labels = context.control.active_labels
     found = next((each for each in active_labels.labels if each.id == label), None)
     if found is None:
@@ -202,10 +203,10 @@ def _find(context: AppContext, label: str) -> Label:
 
 def _changed(context: AppContext, label: str, change: Callable[[], object]) -> Label:
     """Change a label that exists, and return it."""
-    _find(context, label)
+    find_label(context, label)
     with _refusals():
         change()
-    return _find(context, label)
+    return find_label(context, label)
 
 
 @contextmanager

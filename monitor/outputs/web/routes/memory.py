@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from monitor.config import changed_label
 from monitor.config.section import Prompt
-from monitor.memory.queries import MemoryQueries, Period
+from monitor.memory.queries import MemoryQueries, NotRememberedError, Period, Stretch
 from monitor.memory.search import Moment
 from monitor.memory.segment import MemoryFormatError
 from monitor.outputs.store import StoreError
 from monitor.outputs.store.rows import StoredEvent
 from monitor.outputs.web.context import AppContext, Context
+from monitor.outputs.web.routes.events import NOT_FOUND, Id, read_event
 from monitor.types import ConfigError, ModelError
 
 routes = APIRouter(tags=["memory"])
@@ -27,7 +28,7 @@ routes = APIRouter(tags=["memory"])
 WEEK_SECONDS = 604_800.0
 
 DISABLED = "Nothing is remembered: memory.enabled is false"
-UNAVAILABLE: dict[int | str, dict[str, object]] = {503: {"description": "The memory is not available now"}}
+UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "The memory is not available now"}}
 
 _At = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 _Source = Annotated[str, Field(min_length=1, max_length=32)]
@@ -66,13 +67,33 @@ class PeriodKeys(BaseModel):
         return Period(since, until, self.source)
 
 
-class SearchQuery(PeriodKeys):
-    """Description of a sound, and where to look for it."""
+class MomentKeys(BaseModel):
+    """A stretch of time at a source."""
 
-    prompts: Annotated[list[Prompt], Field(min_length=1, max_length=10)] = Field(
-        description="Sentences that describe the same sound."
-    )
+    source: _Source
+    started_at: _At
+    ended_at: _At
+
+    def stretch(self) -> Stretch:
+        """Return the stretch."""
+        return Stretch(self.source, self.started_at, self.ended_at)
+
+
+class SimilarQuery(PeriodKeys):
+    """Where to look for a sound."""
+
     top: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class SearchQuery(SimilarQuery):
+    """A sound, either described or heard, and where to look for it."""
+
+    prompts: Annotated[list[Prompt], Field(max_length=10)] = Field(
+        default=[], description="Sentences that describe the same sound."
+    )
+    like: MomentKeys | None = Field(
+        default=None, description="Without prompts: a moment; what sounds like it is found."
+    )
 
 
 class FoundMoment(BaseModel):
@@ -105,21 +126,40 @@ def read_memory(context: Context) -> Memory:
     return Memory(enabled=True, sources=kept, other_checkpoints=memory.others)
 
 
-@routes.post("/search", responses=UNAVAILABLE)
+@routes.post("/search", responses=UNAVAILABLE | NOT_FOUND)
 async def search_memory(context: Context, request: Request, query: SearchQuery) -> Found:
-    """Find the moments of the past that a description fits best, with their events and clips."""
-    memory = memory_of(context)
-    period = query.period()
+    """Find the moments of the past that a description or a sound fits best, with events and clips."""
+    if query.like is not None and not query.prompts:
+        return await _similar(context, request, query.like.stretch(), query)
+    memory, period = memory_of(context), query.period()
     with refusals():
         label = changed_label(None, {"id": "search", "prompts": query.prompts})
         prototypes = await run_in_threadpool(context.prompt_preview.build_prototypes, [label], ())
+        return await context.long_requests.answer(
+            request,
+            lambda check: _found(
+                context, period, memory.search(prototypes.directions, period, query.top, check)
+            ),
+        )
 
-    def find(check: Callable[[], None]) -> Found:
-        moments = memory.search(prototypes.directions, period, query.top, check)
-        return found(context, period, moments)
 
+@routes.get("/events/{event_id}/similar", responses=UNAVAILABLE | NOT_FOUND)
+async def find_similar(
+    context: Context, request: Request, event_id: Id, query: Annotated[SimilarQuery, Query()]
+) -> Found:
+    """Find the moments of the past that sound like an event; it is one of them."""
+    event = await run_in_threadpool(read_event, context, event_id)
+    ended_at = time.time() if event.ended_at is None else event.ended_at
+    return await _similar(context, request, Stretch(event.source, event.started_at, ended_at), query)
+
+
+async def _similar(context: AppContext, request: Request, stretch: Stretch, query: SimilarQuery) -> Found:
+    memory, period = memory_of(context), query.period()
     with refusals():
-        return await context.long_requests.answer(request, find)
+        return await context.long_requests.answer(
+            request,
+            lambda check: _found(context, period, memory.similar(stretch, period, query.top, check)),
+        )
 
 
 def memory_of(context: AppContext) -> MemoryQueries:
@@ -129,7 +169,7 @@ def memory_of(context: AppContext) -> MemoryQueries:
     return context.memory
 
 
-def found(context: AppContext, period: Period, moments: Iterable[Moment]) -> Found:
+def _found(context: AppContext, period: Period, moments: Iterable[Moment]) -> Found:
     """Return moments with the events that overlap them; without, if the store cannot be read."""
     rows = [FoundMoment(**asdict(moment), events=_events(context, moment)) for moment in moments]
     return Found(since=period.since, until=period.until, moments=rows)
@@ -137,11 +177,13 @@ def found(context: AppContext, period: Period, moments: Iterable[Moment]) -> Fou
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Answer 422 to prompts that a label cannot have, and 503 if model or memory fail."""
+    """Answer 422 to keys that a label cannot have, 404 to a moment without windows, 503 if a part fails."""
     try:
         yield
     except ConfigError as error:
         raise HTTPException(422, str(error)) from error
+    except NotRememberedError as error:
+        raise HTTPException(404, str(error)) from error
     except (ModelError, MemoryFormatError) as error:
         raise HTTPException(503, str(error)) from error
 

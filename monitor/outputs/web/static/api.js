@@ -9,8 +9,8 @@ export class RequestError extends Error {
   }
 }
 
-async function request(method, path, body) {
-  const options = { method, headers: {}, cache: "no-store" };
+async function request(method, path, body, signal) {
+  const options = { method, headers: {}, cache: "no-store", signal };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["content-type"] = "application/json";
@@ -38,8 +38,8 @@ const query = (parameters) => {
   return known.length ? `?${new URLSearchParams(known)}` : "";
 };
 
-export const get = (path, parameters) => request("GET", path + query(parameters));
-export const post = (path, body) => request("POST", path, body);
+export const get = (path, parameters, signal) => request("GET", path + query(parameters), undefined, signal);
+export const post = (path, body, signal) => request("POST", path, body, signal);
 export const put = (path, body) => request("PUT", path, body);
 export const patch = (path, body) => request("PATCH", path, body);
 export const remove = (path) => request("DELETE", path);

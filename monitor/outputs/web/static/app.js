@@ -8,9 +8,10 @@ import * as events from "./events.js";
 import * as health from "./health.js";
 import * as labels from "./labels.js";
 import * as now from "./now.js";
+import * as search from "./search.js";
 import * as timeline from "./timeline.js";
 
-const views = { now, timeline, events, labels, health };
+const views = { now, timeline, events, search, labels, health };
 
 const SUN = "M12 3v2m0 14v2m9-9h-2M5 12H3m15.4 6.4-1.5-1.5M7 7 5.6 5.6m12.8 0L17 7M7 17l-1.4 1.4M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0z";
 const MOON = "M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z";

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { h, setFlag, setText, toast } from "./dom.js";
 import * as format from "./format.js";
+import { clipPlayer, stopPlaying } from "./player.js";
 import { monitor, nameOf, on } from "./state.js";
 import { change, onSession, session } from "./session.js";
 import { t } from "./strings.js";
@@ -18,7 +19,6 @@ export function mount(root, wanted) {
   const filters = { text: "", label: wanted.get("label") ?? "", source: wanted.get("source") ?? "", review: "", since: wanted.get("since"), until: wanted.get("until") };
   let next = null;
   let requests = 0;
-  let playing = null;
 
   async function load(after) {
     const request = (requests += 1);
@@ -45,7 +45,7 @@ export function mount(root, wanted) {
 
   function append(event, first) {
     if (rows.has(event.event_id)) return;
-    const row = makeRow(event, { removed: () => rows.delete(event.event_id), opened: (player) => { playing?.(); playing = player; } });
+    const row = makeRow(event, () => rows.delete(event.event_id));
     rows.set(event.event_id, row);
     list.querySelector(".empty")?.remove();
     if (first) list.prepend(row.element);
@@ -91,7 +91,7 @@ export function mount(root, wanted) {
     on("hello", showNames),
     on("labels", showNames),
     onSession(() => rows.forEach((row) => row.refresh())),
-    () => playing?.(),
+    stopPlaying,
   ];
   return () => stops.forEach((stop) => stop());
 }
@@ -106,67 +106,35 @@ function fill(element, options, value) {
   element.replaceChildren(...options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
 }
 
-function makeRow(event, { removed, opened }) {
+function makeRow(event, removed) {
   const facts = h("span", { class: "facts quiet" });
-  const play = h("button", { class: "play", onclick: toggle });
+  const player = clipPlayer(() => event);
   const reviews = ["right", "wrong"].map((value) => h("button", {
     class: "plain", "aria-pressed": "false", onclick: () => review(value),
   }, t.events.marks[value]));
   const locked = h("button", { class: "plain", title: t.events.lockHint, "aria-pressed": "false", onclick: lock });
   const download = h("a", { class: "button plain", download: true }, t.events.download);
   const remove = h("button", { class: "plain", onclick: ask }, t.events.delete);
-  const player = h("div", { class: "player", hidden: true });
+  const similar = h("a", { class: "button plain", href: `#search/event=${event.event_id}` }, t.search.similar);
   const name = h("b", {});
   const element = h("li", { class: "row", "data-id": event.event_id },
-    play,
+    player.button,
     h("div", { class: "what" }, name, facts),
     h("time", {}, format.when(event.started_at)),
-    h("div", { class: "acts" }, ...reviews, locked, download, remove),
-    player);
+    h("div", { class: "acts" }, ...reviews, similar, locked, download, remove),
+    player.element);
 
   function show() {
     setText(name, nameOf(event.label));
     const lasted = event.ended_at === null ? (event.reason === null ? t.now.active : null) : format.duration(event.ended_at - event.started_at);
     setText(facts, [event.source, t.events.score(format.score(event.peak_score)), lasted, t.events.outcomes[event.clip_outcome]].filter(Boolean).join(" · "));
     setFlag(element, "data-on", event.ended_at === null && event.reason === null);
-    play.disabled = !event.clip;
-    play.setAttribute("aria-label", t.events.play(nameOf(event.label), format.when(event.started_at)));
-    setText(play, player.hidden ? "▶" : "■");
+    player.show();
     reviews.forEach((button, index) => button.setAttribute("aria-pressed", String(event.review === ["right", "wrong"][index])));
     locked.hidden = download.hidden = !event.clip;
     locked.setAttribute("aria-pressed", String(event.locked));
     setText(locked, event.locked ? t.events.locked : t.events.lock);
     if (event.clip) download.href = `api/clips/${event.clip}?download=true`;
-  }
-
-  function close() {
-    player.querySelector("audio")?.pause();
-    player.replaceChildren();
-    player.hidden = true;
-    show();
-  }
-
-  function toggle() {
-    if (!player.hidden) return close();
-    const audio = h("audio", { controls: true, preload: "auto", src: `api/clips/${event.clip}` });
-    const line = h("i");
-    const picture = h("img", { alt: t.events.picture(nameOf(event.label)), src: `api/clips/${event.clip.replace(/\.\w+$/, ".png")}` });
-    picture.addEventListener("error", () => picture.remove());
-    const move = () => {
-      if (!audio.isConnected) return;
-      line.style.left = `${(100 * audio.currentTime) / (audio.duration || 1)}%`;
-      requestAnimationFrame(move);
-    };
-    const strip = h("div", { class: "strip" }, picture, line);
-    strip.addEventListener("click", (click) => {
-      audio.currentTime = (audio.duration || 0) * (click.offsetX / strip.clientWidth);
-    });
-    player.replaceChildren(strip, audio);
-    player.hidden = false;
-    show();
-    opened(close);
-    audio.play().then(move, () => move());
-    return undefined;
   }
 
   async function review(value) {
@@ -192,7 +160,7 @@ function makeRow(event, { removed, opened }) {
     dialog.addEventListener("close", async () => {
       dialog.remove();
       if (dialog.returnValue !== "yes" || !(await change(() => api.remove(`events/${event.event_id}`)))) return;
-      close();
+      player.close();
       element.remove();
       removed();
     });

@@ -49,18 +49,14 @@ function figuresOf(status) {
     [t.health.dropped, format.duration(dropped), t.health.droppedNote],
     [t.health.broker, mqtt ? (mqtt.connected ? t.health.connected : t.health.away) : t.health.none, mqtt ? t.health.waiting(mqtt.waiting) : t.health.noBroker],
     [t.health.store, store ? (store.trouble ? t.health.failing : t.health.works) : t.health.none, store ? t.health.waiting(store.waiting) : ""],
-    [t.health.memory, memory ? (memory.trouble ? t.health.failing : size(memory.bytes)) : t.health.none, memory ? t.health.waiting(memory.waiting) : ""],
-    [t.health.disk, clips ? size(clips.bytes) : t.health.none, t.health.free(size(Math.min(...Object.values(status.disk_free_bytes))))],
+    [t.health.memory, memory ? (memory.trouble ? t.health.failing : format.size(memory.bytes)) : t.health.none, memory ? t.health.waiting(memory.waiting) : ""],
+    [t.health.disk, clips ? format.size(clips.bytes) : t.health.none, t.health.free(format.size(Math.min(...Object.values(status.disk_free_bytes))))],
     [t.health.events, String(status.events), t.health.since(format.duration(status.uptime_seconds))],
     [t.health.watchers, String(web.watchers ?? 0), t.health.droppedWatchers(web.dropped ?? 0)],
     [t.health.refused, String(web.refused ?? 0), t.health.cutOff((web.turned_away ?? 0) + (web.expired ?? 0), web.faults ?? 0)],
     [t.health.model, status.model.name, t.health.window(status.model.window_seconds, status.model.hop_seconds)],
     [t.health.calibration, t.health.calibrated[status.model.calibration.source], t.health.auroc(status.model.calibration)],
   ].filter(Boolean);
-}
-
-function size(bytes) {
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 function sourceCard(name, source) {

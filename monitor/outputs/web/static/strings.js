@@ -1,7 +1,7 @@
 // All texts of the page.
 
 export const t = {
-  views: { now: "Now", timeline: "Timeline", events: "Events", labels: "Labels", health: "Health" },
+  views: { now: "Now", timeline: "Timeline", events: "Events", search: "Search", labels: "Labels", health: "Health" },
   skip: "Skip to content",
   nav: "Views",
   live: "Live",
@@ -89,6 +89,7 @@ export const t = {
     },
     score: (value) => `score ${value}`,
     play: (label, when) => `Play ${label}, ${when}`,
+    noClip: "No clip",
     picture: (label) => `Spectrogram of the clip of ${label}`,
     lock: "Lock clip",
     locked: "Clip locked",
@@ -101,6 +102,33 @@ export const t = {
     none: "No events yet. They appear here as they are detected.",
     noneFound: "No events match.",
     clear: (when) => `From ${when} ✕`,
+  },
+
+  search: {
+    title: "Search",
+    ask: "Describe a sound",
+    placeholder: "a chair scraping over the floor",
+    find: "Search",
+    period: "Period",
+    periods: { 3600: "Last hour", 86400: "Last day", 259200: "Last 3 days", 604800: "Last week", "": "Everything" },
+    source: "Source",
+    allSources: "All sources",
+    kept: (sources) => `Sounds are remembered without audio: ${sources.join(", ")}.`,
+    keptOf: (source, since, bytes) => `${source} since ${since} (${bytes})`,
+    nothingKept: "Nothing is remembered yet. Come back after some minutes.",
+    others: "What was remembered with another checkpoint cannot be searched.",
+    disabled: "Nothing is remembered: memory.enabled is false.",
+    searching: "Searching …",
+    results: "Moments that fit best",
+    count: (count) => (count === 1 ? "1 moment" : `${count} moments`),
+    none: "No moment was found: nothing is remembered of this time.",
+    fit: (value) => `fit ${value}`,
+    fitHint: "Standard deviations above all kinds of sound",
+    level: (dbfs) => `${dbfs} dBFS`,
+    noEvent: "No event",
+    event: (label) => `Event: ${label}`,
+    similar: "More like this",
+    similarTo: (what, when) => `Moments that sound like ${what}, ${when}`,
   },
 
   labels: {

@@ -71,10 +71,32 @@ def test_only_the_period_and_the_source_that_are_asked_for_are_searched(served):
     assert nothing["moments"] == []
 
 
+def test_more_like_an_event_is_found(served):
+    bark = ended(event(number=7, source="crib", at=AT + 49), 1.5)
+    unknown = ended(event(number=8, source="attic", at=AT + 49), 1.5)
+    for each in (bark, unknown):
+        served.store.on_event(each, LABELS[0])
+    eventually(lambda: len(served.ask("GET", "/api/events").json["rows"]) == 2)
+    found = served.ask("GET", f"/api/events/{bark.id}/similar?top=2").json["moments"]
+    assert sorted(round(moment["peak_at"] - AT) for moment in found) == [50, 100]
+    refused = served.ask("GET", f"/api/events/{unknown.id}/similar")
+    assert refused.status == 404
+    assert "nothing is remembered of that moment at attic" in refused.json["detail"]
+    assert served.ask("GET", "/api/events/unknown/similar").status == 404
+
+
+def test_more_like_a_moment_is_found(served):
+    like = {"source": "crib", "started_at": AT + 99.3, "ended_at": AT + 99.8}
+    found = served.write("POST", "/api/search", {"like": like, "top": 2}).json["moments"]
+    assert sorted(round(moment["peak_at"] - AT) for moment in found) == [50, 100]
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        {},
         {"prompts": []},
+        {"like": {"source": "crib", "started_at": 1, "ended_at": "later"}},
         {"prompts": [" "]},
         {"prompts": ["x" * 301]},
         {"prompts": ["a dog"], "top": 0},
