@@ -4,7 +4,32 @@ Heavy packages are imported inside the commands that need them, so that ``--help
 under a second, without torch or PortAudio.
 """
 
-from monitor.cli import run, remote, config, recordings, memory, setup, qualify, bench  # noqa: I001 - the order of --help
+from monitor.cli import (  # noqa: I001 - the order of --help
+    run,
+    remote,
+    config,
+    learn,
+    recordings,
+    memory,
+    setup,
+    keeping,
+    qualify,
+    bench,
+)
+
 from monitor.cli.app import app, main
 
-__all__ = ["app", "bench", "config", "main", "memory", "qualify", "recordings", "remote", "run", "setup"]
+__all__ = [
+    "app",
+    "bench",
+    "config",
+    "keeping",
+    "learn",
+    "main",
+    "memory",
+    "qualify",
+    "recordings",
+    "remote",
+    "run",
+    "setup",
+]

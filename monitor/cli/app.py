@@ -23,6 +23,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+labels_app = typer.Typer(
+    help="Labels: the sounds that are detected.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(labels_app, name="labels")
+
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Checkpoint: `starter`, a directory, or an id on the hub.")
 ]

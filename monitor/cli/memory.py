@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +36,7 @@ OneSource = Annotated[str | None, typer.Option("--source", "-s", help="Source to
 Top = Annotated[int, typer.Option("--top", min=1, max=1000, help="Number of results.")]
 
 _HOUR = 3_600.0
+_NICE = 10
 
 _EVENT_SECONDS = 600.0
 """Events that began so long before a moment may last into it."""
@@ -147,7 +150,10 @@ def _opened(path: Path | None, model: str | None) -> tuple[Config, Engine, Memor
     settings = settings_from(path, Overrides(model=model))
     if not settings.memory.enabled:
         raise ConfigError("memory.enabled: is false, so that nothing is remembered; set it to true")
-    engine = load_qualified_engine(settings, apart=False)
+    with suppress(OSError):  # a monitor that runs beside this goes first
+        os.nice(_NICE)
+    model_settings = settings.model.model_copy(update={"threads": 1})
+    engine = load_qualified_engine(settings.model_copy(update={"model": model_settings}), apart=False)
     reader = MemoryReader(settings.state, engine.model.identity)
     if not reader.sources:
         others = " of this checkpoint, only of another one" if reader.others else ""

@@ -26,6 +26,9 @@ def changed_label(label: LabelConfig | None, keys: Mapping[str, object]) -> Labe
         One line with every error, worded as for the file.
     """
     content = {} if label is None else label.model_dump(exclude_unset=True)
+    for key, other in (("threshold", "target"), ("target", "threshold")):
+        if keys.get(key) is not None and other not in keys:
+            content.pop(other, None)  # the newer of the two holds
     content |= keys
     content = {key: value for key, value in content.items() if value is not None}
     with boundary(ConfigError, "label"):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from monitor.config.section import Identifier, Prompt, Section
-from monitor.config.validators import fault
+from monitor.config.section import AlarmTarget, Identifier, Prompt, Section
+from monitor.config.validators import ICON, fault
 
 DeviceClass = Literal[
     "battery",
@@ -81,6 +81,12 @@ class LabelConfig(Section):
         description="Score from which a window counts as a detection. Higher: fewer false alarms; lower: "
         "fewer misses. 0.5 is calibrated to one false alarm per hour and label.",
     )
+    target: AlarmTarget | None = Field(
+        default=None,
+        description="Wished rate of false alarms instead of threshold, such as 0.5/day or 2/week. Every day "
+        "the threshold of each source is set by it, from the memory; until enough was heard there, the "
+        "default threshold holds, and `clap-monitor status` says so.",
+    )
     release_threshold: float | None = Field(
         default=None,
         ge=0,
@@ -134,6 +140,11 @@ class LabelConfig(Section):
     device_class: DeviceClass = Field(
         default="sound", description="Device class of the label's binary sensor in Home Assistant."
     )
+    icon: Annotated[str, StringConstraints(pattern=ICON)] | None = Field(
+        default=None,
+        description="Icon of the label's binary sensor in Home Assistant, such as mdi:kettle. Unset: that of "
+        "its device class.",
+    )
     clips: bool = Field(default=True, description="Record clips of this label, if clips.enabled is true.")
 
     @property
@@ -175,6 +186,12 @@ class LabelConfig(Section):
                 f"{longest:g} is below min_duration_seconds ({shortest:g}); no event could be reported"
             )
         return longest
+
+    @model_validator(mode="after")
+    def _has_threshold_or_target(self) -> LabelConfig:
+        if self.target is not None and "threshold" in self.model_fields_set:
+            raise fault(f"has both threshold and target ({self.target}); keep one of the two")
+        return self
 
 
 def confirmations(confirm_seconds: float | None, hop_seconds: float) -> tuple[int, int]:

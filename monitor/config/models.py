@@ -16,6 +16,7 @@ from monitor.config.alerts import HookConfig, NotifyConfig, validate_alerts
 from monitor.config.default_labels import BACKGROUND, SOUNDS
 from monitor.config.labels import LabelConfig
 from monitor.config.mqtt_broker import MqttConfig
+from monitor.config.prompt_packs import PackName, with_packs
 from monitor.config.section import FilePath, Identifier, Prompt, Section
 from monitor.config.sources import SourceConfig
 from monitor.config.storage import ClipsConfig, MemoryConfig, StoreConfig
@@ -143,6 +144,12 @@ class Config(Section):
         description="Prompts for everyday sounds that are not events; they lower the scores of all labels. "
         "Never describe a sound that contains the sound of a label: that label would no longer be detected.",
     )
+    include: Annotated[tuple[PackName, ...], Field(strict=False)] = Field(
+        default=(),
+        max_length=20,
+        description="Prompt packs: sets of ready labels. A label below with the id of one of theirs changes "
+        "its keys. Without labels below, only those of the packs are detected.",
+    )
     labels: Annotated[tuple[LabelConfig, ...], WrapValidator(_labels), Field(strict=False)] = Field(
         default=tuple(LabelConfig(id=key, prompts=prompts) for key, prompts in SOUNDS.items()),
         min_length=1,
@@ -187,6 +194,7 @@ class Config(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _labels_exist(cls, value: object, validate: Callable[[Any], Config]) -> Config:
+        value = with_packs(value)
         found = validators.unknown_labels_of_sources(value, SOUNDS)
         validated: Config = validators.with_faults(value, validate, found)
         return validated

@@ -29,6 +29,9 @@ FilePath = Annotated[
 HoursOfDay = Annotated[str, AfterValidator(validators.check_hours)]
 """Such as ``22:00-07:00``, which crosses midnight; `parse_hours` converts it to `Hours`."""
 
+AlarmTarget = Annotated[str, AfterValidator(validators.check_target)]
+"""Such as ``0.5/day``; `parse_target` converts it to false alarms per hour."""
+
 
 class Section(BaseModel):
     """Frozen model that is strict (``"1"`` is not a number, ``true`` is not 1) and refuses unknown keys."""

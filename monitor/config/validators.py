@@ -12,12 +12,14 @@ from typing import Any
 from pydantic import ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from monitor.config.alarm_target import target_text
 from monitor.config.authority import Authority
 from monitor.config.hours import parse_hours
 
 ID = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 DEVICE = r"^(auto|cpu|cuda|cuda:[0-9]{1,2}|mps)$"
 ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
+ICON = r"^mdi:[a-z0-9-]{1,60}$"
 USER = r"^[^:]*$"
 URL = r"^https?://[^\s/]+(/\S*)?$"
 
@@ -25,6 +27,7 @@ PATTERNS: dict[str, str] = {
     ID: "an identifier of 1 to 32 letters a-z, digits, _ and -, the first a letter or a digit",
     DEVICE: "one of auto, cpu, cuda, cuda:0, mps",
     ENVIRONMENT: "the name of an environment variable",
+    ICON: "an icon of Material Design such as mdi:kettle",
     USER: "a user without a colon; a password is named by password_file",
     URL: "a URL that begins with http:// or https://",
 }
@@ -136,6 +139,14 @@ def check_hours(text: str) -> str:
     """Times of day in their normal form, as `parse_hours` reads them."""
     try:
         return str(parse_hours(text))
+    except ValueError as error:
+        raise fault(f'"{text[:30]}" {error}') from error
+
+
+def check_target(text: str) -> str:
+    """Return a rate of false alarms in its normal form, as `parse_target` reads it."""
+    try:
+        return target_text(text)
     except ValueError as error:
         raise fault(f'"{text[:30]}" {error}') from error
 

@@ -41,6 +41,8 @@ def warnings(config: Config, *, window_seconds: float) -> list[str]:
         if label.enabled:
             hop = config.window.hop(window_seconds)
             found.extend(_label(f"labels[{index}]", label, hop, window_seconds))
+            if label.target is not None and not config.memory.enabled:
+                found.append(f"labels[{index}].target: needs memory.enabled; the default threshold holds")
     for key, prompt in _prompts(config):
         found.extend(f"{key}: {why}" for why in _prompt(prompt))
     found.extend(_near(config))

@@ -14,6 +14,7 @@ from monitor.config import Config, SourceConfig, read_password
 from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.http_servers import HttpServers, page_url
+from monitor.daemon.learning import learning_answers
 from monitor.daemon.parts import Parts
 from monitor.daemon.preflight import check_reload
 from monitor.daemon.qualifying import qualifying
@@ -25,13 +26,16 @@ from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change, Control
 from monitor.detection.engine import AudioEncoder, Engine
 from monitor.detection.events import Detector
+from monitor.detection.example_learner import ExampleLearner
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.detection.rules import rules_of
 from monitor.detection.scorer import Scorer
 from monitor.evaluation.qualified_engine import load_qualified_engine
+from monitor.memory.past_windows import past_windows
 from monitor.memory.queries import MemoryQueries
+from monitor.memory.reader import MemoryReader
 from monitor.memory.segment import Header
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive, open_archive
@@ -108,7 +112,6 @@ def build(
     rules = rules_of(config, engine, labels)
     detector = Detector(by_source=rules)
     embeddings = RecentEmbeddings(buffers, engine.windows_in(BASELINE_SECONDS))
-    prompt_preview = PromptPreview(engine, embeddings)
 
     model = engine.model.name
     clock = WallClock(config.state)
@@ -155,12 +158,14 @@ def build(
 
         latency = None if mqtt is None else mqtt.latency
         metrics = Metrics(take_snapshot, counters, stages=scorer.stages, latency=latency)
+    learner = _learner(config, engine, embeddings)
     control_socket = ControlSocket(
         config.state,
         {
             "status": lambda _: iter([take_snapshot()]),
             "reload": lambda _: iter([asdict(control.reload())]),
             "watch": WatchFeed(broadcast, take_snapshot).answer,
+            **learning_answers(control, learner),
         },
     )
     parts = Parts(
@@ -175,7 +180,8 @@ def build(
         scorer=scorer,
         detector=detector,
         embeddings=embeddings,
-        prompt_preview=prompt_preview,
+        prompt_preview=PromptPreview(engine, embeddings),
+        learner=learner,
         control=control,
         commands=commands,
         archive=archive,
@@ -210,6 +216,7 @@ def web_context(parts: Parts, web: Web) -> AppContext:
         control=parts.control,
         broadcast=parts.broadcast,
         prompt_preview=parts.prompt_preview,
+        learner=parts.learner,
         snapshot=parts.snapshot,
         hop_seconds=parts.engine.hop / parts.engine.rate,
         reader=None if store is None else StoreReader(store.path),
@@ -220,6 +227,11 @@ def web_context(parts: Parts, web: Web) -> AppContext:
         metrics=parts.http_servers.metrics,
         counts=web.counts,
     )
+
+
+def _learner(config: Config, engine: Engine, embeddings: RecentEmbeddings) -> ExampleLearner:
+    past = past_windows(MemoryReader(config.state, engine.model.identity))
+    return ExampleLearner(engine, embeddings, past=past)
 
 
 def _with_enabled_sources(config: Config) -> Config:

@@ -16,6 +16,7 @@ from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change, Control
 from monitor.detection.engine import Engine
 from monitor.detection.events import Detector
+from monitor.detection.example_learner import ExampleLearner
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.detection.scorer import Scorer
@@ -56,6 +57,7 @@ class Parts:
     detector: Detector
     embeddings: RecentEmbeddings
     prompt_preview: PromptPreview
+    learner: ExampleLearner
     control: Control
     commands: CommandQueue
     archive: Archive

@@ -15,6 +15,7 @@ from monitor.outputs.hooks import find_program
 from monitor.outputs.mqtt.tls import broker_address, tls_context
 from monitor.outputs.notify.targets import check_targets
 from monitor.system.directories import make_writable
+from monitor.system.state_version import prepare_state
 from monitor.types import ConfigError, SourceError
 
 _ANY_RATE = 48_000
@@ -31,7 +32,7 @@ def check(config: Config, *, required: bool = False) -> None:
         No label or no source is enabled, a secret is missing, a hook or a notification target cannot be
         used, or the page cannot be served.
     OutputError
-        A directory cannot be written.
+        A directory cannot be written, or a newer version wrote the state directory.
     SourceError, NotAudioError
         A sound file, or a required microphone or stream, cannot be used.
     """
@@ -41,6 +42,7 @@ def check(config: Config, *, required: bool = False) -> None:
         raise ConfigError("sources: none is enabled: enable at least one")
     check_served(config)
     make_writable(config.state, "state")
+    prepare_state(config.state)
     _make_recordings(config)
     for source in config.enabled_sources:
         if source.kind == "file" or (source.kind == "stream" and required):

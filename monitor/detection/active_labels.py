@@ -153,11 +153,11 @@ def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels,
     if not any(label.enabled for label in labels.values()):
         unfit.append("labels: none would be enabled; to detect nothing, disarm the monitor")
     names = tuple(source.name for source in config.sources)
-    own: dict[tuple[str, str], LabelConfig] = {}
-    for source, thresholds in overrides.thresholds.items():
-        for id_, threshold in thresholds.items():
-            if source in names and id_ in labels:
-                own[source, id_] = with_threshold(labels[id_], threshold)
+    own = {
+        (source, id_): with_threshold(labels[id_], threshold)
+        for source in names
+        for id_, threshold in _thresholds_at(source, labels, overrides).items()
+    }
     active_labels = ActiveLabels(
         labels=tuple(labels.values()),
         sources=names,
@@ -168,6 +168,17 @@ def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels,
         own=own,
     )
     return active_labels, unfit
+
+
+def _thresholds_at(source: str, labels: Mapping[str, LabelConfig], overrides: Overrides) -> dict[str, float]:
+    """Return the thresholds of a source: those of targets, and before them those that somebody set."""
+    measured = {
+        id_: threshold
+        for id_, threshold in overrides.measured.get(source, {}).items()
+        if id_ in labels and labels[id_].target is not None
+    }
+    by_hand = overrides.thresholds.get(source, {})
+    return measured | {id_: threshold for id_, threshold in by_hand.items() if id_ in labels}
 
 
 def fit_overrides(config: Config, overrides: Overrides) -> tuple[Overrides, ActiveLabels, list[str]]:

@@ -97,8 +97,8 @@ class Control:
 
     @property
     def overridden(self) -> bool:
-        """Whether any setting differs from the configuration."""
-        return self._settings.overrides != Overrides()
+        """Whether any setting differs from the configuration; thresholds of targets do not count."""
+        return replace(self._settings.overrides, measured={}, undo={}) != Overrides()
 
     def take_change(self) -> Change | None:
         """Return the newest change that was not yet taken; for the analysis, never waits."""
@@ -131,6 +131,11 @@ class Control:
             if moved.release_threshold != before.release_threshold:
                 keys["release_threshold"] = moved.release_threshold
             self._change(self._settings.overrides.put(label, keys))
+
+    def change_thresholds(self, change: Callable[[Settings], Overrides]) -> None:
+        """Change thresholds as one of `monitor.detection.threshold_changes` says, raising ConfigError."""
+        with self._lock:
+            self._change(change(self._settings))
 
     def put_label(self, keys: Mapping[str, object]) -> None:
         """Add a label, or change keys of the one of the same ``id``; None stands for the default of a key.

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 FOLDER = "examples"
 """In the state directory."""
 
-_MOST_BYTES = 512 * 1024
+MOST_BYTES = 512 * 1024
 """32 embeddings of 4,096 numbers, as text."""
 
 _MOST_FILES = 1000
@@ -33,7 +33,7 @@ def read_examples(path: Path) -> Examples:
         It cannot be read, or is damaged.
     """
     try:
-        return examples_of(read_json(path, _MOST_BYTES))
+        return examples_of(read_json(path, MOST_BYTES))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except DamagedError as error:

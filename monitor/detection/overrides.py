@@ -41,12 +41,19 @@ class Overrides:
     """Keys of a label that differ, by its identifier; None: the label was removed."""
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By source, then by label."""
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Thresholds of labels with a target, by source, then by label."""
+    undo: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    """What `thresholds` held before thresholds were last applied; None: nothing."""
 
     def put(self, label: str, keys: Mapping[str, object]) -> Overrides:
         """Change keys of a label; a threshold among them holds for every source."""
-        known = self.labels.get(label) or {}
+        known = dict(self.labels.get(label) or {})
+        for key, other in (("threshold", "target"), ("target", "threshold")):
+            if key in keys:
+                known.pop(other, None)  # the newer of the two holds
         changed = replace(self, labels={**self.labels, label: {**known, **keys}})
-        return changed.without_thresholds(label) if "threshold" in keys else changed
+        return changed.without_thresholds(label) if {"threshold", "target"} & keys.keys() else changed
 
     def remove(self, label: str) -> Overrides:
         """Remove a label and its thresholds at single sources."""
@@ -54,8 +61,7 @@ class Overrides:
 
     def set_threshold(self, source: str, label: str, threshold: float) -> Overrides:
         """Give a source a threshold of its own."""
-        at_source = {**self.thresholds.get(source, {}), label: threshold}
-        return replace(self, thresholds={**self.thresholds, source: at_source})
+        return replace(self, thresholds=with_thresholds(self.thresholds, {source: {label: threshold}}))
 
     def without_gone(self, known: Collection[str]) -> Overrides:
         """Drop the removal of labels that are not in the configuration: nothing would bring them back."""
@@ -70,6 +76,13 @@ class Overrides:
             if (kept := {id_: value for id_, value in known.items() if id_ != label})
         }
         return replace(self, thresholds=thresholds)
+
+
+def with_thresholds(
+    known: Mapping[str, Mapping[str, float]], more: Mapping[str, Mapping[str, float]]
+) -> dict[str, Mapping[str, float]]:
+    """Return thresholds by source, then by label, with more of them."""
+    return {**known, **{source: {**known.get(source, {}), **values} for source, values in more.items()}}
 
 
 def read_overrides(path: Path) -> Overrides:
@@ -111,7 +124,13 @@ def write_overrides(path: Path, overrides: Overrides) -> None:
 
 
 def _content(overrides: Overrides) -> bytes:
-    parts = {"armed": overrides.armed, "labels": overrides.labels, "thresholds": overrides.thresholds}
+    parts = {
+        "armed": overrides.armed,
+        "labels": overrides.labels,
+        "thresholds": overrides.thresholds,
+        "measured": overrides.measured,
+        "undo": overrides.undo,
+    }
     with boundary(ConfigError, "changes made at run time cannot be saved"):
         content = json.dumps(parts, indent=1, ensure_ascii=False, allow_nan=False).encode()
     if len(content) > MOST_BYTES:
@@ -141,8 +160,12 @@ def _overrides(content: Any) -> Overrides:
         changed_label(_ANY, {"id": id_})
         if keys is not None:
             _mapping(keys, f"labels.{id_}")  # keys that do not fit are left out later
-    thresholds = _mapping(parts.get("thresholds"), "thresholds")
-    found = Overrides(armed, labels, {source: _thresholds(known) for source, known in thresholds.items()})
+    thresholds, measured = (
+        {source: _thresholds(known) for source, known in _mapping(parts.get(key, {}), key).items()}
+        for key in ("thresholds", "measured")
+    )
+    undo = {source: _undo(known) for source, known in _mapping(parts.get("undo", {}), "undo").items()}
+    found = Overrides(armed, labels, thresholds, measured, undo)
     _content(replace(found, armed=False))  # longer, and it must be possible to write it
     return found
 
@@ -152,6 +175,12 @@ def _thresholds(known: Any) -> dict[str, float]:
     if not all(type(value) in {int, float} and 0 <= value <= 1 for value in thresholds.values()):
         raise DamagedError("thresholds: one of them is not a number in [0, 1]")
     return {id_: float(value) for id_, value in thresholds.items()}
+
+
+def _undo(known: Any) -> dict[str, float | None]:
+    before = _mapping(known, "undo of a source")
+    set_before = _thresholds({label: value for label, value in before.items() if value is not None})
+    return {label: set_before.get(label) for label in before}
 
 
 def _mapping(content: Any, what: str) -> dict[str, Any]:

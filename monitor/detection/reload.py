@@ -9,7 +9,7 @@ from monitor.config import Config, differences
 
 log = logging.getLogger(__name__)
 
-RELOADABLE = ("labels", "background", "silence_dbfs", "clips", "mqtt", "log_level")
+RELOADABLE = ("include", "labels", "background", "silence_dbfs", "clips", "mqtt", "log_level")
 """Keys of the configuration that take effect while the monitor runs; the others need a restart."""
 
 FIXED_CLIP_KEYS = ("enabled", "format", "speech_filter")

@@ -24,9 +24,12 @@ def described_by(schema, each):
 
 
 def uncommented(text):
-    """The example with every key set that is unset by default, but the second way to name a secret."""
+    """The example with every key set that is unset by default, but second ways of secrets and thresholds."""
     return re.sub(
-        r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env|url_env|token_env)", r"\1", text, flags=re.MULTILINE
+        r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env|url_env|token_env|target)",
+        r"\1",
+        text,
+        flags=re.MULTILINE,
     )
 
 

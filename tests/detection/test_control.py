@@ -13,6 +13,7 @@ from monitor.detection.examples import Examples
 from monitor.detection.examples_file import store_examples
 from monitor.detection.prototypes import build_prototypes
 from monitor.detection.quantised import quantised
+from monitor.detection.threshold_changes import apply_thresholds, measure_thresholds, undo_thresholds
 from monitor.types import ConfigError, ModelError, MonitorError
 from tests.support.engines import control_of
 
@@ -44,6 +45,12 @@ class Setup:
             raise self.failure
         self.embedded.append([label.id for label in labels])
         return build_prototypes(labels, background, embed, **options)
+
+    def apply(self, thresholds):
+        self.control.change_thresholds(lambda settings: apply_thresholds(settings, thresholds))
+
+    def measure(self, thresholds):
+        self.control.change_thresholds(lambda settings: measure_thresholds(settings, thresholds))
 
     def thresholds(self, label):
         return [self.control.active_labels.label(source.name, label).threshold for source in SOURCES]
@@ -78,6 +85,42 @@ def test_a_threshold_is_of_one_source_or_of_all():
     setup.control.set_threshold("dog", 0.3)
     assert setup.thresholds("dog") == [0.3, 0.3]
     assert [label.release for label in setup.control.active_labels.at("hall")] == [0.21, 0.4]
+
+
+def test_applied_thresholds_are_taken_back_together(tmp_path):
+    setup = Setup(tmp_path)
+    setup.control.set_threshold("dog", 0.9, "hall")
+    setup.apply({"hall": {"dog": 0.7, "cat": 0.8}, "porch": {"cat": 0.85}})
+    assert (setup.thresholds("dog"), setup.thresholds("cat")) == ([0.6, 0.7], [0.85, 0.8])
+    again = Setup(tmp_path)
+    again.control.change_thresholds(undo_thresholds)
+    assert (again.thresholds("dog"), again.thresholds("cat")) == ([0.6, 0.9], [0.5, 0.5])
+    with pytest.raises(ConfigError, match="nothing to take back"):
+        again.control.change_thresholds(undo_thresholds)
+
+
+def test_thresholds_that_do_not_exist_are_refused_and_none_is_applied():
+    setup = Setup()
+    for wrong in ({"hall": {"dog": 0.7, "cow": 0.5}}, {"attic": {"dog": 0.7}}, {"hall": {"dog": 1.7}}):
+        with pytest.raises(ConfigError):
+            setup.apply(wrong)
+    assert setup.thresholds("dog") == [0.6, 0.6]
+
+
+def test_the_threshold_of_a_target_holds_until_somebody_sets_another(tmp_path):
+    setup = Setup(tmp_path)
+    setup.control.put_label({"id": "dog", "target": "0.5/day"})
+    assert setup.thresholds("dog") == [0.5, 0.5]
+    setup.measure({"hall": {"dog": 0.77}})
+    assert setup.thresholds("dog") == [0.5, 0.77]
+    assert Setup(tmp_path).thresholds("dog") == [0.5, 0.77]
+    setup.control.set_threshold("dog", 0.6, "hall")
+    setup.measure({"hall": {"dog": 0.8}})
+    assert setup.thresholds("dog") == [0.5, 0.6]
+    setup.control.put_label({"id": "dog", "target": "1/day"})
+    assert setup.thresholds("dog") == [0.5, 0.8]
+    setup.control.set_threshold("dog", 0.4)
+    assert (setup.thresholds("dog"), setup.control.active_labels.find("dog").target) == ([0.4, 0.4], None)
 
 
 def test_a_release_threshold_comes_down_with_its_threshold_and_no_further_up_than_it_was():

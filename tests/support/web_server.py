@@ -16,6 +16,7 @@ from monitor.config import Config, LabelConfig, SourceConfig, WebConfig
 from monitor.detection.active_labels import restore_settings
 from monitor.detection.calibration import Calibration
 from monitor.detection.control import Control
+from monitor.detection.example_learner import ExampleLearner
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.prototypes import build_prototypes
 from monitor.detection.recent_embeddings import RecentEmbeddings
@@ -178,6 +179,7 @@ def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, **keys
         broadcast=live,
         prompt_preview=PromptPreview(engine, memory),
         memory=MemoryQueries(directory, engine) if directory is not None and remembers else None,
+        learner=ExampleLearner(engine, memory),
         snapshot=lambda: served.snapshot(),  # noqa: PLW0108 - a test replaces it
         hop_seconds=0.5,
         reader=None if directory is None else StoreReader(directory / "history.sqlite"),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Iterator
 
 import numpy as np
 
 from monitor.audio.level import gate, loudest_dbfs, rms_dbfs
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources import SourceContext, open_source
+from monitor.audio.sources.recording import record_seconds
 from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import SourceConfig, read_address
 from monitor.daemon.preflight import check_media, find_microphone
@@ -18,10 +16,6 @@ from monitor.types import ExitCode, GateReason, Samples, SourceError
 
 RATE = 48_000
 """Sample rate in Hz, if the source sets none."""
-
-_PATIENCE_SECONDS = 60.0
-"""A driver that needs this much longer than the recording has stopped delivering.  A camera gets as much time
-as in `run`: first it is asked for audio only, then for all tracks."""
 
 _FIXES = {
     "microphone": "`clap-monitor devices` lists all microphones; a running clap-monitor may hold this one",
@@ -84,7 +78,7 @@ def _live(config: SourceConfig, seconds: float, silence_dbfs: float) -> Iterator
         else:
             device = find_microphone(config)
             where = f"{device.name!r} ({device.host_api})"
-        samples = _listen(config, rate, seconds, status)
+        samples = record_seconds(config, rate, seconds, status)
     except SourceError as error:
         yield failure("source", str(error), ExitCode.SOURCE, _FIXES[config.kind])
         return
@@ -96,21 +90,3 @@ def _live(config: SourceConfig, seconds: float, silence_dbfs: float) -> Iterator
             f"{config.name}: {status.lost / rate:.2f} s of audio were lost",
             "check what else loads the CPU or the USB bus",
         )
-
-
-def _listen(config: SourceConfig, rate: int, seconds: float, status: SourceStatus) -> Samples:
-    """Record samples; raise `SourceError` if the source does not deliver them."""
-    stop = threading.Event()
-    timer = threading.Timer(seconds + _PATIENCE_SECONDS, stop.set)
-    timer.start()
-    parts: list[Samples] = []
-    blocks = open_source(config, SourceContext(rate, status, stop, required=True))
-    try:
-        with contextlib.closing(blocks):  # type: ignore[type-var]  # a generator, annotated as an iterator
-            for block in blocks:
-                parts.append(block.samples)
-                if block.stop >= seconds * rate:
-                    return np.concatenate(parts)
-    finally:
-        timer.cancel()
-    raise SourceError(f"source {config.name}: {status.offline_text or 'stopped delivering'}")

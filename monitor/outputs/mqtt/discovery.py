@@ -174,6 +174,7 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
             "name": f"{label.title}{suffix}",
             "obj_id": _slug(topics.node, source, label.id),
             "dev_cla": label.device_class,
+            **({} if label.icon is None else {"ic": label.icon}),
             "stat_t": topics.state(source, label.id),
             "json_attr_t": topics.attributes(source, label.id),
             **_available(topics, source),

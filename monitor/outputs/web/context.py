@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from monitor.detection.control import Control
+from monitor.detection.example_learner import ExampleLearner
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.memory.queries import MemoryQueries
 from monitor.outputs.clips import ClipLibrary
@@ -30,6 +31,7 @@ class AppContext:
     control: Control
     broadcast: Broadcast
     prompt_preview: PromptPreview
+    learner: ExampleLearner
     snapshot: Callable[[], Mapping[str, object]]
     """Returns what `clap-monitor status` shows."""
     hop_seconds: float

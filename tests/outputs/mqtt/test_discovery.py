@@ -10,7 +10,7 @@ from monitor.outputs.mqtt.topics import Topics
 TOPICS = Topics("clap-monitor", "livingroom")
 LABELS = (
     LabelConfig(id="glass", name="Glass breaking", prompts=("glass",)),
-    LabelConfig(id="alarm", prompts=("a smoke alarm",), device_class="smoke"),
+    LabelConfig(id="alarm", prompts=("a smoke alarm",), device_class="smoke", icon="mdi:fire"),
 )
 
 
@@ -53,6 +53,7 @@ def test_a_label_is_a_binary_sensor_of_its_class_and_a_trigger():
         "avty_mode": "all",
     }
     assert components["mic0_SOUND_alarm"]["dev_cla"] == "smoke"
+    assert components["mic0_SOUND_alarm"]["ic"] == "mdi:fire"
     assert components["mic0_TRIGGER_glass"] == {
         "p": "device_automation",
         "atype": "trigger",

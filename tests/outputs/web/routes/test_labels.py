@@ -95,7 +95,9 @@ def test_listening_is_switched_off_and_on(served):
 def test_a_prompt_is_tried_on_the_last_minute_and_changes_nothing(served):
     dog, rain = Engine().embed_text(["a dog barking", "rain falling"])
     for at, sound in enumerate([rain] * 100 + [dog]):
-        served.memory.add(SimpleNamespace(source="crib", ended_at=float(at), embedding=sound))
+        served.memory.add(
+            SimpleNamespace(source="crib", ended_at=float(at), level_dbfs=-30.0, embedding=sound)
+        )
     tried = served.write("POST", "/api/try", {"prompts": ["a dog barking loudly"]}).json
     heard = tried["heard"]["crib"]
     assert len(heard["scores"]) == len(heard["at"]) == 101
