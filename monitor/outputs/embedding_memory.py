@@ -24,6 +24,7 @@ from monitor.memory.labels_file import LabelsInForce, labels_path, write_labels
 from monitor.memory.reader import memory_directory, to_ns
 from monitor.memory.retention import apply_limits
 from monitor.memory.segment import (
+    BACK_NS,
     BREAKS,
     GATES,
     HOUR_NS,
@@ -32,17 +33,16 @@ from monitor.memory.segment import (
     Entry,
     Header,
     Kind,
-    SegmentWriter,
 )
+from monitor.memory.segment_writer import SegmentWriter
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
-from monitor.system.atomic_file import identity
 from monitor.system.boundary import explain
 from monitor.system.directories import make_directory
 from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.system.wall_clock import WallClock
-from monitor.types import Break, Scores
+from monitor.types import Break, EndReason, Scores
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +58,11 @@ LIMITS_SECONDS = 60.0
 WAITING = 8_192
 """Entries that may wait for the disk: 9 MB, two hours of one source."""
 
-_MOST_CHANGES = 100
-"""Changes of labels that may wait for the disk."""
+_AT_ONCE = 512
+"""Entries in one write."""
 
-_BACK_NS = 10**9
-"""A clock that goes back by more begins a new segment."""
+_Change = tuple[int, LabelsInForce]
+"""Number of a labels file, and its content."""
 
 
 class EmbeddingMemory(Output):
@@ -102,14 +102,21 @@ class EmbeddingMemory(Output):
         self._state, self._config, self._headers = state, config, headers
         self._baselines = baselines
         self._clock = clock or WallClock()
-        self._outbox: Outbox[tuple[str, Entry] | tuple[int, LabelsInForce]] = Outbox(self._take, WAITING)
+        self._labels: _Change | None = None
+        """In force (writer: analyse)."""
+        self._outbox: Outbox[tuple[str, Entry, _Change | None]] = Outbox(self._take, WAITING)
         self._taken: dict[str, list[Entry]] = {source: [] for source in headers}
-        self._labels: list[tuple[int, LabelsInForce]] = []
-        self._changed: dict[str, int] = {}
-        """Number of the labels file that holds from the next entry of a source on."""
+        self._noted: dict[str, _Change | None] = dict.fromkeys(headers)
+        """In force at the newest entry that was taken, by source."""
+        self._unwritten: dict[int, LabelsInForce] = {}
+        """Labels files that are to be written, by number."""
         self._segments: dict[str, SegmentWriter] = {}
-        self._started: set[str] = set()
-        """Sources that have a segment of this run."""
+        self._newest: dict[str, int] = {}
+        """Number of the newest segment of this run, by source."""
+        self._in_force: dict[str, int] = {}
+        """Number of the labels file that holds at the newest entry that was written, by source."""
+        self._last: dict[str, Entry] = {}
+        """Newest entry, by source (writer: analyse)."""
         self._wake = threading.Event()
         self._try_at = self._limits_at = 0.0
         self._lost = 0
@@ -137,14 +144,12 @@ class EmbeddingMemory(Output):
             entry = replace(entry, flags=flags, vector=quantised(scores.embedding).astype("<i2").tobytes())
         elif scores.gated is not None:
             entry = replace(entry, kind=Kind.GATED, reason=GATES.index(scores.gated))
-        self._outbox.put((scores.source, entry))
+        self._put(scores.source, entry)
 
     def on_break(self, at: Break) -> None:
         """Keep that the audio is interrupted."""
-        if at.at <= 0:  # nothing came before it
-            return
-        entry = Entry(to_ns(at.at), at.index, kind=Kind.BREAK, reason=BREAKS.index(at.reason))
-        self._outbox.put((at.source, entry))
+        entry = Entry(to_ns(at.at), at.index, kind=Kind.BREAK, reason=BREAKS.index(EndReason(at.reason)))
+        self._put(at.source, entry)
 
     def on_labels(self, active_labels: ActiveLabels, rules: Mapping[str, Sequence[Rule]]) -> None:
         """Keep which labels are in force from here on."""
@@ -156,10 +161,16 @@ class EmbeddingMemory(Output):
             {source: tuple(each) for source, each in rules.items()},
             {source: self._baselines(source) for source in rules},
         )
-        self._outbox.put((number, labels))
+        self._labels = number, labels
 
     def close(self) -> None:
         """Nothing more comes; `run` writes what waits and returns."""
+        if not self._outbox.closed:
+            for source, last in list(self._last.items()):
+                stopped = Entry(
+                    last.ended_ns, last.stop, kind=Kind.BREAK, reason=BREAKS.index(EndReason.SHUTDOWN)
+                )
+                self._put(source, stopped)
         self._outbox.close()
         self._wake.set()
 
@@ -180,20 +191,23 @@ class EmbeddingMemory(Output):
         if self.waiting:
             log.error("memory: %s: %d entries are lost: %s", self.directory, self.waiting, self.trouble)
 
-    def _take(self, item: tuple[str, Entry] | tuple[int, LabelsInForce]) -> None:
-        match item:
-            case (str(source), Entry() as entry):
-                entries = self._taken[source]
-                changed = self._changed.pop(source, None)
-                if changed is not None:  # at the time of the first window for which they hold
-                    entries.append(Entry(entry.ended_ns, changed, kind=Kind.LABELS))
-                if entries and (longer := _joined(entries[-1], entry, self._headers[source].hop)) is not None:
-                    entries[-1] = longer
-                else:
-                    entries.append(entry)
-            case (int(number), LabelsInForce() as labels):
-                self._labels = [*self._labels[1 - _MOST_CHANGES :], (number, labels)]
-                self._changed = dict.fromkeys(labels.rules, number)
+    def _put(self, source: str, entry: Entry) -> None:
+        if entry.ended_ns <= 0:  # before any audio, or the clock has never been set
+            return
+        self._last[source] = entry
+        self._outbox.put((source, entry, self._labels))
+
+    def _take(self, item: tuple[str, Entry, _Change | None]) -> None:
+        source, entry, change = item
+        entries = self._taken[source]
+        if change is not None and change is not self._noted[source]:
+            self._noted[source] = change
+            number, self._unwritten[number] = change
+            entries.append(Entry(entry.ended_ns, number, kind=Kind.LABELS))
+        if entries and (longer := _joined(entries[-1], entry, self._headers[source].hop)) is not None:
+            entries[-1] = longer
+        else:
+            entries.append(entry)
 
     def _work(self) -> None:
         """Write what waits; what cannot be written stays, within the size of the outbox."""
@@ -204,8 +218,8 @@ class EmbeddingMemory(Output):
             if now >= self._limits_at:
                 self._apply_limits()
                 self._limits_at = now + LIMITS_SECONDS
-            while self._outbox.waiting or self._labels or any(self._taken.values()):
-                self._outbox.flush(max(0, WAITING - sum(map(len, self._taken.values()))))
+            self._write()
+            while self._outbox.flush(_AT_ONCE):
                 self._write()
         except OSError as error:
             self._try_at = time.monotonic() + RETRY_SECONDS
@@ -214,18 +228,17 @@ class EmbeddingMemory(Output):
             self._set_trouble(None)
 
     def _write(self) -> None:
-        while self._labels:
-            number, labels = self._labels[0]
-            make_directory(self.directory)
+        for number, labels in list(self._unwritten.items()):
+            self._make(self.directory)
             write_labels(labels_path(self.directory, number), labels)
-            self._labels.pop(0)
+            del self._unwritten[number]
         for source, entries in self._taken.items():
             while entries:
                 self._append(source, entries)
 
     def _append(self, source: str, entries: list[Entry]) -> None:
         """Append the entries that belong into one segment, and take them off the list."""
-        segment = self._segment_for(source, entries[0])
+        segment = self._segment_for(source, entries)
         most = next(
             (place for place, entry in enumerate(entries) if place and not _fits(segment, entry)),
             len(entries),
@@ -234,34 +247,50 @@ class EmbeddingMemory(Output):
         try:
             written = segment.append(several)
         except OSError:
-            # Half of them may be in the files: they are counted as lost, and a new segment begins.
-            self._lost += len(several)
-            del entries[:most]
             self._close(source)
+            if segment.torn:  # another segment would have them a second time
+                self._lost += len(several)
+                del entries[:most]
             raise
         del entries[:most]
+        self._newest[source] = segment.number
+        for entry in several:
+            if entry.kind == Kind.LABELS:
+                self._in_force[source] = entry.stop
         self.written += sum(entry.kind == Kind.WINDOW for entry in several)
         self.bytes += written
 
-    def _segment_for(self, source: str, entry: Entry) -> SegmentWriter:
+    def _segment_for(self, source: str, entries: list[Entry]) -> SegmentWriter:
         segment = self._segments.get(source)
-        follows = segment is not None
-        if segment is not None and not _fits(segment, entry):
-            follows = entry.ended_ns >= segment.last_ns - _BACK_NS
+        if segment is not None and not segment.is_there:
+            log.error(
+                "memory: %s: was removed or replaced while it was open; beginning a new one",
+                segment.index_path,
+            )
             self._close(source)
-            segment = None
-        elif segment is not None and identity(segment.index_path) is None:
-            log.error("memory: %s: was removed while it was open; beginning a new one", segment.index_path)
+        elif segment is not None and not _fits(segment, entries[0]):
             self._close(source)
-            segment, follows = None, False
-        if segment is None:
-            directory = self.directory / source
-            make_directory(directory)
-            follows = follows and source in self._started
-            header = replace(self._headers[source], follows=follows)
-            segment = self._segments[source] = SegmentWriter(directory, entry.ended_ns, header)
-            self._started.add(source)
-        return segment
+        if source not in self._segments:
+            self._begin(source, entries)
+        return self._segments[source]
+
+    def _begin(self, source: str, entries: list[Entry]) -> None:
+        """Begin a segment, with the number of the labels in force as its first entry."""
+        directory, first_ns = self.directory / source, entries[0].ended_ns
+        self._make(directory)
+        noted = self._noted[source]
+        if noted is not None and not labels_path(self.directory, noted[0]).exists():
+            write_labels(labels_path(self.directory, noted[0]), noted[1])
+        header = replace(self._headers[source], after=self._newest.get(source, 0))
+        self._segments[source] = SegmentWriter(directory, first_ns, header)
+        if entries[0].kind != Kind.LABELS and source in self._in_force:
+            entries.insert(0, Entry(first_ns, self._in_force[source], kind=Kind.LABELS))
+
+    def _make(self, directory: Path) -> None:
+        """Make a directory and those above it, each for its owner alone."""
+        for each in reversed((directory, *directory.parents)):
+            if each.is_relative_to(self._state):
+                make_directory(each)
 
     def _close(self, source: str) -> None:
         with contextlib.suppress(OSError):  # what was written is on the disk already
@@ -291,7 +320,7 @@ class EmbeddingMemory(Output):
 def _fits(segment: SegmentWriter, entry: Entry) -> bool:
     """Return whether an entry belongs into a segment: the same hour, and no clock that went back."""
     same_hour = entry.ended_ns // HOUR_NS <= segment.first_ns // HOUR_NS
-    return same_hour and entry.ended_ns >= segment.last_ns - _BACK_NS
+    return same_hour and entry.ended_ns >= segment.last_ns - BACK_NS
 
 
 def _joined(last: Entry, entry: Entry, hop: int) -> Entry | None:
