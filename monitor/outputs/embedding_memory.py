@@ -6,7 +6,6 @@ analysis never waits.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import shutil
@@ -14,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from monitor.config import MemoryConfig
@@ -24,7 +24,6 @@ from monitor.memory.labels_file import LabelsInForce, labels_path, write_labels
 from monitor.memory.reader import memory_directory, to_ns
 from monitor.memory.retention import apply_limits
 from monitor.memory.segment import (
-    BACK_NS,
     BREAKS,
     GATES,
     HOUR_NS,
@@ -34,7 +33,7 @@ from monitor.memory.segment import (
     Header,
     Kind,
 )
-from monitor.memory.segment_writer import SegmentWriter
+from monitor.memory.source_writer import SourceWriter
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
 from monitor.system.boundary import explain
@@ -110,16 +109,14 @@ class EmbeddingMemory(Output):
         """In force at the newest entry that was taken, by source."""
         self._unwritten: dict[int, LabelsInForce] = {}
         """Labels files that are to be written, by number."""
-        self._segments: dict[str, SegmentWriter] = {}
-        self._newest: dict[str, int] = {}
-        """Number of the newest segment of this run, by source."""
-        self._in_force: dict[str, int] = {}
-        """Number of the labels file that holds at the newest entry that was written, by source."""
+        self._writers = {
+            source: SourceWriter(self.directory / source, header, partial(self._prepare, source))
+            for source, header in headers.items()
+        }
         self._last: dict[str, Entry] = {}
         """Newest entry, by source (writer: analyse)."""
         self._wake = threading.Event()
         self._try_at = self._limits_at = 0.0
-        self._lost = 0
         self._log = TroubleLog(log)
 
     @property
@@ -130,7 +127,7 @@ class EmbeddingMemory(Output):
     @property
     def dropped(self) -> int:
         """Entries that were dropped because too many waited, or because the disk took only half of them."""
-        return self._outbox.dropped + self._lost
+        return self._outbox.dropped + sum(writer.lost for writer in self._writers.values())
 
     def start(self, threads: ThreadGroup) -> None:
         """Start the thread of `run`, which a disk may hold up."""
@@ -186,8 +183,8 @@ class EmbeddingMemory(Output):
             self._work()
         self._try_at = 0.0
         self._work()
-        for source in list(self._segments):
-            self._close(source)
+        for writer in self._writers.values():
+            writer.close()
         if self.waiting:
             log.error("memory: %s: %d entries are lost: %s", self.directory, self.waiting, self.trouble)
 
@@ -234,57 +231,16 @@ class EmbeddingMemory(Output):
             del self._unwritten[number]
         for source, entries in self._taken.items():
             while entries:
-                self._append(source, entries)
+                windows = _windows(entries)
+                self.bytes += self._writers[source].append(entries)
+                self.written += windows - _windows(entries)
 
-    def _append(self, source: str, entries: list[Entry]) -> None:
-        """Append the entries that belong into one segment, and take them off the list."""
-        segment = self._segment_for(source, entries)
-        most = next(
-            (place for place, entry in enumerate(entries) if place and not _fits(segment, entry)),
-            len(entries),
-        )
-        several = entries[:most]
-        try:
-            written = segment.append(several)
-        except OSError:
-            self._close(source)
-            if segment.torn:  # another segment would have them a second time
-                self._lost += len(several)
-                del entries[:most]
-            raise
-        del entries[:most]
-        self._newest[source] = segment.number
-        for entry in several:
-            if entry.kind == Kind.LABELS:
-                self._in_force[source] = entry.stop
-        self.written += sum(entry.kind == Kind.WINDOW for entry in several)
-        self.bytes += written
-
-    def _segment_for(self, source: str, entries: list[Entry]) -> SegmentWriter:
-        segment = self._segments.get(source)
-        if segment is not None and not segment.is_there:
-            log.error(
-                "memory: %s: was removed or replaced while it was open; beginning a new one",
-                segment.index_path,
-            )
-            self._close(source)
-        elif segment is not None and not _fits(segment, entries[0]):
-            self._close(source)
-        if source not in self._segments:
-            self._begin(source, entries)
-        return self._segments[source]
-
-    def _begin(self, source: str, entries: list[Entry]) -> None:
-        """Begin a segment, with the number of the labels in force as its first entry."""
-        directory, first_ns = self.directory / source, entries[0].ended_ns
-        self._make(directory)
+    def _prepare(self, source: str) -> None:
+        """Make the directory of a source, and its labels file again if it was removed."""
+        self._make(self.directory / source)
         noted = self._noted[source]
         if noted is not None and not labels_path(self.directory, noted[0]).exists():
             write_labels(labels_path(self.directory, noted[0]), noted[1])
-        header = replace(self._headers[source], after=self._newest.get(source, 0))
-        self._segments[source] = SegmentWriter(directory, first_ns, header)
-        if entries[0].kind != Kind.LABELS and source in self._in_force:
-            entries.insert(0, Entry(first_ns, self._in_force[source], kind=Kind.LABELS))
 
     def _make(self, directory: Path) -> None:
         """Make a directory and those above it, each for its owner alone."""
@@ -292,15 +248,11 @@ class EmbeddingMemory(Output):
             if each.is_relative_to(self._state):
                 make_directory(each)
 
-    def _close(self, source: str) -> None:
-        with contextlib.suppress(OSError):  # what was written is on the disk already
-            self._segments.pop(source).close()
-
     def _apply_limits(self) -> None:
         kept = apply_limits(
             self._state,
             self._config,
-            in_use={segment.index_path for segment in self._segments.values()},
+            in_use={writer.in_use for writer in self._writers.values() if writer.in_use is not None},
             now=self._clock.now() if self._clock.may_delete() else None,
             free=lambda: shutil.disk_usage(self._existing()).free,
         )
@@ -317,10 +269,8 @@ class EmbeddingMemory(Output):
         self.trouble = self._log.change(self.trouble, trouble, where, effect=effect, level=logging.ERROR)
 
 
-def _fits(segment: SegmentWriter, entry: Entry) -> bool:
-    """Return whether an entry belongs into a segment: the same hour, and no clock that went back."""
-    same_hour = entry.ended_ns // HOUR_NS <= segment.first_ns // HOUR_NS
-    return same_hour and entry.ended_ns >= segment.last_ns - BACK_NS
+def _windows(entries: Sequence[Entry]) -> int:
+    return sum(entry.kind == Kind.WINDOW for entry in entries)
 
 
 def _joined(last: Entry, entry: Entry, hop: int) -> Entry | None:
