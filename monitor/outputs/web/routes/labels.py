@@ -66,6 +66,7 @@ class Label(BaseModel):
     threshold: float
     thresholds: dict[str, float] = Field(description="By the name of each source that detects the label.")
     clips: bool
+    examples: bool = Field(description="Whether it uses examples.")
     keys: dict[str, Any] = Field(description="All keys of its configuration.")
 
 
@@ -104,7 +105,7 @@ def add_label(context: Context, label: NewLabel) -> Label:
     id_ = label.id or slug(label.prompts[0]) or "label"
     if any(known.id == id_ for known in context.control.active_labels.labels):
         raise HTTPException(409, f"There is a label {id_!r} already: use another id or prompt")
-    with _refusals():
+    with refusals():
         context.control.put_label(label.model_dump(exclude_none=True) | {"id": id_})
     return find_label(context, id_)
 
@@ -120,7 +121,7 @@ def change_label(context: Context, label_id: Id, keys: LabelKeys) -> Label:
 def remove_label(context: Context, label_id: Id) -> Labels:
     """Remove a label; it is no longer detected."""
     find_label(context, label_id)
-    with _refusals():
+    with refusals():
         context.control.remove_label(label_id)
     return list_labels(context)
 
@@ -166,14 +167,14 @@ def preview_prompts(
     against: Annotated[_Prompts, Body()] = [],  # noqa: B006 - never changed
 ) -> Preview:
     """Score prompts against the newest audio, and find similar prompts in force; nothing changes."""
-    with _refusals():
+    with refusals():
         return context.prompt_preview.preview(prompts, against, context.control.active_labels)
 
 
 @routes.put("/armed")
 def arm(context: Context, armed: Annotated[bool, Body(embed=True)]) -> Armed:
     """Switch detection on or off."""
-    with _refusals():
+    with refusals():
         context.control.arm(armed=armed)
     return Armed(armed=context.control.active_labels.armed)
 
@@ -188,6 +189,7 @@ def _label(active_labels: ActiveLabels, label: LabelConfig) -> Label:
         threshold=label.threshold,
         thresholds=active_labels.thresholds(label.id),
         clips=label.clips,
+        examples=label.examples,
         keys=label.model_dump(mode="json"),
     )
 
@@ -204,13 +206,13 @@ def find_label(context: AppContext, label: str) -> Label:
 def _changed(context: AppContext, label: str, change: Callable[[], object]) -> Label:
     """Change a label that exists, and return it."""
     find_label(context, label)
-    with _refusals():
+    with refusals():
         change()
     return find_label(context, label)
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """Answer 422 to what the configuration refuses, and 503 if the model fails."""
     try:
         yield
