@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,22 @@ class Checkpoint:
     weights: Path
     commit: str | None
     """Commit of a hub snapshot; None for any other directory."""
-    identity: str
-    """Text that changes whenever the files change."""
+    fingerprint: str
+    """Text that changes whenever a file is written or replaced."""
+
+    @property
+    def identity(self) -> str:
+        """Text that changes with the content of the files alone: the commit, or a hash of all of it.
+
+        What belongs to a checkpoint (the memory, examples, a calibration) holds for a copy of it too, and
+        after the package was installed again.
+
+        Raises
+        ------
+        ModelError
+            A file cannot be read.
+        """
+        return self.commit or _content_hash(self.path, self.fingerprint)
 
 
 def largest(name: str) -> int:
@@ -140,6 +155,19 @@ def _fingerprint(path: Path) -> str:
     stats = [(name, (path / name).stat()) for name in (*FILES, *WEIGHTS) if (path / name).is_file()]
     lines = "\n".join(f"{path.resolve()}/{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
     return hashlib.sha256(lines.encode()).hexdigest()[:40]
+
+
+@lru_cache(maxsize=8)
+def _content_hash(path: Path, _fingerprint: str) -> str:
+    """Hash of every file that affects an embedding; a gigabyte takes a second, once for a fingerprint."""
+    total = hashlib.blake2b(digest_size=20)
+    for name in (*FILES, *WEIGHTS):
+        if not (path / name).is_file():
+            continue
+        with boundary(ModelError, f"{path / name}: cannot be read"), (path / name).open("rb") as file:
+            content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20))
+        total.update(f"{name} {content.hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def _json(path: Path) -> dict[str, Any]:

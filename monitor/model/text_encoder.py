@@ -96,5 +96,5 @@ class LocalTextEncoder:
 
 def refuse_changed(files: Checkpoint) -> None:
     """Raise ModelError if the files of a checkpoint have changed since they were read."""
-    if read(files.path).identity != files.identity:
+    if read(files.path).fingerprint != files.fingerprint:
         raise ModelError(f"{files.path}: has changed since it was loaded: restart to use the new files")

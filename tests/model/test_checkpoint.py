@@ -112,12 +112,34 @@ def test_features_for_fusion_need_a_tower_with_fusion(copy):
         read(copy)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "processor_config.json"])
-def test_the_identity_changes_with_every_file_that_decides_an_embedding(copy, name):
+DECISIVE = ["model.safetensors", "tokenizer.json", "processor_config.json"]
+
+
+@pytest.mark.parametrize("name", DECISIVE)
+def test_the_identity_changes_with_the_content_of_every_file_that_decides_an_embedding(copy, name):
     before = read(copy).identity
     assert read(copy).identity == before
-    os.utime(copy / name, ns=(1, 1))
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(
+        content.replace(b"}", b" }", 1) if name.endswith("json") else content[:-1] + b"!"
+    )
     assert read(copy).identity != before
+    (copy / name).write_bytes(content)
+    assert read(copy).identity == before
+
+
+@pytest.mark.parametrize("name", DECISIVE)
+def test_the_fingerprint_changes_when_a_file_is_written(copy, name):
+    before = read(copy)
+    os.utime(copy / name, ns=(1, 1))
+    assert read(copy).fingerprint != before.fingerprint
+    assert read(copy).identity == before.identity
+
+
+def test_a_copy_elsewhere_has_the_same_identity(copy, tmp_path):
+    other = shutil.copytree(copy, tmp_path / "elsewhere")
+    assert read(other).identity == read(copy).identity
+    assert read(other).fingerprint != read(copy).fingerprint
 
 
 def test_the_identity_of_a_snapshot_of_the_hub_is_its_commit(tmp_path):
