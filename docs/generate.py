@@ -105,7 +105,7 @@ def commands() -> str:
     """Return the page about every command and its options."""
     group: Any = typer.main.get_command(app)
     parts = []
-    for name, command in group.commands.items():
+    for name, command in _with_subcommands(group):
         arguments = " ".join(_argument(each) for each in command.params if each.param_type_name == "argument")
         usage = " ".join(f"clap-monitor {name} {arguments} [OPTIONS]".split())
         parts += [f"## `{name}`\n", f"```text\n{usage}\n```\n", _paragraphs(command.help or "") + "\n"]
@@ -114,6 +114,15 @@ def commands() -> str:
         if rows:
             parts.append(_rows("option | meaning", rows))
     return "\n".join(parts)
+
+
+def _with_subcommands(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each command with its name; a group's own commands in its place."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {inner}", each) for inner, each in command.commands.items())
+        else:
+            yield name, command
 
 
 def _option(option: Any) -> str:

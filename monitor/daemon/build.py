@@ -14,6 +14,7 @@ from monitor.config import Config, SourceConfig, read_password
 from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.http_servers import HttpServers, page_url
+from monitor.daemon.label_command import label_answers
 from monitor.daemon.learning import learning_answers
 from monitor.daemon.parts import Parts
 from monitor.daemon.preflight import check_reload
@@ -165,6 +166,7 @@ def build(
             "status": lambda _: iter([take_snapshot()]),
             "reload": lambda _: iter([asdict(control.reload())]),
             "watch": WatchFeed(broadcast, take_snapshot).answer,
+            **label_answers(control),
             **learning_answers(control, learner),
         },
     )

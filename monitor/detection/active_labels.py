@@ -181,6 +181,21 @@ def _thresholds_at(source: str, labels: Mapping[str, LabelConfig], overrides: Ov
     return measured | {id_: threshold for id_, threshold in by_hand.items() if id_ in labels}
 
 
+def changed_settings(settings: Settings, overrides: Overrides) -> Settings:
+    """Return settings with other overrides.
+
+    Raises
+    ------
+    ConfigError
+        One of them does not fit, such as when no label would be enabled.
+    """
+    overrides = overrides.without_gone({label.id for label in settings.config.labels})
+    active_labels, unfit = apply_overrides(settings.config, overrides)
+    if unfit:
+        raise ConfigError(unfit[0])
+    return Settings(settings.config, overrides, active_labels)
+
+
 def fit_overrides(config: Config, overrides: Overrides) -> tuple[Overrides, ActiveLabels, list[str]]:
     """Return the overrides that fit, the labels that follow, and a line for each change that does not fit."""
     overrides = overrides.without_gone({label.id for label in config.labels})

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.config import Config, changed_label, differences, with_threshold
-from monitor.detection.active_labels import ActiveLabels, Settings, apply_overrides, fit_overrides
+from monitor.detection import label_changes
+from monitor.detection.active_labels import ActiveLabels, Settings, changed_settings, fit_overrides
 from monitor.detection.engine import Engine
 from monitor.detection.examples import Examples, added
 from monitor.detection.examples_file import stored_examples
@@ -137,6 +138,19 @@ class Control:
         with self._lock:
             self._change(change(self._settings))
 
+    def add_label(self, keys: Mapping[str, object]) -> None:
+        """Add a label.
+
+        Raises
+        ------
+        ConfigError
+            As `put_label`; or there is a label of this ``id``.
+        ModelError
+            Its prompts cannot be embedded.
+        """
+        with self._lock:
+            self._change(label_changes.add_label(self._settings, keys))
+
     def put_label(self, keys: Mapping[str, object]) -> None:
         """Add a label, or change keys of the one of the same ``id``; None stands for the default of a key.
 
@@ -148,10 +162,7 @@ class Control:
             Its prompts cannot be embedded.
         """
         with self._lock:
-            id_ = keys.get("id")
-            known = next((label for label in self.active_labels.labels if label.id == id_), None)
-            label = changed_label(known, keys)
-            self._change(self._settings.overrides.put(label.id, {k: v for k, v in keys.items() if k != "id"}))
+            self._change(label_changes.put_label(self._settings, keys))
 
     def remove_label(self, label: str) -> None:
         """Remove a label.
@@ -162,8 +173,7 @@ class Control:
             There is no label of this identifier, or it is the last.
         """
         with self._lock:
-            self.active_labels.find(label)
-            self._change(self._settings.overrides.remove(label))
+            self._change(label_changes.remove_label(self._settings, label))
 
     def enable_label(self, label: str, *, enabled: bool) -> None:
         """Enable or disable a label.
@@ -174,8 +184,7 @@ class Control:
             There is no label of this identifier, or no other one is enabled.
         """
         with self._lock:
-            self.active_labels.find(label)
-            self._change(self._settings.overrides.put(label, {"enabled": enabled}))
+            self._change(label_changes.enable_label(self._settings, label, enabled=enabled))
 
     def learn(
         self, examples: Examples, keys: Mapping[str, object] | None = None, *, replace_known: bool = False
@@ -263,11 +272,7 @@ class Control:
         return Reload(time.time(), tuple(changed), needs_restart, tuple(left_out))
 
     def _change(self, overrides: Overrides, examples: Mapping[str, Examples] | None = None) -> None:
-        overrides = overrides.without_gone({label.id for label in self.config.labels})
-        active_labels, unfit = apply_overrides(self.config, overrides)
-        if unfit:
-            raise ConfigError(unfit[0])
-        settings = Settings(self.config, overrides, active_labels)
+        settings = changed_settings(self._settings, overrides)
         self._hand_over(settings, self._examples if examples is None else examples)
 
     def _hand_over(self, settings: Settings, examples: Mapping[str, Examples]) -> None:

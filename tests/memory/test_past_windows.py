@@ -6,8 +6,7 @@ import pytest
 from monitor.detection.quantised import quantised
 from monitor.memory.past_windows import past_windows
 from monitor.memory.reader import MemoryReader, memory_directory
-from monitor.memory.segment import Entry, Header, Kind
-from monitor.memory.segment_writer import SegmentWriter
+from monitor.memory.segment import Entry, Header, Kind, SegmentWriter
 
 SECOND = 10**9
 
