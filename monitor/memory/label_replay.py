@@ -65,8 +65,33 @@ class Timeline:
             labels=(),
             values=_EMPTY,
             level_dbfs=float(self.levels[place]),
-            patterns=frozenset(name for name, flag in PATTERN_FLAGS.items() if self.flags[place] & flag),
+            patterns=_patterns(int(self.flags[place])),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unseen:
+    """Windows at the end of a timeline during which the label was idle."""
+
+    timeline: Timeline
+    start: int
+    """Place of the first one."""
+    logits: Logits
+    """Of those that were scored."""
+    history: Logits
+    """Logits in the baseline before the first one."""
+
+    def windows(self) -> Iterator[tuple[Scores, float]]:
+        """Yield each window and its score."""
+        history, logits = self.history, iter(self.logits)
+        scored = set(self.timeline.scored[len(self.timeline.scored) - len(self.logits) :].tolist())
+        for place in range(self.start, len(self.timeline)):
+            score = 0.0
+            if place in scored:
+                logit = next(logits)
+                score = _score(logit, high_quantile(history))
+                history = np.append(history[1:], logit)
+            yield self.timeline.window(place), score
 
 
 class LabelReplay:
@@ -75,21 +100,24 @@ class LabelReplay:
     Parameters
     ----------
     rule : Rule
-    initial : float
-        Logit of the baseline before the first minute.
-    windows : int
-        Windows in a baseline.
+    history : array, shape (windows,)
+        Logits in the baseline before the first window, oldest first.
     """
 
-    def __init__(self, rule: Rule, initial: float, windows: int) -> None:
+    def __init__(self, rule: Rule, history: Logits) -> None:
+        self.history = history
+        """Logits in the baseline, oldest first."""
         self._machine = EventMachine(rule)
         self._rule = rule
-        self._history = np.full(max(1, windows), initial, dtype=np.float32)
+        self._unseen: _Unseen | None = None
+        """Newest windows that the event code has not seen: the label was idle."""
 
-    def apply(self, rule: Rule) -> None:
-        """Use another rule; windows so far count."""
+    def apply(self, rule: Rule, history: Logits) -> None:
+        """Use another rule and another baseline from the next window on; windows so far count."""
+        if rule != self._rule:
+            self._show()
         self._machine.apply(rule)
-        self._rule = rule
+        self._rule, self.history = rule, history
 
     def end(self, reason: EndReason) -> list[Event]:
         """End the event that lasts, if any."""
@@ -104,20 +132,22 @@ class LabelReplay:
         logits : array, shape (m,)
             Of the scored windows.
         """
-        return list(_Feed(self._machine, self._rule, timeline, logits, self._history).run(self))
+        feed = _Feed(self._machine, self._rule, timeline, logits, self.history)
+        if len(timeline) < self._rule.of:  # so short that windows before it still count
+            self._show()
+            return list(feed.run(self, whole=True))
+        return list(feed.run(self))
 
-    @property
-    def history(self) -> Logits:
-        """Logits in the baseline, oldest first."""
-        return self._history
+    def keep(self, history: Logits, unseen: _Unseen | None) -> None:
+        """Keep what is needed at the next window."""
+        self.history, self._unseen = history, unseen
 
-    def remember(self, history: Logits) -> None:
-        """Use other logits in the baseline from the next window on."""
-        self._history = history
-
-    def forget(self, initial: float) -> None:
-        """Begin the baseline anew: the prompts of the label have changed."""
-        self._history = np.full(len(self._history), initial, dtype=np.float32)
+    def _show(self) -> None:
+        """Let the event code see the newest windows; none of them is a hit under the rule so far."""
+        if self._unseen is not None:
+            for window, score in self._unseen.windows():
+                self._machine.update(window, score)
+        self._unseen = None
 
 
 class _Feed:
@@ -139,21 +169,30 @@ class _Feed:
         """From this scored window on, `_pure` holds."""
         self._breaks = list(timeline.breaks)
 
-    def run(self, replay: LabelReplay) -> Iterator[Event]:
-        """Yield the events."""
-        place = 0
+    def run(self, replay: LabelReplay, *, whole: bool = False) -> Iterator[Event]:
+        """Yield the events; with ``whole``, the event code sees every window."""
+        place, unseen = 0, None
         while place < len(self._timeline):
-            if isinstance(self._machine.state, Idle):
+            if isinstance(self._machine.state, Idle) and not whole:
                 found = self._next_hit(self._ordinal(place))
                 if found is None:
                     break
                 place = int(self._timeline.scored[found])
                 self._advance(found)
-            place = yield from self._follow(place)
+            place = yield from self._follow(place, whole=whole)
         if isinstance(self._machine.state, Idle):
+            unseen = self._leave_unseen(place)
             self._advance(len(self._logits))
-        replay.remember(self._ring)
         yield from self._interrupt(len(self._timeline))
+        replay.keep(self._ring, unseen)
+
+    def _leave_unseen(self, place: int) -> _Unseen:
+        """Return the newest windows from a place on, as many as may count under another rule."""
+        broken = max((at for at, _ in self._timeline.breaks), default=0)
+        start = max(place, len(self._timeline) - self._rule.of, broken)
+        ordinal = self._ordinal(start)
+        self._advance(ordinal)
+        return _Unseen(self._timeline, start, self._logits[ordinal:], self._ring)
 
     def _ordinal(self, place: int) -> int:
         """Return how many scored windows there are before a place."""
@@ -198,7 +237,7 @@ class _Feed:
         while self._breaks and self._breaks[0][0] <= place:
             yield from self._machine.end(self._breaks.pop(0)[1])
 
-    def _follow(self, place: int) -> Generator[Event, None, int]:
+    def _follow(self, place: int, *, whole: bool) -> Generator[Event, None, int]:
         """Give windows to the event code until the label is idle again; return the place behind them."""
         machine, timeline = self._machine, self._timeline
         while self._breaks and self._breaks[0][0] < place:
@@ -210,7 +249,7 @@ class _Feed:
         while place < len(timeline):
             if self._breaks and self._breaks[0][0] == place:
                 yield from self._interrupt(place)
-            if not first and isinstance(machine.state, Idle):
+            if not first and not whole and isinstance(machine.state, Idle):
                 break
             first = False
             if ordinal < len(timeline.scored) and timeline.scored[ordinal] == place:
@@ -229,6 +268,10 @@ class _Feed:
         if frozen_at >= 0:
             self._pure_from = frozen_at + 1 + self._size
         return place
+
+
+def _patterns(flags: int) -> frozenset[str]:
+    return frozenset(name for name, flag in PATTERN_FLAGS.items() if flags & flag)
 
 
 def _score(logit: Logits, baseline: Logits) -> float:

@@ -7,6 +7,8 @@ baseline that new labels have there.
 from __future__ import annotations
 
 import json
+import logging
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,8 +18,11 @@ from monitor.config import LabelConfig, changed_label
 from monitor.config.hours import parse_hours
 from monitor.detection.rules import Rule
 from monitor.system.atomic_file import write_atomic
+from monitor.system.boundary import explain
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import ConfigError
+
+log = logging.getLogger(__name__)
 
 SUFFIX = ".labels.json"
 
@@ -59,13 +64,15 @@ def write_labels(path: Path, labels: LabelsInForce) -> None:
         "rules": {source: [_packed(rule) for rule in rules] for source, rules in labels.rules.items()},
         "baselines": {source: dict(known) for source, known in labels.baselines.items()},
     }
-    write_atomic(path, json.dumps(content).encode())
+    text = json.dumps(content)
+    document = f'{{"checksum": {zlib.crc32(text.encode())}, "content": {text}}}\n'
+    write_atomic(path, document.encode(), durable=True)
 
 
 def read_labels(path: Path) -> LabelsInForce | None:
-    """Read a labels file; None if it has gone or is damaged."""
+    """Read a labels file; None if it has gone or is damaged, which is logged."""
     try:
-        content = read_json(path, MOST_BYTES)
+        content = _verified(read_json(path, MOST_BYTES))
         return LabelsInForce(
             tuple(changed_label(None, keys) for keys in content["labels"]),
             tuple(content["background"]),
@@ -76,8 +83,16 @@ def read_labels(path: Path) -> LabelsInForce | None:
                 for source, known in content["baselines"].items()
             },
         )
-    except (OSError, DamagedError, ConfigError, KeyError, TypeError, ValueError, AttributeError):
+    except (OSError, DamagedError, ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+        log.warning("%s: which labels were in force cannot be read: %s", path, explain(error))
         return None
+
+
+def _verified(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = document["content"]
+    if document["checksum"] != zlib.crc32(json.dumps(content).encode()):
+        raise DamagedError("its checksum is wrong")
+    return content
 
 
 def _packed(rule: Rule) -> dict[str, object]:

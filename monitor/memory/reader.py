@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,26 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detection.quantised import Rows
-from monitor.memory.labels_file import SUFFIX
 from monitor.memory.segment import (
     HOUR_NS,
     INDEX,
     SPEECH_FLAG,
-    VECTORS,
     Header,
     Kind,
     MemoryFormatError,
-    Segment,
-    open_segment,
+    is_index,
+    pair,
 )
+from monitor.memory.stored_segment import Segment, open_segment
 
 log = logging.getLogger(__name__)
 
 DIRECTORY = "memory"
 """Directory in the state directory."""
-
-_UNCONFIRMED = 64
-"""Entries at the end that the disk may not have confirmed when the monitor was killed; more are damage."""
 
 _NAME = 16
 """Digits of the hash of a checkpoint's identity, which names its directory."""
@@ -77,6 +73,13 @@ class Chunk:
     """It goes on where the last chunk ended; otherwise nothing before it counts."""
 
     @property
+    def labels_before(self) -> int | None:
+        """Number of the labels file in force before its first entry; None if its segment begins with it."""
+        before = self.segment.entries[: self.first]
+        numbers = before["stop"][before["kind"] == Kind.LABELS]
+        return int(numbers[-1]) if len(numbers) else None
+
+    @property
     def windows(self) -> NDArray[np.intp]:
         """Places of the scored windows among the entries, shape (n,)."""
         return np.flatnonzero(self.entries["kind"] == Kind.WINDOW)
@@ -113,10 +116,31 @@ class Chunk:
         MemoryFormatError
             They cannot be read.
         """
-        rows = self.entries["count"][self.windows]
-        if not len(rows):
-            return np.empty((0, self.segment.header.dimension), dtype=np.int16)
-        return self.segment.vectors(int(rows[0]), int(rows[-1]) + 1)
+        return self.segment.vectors(self._rows)
+
+    def blocks(self, most: int) -> Iterator[Rows]:
+        """Yield `vectors`, so many at once; an array is valid until the next.
+
+        Raises
+        ------
+        MemoryFormatError
+            They cannot be read.
+        """
+        rows = self._rows
+        if not len(rows) or int(rows[-1]) - int(rows[0]) != len(rows) - 1:  # some are missing between
+            yield from np.split(self.vectors, range(most, len(rows), most))
+            return
+        block = np.empty((min(most, len(rows)), self.segment.header.dimension), dtype=np.int16)
+        for first in range(0, len(rows), most):
+            part = block[: len(rows) - first]
+            self.segment.read_vectors(int(rows[first]), part)
+            yield part
+
+    @property
+    def _rows(self) -> NDArray[np.uint32]:
+        """Numbers of the vectors."""
+        rows: NDArray[np.uint32] = self.entries["count"][self.windows]
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +204,20 @@ class MemoryReader:
     def span(self, source: str) -> Span | None:
         """Return what is kept of a source; None if nothing is."""
         paths = self._paths(source)
-        segments = [segment for path in (paths[:1] + paths[-1:]) if (segment := self._open(path)) is not None]
-        times = [segment.entries["ended_ns"] for segment in segments if len(segment.entries)]
-        if not times:
+        oldest, newest = self._times(paths), self._times(reversed(paths))
+        if oldest is None or newest is None:
             return None
-        first, last = to_seconds(np.array([min(map(np.min, times)), max(map(np.max, times))]))
+        first, last = to_seconds(np.array([oldest.min(), newest.max()]))
         return Span(float(first), float(last), sum(map(pair_bytes, paths)))
+
+    def _times(self, paths: Iterable[Path]) -> NDArray[np.int64] | None:
+        """Return the times in the first of some segments that has any."""
+        for path in paths:
+            segment = self._open(path)
+            if segment is not None and len(segment.entries):
+                times: NDArray[np.int64] = segment.entries["ended_ns"]
+                return times
+        return None
 
     def chunks(self, source: str, since: float = 0.0, until: float = float("inf")) -> Iterator[Chunk]:
         """Yield what is kept of a source between two moments, in the order of time.
@@ -203,32 +235,23 @@ class MemoryReader:
             self._check()
             number = int(path.stem)
             if number > until_ns or number + 2 * HOUR_NS < since_ns:
-                last = None
                 continue
             segment = self._open(path)
-            if segment is None or not len(segment.entries):
-                last = None
+            if segment is None:
                 continue
             times = segment.entries["ended_ns"]
             inside = np.flatnonzero((times >= since_ns) & (times <= until_ns))
             if not len(inside):
-                last = None
                 continue
             first, stop = int(inside[0]), int(inside[-1]) + 1
-            follows = segment.header.follows and last is not None and first == 0
+            follows = last is not None and segment.header.after == last.number and first == 0
             yield Chunk(source, segment, first, segment.entries[first:stop], follows)
             last = segment
 
     def newest_header(self, source: str) -> Header | None:
         """Return what the windows of the newest segment of a source have in common; None without one."""
-        paths = self._paths(source)
-        segment = self._open(paths[-1]) if paths else None
-        return None if segment is None else segment.header
-
-    def labels_before(self, ns: int) -> int | None:
-        """Return the number of the newest labels file that is not newer than a moment in Unix nanoseconds."""
-        numbers = [int(path.name.removesuffix(SUFFIX)) for path in self.directory.glob(f"*{SUFFIX}")]
-        return max((number for number in numbers if number <= ns), default=None)
+        segments = map(self._open, reversed(self._paths(source)))
+        return next((segment.header for segment in segments if segment is not None), None)
 
     def _paths(self, source: str) -> list[Path]:
         return segment_paths(self.directory / source)
@@ -237,16 +260,17 @@ class MemoryReader:
         try:
             segment = open_segment(path)
         except MemoryFormatError as error:
-            self._report(path, str(error))
+            self.report(path, error)
             return None
-        if segment.lost > _UNCONFIRMED:
-            self._report(path, f"{path}: is damaged after {len(segment.entries)} entries")
+        if segment.lost:
+            self.report(path, f"{path}: {segment.lost} of its entries are damaged")
         return segment
 
-    def _report(self, path: Path, text: str) -> None:
+    def report(self, path: Path, reason: object) -> None:
+        """Log, once for each segment, why it cannot be read, or not all of it."""
         if path not in self._damaged:
             self._damaged.add(path)
-            log.warning("memory: %s; what is behind it is left out", text)
+            log.warning("memory: %s; the rest is used", reason)
 
 
 def _go_on() -> None:
@@ -256,7 +280,7 @@ def _go_on() -> None:
 def segment_paths(directory: Path) -> list[Path]:
     """Return the indices of the segments of one source, oldest first."""
     try:
-        return sorted(path for path in directory.glob(f"*{INDEX}") if path.stem.isdecimal())
+        return sorted(filter(is_index, directory.glob(f"*{INDEX}")))
     except OSError:
         return []
 
@@ -264,7 +288,7 @@ def segment_paths(directory: Path) -> list[Path]:
 def pair_bytes(path: Path) -> int:
     """Return the bytes of a segment; 0 if it has gone."""
     total = 0
-    for each in (path, path.with_suffix(VECTORS)):
+    for each in pair(path):
         try:
             total += each.stat().st_size
         except OSError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from monitor.config import MemoryConfig
 from monitor.memory.labels_file import SUFFIX
 from monitor.memory.reader import DIRECTORY, pair_bytes
-from monitor.memory.segment import HOUR_NS, INDEX, VECTORS
+from monitor.memory.segment import HOUR_NS, INDEX, is_index, pair
 
 _MEGABYTE = 1_000_000
 _DAY_NS = 24 * HOUR_NS
@@ -43,9 +43,7 @@ def apply_limits(
         Returns the free bytes of the disk.
     """
     root = state / DIRECTORY
-    segments = sorted(
-        (path for path in root.glob(f"*/*/*{INDEX}") if path.stem.isdecimal()), key=lambda path: path.stem
-    )
+    segments = sorted(filter(is_index, root.glob(f"*/*/*{INDEX}")), key=lambda path: path.stem)
     sizes = {path: pair_bytes(path) for path in segments}
     total = sum(sizes.values())
     oldest_ns = -1 if now is None else int((now - config.keep_days * 86_400) * 1e9) - HOUR_NS
@@ -56,9 +54,10 @@ def apply_limits(
         too_old = int(path.stem) < oldest_ns
         if not too_old and total <= config.max_megabytes * _MEGABYTE and free() >= needed:
             break
-        for each in (path, path.with_suffix(VECTORS)):
-            each.unlink(missing_ok=True)
-        total -= sizes.pop(path)
+        if all(
+            map(_deleted, reversed(pair(path)))
+        ):  # the index last: without it, nobody looks for the vectors
+            total -= sizes.pop(path)
     for directory in root.glob("*"):
         _delete_labels_files(directory, {path for path in sizes if path.parents[1] == directory})
     return Kept(total, free() >= needed)
@@ -70,8 +69,17 @@ def _delete_labels_files(directory: Path, segments: Collection[Path]) -> None:
     oldest = min((path.stem for path in segments), default=None)
     before = [path for path in files if oldest is None or path.name.removesuffix(SUFFIX) <= oldest]
     for path in before[:-1]:
-        path.unlink(missing_ok=True)
+        _deleted(path)
     if not segments:
         for source in directory.glob("*/"):
             with contextlib.suppress(OSError):  # not empty: a segment is being made
                 source.rmdir()
+
+
+def _deleted(path: Path) -> bool:
+    """Delete a file; return False if it cannot be deleted: it may be a directory."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True

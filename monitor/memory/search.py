@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from monitor.detection.prototypes import Directions
 from monitor.detection.quantised import UNITS
 from monitor.memory.reader import Chunk, MemoryReader
+from monitor.memory.segment import MemoryFormatError
 
-_AT_ONCE = 2_048
-"""Windows in one matrix product: 4 MB at d = 512."""
+_AT_ONCE = 512
+"""Windows in one matrix product: 1 MB at d = 512, so that what was read is still in the cache."""
 
 _SHARE = 0.5
 """A stretch reaches as far as its windows fit more than this share of the way from the usual to its best."""
@@ -75,20 +76,24 @@ def search(
     """
     found: list[Moment] = []
     for source in sources:
-        fits = _fits_of(reader.chunks(source, since, until), direction)
+        fits = _fits_of(reader, reader.chunks(source, since, until), direction)
         if fits is not None:
             found += _stretches(source, fits, top)
     return sorted(found, key=lambda moment: -moment.fit)[:top]
 
 
-def _fits_of(chunks: Iterable[Chunk], direction: Directions) -> _Fits | None:
+def _fits_of(reader: MemoryReader, chunks: Iterable[Chunk], direction: Directions) -> _Fits | None:
     times, fits, levels = [], [], []
     header = None
     for chunk in chunks:
+        try:
+            fits.append(_cosines(chunk, direction.vectors[0]))
+        except MemoryFormatError as error:  # deleted meanwhile
+            reader.report(chunk.segment.path, error)
+            continue
         header = chunk.segment.header
         times.append(chunk.ended_at)
         levels.append(chunk.levels)
-        fits.append(_cosines(chunk, direction.vectors[0]))
     if header is None:
         return None
     cosines = np.concatenate(fits)
@@ -98,14 +103,15 @@ def _fits_of(chunks: Iterable[Chunk], direction: Directions) -> _Fits | None:
 
 
 def _cosines(chunk: Chunk, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = chunk.vectors
-    cosines = np.empty(len(rows), dtype=np.float32)
-    several = np.empty((min(_AT_ONCE, len(rows)), rows.shape[1]), dtype=np.float32)
+    cosines = np.empty(len(chunk.windows), dtype=np.float32)
+    several = np.empty((_AT_ONCE, len(vector)), dtype=np.float32)
     units = (vector / np.float32(UNITS)).astype(np.float32)
-    for first in range(0, len(rows), _AT_ONCE):
-        part = rows[first : first + _AT_ONCE]
-        np.copyto(several[: len(part)], part)
-        np.dot(several[: len(part)], units, out=cosines[first : first + len(part)])
+    first = 0
+    for rows in chunk.blocks(_AT_ONCE):
+        part = several[: len(rows)]
+        np.copyto(part, rows)
+        np.dot(part, units, out=cosines[first : first + len(rows)])
+        first += len(rows)
     return cosines
 
 

@@ -17,7 +17,7 @@ from monitor.memory.label_replay import LabelReplay, Timeline
 from monitor.memory.label_scores import Logits, logits
 from monitor.memory.labels_file import LabelsInForce, labels_path, read_labels
 from monitor.memory.reader import Chunk, MemoryReader, to_seconds
-from monitor.memory.segment import BREAKS, Header, Kind
+from monitor.memory.segment import BREAKS, Header, Kind, MemoryFormatError
 from monitor.types import EndReason, Event
 
 BuildPrototypes = Callable[[Sequence[LabelConfig], Sequence[str]], Prototypes]
@@ -53,8 +53,11 @@ class SourceReplay:
     ) -> None:
         self._reader, self._source = reader, source
         self._calibration, self._build = calibration, build
-        self._labels: dict[str, tuple[str, LabelReplay]] = {}
-        """Fingerprint and replay of each label that is detected now, by its identifier."""
+        self._labels: dict[str, LabelReplay] = {}
+        """Of each label that is detected now, by its identifier."""
+        self._histories: dict[str, Logits] = {}
+        """Logits in the baseline of each label that this source does not detect, by its identifier."""
+        self._in_force: Watchlist | None = None
         self._known: dict[tuple[str, ...], Prototypes] = {}
 
     def events(
@@ -69,78 +72,85 @@ class SourceReplay:
         since, until : float
             Unix seconds.
         """
-        in_force = watchlist
-        self._labels = {}
         for chunk in self._reader.chunks(self._source, since, until):
             if not chunk.follows:
                 yield from self._end(EndReason.RESTART)
-                in_force = watchlist or self._labels_before(chunk)
-            if in_force is not None and not self._labels:
-                self._apply(in_force, chunk.segment.header)
-            for part, changed in _parts(chunk):
-                if changed is not None and watchlist is None:
-                    in_force = self._read(changed) or in_force
-                    if in_force is not None:
-                        yield from self._change(in_force, chunk.segment.header)
-                if in_force is not None:
-                    yield from self._feed(in_force, part, chunk)
+                before = watchlist or self._read(chunk.labels_before)
+                if before is not None:
+                    yield from self._change(before, chunk.segment.header)
+            for part, number in _parts(chunk):
+                changed = None if watchlist is not None else self._read(number)
+                if changed is not None:
+                    yield from self._change(changed, chunk.segment.header)
+                yield from self._feed(part, chunk)
         yield from self._end(EndReason.SHUTDOWN)
 
-    def _feed(self, watchlist: Watchlist, part: NDArray[np.intp], chunk: Chunk) -> list[Event]:
+    def _feed(self, part: NDArray[np.intp], chunk: Chunk) -> list[Event]:
         """Return the events of some entries of a chunk, by time."""
-        if not self._labels or not len(part):
+        if self._in_force is None or not len(part):
             return []
         timeline, rows = _timeline(chunk, part)
-        values: Logits = np.empty((0, len(watchlist.prototypes.labels)), dtype=np.float32)
-        if len(rows):
-            vectors = chunk.segment.vectors(int(rows[0]), int(rows[-1]) + 1)
-            values = logits(vectors, watchlist.prototypes, self._calibration)
+        prototypes = self._in_force.prototypes
+        try:
+            values = logits(chunk.segment.vectors(rows), prototypes, self._calibration)
+        except MemoryFormatError as error:
+            self._reader.report(chunk.segment.path, error)
+            return []
         found: list[Event] = []
-        for label, (_, replay) in self._labels.items():
-            column = np.ascontiguousarray(values[:, watchlist.prototypes.labels.index(label)])
-            found += replay.feed(timeline, column)
+        for column, label in zip(np.ascontiguousarray(values.T), prototypes.labels, strict=True):
+            if label in self._labels:
+                found += self._labels[label].feed(timeline, column)
+            else:
+                history = self._histories[label]
+                self._histories[label] = np.concatenate([history, column])[-len(history) :]
         return sorted(found, key=lambda event: event.started_at if event.ended_at is None else event.ended_at)
 
     def _change(self, watchlist: Watchlist, header: Header) -> Iterator[Event]:
         """Apply other labels between two windows, in the order of the running monitor."""
         rules = {rule.label: rule for rule in watchlist.rules}
         for label in self._labels.keys() - rules.keys():
-            yield from self._labels.pop(label)[1].end(EndReason.DISABLED)
+            yield from self._labels[label].end(EndReason.DISABLED)
         if not watchlist.armed:
-            for _, replay in self._labels.values():
-                yield from replay.end(EndReason.DISARMED)
+            for label in self._labels.keys() & rules.keys():
+                yield from self._labels[label].end(EndReason.DISARMED)
         self._apply(watchlist, header)
 
     def _apply(self, watchlist: Watchlist, header: Header) -> None:
-        prototypes, windows = watchlist.prototypes, round(BASELINE_SECONDS * header.rate / header.hop)
-        fingerprints = dict(zip(prototypes.labels, prototypes.fingerprints, strict=True))
-        by_fingerprint = dict(self._labels.values())
-        before, self._labels = self._labels, {}
-        for rule in watchlist.rules:
-            fingerprint = fingerprints[rule.label]
-            initial = (watchlist.baselines or {}).get(rule.label, self._calibration.baseline)
-            replay = LabelReplay(rule, initial, windows)
-            if rule.label in before:
-                replay = before[rule.label][1]
-                replay.apply(rule)
-                if before[rule.label][0] != fingerprint:
-                    replay.forget(initial)
-            if fingerprint in by_fingerprint and by_fingerprint[fingerprint] is not replay:
-                replay.remember(by_fingerprint[fingerprint].history)
-            self._labels[rule.label] = fingerprint, replay
+        """Carry over machines by label, and baselines by what the labels sound like, as `Scorer.apply`."""
+        windows = max(1, round(BASELINE_SECONDS * header.rate / header.hop))
+        known = self._known_histories()
+        before, self._labels, self._histories = self._labels, {}, {}
+        rules = {rule.label: rule for rule in watchlist.rules}
+        prototypes, baselines = watchlist.prototypes, watchlist.baselines or {}
+        for label, fingerprint in zip(prototypes.labels, prototypes.fingerprints, strict=True):
+            initial = baselines.get(label, self._calibration.baseline)
+            history = known.get(fingerprint, np.full(windows, initial, dtype=np.float32))
+            if label in rules:
+                replay = before.get(label) or LabelReplay(rules[label], history)
+                replay.apply(rules[label], history)
+                self._labels[label] = replay
+            else:
+                self._histories[label] = history
+        self._in_force = watchlist
+
+    def _known_histories(self) -> dict[str, Logits]:
+        """Return the logits in the baselines by the fingerprint of a label."""
+        if self._in_force is None:
+            return {}
+        prototypes = self._in_force.prototypes
+        histories = self._histories | {label: replay.history for label, replay in self._labels.items()}
+        return {
+            fingerprint: histories[label]
+            for label, fingerprint in zip(prototypes.labels, prototypes.fingerprints, strict=True)
+        }
 
     def _end(self, reason: EndReason) -> Iterator[Event]:
-        for _, replay in self._labels.values():
+        for replay in self._labels.values():
             yield from replay.end(reason)
-        self._labels = {}
+        self._labels, self._histories, self._in_force = {}, {}, None
 
-    def _labels_before(self, chunk: Chunk) -> Watchlist | None:
-        """Return the labels that were in force before a chunk that begins within a run."""
-        number = self._reader.labels_before(int(chunk.segment.path.stem))
-        return None if number is None else self._read(number)
-
-    def _read(self, number: int) -> Watchlist | None:
-        found = read_labels(labels_path(self._reader.directory, number))
+    def _read(self, number: int | None) -> Watchlist | None:
+        found = None if number is None else read_labels(labels_path(self._reader.directory, number))
         return None if found is None else self._watchlist(found)
 
     def _watchlist(self, found: LabelsInForce) -> Watchlist:
@@ -176,9 +186,7 @@ def _timeline(chunk: Chunk, part: NDArray[np.intp]) -> tuple[Timeline, NDArray[n
     stops = entries["stop"][owners].astype(np.int64) - behind * hop
     ended_at = to_seconds(entries["ended_ns"][owners]) - behind * (hop / chunk.segment.header.rate)
     scored = np.flatnonzero(entries["kind"][owners] == Kind.WINDOW)
-    breaks = [
-        (int(ends[place]), EndReason(BREAKS[entries["reason"][place]])) for place in np.flatnonzero(is_break)
-    ]
+    breaks = [(int(ends[place]), BREAKS[entries["reason"][place]]) for place in np.flatnonzero(is_break)]
     timeline = Timeline(
         chunk.source,
         chunk.segment.header.length,

@@ -6,7 +6,6 @@ analysis never waits.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import shutil
@@ -14,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from monitor.config import MemoryConfig
@@ -32,17 +32,16 @@ from monitor.memory.segment import (
     Entry,
     Header,
     Kind,
-    SegmentWriter,
 )
+from monitor.memory.source_writer import SourceWriter
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
-from monitor.system.atomic_file import identity
 from monitor.system.boundary import explain
 from monitor.system.directories import make_directory
 from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.system.wall_clock import WallClock
-from monitor.types import Break, Scores
+from monitor.types import Break, EndReason, Scores
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +57,11 @@ LIMITS_SECONDS = 60.0
 WAITING = 8_192
 """Entries that may wait for the disk: 9 MB, two hours of one source."""
 
-_MOST_CHANGES = 100
-"""Changes of labels that may wait for the disk."""
+_AT_ONCE = 512
+"""Entries in one write."""
 
-_BACK_NS = 10**9
-"""A clock that goes back by more begins a new segment."""
+_Change = tuple[int, LabelsInForce]
+"""Number of a labels file, and its content."""
 
 
 class EmbeddingMemory(Output):
@@ -102,17 +101,22 @@ class EmbeddingMemory(Output):
         self._state, self._config, self._headers = state, config, headers
         self._baselines = baselines
         self._clock = clock or WallClock()
-        self._outbox: Outbox[tuple[str, Entry] | tuple[int, LabelsInForce]] = Outbox(self._take, WAITING)
+        self._labels: _Change | None = None
+        """In force (writer: analyse)."""
+        self._outbox: Outbox[tuple[str, Entry, _Change | None]] = Outbox(self._take, WAITING)
         self._taken: dict[str, list[Entry]] = {source: [] for source in headers}
-        self._labels: list[tuple[int, LabelsInForce]] = []
-        self._changed: dict[str, int] = {}
-        """Number of the labels file that holds from the next entry of a source on."""
-        self._segments: dict[str, SegmentWriter] = {}
-        self._started: set[str] = set()
-        """Sources that have a segment of this run."""
+        self._noted: dict[str, _Change | None] = dict.fromkeys(headers)
+        """In force at the newest entry that was taken, by source."""
+        self._unwritten: dict[int, LabelsInForce] = {}
+        """Labels files that are to be written, by number."""
+        self._writers = {
+            source: SourceWriter(self.directory / source, header, partial(self._prepare, source))
+            for source, header in headers.items()
+        }
+        self._last: dict[str, Entry] = {}
+        """Newest entry, by source (writer: analyse)."""
         self._wake = threading.Event()
         self._try_at = self._limits_at = 0.0
-        self._lost = 0
         self._log = TroubleLog(log)
 
     @property
@@ -123,7 +127,7 @@ class EmbeddingMemory(Output):
     @property
     def dropped(self) -> int:
         """Entries that were dropped because too many waited, or because the disk took only half of them."""
-        return self._outbox.dropped + self._lost
+        return self._outbox.dropped + sum(writer.lost for writer in self._writers.values())
 
     def start(self, threads: ThreadGroup) -> None:
         """Start the thread of `run`, which a disk may hold up."""
@@ -137,14 +141,12 @@ class EmbeddingMemory(Output):
             entry = replace(entry, flags=flags, vector=quantised(scores.embedding).astype("<i2").tobytes())
         elif scores.gated is not None:
             entry = replace(entry, kind=Kind.GATED, reason=GATES.index(scores.gated))
-        self._outbox.put((scores.source, entry))
+        self._put(scores.source, entry)
 
     def on_break(self, at: Break) -> None:
         """Keep that the audio is interrupted."""
-        if at.at <= 0:  # nothing came before it
-            return
-        entry = Entry(to_ns(at.at), at.index, kind=Kind.BREAK, reason=BREAKS.index(at.reason))
-        self._outbox.put((at.source, entry))
+        entry = Entry(to_ns(at.at), at.index, kind=Kind.BREAK, reason=BREAKS.index(EndReason(at.reason)))
+        self._put(at.source, entry)
 
     def on_labels(self, active_labels: ActiveLabels, rules: Mapping[str, Sequence[Rule]]) -> None:
         """Keep which labels are in force from here on."""
@@ -156,10 +158,16 @@ class EmbeddingMemory(Output):
             {source: tuple(each) for source, each in rules.items()},
             {source: self._baselines(source) for source in rules},
         )
-        self._outbox.put((number, labels))
+        self._labels = number, labels
 
     def close(self) -> None:
         """Nothing more comes; `run` writes what waits and returns."""
+        if not self._outbox.closed:
+            for source, last in list(self._last.items()):
+                stopped = Entry(
+                    last.ended_ns, last.stop, kind=Kind.BREAK, reason=BREAKS.index(EndReason.SHUTDOWN)
+                )
+                self._put(source, stopped)
         self._outbox.close()
         self._wake.set()
 
@@ -175,25 +183,28 @@ class EmbeddingMemory(Output):
             self._work()
         self._try_at = 0.0
         self._work()
-        for source in list(self._segments):
-            self._close(source)
+        for writer in self._writers.values():
+            writer.close()
         if self.waiting:
             log.error("memory: %s: %d entries are lost: %s", self.directory, self.waiting, self.trouble)
 
-    def _take(self, item: tuple[str, Entry] | tuple[int, LabelsInForce]) -> None:
-        match item:
-            case (str(source), Entry() as entry):
-                entries = self._taken[source]
-                changed = self._changed.pop(source, None)
-                if changed is not None:  # at the time of the first window for which they hold
-                    entries.append(Entry(entry.ended_ns, changed, kind=Kind.LABELS))
-                if entries and (longer := _joined(entries[-1], entry, self._headers[source].hop)) is not None:
-                    entries[-1] = longer
-                else:
-                    entries.append(entry)
-            case (int(number), LabelsInForce() as labels):
-                self._labels = [*self._labels[1 - _MOST_CHANGES :], (number, labels)]
-                self._changed = dict.fromkeys(labels.rules, number)
+    def _put(self, source: str, entry: Entry) -> None:
+        if entry.ended_ns <= 0:  # before any audio, or the clock has never been set
+            return
+        self._last[source] = entry
+        self._outbox.put((source, entry, self._labels))
+
+    def _take(self, item: tuple[str, Entry, _Change | None]) -> None:
+        source, entry, change = item
+        entries = self._taken[source]
+        if change is not None and change is not self._noted[source]:
+            self._noted[source] = change
+            number, self._unwritten[number] = change
+            entries.append(Entry(entry.ended_ns, number, kind=Kind.LABELS))
+        if entries and (longer := _joined(entries[-1], entry, self._headers[source].hop)) is not None:
+            entries[-1] = longer
+        else:
+            entries.append(entry)
 
     def _work(self) -> None:
         """Write what waits; what cannot be written stays, within the size of the outbox."""
@@ -204,8 +215,8 @@ class EmbeddingMemory(Output):
             if now >= self._limits_at:
                 self._apply_limits()
                 self._limits_at = now + LIMITS_SECONDS
-            while self._outbox.waiting or self._labels or any(self._taken.values()):
-                self._outbox.flush(max(0, WAITING - sum(map(len, self._taken.values()))))
+            self._write()
+            while self._outbox.flush(_AT_ONCE):
                 self._write()
         except OSError as error:
             self._try_at = time.monotonic() + RETRY_SECONDS
@@ -214,64 +225,34 @@ class EmbeddingMemory(Output):
             self._set_trouble(None)
 
     def _write(self) -> None:
-        while self._labels:
-            number, labels = self._labels[0]
-            make_directory(self.directory)
+        for number, labels in list(self._unwritten.items()):
+            self._make(self.directory)
             write_labels(labels_path(self.directory, number), labels)
-            self._labels.pop(0)
+            del self._unwritten[number]
         for source, entries in self._taken.items():
             while entries:
-                self._append(source, entries)
+                windows = _windows(entries)
+                self.bytes += self._writers[source].append(entries)
+                self.written += windows - _windows(entries)
 
-    def _append(self, source: str, entries: list[Entry]) -> None:
-        """Append the entries that belong into one segment, and take them off the list."""
-        segment = self._segment_for(source, entries[0])
-        most = next(
-            (place for place, entry in enumerate(entries) if place and not _fits(segment, entry)),
-            len(entries),
-        )
-        several = entries[:most]
-        try:
-            written = segment.append(several)
-        except OSError:
-            # Half of them may be in the files: they are counted as lost, and a new segment begins.
-            self._lost += len(several)
-            del entries[:most]
-            self._close(source)
-            raise
-        del entries[:most]
-        self.written += sum(entry.kind == Kind.WINDOW for entry in several)
-        self.bytes += written
+    def _prepare(self, source: str) -> None:
+        """Make the directory of a source, and its labels file again if it was removed."""
+        self._make(self.directory / source)
+        noted = self._noted[source]
+        if noted is not None and not labels_path(self.directory, noted[0]).exists():
+            write_labels(labels_path(self.directory, noted[0]), noted[1])
 
-    def _segment_for(self, source: str, entry: Entry) -> SegmentWriter:
-        segment = self._segments.get(source)
-        follows = segment is not None
-        if segment is not None and not _fits(segment, entry):
-            follows = entry.ended_ns >= segment.last_ns - _BACK_NS
-            self._close(source)
-            segment = None
-        elif segment is not None and identity(segment.index_path) is None:
-            log.error("memory: %s: was removed while it was open; beginning a new one", segment.index_path)
-            self._close(source)
-            segment, follows = None, False
-        if segment is None:
-            directory = self.directory / source
-            make_directory(directory)
-            follows = follows and source in self._started
-            header = replace(self._headers[source], follows=follows)
-            segment = self._segments[source] = SegmentWriter(directory, entry.ended_ns, header)
-            self._started.add(source)
-        return segment
-
-    def _close(self, source: str) -> None:
-        with contextlib.suppress(OSError):  # what was written is on the disk already
-            self._segments.pop(source).close()
+    def _make(self, directory: Path) -> None:
+        """Make a directory and those above it, each for its owner alone."""
+        for each in reversed((directory, *directory.parents)):
+            if each.is_relative_to(self._state):
+                make_directory(each)
 
     def _apply_limits(self) -> None:
         kept = apply_limits(
             self._state,
             self._config,
-            in_use={segment.index_path for segment in self._segments.values()},
+            in_use={writer.in_use for writer in self._writers.values() if writer.in_use is not None},
             now=self._clock.now() if self._clock.may_delete() else None,
             free=lambda: shutil.disk_usage(self._existing()).free,
         )
@@ -288,10 +269,8 @@ class EmbeddingMemory(Output):
         self.trouble = self._log.change(self.trouble, trouble, where, effect=effect, level=logging.ERROR)
 
 
-def _fits(segment: SegmentWriter, entry: Entry) -> bool:
-    """Return whether an entry belongs into a segment: the same hour, and no clock that went back."""
-    same_hour = entry.ended_ns // HOUR_NS <= segment.first_ns // HOUR_NS
-    return same_hour and entry.ended_ns >= segment.last_ns - _BACK_NS
+def _windows(entries: Sequence[Entry]) -> int:
+    return sum(entry.kind == Kind.WINDOW for entry in entries)
 
 
 def _joined(last: Entry, entry: Entry, hop: int) -> Entry | None:

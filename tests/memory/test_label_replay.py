@@ -16,6 +16,7 @@ from monitor.memory.label_scores import baseline_floor, rolling_baselines
 from monitor.types import EndReason
 
 RATE, HOP, LENGTH = 100, 50, 200
+BEFORE = np.full(60, -1.0, dtype=np.float32)
 
 
 def room(seed, windows=4000, *, loud=0.02):
@@ -73,7 +74,7 @@ def test_events_are_those_of_the_running_monitor(seed, threshold, pattern):
     rule = rule_of(label, rate=RATE, hop=HOP)
     timeline, logits = room(seed)
     expected = without_id(live(rule, timeline, logits, -1.0, 60))
-    found = without_id(LabelReplay(rule, -1.0, 60).feed(timeline, logits))
+    found = without_id(LabelReplay(rule, BEFORE).feed(timeline, logits))
     assert found == expected
     assert len(found) > 10
 
@@ -81,15 +82,15 @@ def test_events_are_those_of_the_running_monitor(seed, threshold, pattern):
 def test_without_its_temporal_pattern_nothing_starts():
     label = LabelConfig(id="alarm", prompts=("an alarm",), pattern="t4")
     timeline, logits = room(1)
-    assert LabelReplay(rule_of(label, rate=RATE, hop=HOP), -1.0, 60).feed(timeline, logits) == []
+    assert LabelReplay(rule_of(label, rate=RATE, hop=HOP), BEFORE).feed(timeline, logits) == []
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_same_in_pieces_of_any_length(seed):
     rule = rule_of(LabelConfig(id="dog", prompts=("a dog",)), rate=RATE, hop=HOP)
     timeline, logits = room(seed)
-    whole = without_id(LabelReplay(rule, -1.0, 60).feed(timeline, logits))
-    draw, replay, found, first = np.random.default_rng(seed), LabelReplay(rule, -1.0, 60), [], 0
+    whole = without_id(LabelReplay(rule, BEFORE).feed(timeline, logits))
+    draw, replay, found, first = np.random.default_rng(seed), LabelReplay(rule, BEFORE), [], 0
     while first < len(timeline):
         stop = min(len(timeline), first + int(draw.integers(1, 400)))
         found += replay.feed(*part_of(timeline, logits, first, stop))

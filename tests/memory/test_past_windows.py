@@ -6,7 +6,8 @@ import pytest
 from monitor.detection.quantised import quantised
 from monitor.memory.past_windows import past_windows
 from monitor.memory.reader import MemoryReader, memory_directory
-from monitor.memory.segment import Entry, Header, Kind, SegmentWriter
+from monitor.memory.segment import Entry, Header, Kind
+from monitor.memory.segment_writer import SegmentWriter
 
 SECOND = 10**9
 

@@ -9,7 +9,8 @@ from monitor.detection.prototypes import Directions
 from monitor.detection.quantised import quantised
 from monitor.memory.reader import MemoryReader, memory_directory
 from monitor.memory.search import search
-from monitor.memory.segment import Entry, Header, SegmentWriter
+from monitor.memory.segment import Entry, Header
+from monitor.memory.segment_writer import SegmentWriter
 from monitor.memory.similar import direction_of, embeddings_between
 
 HEADER = Header(dimension=16, rate=100, length=500, hop=100)

@@ -2,7 +2,8 @@
 
 from monitor.detection.quantised import quantised
 from monitor.memory.reader import memory_directory, to_ns
-from monitor.memory.segment import HOUR_NS, Entry, Header, SegmentWriter
+from monitor.memory.segment import HOUR_NS, Entry, Header
+from monitor.memory.segment_writer import SegmentWriter
 
 
 def remember(state, engine, rows, *, since, source="crib", level=-40.0):
@@ -10,10 +11,11 @@ def remember(state, engine, rows, *, since, source="crib", level=-40.0):
     directory = memory_directory(state, engine.identity) / source
     directory.mkdir(parents=True, exist_ok=True)
     begin = to_ns(since)
+    after = 0
     hop_ns = round(1e9 * engine.hop / engine.rate)
     for first in range(0, len(rows), max(1, HOUR_NS // hop_ns)):
         part = rows[first : first + HOUR_NS // hop_ns]
-        header = Header(rows.shape[1], engine.rate, engine.length, engine.hop, follows=first > 0)
+        header = Header(rows.shape[1], engine.rate, engine.length, engine.hop, after=after)
         writer = SegmentWriter(directory, begin + first * hop_ns, header)
         writer.append(
             [
@@ -26,4 +28,5 @@ def remember(state, engine, rows, *, since, source="crib", level=-40.0):
                 for place, vector in enumerate(quantised(part))
             ]
         )
+        after = writer.number
         writer.close()
