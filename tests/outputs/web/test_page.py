@@ -139,7 +139,7 @@ def test_a_threshold_that_is_dragged_is_obeyed(page, url):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(track["x"] + 0.7 * track["width"], box["y"] + 10, steps=8)
-    expect(page.locator("[data-label=glass] output")).to_contain_text("in the last day", timeout=PATIENCE_MS)
+    expect(page.locator("[data-label=glass] output")).to_contain_text("would have", timeout=PATIENCE_MS)
     page.mouse.move(track["x"] + 0.9 * track["width"], box["y"] + 10, steps=8)
     page.mouse.up()
     eventually(lambda: label_of(url, "glass")["threshold"] == pytest.approx(0.9, abs=0.02), 60)
@@ -185,6 +185,39 @@ def test_a_label_is_tried_added_by_its_sentence_and_scored(browser, url):
         page.get_by_role("dialog").get_by_role("button", name="Remove").click()
         expect(row).to_have_count(0, timeout=PATIENCE_MS)
         assert label_of(url, "a_rooster_on_a_farm") is None
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_a_label_shows_by_keyboard_how_often_it_would_have_fired(browser, url, viewport):
+    eventually(lambda: ask(url, "memory")["sources"], 60)
+    before = label_of(url, "rooster")["threshold"]
+    with opened(browser, url, "labels", viewport=viewport) as page:
+        unlock(page)
+        row = page.locator("[data-label=rooster]")
+        row.get_by_role("button", name="in the last week").press("Enter")
+        expect(row.locator("figcaption")).to_contain_text("would have fired", timeout=PATIENCE_MS)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        row.get_by_role("button", name="in the last week").press("Enter")
+        expect(row.locator("figure")).to_be_hidden(timeout=PATIENCE_MS)
+        with page.expect_request("**/api/replay") as asked:
+            row.get_by_role("slider").press("ArrowLeft")
+        assert asked.value.post_data_json == {
+            "label": "rooster",
+            "keys": {"threshold": pytest.approx(before - 0.01)},
+        }
+        expect(row.locator("figcaption")).to_contain_text("would have fired", timeout=PATIENCE_MS)
+        eventually(lambda: label_of(url, "rooster")["threshold"] != before, 60)
+
+
+def test_a_sentence_shows_how_often_it_would_have_fired(browser, url):
+    eventually(lambda: any(event["label"] == "rooster" for event in ask(url, "events")["rows"]), 60)
+    with opened(browser, url, "labels") as page:
+        unlock(page)
+        page.get_by_label("Describe a sound").fill("a rooster crowing")
+        figure = page.locator(".answer .replayed")
+        expect(figure.get_by_role("img", name="By hour of the day")).to_be_visible(timeout=PATIENCE_MS)
+        expect(figure).to_contain_text("would have fired")
+        expect(page.locator(".now-score b")).to_have_text(SCORE, timeout=PATIENCE_MS)
 
 
 def test_an_event_is_marked_and_deleted(browser, url):

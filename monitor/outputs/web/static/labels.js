@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { h, setFlag, setText } from "./dom.js";
 import * as format from "./format.js";
+import { replayer, replayFigure } from "./replay.js";
 import { monitor, nameOf, on } from "./state.js";
 import { change, onSession } from "./session.js";
 import { thresholdSlider } from "./thresholds.js";
@@ -62,6 +63,8 @@ function makePreview(added) {
   const hint = h("p", { class: "quiet small" }, t.labels.tryHint);
   const curve = h("canvas", { role: "img", "aria-label": t.labels.curve });
   const near = h("ul", { class: "near" });
+  const past = replayFigure();
+  const replay = replayer();
   const add = h("button", { class: "primary", type: "submit", disabled: true }, t.labels.add);
   const answer = h("div", { class: "answer", hidden: true });
   const element = h("form", { class: "card tryout", onsubmit: addLabel },
@@ -72,7 +75,8 @@ function makePreview(added) {
   answer.append(
       h("div", { class: "now-score" }, number, h("span", { class: "quiet small" }, t.labels.scoreNow)),
       h("figure", {}, curve, h("figcaption", { class: "quiet small" }, t.labels.lastMinute)),
-      h("div", {}, h("h2", {}, t.labels.near), near));
+      h("div", {}, h("h2", {}, t.labels.near), near),
+      past.element);
   let timer = 0;
   let requests = 0;
   let refused = false;
@@ -81,7 +85,11 @@ function makePreview(added) {
     refused = false;
     clearTimeout(timer);
     timer = setTimeout(ask, PAUSE_MS);
-    answer.hidden = add.disabled = !field.value.trim();
+    const prompt = field.value.trim();
+    answer.hidden = add.disabled = !prompt;
+    past.hide();
+    replay.stop();
+    if (prompt) replay.ask({ keys: { prompts: [prompt] } }, past.show);
   }
 
   async function ask() {
@@ -121,6 +129,7 @@ function makePreview(added) {
     requests += 1;
     clearTimeout(timer);
     answer.hidden = add.disabled = true;
+    replay.stop();
     show(null);
     setText(hint, t.labels.added(prompt));
     added();
@@ -132,6 +141,7 @@ function makePreview(added) {
     close() {
       stop();
       clearTimeout(timer);
+      replay.stop();
       requests += 1;
     },
   };
@@ -168,10 +178,21 @@ function makeRow(label, changed) {
   const value = h("span", { class: "value" }, "–");
   const enabled = h("button", { class: "switch", role: "switch", onclick: toggle });
   const remove = h("button", { class: "plain", onclick: ask }, t.labels.remove);
+  const replayNow = h("button", { class: "plain", onclick: showPast }, t.replay.lastWeek);
   const newest = new Map();
-  const control = thresholdSlider(label);
+  const past = replayFigure();
+  const replay = replayer();
+  const control = thresholdSlider(label, past);
   const element = h("li", { class: "row label", "data-label": label.id },
-    h("div", { class: "what" }, name, prompts), control.track, value, h("div", { class: "acts" }, enabled, remove));
+    h("div", { class: "what" }, name, prompts), control.track, value, h("div", { class: "acts" }, enabled, replayNow, remove), past.element);
+
+  function showPast() {
+    if (!past.element.hidden) return past.hide();
+    return change(async () => {
+      past.wait();
+      replay.ask({ label: label.id }, past.show);
+    });
+  }
 
   async function toggle() {
     if (await change(() => api.put(`labels/${label.id}/enabled`, { enabled: !label.enabled }))) changed();
@@ -202,6 +223,7 @@ function makeRow(label, changed) {
       setText(enabled, label.enabled ? t.labels.on : t.labels.off);
       enabled.setAttribute("aria-checked", String(label.enabled));
       enabled.setAttribute("aria-label", t.labels.detect(label.name));
+      replayNow.setAttribute("aria-label", t.replay.ask(label.name));
       remove.setAttribute("aria-label", t.labels.removeTitle(label.name));
       setFlag(element, "data-off", !label.enabled);
       control.set(label.threshold);

@@ -7,7 +7,7 @@ import * as format from "./format.js";
 const clamp = (value) => Math.min(1, Math.max(0, Math.round(value * 100) / 100));
 
 /**
- * @param {object} options name, value, enabled; `preview(value)` resolves to a text to show while it moves;
+ * @param {object} options name, value, enabled; `preview(value, tell)` may tell texts to show while it moves;
  *   `commit(value)` is called once when it is released.
  */
 export function slider({ name, value, enabled, preview, commit }) {
@@ -30,10 +30,11 @@ export function slider({ name, value, enabled, preview, commit }) {
     handle.setAttribute("aria-valuetext", t.now.thresholdValue(format.score(to)));
   }
 
-  async function showValue(to) {
+  function showValue(to) {
     setText(output, format.score(to));
-    const text = await preview?.(to);
-    if (text && shown === to && output.textContent) setText(output, `${format.score(to)} · ${text}`);
+    preview?.(to, (text) => {
+      if (text && shown === to && output.textContent) setText(output, `${format.score(to)} · ${text}`);
+    });
   }
 
   function release() {

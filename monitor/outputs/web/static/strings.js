@@ -155,6 +155,17 @@ export const t = {
     removeWhy: "This label will no longer be detected. Past events are kept.",
   },
 
+  replay: {
+    lastWeek: "Last week",
+    ask: (label) => `How often ${label} would have fired in the last week`,
+    running: "Looking back …",
+    nothing: "nothing is remembered yet",
+    fired: (count, span) => `would have fired ${count === 1 ? "once" : `${count} times`} in the last ${span}`,
+    did: (did, added, gone) => `did fire ${did === 1 ? "once" : `${did} times`}: ${added} new, ${gone} gone`,
+    hour: (hour, count) => `${count} at ${String(hour).padStart(2, "0")}:00`,
+    byHour: (hours) => `By hour of the day: ${hours}`,
+  },
+
   timeline: {
     title: "Timeline",
     zoom: "Zoom",
