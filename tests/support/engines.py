@@ -12,6 +12,8 @@ from monitor.detection.engine import Engine
 from monitor.detection.examples_file import stored_examples
 from monitor.detection.prototypes import Directions, Prototypes, build_prototypes
 
+CALIBRATION = Calibration(scale=10.0, centre=0.5, baseline=0.0)
+
 ARMED = ActiveLabels(labels=(), sources=())
 
 
@@ -37,7 +39,7 @@ def engine_of(encode, prototypes, *, mel_config, length, hop, **fields):
         prototypes=prototypes,
         length=length,
         hop=hop,
-        **{"calibration": Calibration(scale=10.0, centre=0.5, baseline=0.0)} | fields,
+        **{"calibration": CALIBRATION} | fields,
     )
 
 
