@@ -89,7 +89,7 @@ class SourceReplay:
         """Return the events of some entries of a chunk, by time."""
         if self._in_force is None or not len(part):
             return []
-        timeline, rows = _timeline(chunk, part)
+        timeline, rows = timeline_of(chunk, part)
         prototypes = self._in_force.prototypes
         try:
             values = logits(chunk.segment.vectors(rows), prototypes, self._calibration)
@@ -175,7 +175,7 @@ def _parts(chunk: Chunk) -> Iterator[tuple[NDArray[np.intp], int | None]]:
         number = int(chunk.entries["stop"][change]) if change < len(places) else None
 
 
-def _timeline(chunk: Chunk, part: NDArray[np.intp]) -> tuple[Timeline, NDArray[np.intp]]:
+def timeline_of(chunk: Chunk, part: NDArray[np.intp]) -> tuple[Timeline, NDArray[np.intp]]:
     """Return the windows of some entries, one by one, and the numbers of their vectors."""
     entries, hop = chunk.entries[part], chunk.segment.header.hop
     is_break = entries["kind"] == Kind.BREAK
