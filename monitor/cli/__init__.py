@@ -12,6 +12,7 @@ from monitor.cli import (  # noqa: I001 - the order of --help
     learn,
     recordings,
     memory,
+    thresholds,
     setup,
     keeping,
     qualify,
@@ -34,4 +35,5 @@ __all__ = [
     "remote",
     "run",
     "setup",
+    "thresholds",
 ]

@@ -136,18 +136,28 @@ def replay(
     in_force = restore_settings(tried, settings.state if tried is settings else None).active_labels
     prototypes = None if as_recorded else engine.build_prototypes(in_force.enabled, in_force.background)
     would: list[Firing] = []
-    for name in _sources(reader, source):
+    for name in sources_of(reader, source):
         watchlist = None if prototypes is None else watchlist_at(name, tried, engine, in_force, prototypes)
         would += would_fire(reader, engine, name, watchlist, since=begin)
     _print_differences(compare(would, _fired(settings, begin, source)), as_json=as_json)
 
 
 def _opened(path: Path | None, model: str | None) -> tuple[Config, Engine, MemoryReader]:
-    """Load the checkpoint, and open its memory."""
+    settings = settings_from(path, Overrides(model=model))
+    return settings, *open_memory(settings)
+
+
+def open_memory(settings: Config) -> tuple[Engine, MemoryReader]:
+    """Load the checkpoint with one thread, and open its memory.
+
+    Raises
+    ------
+    MonitorError
+        Nothing is remembered, or the checkpoint cannot be loaded.
+    """
     from monitor.evaluation.qualified_engine import load_qualified_engine
     from monitor.memory.reader import MemoryReader
 
-    settings = settings_from(path, Overrides(model=model))
     if not settings.memory.enabled:
         raise ConfigError("memory.enabled: is false, so that nothing is remembered; set it to true")
     with suppress(OSError):  # a monitor that runs beside this goes first
@@ -158,7 +168,7 @@ def _opened(path: Path | None, model: str | None) -> tuple[Config, Engine, Memor
     if not reader.sources:
         others = " of this checkpoint, only of another one" if reader.others else ""
         raise EmptyMemoryError(f"{reader.directory}: nothing is remembered yet{others}")
-    return settings, engine, reader
+    return engine, reader
 
 
 def _with_labels(settings: Config, file: Path | None, texts: Sequence[str]) -> Config:
@@ -173,7 +183,8 @@ def _with_labels(settings: Config, file: Path | None, texts: Sequence[str]) -> C
     return replace_labels(settings, list(texts)) if texts else settings
 
 
-def _sources(reader: MemoryReader, source: str | None) -> tuple[str, ...]:
+def sources_of(reader: MemoryReader, source: str | None) -> tuple[str, ...]:
+    """Return the sources to look at: one that was asked for, or all."""
     if source is not None and source not in reader.sources:
         raise ConfigError(
             f"--source: nothing is remembered of {source!r}; only of {', '.join(reader.sources)}"
@@ -187,7 +198,7 @@ def _found(
     from monitor.cli.console.memory_view import clock
     from monitor.memory.search import search as search_memory
 
-    sources, begin = _sources(reader, source), moment(since)
+    sources, begin = sources_of(reader, source), moment(since)
     for name in sources:
         span = reader.span(name)
         if span is not None and span.since > begin + _HOUR:

@@ -20,6 +20,8 @@ from monitor.daemon.parts import Parts
 from monitor.daemon.preflight import check_reload
 from monitor.daemon.qualifying import qualifying
 from monitor.daemon.snapshot import snapshot
+from monitor.daemon.target_thresholds import TargetThresholds
+from monitor.daemon.threshold_command import threshold_answers
 from monitor.daemon.watchdog import loading
 from monitor.detection.active_labels import restore_settings
 from monitor.detection.baseline import BASELINE_SECONDS
@@ -168,6 +170,7 @@ def build(
             "watch": WatchFeed(broadcast, take_snapshot).answer,
             **label_answers(control),
             **learning_answers(control, learner),
+            **threshold_answers(control),
         },
     )
     parts = Parts(
@@ -185,6 +188,7 @@ def build(
         prompt_preview=PromptPreview(engine, embeddings),
         learner=learner,
         control=control,
+        target_thresholds=TargetThresholds(control, engine, None if memory is None else config.state),
         commands=commands,
         archive=archive,
         memory=memory,

@@ -123,6 +123,7 @@ class Daemon:
             threads.start(f"listen {source.name}", partial(self._listen, source, blocks))
         threads.start("analyse", partial(self._analyse, fan_out))
         threads.start("control", parts.commands.run)
+        threads.start("thresholds", partial(parts.target_thresholds.run, self._stop), may_stay=True)
         threads.start("directories", partial(parts.directories.run, self._stop), may_stay=True)
         if parts.control_socket.open():
             for number in range(THREADS):

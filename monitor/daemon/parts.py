@@ -12,6 +12,7 @@ from monitor.config import Config
 from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.http_servers import HttpServers
+from monitor.daemon.target_thresholds import TargetThresholds
 from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change, Control
 from monitor.detection.engine import Engine
@@ -59,6 +60,7 @@ class Parts:
     prompt_preview: PromptPreview
     learner: ExampleLearner
     control: Control
+    target_thresholds: TargetThresholds
     commands: CommandQueue
     archive: Archive
     memory: EmbeddingMemory | None

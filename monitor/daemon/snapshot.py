@@ -75,6 +75,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
         "sources": sources,
         "labels": [
             _label(active_labels, label.id, parts.counters.last.get(label.id))
+            | {"target": label.target, "targets": parts.target_thresholds.words(label)}
             for label in active_labels.labels
         ],
         "reload": None if reloaded is None else asdict(reloaded),

@@ -18,6 +18,7 @@ def page(snapshot: Snapshot, now: float) -> str:
         list(_head(snapshot)),
         _table(("source", "level", ""), [_source(name, s, now) for name, s in snapshot["sources"].items()]),
         _table(("label", "threshold", "last event"), [_label(label, now) for label in snapshot["labels"]]),
+        [line for label in snapshot["labels"] for line in _targets(label)],
         _table((), list(_outputs(snapshot, now))),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
@@ -105,6 +106,12 @@ def _label(label: Mapping[str, Any], now: float) -> tuple[str, ...]:
     others = [f"{s} {t:.2f}" for s, t in label["thresholds"].items() if t != label["threshold"]]
     threshold = f"{label['threshold']:.2f}" + (f" ({', '.join(others)})" if others else "")
     return label["name"], threshold if label["enabled"] else "off", _last(label["last_event"], now)
+
+
+def _targets(label: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how well the rate of false alarms is known that a label has as its target."""
+    for source, words in label.get("targets", {}).items():  # a monitor of an earlier version has none
+        yield f"{label['name']} at {source}, {label['target']}: {words}"
 
 
 def _last(event: Mapping[str, Any] | None, now: float) -> str:
