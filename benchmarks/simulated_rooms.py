@@ -93,7 +93,8 @@ def starts(scores: npt.NDArray[np.float32], threshold: float, rule: Rule = RULE)
                 return
             place = int(hits[following])
         value = scores[place : place + 1]
-        window = Scores("room", place, place + 1, float(place), (rule.label,), value, -40.0)
+        stop = (place + 1) * rule.hop
+        window = Scores("room", stop - rule.hop, stop, stop / rule.rate, (rule.label,), value, -40.0)
         yield from (place for event in machine.update(window, float(value[0])) if event.stop is None)
         place += 1
 

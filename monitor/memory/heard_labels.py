@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,9 +18,11 @@ from monitor.detection.rules import Rule
 from monitor.memory.label_replay import Timeline
 from monitor.memory.label_scores import Logits, baseline_floor, logits
 from monitor.memory.reader import Chunk
-from monitor.memory.segment import GATES, PATTERN_FLAGS, Kind
+from monitor.memory.segment import GATES, PATTERN_FLAGS, Kind, MemoryFormatError
 from monitor.memory.source_replay import timeline_of
 from monitor.types import GateReason
+
+log = logging.getLogger(__name__)
 
 EXACT_SHARE, EXACT_LEAST = 0.1, 20_000
 """Windows whose baseline is exact: those with the highest scores, which alone decide about a threshold."""
@@ -90,22 +93,24 @@ def _gather(chunks: Iterable[Chunk], prototypes: Prototypes, calibration: Calibr
     scored, breaks, count = [], [], 0
     for chunk in chunks:
         timeline, rows = timeline_of(chunk, np.flatnonzero(_counts(chunk)))
-        if len(rows):
-            vectors = chunk.segment.vectors(int(rows[0]), int(rows[-1]) + 1)
-            values.append(logits(vectors, prototypes, calibration))
+        try:
+            vectors = chunk.segment.vectors(rows)
+        except MemoryFormatError as error:
+            log.warning("memory: %s; left out", error)
+            continue
+        values.append(logits(vectors, prototypes, calibration))
         scored.append(timeline.scored + count)
         breaks += [count] * (not chunk.follows) + [count + place for place, _ in timeline.breaks]
         timelines.append(timeline)
         count += len(timeline)
     if not count:
         return None
-    none = np.empty((0, len(prototypes.labels)), dtype=np.float32)
     return _Gathered(
         np.concatenate([timeline.ended_at for timeline in timelines]),
         np.concatenate([timeline.flags for timeline in timelines]),
         np.concatenate(scored),
         np.array([place for place in breaks if place < count], dtype=np.intp),
-        np.concatenate(values) if values else none,
+        np.concatenate(values),
     )
 
 

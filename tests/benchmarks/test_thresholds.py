@@ -1,5 +1,7 @@
 """Simulated rooms, and thresholds from them for a wished rate of false alarms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,10 @@ def test_events_start_once_and_again_after_the_cooldown():
     scores = np.zeros(60, np.float32)
     scores[[10, 11, 12, 30, 31, 50]] = 0.9
     assert list(starts(scores, 0.5)) == [11, 31]
+    half_seconds = replace(RULE, rate=100, hop=50, max_duration=30_000, merge_gap=200, cooldown=500)
+    assert list(starts(scores, 0.5, half_seconds)) == [11, 31]
+    scores[[24, 25]] = 0.9  # 6 s after the last: within the cooldown
+    assert list(starts(scores, 0.5, half_seconds)) == [11, 31]
 
 
 def test_a_threshold_set_in_a_quiet_room_fires_as_often_as_wished_in_the_next_days():

@@ -14,7 +14,8 @@ from monitor.detection.rules import rule_of
 from monitor.memory.heard_labels import heard_labels
 from monitor.memory.label_scores import logits
 from monitor.memory.reader import MemoryReader, memory_directory, to_ns
-from monitor.memory.segment import GATES, Entry, Header, Kind, SegmentWriter
+from monitor.memory.segment import GATES, Entry, Header, Kind
+from monitor.memory.segment_writer import SegmentWriter
 from monitor.types import GateReason
 from tests.support.remembered import remember
 from tests.support.web_server import LABELS, Engine
