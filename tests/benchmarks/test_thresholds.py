@@ -26,7 +26,7 @@ def test_events_start_once_and_again_after_the_cooldown():
     assert list(starts(scores, 0.5)) == [11, 31]
     half_seconds = replace(RULE, rate=100, hop=50, max_duration=30_000, merge_gap=200, cooldown=500)
     assert list(starts(scores, 0.5, half_seconds)) == [11, 31]
-    scores[[24, 25]] = 0.9  # 6 s after the last: within the cooldown
+    scores[[20, 21]] = 0.9  # 4 s after the last: within the cooldown
     assert list(starts(scores, 0.5, half_seconds)) == [11, 31]
 
 
