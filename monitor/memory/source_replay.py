@@ -58,6 +58,8 @@ class SourceReplay:
         self._histories: dict[str, Logits] = {}
         """Logits in the baseline of each label that this source does not detect, by its identifier."""
         self._in_force: Watchlist | None = None
+        self._number: int | None = None
+        """Number of the labels file in force."""
         self._known: dict[tuple[str, ...], Prototypes] = {}
 
     def events(
@@ -75,11 +77,11 @@ class SourceReplay:
         for chunk in self._reader.chunks(self._source, since, until):
             if not chunk.follows:
                 yield from self._end(EndReason.RESTART)
-                before = watchlist or self._read(chunk.labels_before)
+                before = watchlist or self._changed(chunk.labels_before)
                 if before is not None:
                     yield from self._change(before, chunk.segment.header)
             for part, number in _parts(chunk):
-                changed = None if watchlist is not None else self._read(number)
+                changed = None if watchlist is not None else self._changed(number)
                 if changed is not None:
                     yield from self._change(changed, chunk.segment.header)
                 yield from self._feed(part, chunk)
@@ -147,10 +149,14 @@ class SourceReplay:
     def _end(self, reason: EndReason) -> Iterator[Event]:
         for replay in self._labels.values():
             yield from replay.end(reason)
-        self._labels, self._histories, self._in_force = {}, {}, None
+        self._labels, self._histories, self._in_force, self._number = {}, {}, None, None
 
-    def _read(self, number: int | None) -> Watchlist | None:
-        found = None if number is None else read_labels(labels_path(self._reader.directory, number))
+    def _changed(self, number: int | None) -> Watchlist | None:
+        """Return the labels of a file; None if they are in force already, or cannot be read."""
+        if number is None or number == self._number:
+            return None
+        self._number = number
+        found = read_labels(labels_path(self._reader.directory, number))
         return None if found is None else self._watchlist(found)
 
     def _watchlist(self, found: LabelsInForce) -> Watchlist:

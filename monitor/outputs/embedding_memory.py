@@ -11,6 +11,7 @@ import math
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -60,6 +61,9 @@ WAITING = 8_192
 _AT_ONCE = 512
 """Entries in one write."""
 
+_MOST_CHANGES = 100
+"""Changes of labels from one window to the next that are kept."""
+
 _Change = tuple[int, LabelsInForce]
 """Number of a labels file, and its content."""
 
@@ -101,9 +105,11 @@ class EmbeddingMemory(Output):
         self._state, self._config, self._headers = state, config, headers
         self._baselines = baselines
         self._clock = clock or WallClock()
-        self._labels: _Change | None = None
-        """In force (writer: analyse)."""
-        self._outbox: Outbox[tuple[str, Entry, _Change | None]] = Outbox(self._take, WAITING)
+        self._in_force: tuple[_Change, ...] = ()
+        """The labels in force, none or one (writer: analyse)."""
+        self._changes: dict[str, deque[_Change]] = {}
+        """Changes since the newest entry, by source (writer: analyse)."""
+        self._outbox: Outbox[tuple[str, Entry, tuple[_Change, ...]]] = Outbox(self._take, WAITING)
         self._taken: dict[str, list[Entry]] = {source: [] for source in headers}
         self._noted: dict[str, _Change | None] = dict.fromkeys(headers)
         """In force at the newest entry that was taken, by source."""
@@ -158,7 +164,9 @@ class EmbeddingMemory(Output):
             {source: tuple(each) for source, each in rules.items()},
             {source: self._baselines(source) for source in rules},
         )
-        self._labels = number, labels
+        self._in_force = ((number, labels),)
+        for source in rules:
+            self._changes.setdefault(source, deque(maxlen=_MOST_CHANGES)).append((number, labels))
 
     def close(self) -> None:
         """Nothing more comes; `run` writes what waits and returns."""
@@ -192,15 +200,16 @@ class EmbeddingMemory(Output):
         if entry.ended_ns <= 0:  # before any audio, or the clock has never been set
             return
         self._last[source] = entry
-        self._outbox.put((source, entry, self._labels))
+        self._outbox.put((source, entry, (*self._changes.pop(source, ()), *self._in_force)))
 
-    def _take(self, item: tuple[str, Entry, _Change | None]) -> None:
-        source, entry, change = item
+    def _take(self, item: tuple[str, Entry, tuple[_Change, ...]]) -> None:
+        source, entry, changes = item
         entries = self._taken[source]
-        if change is not None and change is not self._noted[source]:
-            self._noted[source] = change
-            number, self._unwritten[number] = change
-            entries.append(Entry(entry.ended_ns, number, kind=Kind.LABELS))
+        for change in changes:
+            if change != self._noted[source]:
+                self._noted[source] = change
+                number, self._unwritten[number] = change
+                entries.append(Entry(entry.ended_ns, number, kind=Kind.LABELS))
         if entries and (longer := _joined(entries[-1], entry, self._headers[source].hop)) is not None:
             entries[-1] = longer
         else:

@@ -372,7 +372,9 @@ def changes_of(state, source="room"):
     for chunk in reader.chunks(source):
         for place in np.flatnonzero(chunk.entries["kind"] == Kind.LABELS).tolist():
             labels = read_labels(labels_path(reader.directory, int(chunk.entries["stop"][place])))
-            found.append((int(chunk.entries["stop"][place + 1]), labels.rules[source][0].threshold))
+            behind = chunk.entries[place:]
+            stop = int(behind["stop"][behind["kind"] != Kind.LABELS][0])
+            found.append((stop, labels.rules[source][0].threshold))
     return found
 
 
@@ -385,8 +387,8 @@ def test_changed_labels_hold_from_the_next_window_on(tmp_path):
     feed(memory, range(7, 9))
     feed(memory, range(1), source="hall")
     finish(memory)
-    assert changes_of(tmp_path) == [(200, 0.5), (500, 0.7), (900, 0.8)]
-    assert changes_of(tmp_path, "hall") == [(200, 0.8)]
+    assert changes_of(tmp_path) == [(200, 0.5), (500, 0.6), (500, 0.7), (900, 0.8)]
+    assert changes_of(tmp_path, "hall") == [(200, 0.5), (200, 0.6), (200, 0.7), (200, 0.8)]
 
 
 def test_each_segment_begins_with_the_labels_in_force(tmp_path):
