@@ -77,8 +77,8 @@ class ExampleLearner:
         since, until = times
         seconds = self._engine.length / self._engine.rate
         hop_seconds = self._engine.hop_of(source) / self._engine.rate
-        # Of the windows that hold the sound only those count that lie mostly inside.
-        first, last = since + seconds / 2, until + seconds / 2
+        # Windows that lie mostly inside hold the sound; what has just begun gets a window of its own.
+        first, last = since + seconds / 2, max(until, since + seconds) + seconds / 2
         windows = [each for each in self._recent.windows(source) if first <= each.ended_at <= last]
         if not windows:
             windows = list(self._past(source, first, last))

@@ -57,7 +57,7 @@ def event_message(
         "started_at_iso": iso(event.started_at),
         "node": node,
         "threshold": label.threshold,
-        "prompt": label.prompts[0],
+        "prompt": next(iter(label.prompts), None),
         "model": model,
     }
     return stamped(payload, happened_at=happened_at(event), published_at=published_at, late=False)

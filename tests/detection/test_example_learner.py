@@ -52,6 +52,7 @@ def test_what_is_no_longer_recent_may_be_known_elsewhere():
 
     found = ExampleLearner(ENGINE, recent(scores(100, 0)), past=past).between("bell", "hall", (3, 5), "x")
     assert asked == [("hall", 4.0, 6.0)]
+    assert found.origins == ("x",)
     assert found.embeddings[0] == pytest.approx([0, 0, 0, 1], abs=1e-3)
 
 

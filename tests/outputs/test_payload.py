@@ -159,3 +159,7 @@ def test_seconds_in_a_recording_come_from_sample_indices():
 )
 def test_times_are_utc_with_milliseconds(at, text):
     assert iso(at) == text
+
+
+def test_a_label_that_was_learned_from_examples_alone_has_no_prompt():
+    assert say(START, label=LabelConfig(id="glass", examples=True))["prompt"] is None
