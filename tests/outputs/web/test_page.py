@@ -267,6 +267,44 @@ def test_more_like_an_event_is_found_from_its_row(browser, url):
         expect(page.locator(".row[data-id]")).to_have_count(1, timeout=PATIENCE_MS)
 
 
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_a_label_is_learned_from_two_marked_events_by_keyboard(browser, url, viewport):
+    eventually(lambda: len(ask(url, "events")["rows"]) > 2, 60)
+    name = f"Farm {viewport['width']}"
+    with opened(browser, url, "events", viewport=viewport) as page:
+        unlock(page)
+        for place in (0, 1):
+            page.get_by_role("button", name="Example").nth(place).press("Enter")
+        expect(page.get_by_text("2 events marked")).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Learn from these").press("Enter")
+        expect(page.get_by_text("2 events become examples.")).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_label("Name of the label").fill(name)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text(f"{name} is learned from 2 examples.")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_text("2 events marked")).to_be_hidden()
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    learned = label_of(url, f"farm_{viewport['width']}")
+    assert (learned["name"], learned["examples"], learned["prompts"]) == (name, True, [])
+
+
+def test_a_label_is_learned_from_what_was_just_heard_and_removed(browser, url):
+    with opened(browser, url, "labels") as page:
+        unlock(page)
+        page.get_by_role("button", name="Learn from the last 10 s").click()
+        page.get_by_label("Label", exact=True).select_option("Glass breaking")
+        expect(page.get_by_label("Name of the label")).to_be_hidden()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Learn from the last 10 s").click()
+        page.get_by_label("Name of the label").fill("Just now")
+        page.get_by_role("dialog").get_by_role("button", name="Learn").click()
+        row = page.locator("[data-label=just_now]")
+        expect(row).to_contain_text("learned from examples", timeout=PATIENCE_MS)
+        expect(row.locator(".value")).to_have_text(SCORE, timeout=PATIENCE_MS)
+        row.get_by_role("button", name="Remove Just now?").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        expect(row).to_have_count(0, timeout=PATIENCE_MS)
+
+
 def test_without_a_memory_the_search_says_so(browser, tmp_path):
     with (
         serving(directory=tmp_path, remembers=False) as served,

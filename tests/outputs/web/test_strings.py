@@ -28,7 +28,8 @@ def test_every_reason_of_the_monitor_has_a_text(block, indent, reasons):
 
 
 @pytest.mark.parametrize(
-    "section", ["session", "now", "events", "search", "labels", "replay", "timeline", "health", "errors"]
+    "section",
+    ["session", "now", "events", "search", "learn", "labels", "replay", "timeline", "health", "errors"],
 )
 def test_every_text_is_used_and_every_text_that_is_used_exists(section):
     assert keys(section, 2) == set(re.findall(rf"\bt\.{section}\.(\w+)", CODE))

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { h, setFlag, setText, toast } from "./dom.js";
 import * as format from "./format.js";
+import { exampleMarks } from "./learn.js";
 import { clipPlayer, stopPlaying } from "./player.js";
 import { monitor, nameOf, on } from "./state.js";
 import { change, onSession, session } from "./session.js";
@@ -16,6 +17,7 @@ export function mount(root, wanted) {
   const more = h("button", { class: "more", hidden: true, onclick: () => load(next) }, t.events.more);
   const state = h("p", { class: "quiet small", role: "status" });
   const rows = new Map();
+  const marks = exampleMarks();
   const filters = { text: "", label: wanted.get("label") ?? "", source: wanted.get("source") ?? "", review: "", since: wanted.get("since"), until: wanted.get("until") };
   let next = null;
   let requests = 0;
@@ -45,7 +47,10 @@ export function mount(root, wanted) {
 
   function append(event, first) {
     if (rows.has(event.event_id)) return;
-    const row = makeRow(event, () => rows.delete(event.event_id));
+    const row = makeRow(event, marks, () => {
+      rows.delete(event.event_id);
+      marks.drop(event.event_id);
+    });
     rows.set(event.event_id, row);
     list.querySelector(".empty")?.remove();
     if (first) list.prepend(row.element);
@@ -79,7 +84,7 @@ export function mount(root, wanted) {
     select(t.events.review, Object.entries(t.events.reviews), "", (value) => filter("review", value)),
     filters.since ? h("button", { onclick: () => { location.hash = "events"; } }, t.events.clear(format.when(Number(filters.since)))) : null);
 
-  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, t.events.title)), bar, state, list, h("p", { class: "foot" }, more));
+  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, t.events.title)), bar, marks.element, state, list, h("p", { class: "foot" }, more));
   load();
 
   const stops = [
@@ -106,7 +111,7 @@ function fill(element, options, value) {
   element.replaceChildren(...options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
 }
 
-function makeRow(event, removed) {
+function makeRow(event, marks, removed) {
   const facts = h("span", { class: "facts quiet" });
   const player = clipPlayer(() => event);
   const reviews = ["right", "wrong"].map((value) => h("button", {
@@ -121,7 +126,7 @@ function makeRow(event, removed) {
     player.button,
     h("div", { class: "what" }, name, facts),
     h("time", {}, format.when(event.started_at)),
-    h("div", { class: "acts" }, ...reviews, similar, locked, download, remove),
+    h("div", { class: "acts" }, ...reviews, marks.button(event.event_id), similar, locked, download, remove),
     player.element);
 
   function show() {

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { h, setFlag, setText } from "./dom.js";
 import * as format from "./format.js";
+import { learnNewest } from "./learn.js";
 import { replayer, replayFigure } from "./replay.js";
 import { monitor, nameOf, on } from "./state.js";
 import { change, onSession } from "./session.js";
@@ -19,7 +20,7 @@ export function mount(root) {
   let rows = new Map();
 
   root.replaceChildren(
-    h("div", { class: "head" }, h("h1", {}, t.labels.title), armed),
+    h("div", { class: "head" }, h("h1", {}, t.labels.title), learnNewest(() => load()), armed),
     preview.element, list);
 
   async function load() {
@@ -218,7 +219,7 @@ function makeRow(label, changed) {
       label = to;
       setText(name, label.name);
       const others = label.against.length ? ` · ${t.labels.against(label.against.join(", "))}` : "";
-      setText(prompts, label.prompts.join(" · ") + others);
+      setText(prompts, [...label.prompts, ...(label.examples ? [t.learn.examples] : [])].join(" · ") + others);
       prompts.title = prompts.textContent;
       setText(enabled, label.enabled ? t.labels.on : t.labels.off);
       enabled.setAttribute("aria-checked", String(label.enabled));

@@ -131,6 +131,25 @@ export const t = {
     similarTo: (what, when) => `Moments that sound like ${what}, ${when}`,
   },
 
+  learn: {
+    title: "Learn a sound",
+    why: (count) => (count === 1 ? "One event becomes an example; three are much better." : `${count} events become examples.`),
+    whyNewest: (seconds) => `The loudest sound of the last ${seconds} seconds becomes an example. Make the sound again for another one.`,
+    label: "Label",
+    newLabel: "A new label",
+    name: "Name of the label",
+    source: "Source",
+    mark: "Example",
+    markHint: "Mark as an example of a sound to learn.",
+    marked: (count) => (count === 1 ? "1 event marked" : `${count} events marked`),
+    clear: "Clear",
+    teach: "Learn from these",
+    teachNow: "Learn",
+    newest: (seconds) => `Learn from the last ${seconds} s`,
+    learned: (label, count) => `${label} is learned from ${count} ${count === 1 ? "example" : "examples"}.`,
+    examples: "learned from examples",
+  },
+
   labels: {
     title: "Labels",
     armed: "Detection",
