@@ -2,9 +2,10 @@
 
     python -m benchmarks.phrasings --data ../shared/data --half test [--seed 1]
 
-Clips of one half of ``field-dev`` and ``eval-dev`` (phrasings may be chosen on ``tuning``) are laid into a bed
-of ``field-dev`` at 5 to 15 dB.  A clip counts with its best window.  Prints for each label AUROC and the share
-of its clips that are above 99 % of all others, with the prompts of the pack and with its first prompt alone.
+Clips of one half of ``field-dev`` and ``eval-dev`` (phrasings may be chosen on ``tuning``) are laid into
+a bed of ``field-dev`` at 5 to 15 dB.  A clip counts with its best window.  Prints for each label AUROC and
+the share of its clips that are above 99 % of all others, with the prompts of the pack and with its first
+prompt alone.
 """
 
 from __future__ import annotations
