@@ -14,6 +14,7 @@ from monitor.cli import (  # noqa: I001 - the order of --help
     recordings,
     memory,
     thresholds,
+    unusual,
     setup,
     keeping,
     qualify,
@@ -38,4 +39,5 @@ __all__ = [
     "run",
     "setup",
     "thresholds",
+    "unusual",
 ]

@@ -1,0 +1,65 @@
+"""Nearest neighbours: how unlike a window is to all that a coreset of earlier windows holds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detection.quantised import Rows
+from monitor.types import Embeddings
+
+MOST = 4_096
+"""Vectors in a coreset."""
+
+CANDIDATES = 16_384
+"""Windows from which a coreset is chosen; more are thinned out evenly, as windows in a row overlap."""
+
+_AT_ONCE = 1_024
+
+
+def coreset(embeddings: Embeddings, most: int = MOST) -> Embeddings:
+    """Choose vectors near which all others lie: half evenly in time, half those furthest from these.
+
+    The first half is what the room usually sounds like, the second what it sounds like now and then.
+
+    Parameters
+    ----------
+    embeddings : array, shape (n, d)
+        In the order of time.
+    most : int
+        Vectors that are chosen.
+
+    Returns
+    -------
+    array, shape (min(n, most), d)
+    """
+    if len(embeddings) <= most:
+        return embeddings
+    usual = np.unique(np.linspace(0, len(embeddings) - 1, most // 2).astype(np.intp))
+    unlike = distances(embeddings, embeddings[usual])
+    unlike[usual] = -1.0
+    rare = np.argpartition(-unlike, most - len(usual))[: most - len(usual)]
+    chosen: Embeddings = embeddings[np.sort(np.concatenate([usual, rare]))]
+    return chosen
+
+
+def thinned(rows: Rows, most: int = CANDIDATES) -> Rows:
+    """Leave windows out evenly, so that at most so many are left, shape (n, d)."""
+    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
+
+
+def distances(embeddings: Embeddings, neighbours: Embeddings) -> NDArray[np.float32]:
+    """Return the cosine distance of each embedding to its nearest neighbour, shape (n,), in [0, 1].
+
+    Parameters
+    ----------
+    embeddings : array, shape (n, d)
+    neighbours : array, shape (m, d)
+        At least one.
+    """
+    found = np.empty(len(embeddings), dtype=np.float32)
+    for first in range(0, len(embeddings), _AT_ONCE):
+        part = embeddings[first : first + _AT_ONCE]
+        found[first : first + _AT_ONCE] = (part @ neighbours.T).max(axis=1)
+    unlike: NDArray[np.float32] = np.clip(1.0 - found, 0.0, 1.0).astype(np.float32)
+    return unlike
