@@ -34,10 +34,10 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Hits, but not yet enough of them."""
+    """Windows above the threshold, but not yet enough of them, or without the temporal pattern."""
 
     first: Scores
-    """The first hit."""
+    """The first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +124,20 @@ class EventMachine:
     def _confirm(self, scores: Scores, value: float) -> list[Event]:
         rule = self._rule
         self._recent.append((scores, value))
-        hits = self._hits()
-        if not hits:
+        above = [window for window, score in self._recent if score >= rule.threshold]
+        if not above:
             self.state = Idle()
             return []
-        first = self.state.first if isinstance(self.state, Candidate) else hits[0][0]
+        # A candidate from the first window above the threshold on, with its pattern or not yet: meanwhile the
+        # baseline does not take the alarm for the room.
+        first = self.state.first if isinstance(self.state, Candidate) else above[0]
         self.state = Candidate(first)
         lasted = scores.stop - first.stop + rule.hop
-        if hits[-1][0] is not scores or len(hits) < rule.hits or lasted < rule.min_duration:
+        hits = self._hits()
+        if not hits or hits[-1][0] is not scores or len(hits) < rule.hits or lasted < rule.min_duration:
             return []
+        if rule.pattern is not None:
+            first = hits[0][0]
         score = max(score for _, score in hits)
         start = max(first.start, first.stop - self._edge(first))
         started_at = self._time_of(first, start)

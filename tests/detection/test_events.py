@@ -288,6 +288,16 @@ def test_windows_with_the_temporal_pattern_confirm_an_event_that_goes_on_without
     assert alarms.take_near_misses() == []
 
 
+def test_a_label_that_waits_for_its_temporal_pattern_counts_as_active_so_its_baseline_does_not_rise():
+    alarms = detector(pattern="t3")
+    for scores in with_patterns(*[(0.9, None)] * 5):
+        assert alarms.update(scores) == []
+        assert alarms.active("mic") == {"dog"}
+    (scores,) = with_patterns((0.1, None))
+    alarms.update(scores)
+    assert not alarms.active("mic")
+
+
 def test_the_temporal_pattern_alone_is_no_event():
     alarms = detector(pattern="t3")
     windows = with_patterns(*[(0.2, "t3")] * 4)
