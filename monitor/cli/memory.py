@@ -261,12 +261,8 @@ def _stored(settings: Config, since: float, until: float | None, source: str | N
     path = settings.state / FILE
     if not path.exists():
         return
-    reader, after = StoreReader(path), None
-    wanted = EventFilter(since=since, until=until, sources=() if source is None else (source,))
-    while True:
-        page = reader.events(wanted, after=after, limit=500)
-        yield from page.rows
-        after = page.next
-        if after is None:
-            break
+    reader = StoreReader(path)
+    yield from reader.every_event(
+        EventFilter(since=since, until=until, sources=() if source is None else (source,))
+    )
     reader.close()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.outputs.store.reader import StoreReader
-from monitor.outputs.store.rows import MAX_ROWS, EventFilter, StoredEvent
+from monitor.outputs.store.rows import EventFilter, StoredEvent
 from monitor.outputs.store.schema import FILE
 
 
@@ -39,13 +39,8 @@ def right_events(state: Path, source: str, since: float) -> dict[str, NDArray[np
 def _right(path: Path, wanted: EventFilter) -> Iterator[StoredEvent]:
     if not path.exists():
         return
-    reader, after = StoreReader(path), None
+    reader = StoreReader(path)
     try:
-        while True:
-            page = reader.events(wanted, after=after, limit=MAX_ROWS)
-            yield from page.rows
-            after = page.next
-            if after is None:
-                return
+        yield from reader.every_event(wanted)
     finally:
         reader.close()
