@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,9 +89,18 @@ def baseline_floor(sequence: Logits, windows: int) -> Logits:
     count = len(sequence) - windows
     if size < 1 or count <= 0:
         return np.full(max(0, count), -np.inf, dtype=np.float32)
-    blocks = sequence[: len(sequence) // size * size].reshape(-1, size).max(axis=1)
-    least = np.lib.stride_tricks.sliding_window_view(blocks, above).min(axis=1)
+    usable = len(sequence) // size * size
+    maxima = _running(np.maximum, [sequence[place:usable:size] for place in range(size)])
+    starts = len(maxima) - above + 1
+    least = _running(np.minimum, [maxima[place : place + starts] for place in range(above)])
     # The last whole block before window k of the sequence ends at or before k.
-    last = np.arange(windows, windows + count) // size
-    floor: Logits = least[last - above].astype(np.float32)
+    floor: Logits = np.repeat(least[windows // size - above :], size)[windows % size :][:count]
     return floor
+
+
+def _running(extreme: np.ufunc, parts: Sequence[Logits]) -> Logits:
+    """Combine arrays of one shape; faster than to reduce a short axis."""
+    found = parts[0].copy()
+    for part in parts[1:]:
+        extreme(found, part, out=found)
+    return found

@@ -239,7 +239,7 @@ class MemoryReader:
             segment = self._open(path)
             if segment is None:
                 continue
-            times = segment.entries["ended_ns"]
+            times = segment.entries["ended_ns"].copy()
             inside = np.flatnonzero((times >= since_ns) & (times <= until_ns))
             if not len(inside):
                 continue
