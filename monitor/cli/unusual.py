@@ -16,6 +16,7 @@ from monitor.cli.recordings import as_line
 from monitor.types import ExitCode, MonitorError
 
 if TYPE_CHECKING:
+    from monitor.memory.nearest_neighbours import Whiten
     from monitor.memory.reader import MemoryReader
     from monitor.memory.unusual import UnusualMoment
 
@@ -44,6 +45,7 @@ def unusual(
     from monitor.config.alarm_target import parse_target
     from monitor.detection.prototypes import Directions
     from monitor.detection.vocabulary import nearest_sentences, vocabulary
+    from monitor.memory.nearest_neighbours import whitening
 
     try:
         per_hour = parse_target(target)
@@ -54,9 +56,10 @@ def unusual(
     sentences = vocabulary()
     directions = Directions.of(engine.model.embed_text(sentences), engine.cohort_norm)
     engine.model.forget_text()
+    whiten = whitening(engine.cohort_norm)
     refused = []
     for name in sources_of(reader, source):
-        found = _moments(reader, name, begin, per_hour)
+        found = _moments(reader, name, begin, per_hour, whiten)
         if isinstance(found, str):
             refused.append(f"{name}: {found}")
             continue
@@ -69,7 +72,9 @@ def unusual(
         raise TooLittleError("; ".join(refused))
 
 
-def _moments(reader: MemoryReader, source: str, since: float, per_hour: float) -> list[UnusualMoment] | str:
+def _moments(
+    reader: MemoryReader, source: str, since: float, per_hour: float, whiten: Whiten
+) -> list[UnusualMoment] | str:
     """Return the unusual moments of a source, or why nothing can be said."""
     from monitor.detection.alarm_rate import NoThreshold
     from monitor.detection.alarm_words import refusal
@@ -79,7 +84,7 @@ def _moments(reader: MemoryReader, source: str, since: float, per_hour: float) -
     if span is None or since - span.since < LEAST_SECONDS:
         hours = 0.0 if span is None else max(0.0, since - span.since) / 3600
         return f"two days must be remembered before --since, to know what is usual; there are {hours:.3g} h"
-    found = unusual_distances(reader, source, since, time.time())
+    found = unusual_distances(reader, source, since, time.time(), whiten)
     if found is None:
         return "nothing was heard in that time"
     threshold = found.threshold(per_hour)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.detection.cohort_norm import CohortNorm
 from monitor.detection.quantised import Rows
 from monitor.types import Embeddings
 
@@ -14,7 +17,31 @@ MOST = 4_096
 CANDIDATES = 16_384
 """Windows from which a coreset is chosen; more are thinned out evenly, as windows in a row overlap."""
 
+Whiten = Callable[[Embeddings], Embeddings]
+"""Embeddings to unit vectors, both of shape (n, d)."""
+
 _AT_ONCE = 1_024
+_LEAST_VARIANCE = 1e-6
+
+
+def whitening(norm: CohortNorm | None) -> Whiten:
+    """Return how embeddings are compared: whitened by what all kinds of sound have in common.
+
+    In three simulated rooms 0.88 of foreign sounds are then found at one false alarm a day, without it 0.72
+    (benchmarks/unusual.py).  Without a cohort they are compared as they are.
+    """
+    if norm is None:
+        return lambda embeddings: embeddings
+    mean = norm.mean
+    variances, axes = np.linalg.eigh(norm.covariance())
+    matrix = ((axes / np.sqrt(np.maximum(variances, _LEAST_VARIANCE))) @ axes.T).astype(np.float32)
+
+    def whiten(embeddings: Embeddings) -> Embeddings:
+        rows = (embeddings - mean) @ matrix
+        unit: Embeddings = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
+
+    return whiten
 
 
 def coreset(embeddings: Embeddings, most: int = MOST) -> Embeddings:

@@ -11,7 +11,7 @@ from monitor.detection.alarm_clusters import Heard
 from monitor.detection.alarm_rate import AlarmThreshold, NoThreshold, alarm_threshold
 from monitor.detection.quantised import restored
 from monitor.detection.rules import Rule
-from monitor.memory.nearest_neighbours import coreset, distances, thinned
+from monitor.memory.nearest_neighbours import Whiten, coreset, distances, thinned
 from monitor.memory.reader import MemoryReader
 from monitor.types import Embeddings
 
@@ -40,7 +40,7 @@ class UnusualMoment:
     peak_at: float
     """Unix seconds of the end of its most unusual window."""
     distance: float
-    """Cosine distance of that window to its nearest neighbour."""
+    """Cosine distance of that window to its nearest neighbour, whitened."""
     embedding: NDArray[np.float32]
     """Of that window, shape (d,)."""
 
@@ -83,7 +83,9 @@ class Distances:
         )
 
 
-def unusual_distances(reader: MemoryReader, source: str, since: float, until: float) -> Distances | None:
+def unusual_distances(
+    reader: MemoryReader, source: str, since: float, until: float, whiten: Whiten
+) -> Distances | None:
     """Return how unlike its neighbours each window of a source is; None if none can be compared.
 
     Parameters
@@ -92,6 +94,8 @@ def unusual_distances(reader: MemoryReader, source: str, since: float, until: fl
     source : str
     since, until : float
         Unix seconds.
+    whiten : callable
+        From `whitening`.
 
     Raises
     ------
@@ -107,7 +111,7 @@ def unusual_distances(reader: MemoryReader, source: str, since: float, until: fl
         if len(neighbours):
             times.append(ended_at)
             rows.append(embeddings)
-            unlike.append(distances(embeddings, coreset(neighbours)))
+            unlike.append(distances(whiten(embeddings), coreset(whiten(neighbours))))
             hop_seconds = hop
     if not times:
         return None

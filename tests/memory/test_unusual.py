@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from monitor.detection.alarm_rate import NoThreshold
-from monitor.memory.nearest_neighbours import coreset, distances, thinned
+from monitor.detection.cohort_norm import measure_cohort
+from monitor.memory.nearest_neighbours import coreset, distances, thinned, whitening
 from monitor.memory.reader import MemoryReader
 from monitor.memory.unusual import neighbours_of, unusual_distances
 from tests.support.remembered import remember
@@ -15,6 +16,7 @@ WINDOWS = SimpleNamespace(identity="model", rate=100, length=1000, hop=1000)
 """One every ten seconds."""
 
 MIDNIGHT = 1_795_392_000.0
+WHITEN = whitening(None)
 HOUR, DAY = 3_600.0, 86_400.0
 
 
@@ -41,7 +43,7 @@ def reader(tmp_path):
 
 
 def test_what_was_never_heard_and_what_is_not_heard_at_that_hour_is_found(reader):
-    found = unusual_distances(reader, "crib", MIDNIGHT + 2 * DAY, MIDNIGHT + 3 * DAY)
+    found = unusual_distances(reader, "crib", MIDNIGHT + 2 * DAY, MIDNIGHT + 3 * DAY, WHITEN)
     threshold = found.threshold(1 / 24)
     assert threshold.hours == pytest.approx(24, abs=0.01)
     night, noon = sorted(found.moments(threshold.threshold), key=lambda moment: -moment.distance)[:2]
@@ -60,9 +62,9 @@ def test_neighbours_are_of_that_time_of_day_without_the_newest(reader):
 
 
 def test_where_nothing_can_be_compared_nothing_is_said(reader):
-    assert unusual_distances(reader, "crib", MIDNIGHT, MIDNIGHT + HOUR) is None
-    assert unusual_distances(reader, "attic", MIDNIGHT, MIDNIGHT + HOUR) is None
-    short = unusual_distances(reader, "crib", MIDNIGHT + 2 * DAY, MIDNIGHT + 2 * DAY + HOUR)
+    assert unusual_distances(reader, "crib", MIDNIGHT, MIDNIGHT + HOUR, WHITEN) is None
+    assert unusual_distances(reader, "attic", MIDNIGHT, MIDNIGHT + HOUR, WHITEN) is None
+    short = unusual_distances(reader, "crib", MIDNIGHT + 2 * DAY, MIDNIGHT + 2 * DAY + HOUR, WHITEN)
     assert isinstance(short.threshold(1 / 24), NoThreshold)
 
 
@@ -86,3 +88,13 @@ def test_many_windows_are_thinned_evenly():
     rows = np.arange(10)[:, None].astype(np.int16)
     assert thinned(rows, 4)[:, 0].tolist() == [0, 3, 6, 9]
     assert len(thinned(rows, 10)) == 10
+
+
+def test_whitened_embeddings_are_as_wide_in_every_direction():
+    random = np.random.default_rng(1)
+    rows = unit(np.eye(32)[0] + random.normal(size=(4_000, 32)) * np.linspace(0.02, 0.3, 32))
+    whitened = whitening(measure_cohort(rows, 31))(rows)
+    assert np.linalg.norm(whitened, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.abs(whitened.mean(axis=0)).max() < 0.1
+    wide, was = np.linalg.eigvalsh(np.cov(whitened.T)), np.linalg.eigvalsh(np.cov(rows.T))
+    assert wide[-1] / np.median(wide) < 2 < was[-1] / np.median(was)
