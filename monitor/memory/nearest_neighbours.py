@@ -27,7 +27,7 @@ _LEAST_VARIANCE = 1e-6
 def whitening(norm: CohortNorm | None) -> Whiten:
     """Return how embeddings are compared: whitened by what all kinds of sound have in common.
 
-    In three simulated rooms 0.88 of foreign sounds are then found at one false alarm a day, without it 0.72
+    In three simulated rooms 0.90 of foreign sounds are then found at one false alarm a day, without it 0.72
     (benchmarks/unusual.py).  Without a cohort they are compared as they are.
     """
     if norm is None:
