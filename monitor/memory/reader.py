@@ -130,11 +130,7 @@ class Chunk:
         if not len(rows) or int(rows[-1]) - int(rows[0]) != len(rows) - 1:  # some are missing between
             yield from np.split(self.vectors, range(most, len(rows), most))
             return
-        block = np.empty((min(most, len(rows)), self.segment.header.dimension), dtype=np.int16)
-        for first in range(0, len(rows), most):
-            part = block[: len(rows) - first]
-            self.segment.read_vectors(int(rows[first]), part)
-            yield part
+        yield from self.segment.blocks(int(rows[0]), int(rows[-1]) + 1, most)
 
     @property
     def _rows(self) -> NDArray[np.uint32]:

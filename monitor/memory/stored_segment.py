@@ -6,9 +6,11 @@ wrong.  Damaged entries are left out, the others are used.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,21 +83,46 @@ class Segment:
         MemoryFormatError
             They cannot be read.
         """
-        target = into.reshape(-1).data.cast("B")  # every platform is little-endian
-        at = first * 2 * self.header.dimension
+        with self._opened() as descriptor:
+            self._read(descriptor, first, into)
+
+    def blocks(self, first: int, stop: int, most: int) -> Iterator[Rows]:
+        """Yield the vectors ``[first, stop)``, so many at once; an array is valid until the next.
+
+        Raises
+        ------
+        MemoryFormatError
+            They cannot be read.
+        """
+        block = np.empty((min(most, stop - first), self.header.dimension), dtype=np.int16)
+        with self._opened() as descriptor:
+            for begin in range(first, stop, most):
+                part = block[: stop - begin]
+                self._read(descriptor, begin, part)
+                yield part
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Open the vectors; whatever the system refuses is a `MemoryFormatError`."""
+        path = self.path.with_suffix(VECTORS)
         try:
             # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
-            descriptor = os.open(self.path.with_suffix(VECTORS), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                while target:
-                    read = os.preadv(descriptor, [target], at)
-                    if not read:
-                        raise MemoryFormatError(f"{self.path.with_suffix(VECTORS)}: ends too soon")
-                    target, at = target[read:], at + read
+                yield descriptor
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise MemoryFormatError(f"{self.path.with_suffix(VECTORS)}: {error.strerror}") from error
+            raise MemoryFormatError(f"{path}: {error.strerror}") from error
+
+    def _read(self, descriptor: int, first: int, into: Rows) -> None:
+        target = into.reshape(-1).data.cast("B")  # every platform is little-endian
+        at = first * 2 * self.header.dimension
+        while target:
+            read = os.preadv(descriptor, [target], at)
+            if not read:
+                raise MemoryFormatError(f"{self.path.with_suffix(VECTORS)}: ends too soon")
+            target, at = target[read:], at + read
 
 
 def open_segment(path: Path) -> Segment:
