@@ -1,10 +1,14 @@
-"""Long requests: one at a time, in a thread of low priority, given up when the client has disconnected."""
+"""Long requests: one at a time, in a thread that rests half of the time, given up with their client.
+
+A lower priority of the thread would do harm: on a busy machine it may wait for a core while it holds Python's
+lock, and the analysis with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -13,8 +17,8 @@ from fastapi import HTTPException, Request
 
 from monitor.types import MonitorError
 
-NICENESS = 10
-"""The analysis comes first."""
+LONGEST_REST_SECONDS = 0.02
+"""The thread works for a moment, then rests for as long, at most this."""
 
 MOST_WAITING = 8
 """Requests that wait or are being answered; the next one is refused."""
@@ -33,7 +37,7 @@ class LongRequests:
     """Answers one request at a time; `answer` is called in the loop of the web server."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "long request", _lower_priority)
+        self._pool = ThreadPoolExecutor(1, "long request")
         self._waiting = 0
 
     async def answer(self, request: Request, work: Callable[[Callable[[], None]], T]) -> T:
@@ -55,10 +59,14 @@ class LongRequests:
         if self._waiting >= MOST_WAITING:
             raise HTTPException(503, "Too many searches and replays at once", {"retry-after": "5"})
         gone = threading.Event()
+        worked_since = 0.0
 
         def check() -> None:
-            if gone.is_set():
+            nonlocal worked_since
+            rest = min(LONGEST_REST_SECONDS, time.monotonic() - worked_since)
+            if gone.wait(rest):
                 raise GivenUpError("the client has disconnected")
+            worked_since = time.monotonic()
 
         def checked_work() -> T:
             check()
@@ -75,9 +83,3 @@ class LongRequests:
             gone.set()
             answer.cancel()
             self._waiting -= 1
-
-
-def _lower_priority() -> None:
-    """Lower the priority of this thread alone: on Linux each thread has its own."""
-    thread = threading.get_native_id()
-    os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))

@@ -1,13 +1,13 @@
 """Long requests: one at a time, in the background, and not for clients that have gone."""
 
 import asyncio
-import os
 import threading
+import time
 
 import pytest
 from fastapi import HTTPException
 
-from monitor.outputs.web.long_requests import MOST_WAITING, NICENESS, GivenUpError, LongRequests
+from monitor.outputs.web.long_requests import LONGEST_REST_SECONDS, MOST_WAITING, GivenUpError, LongRequests
 
 
 class Client:
@@ -28,13 +28,22 @@ def test_an_error_of_the_work_is_raised():
         asyncio.run(LongRequests().answer(Client(), lambda _: 1 // 0))
 
 
-def test_the_work_has_a_low_priority_and_other_threads_keep_theirs():
-    def priority(_=None):
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+def test_the_work_rests_now_and_then():
+    steps = []
 
-    before = priority()
-    assert asyncio.run(LongRequests().answer(Client(), priority)) == max(before, NICENESS)
-    assert priority() == before
+    def work(check):
+        for step in range(3):
+            began = time.monotonic()
+            while time.monotonic() < began + LONGEST_REST_SECONDS:
+                pass  # keeps Python's lock
+            worked_until = time.monotonic()
+            check()
+            steps.append((step, time.monotonic() - worked_until))
+        return "done"
+
+    assert asyncio.run(LongRequests().answer(Client(), work)) == "done"
+    assert [step for step, _ in steps] == [0, 1, 2]
+    assert all(rest >= 0.9 * LONGEST_REST_SECONDS for _, rest in steps)
 
 
 def test_one_runs_at_a_time_and_too_many_are_refused():
