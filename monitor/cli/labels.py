@@ -113,4 +113,5 @@ def _line(label: Mapping[str, Any]) -> str:
     thresholds = sorted(set(label["thresholds"].values())) or [label["threshold"]]
     threshold = " to ".join(f"{each:.2f}" for each in dict.fromkeys((thresholds[0], thresholds[-1])))
     pattern = f" [{label['pattern']}]" if label["pattern"] else ""
-    return f"{mark} {label['id']:<20} {threshold}{pattern}  {'; '.join(label['prompts'])}"
+    prompts = "; ".join(label["prompts"]) or "(learned from examples)"
+    return f"{mark} {label['id']:<20} {threshold}{pattern}  {prompts}"
