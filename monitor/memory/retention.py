@@ -13,7 +13,9 @@ from monitor.memory.reader import DIRECTORY, pair_bytes
 from monitor.memory.segment import HOUR_NS, INDEX, is_index, pair
 
 _MEGABYTE = 1_000_000
-_DAY_NS = 24 * HOUR_NS
+_MARGIN_NS = 24 * HOUR_NS
+"""The number of a labels file is when the labels changed, that of a segment when its audio was captured; of a
+recording that is scored faster than it lasts, the first may be hours behind the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def _delete_labels_files(directory: Path, segments: Collection[Path]) -> None:
     """Delete labels files that no segment needs: all but the newest before the oldest segment."""
     files = sorted(directory.glob(f"*{SUFFIX}"))
     oldest = min((path.stem for path in segments), default=None)
-    before = [path for path in files if oldest is None or path.name.removesuffix(SUFFIX) <= oldest]
+    limit = None if oldest is None else int(oldest) - _MARGIN_NS
+    before = [path for path in files if limit is None or int(path.name.removesuffix(SUFFIX)) <= limit]
     for path in before[:-1]:
         _deleted(path)
     if not segments:

@@ -33,9 +33,9 @@ from monitor.memory.segment import (
 )
 from monitor.system.bounded_read import DamagedError, read_bytes
 
-_TAIL = 64
-"""Entries at the end of a segment whose checksums are verified when it is opened: those that a power cut may
-have left half written.  The disk has confirmed all before."""
+_TAIL, _TAIL_NS = 16, 2 * 10**9
+"""The checksums of so many entries, and of so much time, at the end of a segment are verified when it is
+opened: what a power cut may have left half written.  The disk has confirmed all before, twice a second."""
 
 _MOST_BYTES = 64 * 2**20
 """Size limit of an index: 580 entries a second."""
@@ -154,15 +154,18 @@ def open_segment(path: Path) -> Segment:
     found = np.frombuffer(content, dtype=ENTRY, count=count, offset=HEADER_BYTES)
     possible = _possible(found, header, int(path.stem), rows=vectors.st_size // (2 * header.dimension))
     segment = Segment(path, header, found)
-    if (
-        possible.all()
-        and _in_order(found)
-        and _intact(segment, np.arange(max(0, count - _TAIL), count)).all()
-    ):
+    if possible.all() and _in_order(found) and _intact(segment, _tail(found)).all():
         return segment
     right = np.flatnonzero(possible)
     right = right[_intact(segment, right)]
     return Segment(path, header, found[right], lost=count - len(right))
+
+
+def _tail(entries: NDArray[np.void]) -> NDArray[np.intp]:
+    """Return the places of the last entries."""
+    times = entries["ended_ns"]
+    last = np.arange(max(0, len(times) - _TAIL), len(times))
+    return np.union1d(last, np.flatnonzero(times >= times[-1] - _TAIL_NS)) if len(times) else last
 
 
 def _possible(entries: NDArray[np.void], header: Header, first_ns: int, *, rows: int) -> NDArray[np.bool_]:

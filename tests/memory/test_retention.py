@@ -108,15 +108,18 @@ def test_what_is_no_segment_is_left_alone_and_in_nobodys_way(tmp_path, odd):
 
 
 def test_labels_files_stay_as_long_as_a_segment_needs_them(tmp_path):
-    paths = hours(tmp_path, 1, 5, 9)
+    """And for a day before it: a recording may be scored faster than it lasts."""
+    paths = hours(tmp_path, 1, 50, 90)
     directory = source_directory(tmp_path).parent
-    files = [directory / f"{round((AT + HOUR * hour) * 1e9):019d}.labels.json" for hour in (0, 2, 4, 6, 8)]
+    files = [
+        directory / f"{round((AT + HOUR * hour) * 1e9):019d}.labels.json" for hour in (0, 20, 24, 40, 80)
+    ]
     for file in files:
         file.write_text("{}")
-    limits(tmp_path, now=AT + 3 * HOUR + DAY, keep_days=1)
+    limits(tmp_path, now=AT + 30 * HOUR, keep_days=1)
     assert kept(paths) == [1, 2]
     assert [file.exists() for file in files] == [False, False, True, True, True]
-    limits(tmp_path, now=AT + 30 * DAY)
+    limits(tmp_path, now=AT + 60 * DAY)
     assert [file.exists() for file in files] == [False, False, False, False, True]
 
 
