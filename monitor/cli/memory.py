@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from monitor.memory.reader import MemoryReader
     from monitor.memory.replay_diff import Difference, Firing
     from monitor.memory.search import Moment
+    from monitor.outputs.store import StoreReader
     from monitor.outputs.store.rows import StoredEvent
 
 Since = Annotated[
@@ -37,9 +38,6 @@ Top = Annotated[int, typer.Option("--top", min=1, max=1000, help="Number of resu
 
 _HOUR = 3_600.0
 _NICE = 10
-
-_EVENT_SECONDS = 600.0
-"""Events that began so long before a moment may last into it."""
 
 _SHOWN = ("event_id", "label", "label_name", "started_at", "ended_at", "peak_score", "clip", "review")
 """Fields of an event beside a moment."""
@@ -209,9 +207,10 @@ def _found(
 def _print_moments(settings: Config, moments: Sequence[Moment], *, as_json: bool) -> None:
     from monitor.cli.console.memory_view import moment_line
 
+    store = _store(settings)
     for found in moments:
-        events = _stored(settings, found.started_at - _EVENT_SECONDS, found.ended_at, found.source)
-        near = [event for event in events if (event.ended_at or found.ended_at) >= found.started_at]
+        stretch = found.source, found.started_at, found.ended_at
+        near = () if store is None else store.overlapping(*stretch)
         if as_json:
             told = [{key: getattr(event, key) for key in _SHOWN} for event in near]
             print(as_line({**asdict(found), "events": told}))
@@ -230,39 +229,25 @@ def _print_differences(differences: Sequence[Difference], *, as_json: bool) -> N
 
 def _fired(settings: Config, since: float, source: str | None) -> list[Firing]:
     """Return the events that did start, if they are stored."""
-    from monitor.memory.replay_diff import Firing
+    from monitor.outputs.store import EventFilter
+    from monitor.outputs.store.firings import stored_firings
 
-    return [
-        Firing(
-            event.started_at,
-            time.time() if event.ended_at is None else event.ended_at,
-            event.source,
-            event.label,
-            event.peak_score,
-            event.event_id,
-        )
-        for event in _stored(settings, since, None, source)
-    ]
+    store = _store(settings)
+    wanted = EventFilter(since=since, sources=() if source is None else (source,))
+    return [] if store is None else list(stored_firings(store, wanted))
 
 
 def _event(settings: Config, event_id: str) -> StoredEvent:
-    from monitor.outputs.store import FILE, StoreReader
-
-    found = StoreReader(settings.state / FILE).event(event_id)
+    store = _store(settings)
+    found = None if store is None else store.event(event_id)
     if found is None:
         raise NotAudioError(f"there is no event {event_id}, and no such file")
     return found
 
 
-def _stored(settings: Config, since: float, until: float | None, source: str | None) -> Iterable[StoredEvent]:
-    """Yield the stored events of a time, newest first; none without a store."""
-    from monitor.outputs.store import FILE, EventFilter, StoreReader
+def _store(settings: Config) -> StoreReader | None:
+    """Return the reader of the store; None if nothing was ever stored."""
+    from monitor.outputs.store import FILE, StoreReader
 
     path = settings.state / FILE
-    if not path.exists():
-        return
-    reader = StoreReader(path)
-    yield from reader.every_event(
-        EventFilter(since=since, until=until, sources=() if source is None else (source,))
-    )
-    reader.close()
+    return StoreReader(path) if path.exists() else None

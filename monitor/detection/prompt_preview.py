@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from monitor.config import LabelConfig, changed_label
 from monitor.detection import scoring
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.baseline import BASELINE_SECONDS
-from monitor.detection.calibration import QUANTILE
+from monitor.detection.baseline import BASELINE_SECONDS, high_quantile
 from monitor.detection.engine import Engine
 from monitor.detection.examples import Examples
 from monitor.detection.prototypes import Prototypes, build_prototypes
@@ -149,7 +148,7 @@ class PromptPreview:
         logits = scoring.logits(margins, calibration)[:, 0]
         missing = np.full(max(0, minute - len(logits)), calibration.baseline, np.float32)
         # As if the label had always been active: the baseline that the newest window would have.
-        baseline = np.quantile(np.concatenate([logits, missing]), QUANTILE).astype(np.float32)
+        baseline = high_quantile(np.concatenate([logits, missing]))
         scores: NDArray[np.float32] = scoring.scores(logits, baseline)
         return PreviewScores(tuple(at), tuple(scores.round(3).tolist()))
 

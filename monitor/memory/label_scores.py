@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detection import scoring
-from monitor.detection.baseline import high_quantile
 from monitor.detection.calibration import QUANTILE, Calibration
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.quantised import Rows, restored
@@ -63,23 +62,10 @@ def _weighted_mean(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
     return mean
 
 
-def rolling_baselines(sequence: Logits, windows: int) -> Logits:
-    """Return the baseline of a label before each window, as if no event had frozen it, shape (n - windows,).
-
-    Parameters
-    ----------
-    sequence : array, shape (n,)
-        Logits of one label; the first ``windows`` are the history before the first window.
-    windows : int
-        Windows in a baseline.
-    """
-    views = np.lib.stride_tricks.sliding_window_view(sequence, windows)[:-1]
-    parts = [high_quantile(views[first : first + _AT_ONCE].T) for first in range(0, len(views), _AT_ONCE)]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
-
-
 def baseline_floor(sequence: Logits, windows: int) -> Logits:
-    """Return a cheap lower limit of `rolling_baselines`, shape (n - windows,).
+    """Return a cheap lower limit of the baseline before each window, shape (n - windows,).
+
+    The first ``windows`` of the sequence are the history before the first window; no event freezes anything.
 
     The quantile has at least ``above`` values at or above it.  Any ``windows`` in a row hold ``above`` whole
     blocks, each of which has its maximum: the least of these maxima is at most the quantile.

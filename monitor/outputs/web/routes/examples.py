@@ -14,7 +14,8 @@ from monitor.memory.segment import MemoryFormatError
 from monitor.outputs.store.rows import StoredEvent
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.routes.events import NOT_FOUND, query_store
-from monitor.outputs.web.routes.labels import Id, Label, find_label, refusals
+from monitor.outputs.web.routes.labels import Id, Label, find_label
+from monitor.outputs.web.routes.refusals import refusals
 from monitor.types import ConfigError
 
 routes = APIRouter(tags=["labels"])

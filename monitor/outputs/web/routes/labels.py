@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query
@@ -16,7 +15,7 @@ from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.prompt_preview import Preview
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.routes.events import NOT_FOUND, query_store
-from monitor.types import ConfigError, ModelError
+from monitor.outputs.web.routes.refusals import refusals
 
 routes = APIRouter(tags=["labels"])
 
@@ -209,14 +208,3 @@ def _changed(context: AppContext, label: str, change: Callable[[], object]) -> L
     with refusals():
         change()
     return find_label(context, label)
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Answer 422 to what the configuration refuses, and 503 if the model fails."""
-    try:
-        yield
-    except ConfigError as error:
-        raise HTTPException(422, str(error)) from error
-    except ModelError as error:
-        raise HTTPException(503, str(error)) from error

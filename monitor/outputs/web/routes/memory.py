@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -14,14 +14,13 @@ from starlette.concurrency import run_in_threadpool
 
 from monitor.config import changed_label
 from monitor.config.section import Prompt
-from monitor.memory.queries import MemoryQueries, NotRememberedError, Period, Stretch
+from monitor.memory.queries import MemoryQueries, Period, Stretch
 from monitor.memory.search import Moment
-from monitor.memory.segment import MemoryFormatError
 from monitor.outputs.store import StoreError
 from monitor.outputs.store.rows import StoredEvent
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.routes.events import NOT_FOUND, Id, read_event
-from monitor.types import ConfigError, ModelError
+from monitor.outputs.web.routes.refusals import refusals
 
 routes = APIRouter(tags=["memory"])
 
@@ -173,19 +172,6 @@ def _found(context: AppContext, period: Period, moments: Iterable[Moment]) -> Fo
     """Return moments with the events that overlap them; without, if the store cannot be read."""
     rows = [FoundMoment(**asdict(moment), events=_events(context, moment)) for moment in moments]
     return Found(since=period.since, until=period.until, moments=rows)
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Answer 422 to keys that a label cannot have, 404 to a moment without windows, 503 if a part fails."""
-    try:
-        yield
-    except ConfigError as error:
-        raise HTTPException(422, str(error)) from error
-    except NotRememberedError as error:
-        raise HTTPException(404, str(error)) from error
-    except (ModelError, MemoryFormatError) as error:
-        raise HTTPException(503, str(error)) from error
 
 
 def _events(context: AppContext, moment: Moment) -> list[StoredEvent]:

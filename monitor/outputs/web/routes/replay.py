@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated
 
@@ -14,10 +13,12 @@ from monitor.config import changed_label
 from monitor.memory.queries import Replayed
 from monitor.memory.replay_diff import Difference, Firing, Outcome, by_hour, compare
 from monitor.outputs.store import EventFilter
+from monitor.outputs.store.firings import stored_firings
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.routes.events import NOT_FOUND, query_store
 from monitor.outputs.web.routes.labels import LabelKeys, find_label
-from monitor.outputs.web.routes.memory import UNAVAILABLE, PeriodKeys, memory_of, refusals
+from monitor.outputs.web.routes.memory import UNAVAILABLE, PeriodKeys, memory_of
+from monitor.outputs.web.routes.refusals import refusals
 
 routes = APIRouter(tags=["memory"])
 
@@ -93,10 +94,9 @@ def _fired(context: AppContext, label: str, since: Mapping[str, float], until: f
     if context.reader is None or not since:
         return
     wanted = EventFilter(since=min(since.values()), until=until, sources=tuple(since), labels=(label,))
-    for event in query_store(context, lambda reader: list(reader.every_event(wanted))):
-        if event.started_at >= since[event.source]:
-            ended_at = time.time() if event.ended_at is None else event.ended_at
-            yield Firing(event.started_at, ended_at, event.source, label, event.peak_score, event.event_id)
+    for firing in query_store(context, lambda reader: list(stored_firings(reader, wanted))):
+        if firing.started_at >= since[firing.source]:
+            yield firing
 
 
 def _answer(found: Replayed, differences: list[Difference], until: float) -> Replay:
