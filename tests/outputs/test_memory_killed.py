@@ -2,10 +2,6 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
-import threading
 
 import pytest
 
@@ -13,44 +9,14 @@ from monitor.detection.quantised import quantised
 from monitor.memory.reader import MemoryReader
 from tests.support.embedding_writer import LIFE, SOURCES
 from tests.support.memories import HEADER, IDENTITY, embedding
+from tests.support.writer_lives import WriterLives
 
 KILLS = int(os.environ.get("MEMORY_KILLS", "50"))
 
 
-class Keeper:
-    """The process of `embedding_writer`."""
-
-    def __init__(self, directory):
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.embedding_writer", str(directory)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def live_and_die(self, seconds):
-        """Let one live, kill it some time after it has kept something; return how many windows it kept."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        _, pid = self._process.stdout.readline().split()
-        kept, killer = 0, None
-        for line in self._process.stdout:
-            if line == "over\n":
-                break
-            kept = int(line.split()[1])
-            if killer is None:
-                killer = threading.Timer(seconds, os.kill, (int(pid), signal.SIGKILL))
-                killer.start()
-        assert killer is not None, self._process.stderr.read()
-        killer.join()
-        return kept
-
-    def end(self):
-        """Return what went wrong in any life."""
-        return self._process.communicate()[1]
-
-
 @pytest.fixture
 def keeper(tmp_path):
-    keeper = Keeper(tmp_path)
+    keeper = WriterLives("tests.support.embedding_writer", tmp_path)
     yield keeper
     keeper.end()
 
@@ -69,7 +35,7 @@ def numbers_of(reader, source):
 def test_after_every_kill_what_was_written_is_there_without_a_hole(tmp_path, keeper):
     chance, kept, before = random.Random(11), [], {}
     for life in range(KILLS):
-        kept.append(keeper.live_and_die(chance.uniform(0, 0.1)))
+        kept.append(int(keeper.live_and_die(chance.uniform(0, 0.1))[-1]))
         reader = MemoryReader(tmp_path, IDENTITY)
         now = {source: numbers_of(reader, source) for source in SOURCES}
         for source, lives in now.items():

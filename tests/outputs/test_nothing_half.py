@@ -1,13 +1,8 @@
 """A process killed fifty times while it writes clips and the store: nothing is ever half there."""
 
 import json
-import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
-import threading
 from contextlib import closing
 
 import pytest
@@ -20,39 +15,9 @@ from tests.support.events import RATE
 from tests.support.png import read_png
 from tests.support.store_writer import SECONDS
 from tests.support.stored_events import storing
+from tests.support.writer_lives import WriterLives
 
 KILLS = 50
-
-
-class Keeper:
-    """The process of `keeper`, and what its lives say."""
-
-    def __init__(self, directory):
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.store_writer", str(directory)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def live_and_die(self, seconds):
-        """Let one live, kill it some time after it has kept something; return what it surely kept."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        _, pid = self._process.stdout.readline().split()
-        kept, killer = [], None
-        for line in self._process.stdout:
-            if line == "over\n":
-                break
-            kept.append(line.split()[1])
-            if killer is None:
-                killer = threading.Timer(seconds, os.kill, (int(pid), signal.SIGKILL))
-                killer.start()
-        assert killer is not None, self._process.stderr.read()
-        killer.join()
-        return kept
-
-    def end(self):
-        """Return what went wrong in any life."""
-        return self._process.communicate()[1]
 
 
 def whole(directory, path):
@@ -65,7 +30,7 @@ def whole(directory, path):
 
 @pytest.fixture
 def keeper(tmp_path):
-    keeper = Keeper(tmp_path)
+    keeper = WriterLives("tests.support.store_writer", tmp_path)
     yield keeper
     keeper.end()
 
