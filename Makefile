@@ -39,7 +39,7 @@ install: system $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "creating the virtual environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "installing the Python packages of constraints.txt (about 2 GB; minutes)"
+	@echo "installing the Python packages of constraints.txt (about 2.5 GB; minutes)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
