@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from monitor.cli.doctor.finding import Finding, failure, good, warning
+from monitor.daemon.checks.finding import Finding, failure, good, warning
 from monitor.system.directories import make_writable
 from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, try_database
 from monitor.system.wall_clock import is_synchronised

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 
 from monitor.cli.console.status_view import calibration_line
-from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import Config
+from monitor.daemon.checks.finding import Finding, failure, good, warning
 from monitor.detection.calibration import read_calibration
 from monitor.detection.engine import hops_by_source, window_samples
 from monitor.detection.qualification import calibration_status

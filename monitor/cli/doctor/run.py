@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import Config, load, warnings
+from monitor.daemon.checks.finding import Finding, failure, good, warning
 from monitor.types import ConfigError, ExitCode, ModelError
 
 
@@ -32,7 +32,7 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
     yield from configuration(path, config)
     if any(source.kind == "microphone" for source in config.enabled_sources):
         yield machine.permissions()
-    from monitor.cli.doctor import sources
+    from monitor.daemon.checks import sources
 
     for source in config.enabled_sources:
         yield from sources.source(source, seconds=listen_seconds, silence_dbfs=config.silence_dbfs)
@@ -44,7 +44,7 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
     if config.clips.enabled:
         yield machine.directory("recordings", config.recordings, megabytes=config.clips.max_megabytes)
     yield machine.clock()
-    from monitor.cli.doctor import broker
+    from monitor.daemon.checks import broker
 
     yield from broker.broker(config.mqtt, node=config.node)
 

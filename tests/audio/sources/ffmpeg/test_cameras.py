@@ -5,8 +5,8 @@ import time
 import pytest
 
 from monitor.audio.sources.ffmpeg import network_stream
-from monitor.cli.doctor.sources import source
 from monitor.config import Login, SourceConfig
+from monitor.daemon.checks.sources import source
 from tests.support.broker import certify, eventually
 from tests.support.camera import CLOSE, IGNORE, Camera
 from tests.support.network_stream import Listener, pitch, reasons

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
-from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import MqttConfig
+from monitor.daemon.checks.finding import Finding, failure, good, warning
 from monitor.outputs.mqtt.connection import Connection, ConnectionProfile
 from monitor.outputs.mqtt.connection_events import (
     Acknowledged,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitor.cli.doctor.broker import broker
 from monitor.config import MqttConfig
+from monitor.daemon.checks.broker import broker
 from monitor.types import ExitCode
 from tests.support.broker import Broker, Subscriber, free_port
 from tests.support.odd_broker import CLOSE, MQTT_3, MQTT_5, OddBroker, acknowledgement, connack

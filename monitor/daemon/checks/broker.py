@@ -7,9 +7,9 @@ import ssl
 from collections.abc import Iterator
 from functools import partial
 
-from monitor.cli.doctor.finding import Finding, failure, good, warning
-from monitor.cli.doctor.mqtt_messages import Session, messages
 from monitor.config import MqttConfig, read_password
+from monitor.daemon.checks.finding import Finding, failure, good, warning
+from monitor.daemon.checks.mqtt_messages import Session, messages
 from monitor.outputs.mqtt.connection import ConnectionProfile
 from monitor.outputs.mqtt.connection_events import Connected, Disconnected
 from monitor.outputs.mqtt.negotiation import MQTT_3, VERSIONS, LastWill, Negotiation

@@ -9,8 +9,8 @@ import numpy as np
 from monitor.audio.level import gate, loudest_dbfs, rms_dbfs
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.recording import record_seconds
-from monitor.cli.doctor.finding import Finding, failure, good, warning
 from monitor.config import SourceConfig, read_address
+from monitor.daemon.checks.finding import Finding, failure, good, warning
 from monitor.daemon.preflight import check_media, find_microphone
 from monitor.types import ExitCode, GateReason, Samples, SourceError
 

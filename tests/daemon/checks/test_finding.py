@@ -1,6 +1,6 @@
 import json
 
-from monitor.cli.doctor.finding import failure, good, verdict, warning
+from monitor.daemon.checks.finding import failure, good, verdict, warning
 from monitor.types import ExitCode
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from monitor.cli.doctor.sources import level, source
 from monitor.config import SourceConfig
+from monitor.daemon.checks.sources import level, source
 from monitor.types import ExitCode
 from tests.support.http_radio import Radio
 from tests.support.sound_card import CHANNELS, RATE
