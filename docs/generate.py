@@ -117,10 +117,12 @@ def commands() -> str:
 
 
 def _with_subcommands(group: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each command with its name; a group's own commands in its place."""
+    """Yield each command with its name; a group's own commands in its place, after what it does itself."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from ((f"{name} {inner}", each) for inner, each in command.commands.items())
+            if command.invoke_without_command:
+                yield name, command
+            yield from ((f"{name} {inner}", each) for inner, each in _with_subcommands(command))
         else:
             yield name, command
 

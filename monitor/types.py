@@ -352,6 +352,12 @@ class UndeliveredError(OutputError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class UnreachableError(OutputError):
+    """The broker cannot be reached, or does not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
 class NotRunningError(MonitorError):
     """No monitor is running, or it does not answer."""
 

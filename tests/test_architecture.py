@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "monitor"
 OURS = {"monitor", "tests", "benchmarks", "training"}
 
-ORDER = "types < system < config < audio < model < detection < memory < outputs, evaluation < daemon < cli"
+ORDER = "types < system < config < audio < model < detection < memory < outputs, evaluation"
+ORDER += " < fleet < daemon < cli"
 """Who may import whom: each room only those to its left; those between two signs do not know each other."""
 
 ONLY_IN = {

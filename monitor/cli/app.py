@@ -28,6 +28,9 @@ labels_app = typer.Typer(
 )
 app.add_typer(labels_app, name="labels")
 
+fleet_app = typer.Typer(rich_markup_mode=None)
+app.add_typer(fleet_app, name="fleet")
+
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Checkpoint: `starter`, a directory, or an id on the hub.")
 ]

@@ -79,6 +79,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
             for label in active_labels.labels
         ],
         "reload": None if reloaded is None else asdict(reloaded),
+        "watchlist": None,
     }
     return {**found, "problems": problems(found)}
 

@@ -18,6 +18,7 @@ from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import as_json, event_message
 from monitor.system.boundary import printable
 from monitor.system.child_process import Ended, environment, run_child
+from monitor.system.clock_sync import read_clock_sync
 from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.types import ConfigError, Event
@@ -67,8 +68,16 @@ class Hook(Output):
 
     def on_event(self, event: Event, label: LabelConfig) -> None:
         """Run the command for an event, if the configuration asks for it."""
-        now = time.time()
-        self.put(event_message(event, node=self._node, label=label, model=self._model, published_at=now))
+        self.put(
+            event_message(
+                event,
+                node=self._node,
+                label=label,
+                model=self._model,
+                published_at=time.time(),
+                clock=read_clock_sync(),
+            )
+        )
 
     def put(self, payload: dict[str, object]) -> None:
         """Run the command for an `event_message`, if its label and phase are configured."""

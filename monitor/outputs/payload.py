@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from monitor.config import LabelConfig
+from monitor.system.clock_sync import ClockSync
 from monitor.types import EndReason, Event, NearMiss
 
 SCHEMA = 1
@@ -45,12 +46,12 @@ def event_payload(event: Event, label_name: str) -> dict[str, object]:
 
 
 def event_message(
-    event: Event, *, node: str, label: LabelConfig, model: str, published_at: float
+    event: Event, *, node: str, label: LabelConfig, model: str, published_at: float, clock: ClockSync
 ) -> dict[str, object]:
     """Return an `event_payload` with what a receiver elsewhere cannot know.
 
-    ``node`` and ``model`` are the names of this monitor and of the checkpoint; the others are those of
-    `stamped`.
+    ``node`` and ``model`` are the names of this monitor and of the checkpoint, ``clock`` is how well its
+    clock is synchronised; the others are those of `stamped`.
     """
     payload = event_payload(event, label.title) | {
         "event_type": event.label,  # what an event entity of Home Assistant requires
@@ -59,8 +60,18 @@ def event_message(
         "threshold": label.threshold,
         "prompt": next(iter(label.prompts), None),
         "model": model,
+        **clock_payload(clock),
     }
     return stamped(payload, happened_at=happened_at(event), published_at=published_at, late=False)
+
+
+def clock_payload(clock: ClockSync) -> dict[str, object]:
+    """Return how well the clock is synchronised, ready for JSON."""
+    error = clock.error_seconds
+    return {
+        "clock_synchronised": clock.synchronised,
+        "clock_error_seconds": None if error is None else round(error, 6),
+    }
 
 
 def near_miss_payload(miss: NearMiss) -> dict[str, object]:

@@ -13,6 +13,7 @@ from monitor.config import LabelConfig
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import as_json, event_message, seconds_in_source
+from monitor.system.clock_sync import read_clock_sync
 from monitor.system.threads import ThreadGroup
 from monitor.types import EndReason, Event
 
@@ -97,7 +98,8 @@ def json_line(event: Event, label: LabelConfig, *, node: str, model: str, rates:
     ``node`` and ``model`` are the names of this monitor and of the checkpoint.  ``rates`` are the samples per
     second of the sources that are sound files: an event of these has its place in the recording.
     """
-    payload = event_message(event, node=node, label=label, model=model, published_at=time.time())
+    now, clock = time.time(), read_clock_sync()
+    payload = event_message(event, node=node, label=label, model=model, published_at=now, clock=clock)
     if event.source in rates:
         payload |= seconds_in_source(event, rates[event.source])
     return as_json(payload)

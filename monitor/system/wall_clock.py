@@ -8,7 +8,6 @@ agrees with a time known before, or has run for long enough without a jump.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from monitor.system.atomic_file import write_atomic
 from monitor.system.bounded_read import DamagedError, read_json
+from monitor.system.clock_sync import is_synchronised
 
 log = logging.getLogger(__name__)
 
@@ -37,21 +37,6 @@ SETTLE_UNSET_SECONDS = 7 * 86_400.0
 
 SAVE_SECONDS = 3600.0
 """Interval between two writes of the file."""
-
-_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
-_TIME_ERROR = 5
-"""Result of adjtimex(2) for a clock that nothing synchronises."""
-
-
-def is_synchronised() -> bool | None:
-    """Return whether the clock is synchronised; None if the kernel does not know."""
-    if _SYNCHRONISED.exists():
-        return True
-    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
-    if adjtimex is None:
-        return None
-    state = int(adjtimex(ctypes.create_string_buffer(512)))  # all zero: asks, and sets nothing
-    return None if state < 0 else state != _TIME_ERROR
 
 
 def _passed() -> float:

@@ -14,6 +14,7 @@ from monitor.outputs.payload import (
     seconds_in_source,
     stamped,
 )
+from monitor.system.clock_sync import ClockSync
 from tests.support.events import event
 
 GLASS = LabelConfig(
@@ -42,6 +43,7 @@ def say(event, **changes):
             "label": GLASS,
             "model": "laion/larger_clap_general",
             "published_at": 1795435204.1,
+            "clock": ClockSync(synchronised=True, error_seconds=0.0123456),
         }
         | changes,
     )
@@ -72,6 +74,8 @@ def test_the_start_of_an_event_has_exactly_these_fields():
         "threshold": 0.6,
         "prompt": "the sound of glass shattering",
         "model": "laion/larger_clap_general",
+        "clock_synchronised": True,
+        "clock_error_seconds": 0.012346,
         "published_at": 1795435204.1,
         "latency_seconds": 0.688,
         "late": False,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from monitor.config import LabelConfig
 from monitor.outputs.payload import event_message
+from monitor.system.clock_sync import ClockSync
 from monitor.types import EndReason, Event, MissReason, NearMiss
 
 RATE = 8_000
@@ -45,4 +46,5 @@ def payload(label="dog", *, over=False, **fields):
         label=label_of(label),
         model="starter",
         published_at=1_795_435_204.0,
+        clock=ClockSync(synchronised=True, error_seconds=0.01),
     )

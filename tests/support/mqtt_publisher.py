@@ -16,6 +16,7 @@ from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.types import Scores
 from tests.support.broker import PATIENCE, eventually
 from tests.support.events import event
+from tests.support.snapshots import snapshot
 
 LABELS = (
     LabelConfig(id="glass", name="Glass breaking", prompts=("the sound of glass shattering",), threshold=0.6),
@@ -39,7 +40,7 @@ class DrivenPublisher(MqttPublisher):
         self.on_event(event, self._active_labels.label(event.source, event.label))
 
     def set_online(self, name, *, online):
-        self.on_health({name: Health(online=online)}, dict)
+        self.on_health({name: Health(online=online)}, snapshot)
 
     def set_labels(self, active_labels):
         self.on_labels(active_labels, {})

@@ -30,6 +30,7 @@ HEALTHY = {
         },
     },
     "armed": True,
+    "watchlist": None,
     "changed_at_run_time": False,
     "changes_kept": True,
     "real_time_factor": 0.021,
@@ -85,6 +86,9 @@ HEALTHY = {
             "threshold": 0.5,
             "thresholds": {"porch": 0.5, "crib": 0.7},
             "last_event": {
+                "event_id": "0" * 26,
+                "label": "dog",
+                "label_name": "Dog",
                 "source": "porch",
                 "started_at": NOW - 72.0,
                 "ended_at": NOW - 70.0,

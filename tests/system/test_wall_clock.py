@@ -18,7 +18,6 @@ from monitor.system.wall_clock import (
     SETTLE_SECONDS,
     SETTLE_UNSET_SECONDS,
     WallClock,
-    is_synchronised,
 )
 from tests.support.clip_events import DOG, PLENTY, event
 from tests.support.events import ended
@@ -125,8 +124,7 @@ def test_without_a_state_directory_nothing_is_noted_and_nothing_stops(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_this_machine_says_whether_its_clock_is_set():
-    assert is_synchronised() in {True, False, None}
+def test_the_clock_of_this_machine_is_near_the_wall_clock():
     assert abs(WallClock().now() - time.time()) < 60
 
 

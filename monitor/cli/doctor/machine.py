@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from monitor.daemon.checks.finding import Finding, failure, good, warning
+from monitor.system.clock_sync import is_synchronised
 from monitor.system.directories import make_writable
 from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, try_database
-from monitor.system.wall_clock import is_synchronised
 from monitor.types import ExitCode, OutputError
 
 STATE_MEGABYTES = 100

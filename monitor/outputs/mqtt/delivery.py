@@ -72,6 +72,11 @@ class Delivery:
         """Whether to subscribe on the next connection."""
         return self.learned.objection(SUBSCRIPTION) is None
 
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether no answer to a subscribe request is missing."""
+        return math.isinf(self._subscribed_at)
+
     def troubles(self) -> Iterator[str]:
         """Yield what the broker refuses, each as the predicate of a sentence about its address."""
         for trouble in (self.refused_topics.trouble, self._subscription_trouble, self.check.trouble):

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from monitor.config import LabelConfig, MqttConfig
-from monitor.outputs.mqtt.discovery import ORIGIN, birth_topic, device_id, discovery_payload, platforms
+from monitor.outputs.mqtt.discovery import (
+    ORIGIN,
+    birth_topic,
+    device_id,
+    discovery_payload,
+    enabled_entities,
+    platforms,
+)
 from monitor.outputs.mqtt.discovery_parts import device_of, split_payload
 from monitor.outputs.mqtt.discovery_record import (
     Components,
@@ -111,6 +118,11 @@ class DiscoverySync:
         """Messages that are sent at once, at most, until the labels change."""
         described = len(self._before) + len(self._now.parts)
         return 2 * (MAX_STALE + described) + len(self._retained_before)
+
+    @property
+    def entities(self) -> int:
+        """Entities that Home Assistant enables."""
+        return sum(enabled_entities(part) for part in self._now.parts.values())
 
     def apply(self, labels: Labels) -> bool:
         """Describe other labels from now on; True if the description changed and must be published."""

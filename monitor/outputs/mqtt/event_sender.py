@@ -19,6 +19,7 @@ from monitor.outputs.mqtt.session import MqttSession
 from monitor.outputs.mqtt.topics import TRIGGER, Topics
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import as_json, event_message, happened_at, stamped
+from monitor.system.clock_sync import read_clock_sync
 from monitor.system.histogram import Histogram
 from monitor.system.wall_clock import WallClock
 from monitor.types import Event
@@ -93,7 +94,12 @@ class EventSender:
             number=self._numbered,
             topic=topics.event(event.source),
             payload=event_message(
-                event, node=topics.node, label=label, model=model, published_at=time.time()
+                event,
+                node=topics.node,
+                label=label,
+                model=model,
+                published_at=time.time(),
+                clock=read_clock_sync(),
             ),
             happened_at=happened_at(event),
             queued_at=self._now(),

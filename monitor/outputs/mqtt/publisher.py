@@ -23,6 +23,7 @@ from monitor.outputs import Output
 from monitor.outputs.mqtt.broker_setup import PublisherOptions, make_discovery, make_session
 from monitor.outputs.mqtt.event_sender import EventSender, queue_limits
 from monitor.outputs.mqtt.health_topics import HealthTopics
+from monitor.outputs.mqtt.node_info import NodeInfo
 from monitor.outputs.mqtt.paho_client import MAX_IN_FLIGHT
 from monitor.outputs.mqtt.publisher_status import PublisherStatus, publisher_status
 from monitor.outputs.mqtt.retained_settings import RetainedSettings
@@ -78,8 +79,15 @@ class MqttPublisher(Output):
         self._health = HealthTopics(topics, active_labels.sources, self._publish)
         self._scores = ScoreTopics(topics, self._publish)
         self._settings = RetainedSettings(topics, active_labels, self._publish)
+        self._info = NodeInfo(topics, self._publish, lambda: self._discovery.entities)
         # The states are last: they end with the node's status, after which everything counts as current.
-        self._groups: tuple[TopicGroup, ...] = (self._settings, self._scores, self._health, self._states)
+        self._groups: tuple[TopicGroup, ...] = (
+            self._settings,
+            self._scores,
+            self._health,
+            self._info,
+            self._states,
+        )
         self._events = EventSender(
             config, options.queue_file, options.clock, states=self._states, health=self._health
         )
@@ -102,6 +110,7 @@ class MqttPublisher(Output):
 
     def on_event(self, event: Event, label: LabelConfig) -> None:
         """Publish the start or the end of an event as soon as possible; from one thread."""
+        self._info.on_change()
         self._events.put(
             event, self._topics, label=label, model=self._options.model, connected=self._session.connected
         )
@@ -112,15 +121,25 @@ class MqttPublisher(Output):
         if active_labels == self._active_labels:
             return
         self._active_labels = active_labels
+        self._info.on_change()
         self._new_labels.append(active_labels)
         self._states.apply_labels(active_labels.ids_by_source)
         self._session.wake()
 
-    def on_health(self, healths: Mapping[str, Health], _snapshot: Callable[[], Mapping[str, Any]]) -> None:
-        """Publish the status and the health of each source, if they changed."""
-        for source, health in healths.items():
-            if any([self._states.set_online(source, online=health.online), self._health.set(source, health)]):
-                self._session.wake()
+    def on_health(self, healths: Mapping[str, Health], snapshot: Callable[[], Mapping[str, Any]]) -> None:
+        """Publish the status and the health of each source if they changed, and what the node is."""
+        changed = [
+            self._states.set_online(source, online=health.online) | self._health.set(source, health)
+            for source, health in healths.items()
+        ]
+        if any(changed):
+            self._info.on_change()
+        if self._info.refresh(snapshot) or any(changed):
+            self._session.wake()
+
+    def on_watchlist(self) -> None:
+        """Publish soon what became of a watchlist; from any thread."""
+        self._info.on_change()
 
     def on_scores(self, scores: Scores) -> None:
         """Publish the newest level and scores of a source, at most once a second."""

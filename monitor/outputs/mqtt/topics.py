@@ -9,6 +9,20 @@ TRIGGER = "detected"
 """Payload of every trigger."""
 
 
+FLEET = "fleet"
+"""Level below the base topic that belongs to all nodes; no node may have this name."""
+
+
+def watchlist_topic(base: str) -> str:
+    """Return the topic of the labels that all nodes follow; retained."""
+    return f"{base}/{FLEET}/labels"
+
+
+def previous_watchlist_topic(base: str) -> str:
+    """Return the topic of the watchlist before the newest, for a rollback; retained."""
+    return f"{base}/{FLEET}/labels/previous"
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """Topics that a node publishes and subscribes to."""
@@ -56,6 +70,10 @@ class Topics:
         """JSON with the health of the connection to the broker; retained."""
         return f"{self.base}/{self.node}/health"
 
+    def info(self) -> str:
+        """JSON with what the node is and how it does; retained, at least once a minute."""
+        return f"{self.base}/{self.node}/info"
+
     def armed(self) -> str:
         """ON while detection is armed, else OFF; retained."""
         return f"{self.base}/{self.node}/armed/state"
@@ -98,7 +116,7 @@ class Topics:
 
     def retained(self, labels: Mapping[str, Iterable[str]]) -> set[str]:
         """Topics of all retained messages of the node, given the labels of each source."""
-        topics = {self.status(), self.health(), self.armed(), self.labels()}
+        topics = {self.status(), self.health(), self.info(), self.armed(), self.labels()}
         for source in labels:
             topics |= {self.source_status(source), self.source_health(source), self.last_event(source)}
             for label in labels[source]:

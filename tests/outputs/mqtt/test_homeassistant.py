@@ -27,6 +27,7 @@ from tests.support.mqtt_publisher import (
     running,
     started,
 )
+from tests.support.snapshots import snapshot
 
 pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("discovery_settles_soon")]
 
@@ -120,7 +121,7 @@ def test_the_health_of_a_source_is_published_while_it_is_offline(broker):
                     offline_reason=OfflineReason.LOST, offline_text="unplugged", dropped_seconds=2.04
                 )
             },
-            dict,
+            snapshot,
         )
         eventually(lambda: '"offline_text":"unplugged"' in broker.retained().get(f"{MIC}/health", ""))
         eventually(lambda: home.state(GLASS_KEY) == "unavailable")
@@ -167,7 +168,7 @@ def test_an_unchanged_description_leaves_the_record_as_it_is(tmp_path, broker):
             eventually(lambda: CONFIG in broker.retained())
     content = json.loads(queue_file(tmp_path).with_name("announced.json").read_text())
     assert set(content["announced"]) == {CONFIG}
-    assert set(content["retained"]) - {f"{MIC}/last"} == set(broker.retained()) - {CONFIG}
+    assert set(content["retained"]) - {f"{MIC}/last", f"{NODE}/info"} == set(broker.retained()) - {CONFIG}
 
 
 def test_labels_added_and_removed_at_run_time_leave_nothing_behind(tmp_path, broker):

@@ -1,0 +1,111 @@
+"""Screen of `fleet`: a table of all nodes, those with a problem first."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from monitor.cli.console.status_view import clock
+from monitor.fleet.node_state import NodeState
+from monitor.fleet.nodes import ENTITIES, FleetSummary
+
+REDRAW_SECONDS = 1.0
+
+_COLUMNS = ("node", "state", "version", "calibration", "factor", "clock", "watchlist", "last event")
+
+_AROUND = 6
+"""Lines of the screen that are not rows."""
+
+Look = Callable[[], tuple[list[NodeState], FleetSummary, str | None]]
+"""Returns the nodes to show, the counts of all nodes, and what is wrong with the broker."""
+
+
+def draw(look: Look, stream: TextIO = sys.stdout) -> None:
+    """Redraw a terminal once a second until Ctrl-C; print the table once to anything else."""
+    console = Console(file=stream)
+    if not stream.isatty():
+        console.print(screen(*look(), room=None))
+        return
+    with Live(console=console, screen=True, auto_refresh=False, transient=True) as live:
+        while True:
+            live.update(screen(*look(), room=console.size.height - _AROUND), refresh=True)
+            time.sleep(REDRAW_SECONDS)
+
+
+def screen(
+    states: list[NodeState], summary: FleetSummary, trouble: str | None, room: int | None
+) -> RenderableType:
+    """Return the table, with at most ``room`` rows; None: all of them."""
+    ordered = sorted(states, key=lambda state: (_rank(state), state.node))
+    shown = ordered if room is None else ordered[: max(1, room)]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in _COLUMNS:
+        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    for state in shown:
+        table.add_row(*_row(state))
+    left = len(ordered) - len(shown)
+    more = [Text(f"and {left} more; narrow them down with --node, --label or --deaf", "dim")] if left else []
+    return Group(*_head(summary, trouble), Text(), table, *more)
+
+
+def _head(summary: FleetSummary, trouble: str | None) -> list[Text]:
+    refusing = f", {summary.refusing} refuse the watchlist" if summary.refusing else ""
+    counts = f"{summary.nodes} nodes: {summary.online} online, {summary.deaf} deaf{refusing}"
+    lines = [Text(f"{counts}; {summary.entities} of {ENTITIES} entities of Home Assistant", "bold")]
+    if summary.entities > ENTITIES:
+        fix = "set mqtt.discovery: summary"
+        lines.append(Text(f"! Home Assistant drops {summary.entities - ENTITIES} entities: {fix}", "red"))
+    if trouble is not None:
+        lines.append(Text(f"! {trouble}", "red"))
+    return lines
+
+
+def _rank(state: NodeState) -> int:
+    refuses = state.watchlist is not None and state.watchlist.reason is not None
+    return 0 if state.deaf is not None else 1 if state.problems or refuses else 2
+
+
+def _row(state: NodeState) -> list[Text]:
+    style = ("red", "yellow", "")[_rank(state)]
+    factor = "" if state.real_time_factor is None else f"{state.real_time_factor:.3f}"
+    cells = [state.node, _state(state), state.version or "", state.calibration or "", factor]
+    cells += [_clock(state), _watchlist(state), _last(state)]
+    return [Text(cell, style) for cell in cells]
+
+
+def _state(state: NodeState) -> str:
+    if state.deaf is not None:
+        return f"deaf: {state.deaf}" if state.online else "offline"
+    if state.problems:
+        return state.problems[0]
+    return "online" if state.armed is not False else "disarmed"
+
+
+def _clock(state: NodeState) -> str:
+    if state.clock_synchronised is None:
+        return "unknown"
+    if not state.clock_synchronised:
+        return "not set"
+    return "set" if state.clock_error_seconds is None else f"±{state.clock_error_seconds:.3f} s"
+
+
+def _watchlist(state: NodeState) -> str:
+    if state.watchlist is None:
+        return ""
+    if state.watchlist.reason is not None:
+        return f"refused: {state.watchlist.reason}"
+    return "none yet" if state.watchlist.version is None else str(state.watchlist.version)
+
+
+def _last(state: NodeState) -> str:
+    event = state.last_event
+    if event is None:
+        return ""
+    return f"{clock(event.started_at)}  {event.source}  {event.label_name}  ({event.peak_score:.2f})"

@@ -1,0 +1,151 @@
+"""Command over many monitors on one broker: fleet."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.cli.app import AsJson, ConfigFile, fleet_app
+from monitor.cli.logs import say
+from monitor.cli.options import Overrides, settings_from
+from monitor.cli.recordings import as_line
+from monitor.types import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import FrameType
+
+    from monitor.config import MqttConfig
+    from monitor.fleet.event_feed import EventFeed, FleetEvent
+    from monitor.fleet.nodes import NodeFilter
+
+_TAKE_SECONDS = 0.2
+
+OtherBroker = Annotated[
+    str | None,
+    typer.Option("--broker", metavar="HOST[:PORT]", help="Broker to use instead of the configured one."),
+]
+
+
+@fleet_app.callback(invoke_without_command=True)
+def fleet(
+    context: typer.Context,
+    config: ConfigFile = None,
+    broker: OtherBroker = None,
+    node: Annotated[str, typer.Option("--node", help="Pattern of the names of nodes, such as hall-*.")] = "*",
+    label: Annotated[
+        str,
+        typer.Option("--label", "-l", help="Pattern of the label of events: of the newest one of a node."),
+    ] = "*",
+    deaf: Annotated[bool, typer.Option("--deaf", help="Only nodes that do not hear.")] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="Print the events of all nodes, as JSON lines, until Ctrl-C.")
+    ] = False,
+    share: Annotated[
+        str | None,
+        typer.Option("--share", help="Name: all readers of events with the same one split them."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all monitors on the broker: health, version, calibration, clock, labels and newest events.
+
+    On a terminal the table is redrawn until Ctrl-C; in a pipe, and with --json, it is printed once.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    mqtt = broker_of(config, broker)
+    if share is not None and not events:
+        raise typer.BadParameter("--share needs --events")
+    with suppress(KeyboardInterrupt):
+        if events:
+            _print_events(mqtt, node=node, label=label, share=share)
+        else:
+            from monitor.fleet.nodes import NodeFilter
+
+            _show(mqtt, NodeFilter(node, label, deaf), as_json=as_json)
+
+
+def broker_of(config: Path | None, broker: str | None) -> MqttConfig:
+    """Return the broker of the configuration, or another one with the other settings of it.
+
+    Raises
+    ------
+    ConfigError
+        The configuration has errors, or the address is none.
+    """
+    mqtt = settings_from(config, Overrides()).mqtt
+    if broker is None:
+        return mqtt
+    host, _, port = broker.partition(":") if broker.count(":") == 1 else (broker.strip("[]"), "", "")
+    if port and not (port.isdecimal() and 0 < int(port) <= 65_535):  # noqa: PLR2004 - ports
+        raise ConfigError(f"--broker: {broker!r}: the port is not a number from 1 to 65535")
+    return mqtt.model_copy(update={"host": host, "port": int(port) if port else mqtt.port})
+
+
+def _show(mqtt: MqttConfig, wanted: NodeFilter, *, as_json: bool) -> None:
+    from monitor.cli.console.fleet_view import draw
+    from monitor.fleet.broker_client import BrokerClient
+    from monitor.fleet.event_feed import event_filter
+    from monitor.fleet.node_state import NodeState
+    from monitor.fleet.nodes import FleetSummary, Nodes, summary_of
+
+    nodes = Nodes(mqtt.base_topic)
+    filters = (*Nodes.filters(mqtt.base_topic), event_filter(mqtt.base_topic))
+    with BrokerClient(mqtt, filters, nodes.receive) as client:
+        client.wait_retained()
+
+        def look() -> tuple[list[NodeState], FleetSummary, str | None]:
+            states = nodes.states()
+            return [state for state in states if wanted.admits(state)], summary_of(states), client.trouble
+
+        if as_json:
+            for state in look()[0]:
+                print(as_line(state.document()))
+        else:
+            draw(look, sys.stdout)
+
+
+def _print_events(mqtt: MqttConfig, *, node: str, label: str, share: str | None) -> None:
+    from monitor.fleet.event_feed import EventFeed, EventFilter
+
+    def deliver(events: list[FleetEvent]) -> None:
+        for event in events:
+            print(as_line(event))
+        sys.stdout.flush()
+
+    feed = EventFeed(EventFilter(node, label))
+    _read_events(mqtt, feed, share, deliver)
+    if feed.lost or feed.unreadable:
+        text = f"{feed.lost} events were lost because they were read too slowly"
+        say(f"clap-monitor: {text}; {feed.unreadable} messages were no events", logging.WARNING)
+
+
+def _read_events(
+    mqtt: MqttConfig, feed: EventFeed, share: str | None, deliver: Callable[[list[FleetEvent]], None]
+) -> None:
+    """Deliver events until Ctrl-C or SIGTERM, and then those that have come; a second Ctrl-C ends at once."""
+    from monitor.fleet.broker_client import BrokerClient
+    from monitor.fleet.event_feed import event_filter
+    from monitor.system.signals import handled
+
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    with handled({signal.SIGINT: on_signal, signal.SIGTERM: on_signal}):
+        with BrokerClient(mqtt, (event_filter(mqtt.base_topic, share),), feed.receive) as client:
+            client.wait_connected()
+            while not stop.is_set():
+                deliver(feed.take(_TAKE_SECONDS))
+        while events := feed.take(_TAKE_SECONDS):  # the connection is closed: nothing more comes
+            deliver(events)

@@ -1,0 +1,89 @@
+"""Node information: what a monitor is and how it does, for a view of many nodes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from monitor.outputs.mqtt.topic_group import TopicGroup
+from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.payload import SCHEMA, as_json, clock_payload
+from monitor.system.clock_sync import ClockSync, read_clock_sync
+
+INFO_SECONDS = 60.0
+"""Longest time between two messages; changes of health, events and labels are sent within a second."""
+
+MAX_PROBLEMS, MAX_TEXT = 5, 200
+"""Problems in a message, and characters of a text in it."""
+
+_OF_EVENT = ("event_id", "source", "label", "label_name", "started_at", "ended_at", "peak_score")
+
+_OF_SOURCE = ("online", "offline_reason", "offline_text", "overloaded", "level_dbfs")
+
+
+class NodeInfo(TopicGroup):
+    """Information made by the main thread, and published by the publisher's.
+
+    ``entities`` returns how many entities of Home Assistant the node has enabled; used by the publisher's
+    thread.
+    """
+
+    def __init__(self, topics: Topics, publish: Callable[..., None], entities: Callable[[], int]) -> None:
+        super().__init__(topics, publish)
+        self._entities = entities
+        self._info: Mapping[str, object] | None = None
+        self._due = -math.inf
+
+    def on_change(self) -> None:
+        """Make it again at the next `refresh`; from any thread."""
+        self._due = -math.inf
+
+    def refresh(self, snapshot: Callable[[], Mapping[str, Any]]) -> bool:
+        """Make the information again if it is due; True if it was.  One thread calls it once a second."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + INFO_SECONDS  # before the snapshot: a change meanwhile counts
+        self._info = info_payload(snapshot(), read_clock_sync(), time.time())
+        return True
+
+    def publish_changes(self) -> None:
+        """Publish it, if it is new."""
+        if self._info is not None:
+            self._retain_change(self._topics.info(), as_json({**self._info, "entities": self._entities()}))
+
+
+def info_payload(snapshot: Mapping[str, Any], clock: ClockSync, at: float) -> dict[str, object]:
+    """Return the information at a time, in Unix seconds, from what `clap-monitor status` shows."""
+    events = [label["last_event"] for label in snapshot["labels"] if label["last_event"] is not None]
+    last = max(events, key=lambda event: event["started_at"], default=None)
+    return {
+        "schema": SCHEMA,
+        "at": round(at, 3),
+        "started_at": snapshot["started_at"],
+        "version": snapshot["version"],
+        "model": snapshot["model"]["name"],
+        "calibration": snapshot["model"]["calibration"]["source"],
+        "armed": snapshot["armed"],
+        "real_time_factor": snapshot["real_time_factor"],
+        "lag_seconds": snapshot["lag_seconds"],
+        **clock_payload(clock),
+        "sources": {
+            name: {key: _short(source[key]) for key in _OF_SOURCE}
+            for name, source in snapshot["sources"].items()
+        },
+        "labels": sum(label["enabled"] for label in snapshot["labels"]),
+        "events": snapshot["events"],
+        "last_event": None if last is None else {key: last[key] for key in _OF_EVENT},
+        "problems": [
+            {key: _short(text) for key, text in problem.items()}
+            for problem in snapshot["problems"][:MAX_PROBLEMS]
+        ],
+        "watchlist": snapshot["watchlist"],
+    }
+
+
+def _short(value: object) -> object:
+    return value[:MAX_TEXT] if isinstance(value, str) else value

@@ -1,0 +1,79 @@
+"""`clap-monitor fleet` with a real broker."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.support.broker import Broker, eventually
+from tests.support.command_line import clap_monitor, events_of, start
+from tests.support.fleet_nodes import Speaker, event
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+def broker(tmp_path):
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with Broker(folder) as started:
+        yield started
+
+
+def fleet(broker, *options, cwd):
+    return clap_monitor("fleet", "--broker", f"{broker.host}:{broker.port}", *options, cwd=cwd)
+
+
+def test_all_nodes_are_shown_with_filters(broker, tmp_path):
+    with Speaker(broker) as nodes:
+        nodes.introduce("hall", at=time.time(), entities=9990)
+        nodes.introduce("attic", status="offline", entities=20)
+    shown = fleet(broker, "--json", cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    attic, hall = events_of(shown)
+    assert (hall["node"], hall["version"], hall["deaf"]) == ("hall", "0.1.0", None)
+    assert attic["deaf"] == "offline"
+    assert [each["node"] for each in events_of(fleet(broker, "--json", "--deaf", cwd=tmp_path))] == ["attic"]
+    table = fleet(broker, "--node", "hall", cwd=tmp_path).stdout
+    assert "2 nodes: 1 online, 1 deaf; 10010 of 10000 entities of Home Assistant" in table
+    assert "Home Assistant drops 10 entities: set mqtt.discovery: summary" in table
+    assert "±0.004 s" in table
+    assert "attic" not in table
+
+
+def test_two_readers_with_one_name_split_the_events_and_lose_none(broker, tmp_path):
+    address = ("--broker", f"{broker.host}:{broker.port}")
+    readers = [start("fleet", *address, "--events", "--share", "east", cwd=tmp_path) for _ in range(2)]
+    eventually(lambda: broker.log.count("Sending SUBACK to clap-monitor-fleet") == 2)
+    with Speaker(broker) as node:
+        for number in range(40):
+            node.say("hall/porch/event", event(event_id=str(number)))
+    seen = [[json.loads(reader.stdout.readline())["event_id"]] for reader in readers]
+    for reader, ids in zip(readers, seen, strict=True):
+        reader.send_signal(signal.SIGINT)
+        ids += [json.loads(line)["event_id"] for line in reader.stdout]
+        assert (reader.wait(60), reader.stderr.read()) == (0, "")
+        reader.stdout.close()
+        reader.stderr.close()
+    assert sorted(map(int, [*seen[0], *seen[1]])) == list(range(40))
+
+
+def test_a_broker_that_is_not_there_is_said(tmp_path):
+    done = clap_monitor("fleet", "--broker", "127.0.0.1:9", cwd=tmp_path)
+    assert done.returncode == 69
+    assert "127.0.0.1:9 refused the connection: is the broker running?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--broker", "host:port"], "the port is not a number from 1 to 65535"),
+        ([], "mqtt.host: not set"),
+        (["--share", "a"], "--share needs --events"),
+    ],
+)
+def test_wrong_options_are_refused(options, words, tmp_path):
+    done = clap_monitor("fleet", *options, cwd=tmp_path)
+    assert done.returncode != 0
+    assert words in done.stderr
