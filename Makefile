@@ -11,7 +11,12 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 	libasound2-plugins openssl systemd python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav chromium saytime
 
-.PHONY: install demo test check docs format clean system system-test
+.PHONY: install demo test check docs format image clean system system-test
+
+ENGINE ?= podman
+IMAGE ?= localhost/clap-monitor:full
+BUILD_OPTIONS ?= $(if $(filter docker,$(notdir $(ENGINE))),,--format docker)
+RUN_OPTIONS ?=
 
 demo: install
 	$(BIN)/clap-monitor run --config config/demo.yaml
@@ -48,6 +53,10 @@ system:
 
 system-test:
 	@sh .ci/debian-packages required $(TEST_PACKAGES)
+
+image:
+	$(ENGINE) build $(BUILD_OPTIONS) --file container/Containerfile --tag $(IMAGE) .
+	$(PYTHON) container/try_image.py $(IMAGE) --engine "$(ENGINE)" --options "$(RUN_OPTIONS)"
 
 clean:
 	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from functools import partial
@@ -11,7 +12,7 @@ import typer
 
 from monitor.cli.app import AsJson, ConfigFile, OtherLabels, OtherModel, app
 from monitor.cli.console import report
-from monitor.cli.logs import log_to_stderr
+from monitor.cli.logs import log_to_stderr, say
 from monitor.cli.options import Overrides, settings_from
 
 
@@ -47,12 +48,28 @@ def run(
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Log JSON, one object per line, on standard error.")
     ] = False,
+    init: Annotated[
+        bool,
+        typer.Option(
+            "--init",
+            help="If the configuration does not exist, write it first, with the page for other machines and "
+            "a token beside it.",
+        ),
+    ] = False,
 ) -> None:
     """Detect sounds and report events until all sources have ended or a signal arrives."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon handles it
     if config is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration has just been read
     log_to_stderr("warning", as_json=log_json)
+    if init and config is not None:
+        from monitor.cli.first_start import TOKEN, write_first
+
+        if write_first(config):
+            say(
+                f"{config}: written; the page asks for the token in {config.with_name(TOKEN)}",
+                logging.WARNING,
+            )
     overrides = Overrides(
         model=model,
         labels=tuple(label or ()),
