@@ -34,6 +34,12 @@ def check_bind(host: str) -> str:
     return host
 
 
+def _check_address(host: str) -> str:
+    if not Authority(host).is_address:
+        raise fault(f"{_quoted(host)} is not an IP address")
+    return host
+
+
 def _check_name(host: str) -> str:
     parsed = parse_authority(host)
     if parsed is None or parsed.port is not None or ":" in parsed.host:
@@ -136,6 +142,14 @@ class WebConfig(Section):
     token_env: Variable | None = Field(
         default=None, description="Environment variable that holds the token, instead of token_file."
     )
+    ingress: bool = Field(
+        default=False,
+        description="Serve the page in Home Assistant: a request that its Supervisor passes on counts as one "
+        "with the token. Only for the Home Assistant app.",
+    )
+    ingress_address: Annotated[str, StringConstraints(max_length=50), AfterValidator(_check_address)] = Field(
+        default="172.30.32.2", description="IP address of the Supervisor."
+    )
     public_read: bool = Field(
         default=False,
         validate_default=True,
@@ -192,7 +206,7 @@ class WebConfig(Section):
         if public or not known.get("enabled") or "host" not in known or "token_env" not in known:
             return public
         reachable = not Authority(known["host"]).is_loopback
-        if reachable and known.get("token_file") is None and known["token_env"] is None:
+        if reachable and not (known.get("token_file") or known["token_env"] or known.get("ingress")):
             raise fault(
                 f"is false, and host {known['host']} lets others connect; name a token by token_file or "
                 "token_env, or set it to true"

@@ -67,8 +67,9 @@ def _exporter(config: MetricsConfig, text: Callable[[], bytes]) -> Exporter:
 
 
 def page_url(config: WebConfig) -> str | None:
-    """Return the address at which other machines reach the page; None if they do not."""
-    if not config.enabled or (config.public_url is None and (config.local or not config.port)):
+    """Return the address at which other machines reach the page; None if they do not, or by ingress."""
+    unknown = config.local or config.ingress or not config.port
+    if not config.enabled or (config.public_url is None and unknown):
         return None
     if config.public_url is not None:
         return config.public_url

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from monitor.config import WebConfig
 from monitor.config.authority import DEFAULT_PORTS, Authority, parse_authority, parse_origin, spell_origin
+from monitor.outputs.web.ingress import ingress_path
 from monitor.outputs.web.peers import client_of, is_shared, networks_of
 from monitor.outputs.web.rate_limit import TokenRateLimit
 
@@ -65,7 +66,8 @@ class Access:
         self._names = _names_of(web)
         public = _public(web)
         self._origins = {*web.allowed_origins, *([] if public is None else [spell_origin(*public)])}
-        self._proxies = networks_of(web.trusted_proxies)
+        supervisor = [web.ingress_address] if web.ingress else []
+        self._proxies = networks_of([*web.trusted_proxies, *supervisor])
         self._writes = TokenRateLimit(*WRITES)
         self._failures = TokenRateLimit(*FAILURES)
 
@@ -107,6 +109,22 @@ class Access:
         if refusal := self.check_origin(headers) or self.check_token(headers, address):
             return refusal
         wait = self._writes.take(address, time.monotonic())
+        return Refusal(429, "Too many changes", wait) if wait else None
+
+    def ingress_path(self, peer: str, headers: Mapping[str, str]) -> str | None:
+        """Return the path of a request by ingress, None for any other, as `ingress.ingress_path`."""
+        return ingress_path(self._web, peer, headers)
+
+    def check_ingress(self, headers: Mapping[str, str], address: str, *, safe: bool) -> Refusal | None:
+        """Refuse a request by ingress that another site made, and too many changes.
+
+        Home Assistant has checked its host and its user, whose session it gives to no other site; it may
+        have changed the host on the way, so what the browser says of the site decides.
+        """
+        site = headers.get("sec-fetch-site")
+        if site not in {"same-origin", "none"} and (refusal := self.check_origin(headers)):
+            return refusal
+        wait = 0.0 if safe else self._writes.take(address, time.monotonic())
         return Refusal(429, "Too many changes", wait) if wait else None
 
     def check_token(self, headers: Mapping[str, str], address: str) -> Refusal | None:

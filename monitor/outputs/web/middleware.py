@@ -90,7 +90,8 @@ class RequestGuard:
         """Return the refusal of a request, if its head is a reason."""
         if oversized := oversize(scope):
             return Refusal(*oversized)
-        if refusal := self._access.check_host(headers.get("host", "")):
+        address, ingress = self._note(scope, headers)
+        if not ingress and (refusal := self._access.check_host(headers.get("host", ""))):
             return refusal
         if not scope["raw_path"].startswith(b"/"):
             return Refusal(400, "The target must be a path: this is not a proxy")
@@ -99,10 +100,13 @@ class RequestGuard:
             return Refusal(400, "Content-Length and Transfer-Encoding exclude each other")
         if scope["type"] == "http" and _size(headers) > MAX_BODY:
             return _TOO_LARGE
-        return self._refusal_by_access(scope, headers, self._address(scope, headers))
+        return self._refusal_by_access(scope, headers, address)
 
     def _refusal_by_access(self, scope: Scope, headers: Mapping[str, str], address: str) -> Refusal | None:
         path = scope["path"]
+        if scope["state"]["ingress"]:
+            safe = scope["type"] == "websocket" or scope["method"] in _SAFE
+            return self._access.check_ingress(headers, address, safe=safe)
         if scope["type"] == "websocket":
             return self._access.check_origin(headers) or self._access.check_read(headers, address)
         safe = scope["method"] in _SAFE
@@ -111,12 +115,16 @@ class RequestGuard:
         check = self._access.check_read if safe else self._access.check_write
         return check(headers, address)
 
-    def _address(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Return the address under which a request is counted; the routes find it in the state."""
+    def _note(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, str | None]:
+        """Return the address under which a request is counted, and its path of ingress.
+
+        The routes find both in the state.
+        """
         peer, _ = scope.get("client") or ("", 0)
         address = self._access.client(peer, headers.get("x-forwarded-for", ""))
-        scope["state"] = {**scope.get("state", {}), "address": address}
-        return address
+        ingress = self._access.ingress_path(peer, headers)
+        scope["state"] = {**scope.get("state", {}), "address": address, "ingress": ingress}
+        return address, ingress
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
         safe = scope["method"] in _SAFE  # no route reads the body of such a request

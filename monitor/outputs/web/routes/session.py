@@ -25,6 +25,8 @@ class Session(BaseModel):
 @routes.get("/session")
 def read_session(request: Request, context: Context) -> Session:
     """Return what this browser may do."""
+    if request.state.ingress:
+        return Session(read=True, write=True, reason=None)
     headers = {key: value for key, value in request.headers.items() if key != "authorization"}
     refusal = context.access.check_token(headers, _address(request))
     return Session(
@@ -63,7 +65,7 @@ def _set_cookie(context: AppContext, request: Request, response: Response, value
         COOKIE,
         value,
         max_age=SESSION_SECONDS if value else 0,
-        path=context.prefix or "/",
+        path=request.state.ingress or context.prefix or "/",
         secure=request.headers.get("origin", "").startswith("https:"),
         httponly=True,
         samesite="strict",

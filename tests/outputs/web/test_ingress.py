@@ -1,0 +1,108 @@
+"""Home Assistant's ingress: who comes that way counts as one with the token, and nobody else does."""
+
+import json
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+from websockets.sync.client import connect
+
+from tests.support.broker import eventually
+from tests.support.ingress_proxy import PATH, IngressProxy
+from tests.support.web_server import scores, serving
+
+HERE = {"ingress": True, "ingress_address": "127.0.0.1"}
+BY_INGRESS = {"x_ingress_path": PATH, "x_forwarded_for": "192.168.1.20", "host": "homeassistant.example:8123"}
+THRESHOLD = "/api/labels/dog/threshold"
+NEW = {"threshold": 0.7}
+
+
+def threshold(served):
+    return served.ask("GET", "/api/labels").json["rows"][0]["threshold"]
+
+
+@pytest.mark.parametrize("token", [None, "0123456789abcdef-token"], ids=["without token", "with token"])
+def test_a_user_of_ingress_may_read_and_change_under_any_name_of_home_assistant(token):
+    with serving(token, **HERE) as served:
+        assert served.ask("GET", "/api/status", **BY_INGRESS).status == 200
+        assert served.ask("PUT", THRESHOLD, NEW, **BY_INGRESS).status == 200
+        session = served.ask("GET", "/api/session", **BY_INGRESS).json
+    assert session == {"read": True, "write": True, "reason": None}
+
+
+@pytest.mark.parametrize(
+    ("web", "path"),
+    [
+        ({}, PATH),
+        ({"ingress": True}, PATH),  # from another address than the Supervisor's
+        (HERE, ""),
+        (HERE, "/api/hassio_ingress/"),
+        (HERE, "/sounds"),
+        (HERE, f"{PATH}/../../x"),
+        (HERE, f"{PATH}, {PATH}"),
+    ],
+)
+def test_nobody_else_counts_as_a_user_of_ingress(web, path):
+    with serving(**web) as served:
+        asked = {**BY_INGRESS, "host": "192.168.1.7", "x_ingress_path": path}
+        assert served.ask("GET", "/api/status", **asked).status == 401
+        assert served.ask("PUT", THRESHOLD, NEW, **asked).status == 401
+        assert served.ask("GET", "/", **BY_INGRESS | {"x_ingress_path": path}).status == 421
+        assert threshold(served) == 0.5
+
+
+def test_another_site_cannot_use_the_ingress_of_a_user():
+    with serving(**HERE) as served:
+        for headers in (
+            {"origin": "https://evil.example"},
+            {"origin": "https://evil.example", "sec_fetch_site": "cross-site"},
+            {"sec_fetch_site": "same-site"},
+        ):
+            assert served.ask("PUT", THRESHOLD, NEW, **BY_INGRESS, **headers).status == 403
+        for headers in (
+            {"origin": "http://homeassistant.example:8123"},
+            {"origin": "https://home.example", "sec_fetch_site": "same-origin"},  # a proxy changed the host
+        ):
+            assert served.ask("PUT", THRESHOLD, NEW, **BY_INGRESS, **headers).status == 200
+
+
+def test_changes_by_ingress_are_rate_limited():
+    with serving(**HERE) as served:
+        answers = {served.ask("PUT", THRESHOLD, NEW, **BY_INGRESS).status for _ in range(60)}
+    assert answers == {200, 429}
+
+
+def test_the_page_works_in_the_frame_of_home_assistant(tmp_path):
+    with (
+        serving(directory=tmp_path, **HERE) as served,
+        IngressProxy(served.port) as home,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1300, "height": 950})
+        complaints = []
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(home.url)
+        frame = page.frame_locator("iframe")
+        expect(frame.locator(".link")).to_have_attribute("data-state", "live", timeout=60_000)
+        served.live.on_scores(scores(dog=0.33))
+        expect(frame.locator("[data-label=dog] .value")).to_have_text("0.33", timeout=60_000)
+        handle = frame.locator("[data-label=dog] [role=slider]")
+        handle.focus()
+        handle.press("ArrowRight")
+        eventually(lambda: threshold(served) > 0.5)
+        assert not [fault for fault in Axe().run(page).response["violations"] if fault["impact"] == "serious"]
+        page.goto(f"{home.url}{PATH}/docs")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("clap-monitor", timeout=60_000)
+        browser.close()
+    assert complaints == []
+    outside = [line for line in home.asked if f" {PATH}/" not in line and "favicon" not in line]
+    assert outside == ["GET / HTTP/1.1"]
+
+
+def test_the_live_stream_comes_through_as_a_web_socket():
+    with serving(**HERE) as served, IngressProxy(served.port) as home:
+        url = f"{home.url.replace('http', 'ws')}{PATH}/api/live/ws"
+        with connect(url, origin=home.url, proxy=None) as live:
+            assert json.loads(live.recv())["kind"] == "hello"
