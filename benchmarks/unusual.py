@@ -1,20 +1,22 @@
 """Unusual sounds: how many foreign events are found, and how often a usual room is unusual, at 1/day.
 
-    python -m benchmarks.unusual --data ../shared/data [--minutes 6] [--days 3]
+    python -m benchmarks.unusual --data ../shared/data [--minutes 3] [--days 4] [--rooms rain crowd music]
 
-Three rooms (rain, a crowd, music), each with typing, a ticking clock and frogs now and then, are embedded
-for some minutes with the starter. Days are drawn from these windows: runs of real windows, each moved by
-a difference between two windows of the same room that lie a second apart (a smoothed bootstrap, as days
-of audio would take days to embed). Three days are the neighbours, the fourth sets the threshold at 1/day,
-and further days give the true rate. Foreign events are dev clips of sounds that no room has, mixed into
-the audio of the rooms at 10 and 0 dB over their own duration. Beside the whitened nearest neighbour: the
-nearest neighbour as it is, and the distance to the mean of all windows.
+Rooms (rain, a crowd, music, wind, room tone, a machine), each with typing, a ticking clock and frogs now and
+then, are embedded for some minutes with the starter. Days are drawn from these windows: runs of real
+windows, each moved by a difference between two windows of the same room that lie a second apart (a smoothed
+bootstrap, as days of audio would take days to embed). Four days are remembered: they give the reference, and
+the threshold at 1/day, each day compared with the others, as `clap-monitor run` does it. Further days give
+the true rate. Foreign events are dev clips of sounds that no room has, mixed into the audio of the rooms at
+10 and 0 dB over their own duration. With ``--compare``, the nearest neighbour without whitening, and the
+distance to the mean of all windows, beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -27,17 +29,23 @@ from benchmarks.scene_sources import COUNTED, RATE, Clip, Half, Samples, at_rms,
 from monitor.config import Config
 from monitor.detection.alarm_clusters import Heard
 from monitor.detection.alarm_rate import AlarmThreshold, alarm_threshold
+from monitor.detection.alarm_words import basis
+from monitor.detection.nearest_neighbours import CANDIDATES, Whiten, coreset, distances, whitening
 from monitor.detection.rules import Rule
 from monitor.evaluation.qualified_engine import load_qualified_engine
-from monitor.memory.nearest_neighbours import CANDIDATES, Whiten, coreset, distances, whitening
 from monitor.types import Embeddings
 
-ROOMS = ("rain", "crowd", "music")
+ROOMS = ("rain", "crowd", "music", "wind", "room", "machine")
 USUAL = ("keyboard_typing", "clock_tick", "frog")
+MEAN = "distance to the mean"
 DAY = 86_400
 RUN = 40
 """Windows of a run: twenty seconds."""
 PER_HOUR = 1 / 24
+REMEMBERED = 4
+"""Days."""
+NEIGHBOUR_SECONDS = 3 * 3600
+"""Of each day, around one time of day."""
 
 
 def main() -> None:
@@ -46,8 +54,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=6.0)
-    parser.add_argument("--days", type=int, default=3, help="for the true rate")
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--days", type=int, default=4, help="for the true rate")
+    parser.add_argument("--rooms", nargs="+", choices=ROOMS, default=ROOMS)
+    parser.add_argument("--compare", action="store_true", help="with other distances")
     parser.add_argument("--snr", type=int, nargs="+", default=[10, 0], help="of the foreign events, in dB")
     arguments = parser.parse_args()
     engine = load_qualified_engine(Config())
@@ -62,8 +72,12 @@ def main() -> None:
         parts = [engine.model.embed_audio(windows[i : i + 32]) for i in range(0, len(windows), 32)]
         return np.concatenate(parts)
 
+    ways = {"whitened nearest neighbour": whitening(engine.cohort_norm)}
+    if arguments.compare:
+        ways |= {"nearest neighbour": whitening(None), MEAN: whitening(None)}
     rule = Rule("unusual", engine.rate, engine.hop, 0.5, 0.5, 2, 3, 0, 1, 0, 0)
-    for number, name in enumerate(ROOMS):
+    for name in arguments.rooms:
+        number = ROOMS.index(name)
         random = np.random.default_rng([6, number])
         audio = room(name, clips, 60 * arguments.minutes, random)
         pool = embed(audio)
@@ -71,7 +85,9 @@ def main() -> None:
             snr: [embed(scene) for scene in scenes(audio, clips, snr, np.random.default_rng([7, number]))]
             for snr in arguments.snr
         }
-        measure(name, pool, foreign, rule, arguments.days, whitening(engine.cohort_norm))
+        for way, whiten in ways.items():
+            room_of_days = Room(pool, rule, whiten, mean=way == MEAN)
+            print(f"{name}, {way}: {room_of_days.measured(foreign, arguments.days)}", flush=True)
 
 
 def room(name: str, clips: dict[str, list[Clip]], seconds: float, random: np.random.Generator) -> Samples:
@@ -112,48 +128,54 @@ def day(pool: Embeddings, windows: int, random: np.random.Generator) -> Iterator
         yield (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
 
 
-def measure(
-    name: str,
-    pool: Embeddings,
-    foreign: dict[int, list[Embeddings]],
-    rule: Rule,
-    days: int,
-    whiten: Whiten,
-) -> None:
-    """Print what is found in one room."""
-    hop, random = rule.hop / rule.rate, np.random.default_rng(8)
-    # Three hours of each of three days, as the neighbours of one hour.
-    neighbours = np.concatenate(list(day(pool, round(9 * 3600 / hop), random)))
-    thin = neighbours[:: -(-len(neighbours) // CANDIDATES)]
-    mean = neighbours.mean(axis=0, keepdims=True)
-    plain = whitening(None)
-    ways: dict[str, tuple[Whiten, Embeddings]] = {
-        "whitened nearest neighbour": (whiten, coreset(whiten(thin))),
-        "nearest neighbour": (plain, coreset(thin)),
-        "mean": (plain, mean / np.linalg.norm(mean)),
-    }
-    every: dict[str, list[npt.NDArray[np.float32]]] = {way: [] for way in ways}
-    for _ in range(1 + days):
-        runs = list(day(pool, round(DAY / hop), random))
-        for way, (seen, vectors) in ways.items():
-            every[way].append(np.concatenate([distances(seen(run), vectors) for run in runs]))
-    for way, (seen, vectors) in ways.items():
-        first, *later = (_heard(values, rule) for values in every[way])
-        found = alarm_threshold(first, PER_HOUR)
+@dataclass(frozen=True, eq=False)
+class Room:
+    """A room over days, heard through one kind of distance."""
+
+    pool: Embeddings
+    rule: Rule
+    whiten: Whiten
+    mean: bool
+    """Compare with the mean of all windows."""
+
+    def measured(self, foreign: dict[int, list[Embeddings]], days: int) -> str:
+        """Return what is found, as text."""
+        random, hop = np.random.default_rng(8), self.rule.hop / self.rule.rate
+        parts = [
+            np.concatenate(list(day(self.pool, round(NEIGHBOUR_SECONDS / hop), random)))
+            for _ in range(REMEMBERED)
+        ]
+        remembered = [
+            self._day(self._reference(parts[:own] + parts[own + 1 :]), random) for own in range(REMEMBERED)
+        ]
+        found = alarm_threshold(_heard(np.concatenate(remembered), self.rule), PER_HOUR)
         if not isinstance(found, AlarmThreshold):
-            print(f"{name}, {way}: {found}", flush=True)
-            continue
+            return str(found)
+        reference = self._reference(parts)
         shares = []
         for snr, events in foreign.items():
-            levels = [_heard(distances(seen(event), vectors), rule).levels.max() for event in events]
-            share = np.mean(np.array(levels) >= found.threshold)
-            shares.append(f"{share:.2f} of {len(events)} at {snr} dB")
-        alarms = sum(_alarms(each, found.threshold) for each in later)
-        print(
-            f"{name}, {way}: threshold {found.threshold:.3f} ({found.grade}), found {', '.join(shares)}; "
-            f"{alarms} alarms in {days} further days",
-            flush=True,
+            levels = [_heard(self._distances(event, reference), self.rule).levels.max() for event in events]
+            shares.append(f"{np.mean(np.array(levels) >= found.threshold):.2f} of {len(events)} at {snr} dB")
+        alarms = [
+            _alarms(_heard(self._day(reference, random), self.rule), found.threshold) for _ in range(days)
+        ]
+        return (
+            f"threshold {found.threshold:.3f} ({basis(found)}), found {', '.join(shares)}; "
+            f"{sum(alarms)} alarms in {days} further days"
         )
+
+    def _reference(self, parts: list[Embeddings]) -> Embeddings:
+        every = np.concatenate(parts)
+        if self.mean:
+            return (every.mean(axis=0) / np.linalg.norm(every.mean(axis=0)))[None]
+        return coreset(self.whiten(every[:: -(-len(every) // CANDIDATES)]))
+
+    def _day(self, reference: Embeddings, random: np.random.Generator) -> npt.NDArray[np.float32]:
+        runs = day(self.pool, round(DAY * self.rule.rate / self.rule.hop), random)
+        return np.concatenate([self._distances(run, reference) for run in runs])
+
+    def _distances(self, windows: Embeddings, reference: Embeddings) -> npt.NDArray[np.float32]:
+        return distances(self.whiten(windows), reference)
 
 
 def _heard(values: npt.NDArray[np.float32], rule: Rule) -> Heard:

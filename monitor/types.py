@@ -227,6 +227,8 @@ class Event:
     """Path below the recordings, or URL, of its clip, which may not be written yet; None if there is none."""
     clip_outcome: ClipOutcome | None = None
     """What became of the clip; None if no clip was wanted, or not yet."""
+    like: tuple[str, ...] = ()
+    """Of an unusual sound: sentences that describe it best, best first."""
 
 
 class MissReason(StrEnum):

@@ -16,7 +16,7 @@ from monitor.cli.recordings import as_line
 from monitor.types import ExitCode, MonitorError
 
 if TYPE_CHECKING:
-    from monitor.memory.nearest_neighbours import Whiten
+    from monitor.detection.nearest_neighbours import Whiten
     from monitor.memory.reader import MemoryReader
     from monitor.memory.unusual import UnusualMoment
 
@@ -43,9 +43,9 @@ def unusual(
     remembered before the begin.  Takes about a minute for a day.
     """
     from monitor.config.alarm_target import parse_target
+    from monitor.detection.nearest_neighbours import whitening
     from monitor.detection.prototypes import Directions
     from monitor.detection.vocabulary import nearest_sentences, vocabulary
-    from monitor.memory.nearest_neighbours import whitening
 
     try:
         per_hour = parse_target(target)

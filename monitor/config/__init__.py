@@ -12,12 +12,14 @@ from monitor.config.secrets import find_secret, read_address, read_password, rea
 from monitor.config.sources import SourceConfig
 from monitor.config.storage import ClipsConfig, MemoryConfig, StoreConfig
 from monitor.config.stream_address import Address, Login
+from monitor.config.unusual import UNUSUAL, UnusualConfig, UnusualLabel
 from monitor.config.validators import slug
 from monitor.config.warnings import warnings
 from monitor.config.web import MetricsConfig, WebConfig
 
 __all__ = [
     "SPEECH",
+    "UNUSUAL",
     "VOICES",
     "Address",
     "ClipsConfig",
@@ -32,6 +34,8 @@ __all__ = [
     "NotifyConfig",
     "SourceConfig",
     "StoreConfig",
+    "UnusualConfig",
+    "UnusualLabel",
     "WebConfig",
     "WindowConfig",
     "changed_label",

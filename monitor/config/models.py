@@ -20,6 +20,7 @@ from monitor.config.prompt_packs import PackName, with_packs
 from monitor.config.section import FilePath, Identifier, Prompt, Section
 from monitor.config.sources import SourceConfig
 from monitor.config.storage import ClipsConfig, MemoryConfig, StoreConfig
+from monitor.config.unusual import UNUSUAL, UnusualConfig
 from monitor.config.validators import fault
 from monitor.config.web import MetricsConfig, WebConfig
 
@@ -167,6 +168,9 @@ class Config(Section):
         default=MemoryConfig(),
         description="The embeddings of past windows, for search, replay and thresholds; no audio.",
     )
+    unusual: UnusualConfig = Field(
+        default=UnusualConfig(), description="Unusual sounds: events without a label. Off by default."
+    )
     clips: ClipsConfig = Field(default=ClipsConfig(), description="Clips: short recordings of events.")
     notify: Annotated[tuple[NotifyConfig, ...], WrapValidator(validate_alerts), Field(strict=False)] = Field(
         default=(),
@@ -190,6 +194,27 @@ class Config(Section):
     def enabled_sources(self) -> tuple[SourceConfig, ...]:
         """Sources that are in use."""
         return tuple(source for source in self.sources if source.enabled)
+
+    @field_validator("unusual")
+    @classmethod
+    def _can_know_what_is_usual(cls, unusual: UnusualConfig, others: ValidationInfo) -> UnusualConfig:
+        known = others.data
+        if not unusual.enabled:
+            return unusual
+        if "memory" in known and not known["memory"].enabled:
+            raise fault(
+                "enabled needs memory.enabled: what is usual is known from the memory; "
+                "set memory.enabled to true, or unusual.enabled to false"
+            )
+        if any(label.id == UNUSUAL for label in known.get("labels", ())):
+            raise fault(
+                f'enabled: there is a label "{UNUSUAL}", whose events could not be told from these; rename it'
+            )
+        names = [source.name for source in known["sources"]] if "sources" in known else unusual.sources or ()
+        for name in unusual.sources or ():
+            if name not in names:
+                raise fault(f'sources: "{name}" is not a source; the sources are {", ".join(names)}')
+        return unusual
 
     @model_validator(mode="wrap")
     @classmethod

@@ -5,13 +5,23 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from monitor.config import UNUSUAL, LabelConfig
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.control import Change
+from monitor.detection.events import Detector
 from monitor.detection.rules import rules_of
 from monitor.outputs import Output
-from monitor.types import EndReason
+from monitor.types import EndReason, Event
 
 if TYPE_CHECKING:
     from monitor.daemon.parts import Parts
+
+
+def label_of(event: Event, detector: Detector, active_labels: ActiveLabels) -> LabelConfig:
+    """Return the label of an event: among those in force, or that of unusual sounds."""
+    if detector.unusual is not None and event.label == UNUSUAL:
+        return detector.unusual.label(event.source)
+    return active_labels.label(event.source, event.label)
 
 
 def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) -> None:
@@ -25,7 +35,7 @@ def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) 
     if not labels.armed:
         ended += parts.detector.finish(EndReason.DISARMED)
     for event in ended:
-        outputs.on_event(event, before.active_labels.label(event.source, event.label))
+        outputs.on_event(event, label_of(event, parts.detector, before.active_labels))
     for name in parts.status:
         parts.baselines.record(name, before.prototypes, parts.scorer.baseline(name))
     parts.scorer.apply(labels, change.prototypes)

@@ -22,6 +22,7 @@ from monitor.daemon.qualifying import qualifying
 from monitor.daemon.snapshot import snapshot
 from monitor.daemon.target_thresholds import TargetThresholds
 from monitor.daemon.threshold_command import threshold_answers
+from monitor.daemon.unusual_references import unusual_references
 from monitor.daemon.watchdog import loading
 from monitor.detection.active_labels import restore_settings
 from monitor.detection.baseline import BASELINE_SECONDS
@@ -108,14 +109,13 @@ def build(
     status = {source.name: SourceStatus(source.name) for source in config.sources}
     buffers = _buffers(config, engine)
     baselines = BaselineStore(config.state, engine.model.identity)
-
     reuse, mel_config = config.window.reuse_seconds, engine.model.mel_config
     gate = NoveltyGate(mel_config, engine.hop_of, reuse) if reuse else None
     scorer = Scorer(engine, labels, status, gate=gate, initial_baseline=baselines.read)
     rules = rules_of(config, engine, labels)
-    detector = Detector(by_source=rules)
+    unusual = unusual_references(config, engine, labels.unusual)
+    detector = Detector(by_source=rules, unusual=None if unusual is None else unusual.detector)
     embeddings = RecentEmbeddings(buffers, engine.windows_in(BASELINE_SECONDS))
-
     model = engine.model.name
     clock = WallClock(config.state)
     archive = open_archive(config, clock=clock, buffers=buffers, mel_config=mel_config, model=model)
@@ -159,8 +159,9 @@ def build(
     if config.web.enabled or config.metrics.enabled:
         from monitor.outputs.prometheus import Metrics  # noqa: PLC0415 - the extras `metrics` and `web`
 
-        latency = None if mqtt is None else mqtt.latency
-        metrics = Metrics(take_snapshot, counters, stages=scorer.stages, latency=latency)
+        metrics = Metrics(
+            take_snapshot, counters, stages=scorer.stages, latency=None if mqtt is None else mqtt.latency
+        )
     learner = _learner(config, engine, embeddings)
     control_socket = ControlSocket(
         config.state,
@@ -189,6 +190,7 @@ def build(
         learner=learner,
         control=control,
         target_thresholds=TargetThresholds(control, engine, None if memory is None else config.state),
+        unusual=unusual,
         commands=commands,
         archive=archive,
         memory=memory,

@@ -12,7 +12,7 @@ from types import FrameType
 from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.windows import Windows
 from monitor.config import SourceConfig
-from monitor.daemon.apply_change import apply_change
+from monitor.daemon.apply_change import apply_change, label_of
 from monitor.daemon.build import web_context
 from monitor.daemon.control_socket import THREADS
 from monitor.daemon.parts import Parts
@@ -124,6 +124,8 @@ class Daemon:
         threads.start("analyse", partial(self._analyse, fan_out))
         threads.start("control", parts.commands.run)
         threads.start("thresholds", partial(parts.target_thresholds.run, self._stop), may_stay=True)
+        if parts.unusual is not None:
+            threads.start("unusual", partial(parts.unusual.run, self._stop), may_stay=True)
         threads.start("directories", partial(parts.directories.run, self._stop), may_stay=True)
         if parts.control_socket.open():
             for number in range(THREADS):
@@ -149,7 +151,7 @@ class Daemon:
             fan_out.on_scores(scores)
 
         def on_event(event: Event) -> None:
-            fan_out.on_event(event, self._current.active_labels.label(event.source, event.label))
+            fan_out.on_event(event, label_of(event, parts.detector, self._current.active_labels))
 
         try:
             run_analysis(

@@ -13,6 +13,7 @@ from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.http_servers import HttpServers
 from monitor.daemon.target_thresholds import TargetThresholds
+from monitor.daemon.unusual_references import UnusualReferences
 from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change, Control
 from monitor.detection.engine import Engine
@@ -61,6 +62,8 @@ class Parts:
     learner: ExampleLearner
     control: Control
     target_thresholds: TargetThresholds
+    unusual: UnusualReferences | None
+    """None if unusual sounds are not looked for."""
     commands: CommandQueue
     archive: Archive
     memory: EmbeddingMemory | None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from monitor import __version__
 from monitor.audio.source_status import OVERLOADED, Health, SourceStatus
 from monitor.daemon.progress import run_summary
+from monitor.daemon.unusual_references import unusual_status
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.qualification import calibration_status
 from monitor.outputs.clips import ClipRecorder
@@ -78,6 +79,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
             | {"target": label.target, "targets": parts.target_thresholds.words(label)}
             for label in active_labels.labels
         ],
+        "unusual": unusual_status(parts.unusual),
         "reload": None if reloaded is None else asdict(reloaded),
         "watchlist": None,
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from monitor.config import Config, LabelConfig, changed_label, with_threshold
+from monitor.config import UNUSUAL, Config, LabelConfig, UnusualLabel, changed_label, with_threshold
 from monitor.detection.overrides import FILE, MOST_LABELS, Overrides, read_overrides
 from monitor.system.boundary import printable
 from monitor.types import ConfigError
@@ -31,6 +31,8 @@ class ActiveLabels:
     """Identifiers of the labels of a source that detects only some, by source."""
     own: Mapping[tuple[str, str], LabelConfig] = field(default_factory=dict)
     """Labels with a threshold of their own at a source, by source and identifier."""
+    unusual: tuple[str, ...] = ()
+    """Names of the sources of which unusual sounds are reported."""
 
     @property
     def enabled(self) -> tuple[LabelConfig, ...]:
@@ -99,13 +101,14 @@ class ActiveLabels:
 
     @property
     def by_source(self) -> dict[str, tuple[LabelConfig, ...]]:
-        """Enabled labels by source."""
-        return {source: self.at(source) for source in self.sources}
+        """Labels by source of which there may be events: those enabled, and that of unusual sounds."""
+        unusual = dict.fromkeys(self.unusual, (UnusualLabel(),))
+        return {source: (*self.at(source), *unusual.get(source, ())) for source in self.sources}
 
     @property
     def ids_by_source(self) -> dict[str, tuple[str, ...]]:
-        """Identifiers of the enabled labels by source."""
-        return {source: tuple(label.id for label in self.at(source)) for source in self.sources}
+        """Identifiers of the labels of `by_source`."""
+        return {source: tuple(label.id for label in labels) for source, labels in self.by_source.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,8 @@ def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels,
         unfit.append(f"labels: there would be {len(labels)}; {MOST_LABELS} are possible")
     if not any(label.enabled for label in labels.values()):
         unfit.append("labels: none would be enabled; to detect nothing, disarm the monitor")
+    if config.unusual.enabled and UNUSUAL in labels:
+        unfit.append(f"label {UNUSUAL}: unusual sounds are reported under this id; choose another one")
     names = tuple(source.name for source in config.sources)
     own = {
         (source, id_): with_threshold(labels[id_], threshold)
@@ -166,8 +171,14 @@ def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels,
         armed=overrides.armed,
         selected={source.name: source.labels for source in config.sources if source.labels is not None},
         own=own,
+        unusual=_unusual(config, names),
     )
     return active_labels, unfit
+
+
+def _unusual(config: Config, names: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = config.unusual
+    return tuple(name for name in names if wanted.enabled and name in (wanted.sources or names))
 
 
 def _thresholds_at(source: str, labels: Mapping[str, LabelConfig], overrides: Overrides) -> dict[str, float]:

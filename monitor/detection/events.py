@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from monitor.detection.event_machine import Active, Candidate, EventMachine
 from monitor.detection.rules import Rule
+from monitor.detection.unusual_detector import UnusualDetector
 from monitor.types import Break, EndReason, Event, NearMiss, Scores
 
 MOST_NEAR_MISSES = 1000
@@ -22,11 +23,17 @@ class Detector:
         One for each label, for a source without rules of its own.
     by_source : mapping of str to sequence of Rule
         Rules of a source, by its name.
+    unusual : UnusualDetector or None
+        None: there are no events of unusual sounds.
     """
 
     def __init__(
-        self, rules: Sequence[Rule] = (), by_source: Mapping[str, Sequence[Rule]] | None = None
+        self,
+        rules: Sequence[Rule] = (),
+        by_source: Mapping[str, Sequence[Rule]] | None = None,
+        unusual: UnusualDetector | None = None,
     ) -> None:
+        self.unusual = unusual
         self._rules = rules
         self._by_source = dict(by_source or {})
         self._machines: dict[str, dict[str, EventMachine]] = {}
@@ -58,6 +65,8 @@ class Detector:
         for place, (label, value) in enumerate(zip(scores.labels, scores.values.tolist(), strict=True)):
             events += machines[label].update(scores, value)
             self._keep(machines[label].near_miss(scores, place))
+        if self.unusual is not None:
+            events += self.unusual.update(scores, labelled=bool(self.active(scores.source)))
         return events
 
     def take_near_misses(self) -> list[NearMiss]:
@@ -70,14 +79,16 @@ class Detector:
         """End every event of a source at a break of its audio; nothing counts across it."""
         for machine in self._of(at.source).values():
             self._keep(machine.near_misses.interrupt(at.index))
-        return self._end(at.source, EndReason(at.reason))
+        unusual = [] if self.unusual is None else self.unusual.interrupt(at)
+        return [*self._end(at.source, EndReason(at.reason)), *unusual]
 
     def finish(self, reason: EndReason = EndReason.SHUTDOWN) -> list[Event]:
         """End every event."""
         for machines in self._machines.values():
             for machine in machines.values():
                 self._keep(machine.near_misses.interrupt(0))
-        return [event for source in self._machines for event in self._end(source, reason)]
+        unusual = [] if self.unusual is None else self.unusual.finish(reason)
+        return [event for source in self._machines for event in self._end(source, reason)] + unusual
 
     def active(self, source: str) -> frozenset[str]:
         """Labels of this source with an event that lasts, or a candidate."""

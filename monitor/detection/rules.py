@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from monitor.config import Config, LabelConfig, confirmations
+from monitor.config import Config, LabelConfig, SourceConfig, UnusualLabel, confirmations
 from monitor.config.hours import Hours, parse_hours
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.engine import Engine
+
+if TYPE_CHECKING:  # it imports PyTorch, which the reader of the memory for unusual sounds does without
+    from monitor.detection.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,19 @@ def rule_of(label: LabelConfig, *, rate: int, hop: int, quiet: tuple[Hours, ...]
 def rules_of(config: Config, engine: Engine, labels: ActiveLabels) -> dict[str, list[Rule]]:
     """Return the rules of the labels of each source, by its name."""
     return {
-        source.name: [
-            rule_of(
-                label,
-                rate=engine.rate,
-                hop=engine.hop_of(source.name),
-                quiet=tuple(map(parse_hours, source.quiet_hours)),
-            )
-            for label in labels.at(source.name)
-        ]
+        source.name: [_rule_at(source, engine, label) for label in labels.at(source.name)]
         for source in config.sources
     }
+
+
+def unusual_rules(config: Config, engine: Engine, sources: Collection[str]) -> dict[str, Rule]:
+    """Return the rules of unusual sounds at some sources, by source."""
+    label = UnusualLabel()
+    return {
+        source.name: _rule_at(source, engine, label) for source in config.sources if source.name in sources
+    }
+
+
+def _rule_at(source: SourceConfig, engine: Engine, label: LabelConfig) -> Rule:
+    quiet = tuple(map(parse_hours, source.quiet_hours))
+    return rule_of(label, rate=engine.rate, hop=engine.hop_of(source.name), quiet=quiet)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.config import UnusualLabel
 from monitor.detection.alarm_clusters import Heard
 from monitor.detection.alarm_rate import AlarmThreshold, NoThreshold, alarm_threshold
+from monitor.detection.nearest_neighbours import Whiten, coreset, distances, thinned
 from monitor.detection.quantised import restored
-from monitor.detection.rules import Rule
-from monitor.memory.nearest_neighbours import Whiten, coreset, distances, thinned
+from monitor.detection.rules import rule_of
 from monitor.memory.reader import MemoryReader
 from monitor.types import Embeddings
 
@@ -84,7 +86,13 @@ class Distances:
 
 
 def unusual_distances(
-    reader: MemoryReader, source: str, since: float, until: float, whiten: Whiten
+    reader: MemoryReader,
+    source: str,
+    since: float,
+    until: float,
+    whiten: Whiten,
+    *,
+    later_days: bool = False,
 ) -> Distances | None:
     """Return how unlike its neighbours each window of a source is; None if none can be compared.
 
@@ -96,6 +104,8 @@ def unusual_distances(
         Unix seconds.
     whiten : callable
         From `whitening`.
+    later_days : bool
+        Whether later days count as neighbours as well: what is usual is then known of the first day too.
 
     Raises
     ------
@@ -107,7 +117,8 @@ def unusual_distances(
         ended_at, embeddings, hop = _windows(
             reader, source, max(since, begin), min(until, begin + HOUR_SECONDS - _BEFORE)
         )
-        neighbours = neighbours_of(reader, source, begin) if len(embeddings) else embeddings
+        spans = spans_before(begin) + (spans_after(begin) if later_days else [])
+        neighbours = neighbours_in(reader, source, spans) if len(embeddings) else embeddings
         if len(neighbours):
             times.append(ended_at)
             rows.append(embeddings)
@@ -116,21 +127,38 @@ def unusual_distances(
     if not times:
         return None
     every = np.concatenate(unlike)
-    rule = Rule(source, 1000, round(1000 * hop_seconds), 0.5, 0.5, 2, 3, 0, 1, 0, cooldown=0)
+    rule = rule_of(UnusualLabel(), rate=1000, hop=round(1000 * hop_seconds))
     heard = Heard.of(np.concatenate(times), every, rule)
     return Distances(source, heard, every, np.concatenate(rows))
 
 
-def neighbours_of(reader: MemoryReader, source: str, begin: float) -> Embeddings:
-    """Return the neighbours of the windows of an hour that begins at ``begin``, shape (n, d).
+Spans = list[tuple[float, float]]
+"""Begins and ends, in Unix seconds."""
 
-    Those of the last days within an hour of that time of day, and of the hour before but for the newest.
+
+def spans_before(begin: float) -> Spans:
+    """Return when the neighbours of the windows of an hour were heard.
+
+    In the last days within an hour of that time of day, and in the hour before but for the newest minutes.
     """
-    spans = [
-        (begin - day * DAY_SECONDS - HOUR_SECONDS, begin - day * DAY_SECONDS + 2 * HOUR_SECONDS - _BEFORE)
-        for day in range(DAYS, 0, -1)
-    ]
-    spans.append((begin - HOUR_SECONDS, begin - NEWEST_SECONDS))
+    return [*map(_of_day(begin), range(-DAYS, 0)), (begin - HOUR_SECONDS, begin - NEWEST_SECONDS)]
+
+
+def spans_after(begin: float) -> Spans:
+    """Return the same of the days after an hour."""
+    return list(map(_of_day(begin), range(1, DAYS + 1)))
+
+
+def _of_day(begin: float) -> Callable[[int], tuple[float, float]]:
+    def span(day: int) -> tuple[float, float]:
+        at = begin + day * DAY_SECONDS
+        return at - HOUR_SECONDS, at + 2 * HOUR_SECONDS - _BEFORE
+
+    return span
+
+
+def neighbours_in(reader: MemoryReader, source: str, spans: Spans) -> Embeddings:
+    """Return the windows in spans of time, thinned out evenly, shape (n, d)."""
     parts = [chunk.vectors for span in spans for chunk in reader.chunks(source, *span)]
     if not parts:
         return np.empty((0, 0), dtype=np.float32)

@@ -42,6 +42,7 @@ def event_payload(event: Event, label_name: str) -> dict[str, object]:
         "reason": event.reason,
         "clip": event.clip,
         "clip_outcome": event.clip_outcome,
+        **({"like": list(event.like)} if event.like else {}),
     }
 
 

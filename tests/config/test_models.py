@@ -137,3 +137,17 @@ def test_a_version_of_mqtt_may_look_like_a_number(value, version):
 def test_another_version_of_mqtt_is_refused(value):
     with pytest.raises(ValueError, match="protocol"):
         MqttConfig(protocol=value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"memory": {"enabled": False}}, "enabled needs memory.enabled"),
+        ({"labels": [{"id": "unusual", "prompts": ["x"]}]}, 'there is a label "unusual"'),
+        ({"unusual": {"enabled": True, "sources": ["attic"]}}, '"attic" is not a source'),
+    ],
+)
+def test_unusual_sounds_need_a_memory_sources_that_exist_and_their_name(keys, words):
+    with pytest.raises(ValidationError, match=words):
+        Config.model_validate({"unusual": {"enabled": True}} | keys)
+    Config.model_validate({**keys, "unusual": {"enabled": False}})

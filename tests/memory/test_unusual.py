@@ -7,9 +7,9 @@ import pytest
 
 from monitor.detection.alarm_rate import NoThreshold
 from monitor.detection.cohort_norm import measure_cohort
-from monitor.memory.nearest_neighbours import coreset, distances, thinned, whitening
+from monitor.detection.nearest_neighbours import coreset, distances, thinned, whitening
 from monitor.memory.reader import MemoryReader
-from monitor.memory.unusual import neighbours_of, unusual_distances
+from monitor.memory.unusual import neighbours_in, spans_before, unusual_distances
 from tests.support.remembered import remember
 
 WINDOWS = SimpleNamespace(identity="model", rate=100, length=1000, hop=1000)
@@ -55,7 +55,7 @@ def test_what_was_never_heard_and_what_is_not_heard_at_that_hour_is_found(reader
 
 
 def test_neighbours_are_of_that_time_of_day_without_the_newest(reader):
-    rows = neighbours_of(reader, "crib", MIDNIGHT + 2 * DAY + 12 * HOUR)
+    rows = neighbours_in(reader, "crib", spans_before(MIDNIGHT + 2 * DAY + 12 * HOUR))
     assert set(rows.argmax(axis=1).tolist()) == {11, 12, 13}
     # Two days of three hours, and fifty minutes of today.
     assert len(rows) == pytest.approx(2 * 3 * 360 + 300, abs=4)

@@ -19,6 +19,7 @@ def page(snapshot: Snapshot, now: float) -> str:
         _table(("source", "level", ""), [_source(name, s, now) for name, s in snapshot["sources"].items()]),
         _table(("label", "threshold", "last event"), [_label(label, now) for label in snapshot["labels"]]),
         [line for label in snapshot["labels"] for line in _targets(label)],
+        list(_unusual(snapshot)),
         _table((), list(_outputs(snapshot, now))),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
@@ -112,6 +113,13 @@ def _targets(label: Mapping[str, Any]) -> Iterator[str]:
     """Yield how well the rate of false alarms is known that a label has as its target."""
     for source, words in label.get("targets", {}).items():  # a monitor of an earlier version has none
         yield f"{label['name']} at {source}, {label['target']}: {words}"
+
+
+def _unusual(snapshot: Snapshot) -> Iterator[str]:
+    """Yield from which distance on sounds are unusual, and how well their rate is known."""
+    for source, known in (snapshot.get("unusual") or {}).items():
+        threshold = "" if known["threshold"] is None else f"distance {known['threshold']:.2f}, "
+        yield f"unusual sounds at {source}: {threshold}{known['words']}"
 
 
 def _last(event: Mapping[str, Any] | None, now: float) -> str:

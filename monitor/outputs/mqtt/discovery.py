@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from monitor import __version__
-from monitor.config import LabelConfig
+from monitor.config import LabelConfig, UnusualLabel
 from monitor.outputs.mqtt.discovery_parts import part_topic
 from monitor.outputs.mqtt.stale_entities import unique_id
 from monitor.outputs.mqtt.topics import TRIGGER, Topics
@@ -75,6 +75,9 @@ def discovery_payload(
         components |= _of_source(topics, source, suffix, types)
         for label in labels[source]:
             components |= _of_label(topics, source, suffix, label)
+            if isinstance(label, UnusualLabel):
+                continue  # has no score, and the memory sets its threshold
+            components[f"{source}_SCORE_{label.id}"] = _score(topics, source, suffix, label)
             if commands:
                 components[f"{source}_THRESHOLD_{label.id}"] = _threshold(topics, source, suffix, label)
     for key, component in components.items():
@@ -185,18 +188,6 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
             "json_attr_t": topics.attributes(source, label.id),
             **_available(topics, source),
         },
-        f"{source}_SCORE_{label.id}": {
-            "p": "sensor",
-            "name": f"Score: {label.title}{suffix}",
-            "obj_id": _slug(topics.node, source, label.id, "score"),
-            "stat_t": topics.score(source, label.id),
-            "stat_cla": "measurement",
-            "sug_dsp_prc": 2,
-            "ent_cat": "diagnostic",
-            "en": False,  # changes every second: for users who enable it
-            "exp_aft": LEVEL_EXPIRES_SECONDS,
-            **_available(topics, source),
-        },
         f"{source}_TRIGGER_{label.id}": {
             "p": "device_automation",
             "atype": "trigger",
@@ -205,6 +196,21 @@ def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> d
             "stype": f"{source} {label.id}",  # distinguishes the triggers of a device
             "pl": TRIGGER,
         },
+    }
+
+
+def _score(topics: Topics, source: str, suffix: str, label: LabelConfig) -> Component:
+    return {
+        "p": "sensor",
+        "name": f"Score: {label.title}{suffix}",
+        "obj_id": _slug(topics.node, source, label.id, "score"),
+        "stat_t": topics.score(source, label.id),
+        "stat_cla": "measurement",
+        "sug_dsp_prc": 2,
+        "ent_cat": "diagnostic",
+        "en": False,  # changes every second: for users who enable it
+        "exp_aft": LEVEL_EXPIRES_SECONDS,
+        **_available(topics, source),
     }
 
 

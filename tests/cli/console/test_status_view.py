@@ -53,6 +53,16 @@ def test_the_page_shows_that_detection_is_disarmed():
     assert "  detection is disarmed" in page(snapshot(armed=False), NOW)
 
 
+def test_it_says_what_is_known_of_unusual_sounds():
+    known = {
+        "hall": {"threshold": 0.2811, "words": "measured: 7 expected in 7 days, 60 sounds"},
+        "crib": {"threshold": None, "words": "learning, 31 h of 48"},
+    }
+    lines = page(snapshot(unusual=known), NOW).splitlines()
+    assert "unusual sounds at hall: distance 0.28, measured: 7 expected in 7 days, 60 sounds" in lines
+    assert "unusual sounds at crib: learning, 31 h of 48" in lines
+
+
 def test_an_event_that_lasts_is_now():
     told = snapshot()
     told["labels"][0]["last_event"]["ended_at"] = None

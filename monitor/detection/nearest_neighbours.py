@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detection.cohort_norm import CohortNorm
-from monitor.detection.quantised import Rows
+from monitor.detection.quantised import UNITS, Rows
 from monitor.types import Embeddings
 
 MOST = 4_096
@@ -21,6 +21,8 @@ Whiten = Callable[[Embeddings], Embeddings]
 """Embeddings to unit vectors, both of shape (n, d)."""
 
 _AT_ONCE = 1_024
+_BLOCK = 512
+"""Quantised vectors that become floats at once: 1 MB at d = 512, which stays in the cache."""
 _LEAST_VARIANCE = 1e-6
 
 
@@ -90,3 +92,21 @@ def distances(embeddings: Embeddings, neighbours: Embeddings) -> NDArray[np.floa
         found[first : first + _AT_ONCE] = (part @ neighbours.T).max(axis=1)
     unlike: NDArray[np.float32] = np.clip(1.0 - found, 0.0, 1.0).astype(np.float32)
     return unlike
+
+
+def distance(embedding: NDArray[np.float32], rows: Rows) -> float:
+    """Return the cosine distance of one embedding to its nearest quantised neighbour, in [0, 1].
+
+    Parameters
+    ----------
+    embedding : array, shape (d,)
+    rows : array of int16, shape (m, d)
+        At least one.
+    """
+    floats = np.empty((min(_BLOCK, len(rows)), rows.shape[1]), dtype=np.float32)
+    nearest = -1.0
+    for first in range(0, len(rows), _BLOCK):
+        part = rows[first : first + _BLOCK]
+        np.copyto(floats[: len(part)], part)
+        nearest = max(nearest, float((floats[: len(part)] @ embedding).max()) / UNITS)
+    return float(np.clip(1.0 - nearest, 0.0, 1.0))

@@ -1,0 +1,41 @@
+"""Unusual sounds: the event without a label, and how often it may come."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from monitor.config.labels import LabelConfig
+from monitor.config.section import AlarmTarget, Identifier, Section
+
+UNUSUAL = "unusual"
+"""Label of these events."""
+
+
+class UnusualConfig(Section):
+    """Unusual sounds: an event when a source hears what it has not heard at that time of day."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Report sounds unlike all that a source had at that time of day in the last week, as "
+        "events with the label unusual. Needs memory.enabled, and two days of memory first.",
+    )
+    target: AlarmTarget = Field(
+        default="1/day",
+        description="How many to expect of a usual room at each source, such as 1/day or 2/week. The "
+        "threshold is set by it every day, from the memory.",
+    )
+    sources: Annotated[tuple[Identifier, ...], Field(strict=False)] | None = Field(
+        default=None, min_length=1, max_length=32, description="Names of the sources. Unset: all."
+    )
+
+
+class UnusualLabel(LabelConfig):
+    """Label of the events of unusual sounds: no sound that a user described, with no score to publish."""
+
+    id: Identifier = UNUSUAL
+    name: str | None = "Unusual sound"
+    examples: bool = True  # no prompts: what is usual are the examples
+    cooldown_seconds: float = 8.0  # with the merge gap 10 s, by which the threshold tells sounds apart
+    icon: str | None = "mdi:ear-hearing"
