@@ -10,7 +10,7 @@ PACKAGE = ROOT / "monitor"
 OURS = {"monitor", "tests", "benchmarks", "training"}
 
 ORDER = "types < system < config < audio < model < detection < memory < outputs, evaluation"
-ORDER += " < fleet < daemon < cli"
+ORDER += " < archive, fleet < daemon < cli"
 """Who may import whom: each room only those to its left; those between two signs do not know each other."""
 
 ONLY_IN = {
@@ -20,7 +20,9 @@ ONLY_IN = {
     "matplotlib": "evaluation.plot",
     "paho": ("outputs.mqtt.connection", "outputs.mqtt.paho_client"),
     "fastapi": "outputs.web",
+    "fsspec": "archive.recordings",
     "prometheus_client": "outputs.prometheus",
+    "pyarrow": ("archive", "fleet"),
     "pydantic": ("config", "outputs.web"),  # FastAPI describes bodies by its models
     "rich": "cli.console",
     "safetensors": ("model", "detection.qualification_file"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -68,31 +69,52 @@ def replay(
     SourceError
         The file cannot be read, or is not audio.
     """
-    engine = replace(engine, hops={})  # those of the configured sources
     source = SourceConfig(name=_NAME, kind="file", path=path, pace="fast")
     status = SourceStatus(_NAME)
     stop = threading.Event()
-    buffer = RingBuffer(max(60 * engine.rate, 2 * engine.length), engine.rate, lossless=True)
     blocks = open_source(source, SourceContext(engine.rate, status, stop))
     if fill:
         blocks = _filled(blocks, engine.length)
+    with analysis_of(blocks, config, engine, status, stop) as (windows, scorer):
+        scores, events = analysed(windows, scorer, rules, engine.rate)
+    return Replay(status.captured / engine.rate, scores, events)
+
+
+@contextmanager
+def analysis_of(
+    blocks: Iterable[AudioBlock], config: Config, engine: Engine, status: SourceStatus, stop: threading.Event
+) -> Iterator[tuple[Windows, Scorer]]:
+    """Read a recording in a thread; give its windows and a new scorer of them, as in the daemon.
+
+    Parameters
+    ----------
+    blocks : iterable of AudioBlock
+    config : Config
+        The labels, ``silence_dbfs`` and ``window.reuse_seconds`` count.
+    engine : Engine
+    status : SourceStatus
+        Of the recording.
+    stop : threading.Event
+        Ends the reading.
+    """
+    name = status.name
+    engine = replace(engine, hops={})  # those of the configured sources
+    buffer = RingBuffer(max(60 * engine.rate, 2 * engine.length), engine.rate, lossless=True)
     reuse, mel_config = config.window.reuse_seconds, engine.model.mel_config
     scorer = Scorer(
         engine,
-        ActiveLabels(labels=config.labels, sources=(_NAME,), silence_dbfs=config.silence_dbfs),
-        {_NAME: status},
+        ActiveLabels(labels=config.labels, sources=(name,), silence_dbfs=config.silence_dbfs),
+        {name: status},
         gate=NoveltyGate(mel_config, engine.hop_of, reuse) if reuse else None,
     )
     threads = ThreadGroup(stop)
     threads.start("listen", partial(run_capture, blocks, buffer, status))
-    windows = Windows({_NAME: buffer}, {_NAME: status}, length=engine.length, hop=engine.hop, stop=stop)
     try:
-        scores, events = analysed(windows, scorer, rules, engine.rate)
+        yield Windows({name: buffer}, {name: status}, length=engine.length, hop=engine.hop, stop=stop), scorer
     finally:
         stop.set()
         buffer.close()
         threads.join(_JOIN_SECONDS)
-    return Replay(status.captured / engine.rate, scores, events)
 
 
 def analysed(

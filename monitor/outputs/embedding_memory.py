@@ -7,33 +7,22 @@ analysis never waits.
 from __future__ import annotations
 
 import logging
-import math
 import shutil
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from monitor.config import MemoryConfig
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.quantised import quantised
 from monitor.detection.rules import Rule
+from monitor.memory.entries import entry_of, entry_of_break, joined
 from monitor.memory.labels_file import LabelsInForce, labels_path, write_labels
-from monitor.memory.reader import memory_directory, to_ns
+from monitor.memory.reader import memory_directory
 from monitor.memory.retention import apply_limits
-from monitor.memory.segment import (
-    BREAKS,
-    GATES,
-    HOUR_NS,
-    PATTERN_FLAGS,
-    SPEECH_FLAG,
-    Entry,
-    Header,
-    Kind,
-)
+from monitor.memory.segment import BREAKS, Entry, Header, Kind
 from monitor.memory.source_writer import SourceWriter
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox
@@ -141,18 +130,11 @@ class EmbeddingMemory(Output):
 
     def on_scores(self, scores: Scores) -> None:
         """Keep the embedding of a window, or count one that was not scored."""
-        entry = Entry(to_ns(scores.ended_at), scores.stop, level=_finite(scores.level_dbfs))
-        if scores.embedding is not None:
-            flags = sum(PATTERN_FLAGS[name] for name in scores.patterns) + SPEECH_FLAG * scores.speech
-            entry = replace(entry, flags=flags, vector=quantised(scores.embedding).astype("<i2").tobytes())
-        elif scores.gated is not None:
-            entry = replace(entry, kind=Kind.GATED, reason=GATES.index(scores.gated))
-        self._put(scores.source, entry)
+        self._put(scores.source, entry_of(scores))
 
     def on_break(self, at: Break) -> None:
         """Keep that the audio is interrupted."""
-        entry = Entry(to_ns(at.at), at.index, kind=Kind.BREAK, reason=BREAKS.index(EndReason(at.reason)))
-        self._put(at.source, entry)
+        self._put(at.source, entry_of_break(at))
 
     def on_labels(self, active_labels: ActiveLabels, rules: Mapping[str, Sequence[Rule]]) -> None:
         """Keep which labels are in force from here on."""
@@ -210,7 +192,7 @@ class EmbeddingMemory(Output):
                 self._noted[source] = change
                 number, self._unwritten[number] = change
                 entries.append(Entry(entry.ended_ns, number, kind=Kind.LABELS))
-        if entries and (longer := _joined(entries[-1], entry, self._headers[source].hop)) is not None:
+        if entries and (longer := joined(entries[-1], entry, self._headers[source].hop)) is not None:
             entries[-1] = longer
         else:
             entries.append(entry)
@@ -280,15 +262,3 @@ class EmbeddingMemory(Output):
 
 def _windows(entries: Sequence[Entry]) -> int:
     return sum(entry.kind == Kind.WINDOW for entry in entries)
-
-
-def _joined(last: Entry, entry: Entry, hop: int) -> Entry | None:
-    """Return one entry for two windows in a row that were not scored for the same reason; None otherwise."""
-    alike = last.kind == entry.kind == Kind.GATED and last.reason == entry.reason
-    if not alike or entry.stop != last.stop + hop or last.ended_ns // HOUR_NS != entry.ended_ns // HOUR_NS:
-        return None
-    return replace(entry, count=last.count + entry.count)
-
-
-def _finite(level: float) -> float:
-    return level if math.isfinite(level) else -999.0

@@ -4,7 +4,23 @@ Only this package imports PyAV.  Files keep every sample; streams stay at the li
 """
 
 from monitor.audio.sources.ffmpeg.decoder import to_float
-from monitor.audio.sources.ffmpeg.file import decode, open_file, read_samples
+from monitor.audio.sources.ffmpeg.file import (
+    FileMetadata,
+    decode,
+    open_file,
+    open_recording,
+    read_metadata,
+    read_samples,
+)
 from monitor.audio.sources.ffmpeg.network_stream import open_stream
 
-__all__ = ["decode", "open_file", "open_stream", "read_samples", "to_float"]
+__all__ = [
+    "FileMetadata",
+    "decode",
+    "open_file",
+    "open_recording",
+    "open_stream",
+    "read_metadata",
+    "read_samples",
+    "to_float",
+]

@@ -7,10 +7,11 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import av.error
@@ -25,6 +26,7 @@ from monitor.audio.sources.ffmpeg.decoder import frames, resized
 from monitor.audio.sources.ffmpeg.ogg_chain import chains
 from monitor.audio.sources.source_context import SourceContext
 from monitor.config import SourceConfig
+from monitor.system.boundary import boundary
 from monitor.types import AudioBlock, NotAudioError, Samples, SourceError
 
 _BLOCK_SECONDS = {"realtime": 0.1, "fast": 0.2}
@@ -47,12 +49,27 @@ _OF_THE_SYSTEM = (
 )
 """Errors that the content of a file does not cause; FFmpeg uses other error codes for bad headers."""
 
+_STATES_LENGTH = frozenset({"aiff", "au", "caf", "flac", "matroska", "mov", "w64", "wav"})
+"""Formats, by FFmpeg's names."""
+
 _PIPE_IT = (
     "use FFmpeg to send raw samples to standard input (kind pcm, or --source -): "
     "ffmpeg -i INPUT -f s16le -ac 1 -ar 48000 - | clap-monitor run --source - --rate 48000"
 )
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FileMetadata:
+    """What a sound file says about itself."""
+
+    tags: Mapping[str, str]
+    """By name, in small letters."""
+    seconds: float | None
+    """Length that it claims, or that FFmpeg estimates."""
+    states_length: bool
+    """Its format states the length; of others, such as mp3, it is an estimate."""
 
 
 def open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlock]:
@@ -100,6 +117,46 @@ def read_samples(path: Path, rate: int, channel: int | None = None) -> Iterator[
         yield block.samples
 
 
+def open_recording(
+    sound: Path | BinaryIO, name: str, started_at: float, context: SourceContext
+) -> Iterator[AudioBlock]:
+    """Read a recording of the past as fast as it is asked for: the samples of `open_file`.
+
+    Sample i was captured at ``started_at`` + i / rate, in Unix seconds.  ``name`` stands in messages.  Of an
+    open file the parts of an Ogg chain are read only as far as FFmpeg follows them.
+
+    Raises
+    ------
+    SourceError, NotAudioError
+        As for `open_file`.
+    """
+    parts = _parts(sound, None, None) if isinstance(sound, Path) else _parts_in(sound, name)
+    for block in _blocks(parts, context.rate, context.status, _BLOCK_SECONDS["fast"]):
+        if context.stop.is_set():
+            return
+        yield replace(block, ended_at=started_at + block.stop / context.rate)
+
+
+def read_metadata(sound: Path | BinaryIO, name: str) -> FileMetadata:
+    """Return what a sound file says about itself.
+
+    Raises
+    ------
+    SourceError, NotAudioError
+        As for `open_file`.
+    """
+    connect = (
+        partial(_open, sound, _urls(sound)[0]) if isinstance(sound, Path) else partial(_rewound, sound, name)
+    )
+    with opened(connect, name) as container:
+        audio_track(container, None, name, NotAudioError)
+        with boundary(NotAudioError, name):
+            tags = {key.lower(): str(text) for key, text in container.metadata.items()}
+            seconds = None if container.duration is None else container.duration / av.time_base
+        stated = not _STATES_LENGTH.isdisjoint(container.format.name.split(","))
+    return FileMetadata(tags, seconds, stated)
+
+
 def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
     """Return all samples of `read_samples`, float32, shape (n,) with n at least 1."""
     samples = list(read_samples(path, rate, channel))
@@ -141,11 +198,27 @@ def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[Captu
 
 def _parts_of(path: Path, url: str, channel: int | None, track: int | None) -> Iterator[CapturedAudio]:
     where = str(path)
-    with opened(partial(_connect, path, url), where) as container:
+    with opened(partial(_open, path, url), where) as container:
         audio = audio_track(container, track, where, NotAudioError)
         yield from frames(
-            packets(container, audio, where, partial(_explained, path)), where, channel, _Continuity().missing
+            packets(container, audio, where, partial(_explained, where)),
+            where,
+            channel,
+            _Continuity().missing,
         )
+
+
+def _parts_in(file: BinaryIO, name: str) -> Iterator[CapturedAudio]:
+    """Yield the audio of an open file."""
+    decoded = False
+    with opened(partial(_rewound, file, name), name) as container:
+        audio = audio_track(container, None, name, NotAudioError)
+        parts = packets(container, audio, name, partial(_explained, name))
+        for part in frames(parts, name, None, _Continuity().missing):
+            yield part
+            decoded = True
+    if not decoded:
+        raise NotAudioError(f"{name}: contains 0 seconds of audio")
 
 
 class _Continuity:
@@ -181,18 +254,27 @@ def _kind(mode: int) -> str:
     return "is a socket" if stat.S_ISSOCK(mode) else "is a device"
 
 
-def _connect(path: Path, url: str) -> av.container.InputContainer:
+def _open(path: Path, url: str) -> av.container.InputContainer:
+    return _connect(url, str(path))
+
+
+def _rewound(file: BinaryIO, name: str) -> av.container.InputContainer:
+    file.seek(0)
+    return _connect(file, name)
+
+
+def _connect(file: str | BinaryIO, where: str) -> av.container.InputContainer:
     try:
-        return av.open(url, metadata_errors="replace", options=dict(LIMITS))
+        return av.open(file, "r", metadata_errors="replace", options=dict(LIMITS))
     except av.error.InvalidDataError as error:
-        raise NotAudioError(f"{path}: is not a sound file that FFmpeg supports") from error
+        raise NotAudioError(f"{where}: is not a sound file that FFmpeg supports") from error
     except av.error.EOFError as error:
-        raise NotAudioError(f"{path}: ends before its first sample") from error
+        raise NotAudioError(f"{where}: ends before its first sample") from error
     except (OSError, av.error.FFmpegError) as error:
         if error.errno in _OF_THE_SYSTEM:
-            raise SourceError(f"{path}: {error.strerror}") from error
-        raise NotAudioError(f"{path}: FFmpeg cannot read its header: {error.strerror}") from error
+            raise SourceError(f"{where}: {error.strerror}") from error
+        raise NotAudioError(f"{where}: FFmpeg cannot read its header: {error.strerror}") from error
 
 
-def _explained(path: Path, error: av.error.FFmpegError) -> SourceError:
-    return SourceError(f"{path}: cannot be read to its end: {error.strerror}")
+def _explained(where: str, error: av.error.FFmpegError) -> SourceError:
+    return SourceError(f"{where}: cannot be read to its end: {error.strerror}")

@@ -1,0 +1,113 @@
+"""Command over archives of recordings: scan."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+
+from monitor.cli.app import ConfigFile, OtherLabels, OtherModel, app
+from monitor.cli.logs import say
+from monitor.cli.options import Overrides, settings_from
+from monitor.types import ConfigError, MonitorError, NotAudioError
+
+if TYPE_CHECKING:
+    from monitor.archive.local_engine import LocalEngine
+    from monitor.archive.scanners import Job
+    from monitor.config import Config
+
+
+@app.command()
+def scan(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Sound files, folders, globs, or URLs such as s3://..."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")],
+    config: ConfigFile = None,
+    label: OtherLabels = None,
+    model: OtherModel = None,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="Keep the embeddings, for search and replay with --archive.")
+    ] = False,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            metavar="NAME",
+            help="Time zone of file names that state none, such as Europe/Berlin. Default: UTC; for names of "
+            "BirdNET-Pi, that of this machine.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", min=1, help="Processes on this machine. Default: one for each core."),
+    ] = None,
+) -> None:
+    """Detect sounds in recordings, as fast as this machine can, into Parquet files.
+
+    Windows, scores and events are those of `run --fast`.  What is done is not done again: after Ctrl-C, or
+    when recordings were added, run the same command again.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _check_extras()
+    from monitor.archive.recordings import list_recordings
+    from monitor.archive.results import Draft, opened
+    from monitor.archive.scanners import Job
+    from monitor.cli.console.scan_view import scan_progress
+
+    settings = settings_from(config, Overrides(model=model, labels=tuple(label or ())))
+    job = Job(_with_labels_in_force(settings, keeps=not label), _zone(time_zone), embeddings)
+    recordings = list_recordings(paths)
+    with opened(out) as results, _started(job, results.drafts, processes) as scanning:
+        loaded = scanning.load()
+        results.settle(loaded.origin, loaded.dimension, embeddings=embeddings)
+        left = results.undone(recordings)
+        if len(left) < len(recordings):
+            say(f"{len(recordings) - len(left)} of {len(recordings)} recordings are done already")
+        with scan_progress({each.part: each.size for each in left}) as progress:
+            for at in scanning.scan(left):
+                if isinstance(at, Draft):
+                    results.commit(at)
+                progress.show(at)
+    say(progress.summary())
+    if recordings and progress.unread == len(recordings):
+        raise NotAudioError("none of the recordings could be read; the report has the reasons")
+
+
+def _check_extras() -> None:
+    if any(find_spec(name) is None for name in ("fsspec", "pyarrow")):
+        raise MonitorError("scan needs more packages: pip install 'clap-monitor[scan]'")
+
+
+def _with_labels_in_force(settings: Config, *, keeps: bool) -> Config:
+    """Return the configuration with the labels that `run` would have, and paths that hold everywhere."""
+    from monitor.detection.active_labels import restore_settings
+
+    labels = restore_settings(settings, settings.state if keeps else None).active_labels.labels
+    model, checkpoint = settings.model, Path(settings.model.checkpoint)
+    if checkpoint.is_dir():
+        model = model.model_copy(update={"checkpoint": str(checkpoint.absolute())})
+    changes = {"labels": labels, "model": model, "state": settings.state.absolute()}
+    return settings.model_copy(update=changes)
+
+
+def _zone(name: str | None) -> str | None:
+    try:
+        return None if name is None else ZoneInfo(name).key
+    except (ValueError, ZoneInfoNotFoundError) as error:
+        raise ConfigError(
+            f"--time-zone: {name!r} is not the name of a time zone, such as Europe/Berlin"
+        ) from error
+
+
+def _started(job: Job, drafts: Path, processes: int | None) -> LocalEngine:
+    from monitor.archive.local_engine import LocalEngine
+    from monitor.system.cpu import allowed_cores
+
+    return LocalEngine(job, drafts, processes or max(1, int(allowed_cores())))

@@ -1,0 +1,163 @@
+"""The command over files, beside `run --fast`; and over what is no sound."""
+
+import json
+import os
+import re
+import struct
+
+import duckdb
+import pytest
+import soundfile
+
+from tests.support.command_line import ROOT, clap_monitor, events_of
+
+CONFIG = ROOT / "config/demo.yaml"
+
+
+def rows(out, table, columns="*", order="file"):
+    """Rows of a table of the results, in order."""
+    return duckdb.read_parquet(f"{out}/{table}/*.parquet").order(order).project(columns).fetchall()
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory):
+    """A folder of sound files, good and bad, and its results."""
+    folder = tmp_path_factory.mktemp("archive")
+    samples, rate = soundfile.read(ROOT / "recordings/demo.flac", frames=20 * 32_000)
+    garden = folder / "in/garden"
+    garden.mkdir(parents=True)
+    soundfile.write(garden / "20240131_063000.WAV", samples, rate)
+    content = (garden / "20240131_063000.WAV").read_bytes()
+    soundfile.write(garden / "short.wav", samples[: rate // 2], rate)
+    (garden / "cut.wav").write_bytes(content[: len(content) // 2])
+    (garden / "empty.wav").touch()
+    (garden / "text.mp3").write_text("no sound")
+    huge = bytearray(content)
+    huge[40:44] = struct.pack("<I", 0x7FFFFFF0)
+    (garden / "huge.wav").write_bytes(huge)
+    (garden / "loop.wav").symlink_to("loop.wav")
+    os.mkfifo(garden / "pipe.wav")
+    (garden / os.fsdecode(b"\xff.flac")).write_bytes(b"fLaC")
+    done = clap_monitor(
+        "scan",
+        folder / "in",
+        "--out",
+        folder / "out",
+        "--config",
+        CONFIG,
+        "--embeddings",
+        "--processes",
+        1,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_events_are_those_of_a_fast_run(scanned):
+    recording = scanned / "in/garden/20240131_063000.WAV"
+    run = clap_monitor("run", "--config", CONFIG, "--source", recording, "--fast", "--json", cwd=scanned)
+    keys = (
+        "label",
+        "onset_seconds",
+        "offset_seconds",
+        "score",
+        "peak_score",
+        "windows",
+        "level_dbfs",
+        "reason",
+    )
+    expected = [tuple(event[key] for key in keys) for event in events_of(run) if event["phase"] == "end"]
+    found = rows(scanned / "out", "events", f"{', '.join(keys)}", "onset_seconds")
+    own = rows(scanned / "out", "events", "file", "onset_seconds")
+    assert [row for row, (file,) in zip(found, own, strict=True) if file == str(recording)] == expected
+    assert expected
+
+
+def test_each_bad_file_is_a_row_with_its_reason(scanned):
+    garden = scanned / "in/garden"
+    report = rows(scanned / "out", "files", "file, outcome, reason")
+    found = {
+        file.removeprefix(f"{garden}/"): (outcome, reason and reason.split(",")[0])
+        for file, outcome, reason in report
+    }
+    assert found == {
+        "20240131_063000.WAV": ("whole", None),
+        "short.wav": ("whole", "is shorter than a window of 1 s"),
+        "cut.wav": ("partly", "holds 10.0 s of the 20.0 s that its header claims"),
+        "huge.wav": ("partly", "holds 20.0 s of the 33554.4 s that its header claims"),
+        "empty.wav": ("failed", "is not a sound file that FFmpeg supports"),
+        "text.mp3": ("failed", "is not a sound file that FFmpeg supports"),
+        "loop.wav": ("failed", "Too many levels of symbolic links"),
+        "pipe.wav": ("failed", "is a pipe"),
+        "�.flac": ("failed", "ends before its first sample"),
+    }
+
+
+def test_the_report_says_when_a_recording_began_and_how_that_is_known(scanned):
+    found = rows(
+        scanned / "out",
+        "files",
+        "strftime(started_at, '%H:%M:%S'), time_from, seconds, windows, scored, source",
+    )
+    assert ("06:30:00", "audiomoth", 20.0, 39, 39, "garden") in found
+
+
+def test_what_is_done_is_not_done_again(scanned):
+    out = scanned / "out"
+    before = {
+        path: path.stat().st_mtime_ns for path in out.glob("*/*-*.parquet") if "failed" not in path.name
+    }
+    done = clap_monitor("scan", scanned / "in", "--out", out, "--config", CONFIG, "--embeddings", cwd=scanned)
+    assert done.returncode == 0, done.stderr
+    assert "4 of 9 recordings are done already" in done.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_a_recording_that_has_changed_is_done_again_in_its_place(scanned, tmp_path):
+    sound, out = tmp_path / "a.wav", tmp_path / "out"
+    for seconds in (3, 4):
+        sound.write_bytes((scanned / "in/garden/20240131_063000.WAV").read_bytes()[: 44 + seconds * 64_000])
+        done = clap_monitor("scan", sound, "--out", out, "--label", "a dog", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert rows(out, "files", "seconds") == [(seconds,)]
+
+
+def test_other_settings_want_another_folder(scanned):
+    done = clap_monitor("scan", scanned / "in", "--out", scanned / "out", "--label", "a dog", cwd=scanned)
+    assert done.returncode == 78
+    assert "settings, embeddings differ; use another folder" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["missing.wav"], 66, "missing.wav: No such file or directory"),
+        (["."], 66, ".: holds no sound files"),
+        (["*.wav"], 66, "*.wav: there is no such file"),
+        (["text.mp3"], 65, "none of the recordings could be read"),
+        (["text.mp3", "--time-zone", "Mars"], 78, "'Mars' is not the name of a time zone"),
+    ],
+)
+def test_what_cannot_be_scanned_is_said(arguments, code, words, tmp_path):
+    if arguments[0] == "text.mp3":
+        (tmp_path / "text.mp3").write_text("no sound")
+    done = clap_monitor("scan", *arguments, "--out", "out", "--label", "a dog", cwd=tmp_path)
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
+def test_the_results_say_what_they_come_from(scanned):
+    about = json.loads((scanned / "out/scan.json").read_text())
+    assert (about["schema"], about["model"], about["embeddings"]) == (1, "starter", True)
+
+
+PYTHON = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/scan.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", PYTHON)
+def test_the_examples_of_the_docs_work(text, scanned, monkeypatch, capsys):
+    monkeypatch.chdir(scanned)
+    if not (scanned / "results").exists():
+        (scanned / "results").symlink_to("out")
+    exec(text, {})  # noqa: S102 - our own documentation
+    assert len(capsys.readouterr().out.splitlines()) > 1
