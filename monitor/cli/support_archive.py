@@ -51,6 +51,7 @@ _PRIVATE = {
     "device",
     "password_file",
     "token_file",
+    "listen_token_file",
     "url_file",
     "ca_file",
     "cert_file",

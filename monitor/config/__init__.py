@@ -8,7 +8,14 @@ from monitor.config.labels import LabelConfig, confirmations
 from monitor.config.loader import example, json_schema, load, state_of
 from monitor.config.models import Config, ModelConfig, WindowConfig
 from monitor.config.mqtt_broker import MqttConfig
-from monitor.config.secrets import find_secret, read_address, read_password, read_secret, read_token
+from monitor.config.secrets import (
+    find_secret,
+    read_address,
+    read_listen_token,
+    read_password,
+    read_secret,
+    read_token,
+)
 from monitor.config.sources import SourceConfig
 from monitor.config.storage import ClipsConfig, MemoryConfig, StoreConfig
 from monitor.config.stream_address import Address, Login
@@ -46,6 +53,7 @@ __all__ = [
     "json_schema",
     "load",
     "read_address",
+    "read_listen_token",
     "read_password",
     "read_secret",
     "read_token",

@@ -45,14 +45,23 @@ def read_token(web: WebConfig, environment: Mapping[str, str] = os.environ) -> s
     ConfigError
         The file or variable is missing, or the token is unsuitable.
     """
-    token = read_secret("web.", "token", file=web.token_file, variable=web.token_env, environment=environment)
-    if token is not None and not _TOKEN.fullmatch(token):
-        key = "web.token_env" if web.token_env is not None else "web.token_file"
-        raise ConfigError(
-            f"{key}: the token must be 16 to 200 letters and digits without spaces; "
-            "make one with: openssl rand -hex 24"
-        )
-    return token
+    return _read_token("token", file=web.token_file, variable=web.token_env, environment=environment)
+
+
+def read_listen_token(web: WebConfig, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Token that may listen, from its file or variable; None if none is configured.
+
+    Raises
+    ------
+    ConfigError
+        The file or variable is missing, or the token is unsuitable.
+    """
+    return _read_token(
+        "listen_token",
+        file=web.listen_token_file,
+        variable=web.listen_token_env,
+        environment=environment,
+    )
 
 
 def read_address(source: SourceConfig, environment: Mapping[str, str] = os.environ) -> Address:
@@ -130,6 +139,18 @@ def find_secret(path: Path, environment: Mapping[str, str] = os.environ) -> Path
     if credentials and not path.is_absolute() and (Path(credentials) / path).exists():
         return Path(credentials) / path
     return path
+
+
+def _read_token(
+    what: str, *, file: Path | None, variable: str | None, environment: Mapping[str, str]
+) -> str | None:
+    token = read_secret("web.", what, file=file, variable=variable, environment=environment)
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise ConfigError(
+            f"web.{what}_{'file' if variable is None else 'env'}: the token must be 16 to 200 letters and "
+            "digits without spaces; make one with: openssl rand -hex 24"
+        )
+    return token
 
 
 def _read(key: str, what: str, path: Path) -> str:

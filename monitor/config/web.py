@@ -187,6 +187,22 @@ class WebConfig(Section):
         "http://homeassistant.local:8123.",
     )
 
+    listen_token_file: FilePath | None = Field(
+        default=None,
+        description="File that holds only the token that may listen, of 16 characters or more, looked up as "
+        "token_file. The same file as token_file lets everyone who may change settings listen.",
+    )
+    listen_token_env: Variable | None = Field(
+        default=None,
+        description="Environment variable that holds the token that may listen, instead of "
+        "listen_token_file.",
+    )
+    listen: bool = Field(
+        default=False,
+        description="Let those who have the token of listen_token_file or listen_token_env hear the sources "
+        "live, while detection is armed.",
+    )
+
     @property
     def local(self) -> bool:
         """Whether only this machine can connect to the page."""
@@ -197,7 +213,20 @@ class WebConfig(Section):
         """Whether a reverse proxy is configured: a request from this machine may then come from anyone."""
         return bool(self.public_url or self.prefix or self.trusted_proxies)
 
-    _is_the_only_one = field_validator("token_env")(validators.check_secret)
+    _is_the_only_one = field_validator("token_env", "listen_token_env")(validators.check_secret)
+
+    @field_validator("listen")
+    @classmethod
+    def _has_a_token(cls, listen: bool, others: ValidationInfo) -> bool:  # noqa: FBT001
+        known = others.data
+        if not listen or "listen_token_env" not in known or known.get("listen_token_file") is not None:
+            return listen
+        if known["listen_token_env"] is None:
+            raise fault(
+                "needs a token of its own; name one by listen_token_file or listen_token_env, "
+                "or set it to false"
+            )
+        return listen
 
     @field_validator("public_read")
     @classmethod

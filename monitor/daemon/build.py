@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
-from monitor.config import Config, SourceConfig, read_password
+from monitor.config import Config, read_password
+from monitor.daemon.buffers import make_buffers
 from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.http_servers import HttpServers, page_url
@@ -49,6 +48,7 @@ from monitor.outputs.embedding_memory import EmbeddingMemory
 from monitor.outputs.fan_out import FanOut
 from monitor.outputs.hooks import Hook
 from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.live.listeners import Listeners
 from monitor.outputs.live.watch import WatchFeed
 from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.publisher import MqttPublisher
@@ -60,15 +60,6 @@ from monitor.system.wall_clock import WallClock
 
 if TYPE_CHECKING:  # the extra `web` is needed only if the page is served
     from monitor.outputs.web import AppContext, Web
-
-RING_SECONDS = 15
-"""Audio of each source kept in memory."""
-
-LONG_RING_SECONDS = 60
-"""The same with clips, or with a replay at full speed."""
-
-CLIP_LOOKBACK_SECONDS = 50
-"""Audio behind the analysis that a clip may still read."""
 
 
 def build(
@@ -107,7 +98,7 @@ def build(
         check=check_reload,
     )
     status = {source.name: SourceStatus(source.name) for source in config.sources}
-    buffers = _buffers(config, engine)
+    buffers = make_buffers(config, engine)
     baselines = BaselineStore(config.state, engine.model.identity)
     reuse, mel_config = config.window.reuse_seconds, engine.model.mel_config
     gate = NoveltyGate(mel_config, engine.hop_of, reuse) if reuse else None
@@ -199,6 +190,9 @@ def build(
         hooks=hooks,
         counters=counters,
         broadcast=broadcast,
+        listeners=Listeners(
+            buffers, status, is_armed=lambda: control.active_labels.armed, outputs=outputs.values()
+        ),
         outputs=outputs,
         faults={},
         metrics=metrics,
@@ -223,6 +217,7 @@ def web_context(parts: Parts, web: Web) -> AppContext:
         abort=web.abort,
         control=parts.control,
         broadcast=parts.broadcast,
+        listeners=parts.listeners,
         prompt_preview=parts.prompt_preview,
         learner=parts.learner,
         snapshot=parts.snapshot,
@@ -233,6 +228,7 @@ def web_context(parts: Parts, web: Web) -> AppContext:
         memory=None if parts.memory is None else MemoryQueries(parts.config.state, parts.engine),
         prefix=web.prefix,
         metrics=parts.http_servers.metrics,
+        unsent=web.unsent,
         counts=web.counts,
     )
 
@@ -244,29 +240,6 @@ def _learner(config: Config, engine: Engine, embeddings: RecentEmbeddings) -> Ex
 
 def _with_enabled_sources(config: Config) -> Config:
     return config.model_copy(update={"sources": config.enabled_sources})
-
-
-def _buffers(config: Config, engine: Engine) -> dict[str, RingBuffer]:
-    changed = threading.Condition()
-    long = config.clips.enabled or any(map(_is_fast_replay, config.sources))
-    capacity = max((LONG_RING_SECONDS if long else RING_SECONDS) * engine.rate, 2 * engine.length)
-    # A clip looks back; the rest is how far a replayed file may be ahead of the analysis.
-    behind = max(0, min(CLIP_LOOKBACK_SECONDS * engine.rate, capacity - 3 * engine.length))
-    return {
-        source.name: RingBuffer(
-            capacity,
-            engine.rate,
-            changed=changed,
-            lossless=_is_fast_replay(source),
-            behind=behind if config.clips.enabled else 0,
-        )
-        for source in config.sources
-    }
-
-
-def _is_fast_replay(source: SourceConfig) -> bool:
-    """Return whether a source waits for the analysis, so that no window of it is ever late."""
-    return not source.live and source.pace == "fast"
 
 
 def _memory(

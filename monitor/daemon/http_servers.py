@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from monitor.config import Config, MetricsConfig, read_token
+from monitor.config import Config, MetricsConfig, read_listen_token, read_token
 from monitor.config.web import WebConfig
 from monitor.system.threads import ThreadGroup
 
@@ -56,7 +56,7 @@ class HttpServers:
 def _web(config: Config) -> Web:
     from monitor.outputs.web import Web  # noqa: PLC0415 - the extra `web`
 
-    return Web(config.web, read_token(config.web))
+    return Web(config.web, read_token(config.web), read_listen_token(config.web))
 
 
 def _exporter(config: MetricsConfig, text: Callable[[], bytes]) -> Exporter:

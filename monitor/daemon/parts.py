@@ -29,6 +29,7 @@ from monitor.outputs.embedding_memory import EmbeddingMemory
 from monitor.outputs.faults import Faults
 from monitor.outputs.hooks import Hook
 from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.live.listeners import Listeners
 from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.notifier import Notifier
 from monitor.system.directories import Directories
@@ -72,6 +73,7 @@ class Parts:
     hooks: tuple[Hook, ...]
     counters: Counters
     broadcast: Broadcast
+    listeners: Listeners
     outputs: Mapping[str, Output]
     """All of them, by name, in the order in which they receive events."""
     faults: dict[str, Faults]

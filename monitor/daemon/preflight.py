@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.sources.devices import Device, choose
-from monitor.config import Config, SourceConfig, read_address, read_password, read_token
+from monitor.config import Config, SourceConfig, read_address, read_listen_token, read_password, read_token
 from monitor.outputs.clips import MODES
 from monitor.outputs.hooks import find_program
 from monitor.outputs.mqtt.tls import broker_address, tls_context
@@ -113,7 +113,7 @@ def check_served(config: Config) -> None:
     Raises
     ------
     ConfigError
-        A package of the extras `web` or `metrics` is missing, or the token is.
+        A package of the extras `web` or `metrics` is missing, or a token is.
     """
     if config.metrics.enabled and find_spec("prometheus_client") is None:
         raise ConfigError(
@@ -122,6 +122,7 @@ def check_served(config: Config) -> None:
     if not config.web.enabled:
         return
     read_token(config.web)
+    read_listen_token(config.web)
     needed = ("fastapi", "uvicorn", "websockets", "prometheus_client")
     missing = [name for name in needed if find_spec(name) is None]
     if missing:

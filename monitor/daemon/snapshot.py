@@ -43,8 +43,10 @@ def snapshot(parts: Parts) -> dict[str, Any]:
     config, active_labels, reloaded = control.config, control.active_labels, control.last_reload
     refused = reloaded is not None and bool(reloaded.faults)
     configured_at = parts.started_at if reloaded is None or refused else reloaded.at
+    listeners = parts.listeners.counts
     sources = {
         name: _source(status, engine.rate, parts.healths.get(name, Health()))
+        | {"listeners": listeners[name].now, "listeners_lost_seconds": round(listeners[name].lost_seconds, 3)}
         for name, status in parts.status.items()
     }
     found: dict[str, Any] = {

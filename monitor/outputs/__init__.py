@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitor.detection.active_labels import ActiveLabels
     from monitor.detection.rules import Rule
     from monitor.system.threads import ThreadGroup
-    from monitor.types import Break, Event, NearMiss, Scores
+    from monitor.types import Break, Event, Listen, NearMiss, Scores
 
 
 class Output:
@@ -22,7 +22,7 @@ class Output:
 
     No method waits: an output with slow work puts it into a bounded queue of its own, which a thread
     started by `start` empties.  The analysis calls every method but `start` and `on_health`, which the main
-    thread calls.
+    thread calls, and `on_listen`, which the web server calls.
     """
 
     def start(self, threads: ThreadGroup) -> None:
@@ -39,6 +39,9 @@ class Output:
 
     def on_near_miss(self, miss: NearMiss) -> None:
         """Receive a near miss."""
+
+    def on_listen(self, listen: Listen, listeners: int) -> None:
+        """Receive that somebody begins or ends to hear a source live, and how many hear it from then on."""
 
     def on_labels(self, active_labels: ActiveLabels, rules: Mapping[str, Sequence[Rule]]) -> None:
         """Receive the labels in force, with their rules by the name of the source.

@@ -71,6 +71,8 @@ _FAMILIES = (
         "Audio that was not analysed: lost before the ring buffer, or in late windows.",
         ("source", "reason"),
     ),
+    Family("listeners", _Gauge, "How many hear a source live.", ("source",)),
+    Family("listeners_lost_seconds_total", _Counter, "Audio that slow listeners lost.", ("source",)),
     Family("windows_scored_total", _Counter, "Windows that were scored.", ("source",)),
     Family(
         "windows_gated_total",
@@ -87,12 +89,7 @@ _FAMILIES = (
     Family("threshold", _Gauge, "Score from which a window counts as a detection.", ("source", "label")),
     Family("level_dbfs", _Gauge, "Newest level in dB of full scale.", ("source",)),
     Family("events_total", _Counter, "Events that started.", ("source", "label")),
-    Family(
-        "last_event_timestamp_seconds",
-        _Gauge,
-        "Unix time of the onset of the newest event of a label.",
-        ("label",),
-    ),
+    Family("last_event_timestamp_seconds", _Gauge, "Unix time of the newest onset of a label.", ("label",)),
     Family(
         "candidates_rejected_total",
         _Counter,
@@ -232,6 +229,8 @@ def _source(name: str, source: Mapping[str, Any], rate: int) -> Iterator[Sample]
     yield "capture_gaps_total", [name], source["gaps"]
     yield "ring_dropped_seconds_total", [name, "lost"], source["lost_seconds"]
     yield "ring_dropped_seconds_total", [name, "late"], source["dropped_seconds"] - source["lost_seconds"]
+    yield "listeners", [name], source["listeners"]
+    yield "listeners_lost_seconds_total", [name], source["listeners_lost_seconds"]
     yield "windows_scored_total", [name], windows["scored"]
     yield "windows_late_total", [name], windows["late"]
     for reason, count in windows["gated"].items():

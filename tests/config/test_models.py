@@ -26,7 +26,7 @@ def described_by(schema, each):
 def uncommented(text):
     """The example with every key set that is unset by default, but second ways of secrets and thresholds."""
     return re.sub(
-        r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env|url_env|token_env|target)",
+        r"^( *)#(?=[a-z_]+:(?: |$)|- )(?!password_env|url_env|token_env|listen_token_env|target)",
         r"\1",
         text,
         flags=re.MULTILINE,

@@ -16,7 +16,7 @@ from tests.support.events import event, label_of, near_miss
 from tests.support.snapshots import offline, snapshot
 
 ROOT = Path(__file__).parents[2]
-UNITS = ("_total", "_seconds", "_bytes", "_ratio", "_dbfs", "_info", "_messages", "_windows")
+UNITS = ("listeners", "_total", "_seconds", "_bytes", "_ratio", "_dbfs", "_info", "_messages", "_windows")
 YES_OR_NO = {
     "up",
     "healthy",

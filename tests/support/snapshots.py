@@ -56,6 +56,8 @@ HEALTHY = {
             "overflows": 1,
             "gaps": 1,
             "reopened": 2,
+            "listeners": 1,
+            "listeners_lost_seconds": 0.5,
             "windows": {"scored": 23_000, "late": 3, "gated": {"silence": 30, "gap": 10}},
         },
         "crib": {
@@ -74,6 +76,8 @@ HEALTHY = {
             "overflows": 0,
             "gaps": 0,
             "reopened": 0,
+            "listeners": 0,
+            "listeners_lost_seconds": 0.0,
             "windows": {"scored": 0, "late": 0, "gated": {}},
         },
     },

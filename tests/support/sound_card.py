@@ -118,6 +118,10 @@ class SoundCard:
         """Let a tone be heard for as long as the microphone is there."""
         self._run("pactl", "load-module", "module-sine", "sink=speaker", "frequency=440")
 
+    def hush(self) -> None:
+        """End what `hum` began."""
+        self._run("pactl", "unload-module", "module-sine")
+
     def list_devices(self, *names: str) -> None:
         """Let these be the devices there are, in this order; all hear the same."""
         devices = [_DEVICE.format(directory=self._directory, microphone=name) for name in names]

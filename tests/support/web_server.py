@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from monitor.audio.ring_buffer import RingBuffer
+from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, LabelConfig, SourceConfig, WebConfig
 from monitor.detection.active_labels import restore_settings
 from monitor.detection.calibration import Calibration
@@ -23,12 +24,14 @@ from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.memory.queries import MemoryQueries
 from monitor.model.mel_config import mel_config_of
 from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.live.listeners import Listeners
 from monitor.outputs.store import Store, StoreReader
 from monitor.outputs.web import AppContext, Web
 from monitor.types import AudioBlock, Scores
 from tests.support.stored_events import rule
 
 TOKEN = "0123456789abcdef-token"
+LISTEN_TOKEN = "0123456789abcdef-listen"
 METRICS = b"# HELP clap_monitor_up 1 while the monitor runs.\n"
 RATE = 8000
 GEOMETRY = mel_config_of(
@@ -59,6 +62,9 @@ class Served:
     memory: RecentEmbeddings
     store: Store | None = None
     library: object = None
+    buffer: RingBuffer | None = None
+    status: SourceStatus | None = None
+    listeners: Listeners | None = None
     offline: str | None = None
     token: str = TOKEN
 
@@ -153,7 +159,7 @@ class ClipLibrary:
 
 
 @contextlib.contextmanager
-def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, **keys):
+def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, longest_seconds=600.0, **keys):
     """Serve a small house; with a directory it keeps what happens, and changes."""
     ring = RingBuffer(10 * RATE, RATE)
     ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
@@ -163,14 +169,22 @@ def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, **keys
     engine.prototypes = engine.build_prototypes(LABELS, config.background, {})
     control = Control(settings, engine, state=directory)
     live = Broadcast({"crib": ring}, GEOMETRY)
-    web = Web(WebConfig(enabled=True, port=0, **keys), token)
-    served = Served(web, live, control, memory)
+    web = Web(WebConfig(enabled=True, port=0, **keys), token, LISTEN_TOKEN)
+    served = Served(web, live, control, memory, buffer=ring, status=SourceStatus("crib"))
     runs = [live.run]
     if directory is not None:
         served.library = ClipLibrary(directory)
         served.store = Store(directory / "history.sqlite", config.store, rate=RATE)
         served.store.on_labels(control.active_labels, {"crib": [rule(label.id, (2, 3)) for label in LABELS]})
         runs.append(served.store.run)
+    outputs = [live] if served.store is None else [live, served.store]
+    served.listeners = Listeners(
+        {"crib": ring},
+        {"crib": served.status},
+        is_armed=lambda: control.active_labels.armed,
+        outputs=outputs,
+        longest_seconds=longest_seconds,
+    )
     context = AppContext(
         access=web.access,
         faults=web.faults,
@@ -180,6 +194,7 @@ def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, **keys
         prompt_preview=PromptPreview(engine, memory),
         memory=MemoryQueries(directory, engine) if directory is not None and remembers else None,
         learner=ExampleLearner(engine, memory),
+        listeners=served.listeners,
         snapshot=lambda: served.snapshot(),  # noqa: PLW0108 - a test replaces it
         hop_seconds=0.5,
         reader=None if directory is None else StoreReader(directory / "history.sqlite"),
@@ -187,6 +202,7 @@ def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, **keys
         library=served.library,
         prefix=web.prefix,
         metrics=lambda: METRICS,
+        unsent=web.unsent,
         counts=web.counts,
     )
     runs.append(partial(web.run, context))

@@ -85,7 +85,9 @@ def calibration_line(calibration: Mapping[str, Any]) -> str:
 
 def _source(name: str, source: Mapping[str, Any], now: float) -> tuple[str, ...]:
     level = "silent" if source["level_dbfs"] is None else f"{source['level_dbfs']:.0f} dBFS"
-    lost = [
+    listeners = source.get("listeners", 0)  # a monitor of an earlier version has none
+    more = [
+        f"{listeners} {'listener' if listeners == 1 else 'listeners'}" if listeners else "",
         f"{source['dropped_seconds']:.1f} s dropped" if source["dropped_seconds"] else "",
         f"{source['gaps']} gaps" if source["gaps"] else "",
         f"{source['reopened']} times reopened" if source["reopened"] else "",
@@ -100,7 +102,7 @@ def _source(name: str, source: Mapping[str, Any], now: float) -> tuple[str, ...]
         state, level = "waiting for audio", ""
     elif source["overloaded"]:
         state = "overloaded: windows are late"
-    return name, level, "; ".join([state, *filter(None, lost)])
+    return name, level, "; ".join([state, *filter(None, more)])
 
 
 def _label(label: Mapping[str, Any], now: float) -> tuple[str, ...]:

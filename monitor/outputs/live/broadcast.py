@@ -13,7 +13,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
@@ -27,7 +27,7 @@ from monitor.outputs.live.spectrogram import SpectrogramColumns
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import event_payload, near_miss_payload
 from monitor.system.threads import ThreadGroup
-from monitor.types import Event, NearMiss, Scores
+from monitor.types import Event, Listen, NearMiss, Scores
 
 RING = 256
 """Messages kept, half a minute of four sources; a watcher that is further behind is dropped."""
@@ -52,7 +52,7 @@ class Message:
     number: int
     """Counts up from 1."""
     kind: str
-    """scores, event, near_miss, health, labels."""
+    """scores, event, near_miss, listener, health, labels."""
     text: str
     """JSON, one line."""
 
@@ -140,6 +140,11 @@ class Broadcast(Output):
         """Send a near miss."""
         if self._watchers:
             self._outbox.put(("near_miss", near_miss_payload(miss)))
+
+    def on_listen(self, listen: Listen, listeners: int) -> None:
+        """Send that somebody begins or ends to hear a source live."""
+        if self._watchers:
+            self._outbox.put(("listener", asdict(listen) | {"listeners": listeners}))
 
     def on_health(self, _healths: Mapping[str, Health], snapshot: Callable[[], Mapping[str, Any]]) -> None:
         """Send the snapshot to the watchers, if there are any."""

@@ -148,6 +148,14 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
             "json_attr_t": topics.last_event(source),
             "ic": "mdi:ear-hearing",
         },
+        f"{source}_LISTENERS": {
+            "p": "sensor",
+            "name": f"Listeners{suffix}",
+            "obj_id": _slug(topics.node, source, "listeners"),
+            "stat_t": topics.listeners(source),
+            "stat_cla": "measurement",
+            "ic": "mdi:headphones",
+        },
         f"{source}_OFFLINE": {
             **_problem("offline"),
             "name": f"Offline{suffix}",

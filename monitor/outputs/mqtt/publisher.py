@@ -35,7 +35,7 @@ from monitor.outputs.mqtt.tls import tls_context
 from monitor.outputs.mqtt.topic_group import TopicGroup
 from monitor.outputs.mqtt.topics import Topics
 from monitor.system.threads import ThreadGroup
-from monitor.types import ConfigError, Event, Scores
+from monitor.types import ConfigError, Event, Listen, Scores
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +140,11 @@ class MqttPublisher(Output):
     def on_watchlist(self) -> None:
         """Publish soon what became of a watchlist; from any thread."""
         self._info.on_change()
+
+    def on_listen(self, listen: Listen, listeners: int) -> None:
+        """Publish how many hear a source live; from any thread."""
+        self._states.set_listeners(listen.source, listeners)
+        self._session.wake()
 
     def on_scores(self, scores: Scores) -> None:
         """Publish the newest level and scores of a source, at most once a second."""

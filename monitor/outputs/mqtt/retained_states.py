@@ -1,4 +1,4 @@
-"""Retained states: node and source status, the state of every label, and the last event of every source."""
+"""Retained states: status and listeners of every source, state of every label, last event, node status."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class RetainedStates(TopicGroup):
     ) -> None:
         super().__init__(topics, publish)
         self._online = dict.fromkeys(labels, False)
+        self._listeners = dict.fromkeys(labels, 0)
         self._last: dict[str, QueuedMessage] = {}
         self._newest: dict[tuple[str, str], QueuedMessage | None] = dict.fromkeys(_keys(labels))
         self._published_labels: set[tuple[str, str]] = set()
@@ -45,6 +46,10 @@ class RetainedStates(TopicGroup):
         self._online[source] = online
         return changed
 
+    def set_listeners(self, source: str, listeners: int) -> None:
+        """Set how many hear a source live."""
+        self._listeners[source] = listeners
+
     def ongoing(self, after: int, up_to: int) -> set[str]:
         """Return events that last and whose start has a number in ``(after, up_to]``."""
         newest = [message for message in tuple(self._newest.values()) if message is not None]
@@ -64,6 +69,7 @@ class RetainedStates(TopicGroup):
         for source, label in self._newest:
             self._retain(self._topics.state(source, label), "OFF")
         for source in self._online:
+            self._retain(self._topics.listeners(source), "0")
             self._retain(self._topics.source_status(source), "offline")
         self._retain(self._topics.status(), "offline")
 
@@ -96,9 +102,10 @@ class RetainedStates(TopicGroup):
             self._publish_label(message.source, message.label, message)
 
     def publish_sources(self) -> None:
-        """Publish the status of each source that changed."""
+        """Publish the status and the listeners of each source that changed."""
         for source, online in self._online.items():
             self._retain_change(self._topics.source_status(source), "online" if online else "offline")
+            self._retain_change(self._topics.listeners(source), str(self._listeners[source]))
 
     def publish_changes(self) -> None:
         """Publish the last event of each source, if it changed."""

@@ -62,6 +62,10 @@ class Topics:
         """JSON with the health of a source; retained."""
         return f"{self.base}/{self.node}/{source}/health"
 
+    def listeners(self, source: str) -> str:
+        """Number of those who hear a source live; retained."""
+        return f"{self.base}/{self.node}/{source}/listeners"
+
     def warning(self, source: str) -> str:
         """JSON when a source problem starts and when it ends; never retained."""
         return f"{self.base}/{self.node}/{source}/warning"
@@ -119,6 +123,7 @@ class Topics:
         topics = {self.status(), self.health(), self.info(), self.armed(), self.labels()}
         for source in labels:
             topics |= {self.source_status(source), self.source_health(source), self.last_event(source)}
+            topics.add(self.listeners(source))
             for label in labels[source]:
                 topics |= {self.state(source, label), self.attributes(source, label)}
                 topics.add(self.threshold(source, label))

@@ -141,5 +141,6 @@ _TABLES = (
     Table("events", "number"),
     Table("misses", "number"),
     Table("minutes", None, _has_matching_lengths),
+    Table("listens"),
 )
 """Tables that are salvaged from a damaged file."""

@@ -19,7 +19,7 @@ from monitor.outputs.store.minute_summary import Minute
 from monitor.outputs.store.rows import Mark, StoreError
 from monitor.system.boundary import boundary
 from monitor.system.sqlite import is_refusal
-from monitor.types import ClipOutcome, EndReason, Event, NearMiss
+from monitor.types import ClipOutcome, EndReason, Event, Listen, ListenEnd, NearMiss
 
 Change = partial[None]
 
@@ -99,6 +99,20 @@ def write_minute(minute: Minute, connection: sqlite3.Connection) -> None:
     )
 
 
+def write_listen(listen: Listen, connection: sqlite3.Connection) -> None:
+    """Write that somebody began or ended to hear a source live."""
+    row = [
+        listen.id,
+        listen.source,
+        listen.client,
+        listen.started_at,
+        listen.ended_at,
+        listen.reason,
+        listen.lost_seconds,
+    ]
+    connection.execute("INSERT OR REPLACE INTO listens VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+
 def write_clip_outcome(
     event_id: str,
     path: str | None,
@@ -139,9 +153,10 @@ def write_titles(titles: Sequence[tuple[str, str]], connection: sqlite3.Connecti
 
 
 def end_interrupted(connection: sqlite3.Connection) -> None:
-    """End the events that an earlier run began and did not end, as in the messages to the broker."""
-    query = "UPDATE events SET reason = ? WHERE ended_at IS NULL AND reason IS NULL"
-    connection.execute(query, [EndReason.RESTART])
+    """End what an earlier run began and did not end, events as in the messages to the broker."""
+    for table, reason in (("events", EndReason.RESTART), ("listens", ListenEnd.RESTART)):
+        query = f"UPDATE {table} SET reason = ? WHERE ended_at IS NULL AND reason IS NULL"  # noqa: S608
+        connection.execute(query, [reason])
 
 
 def review(event_id: str, mark: Mark | None, connection: sqlite3.Connection) -> bool:

@@ -22,6 +22,7 @@ from monitor.outputs.store.rows import (
     Page,
     QuestionError,
     StoredEvent,
+    StoredListen,
     StoredNearMiss,
 )
 from monitor.types import Event
@@ -108,6 +109,16 @@ def find_misses(
         f"WHERE misses.number IN ({_marks(numbers)}) ORDER BY at DESC, misses.number DESC"
     )
     return Page(tuple(StoredNearMiss(*row) for row in connection.execute(query, numbers)), following)
+
+
+def newest_listens(connection: sqlite3.Connection, limit: int) -> tuple[StoredListen, ...]:
+    """Return the newest times that somebody listened, newest first; an ``id`` sorts by time."""
+    query = (
+        "SELECT id, source, client, started_at, ended_at, reason, lost_seconds FROM listens"
+        " ORDER BY id DESC LIMIT ?"
+    )
+    rows = connection.execute(query, [max(1, min(limit, MAX_ROWS))])
+    return tuple(StoredListen(*row) for row in rows)
 
 
 def _indices(connection: sqlite3.Connection, wanted: EventFilter) -> tuple[str, str]:

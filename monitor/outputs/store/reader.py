@@ -19,6 +19,7 @@ from monitor.outputs.store.rows import (
     Page,
     QuestionError,
     StoredEvent,
+    StoredListen,
     StoredNearMiss,
 )
 from monitor.system.boundary import boundary
@@ -82,6 +83,10 @@ class StoreReader:
     ) -> Page[StoredNearMiss]:
         """Return the newest near misses that match, at most 500, or those after a page."""
         return self._ask(lambda c: queries.find_misses(c, wanted, after=after, limit=limit))
+
+    def listens(self, limit: int = 50) -> tuple[StoredListen, ...]:
+        """Return the newest times that somebody heard a source live, newest first."""
+        return self._ask(lambda c: queries.newest_listens(c, limit))
 
     def day(self, since: float, until: float) -> Day:
         """Return an overview of some time: events, and the highest scores and levels of each minute."""

@@ -25,6 +25,8 @@ _OLDEST = {
     " (SELECT source, minute FROM minutes WHERE minute < ? / 60 ORDER BY minute LIMIT ?)",
     "events": "DELETE FROM events WHERE number IN"
     " (SELECT number FROM events WHERE started_at < ? AND clip IS NULL ORDER BY started_at LIMIT ?)",
+    "listens": "DELETE FROM listens WHERE id IN"
+    " (SELECT id FROM listens WHERE started_at < ? ORDER BY id LIMIT ?)",
 }
 """An event with a clip stays: clips have limits of their own."""
 
@@ -39,6 +41,7 @@ class Retention:
             "near misses": config.keep_near_misses_days,
             "minutes": config.keep_minutes_days,
             "events": config.keep_days,
+            "listens": config.keep_days,
         }
         self._most_bytes = config.max_megabytes * 1_000_000
         self._clock = clock

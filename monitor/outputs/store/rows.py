@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from monitor.system.sqlite import DatabaseError
-from monitor.types import ClipOutcome, EndReason, MissReason
+from monitor.types import ClipOutcome, EndReason, ListenEnd, MissReason
 
 StoreError = DatabaseError
 """The file cannot be used now; its text is the reason."""
@@ -131,6 +131,23 @@ class StoredNearMiss(Row):
     windows_needed: int
     """Windows that must reach the threshold."""
     level_dbfs: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredListen(Row):
+    """One time that somebody heard a source live."""
+
+    id: str
+    source: str
+    client: str
+    """Network address."""
+    started_at: float
+    ended_at: float | None
+    """Unset while it lasts, and if the end is unknown (`reason` is then `restart`)."""
+    reason: ListenEnd | str | None
+    """Why it ended; unset while it lasts."""
+    lost_seconds: float
+    """Audio left out because the listener was too slow."""
 
 
 @dataclass(frozen=True, slots=True)

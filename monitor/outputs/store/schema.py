@@ -148,6 +148,18 @@ _CLIP_OUTCOMES = """
 UPDATE events SET fate = iif(fate = 'disk', 'disk_error', 'disk_full') WHERE fate IN ('disk', 'room');
 """
 
+_LISTENS = """
+CREATE TABLE listens (
+    id TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    client TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    reason TEXT,
+    lost_seconds REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
 STEPS = (
     ("events", _EVENTS),
     ("misses", _MISSES),
@@ -157,6 +169,7 @@ STEPS = (
     ("days", _DAYS),
     ("no counts", _NO_COUNTS),
     ("clip outcomes", _CLIP_OUTCOMES),
+    ("listens", _LISTENS),
 )
 """Name and statements of each step; its number is its place, from 1."""
 

@@ -34,7 +34,7 @@ from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, translated
 from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.system.wall_clock import WallClock
-from monitor.types import ClipOutcome, Event, NearMiss, Scores
+from monitor.types import ClipOutcome, Event, Listen, NearMiss, Scores
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,10 @@ class Store(Output):
         minute = self._minutes.add(scores)
         if minute is not None:
             self._put(partial(operations.write_minute, minute))
+
+    def on_listen(self, listen: Listen, _listeners: int) -> None:
+        """Write that somebody begins or ends to hear a source live."""
+        self._put(partial(operations.write_listen, listen))
 
     def on_clip_outcome(self, event_id: str, path: str | None, outcome: ClipOutcome) -> None:
         """Write the outcome of the clip of an event, with its path if there is one."""

@@ -14,7 +14,17 @@ from monitor import __version__
 from monitor.outputs.prometheus import CONTENT_TYPE
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.middleware import RequestGuard
-from monitor.outputs.web.routes import clips, events, examples, labels, memory, replay, session, status
+from monitor.outputs.web.routes import (
+    clips,
+    events,
+    examples,
+    labels,
+    listen,
+    memory,
+    replay,
+    session,
+    status,
+)
 from monitor.system.boundary import printable
 
 STATIC = Path(__file__).parent / "static"
@@ -45,6 +55,7 @@ def application(context: AppContext) -> ASGIApp:
         clips.routes,
         labels.routes,
         examples.routes,
+        listen.routes,
         memory.routes,
         replay.routes,
         session.routes,

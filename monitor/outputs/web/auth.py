@@ -3,7 +3,8 @@
 Three checks are independent.  The *host* must be a known name, otherwise a foreign name that points at this
 machine could read everything (DNS rebinding); an IP address is safe.  The *origin* must be the page's own for
 every change, otherwise any site in the same browser could make it.  The *token* authenticates the user; a
-browser sends it once and then has a cookie that no script can read.
+browser sends it once and then has a cookie that no script can read.  Another token, with a cookie of its own,
+gives the right to listen, and no other.
 
 This machine reads without the token, unless a reverse proxy is configured: every request of a proxy comes
 from this machine, whoever sent it, and need not show that it was forwarded.
@@ -11,8 +12,6 @@ from this machine, whoever sent it, and need not show that it was forwarded.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import socket
 import time
 from collections.abc import Mapping
@@ -23,9 +22,7 @@ from monitor.config.authority import DEFAULT_PORTS, Authority, parse_authority, 
 from monitor.outputs.web.ingress import ingress_path
 from monitor.outputs.web.peers import client_of, is_shared, networks_of
 from monitor.outputs.web.rate_limit import TokenRateLimit
-
-COOKIE = "clap_monitor_session"
-SESSION_SECONDS = 90 * 86_400
+from monitor.outputs.web.token import Token, bearer
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 """Headers of a reverse proxy: a request with one of them is not from this machine."""
@@ -45,6 +42,10 @@ UNCHANGEABLE = (
     "(openssl rand -hex 24 > token), set web.token_file to it and restart"
 )
 
+UNHEARD = "Nobody can listen: web.listen is false; set it and web.listen_token_file, and restart"
+_MAY_NOT_LISTEN = "This token may not listen: use that of web.listen_token_file or web.listen_token_env"
+_MAY_ONLY_LISTEN = "This token may only listen: use that of web.token_file or web.token_env"
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -58,11 +59,15 @@ class Refusal:
 class Access:
     """Rules of access, applied by `RequestGuard` to each request."""
 
-    def __init__(self, web: WebConfig, token: str | None) -> None:
+    def __init__(self, web: WebConfig, token: str | None, listen_token: str | None = None) -> None:
         self.refused = 0
         """Requests that were refused."""
+        self.token = Token(token, cookie="clap_monitor_session", purpose="session")
+        """Gives the right to read and to make changes."""
+        heard = listen_token if web.listen else None
+        self.listen_token = Token(heard, cookie="clap_monitor_listener", purpose="listening")
+        """Gives the right to listen."""
         self._web = web
-        self._token = token
         self._names = _names_of(web)
         public = _public(web)
         self._origins = {*web.allowed_origins, *([] if public is None else [spell_origin(*public)])}
@@ -100,7 +105,7 @@ class Access:
             return Refusal(403, "Refused: read by another site")
         if self._web.public_read or self._is_this_machine(headers):
             return None
-        if self._token is None and self._web.proxied:
+        if not self.token.exists and self._web.proxied:
             return Refusal(403, UNREADABLE)
         return self.check_token(headers, address)
 
@@ -129,21 +134,23 @@ class Access:
 
     def check_token(self, headers: Mapping[str, str], address: str) -> Refusal | None:
         """Refuse a request with neither the token nor its session cookie."""
-        if self._token is None:
+        if not self.token.exists:
             return Refusal(403, UNCHANGEABLE)
-        if self.is_session(_cookie_of(headers.get("cookie", ""))):
-            return None
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if not token or scheme.lower() != "bearer":
-            return Refusal(401, "The token is required")
-        return self.check_given(token.strip(), address)
+        return self._check(self.token, headers, address)
 
-    def check_given(self, token: str, address: str) -> Refusal | None:
-        """Refuse a wrong token, for some time after too many of them; the right one is always accepted."""
-        if self._token is None:
+    def check_listen(self, headers: Mapping[str, str], address: str, *, ingress: bool) -> Refusal | None:
+        """Refuse to listen without the token for it, also by ingress, and for another site."""
+        if not self.listen_token.exists:
+            return Refusal(403, UNHEARD)
+        refusal = self.check_ingress(headers, address, safe=True) if ingress else self.check_origin(headers)
+        return refusal or self._check(self.listen_token, headers, address)
+
+    def check_given(self, given: str, address: str) -> Refusal | None:
+        """Refuse what is no token at all, for some time after too many; a right one is always accepted."""
+        if not (self.token.exists or self.listen_token.exists):
             return Refusal(403, UNCHANGEABLE)
         # First: behind a proxy many share one address, and the guesses of one must not lock out the others.
-        if hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self._token.encode()):
+        if self.token.is_secret(given) or self.listen_token.is_secret(given):
             return None
         wait = self._failures.take(address, time.monotonic())
         return Refusal(429, "Too many wrong tokens", wait) if wait else Refusal(401, "Wrong token")
@@ -156,26 +163,21 @@ class Access:
         """Return whether an address may stand for many clients, as `peers.is_shared`."""
         return is_shared(address, self._proxies, proxied=self._web.proxied)
 
-    def session(self) -> str:
-        """Return the value of a session cookie that begins now."""
-        expires = f"{time.time() + SESSION_SECONDS:.0f}"
-        return f"{expires}.{self._signature(expires)}"
-
-    def is_session(self, cookie: str) -> bool:
-        """Return whether a cookie was made by `session` with this token and has not expired."""
-        expires, _, signature = cookie.partition(".")
-        if self._token is None or not expires.isascii() or not expires.isdecimal() or len(expires) > 12:  # noqa: PLR2004
-            return False
-        valid = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
-        return valid and time.time() < int(expires)
-
     def frame_ancestors(self) -> str:
         """Return the origins that may show the page in a frame, for the content security policy."""
         return " ".join(["'self'", *sorted(self._origins)])
 
-    def _signature(self, expires: str) -> str:
-        key = (self._token or "").encode()
-        return hmac.new(key, b"clap-monitor session until " + expires.encode(), hashlib.sha256).hexdigest()
+    def _check(self, wanted: Token, headers: Mapping[str, str], address: str) -> Refusal | None:
+        if wanted.has_session(headers):
+            return None
+        given = bearer(headers)
+        if given is None:
+            return Refusal(401, "The token is required")
+        if refusal := self.check_given(given, address):
+            return refusal
+        if wanted.is_secret(given):
+            return None
+        return Refusal(403, _MAY_NOT_LISTEN if wanted is self.listen_token else _MAY_ONLY_LISTEN)
 
     def _is_this_machine(self, headers: Mapping[str, str]) -> bool:
         """Return whether a request is from this machine and not forwarded by a reverse proxy."""
@@ -200,11 +202,3 @@ def _is_same(scheme: str, origin: Authority, host: str) -> bool:
     """Return whether an origin equals the host of the request; a missing port is that of the scheme."""
     own, default = parse_authority(host), DEFAULT_PORTS[scheme]
     return own is not None and (own.host, own.port or default) == (origin.host, origin.port or default)
-
-
-def _cookie_of(header: str) -> str:
-    for pair in header.split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == COOKIE:
-            return value
-    return ""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
+import sys
+import termios
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +32,15 @@ _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 10\r\ncontent-length: 0\r\n\r\n"
 )
+
+
+def unsent_bytes(transport: asyncio.Transport) -> int:
+    """Return the bytes that wait in this process and in the kernel until the other side has taken them."""
+    ours: socket.socket = transport.get_extra_info("socket")
+    waiting = bytearray(4)
+    with suppress(OSError):  # it is closed
+        fcntl.ioctl(ours.fileno(), termios.TIOCOUTQ, waiting)
+    return transport.get_write_buffer_size() + int.from_bytes(waiting, sys.byteorder)
 
 
 class LimitedConnection(asyncio.Protocol):

@@ -16,6 +16,7 @@ from monitor.memory.queries import MemoryQueries
 from monitor.outputs.clips import ClipLibrary
 from monitor.outputs.faults import Faults
 from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.live.listeners import Listeners
 from monitor.outputs.store import Store, StoreReader
 from monitor.outputs.web.auth import Access
 from monitor.outputs.web.event_stream import Abort
@@ -32,6 +33,7 @@ class AppContext:
     broadcast: Broadcast
     prompt_preview: PromptPreview
     learner: ExampleLearner
+    listeners: Listeners
     snapshot: Callable[[], Mapping[str, object]]
     """Returns what `clap-monitor status` shows."""
     hop_seconds: float
@@ -46,6 +48,8 @@ class AppContext:
     faults: Faults = field(default_factory=Faults)
     """Bugs in clap-monitor in requests."""
     long_requests: LongRequests = field(default_factory=LongRequests)
+    unsent: Callable[[tuple[str, int]], int] = lambda _: 0
+    """Returns the bytes that wait for a client, given by address and port."""
     counts: Callable[[], Mapping[str, int]] = dict
     """Returns the counts of the web server."""
 

@@ -89,7 +89,7 @@ class EventStream(Response):
         with reader:
             start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             await send(start)
-            disconnected = asyncio.ensure_future(_until_disconnected(receive))
+            disconnected = asyncio.ensure_future(until_disconnected(receive))
             try:
                 await self._send(reader, disconnected, send)
             finally:
@@ -120,7 +120,7 @@ async def stream_websocket(
         return
     with reader:
         await socket.accept()
-        disconnected = asyncio.ensure_future(_until_disconnected(socket.receive))
+        disconnected = asyncio.ensure_future(until_disconnected(socket.receive))
         try:
             await socket.send_text(_object("hello", json.dumps(hello)))
             async for messages in _batches(reader, disconnected):
@@ -153,6 +153,7 @@ def _object(kind: str, text: str) -> str:
     return f'{{"kind":"{kind}","data":{text}}}'
 
 
-async def _until_disconnected(receive: Receive) -> None:
+async def until_disconnected(receive: Receive) -> None:
+    """Wait until the client of a request, or of a WebSocket, has gone."""
     while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
         pass

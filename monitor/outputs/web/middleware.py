@@ -15,8 +15,9 @@ from monitor.outputs.web.request_limits import MAX_BODY, oversize
 from monitor.system.bounded_read import DamagedError, parse_json
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors "
 )
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -27,6 +28,9 @@ _HEADERS = {
 }
 _OPEN = {"/", "/docs", "/openapi.json", "/api/health", "/api/session"}
 """Answered without a token, as are the static files; none of them shows what the monitor detects."""
+
+_LISTEN = "/api/sources/"
+"""Start of the paths for which the right to listen is needed, and no other is enough."""
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
@@ -103,8 +107,10 @@ class RequestGuard:
         return self._refusal_by_access(scope, headers, address)
 
     def _refusal_by_access(self, scope: Scope, headers: Mapping[str, str], address: str) -> Refusal | None:
-        path = scope["path"]
-        if scope["state"]["ingress"]:
+        path, ingress = scope["path"], bool(scope["state"]["ingress"])
+        if path.startswith(_LISTEN):
+            return self._access.check_listen(headers, address, ingress=ingress)
+        if ingress:
             safe = scope["type"] == "websocket" or scope["method"] in _SAFE
             return self._access.check_ingress(headers, address, safe=safe)
         if scope["type"] == "websocket":

@@ -16,7 +16,7 @@ from monitor.outputs.faults import Faults
 from monitor.outputs.web.app import application
 from monitor.outputs.web.auth import Access
 from monitor.outputs.web.connection_limits import ConnectionLimits
-from monitor.outputs.web.connections import HttpConnection, WebSocketConnection
+from monitor.outputs.web.connections import HttpConnection, WebSocketConnection, unsent_bytes
 from monitor.outputs.web.context import AppContext
 from monitor.system.boundary import explain
 from monitor.system.trouble_log import LogLimit
@@ -70,16 +70,16 @@ def bind(host: str, port: int) -> socket.socket:
 class Web:
     """Web server, bound when it is made as by `bind`, and served by `run` in a thread.
 
-    The token is required for changes.
+    The token is required for changes, the other one to listen.
     """
 
-    def __init__(self, config: WebConfig, token: str | None) -> None:
+    def __init__(self, config: WebConfig, token: str | None, listen_token: str | None = None) -> None:
         if config.proxied and token is None and not config.public_read:
             log.warning(
                 "web: the page cannot be read: public_url, prefix or trusted_proxies is set, so reading "
                 "needs the token, but no token is configured; set web.token_file or web.public_read: true"
             )
-        self.access = Access(config, token)
+        self.access = Access(config, token, listen_token)
         self.faults = Faults()
         self._limits = ConnectionLimits(self.access.is_shared)
         self.prefix = config.prefix
@@ -104,10 +104,12 @@ class Web:
 
     def abort(self, client: tuple[str, int]) -> None:
         """Cut the connections of a client at once, with unsent bytes; called in the thread of the server."""
-        connections = () if self._server is None else self._server.server_state.connections
-        for connection in list(connections):
-            if getattr(connection, "client", None) == client:
-                connection.transport.abort()
+        for transport in self._transports(client):
+            transport.abort()
+
+    def unsent(self, client: tuple[str, int]) -> int:
+        """Return the bytes that wait for a client to take them; called in the thread of the server."""
+        return sum(unsent_bytes(transport) for transport in self._transports(client))
 
     def counts(self) -> dict[str, int]:
         """Return the counts of refusals, closed connections and faults; thread-safe."""
@@ -117,6 +119,10 @@ class Web:
             "expired": self._limits.expired,
             "faults": self.faults.count,
         }
+
+    def _transports(self, client: tuple[str, int]) -> list[asyncio.Transport]:
+        connections = () if self._server is None else self._server.server_state.connections
+        return [each.transport for each in list(connections) if getattr(each, "client", None) == client]
 
     def _make_server(self, context: AppContext) -> uvicorn.Server:
         limited: dict[str, Any] = {"limits": self._limits, "faults": self.faults}

@@ -102,7 +102,7 @@ def test_only_periodic_values_expire():
 def test_whatever_sources_and_labels_are_called_no_two_components_are_one():
     labels = [LabelConfig(id=name, prompts=("a",)) for name in ("c", "b_c", "level", "events", "late")]
     nodes = [described("a", "a_b", "late", labels=labels, topics=Topics("x", node)) for node in ("n", "n_a")]
-    assert {len(node["cmps"]) for node in nodes} == {2 + 3 * (6 + 4 * 5)}
+    assert {len(node["cmps"]) for node in nodes} == {2 + 3 * (7 + 4 * 5)}
     ids = [c["unique_id"] for node in nodes for c in node["cmps"].values() if "unique_id" in c]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch("[a-zA-Z0-9_-]+", key) for key in nodes[0]["cmps"])

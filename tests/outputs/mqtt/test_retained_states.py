@@ -58,4 +58,9 @@ def test_the_status_of_a_source_is_published_when_it_changes_and_on_every_connec
 def test_everything_is_retained():
     states, published = made()
     states.publish_offline()
-    assert published == [("state", "OFF", True), ("status", "offline", True), ("status", "offline", True)]
+    assert published == [
+        ("state", "OFF", True),
+        ("listeners", "0", True),
+        ("status", "offline", True),
+        ("status", "offline", True),
+    ]

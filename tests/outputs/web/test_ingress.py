@@ -9,7 +9,7 @@ from websockets.sync.client import connect
 
 from tests.support.broker import eventually
 from tests.support.ingress_proxy import PATH, IngressProxy
-from tests.support.web_server import scores, serving
+from tests.support.web_server import LISTEN_TOKEN, TOKEN, scores, serving, tone
 
 HERE = {"ingress": True, "ingress_address": "127.0.0.1"}
 BY_INGRESS = {"x_ingress_path": PATH, "x_forwarded_for": "192.168.1.20", "host": "homeassistant.example:8123"}
@@ -27,7 +27,7 @@ def test_a_user_of_ingress_may_read_and_change_under_any_name_of_home_assistant(
         assert served.ask("GET", "/api/status", **BY_INGRESS).status == 200
         assert served.ask("PUT", THRESHOLD, NEW, **BY_INGRESS).status == 200
         session = served.ask("GET", "/api/session", **BY_INGRESS).json
-    assert session == {"read": True, "write": True, "reason": None}
+    assert session == {"read": True, "write": True, "reason": None, "listen": False}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,20 @@ def test_another_site_cannot_use_the_ingress_of_a_user():
             {"origin": "https://home.example", "sec_fetch_site": "same-origin"},  # a proxy changed the host
         ):
             assert served.ask("PUT", THRESHOLD, NEW, **BY_INGRESS, **headers).status == 200
+
+
+def test_a_user_of_ingress_needs_the_token_for_listening_as_everybody_else():
+    with serving(listen=True, listen_token_env="NAME", **HERE) as served, tone(served):
+        path, wanted = "/api/sources/crib/listen", {"authorization": f"Bearer {LISTEN_TOKEN}"}
+        assert served.ask("GET", path, **BY_INGRESS).status == 401
+        assert served.ask("GET", path, **BY_INGRESS, authorization=f"Bearer {TOKEN}").status == 403
+        evil = {"origin": "https://evil.example"}
+        assert served.ask("GET", path, **BY_INGRESS, **wanted, **evil).status == 403
+        given = served.ask("POST", "/api/session", {"token": LISTEN_TOKEN}, **BY_INGRESS)
+        assert given.json == {"read": True, "write": True, "reason": None, "listen": True}
+        assert f"Path={PATH}" in given.headers["set-cookie"]
+        served.control.arm(armed=False)
+        assert served.ask("GET", path, **BY_INGRESS, **wanted).status == 409
 
 
 def test_changes_by_ingress_are_rate_limited():

@@ -116,7 +116,7 @@ def test_where_a_reverse_proxy_is_spoken_of_nobody_is_this_machine(keys):
             assert served.ask("GET", path).status == 401, path
         assert served.ask("GET", "/api/health").json == {"healthy": True}
         assert served.ask("GET", "/api/session").json == {
-            "read": False, "write": False, "reason": "The token is required",
+            "read": False, "write": False, "reason": "The token is required", "listen": False,
         }  # fmt: skip
         assert served.write("GET", "/api/status").status == 200
         assert served.ask("GET", "/").status == 200
@@ -217,7 +217,7 @@ def test_our_own_page_and_those_that_are_named_may_change_things():
 
 def test_a_cookie_stands_for_the_token_until_it_is_taken_back(served):
     entered = served.ask("POST", "/api/session", {"token": TOKEN})
-    assert entered.json == {"read": True, "write": True, "reason": None}
+    assert entered.json == {"read": True, "write": True, "reason": None, "listen": False}
     cookie, *flags = entered.headers["set-cookie"].split("; ")
     assert TOKEN not in cookie
     assert {flag.lower() for flag in flags} >= {"httponly", "samesite=strict", "path=/"}

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from monitor.outputs.web.app import STATIC
-from monitor.types import ClipOutcome, GateReason, MissReason
+from monitor.types import ClipOutcome, GateReason, ListenEnd, MissReason
 
 TEXT = (STATIC / "strings.js").read_text()
 CODE = "".join(file.read_text() for file in sorted(STATIC.glob("*.js")) if file.name != "strings.js")
@@ -21,7 +21,12 @@ def keys(block, indent):
 
 @pytest.mark.parametrize(
     ("block", "indent", "reasons"),
-    [("gated", 4, GateReason), ("reasons", 2, MissReason), ("outcomes", 4, ClipOutcome)],
+    [
+        ("gated", 4, GateReason),
+        ("reasons", 2, MissReason),
+        ("outcomes", 4, ClipOutcome),
+        ("reasons", 4, ListenEnd),
+    ],
 )
 def test_every_reason_of_the_monitor_has_a_text(block, indent, reasons):
     assert keys(block, indent) == set(reasons)
@@ -29,7 +34,19 @@ def test_every_reason_of_the_monitor_has_a_text(block, indent, reasons):
 
 @pytest.mark.parametrize(
     "section",
-    ["session", "now", "events", "search", "learn", "labels", "replay", "timeline", "health", "errors"],
+    [
+        "session",
+        "now",
+        "listen",
+        "events",
+        "search",
+        "learn",
+        "labels",
+        "replay",
+        "timeline",
+        "health",
+        "errors",
+    ],
 )
 def test_every_text_is_used_and_every_text_that_is_used_exists(section):
     assert keys(section, 2) == set(re.findall(rf"\bt\.{section}\.(\w+)", CODE))

@@ -38,6 +38,8 @@ def hello(context: AppContext) -> dict[str, object]:
         "spectrogram": context.broadcast.spectrogram_format,
         "problems": context.snapshot()["problems"],
         "active": list(context.broadcast.active),
+        "listen": context.access.listen_token.exists,
+        "listeners": {source: counts.now for source, counts in context.listeners.counts.items()},
         **labels_message(context.control.active_labels),
     }
 
@@ -80,7 +82,7 @@ def read_spectrogram(context: Context, source: Annotated[str, Query(max_length=3
     },
 )
 async def stream_events(context: Context) -> EventStream:
-    """Stream events: first `hello`, then `scores`, `event`, `near_miss`, `health`, `labels` as they come."""
+    """Stream events: first `hello`, then `scores`, `event`, `near_miss`, `listener`, `health`, `labels`."""
     return EventStream(context.broadcast, hello(context), context.abort)
 
 

@@ -6,6 +6,7 @@ import { lock, onSession, refreshSession, session, unlock } from "./session.js";
 import { t } from "./strings.js";
 import * as events from "./events.js";
 import * as health from "./health.js";
+import { listenersStrip } from "./listen.js";
 import * as labels from "./labels.js";
 import * as now from "./now.js";
 import * as search from "./search.js";
@@ -107,6 +108,7 @@ async function start() {
   const nav = document.getElementById("nav");
   nav.setAttribute("aria-label", t.nav);
   nav.append(...Object.keys(views).map((name) => h("a", { href: `#${name}` }, t.views[name])));
+  document.getElementById("main").before(listenersStrip());
   showProblems(document.querySelector('#nav a[href="#health"]'));
   document.getElementById("tools").append(connectionState(), themeButton(), lockButton());
   on("hello", () => {

@@ -84,7 +84,8 @@ export function mount(root, wanted) {
     select(t.events.review, Object.entries(t.events.reviews), "", (value) => filter("review", value)),
     filters.since ? h("button", { onclick: () => { location.hash = "events"; } }, t.events.clear(format.when(Number(filters.since)))) : null);
 
-  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, t.events.title)), bar, marks.element, state, list, h("p", { class: "foot" }, more));
+  const listens = makeListens();
+  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, t.events.title)), bar, marks.element, state, list, h("p", { class: "foot" }, more), listens.element);
   load();
 
   const stops = [
@@ -95,10 +96,32 @@ export function mount(root, wanted) {
     }),
     on("hello", showNames),
     on("labels", showNames),
+    on("listener", listens.load),
     onSession(() => rows.forEach((row) => row.refresh())),
     stopPlaying,
   ];
   return () => stops.forEach((stop) => stop());
+}
+
+/** Who heard a source live, and when; nothing if nobody did. */
+function makeListens() {
+  const list = h("ul", { class: "body" });
+  const element = h("section", { class: "card listens", hidden: true }, h("header", {}, h("h2", {}, t.listen.title)), list);
+
+  async function load() {
+    const { rows } = await api.get("listens", { limit: PAGE }).catch(() => ({ rows: [] })); // the list above says why
+    element.hidden = !rows.length;
+    list.replaceChildren(...rows.map((listen) => h("li", {},
+      h("span", {}, h("b", {}, listen.source), ` ${listen.client}`),
+      h("span", { class: "quiet small" }, [
+        format.when(listen.started_at),
+        listen.ended_at === null ? null : format.duration(listen.ended_at - listen.started_at),
+        listen.reason === null ? t.now.active : t.listen.reasons[listen.reason] ?? listen.reason,
+        listen.lost_seconds ? t.listen.lost(format.duration(listen.lost_seconds)) : null,
+      ].filter(Boolean).join(" · ")))));
+  }
+  load();
+  return { element, load };
 }
 
 function select(label, options, value, chosen) {

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { h, setFlag, setText, announce } from "./dom.js";
 import * as format from "./format.js";
+import { heard, heardLevel, listenButton, onHeard } from "./listen.js";
 import { monitor, nameOf, on } from "./state.js";
 import { onSession } from "./session.js";
 import { Spectrogram, bytesOf } from "./spectrogram.js";
@@ -60,6 +61,7 @@ export function mount(root) {
       if (data.source === chosen) scores.miss(data);
     }),
     onSession(() => scores.refresh()),
+    onHeard(() => stage.hear()),
     () => stage.close(),
   ];
   return () => stops.forEach((stop) => stop());
@@ -71,9 +73,11 @@ function makeStage() {
   const number = h("b", {}, "–");
   const bar = h("i");
   const canvas = h("canvas", { role: "img" });
+  const listen = listenButton(() => chosen);
   let picture = null;
+  let frame = 0;
   const element = h("section", { class: "card stage" },
-    h("header", {}, h("div", {}, title, state), h("p", { class: "level" }, number, h("span", { class: "quiet small" }, t.now.dbfs))),
+    h("header", {}, h("div", {}, title, state), listen.element, h("p", { class: "level" }, number, h("span", { class: "quiet small" }, t.now.dbfs))),
     h("div", { class: "meter", "aria-hidden": "true" }, bar),
     h("figure", { class: "picture" }, canvas,
       h("figcaption", {}, h("span", {}, t.now.minute), h("span", {}, t.now.rightNow))));
@@ -88,9 +92,26 @@ function makeStage() {
     state.classList.toggle("alarm", Boolean(health?.offline));
   }
 
+  function showLevel(dbfs) {
+    setText(number, format.level(dbfs));
+    bar.style.transform = `scaleX(${Math.min(1, Math.max(0, ((dbfs ?? -100) + 80) / 80))})`;
+  }
+
+  /** Show the level of what is heard while it is heard, for it is a moment behind the scores. */
+  function hear() {
+    cancelAnimationFrame(frame);
+    listen.refresh();
+    bar.classList.toggle("heard", heard() === chosen);
+    if (heard() !== chosen) return;
+    showLevel(heardLevel());
+    frame = requestAnimationFrame(hear);
+  }
+
   return {
     element,
+    hear,
     choose(source) {
+      hear();
       setText(title, source);
       canvas.setAttribute("aria-label", t.now.spectrogram(source));
       picture?.close();
@@ -100,14 +121,14 @@ function makeStage() {
       for (const event of monitor.events) if (event.source === source) picture?.mark(event.started_at, nameOf(event.label));
     },
     show(data) {
-      setText(number, format.level(data.level_dbfs));
-      bar.style.transform = `scaleX(${Math.min(1, Math.max(0, ((data.level_dbfs ?? -100) + 80) / 80))})`;
+      if (heard() !== chosen) showLevel(data.level_dbfs);
       if (data.spectrogram) picture?.add(data.spectrogram.at, bytesOf(data.spectrogram.columns));
       showState(data.gated);
     },
     health: () => showState(monitor.newest.get(chosen)?.gated),
     mark: (at, text) => picture?.mark(at, text),
     close() {
+      cancelAnimationFrame(frame);
       picture?.close();
       removeEventListener("theme", recolor);
     },

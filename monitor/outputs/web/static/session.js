@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { h, setText, toast } from "./dom.js";
 import { t } from "./strings.js";
 
-export const session = { read: true, write: false, reason: null };
+export const session = { read: true, write: false, reason: null, listen: false };
 
 const listeners = new Set();
 export const onSession = (listener) => {
@@ -26,14 +26,17 @@ export async function lock() {
   update(await api.remove("session"));
 }
 
-/** Ask for the token; resolves to whether the browser may make changes. */
-export function unlock() {
+/** Ask for the token of a right, `write` or `listen`; resolves to whether the browser has the right. */
+export function unlock(right = "write") {
+  const [title, why] = right === "listen"
+    ? [t.session.listenTitle, t.session.listenWhy]
+    : [t.session.title, session.read ? t.session.why : `${t.session.read} ${t.session.why}`];
   const field = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true });
   const wrong = h("p", { class: "alarm small", role: "alert" });
   const dialog = h("dialog", { "aria-labelledby": "token-title" },
     h("form", { method: "dialog", onsubmit: submit },
-      h("h1", { id: "token-title" }, t.session.title),
-      h("p", { class: "quiet" }, session.read ? t.session.why : `${t.session.read} ${t.session.why}`),
+      h("h1", { id: "token-title" }, title),
+      h("p", { class: "quiet" }, why),
       h("label", { for: "token" }, t.session.label), field, wrong,
       h("div", { class: "row" },
         h("button", { type: "button", onclick: () => dialog.close() }, t.cancel),
@@ -43,7 +46,8 @@ export function unlock() {
     event.preventDefault();
     try {
       update(await api.post("session", { token: field.value }));
-      dialog.close();
+      if (session[right]) dialog.close();
+      else setText(wrong, right === "listen" ? t.session.notListen : t.session.wrong);
     } catch (error) {
       setText(wrong, error.status === 401 ? t.session.wrong : error.message);
       field.select();
@@ -55,7 +59,7 @@ export function unlock() {
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
-      resolve(session.write);
+      resolve(session[right]);
     });
   });
 }

@@ -15,6 +15,8 @@ export const monitor = {
   active: new Map(), // "source label" -> active event
   events: [], // newest first
   misses: [], // newest first
+  listeners: {}, // source -> how many hear it live
+  listenable: false, // whether anybody may
 };
 
 const KEPT = 50;
@@ -41,6 +43,8 @@ const handlers = {
     monitor.spectrogram = data.spectrogram;
     monitor.labels = data.labels;
     monitor.problems = data.problems ?? [];
+    monitor.listeners = data.listeners;
+    monitor.listenable = data.listen;
     monitor.active = new Map((data.active ?? []).map((event) => [`${event.source} ${event.label}`, event]));
     setState("live");
   },
@@ -62,6 +66,9 @@ const handlers = {
   near_miss(data) {
     monitor.misses.unshift(data);
     monitor.misses.length = Math.min(monitor.misses.length, KEPT);
+  },
+  listener(data) {
+    monitor.listeners[data.source] = data.listeners;
   },
   health(data) {
     monitor.health = data;

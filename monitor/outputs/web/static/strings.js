@@ -18,6 +18,9 @@ export const t = {
     read: "Reading this page requires the token, too.",
     label: "Token",
     wrong: "Wrong token.",
+    listenTitle: "Enter the token for listening",
+    listenWhy: "Listening requires a token of its own. Everyone who sees this page is told that somebody listens.",
+    notListen: "This token may not listen.",
   },
 
   now: {
@@ -53,6 +56,25 @@ export const t = {
     },
     whatIf: (count) => `would have given about ${count} ${count === 1 ? "event" : "events"} in the last day`,
     detected: (label, source) => `${label} detected at ${source}`,
+  },
+
+  listen: {
+    start: "Listen",
+    stop: "Stop",
+    heard: (source, count) => (count === 1 ? `Somebody is listening to ${source}.` : `${count} are listening to ${source}.`),
+    failed: (why) => `Listening failed: ${why}`,
+    ended: (source, why) => `You no longer hear ${source}: ${why}.`,
+    title: "Who listened",
+    reasons: {
+      left: "stopped",
+      time_limit: "10 minutes are over",
+      disarmed: "detection was switched off",
+      offline: "the source is offline",
+      end: "the source has ended",
+      shutdown: "the monitor stopped",
+      restart: "the monitor was killed meanwhile",
+    },
+    lost: (seconds) => `${seconds} lost: too slow`,
   },
 
   reasons: {
