@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.config import Config, WebConfig, load, read_token, serve_at
+from monitor.config import Config, WebConfig, load, read_listen_token, read_token, serve_at
 from monitor.types import ConfigError
 
 GOOD = "0123456789abcdef"
@@ -27,6 +27,7 @@ def complaint(tmp_path, text):
         ("{allowed_origins: ['https://home.example/path']}", "contains more than an origin"),
         ("{allowed_hosts: ['home.example:80']}", "is not a name"),
         ("{token_file: a, token_env: B}", "cannot be combined with token_file"),
+        ("{listen_token_file: a, listen_token_env: B}", "cannot be combined with listen_token_file"),
         ("{allowed_origins: ['https://a.example; script-src *']}", "is not an origin"),
         ('{allowed_origins: ["https://a.example\\r\\nX: y"]}', "is not an origin"),
         ('{allowed_origins: ["https://a\\r\\n.example"]}', "is not an origin"),
@@ -59,6 +60,16 @@ def test_a_page_for_everyone_needs_a_token_or_a_word(tmp_path):
     for more in ({"token_env": "T"}, {"public_read": True}):
         assert not WebConfig(enabled=True, host="0.0.0.0", **more).local
     assert WebConfig(enabled=True, host="::1").local
+
+
+def test_listening_needs_a_token_of_its_own(tmp_path):
+    said = complaint(tmp_path, "{listen: true, token_file: a}")
+    assert "web.listen: needs a token of its own; name one by listen_token_file or listen_token_env" in said
+    assert WebConfig(listen=True, listen_token_env="L").listen
+    (tmp_path / "token").write_text("short\n")
+    with pytest.raises(ConfigError, match=r"web\.listen_token_file: the token must be 16 to 200 letters"):
+        read_listen_token(WebConfig(listen_token_file=tmp_path / "token"), {})
+    assert read_listen_token(WebConfig(listen_token_env="L"), {"L": GOOD}) == GOOD
 
 
 def test_what_can_be_is_spelled_in_one_way():

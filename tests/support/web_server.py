@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 import urllib.request
 from dataclasses import dataclass
 from functools import partial
@@ -219,6 +220,27 @@ def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, longes
         for thread in threads:
             thread.join(120)
             assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def tone(served, *, hertz=1000.0):
+    """Let the source hear a tone at the pace of time."""
+    stop = threading.Event()
+
+    def feed():
+        block = RATE // 20
+        while not stop.wait(0.05):
+            start = served.buffer.stop
+            samples = 0.3 * np.sin(2 * np.pi * hertz / RATE * np.arange(start, start + block))
+            served.buffer.append(AudioBlock("crib", start, samples.astype(np.float32), time.time()))
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def scores(stop=RATE, **values):

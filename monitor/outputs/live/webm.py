@@ -1,7 +1,7 @@
 """WebM stream: samples of one source, encoded with Opus as they come.
 
-Chromium, Firefox, and Safari since version 15 play WebM with Opus while it arrives, and so do mpv, VLC and
-FFmpeg.  A cluster is as short as a block, so that no audio waits for the rest of its cluster.
+Browsers play it from a MediaSource, close to the newest audio, which they do not do with Ogg; mpv, VLC and
+FFmpeg play it too.  A cluster is as short as a block, so that no audio waits for the rest of its cluster.
 """
 
 from __future__ import annotations

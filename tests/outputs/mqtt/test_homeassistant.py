@@ -85,7 +85,7 @@ def test_a_removed_label_and_source_leave_no_entity_and_nothing_retained(tmp_pat
             eventually(lambda: not any("dog" in topic or "mic1" in topic for topic in broker.retained()))
             left = broker.retained()
             assert set(left) == {
-                CONFIG, STATUS, f"{NODE}/health", f"{MIC}/status", f"{MIC}/health",
+                CONFIG, STATUS, f"{NODE}/health", f"{MIC}/status", f"{MIC}/health", f"{MIC}/listeners",
                 f"{GLASS}/state", f"{GLASS}/attributes", f"{MIC}/threshold/glass",
                 f"{NODE}/armed/state", f"{NODE}/labels",
             }  # fmt: skip

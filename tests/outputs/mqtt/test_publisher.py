@@ -15,6 +15,7 @@ from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.event_sender import IN_MEMORY, LATE_SECONDS
 from monitor.outputs.mqtt.publisher import MqttPublisher
+from monitor.types import Listen
 from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
 from tests.support.events import ended
 from tests.support.mqtt_publisher import (
@@ -32,6 +33,8 @@ from tests.support.mqtt_publisher import (
     running,
     started,
 )
+
+LISTEN = Listen("01M8PYBNHXK7Y8NWBH4J582J65", "mic0", "192.168.1.7", 1795435203.4)
 
 pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("no_home_assistant_is_waited_for")]
 
@@ -54,6 +57,7 @@ def test_at_start_everything_is_published_and_retained(broker, subscriber):
             '"overloaded":false,"dropped_seconds":0.0}',
             STATUS: "online",
             f"{MIC}/status": "offline",  # nothing has been heard yet
+            f"{MIC}/listeners": "0",
             f"{GLASS}/state": "OFF",
             f"{GLASS}/attributes": "{}",
             f"{MIC}/event/dog/state": "OFF",
@@ -129,6 +133,19 @@ def test_an_event_that_ends_at_once_still_goes_on_and_off(broker, subscriber):
         states = subscriber.wait_for(f"{GLASS}/state", count=7)
         assert states == ["OFF", "ON", "OFF", "ON", "OFF", "ON", "OFF"]
         assert phases(subscriber) == [(n, phase) for n in "012" for phase in ("start", "end")]
+
+
+def test_how_many_listen_is_retained_until_the_end(broker, subscriber):
+    with connected(make(broker.port)) as mqtt:
+        subscriber.wait_for(f"{MIC}/listeners", "0")
+        mqtt.on_listen(LISTEN, 1)
+        subscriber.wait_for(f"{MIC}/listeners", "0", "1")
+        assert broker.retained()[f"{MIC}/listeners"] == "1"
+        mqtt.on_listen(LISTEN, 0)
+        subscriber.wait_for(f"{MIC}/listeners", "0", "1", "0")
+        mqtt.on_listen(LISTEN, 2)
+        subscriber.wait_for(f"{MIC}/listeners", "0", "1", "0", "2")
+    assert broker.retained()[f"{MIC}/listeners"] == "0"
 
 
 def test_a_source_that_stops_delivering_is_offline(broker, subscriber):

@@ -1,6 +1,7 @@
 """What was kept can be asked for: by time, place, name, mark and score, page after page."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
 from monitor.outputs.store import EventFilter, MissFilter, StoreError, StoreReader
-from monitor.outputs.store.rows import MAX_ROWS
-from monitor.types import MissReason
+from monitor.outputs.store.rows import MAX_ROWS, StoredListen
+from monitor.types import Listen, ListenEnd, MissReason
 from tests.support.events import label_of
 from tests.support.stored_events import NOON, event, kept, miss, start_of, storing, window
 
@@ -49,6 +50,25 @@ def test_an_event_during_which_the_monitor_was_killed_is_over_at_the_next_start(
     reader = kept(path, start_of(ONE))
     kept(path)
     assert (reader.event("ONE").ended_at, reader.event("ONE").reason) == (None, "restart")
+
+
+def test_who_listened_comes_back_newest_first_and_is_no_event(path):
+    first = Listen("01A", "mic", "192.168.1.7", NOON)
+    second = Listen("01B", "porch", "fd00::/64", NOON + 9)
+    with storing(path) as store:
+        for each in (first, second):
+            store.on_listen(each, 1)
+        ended = replace(first, ended_at=NOON + 20.5, reason=ListenEnd.TIME_LIMIT, lost_seconds=1.5)
+        store.on_listen(ended, 0)
+    reader = StoreReader(path)
+    assert [(each.id, each.reason) for each in reader.listens()] == [("01B", None), ("01A", "time_limit")]
+    assert reader.listens()[1] == StoredListen(
+        "01A", "mic", "192.168.1.7", NOON, NOON + 20.5, "time_limit", 1.5
+    )
+    assert [each.id for each in reader.listens(limit=1)] == ["01B"]
+    assert reader.events().rows == ()
+    kept(path)  # the monitor starts again
+    assert (reader.listens()[0].ended_at, reader.listens()[0].reason) == (None, "restart")
 
 
 def test_the_newest_comes_first(reader):

@@ -13,7 +13,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.support.broker import eventually, free_port
 from tests.support.command_line import ROOT, start
-from tests.support.web_server import answers, ask, scores, serving
+from tests.support.web_server import LISTEN_TOKEN, answers, ask, scores, serving, tone
+from tests.support.web_server import TOKEN as WEB_TOKEN
 
 TOKEN = "a-token-of-the-house"
 PATIENCE_MS = 60_000
@@ -91,6 +92,14 @@ def unlock(page):
     page.get_by_role("textbox", name="Token").fill(TOKEN)
     page.get_by_role("dialog").get_by_role("button", name="Unlock").click()
     expect(page.get_by_role("button", name="Lock again")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def serious_faults(page):
+    return [
+        (each["id"], [node["target"] for node in each["nodes"]])
+        for each in Axe().run(page).response["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
 
 
 def label_of(url, label):
@@ -338,6 +347,60 @@ def test_whatever_is_wrong_shows_at_every_view(browser, viewport):
             expect(page.locator(".stage .state")).to_have_text("absurd samples", timeout=PATIENCE_MS)
 
 
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_a_source_is_heard_by_keyboard_and_every_view_says_so(browser, tmp_path, viewport):
+    level = "import('/static/listen.js').then(({ heardLevel }) => heardLevel())"
+    with (
+        serving(directory=tmp_path, listen=True, listen_token_env="NAME") as served,
+        tone(served),
+        opened(browser, served.web.url, viewport=viewport) as page,
+        opened(browser, served.web.url, "labels") as other,
+    ):
+        page.get_by_role("button", name="Listen").press("Enter")
+        page.get_by_role("textbox", name="Token").fill(LISTEN_TOKEN)
+        page.keyboard.press("Enter")
+        told = "Somebody is listening to crib."
+        expect(page.get_by_text(told)).to_be_visible(timeout=PATIENCE_MS)
+        expect(other.get_by_text(told)).to_be_visible(timeout=PATIENCE_MS)
+        eventually(lambda: (page.evaluate(level) or -100) > -20, 60)  # the tone is at -13.5 dB
+        shown = page.locator(".level b")
+        eventually(lambda: shown.text_content() in {"\u221213", "\u221214"}, 60)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert serious_faults(page) == serious_faults(other) == []
+        page.goto(f"{served.web.url}#events")
+        expect(page.get_by_role("heading", name="Who listened")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".listens li")).to_contain_text("127.0.0.1")
+        assert serious_faults(page) == []
+        served.control.arm(armed=False)
+        text = "You no longer hear crib: detection was switched off."
+        expect(page.get_by_text(text)).to_be_visible(timeout=PATIENCE_MS)
+        expect(other.get_by_text(told)).to_be_hidden(timeout=PATIENCE_MS)
+        expect(page.locator(".listens li")).to_contain_text("detection was switched off")
+        assert page.evaluate(level) is None
+
+
+def test_who_may_not_listen_is_told_why(browser):
+    with (
+        serving(listen=True, listen_token_env="NAME") as served,
+        opened(browser, served.web.url, forgiven="409") as page,
+    ):
+        page.get_by_role("button", name="Listen").click()
+        page.get_by_role("textbox", name="Token").fill(WEB_TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("This token may not listen.")).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_role("textbox", name="Token").fill(LISTEN_TOKEN)
+        served.control.arm(armed=False)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("detection is disarmed; arm it to listen")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_role("button", name="Listen")).to_be_visible()
+
+
+def test_where_nobody_may_listen_there_is_no_button(browser, url):
+    with opened(browser, url) as page:
+        expect(page.locator(".stage")).to_be_visible()
+        expect(page.get_by_role("button", name="Listen")).to_have_count(0)
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_telephone_shows_all_of_it(browser, url, view):
     with opened(
@@ -354,13 +417,7 @@ def test_axe_finds_no_serious_fault(browser, url, view, scheme):
     with opened(browser, url, view, color_scheme=scheme, reduced_motion="reduce") as page:
         expect(page.locator("main h1")).to_be_visible(timeout=PATIENCE_MS)
         page.wait_for_timeout(1000)
-        found = Axe().run(page).response["violations"]
-        serious = [
-            (each["id"], [node["target"] for node in each["nodes"]])
-            for each in found
-            if each["impact"] in {"serious", "critical"}
-        ]
-        assert serious == []
+        assert serious_faults(page) == []
 
 
 def test_nothing_moves_about_while_it_listens(browser, url):
