@@ -159,7 +159,7 @@ def test_splitting_the_description_leaves_no_stale_entity_and_loses_none(broker,
     registry = Registry(broker)
     with registry:
         with connected(make(broker.port, queue_file=queue_file, labels=small, sources=sources)):
-            eventually(lambda: len(registry.entities) == 2 + 22 * (6 + 2 * 3))
+            eventually(lambda: len(registry.entities) == 2 + 22 * (7 + 2 * 3))
             eventually(lambda: len(remembered(queue_file).components) > 0)
             before = registry.entities
         topics = [topic for topic in broker.retained() if "/device/" in topic]
@@ -168,7 +168,7 @@ def test_splitting_the_description_leaves_no_stale_entity_and_loses_none(broker,
             eventually(lambda: len([t for t in broker.retained() if "/device/" in t]) > len(topics))
             eventually(lambda: registry.entities == before)
         with connected(make(broker.port, queue_file=queue_file, labels=small[:1], sources=sources[:1])):
-            eventually(lambda: len(registry.entities) == 2 + 6 + 3)
+            eventually(lambda: len(registry.entities) == 2 + 7 + 3)
             eventually(lambda: len([t for t in broker.retained() if "/device/" in t]) == 1)
 
 
