@@ -16,6 +16,7 @@ ORDER += " < archive, fleet < daemon < cli"
 ONLY_IN = {
     "apprise": "outputs.notify.apprise_worker",
     "av": ("audio.sources.ffmpeg", "outputs.live.webm"),
+    "cryptography": "fleet.signature",
     "huggingface_hub": "model.hub",
     "matplotlib": "evaluation.plot",
     "paho": ("outputs.mqtt.connection", "outputs.mqtt.paho_client"),

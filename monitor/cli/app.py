@@ -30,6 +30,10 @@ app.add_typer(labels_app, name="labels")
 
 fleet_app = typer.Typer(rich_markup_mode=None)
 app.add_typer(fleet_app, name="fleet")
+fleet_labels_app = typer.Typer(
+    help="Labels of all nodes that follow them.", no_args_is_help=True, rich_markup_mode=None
+)
+fleet_app.add_typer(fleet_labels_app, name="labels")
 
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Checkpoint: `starter`, a directory, or an id on the hub.")

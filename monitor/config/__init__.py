@@ -4,6 +4,7 @@ from monitor.config.alerts import HookConfig, NotifyConfig
 from monitor.config.cli_overrides import replace_labels, replace_sources, serve_at, source_from_argument
 from monitor.config.default_labels import SPEECH, VOICES
 from monitor.config.diff import changed_label, differences, with_threshold
+from monitor.config.fleet_following import FleetConfig
 from monitor.config.labels import LabelConfig, confirmations
 from monitor.config.loader import example, json_schema, load, state_of
 from monitor.config.models import Config, ModelConfig, WindowConfig
@@ -31,6 +32,7 @@ __all__ = [
     "Address",
     "ClipsConfig",
     "Config",
+    "FleetConfig",
     "HookConfig",
     "LabelConfig",
     "Login",

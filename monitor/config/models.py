@@ -9,11 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationInfo, WrapValidator, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from monitor.config import validators
 from monitor.config.alerts import HookConfig, NotifyConfig, validate_alerts
 from monitor.config.default_labels import BACKGROUND, SOUNDS
+from monitor.config.fleet_following import FleetConfig
 from monitor.config.labels import LabelConfig
 from monitor.config.mqtt_broker import MqttConfig
 from monitor.config.prompt_packs import PackName, with_packs
@@ -119,7 +128,9 @@ def _labels(value: object, validate: Callable[[Any], Any]) -> Any:
 class Config(Section):
     """Complete configuration; the defaults are a working monitor of one microphone."""
 
-    node: Identifier = Field(default="home", description="Name of this monitor, also in MQTT topics.")
+    node: Annotated[Identifier, AfterValidator(validators.check_node)] = Field(
+        default="home", description="Name of this monitor, also in MQTT topics; not fleet."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest level that is logged."
     )
@@ -159,6 +170,9 @@ class Config(Section):
     )
     mqtt: MqttConfig = Field(
         default=MqttConfig(), description="MQTT broker, commands and Home Assistant discovery."
+    )
+    fleet: FleetConfig = Field(
+        default=FleetConfig(), description="Labels that many monitors have in common, from the broker."
     )
     store: StoreConfig = Field(
         default=StoreConfig(),

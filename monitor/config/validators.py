@@ -200,6 +200,13 @@ def readers_of_standard_input(sources: object) -> Iterable[tuple[Place, str]]:
             yield (index, "kind"), f"sources[{first}] already reads standard input; only one source can"
 
 
+def check_node(name: str) -> str:
+    """Refuse the name of a node that is a topic of all nodes."""
+    if name == "fleet":
+        raise fault("is the topic of what all monitors have in common; use another name")
+    return name
+
+
 def unknown_labels_of_sources(config: object, usual: Iterable[str]) -> Iterable[tuple[Place, str]]:
     """Errors of sources that name labels that do not exist; ``usual`` are the ids of the default labels."""
     keys = config if isinstance(config, dict) else {}

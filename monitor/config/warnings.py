@@ -35,6 +35,8 @@ def warnings(config: Config, *, window_seconds: float) -> list[str]:
     """Warnings about settings that will not work as expected, one line each, the key first."""
     found = [*_windows(config, window_seconds), *_sources(config, window_seconds), *_mqtt(config.mqtt)]
     found += _web(config.web)
+    if config.fleet.follow and config.mqtt.host is None:
+        found.append("fleet.follow: needs mqtt.host; the configured labels hold")
     if not any(label.enabled for label in config.labels):
         found.append("labels: none is enabled; nothing will be detected")
     for index, label in enumerate(config.labels):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.audio.source_status import SourceStatus
 from monitor.config import Config, read_password
+from monitor.daemon.broker_parts import broker_parts
 from monitor.daemon.buffers import make_buffers
-from monitor.daemon.command_queue import CommandQueue
 from monitor.daemon.control_socket import ControlSocket
-from monitor.daemon.http_servers import HttpServers, page_url
+from monitor.daemon.http_servers import HttpServers
 from monitor.daemon.label_command import label_answers
 from monitor.daemon.learning import learning_answers
 from monitor.daemon.parts import Parts
@@ -36,6 +36,7 @@ from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.detection.rules import rules_of
 from monitor.detection.scorer import Scorer
 from monitor.evaluation.qualified_engine import load_qualified_engine
+from monitor.fleet.follower import Follower
 from monitor.memory.past_windows import past_windows
 from monitor.memory.queries import MemoryQueries
 from monitor.memory.reader import MemoryReader
@@ -50,8 +51,6 @@ from monitor.outputs.hooks import Hook
 from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.live.listeners import Listeners
 from monitor.outputs.live.watch import WatchFeed
-from monitor.outputs.mqtt.broker_setup import PublisherOptions
-from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.targets import notifiers_of
 from monitor.outputs.store import StoreReader
 from monitor.system.directories import Directories
@@ -82,7 +81,8 @@ def build(
     limit_arenas()
     config = _with_enabled_sources(config)
     state = config.state if keeps else None
-    settings = restore_settings(config, state)
+    follower = Follower(config.fleet, state)
+    settings = restore_settings(follower.over(config), state)
     labels = settings.active_labels
     config = config.model_copy(update={"labels": labels.labels})
     password = read_password(config.mqtt)
@@ -94,7 +94,7 @@ def build(
         settings,
         engine,
         state=state,
-        reread=None if reread is None else lambda: _with_enabled_sources(reread()),
+        reread=None if reread is None else lambda: follower.over(_with_enabled_sources(reread())),
         check=check_reload,
     )
     status = {source.name: SourceStatus(source.name) for source in config.sources}
@@ -110,22 +110,7 @@ def build(
     model = engine.model.name
     clock = WallClock(config.state)
     archive = open_archive(config, clock=clock, buffers=buffers, mel_config=mel_config, model=model)
-    commands = CommandQueue(control, lambda topic, why: mqtt.refuse(topic, why) if mqtt else None)
-    mqtt = None
-    if config.mqtt.host is not None:
-        mqtt = MqttPublisher(
-            config.mqtt,
-            PublisherOptions(
-                node=config.node,
-                model=model,
-                page=page_url(config.web),
-                queue_file=config.state / "outbox.sqlite",
-                clock=clock,
-            ),
-            labels,
-            password=password,
-            on_command=commands.command,
-        )
+    commands, mqtt = broker_parts(config, control, follower, model=model, password=password, clock=clock)
     notifiers = notifiers_of(config)
     hooks = tuple(Hook(hook, node=config.node, model=model) for hook in config.hooks)
     memory = _memory(config, engine, scorer.initial_baseline, clock)
@@ -183,6 +168,7 @@ def build(
         target_thresholds=TargetThresholds(control, engine, None if memory is None else config.state),
         unusual=unusual,
         commands=commands,
+        follower=follower,
         archive=archive,
         memory=memory,
         mqtt=mqtt,

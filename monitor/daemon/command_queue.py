@@ -13,7 +13,15 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from monitor.detection.control import Control
-from monitor.outputs.mqtt.commands import Arm, Command, PutLabel, RemoveLabel, SetThreshold, apply_command
+from monitor.outputs.mqtt.commands import (
+    Arm,
+    Command,
+    FollowWatchlist,
+    PutLabel,
+    RemoveLabel,
+    SetThreshold,
+    apply_command,
+)
 from monitor.system.boundary import boundary
 from monitor.system.trouble_log import TroubleLog
 from monitor.types import ConfigError, MonitorError
@@ -22,9 +30,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FIRST, LABELS, THRESHOLDS, UNKNOWN = "first", "labels", "thresholds", "unknown"
+FIRST, WATCHLIST, LABELS, THRESHOLDS, UNKNOWN = "first", "watchlist", "labels", "thresholds", "unknown"
 
-WAITING = {FIRST: 2, LABELS: 256, THRESHOLDS: 10_000, UNKNOWN: 256}
+WAITING = {FIRST: 2, WATCHLIST: 1, LABELS: 256, THRESHOLDS: 10_000, UNKNOWN: 256}
 """Requests that may wait, by kind; when a kind is full its oldest request makes room.
 
 Each threshold waits at most once, so those of known labels are at most as many as sources times labels."""
@@ -98,16 +106,22 @@ class CommandQueue:
 
     Of the waiting commands under one topic only the newest is carried out, except that every command about a
     label is: each may be about another label.  Arming, disarming and reloads come before all others.
-    ``refuse`` receives the topic of a refused command and the reason, from any thread.
+    ``refuse`` receives the topic of a refused command and the reason, from any thread; ``follow`` a watchlist
+    of the fleet.
     """
 
-    def __init__(self, control: Control, refuse: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        control: Control,
+        refuse: Callable[[str, str], None],
+        follow: Callable[[str, Control], None] = lambda _text, _control: None,
+    ) -> None:
         self.done = self.refused = 0
         """Commands that were carried out, and commands that were refused."""
         self.lost = 0
         """Commands that were dropped because too many waited, or at the end."""
         self._control = control
-        self._refuse = refuse
+        self._refuse, self._follow = refuse, follow
         self._queue: CoalescingQueue[_Request] = CoalescingQueue(WAITING)
         self._closed_at = math.inf
         self._counting = threading.Lock()
@@ -152,6 +166,8 @@ class CommandQueue:
         match command:
             case Arm():
                 return FIRST, "armed"
+            case FollowWatchlist():
+                return WATCHLIST, "watchlist"
             case PutLabel() | RemoveLabel():
                 return LABELS, object()  # each counts: it may be about another label, or other keys of one
             case SetThreshold(source, label):
@@ -170,7 +186,7 @@ class CommandQueue:
     def _carry_out(self, topic: str, command: Command) -> None:
         try:
             with boundary(ConfigError, "the command cannot be carried out"):
-                apply_command(command, self._control)
+                apply_command(command, self._control, self._follow)
         except MonitorError as error:
             self._reject(topic, str(error))
         else:

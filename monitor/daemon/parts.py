@@ -22,6 +22,7 @@ from monitor.detection.example_learner import ExampleLearner
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.detection.scorer import Scorer
+from monitor.fleet.follower import Follower
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive
 from monitor.outputs.counters import Counters
@@ -66,6 +67,7 @@ class Parts:
     unusual: UnusualReferences | None
     """None if unusual sounds are not looked for."""
     commands: CommandQueue
+    follower: Follower
     archive: Archive
     memory: EmbeddingMemory | None
     mqtt: MqttPublisher | None

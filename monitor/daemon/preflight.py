@@ -10,6 +10,7 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources import SourceContext, open_source
 from monitor.audio.sources.devices import Device, choose
 from monitor.config import Config, SourceConfig, read_address, read_listen_token, read_password, read_token
+from monitor.fleet.signature import read_verifier
 from monitor.outputs.clips import MODES
 from monitor.outputs.hooks import find_program
 from monitor.outputs.mqtt.tls import broker_address, tls_context
@@ -60,6 +61,8 @@ def check_named(config: Config) -> None:
         One of them is missing or cannot be used.
     """
     read_password(config.mqtt)
+    if config.fleet.public_key_file is not None:
+        read_verifier(config.fleet.public_key_file)
     check_alerts(config)
     for source in config.enabled_sources:
         if source.kind == "stream":

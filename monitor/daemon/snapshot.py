@@ -83,7 +83,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
         ],
         "unusual": unusual_status(parts.unusual),
         "reload": None if reloaded is None else asdict(reloaded),
-        "watchlist": None,
+        "watchlist": parts.follower.document(),
     }
     return {**found, "problems": problems(found)}
 
@@ -147,6 +147,9 @@ def problems(snapshot: Mapping[str, Any]) -> list[dict[str, str]]:
         if snapshot[what] is not None
     ]
     found += [(what, f"cannot be written: {trouble}") for what, trouble in kept if trouble]
+    watchlist = snapshot["watchlist"]
+    if watchlist is not None and watchlist["reason"] is not None:
+        found.append(("fleet", f"watchlist refused: {watchlist['reason']}"))
     found += [(key, trouble) for key, trouble in snapshot.get("directories", {}).items() if trouble]
     found += [
         (output, f"{count} faults of clap-monitor, see the log")

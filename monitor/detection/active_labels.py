@@ -147,6 +147,8 @@ def apply_overrides(config: Config, overrides: Overrides) -> tuple[ActiveLabels,
         if keys is None:
             labels.pop(id_, None)
             continue
+        if config.fleet.follow and id_ not in labels and not {"prompts", "examples"} & keys.keys():
+            continue  # changes a label that is in another watchlist, and holds again with that one
         try:
             labels[id_] = changed_label(labels.get(id_), {**keys, "id": id_})
         except ConfigError as error:
@@ -200,7 +202,7 @@ def changed_settings(settings: Settings, overrides: Overrides) -> Settings:
     ConfigError
         One of them does not fit, such as when no label would be enabled.
     """
-    overrides = overrides.without_gone({label.id for label in settings.config.labels})
+    overrides = _without_gone(settings.config, overrides)
     active_labels, unfit = apply_overrides(settings.config, overrides)
     if unfit:
         raise ConfigError(unfit[0])
@@ -209,7 +211,7 @@ def changed_settings(settings: Settings, overrides: Overrides) -> Settings:
 
 def fit_overrides(config: Config, overrides: Overrides) -> tuple[Overrides, ActiveLabels, list[str]]:
     """Return the overrides that fit, the labels that follow, and a line for each change that does not fit."""
-    overrides = overrides.without_gone({label.id for label in config.labels})
+    overrides = _without_gone(config, overrides)
     active_labels, unfit = apply_overrides(config, overrides)
     if not unfit:
         return overrides, active_labels, []
@@ -219,3 +221,8 @@ def fit_overrides(config: Config, overrides: Overrides) -> tuple[Overrides, Acti
             labels[id_] = keys
     overrides = replace(overrides, labels=labels)
     return overrides, apply_overrides(config, overrides)[0], unfit
+
+
+def _without_gone(config: Config, overrides: Overrides) -> Overrides:
+    """Drop removals of labels that the configuration has not; but the next watchlist may have them again."""
+    return overrides if config.fleet.follow else overrides.without_gone({each.id for each in config.labels})

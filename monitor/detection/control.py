@@ -50,7 +50,7 @@ class Control:
     state : Path or None
         Directory in which changes are saved for the next run; None does not save them.
     reread : callable or None
-        Reads the configuration again, raising ConfigError; None if there is no file.
+        Reads the configuration again, raising ConfigError; None: there is no file.
     check : callable
         Takes a configuration and raises MonitorError if the monitor cannot run with it.
     """
@@ -71,8 +71,7 @@ class Control:
         self._examples = engine.examples
         self._saved = SavedChanges(state, settings.overrides, engine.examples)
         self._state = state
-        self._reread = reread
-        self._check = check
+        self._reread, self._check = reread, check
         self._lock = threading.Lock()
         self._changes: deque[Change] = deque(maxlen=1)
 
@@ -132,6 +131,11 @@ class Control:
             if moved.release_threshold != before.release_threshold:
                 keys["release_threshold"] = moved.release_threshold
             self._change(self._settings.overrides.put(label, keys))
+
+    def change_settings(self, change: Callable[[Settings], Settings]) -> None:
+        """Put other settings in force; ``change`` may raise ConfigError, and embedding prompts ModelError."""
+        with self._lock:
+            self._hand_over(change(self._settings), self._examples)
 
     def change_thresholds(self, change: Callable[[Settings], Overrides]) -> None:
         """Change thresholds as one of `monitor.detection.threshold_changes` says, raising ConfigError."""

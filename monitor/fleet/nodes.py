@@ -117,9 +117,7 @@ def summary_of(states: list[NodeState]) -> FleetSummary:
         online=sum(state.online for state in states),
         deaf=sum(state.deaf is not None for state in states),
         entities=sum(state.entities for state in states),
-        refusing=sum(
-            state.watchlist is not None and state.watchlist.refused_version is not None for state in states
-        ),
+        refusing=sum(state.watchlist is not None and state.watchlist.reason is not None for state in states),
     )
 
 

@@ -18,18 +18,21 @@ class RunningMonitor:
     directory : Path
         For what is kept.
     *sources : SourceConfig
+    keys : mapping of str to object
+        Of the configuration.
     **options
         For `build`.
     """
 
-    def __init__(self, broker, directory, *sources, **options):
-        config = Config(
-            sources=sources,
-            labels=(LabelConfig(id="dog", prompts=("a dog barking",)),),
-            mqtt=MqttConfig(host=broker.host, port=broker.port),
-            state=directory / "state",
-            recordings=directory / "recordings",
-        )
+    def __init__(self, broker, directory, *sources, keys=None, **options):
+        known = {
+            "sources": sources,
+            "labels": (LabelConfig(id="dog", prompts=("a dog barking",)),),
+            "mqtt": MqttConfig(host=broker.host, port=broker.port),
+            "state": directory / "state",
+            "recordings": directory / "recordings",
+        }
+        config = Config(**known | (keys or {}))
         self.daemon = Daemon(build(config, **options))
         self.scored = {source.name: [] for source in sources}
         self.subscriber = Subscriber(broker)

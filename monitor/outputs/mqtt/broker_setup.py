@@ -37,6 +37,8 @@ class PublisherOptions:
     ``announced.json`` beside it records what the broker retains."""
     clock: WallClock | None = None
     """Decides whether the time of day is reliable enough to drop events by age; None: it is."""
+    follow: bool = False
+    """Whether the node takes its labels from the watchlist of the fleet."""
     drain_seconds: float = 5.0
     """Longest time from `MqttPublisher.close` until `MqttPublisher.run` returns."""
 

@@ -6,11 +6,11 @@ Every received message is either a `Command` or refused with one line.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from monitor.detection.control import Control
-from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.mqtt.topics import Topics, watchlist_topic
 from monitor.system.boundary import printable
 from monitor.system.bounded_read import DamagedError, parse_json
 from monitor.types import ConfigError
@@ -58,11 +58,21 @@ class RemoveLabel:
     label: str
 
 
-Command = Arm | SetThreshold | PutLabel | RemoveLabel
+@dataclass(frozen=True, slots=True)
+class FollowWatchlist:
+    """Put the labels of the fleet in force."""
+
+    text: str
+    """JSON, not checked yet; empty if it was removed."""
+
+
+Command = Arm | SetThreshold | PutLabel | RemoveLabel | FollowWatchlist
 
 
 def parse_command(topics: Topics, topic: str, text: str) -> Command:
     """Parse a message under a command topic; raises a `ConfigError` with one line if it is no command."""
+    if topic == watchlist_topic(topics.base):
+        return FollowWatchlist(text)
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(f"is longer than {MAX_CHARACTERS} characters")
     if topic == topics.armed_command():
@@ -75,8 +85,8 @@ def parse_command(topics: Topics, topic: str, text: str) -> Command:
     raise ConfigError("is not a command topic")
 
 
-def apply_command(command: Command, control: Control) -> None:
-    """Apply a command; raises a `MonitorError` with one line if it is refused."""
+def apply_command(command: Command, control: Control, follow: Callable[[str, Control], None]) -> None:
+    """Apply a command, a watchlist with ``follow``; raises a `MonitorError`, one line, if it is refused."""
     match command:
         case Arm(armed):
             control.arm(armed=armed)
@@ -86,6 +96,8 @@ def apply_command(command: Command, control: Control) -> None:
             control.put_label(keys)
         case RemoveLabel(label):
             control.remove_label(label)
+        case FollowWatchlist(text):
+            follow(text, control)
 
 
 def _parse_arm(text: str) -> Arm:

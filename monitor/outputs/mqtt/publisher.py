@@ -72,7 +72,11 @@ class MqttPublisher(Output):
         self._topics = topics = Topics(config.base_topic, options.node)
         self._discovery = make_discovery(config, options, active_labels)
         self._subscriber = MqttSubscriber(
-            topics, birth=self._discovery.birth, commands=config.commands, on_command=on_command
+            topics,
+            birth=self._discovery.birth,
+            commands=config.commands,
+            on_command=on_command,
+            follow=options.follow,
         )
         self._session = self._make_session(password)
         self._states = RetainedStates(topics, active_labels.ids_by_source, self._publish)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from monitor.outputs.mqtt.commands import Command, parse_command
 from monitor.outputs.mqtt.connection_events import Received
-from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.mqtt.topics import Topics, watchlist_topic
 from monitor.outputs.payload import as_json
 from monitor.system.boundary import boundary, printable
 from monitor.types import ConfigError
@@ -36,14 +36,23 @@ _RETAINED = (
 class MqttSubscriber:
     """Receive messages in the thread of the connection, and pass commands on, if they are accepted.
 
-    ``birth`` is the topic of the birth message of Home Assistant; None: it is not needed.
+    ``birth`` is the topic of the birth message of Home Assistant; None: it is not needed.  With ``follow``,
+    the watchlist of the fleet is a command, the only one that is meant to be retained.
     """
 
-    def __init__(self, topics: Topics, *, birth: str | None, commands: bool, on_command: OnCommand) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        birth: str | None,
+        commands: bool,
+        on_command: OnCommand,
+        follow: bool = False,
+    ) -> None:
         self.born = False
         """Home Assistant has started; the publisher resets it."""
         self._topics, self._birth, self._commands = topics, birth, commands
-        self._on_command = on_command
+        self._on_command, self._follow = on_command, follow
         self._refusals: deque[tuple[str, str]] = deque(maxlen=MAX_REFUSALS)
         self._unreported = 0
         self._lock = threading.Lock()
@@ -56,7 +65,8 @@ class MqttSubscriber:
     def filters(self) -> tuple[str, ...]:
         """Return the topic filters to subscribe to."""
         commands = self._topics.command_filters() if self._commands else ()
-        return commands if self._birth is None else (*commands, self._birth)
+        births = () if self._birth is None else (self._birth,)
+        return (*commands, *births, *self._watchlists())
 
     def receive(self, message: Received) -> None:
         """Handle a message, in the thread of the connection; a retained one was meant for an earlier time.
@@ -65,7 +75,7 @@ class MqttSubscriber:
         """
         if message.topic == self._birth:
             self.born = message.text == "online" and not message.retained
-        elif not message.retained:
+        elif not message.retained or message.topic in self._watchlists():
             self._on_command(_shown(message.topic), self._parse(message))
         elif not self._retained_logged:
             self._retained_logged = True
@@ -89,6 +99,9 @@ class MqttSubscriber:
                 else:
                     topic, reason = self._refusals.popleft()
             publish(self._topics.refused(), as_json({"topic": topic, "reason": reason}), qos=1)
+
+    def _watchlists(self) -> tuple[str, ...]:
+        return (watchlist_topic(self._topics.base),) if self._follow else ()
 
     def _parse(self, message: Received) -> Command | str:
         try:
