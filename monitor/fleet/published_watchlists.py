@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Self
 
 from monitor.config import LabelConfig, MqttConfig
@@ -45,18 +46,17 @@ class PublishedWatchlists:
         self._nodes = Nodes(base)
         filters = (self._topic, self._previous_topic, *Nodes.filters(base))
         self._client = BrokerClient(config, filters, self._receive)
+        self._opened = ExitStack()
 
     def __enter__(self) -> Self:
-        self._client.__enter__()
-        try:
+        with ExitStack() as opened:
+            opened.enter_context(self._client)
             self._client.wait_retained()
-        except BaseException:
-            self._client.__exit__()
-            raise
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.__exit__()
+        self._opened.close()
 
     @property
     def current(self) -> Watchlist | None:

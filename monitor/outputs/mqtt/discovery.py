@@ -68,7 +68,7 @@ def discovery_payload(
     """
     components: dict[str, Component] = {"LATE": _late(topics)}
     if commands:
-        components["ARMED"] = _armed(topics)
+        components["ARMED"] = armed_switch(topics)
     for source in labels:
         suffix = f", {source}" if len(labels) > 1 else ""
         types = list(dict.fromkeys([*(label.id for label in labels[source]), *retired.get(source, ())]))
@@ -80,6 +80,13 @@ def discovery_payload(
             components[f"{source}_SCORE_{label.id}"] = _score(topics, source, suffix, label)
             if commands:
                 components[f"{source}_THRESHOLD_{label.id}"] = _threshold(topics, source, suffix, label)
+    return node_payload(topics, components, model=model, page=page)
+
+
+def node_payload(
+    topics: Topics, components: dict[str, Component], *, model: str, page: str | None
+) -> dict[str, Any]:
+    """Describe a node as one device with these components, which get their identifiers."""
     for key, component in components.items():
         if component["p"] != "device_automation":
             component["unique_id"] = unique_id(device_id(topics.node), key)
@@ -117,19 +124,11 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
     available = _available(topics, source)
     health: Component = {"stat_t": topics.source_health(source), "ent_cat": "diagnostic"}
     return {
-        f"{source}_EVENTS": {
-            "p": "event",
-            "name": f"Sound event{suffix}",
-            "obj_id": _slug(topics.node, source, "sound"),
-            "stat_t": topics.event(source),
-            "evt_typ": types,
-            "ic": "mdi:ear-hearing",
-            **available,
-        },
+        f"{source}_EVENTS": sound_events(topics, source, suffix, types),
         f"{source}_LEVEL": {
             "p": "sensor",
             "name": f"Level{suffix}",
-            "obj_id": _slug(topics.node, source, "level"),
+            "obj_id": slug(topics.node, source, "level"),
             "stat_t": topics.level(source),
             "val_tpl": "{{ value_json.level_dbfs }}",
             "unit_of_meas": "dB",  # of full scale, so no sound pressure and no device class
@@ -142,7 +141,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_LAST": {
             "p": "sensor",
             "name": f"Last sound{suffix}",
-            "obj_id": _slug(topics.node, source, "last_sound"),
+            "obj_id": slug(topics.node, source, "last_sound"),
             "stat_t": topics.last_event(source),
             "val_tpl": f"{{{{ value_json.label_name[:{LONGEST_STATE}] }}}}",
             "json_attr_t": topics.last_event(source),
@@ -151,7 +150,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_LISTENERS": {
             "p": "sensor",
             "name": f"Listeners{suffix}",
-            "obj_id": _slug(topics.node, source, "listeners"),
+            "obj_id": slug(topics.node, source, "listeners"),
             "stat_t": topics.listeners(source),
             "stat_cla": "measurement",
             "ic": "mdi:headphones",
@@ -159,7 +158,7 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_OFFLINE": {
             **_problem("offline"),
             "name": f"Offline{suffix}",
-            "obj_id": _slug(topics.node, source, "offline"),
+            "obj_id": slug(topics.node, source, "offline"),
             "json_attr_t": topics.source_health(source),
             "json_attr_tpl": "{{ {'offline_reason': value_json.offline_reason, "
             "'offline_text': value_json.offline_text} | tojson }}",
@@ -168,13 +167,13 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         f"{source}_OVERLOADED": {
             **_problem("overloaded"),
             "name": f"Overloaded{suffix}",
-            "obj_id": _slug(topics.node, source, "overloaded"),
+            "obj_id": slug(topics.node, source, "overloaded"),
             **health,
         },
         f"{source}_DROPPED": {
             "p": "sensor",
             "name": f"Dropped audio{suffix}",
-            "obj_id": _slug(topics.node, source, "dropped_audio"),
+            "obj_id": slug(topics.node, source, "dropped_audio"),
             "val_tpl": "{{ value_json.dropped_seconds }}",
             "dev_cla": "duration",
             "unit_of_meas": "s",
@@ -184,12 +183,25 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
     }
 
 
+def sound_events(topics: Topics, source: str, suffix: str, types: list[str]) -> Component:
+    """Return the event entity of a source."""
+    return {
+        "p": "event",
+        "name": f"Sound event{suffix}",
+        "obj_id": slug(topics.node, source, "sound"),
+        "stat_t": topics.event(source),
+        "evt_typ": types,
+        "ic": "mdi:ear-hearing",
+        **_available(topics, source),
+    }
+
+
 def _of_label(topics: Topics, source: str, suffix: str, label: LabelConfig) -> dict[str, Component]:
     return {
         f"{source}_SOUND_{label.id}": {
             "p": "binary_sensor",
             "name": f"{label.title}{suffix}",
-            "obj_id": _slug(topics.node, source, label.id),
+            "obj_id": slug(topics.node, source, label.id),
             "dev_cla": label.device_class,
             **({} if label.icon is None else {"ic": label.icon}),
             "stat_t": topics.state(source, label.id),
@@ -211,7 +223,7 @@ def _score(topics: Topics, source: str, suffix: str, label: LabelConfig) -> Comp
     return {
         "p": "sensor",
         "name": f"Score: {label.title}{suffix}",
-        "obj_id": _slug(topics.node, source, label.id, "score"),
+        "obj_id": slug(topics.node, source, label.id, "score"),
         "stat_t": topics.score(source, label.id),
         "stat_cla": "measurement",
         "sug_dsp_prc": 2,
@@ -226,7 +238,7 @@ def _threshold(topics: Topics, source: str, suffix: str, label: LabelConfig) -> 
     return {
         "p": "number",
         "name": f"Threshold: {label.title}{suffix}",
-        "obj_id": _slug(topics.node, source, label.id, "threshold"),
+        "obj_id": slug(topics.node, source, label.id, "threshold"),
         "stat_t": topics.threshold(source, label.id),
         "cmd_t": topics.threshold_command(source, label.id),
         "min": 0,
@@ -236,11 +248,12 @@ def _threshold(topics: Topics, source: str, suffix: str, label: LabelConfig) -> 
     }
 
 
-def _armed(topics: Topics) -> Component:
+def armed_switch(topics: Topics) -> Component:
+    """Return the switch of the whole node."""
     return {
         "p": "switch",
         "name": "Armed",
-        "obj_id": _slug(topics.node, "armed"),
+        "obj_id": slug(topics.node, "armed"),
         "stat_t": topics.armed(),
         "cmd_t": topics.armed_command(),
         "ent_cat": "config",
@@ -252,7 +265,7 @@ def _late(topics: Topics) -> Component:
     return {
         **_problem("late"),
         "name": "Late events",
-        "obj_id": _slug(topics.node, "late_events"),
+        "obj_id": slug(topics.node, "late_events"),
         "stat_t": topics.health(),
         "ent_cat": "diagnostic",
     }
@@ -273,5 +286,6 @@ def device_id(node: str) -> str:
     return f"clap_monitor_{node}"
 
 
-def _slug(*words: str) -> str:
+def slug(*words: str) -> str:
+    """Return words as the identifier of an entity."""
     return re.sub(r"[^a-z0-9]+", "_", "_".join(words)).strip("_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,9 +26,20 @@ from monitor.outputs.mqtt.discovery_record import (
     read_discovery_record,
     write_discovery_record,
 )
+from monitor.outputs.mqtt.discovery_summary import summary_payload
 from monitor.outputs.mqtt.stale_entities import MAX_STALE, merged, newest, removal_messages, without
 from monitor.outputs.mqtt.topics import Topics
 from monitor.outputs.payload import as_json
+
+log = logging.getLogger(__name__)
+
+MANY_ENTITIES = 250
+"""Entities of one node beyond which forty nodes are too many for Home Assistant."""
+
+MANY = (
+    "mqtt: Home Assistant gets %s as a device with %d entities, and takes 10,000 from all nodes together; "
+    "mqtt.discovery: summary announces a handful"
+)
 
 SETTLE_SECONDS = 5.0
 """Home Assistant needs it to process a message before the next one about the same components."""
@@ -103,12 +115,15 @@ class DiscoverySync:
     ) -> None:
         self._topics, self._model, self._path, self._page = topics, model, path, page
         self._prefix, self._commands = config.discovery_prefix, config.commands
-        self.enabled = config.discovery
+        self.enabled = bool(config.discovery)
         """Whether the node is described at all."""
+        self._summary = config.discovery == "summary"
+        self._warned = False
         record = read_discovery_record(path)
         self._before, self._retained_before = record.components, frozenset(record.retained)
         self._now = self._describe(labels, record.types, self._before)
         self._stale = self._find_stale(record.stale)
+        self._warn_of_many()
         self._progress = _Progress()
         self.birth = birth_topic(self._prefix) if self.enabled or self._stale else None
         """Topic of the birth message of Home Assistant; None if there is nothing to tell it."""
@@ -181,8 +196,15 @@ class DiscoverySync:
             return False
         self._before, self._retained_before = before, self._retained_before | was.retained
         self._stale = self._find_stale(self._stale)
+        self._warn_of_many()
         self._progress = _Progress()
         return True
+
+    def _warn_of_many(self) -> None:
+        """Log once that this node takes a large share of what Home Assistant takes."""
+        if self.entities > MANY_ENTITIES and not self._warned:
+            self._warned = True
+            log.warning(MANY, self._topics.node, self.entities)
 
     def _describe(
         self, labels: Labels, types: Mapping[str, Collection[str]], before: Components
@@ -196,7 +218,8 @@ class DiscoverySync:
         }
         parts: Mapping[str, Mapping[str, Any]] = {}
         if self.enabled:
-            payload = discovery_payload(
+            describe = summary_payload if self._summary else discovery_payload
+            payload = describe(
                 self._topics,
                 labels=labels,
                 model=self._model,

@@ -264,3 +264,29 @@ def test_a_flood_of_commands_loses_none_and_stops_nothing_else(broker):
         subscriber.wait_for(f"{MIC}/event")
         eventually(lambda: len(said) == 3000)
         assert mqtt.status.connected
+
+
+def test_a_summary_is_a_handful_of_entities_and_replaces_the_others(broker, tmp_path):
+    queue = queue_file(tmp_path)
+    with HomeAssistant(broker) as home:
+        with connected(make(broker.port, queue_file=queue)):
+            eventually(lambda: GLASS_KEY in home.components)
+        with connected(make(broker.port, queue_file=queue, discovery="summary")) as mqtt:
+            few = {"PROBLEM", "LAST", "ARMED", "mic0_EVENTS"}
+            eventually(lambda: home.components.keys() == few)
+            mqtt.set_online("mic0", online=True)
+            eventually(lambda: home.state("PROBLEM") == "off")
+            told = snapshot(problems=[{"what": "broker", "why": "slow"}])
+            mqtt._info.on_change()
+            mqtt.on_health({}, lambda: told)
+            eventually(lambda: home.state("PROBLEM") == "on")
+            eventually(lambda: json.loads(broker.retained()[f"{NODE}/info"])["entities"] == 4)
+
+
+def test_a_node_with_very_many_entities_is_warned_of_once(broker, caplog):
+    many = tuple(LabelConfig(id=f"l{i}", prompts=(f"sound {i}",)) for i in range(130))
+    make(broker.port, labels=many)
+    assert caplog.text.count("entities, and takes 10,000 from all nodes together") == 1
+    caplog.clear()
+    make(broker.port, labels=many, discovery="summary")
+    assert "10,000" not in caplog.text
