@@ -80,6 +80,13 @@ def run(
         fast=fast,
         web=web,
     )
+    from monitor.config import needs_set_up
+
+    if config is not None and not source and needs_set_up(config, web):
+        from monitor.daemon.first_run import set_up
+
+        log_to_stderr("info", as_json=log_json)
+        set_up(config, web)
     reread = partial(settings_from, config, overrides)
     settings = reread()
     log_to_stderr(settings.log_level, as_json=log_json)

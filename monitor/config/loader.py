@@ -31,8 +31,17 @@ def load(path: Path | str) -> Config:
     ConfigError
         One line for each error: ``path:LINE: labels[2].threshold: 1.4 is not in [0, 1]``.
     """
-    text = _read(Path(path))
+    return load_text(_read(Path(path)), path)
+
+
+def load_text(text: str, path: Path | str, *, without: str | None = None) -> Config:
+    """Validate the text of a file, which need not exist, as if the key ``without`` were left out.
+
+    Raises as `load`, with ``path`` in each line.
+    """
     document = _parsed(path, text)
+    if without is not None and isinstance(document.data, dict):
+        document.data.pop(without, None)
     misread = [*document.cut, *_unfilled(document.root, ())]
     faults = [*document.duplicates, *misread]
     config = None
@@ -50,6 +59,21 @@ def load(path: Path | str) -> Config:
             lines.append(f"{path}:{faults[-1][0]}: and {len(faults) - MOST_FAULTS} more errors")
         raise ConfigError("\n".join(lines))
     return config
+
+
+def read_keys(path: Path) -> tuple[str, dict[str, Any]]:
+    """Text of a file, and its top-level keys; only whether it is YAML is checked.
+
+    Raises
+    ------
+    ConfigError
+        It is missing or cannot be read, or it is no mapping in YAML.
+    """
+    text = _read(path)
+    data = _parsed(path, text).data
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}:1: is not a mapping of keys to values")
+    return text, data
 
 
 def state_of(path: Path | str | None) -> Path:

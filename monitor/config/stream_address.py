@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from monitor.config.validators import fault
 
@@ -109,3 +109,18 @@ def check_url(url: str) -> str:
     if any(name not in {"username", "password"} for name in _PLACEHOLDER.findall(url)):
         raise fault("has braces around something other than username or password")
     return url
+
+
+def split_login(url: str) -> tuple[str, str | None, str | None]:
+    """Return a URL without the login in it, the user name and the password; None for what it lacks.
+
+    Cameras are documented with addresses such as ``rtsp://user:password@camera/stream``.
+    """
+    scheme, separator, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    login, at, _ = authority.rpartition("@")
+    if not separator or not at:
+        return url, None, None
+    user, colon, password = login.partition(":")
+    place = rest[len(login) + 1 :]
+    return f"{scheme}://{place}", unquote(user) or None, unquote(password) if colon else None

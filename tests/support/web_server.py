@@ -255,6 +255,16 @@ def answers(port):
     return None
 
 
+def ask_plainly(port, path):
+    """Ask a page at whatever state it is; None if nothing answers."""
+    with contextlib.suppress(OSError):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", f"/api/{path}")
+        with contextlib.closing(connection), connection.getresponse() as answer:
+            return json.load(answer)
+    return None
+
+
 def ask(url, path):
     with urllib.request.urlopen(f"{url}api/{path}", timeout=20) as answer:  # noqa: S310 - our own
         return json.load(answer)

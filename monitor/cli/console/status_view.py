@@ -14,6 +14,8 @@ _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 def page(snapshot: Snapshot, now: float) -> str:
     """Return what `clap-monitor status` prints; ``now`` is in Unix seconds."""
+    if snapshot.get("state") == "setup":
+        return "\n".join(_unfinished(snapshot))
     blocks = [
         list(_head(snapshot)),
         _table(("source", "level", ""), [_source(name, s, now) for name, s in snapshot["sources"].items()]),
@@ -48,6 +50,12 @@ def size(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def _unfinished(snapshot: Snapshot) -> Iterator[str]:
+    yield f"clap-monitor {snapshot['version']} as {snapshot['node']}: setup"
+    for problem in snapshot["problems"]:
+        yield f"  ! {problem['what']}: {problem['why']}"
 
 
 def _head(snapshot: Snapshot) -> Iterator[str]:

@@ -2,5 +2,6 @@
 
 from monitor.outputs.web.context import AppContext
 from monitor.outputs.web.server import Web
+from monitor.outputs.web.set_up_page import SetUpContext, set_up_application
 
-__all__ = ["AppContext", "Web"]
+__all__ = ["AppContext", "SetUpContext", "Web", "set_up_application"]

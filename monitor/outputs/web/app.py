@@ -23,6 +23,7 @@ from monitor.outputs.web.routes import (
     memory,
     replay,
     session,
+    set_up,
     status,
 )
 from monitor.system.boundary import printable
@@ -59,9 +60,11 @@ def application(context: AppContext) -> ASGIApp:
         memory.routes,
         replay.routes,
         session.routes,
+        set_up.routes,
     ):
         app.include_router(routes, prefix="/api")
     app.add_api_route("/", _page, include_in_schema=False)
+    app.add_api_route("/setup", _set_up, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     if context.metrics is not None:
         app.add_api_route("/metrics", _metrics, include_in_schema=False)
@@ -86,6 +89,10 @@ def _metrics(context: Context) -> Response:
 
 def _page() -> FileResponse:
     return FileResponse(STATIC / "index.html")
+
+
+def _set_up() -> FileResponse:
+    return FileResponse(STATIC / "setup.html")
 
 
 def _docs() -> FileResponse:

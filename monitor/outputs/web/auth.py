@@ -41,6 +41,10 @@ UNCHANGEABLE = (
     "Nothing can be changed: no token is configured; write one into a file "
     "(openssl rand -hex 24 > token), set web.token_file to it and restart"
 )
+NOT_HERE = (
+    "Set-up begins on this machine itself: open http://localhost with the port of the page, not through a "
+    "proxy; or set web.token_file, and use the token"
+)
 
 UNHEARD = "Nobody can listen: web.listen is false; set it and web.listen_token_file, and restart"
 _MAY_NOT_LISTEN = "This token may not listen: use that of web.listen_token_file or web.listen_token_env"
@@ -57,17 +61,23 @@ class Refusal:
 
 
 class Access:
-    """Rules of access, applied by `RequestGuard` to each request."""
+    """Rules of access, applied by `RequestGuard` to each request.
 
-    def __init__(self, web: WebConfig, token: str | None, listen_token: str | None = None) -> None:
+    With ``first_run``, nothing has been set up yet: this machine may do so as long as there is no token.
+    """
+
+    def __init__(
+        self, web: WebConfig, token: str | None, listen_token: str | None = None, *, first_run: bool = False
+    ) -> None:
         self.refused = 0
         """Requests that were refused."""
-        self.token = Token(token, cookie="clap_monitor_session", purpose="session")
+        self.token = _owner(token)
         """Gives the right to read and to make changes."""
         heard = listen_token if web.listen else None
         self.listen_token = Token(heard, cookie="clap_monitor_listener", purpose="listening")
         """Gives the right to listen."""
         self._web = web
+        self._first_run = first_run and token is None
         self._names = _names_of(web)
         public = _public(web)
         self._origins = {*web.allowed_origins, *([] if public is None else [spell_origin(*public)])}
@@ -132,6 +142,19 @@ class Access:
         wait = 0.0 if safe else self._writes.take(address, time.monotonic())
         return Refusal(429, "Too many changes", wait) if wait else None
 
+    def check_set_up(self, headers: Mapping[str, str], address: str, *, safe: bool) -> Refusal | None:
+        """Refuse set-up, and what it shows, without the token; on the first run this machine needs none."""
+        if refusal := self.check_origin(headers):
+            return refusal
+        if not (self._first_run and self._is_this_machine(headers)):
+            refusal = Refusal(403, NOT_HERE) if self._first_run else self.check_token(headers, address)
+        wait = 0.0 if refusal or safe else self._writes.take(address, time.monotonic())
+        return Refusal(429, "Too many changes", wait) if wait else refusal
+
+    def end_first_run(self, token: str) -> None:
+        """Require the token from now on, on this machine too."""
+        self.token, self._first_run = _owner(token), False
+
     def check_token(self, headers: Mapping[str, str], address: str) -> Refusal | None:
         """Refuse a request with neither the token nor its session cookie."""
         if not self.token.exists:
@@ -185,6 +208,10 @@ class Access:
         host = parse_authority(headers.get("host", ""))
         loopback = host is not None and host.is_loopback
         return self._web.local and loopback and not forwarded and not self._web.proxied
+
+
+def _owner(token: str | None) -> Token:
+    return Token(token, cookie="clap_monitor_session", purpose="session")
 
 
 def _names_of(web: WebConfig) -> frozenset[str]:

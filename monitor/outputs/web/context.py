@@ -21,6 +21,7 @@ from monitor.outputs.store import Store, StoreReader
 from monitor.outputs.web.auth import Access
 from monitor.outputs.web.event_stream import Abort
 from monitor.outputs.web.long_requests import LongRequests
+from monitor.outputs.web.set_up_actions import SetUpActions
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class AppContext:
     long_requests: LongRequests = field(default_factory=LongRequests)
     unsent: Callable[[tuple[str, int]], int] = lambda _: 0
     """Returns the bytes that wait for a client, given by address and port."""
+    set_up: SetUpActions | None = None
+    """None: there is no configuration file."""
     counts: Callable[[], Mapping[str, int]] = dict
     """Returns the counts of the web server."""
 

@@ -26,11 +26,13 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
-_OPEN = {"/", "/docs", "/openapi.json", "/api/health", "/api/session"}
+_OPEN = {"/", "/setup", "/docs", "/openapi.json", "/api/health", "/api/session"}
 """Answered without a token, as are the static files; none of them shows what the monitor detects."""
 
 _LISTEN = "/api/sources/"
 """Start of the paths for which the right to listen is needed, and no other is enough."""
+
+_SET_UP = "/api/setup/"
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
@@ -116,6 +118,8 @@ class RequestGuard:
         if scope["type"] == "websocket":
             return self._access.check_origin(headers) or self._access.check_read(headers, address)
         safe = scope["method"] in _SAFE
+        if f"{path}/".startswith(_SET_UP):
+            return self._access.check_set_up(headers, address, safe=safe)
         if path in _OPEN or path.startswith("/static/") or (self._prefix and path == ""):
             return None if safe else self._access.check_origin(headers)
         check = self._access.check_read if safe else self._access.check_write

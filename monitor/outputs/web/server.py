@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import anyio.to_thread
 import uvicorn
+from starlette.types import ASGIApp
 
 from monitor.config import WebConfig
 from monitor.outputs.faults import Faults
@@ -70,16 +71,24 @@ def bind(host: str, port: int) -> socket.socket:
 class Web:
     """Web server, bound when it is made as by `bind`, and served by `run` in a thread.
 
-    The token is required for changes, the other one to listen.
+    The token is required for changes, the other one to listen.  With ``first_run`` nothing has been set up
+    yet, as in `Access`.
     """
 
-    def __init__(self, config: WebConfig, token: str | None, listen_token: str | None = None) -> None:
+    def __init__(
+        self,
+        config: WebConfig,
+        token: str | None,
+        listen_token: str | None = None,
+        *,
+        first_run: bool = False,
+    ) -> None:
         if config.proxied and token is None and not config.public_read:
             log.warning(
                 "web: the page cannot be read: public_url, prefix or trusted_proxies is set, so reading "
                 "needs the token, but no token is configured; set web.token_file or web.public_read: true"
             )
-        self.access = Access(config, token, listen_token)
+        self.access = Access(config, token, listen_token, first_run=first_run)
         self.faults = Faults()
         self._limits = ConnectionLimits(self.access.is_shared)
         self.prefix = config.prefix
@@ -90,9 +99,13 @@ class Web:
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
     def run(self, context: AppContext) -> None:
-        """Serve until `close`."""
+        """Serve the monitor until `close`."""
+        self.serve(application(context))
+
+    def serve(self, app: ASGIApp) -> None:
+        """Serve an application until `close`."""
         log.info("the page is at %s", self.url)
-        self._server = self._make_server(context)
+        self._server = self._make_server(app)
         self._server.should_exit = self._closed
         asyncio.run(self._serve(self._server))
 
@@ -124,11 +137,11 @@ class Web:
         connections = () if self._server is None else self._server.server_state.connections
         return [each.transport for each in list(connections) if getattr(each, "client", None) == client]
 
-    def _make_server(self, context: AppContext) -> uvicorn.Server:
+    def _make_server(self, app: ASGIApp) -> uvicorn.Server:
         limited: dict[str, Any] = {"limits": self._limits, "faults": self.faults}
         return uvicorn.Server(
             uvicorn.Config(
-                application(context),
+                app,
                 http=cast("type[asyncio.Protocol]", partial(HttpConnection, **limited)),
                 ws=cast("type[asyncio.Protocol]", partial(WebSocketConnection, **limited)),
                 loop="asyncio",

@@ -12,7 +12,7 @@ from monitor.audio.sources.ffmpeg.file import (
     read_metadata,
     read_samples,
 )
-from monitor.audio.sources.ffmpeg.network_stream import open_stream
+from monitor.audio.sources.ffmpeg.network_stream import open_stream, probe
 
 __all__ = [
     "FileMetadata",
@@ -20,6 +20,7 @@ __all__ = [
     "open_file",
     "open_recording",
     "open_stream",
+    "probe",
     "read_metadata",
     "read_samples",
     "to_float",

@@ -6,6 +6,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Generator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -103,6 +104,24 @@ def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Genera
             lambda frame: stamps.missing(frame.time, frame.samples / frame.sample_rate),
         )
     raise SourceError(f"{address.shown}: the stream has ended", OfflineReason.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFormat:
+    """What a stream sends."""
+
+    codec: str
+    """As FFmpeg calls it."""
+    rate: int
+    """Hz; 0: not known before the first audio."""
+    channels: int
+
+
+def format_of(address: Address, *, pictures: bool) -> SoundFormat:
+    """Connect, and return the format of the audio track that `sound_of` would decode; raises as it does."""
+    with opened(partial(_connect, address, pictures), address.shown) as container:
+        codec = audio_track(container, address.track, address.shown).codec_context
+        return SoundFormat(codec.name, codec.sample_rate, codec.layout.nb_channels)
 
 
 def _connect(address: Address, pictures: bool) -> av.container.InputContainer:  # noqa: FBT001

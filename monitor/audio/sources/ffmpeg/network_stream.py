@@ -21,6 +21,8 @@ from monitor.audio.sources.ffmpeg.connection import (
     AbsentError,
     ForbiddenError,
     RefusedError,
+    SoundFormat,
+    format_of,
     sound_of,
 )
 from monitor.audio.sources.ffmpeg.decoder import resized
@@ -68,6 +70,25 @@ def open_stream(address: Address, channel: int | None, context: SourceContext) -
         Only if ``context.required``.
     """
     return reconnecting(_Connector(address, channel, context), context, reopen_seconds=_REOPEN_SECONDS)
+
+
+def probe(address: Address) -> SoundFormat:
+    """Return what a stream sends, asked for as `open_stream` does.
+
+    Raises
+    ------
+    SourceError
+        It cannot be reached, refuses the login, or sends no audio; the message holds no secret.
+    """
+    troubles: list[SourceError] = []
+    for pictures in _ways(address):
+        try:
+            return format_of(address, pictures=pictures)
+        except (RefusedError, AbsentError):
+            raise
+        except SourceError as error:
+            troubles.append(error)
+    raise troubles[0]
 
 
 class _Connector:

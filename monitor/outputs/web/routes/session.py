@@ -58,7 +58,7 @@ def begin_session(
     before = read_session(request, context)
     given = {each.cookie: each for each in (access.token, access.listen_token) if each.is_secret(token)}
     for each in given.values():
-        _set_cookie(context, request, response, each, each.session())
+        set_cookie(context, request, response, each, each.session())
     write = before.write or access.token.cookie in given
     return Session(
         read=before.read or write,
@@ -73,11 +73,12 @@ def end_session(request: Request, response: Response, context: Context) -> Sessi
     """Delete the session cookies."""
     for each in (context.access.token, context.access.listen_token):
         if each.exists:
-            _set_cookie(context, request, response, each, "")
+            set_cookie(context, request, response, each, "")
     return read_session(request, context)
 
 
-def _set_cookie(context: AppContext, request: Request, response: Response, token: Token, value: str) -> None:
+def set_cookie(context: AppContext, request: Request, response: Response, token: Token, value: str) -> None:
+    """Set the session cookie of a token; an empty value deletes it."""
     response.set_cookie(
         token.cookie,
         value,

@@ -16,14 +16,17 @@ const LISTED = 6;
 
 let chosen = null;
 
-export function mount(root) {
+/** @param {URLSearchParams} wanted from the address: first, after set-up, which asks for a sound */
+export function mount(root, wanted) {
   if (!monitor.sources.includes(chosen)) chosen = monitor.sources[0] ?? null;
   const stage = makeStage();
   const scores = makeScores();
   const feeds = makeFeeds();
+  const first = wanted.has("first") ? makeFirst() : null;
   const picker = h("div", { class: "segments", role: "group", "aria-label": t.now.source });
   root.replaceChildren(
     h("div", { class: "head" }, h("h1", {}, t.now.title), picker),
+    first?.element ?? "",
     h("div", { class: "now" }, stage.element, scores.element, feeds.element),
   );
 
@@ -49,6 +52,7 @@ export function mount(root) {
     on("health", () => stage.health()),
     on("event", (data) => {
       feeds.show();
+      first?.show(data);
       if (data.source !== chosen) return;
       scores.event();
       if (data.ended_at === null) {
@@ -65,6 +69,18 @@ export function mount(root) {
     () => stage.close(),
   ];
   return () => stops.forEach((stop) => stop());
+}
+
+function makeFirst() {
+  const words = h("p", { class: "quiet", role: "status" }, t.now.firstHint);
+  const element = h("section", { class: "card first" }, h("h2", {}, t.now.first), words);
+  return {
+    element,
+    show(event) {
+      setText(words, t.now.firstEvent(nameOf(event.label), event.source));
+      element.dataset.on = "";
+    },
+  };
 }
 
 function makeStage() {
@@ -189,7 +205,7 @@ function makeScores() {
     },
     miss(data) {
       const each = rows.get(data.label);
-      if (each) showReason(each, `${format.time(data.at)}  ${reason(data)}`);
+      if (each) showReason(each, `${format.time(data.peak_at)}  ${reason(data)}`);
     },
     refresh() {
       setText(hint, t.now.scoresHint);
