@@ -8,9 +8,10 @@ from monitor.config.diff import changed_label, differences, with_threshold
 from monitor.config.draft import Draft, needs_set_up, read_draft, written
 from monitor.config.fleet_following import FleetConfig
 from monitor.config.labels import LabelConfig, confirmations
-from monitor.config.loader import example, json_schema, load, load_text, state_of
+from monitor.config.loader import example, json_schema, load, load_text, read_keys, state_of
 from monitor.config.models import Config, ModelConfig, WindowConfig
 from monitor.config.mqtt_broker import MqttConfig
+from monitor.config.panel import layered, read_options
 from monitor.config.prompt_packs import PACKS, pack_labels
 from monitor.config.secrets import (
     find_secret,
@@ -63,13 +64,16 @@ __all__ = [
     "example",
     "find_secret",
     "json_schema",
+    "layered",
     "load",
     "load_text",
     "needs_set_up",
     "pack_labels",
     "read_address",
     "read_draft",
+    "read_keys",
     "read_listen_token",
+    "read_options",
     "read_password",
     "read_secret",
     "read_token",
