@@ -11,7 +11,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 	libasound2-plugins openssl systemd python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav chromium saytime
 
-.PHONY: install demo test check docs format image clean system system-test
+.PHONY: install demo test lean-test check docs format image clean system system-test
 
 ENGINE ?= podman
 IMAGE ?= localhost/clap-monitor:full
@@ -23,6 +23,10 @@ demo: install
 
 test: system-test check
 	$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term:skip-covered
+
+# Without torch: an environment of its own in a scratch directory, the demo recording, a part of the tests.
+lean-test:
+	@PYTHON=$(PYTHON) sh .ci/lean-test
 
 check: install docs
 	$(BIN)/ruff format --check .

@@ -21,19 +21,17 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from monitor.detection.calibration import read_calibration
 from monitor.detection.cohort_norm import read_cohort_norm
-from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
 from monitor.model.text_subprocess import SubprocessTextEncoder
+from monitor.model.towers import TextPlace
 from monitor.types import ModelError
 from tests.support import damage
 
-PLACE = loader.Placement(torch.device("cpu"), torch.float32)
+PLACE = TextPlace("torch")
 KINDS: dict[str, tuple[str, Callable[[Path, random.Random], None]]] = {
     **{name: (name, how) for name, how in damage.FILES.items()},
     "header": ("model.safetensors", damage.safetensors_header),
@@ -48,7 +46,7 @@ def hear(directory: Path, *, sentences: bool) -> None:
     read_cohort_norm(directory, 256)
     read_calibration(directory)
     if not sentences:
-        Clap.load(str(directory)).self_test()
+        Clap.load(str(directory), engine="torch").self_test()
         return
     reader = SubprocessTextEncoder(files, PLACE, "damaged", limit_seconds=120)
     try:
@@ -65,7 +63,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=5.0)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     counts: Counter[tuple[str, str]] = Counter()
     longest, number, end = 0.0, 0, time.monotonic() + 60 * arguments.minutes
     with tempfile.TemporaryDirectory() as place:

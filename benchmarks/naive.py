@@ -47,6 +47,7 @@ from monitor.detection.prototypes import build_prototypes
 from monitor.detection.rules import rule_of
 from monitor.detection.scorer import Scorer
 from monitor.model import loader
+from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.types import Embeddings, Samples, Window
@@ -176,7 +177,7 @@ def busy(checkpoint: Path, rounds: int) -> dict[str, tuple[float, float]]:
             step(window)
             if number:  # the first round warms up
                 times[name].append(time.process_time() - begin)
-    work = ours["float32"].clap._files.audio_config.operations  # noqa: SLF001 - as it was loaded
+    work = read(ours["float32"].clap.path).audio_config.operations
     found = {}
     for dtype in ours:
         ratio = median(a / b for a, b in zip(times["pipeline"], times[dtype], strict=True))

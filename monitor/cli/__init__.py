@@ -22,6 +22,7 @@ from monitor.cli import (  # noqa: I001 - the order of --help
     home_assistant_app,
     keeping,
     qualify,
+    export,
     bench,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "app",
     "bench",
     "config",
+    "export",
     "fleet",
     "fleet_labels",
     "home_assistant_app",

@@ -32,8 +32,8 @@ def bench(
         for name, took in found.dtypes_ms.items()
     )
     print(
-        f"{found.model} on {found.device} in {found.dtype}, {found.labels} labels, {found.sources} sources, "
-        f"windows of {found.window_seconds:g} s every {found.hop_seconds:g} s\n"
+        f"{found.model} on {found.device} in {found.dtype} ({found.engine}), {found.labels} labels, "
+        f"{found.sources} sources, windows of {found.window_seconds:g} s every {found.hop_seconds:g} s\n"
         f"window        {found.window_ms:.1f} ms of CPU time: spectrogram {found.spectrogram_ms:.1f}, "
         f"audio encoder {found.tower_ms:.1f}, other {found.rest_ms:.1f}\n"
         f"load          {found.real_time_factor:.3f} cores\n"

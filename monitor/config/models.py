@@ -54,6 +54,12 @@ class ModelConfig(Section):
         description="Device that runs the model: auto, cpu, cuda, cuda:0 (a number selects a GPU) or mps. "
         "auto: a GPU if there is one.",
     )
+    engine: Literal["auto", "torch", "onnx"] = Field(
+        default="auto",
+        description="Library that runs the model: torch, or onnx (ONNX Runtime; on the CPU, in float32), "
+        "which starts sooner and takes less memory. auto: onnx if the checkpoint is exported for it "
+        "(starter is; others: clap-monitor export) and it was not measured to be slower.",
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         default="auto",
         description="Number format of the model. auto: float16 on a CUDA GPU; elsewhere float32, or "

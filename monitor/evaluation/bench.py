@@ -23,8 +23,8 @@ from monitor.detection.events import Detector
 from monitor.detection.prototypes import Directions, Prototypes
 from monitor.detection.rules import rule_of
 from monitor.detection.scorer import Scorer
-from monitor.model.audio_encoder.int8_linear import steps
 from monitor.model.clap import Clap
+from monitor.model.engine_choice import TORCH_NEEDS, installed
 from monitor.model.spectrogram_cache import SpectrogramCache
 from monitor.system.boundary import boundary
 from monitor.system.cpu import free_cores, has_bfloat16
@@ -46,6 +46,7 @@ class Bench:
     """Figures, for one window of one source unless noted otherwise."""
 
     model: str
+    engine: str
     device: str
     dtype: str
     sources: int
@@ -66,7 +67,7 @@ class Bench:
     """Resident now."""
     peak_mb: float
     dtypes_ms: dict[str, float]
-    """Time of the tower in each number format that the processor has."""
+    """Time of the tower in ONNX Runtime, if it is chosen, and in each number format that torch has here."""
     recommended_hop_seconds: float
     recommended_dtype: str
     recommended_threads: int
@@ -92,13 +93,14 @@ def measure(
     whole, spectrogram = run.whole_ms(), run.spectrogram_ms()
     tower = run.tower_ms(clap)
     memory, peak = _memory("VmRSS"), _memory("VmHWM")  # before a second tower is loaded
-    dtypes = {clap.dtype: tower}
+    dtypes = {clap.dtype if clap.engine == "torch" else clap.engine: tower}
     for other in _formats(clap.device):
-        if other != clap.dtype:
-            dtypes[other] = run.tower_ms(Clap.load(model, dtype=other))
+        if other not in dtypes:
+            dtypes[other] = run.tower_ms(Clap.load(model, engine="torch", dtype=other))
     budget = 1000 * hop / clap.mel_config.rate * _SHARE
     return Bench(
         model=clap.name,
+        engine=clap.engine,
         device=clap.device,
         dtype=clap.dtype,
         sources=sources,
@@ -185,15 +187,18 @@ def _prototypes(labels: Sequence[str], dimension: int) -> Prototypes:
 
 
 def _formats(device: str) -> list[str]:
+    if device != "cpu" or not installed(TORCH_NEEDS):
+        return []
+    from monitor.model.audio_encoder.int8_linear import steps
+
     there = {"float32": True, "bfloat16": has_bfloat16(), LESS_EXACT: steps() > 0}
-    return [name for name, usable in there.items() if usable] if device == "cpu" else []
+    return [name for name, usable in there.items() if usable]
 
 
 def _dtype(times: dict[str, float]) -> str:
-    """The exact one, unless another is faster by more than a fifth."""
-    candidates = {name: took for name, took in times.items() if name != LESS_EXACT}
-    best = min(candidates, key=lambda name: candidates[name])
-    return best if candidates[best] < 0.8 * candidates.get("float32", float("inf")) else "float32"
+    """The exact one, unless bfloat16 is faster by more than a fifth."""
+    exact = min(times.get(name, float("inf")) for name in ("onnx", "float32"))
+    return "bfloat16" if times.get("bfloat16", float("inf")) < 0.8 * exact else "float32"
 
 
 def _hop(total_ms: float, window_seconds: float) -> float:

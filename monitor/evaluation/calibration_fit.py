@@ -7,11 +7,11 @@ tail; Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from monitor.detection.calibration import QUANTILE, SHARE, Calibration
 from monitor.detection.cohort_norm import SMALLEST_DEVIATION
@@ -81,7 +81,7 @@ def corrected(calibration: Calibration, tail: Tail, usual: float) -> Calibration
         Margin that an ordinary room gives a label at its 90th percentile.
     """
     at, at_ten = tail.shift_at(RATE), tail.shift_at(TEN_TIMES)
-    stretch = float(logit(0.9)) / max(at - at_ten, 0.05)
+    stretch = math.log(0.9 / 0.1) / max(at - at_ten, 0.05)
     # logit = scale * (margin - SHARE * q90 - (1 - SHARE) * centre), so a shift of it is one of the centre.
     centre = calibration.centre + at / (calibration.scale * (1.0 - SHARE))
     scale = calibration.scale * stretch

@@ -11,7 +11,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from monitor.evaluation.annotations import Occurrence
 from monitor.evaluation.calibration_kit import Kit, KitClip, KitEvent, decode_clips
@@ -194,7 +193,7 @@ def _mixed(scene: Samples, placed: Sequence[_Placed], sounds: _Sounds, seed: int
     for number, one in enumerate(placed):
         random = np.random.default_rng([seed, number, round(one.starts[0] * 1000)])
         dry = _repeated(one, sounds)
-        wet = fftconvolve(dry, _room(rate, random)).astype(np.float32)
+        wet = _convolved(dry, _room(rate, random))
         start = round(one.starts[0] * rate)
         stop = start + len(dry)
         # What an earlier event leaves behind has died away: gaps are longer than rooms resound.
@@ -228,3 +227,11 @@ def _room(rate: int, random: np.random.Generator) -> Samples:
 
 def _rms(samples: Samples) -> float:
     return max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), 1e-9)
+
+
+def _convolved(sound: Samples, room: NDArray[np.floating]) -> Samples:
+    """Convolve in the frequency domain, shape (len(sound) + len(room) - 1,)."""
+    length = len(sound) + len(room) - 1
+    size = 1 << (length - 1).bit_length()
+    spectrum = np.fft.rfft(sound, size) * np.fft.rfft(room, size)
+    return np.fft.irfft(spectrum, size)[:length].astype(np.float32)

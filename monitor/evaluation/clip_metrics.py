@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from monitor.evaluation.confidence import Estimate, estimate
 
@@ -76,8 +75,8 @@ def _average_precision(flags: NDArray[np.bool_], scores: NDArray[np.float32]) ->
     if not flags.any():
         return np.nan
     # Negated, the highest score has rank 1, and equal ones the highest rank among them.
-    above = rankdata(-scores, method="max")[flags]
-    hits = rankdata(-scores[flags], method="max")
+    above = _ranks(-scores)[0][flags]
+    hits = _ranks(-scores[flags])[0]
     return float(np.mean(hits / above))
 
 
@@ -86,5 +85,12 @@ def auroc(flags: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
     positives, negatives = int(flags.sum()), int((~flags).sum())
     if not positives or not negatives:
         return np.nan
-    wins = rankdata(scores)[flags].sum() - positives * (positives + 1) / 2
+    wins = _ranks(scores)[1][flags].sum() - positives * (positives + 1) / 2
     return float(wins / (positives * negatives))
+
+
+def _ranks(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rank of each value from 1 on: the highest, and the mean one, of those that are equal to it."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    highest = np.cumsum(counts).astype(np.float64)
+    return highest[place], (highest - (counts - 1) / 2)[place]

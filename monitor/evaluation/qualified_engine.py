@@ -130,7 +130,7 @@ class Qualifier:
 
     def measure(self, model: Clap, setup: Setup) -> Qualification:
         """Qualify a checkpoint, whatever there is."""
-        from monitor.evaluation.kit_qualification import qualify  # imports scipy, which no later start needs
+        from monitor.evaluation.kit_qualification import qualify  # no later start needs it
 
         return qualify(model, setup, self.kit, amount=self.amount, progress=self.progress)
 

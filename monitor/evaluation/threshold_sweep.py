@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from monitor.detection.rules import Rule
+from monitor.detection.start_levels import score_of
 from monitor.evaluation.annotations import Recording
 from monitor.evaluation.matching import Matched, match
 from monitor.evaluation.replay import DetectedEvent, Replay, detect
@@ -85,7 +86,8 @@ def shifted(rule: Rule, shift: float) -> Rule:
     """The rule with both its thresholds moved by ``shift`` in logits."""
 
     def moved(score: float) -> float:
-        return float(expit(logit(min(max(score, _SMALLEST), 1.0 - _SMALLEST)) + shift))
+        inside = min(max(score, _SMALLEST), 1.0 - _SMALLEST)
+        return score_of(math.log(inside / (1.0 - inside)) + shift)
 
     return replace(rule, threshold=moved(rule.threshold), release=moved(rule.release))
 

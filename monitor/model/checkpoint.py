@@ -16,6 +16,7 @@ from typing import Any
 from monitor.model.audio_config import AudioConfig, audio_config_of, check_spectrograms
 from monitor.model.config_ranges import shown
 from monitor.model.mel_config import MelConfig, mel_config_of
+from monitor.model.onnx_manifest import MANIFEST, Manifest, read_manifest
 from monitor.model.text_config import check_text_config
 from monitor.system.boundary import boundary, explain
 from monitor.system.bounded_read import DamagedError, read_json
@@ -53,7 +54,8 @@ class Checkpoint:
     path: Path
     mel_config: MelConfig
     audio_config: AudioConfig
-    weights: Path
+    weights: Path | None
+    """Weights for torch; None for an ONNX export in a directory of its own."""
     commit: str | None
     """Commit of a hub snapshot; None for any other directory."""
     fingerprint: str
@@ -63,15 +65,27 @@ class Checkpoint:
     def identity(self) -> str:
         """Text that changes with the content of the files alone: the commit, or a hash of all of it.
 
-        What belongs to a checkpoint (the memory, examples, a calibration) holds for a copy of it too, and
-        after the package was installed again.
+        What belongs to a checkpoint (the memory, examples, a calibration) holds for a copy of it too, for an
+        export of it, and after the package was installed again.
 
         Raises
         ------
         ModelError
             A file cannot be read.
         """
+        if self.weights is None:
+            return _exported(self.path).identity
         return self.commit or _content_hash(self.path, self.fingerprint)
+
+    @property
+    def torch_weights(self) -> Path:
+        """Weights for torch; raises ModelError for an export in a directory of its own."""
+        if self.weights is None:
+            raise ModelError(
+                f"{self.path}: is an ONNX export without weights for torch: use `model.engine: onnx`, or the "
+                "checkpoint that it was made from"
+            )
+        return self.weights
 
 
 def largest(name: str) -> int:
@@ -111,7 +125,8 @@ def read(path: Path) -> Checkpoint:
         Files are missing or broken, belong to another kind of model, or contradict each other.
     """
     names = names_in(path)
-    without = lacking(names)
+    exported = names.isdisjoint(WEIGHTS) and (path / MANIFEST).is_file()
+    without = lacking({*names, *WEIGHTS} if exported else names)
     if without:
         raise ModelError(f"{path}: not a CLAP checkpoint: missing {', '.join(without)}")
     config, origin = _json(path / "config.json"), str(path / "config.json")
@@ -120,11 +135,18 @@ def read(path: Path) -> Checkpoint:
     mel_config = _mel_config(path)
     audio_config = audio_config_of(config, origin)
     check_spectrograms(audio_config, mel_config, origin)
-    weights = next(path / name for name in WEIGHTS if name in names)
-    check_text_config(config.get("text_config", {}), _size(weights), origin)
+    weights = None if exported else next(path / name for name in WEIGHTS if name in names)
+    size = sum(file.size for file in _exported(path).files.values()) if weights is None else _size(weights)
+    check_text_config(config.get("text_config", {}), size, origin)
     _check_sizes(path, names)
     commit = path.name if path.parent.name == "snapshots" else None
     return Checkpoint(path, mel_config, audio_config, weights, commit, commit or _fingerprint(path))
+
+
+def refuse_changed(files: Checkpoint) -> None:
+    """Raise ModelError if the files of a checkpoint have changed since they were read."""
+    if read(files.path).fingerprint != files.fingerprint:
+        raise ModelError(f"{files.path}: has changed since it was loaded: restart to use the new files")
 
 
 def _mel_config(path: Path) -> MelConfig:
@@ -143,6 +165,14 @@ def _check_sizes(path: Path, names: Collection[str]) -> None:
     for name in sorted(names):
         if _size(path / name) > largest(name):
             raise ModelError(f"{path / name}: is larger than {largest(name):,} bytes")
+
+
+def _exported(path: Path) -> Manifest:
+    """Manifest of an export in a directory of its own."""
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise ModelError(f"{path / MANIFEST}: has been deleted")
+    return manifest
 
 
 def _size(path: Path) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,11 +20,9 @@ from monitor.model.audio_encoder.htsat import AudioEncoder
 from monitor.model.audio_encoder.linear import Linear
 from monitor.model.audio_encoder.weights import needed_tensors, opened
 from monitor.model.checkpoint import Checkpoint
+from monitor.model.towers import Sandbox
 from monitor.system.boundary import boundary, explain
 from monitor.types import Embeddings, ModelError
-
-Sandbox = Callable[[], AbstractContextManager[None]]
-"""Makes the context manager within which the tokenizer runs."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LARGEST_LOGIT_SCALE = 20.0
@@ -109,11 +107,11 @@ def quiet() -> None:
 def load_audio_encoder(files: Checkpoint, place: Placement) -> tuple[AudioEncoder, float]:
     """Load the audio encoder with its projection, and the factor from cosine to logit."""
     needed = needed_tensors(files.audio_config) | {"logit_scale_a": ()}
-    with _readable(files, place), opened(files.weights) as weights:
+    with _readable(files, place), opened(files.torch_weights) as weights:
         _check_names(files, sorted(set(needed) - set(weights.names)))
         for name, expected in needed.items():
             if not weights.is_real(name):
-                raise ModelError(f"{files.weights}: {name}: is not a tensor of floating-point numbers")
+                raise ModelError(f"{files.torch_weights}: {name}: is not a tensor of floating-point numbers")
             if weights.shape(name) != expected:
                 raise ModelError(
                     f"{files.path / 'config.json'}: audio_config: makes {name} {list(expected)}, but the "
@@ -121,7 +119,7 @@ def load_audio_encoder(files: Checkpoint, place: Placement) -> tuple[AudioEncode
                 )
         scale = float(weights.copy("logit_scale_a", torch.device("cpu"), torch.float32))
         if not abs(scale) < _LARGEST_LOGIT_SCALE:
-            raise ModelError(f"{files.weights}: logit_scale_a: {scale:g} is not between -20 and 20")
+            raise ModelError(f"{files.torch_weights}: logit_scale_a: {scale:g} is not between -20 and 20")
         product = partial(int8_linear.QuantisedLinear, steps=int8_linear.steps()) if place.int8 else Linear
         encoder = AudioEncoder(
             files.audio_config,
@@ -158,7 +156,7 @@ def load_text_encoder(
             config=config.text_config,
             dtype=place.dtype,
             local_files_only=True,
-            use_safetensors=files.weights.suffix == ".safetensors",
+            use_safetensors=files.torch_weights.suffix == ".safetensors",
             weights_only=True,
             output_loading_info=True,
         )
@@ -183,7 +181,7 @@ def _check_names(files: Checkpoint, lacking: list[str]) -> None:
         what = f"{len(lacking)} tensors are missing, the first {lacking[0]}"
         if len(lacking) == 1:
             what = f"{lacking[0]} is missing"
-        raise ModelError(f"{files.weights}: {what}: incomplete CLAP model")
+        raise ModelError(f"{files.torch_weights}: {what}: incomplete CLAP model")
 
 
 def _device(name: str) -> torch.device:
@@ -207,7 +205,7 @@ def _readable(files: Checkpoint, place: Placement) -> Iterator[None]:
         try:
             yield
         except SafetensorError as error:
-            raise ModelError(f"{files.weights}: cannot be loaded: {explain(error)}") from error
+            raise ModelError(f"{files.torch_weights}: cannot be loaded: {explain(error)}") from error
         except (MemoryError, RuntimeError) as error:
             if _is_memory(error):
                 raise _too_large(files, place) from error
@@ -220,7 +218,7 @@ def _is_memory(error: Exception) -> bool:
 
 
 def _too_large(files: Checkpoint, place: Placement) -> ModelError:
-    size = files.weights.stat().st_size / 1e6
+    size = files.torch_weights.stat().st_size / 1e6
     return ModelError(
         f"{files.path}: not enough memory ({place}) for {size:.0f} MB of weights: "
         "use a smaller checkpoint or `model.dtype: bfloat16`"

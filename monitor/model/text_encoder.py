@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -13,13 +12,12 @@ from typing import Any
 import torch
 
 from monitor.model import loader
-from monitor.model.checkpoint import Checkpoint, read
+from monitor.model.checkpoint import Checkpoint, refuse_changed
 from monitor.model.config_ranges import shown
 from monitor.model.self_test import refuse_non_finite
+from monitor.model.towers import Sandbox, text_log
 from monitor.system.boundary import boundary
 from monitor.types import Embeddings, ModelError
-
-log = logging.getLogger(__name__)
 
 _DIFFERENT = ("a dog barking", "glass breaking")
 
@@ -32,7 +30,7 @@ class LocalTextEncoder:
     """
 
     def __init__(
-        self, files: Checkpoint, place: loader.Placement, name: str, sandbox: loader.Sandbox = nullcontext
+        self, files: Checkpoint, place: loader.Placement, name: str, sandbox: Sandbox = nullcontext
     ) -> None:
         self._files, self._place, self._name, self._sandbox = files, place, name, sandbox
         self._loaded: tuple[Any, Any, Any] | None = None
@@ -75,7 +73,7 @@ class LocalTextEncoder:
             raise ModelError(f"{self._files.path}: the tokenizer returns the same tokens for every prompt")
         for text, ids in zip(prompts, tokenizer(list(prompts))["input_ids"], strict=True):
             if len(ids) > limit:
-                log.warning("prompt truncated to %d of %d tokens: %.60s...", limit, len(ids), text)
+                text_log.warning("prompt truncated to %d of %d tokens: %.60s...", limit, len(ids), text)
         tokens = tokenizer(
             list(prompts), padding=True, truncation=True, max_length=limit, return_tensors="pt"
         )
@@ -92,9 +90,3 @@ class LocalTextEncoder:
                 f"{config.vocab_size}: they do not belong together"
             )
         return tokens
-
-
-def refuse_changed(files: Checkpoint) -> None:
-    """Raise ModelError if the files of a checkpoint have changed since they were read."""
-    if read(files.path).fingerprint != files.fingerprint:
-        raise ModelError(f"{files.path}: has changed since it was loaded: restart to use the new files")

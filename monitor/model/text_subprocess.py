@@ -19,9 +19,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from monitor.model import loader, text_worker
-from monitor.model.checkpoint import Checkpoint
-from monitor.model.text_encoder import refuse_changed
+from monitor.model import text_worker
+from monitor.model.checkpoint import Checkpoint, refuse_changed
+from monitor.model.towers import TextPlace
 from monitor.system.boundary import printable
 from monitor.system.bounded_read import parse_json
 from monitor.types import Embeddings, ModelError
@@ -50,10 +50,10 @@ class SubprocessTextEncoder:
     """
 
     def __init__(
-        self, files: Checkpoint, place: loader.Placement, name: str, *, limit_seconds: float = LIMIT_SECONDS
+        self, files: Checkpoint, place: TextPlace, name: str, *, limit_seconds: float = LIMIT_SECONDS
     ) -> None:
         self._files = files
-        self._arguments = [str(files.path), str(place.device), loader.name_of(place.dtype), name]
+        self._arguments = [str(files.path), place.engine, place.device, place.dtype, name]
         self._limit = limit_seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None

@@ -13,13 +13,12 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-
-from monitor.model import loader, text_encoder
-from monitor.model.checkpoint import read
+from monitor.model.checkpoint import Checkpoint, read
+from monitor.model.towers import EngineName, Sandbox, TextPlace, TextTower, text_log
 from monitor.system.boundary import boundary
 from monitor.system.bounded_read import parse_json
 from monitor.types import Embeddings, ModelError
@@ -32,21 +31,34 @@ _MOST_MEMORY = 2**30
 
 
 def environment() -> dict[str, str]:
-    """Environment variables of the process: tokenizer threads would take memory and gain nothing."""
-    return {**os.environ, "TOKENIZERS_PARALLELISM": "false", "RUST_BACKTRACE": "0"}
+    """Environment variables of the process: more threads would take memory and gain nothing."""
+    single = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return {**os.environ, **single, "RUST_BACKTRACE": "0"}
 
 
-def main(path: str, device: str, dtype: str, name: str) -> None:
+def main(path: str, engine: EngineName, device: str, dtype: str, name: str) -> None:
     """Embed prompts from standard input until it ends."""
     os.nice(_NICENESS)
     _expect_to_be_killed()
     # Libraries that print must not write into the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    torch.set_num_threads(1)
-    place = loader.Placement(torch.device(device), loader.dtype_of(dtype))
-    encoder = text_encoder.LocalTextEncoder(read(Path(path)), place, name, _limited_memory)
+    place = TextPlace(engine, device, dtype)
+    encoder = local_text_encoder(read(Path(path)), place, name, _limited_memory)
     serve(encoder.embed, sys.stdin.buffer, answers)
+
+
+def local_text_encoder(
+    files: Checkpoint, place: TextPlace, name: str, sandbox: Sandbox = nullcontext
+) -> TextTower:
+    """Text encoder in this process; imports only the libraries of its engine."""
+    if place.engine == "onnx":
+        from monitor.model.onnx_encoders import OnnxTextEncoder  # noqa: PLC0415
+
+        return OnnxTextEncoder(files, name, sandbox)
+    from monitor.model.torch_towers import text_encoder  # noqa: PLC0415
+
+    return text_encoder(files, place, name, sandbox)
 
 
 def serve(embed: Callable[[Sequence[str]], Embeddings], requests: IO[bytes], answers: IO[bytes]) -> None:
@@ -83,11 +95,11 @@ def _collected_warnings() -> Iterator[list[str]]:
         lines.append(record.getMessage())
         return False
 
-    text_encoder.log.addFilter(collect)
+    text_log.addFilter(collect)
     try:
         yield lines
     finally:
-        text_encoder.log.removeFilter(collect)
+        text_log.removeFilter(collect)
 
 
 @contextlib.contextmanager

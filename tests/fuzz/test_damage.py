@@ -11,26 +11,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from monitor.detection.baseline_store import read_baselines
 from monitor.detection.calibration import read_calibration
 from monitor.detection.cohort_norm import read_cohort_norm
 from monitor.detection.qualification_file import write_qualification
 from monitor.evaluation.qualified_engine import kept_qualification, path_of
-from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
 from monitor.model.text_cache import TextCache
 from monitor.model.text_subprocess import SubprocessTextEncoder
+from monitor.model.towers import TextPlace
 from monitor.outputs.mqtt.discovery_record import DiscoveryRecord, read_discovery_record
 from monitor.types import ModelError
 from tests.support import damage
 from tests.support.command_line import ROOT, clap_monitor
 from tests.support.qualifications import qualification
 
-PLACE = loader.Placement(torch.device("cpu"), torch.float32)
+PLACE = TextPlace("torch")
 
 
 @pytest.fixture

@@ -10,18 +10,21 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
-from monitor.model import loader
 from monitor.model.checkpoint import read
 from monitor.model.hub import STARTER, resolve
-from monitor.model.text_encoder import LocalTextEncoder
 from monitor.model.text_subprocess import SubprocessTextEncoder
-from monitor.model.text_worker import serve
+from monitor.model.text_worker import local_text_encoder, serve
+from monitor.model.towers import TextPlace
 from monitor.types import ModelError
 
 SENTENCES = ("a dog barking", "rain", "a long sentence about dogs that bark at night")
-PLACE = loader.Placement(torch.device("cpu"), torch.float32)
+KINDS = (local_text_encoder, SubprocessTextEncoder)
+
+
+@pytest.fixture(params=["torch", "onnx"])
+def place(request):
+    return TextPlace(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +33,14 @@ def files():
 
 
 @pytest.fixture
-def far(files):
-    reader = SubprocessTextEncoder(files, PLACE, "starter")
+def far(files, place):
+    reader = SubprocessTextEncoder(files, place, "starter")
     yield reader
     reader.close()
 
 
-def test_far_and_near_are_the_same_and_what_is_said_of_them_comes_along(files, far, caplog):
-    near = LocalTextEncoder(files, PLACE, "starter").embed(SENTENCES)
+def test_far_and_near_are_the_same_and_what_is_said_of_them_comes_along(files, place, far, caplog):
+    near = local_text_encoder(files, place, "starter").embed(SENTENCES)
     assert np.array_equal(far.embed(SENTENCES), near)
     assert not caplog.records
     assert far.embed(["dog " * 200]).shape == (1, 256)
@@ -68,21 +71,21 @@ def test_closing_ends_the_child_and_it_comes_back(far):
 
 
 def test_one_that_does_not_answer_in_time_is_ended(files):
-    reader = SubprocessTextEncoder(files, PLACE, "starter", limit_seconds=0.01)
+    reader = SubprocessTextEncoder(files, TextPlace("torch"), "starter", limit_seconds=0.01)
     with pytest.raises(ModelError, match=r"the text encoder process did not answer within 0\.01 s"):
         reader.embed(["rain"])
     assert reader._child is None
 
 
-def test_what_is_wrong_with_a_checkpoint_is_said_as_if_it_were_here(tmp_path):
+def test_what_is_wrong_with_a_checkpoint_is_said_as_if_it_were_here(tmp_path, place):
     copy = tmp_path / "broken"
     shutil.copytree(STARTER, copy)
     vocabulary = json.loads((copy / "config.json").read_text())
     vocabulary["text_config"]["vocab_size"] = 17
     (copy / "config.json").write_text(json.dumps(vocabulary))
     said = []
-    for kind in (LocalTextEncoder, SubprocessTextEncoder):
-        reader = kind(read(copy), PLACE, "broken")
+    for kind in KINDS:
+        reader = kind(read(copy), place, "broken")
         with pytest.raises(ModelError) as error:
             reader.embed(["rain"])
         said.append(str(error.value))
@@ -91,11 +94,11 @@ def test_what_is_wrong_with_a_checkpoint_is_said_as_if_it_were_here(tmp_path):
     assert str(copy) in said[0]
 
 
-@pytest.mark.parametrize("kind", [LocalTextEncoder, SubprocessTextEncoder])
-def test_files_that_changed_since_are_not_read(tmp_path, kind):
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_that_changed_since_are_not_read(tmp_path, kind, place):
     copy = tmp_path / "other"
     shutil.copytree(STARTER, copy)
-    reader = kind(read(copy), PLACE, "other")
+    reader = kind(read(copy), place, "other")
     with (copy / "config.json").open("a") as file:
         file.write("\n")
     with pytest.raises(ModelError, match="has changed since it was loaded"):

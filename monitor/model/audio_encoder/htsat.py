@@ -100,7 +100,7 @@ class _Merging:
     reduction: Product
 
     def __call__(self, x: Tensor) -> Tensor:
-        four = x.index_select(1, self.move).view(len(x), -1, 4 * x.shape[2])
+        four = x.index_select(1, self.move).view(x.shape[0], -1, 4 * x.shape[2])
         return self.reduction(self.norm(four))
 
 
@@ -148,9 +148,10 @@ class AudioEncoder:
     @torch.inference_mode()
     def __call__(self, features: Tensor) -> Tensor:
         """Embed log-mel spectrograms: float32, (n, frames, mel_bins) -> float32, (n, dimension)."""
-        return torch.cat([self._embed(few.to(self._device)) for few in torch.split(features, self._at_once)])
+        return torch.cat([self.embed(few.to(self._device)) for few in torch.split(features, self._at_once)])
 
-    def _embed(self, features: Tensor) -> Tensor:
+    def embed(self, features: Tensor) -> Tensor:
+        """Embed a few spectrograms on the device, shapes as in `__call__`."""
         x = self._patches(features).to(self._dtype)
         for step in self._steps:
             x = step(x)
@@ -163,8 +164,8 @@ class AudioEncoder:
         config = self._config
         stretched = (features[:, self._taps] * self._weights).sum(dim=2)  # (n, width, mel_bins)
         stretched = stretched * self._scale + self._offset
-        folded = stretched.view(len(features), config.folds, -1, config.mel_bins).transpose(2, 3)
-        image = folded.reshape(len(features), 1, config.spec_size, config.spec_size)
+        folded = stretched.view(features.shape[0], config.folds, -1, config.mel_bins).transpose(2, 3)
+        image = folded.reshape(features.shape[0], 1, config.spec_size, config.spec_size)
         weight, bias = self._patch
         patches = functional.conv2d(image, weight, bias, stride=config.stride, padding=config.padding)
         return self._patch_norm(patches.flatten(2).transpose(1, 2)).index_select(1, self._order)

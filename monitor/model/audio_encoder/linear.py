@@ -51,6 +51,8 @@ class Linear:
 
 
 def _packs(weight: Tensor) -> bool:
+    if not torch.backends.mkldnn.enabled:  # packed products cannot be exported
+        return False
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if weight.dtype == torch.bfloat16:

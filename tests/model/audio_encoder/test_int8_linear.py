@@ -129,7 +129,7 @@ def test_a_window_of_a_recording_is_embedded_the_same_alone(coarse, windows):
 
 
 def test_the_products_of_every_layer_are_in_int8_and_nothing_else_is(coarse):
-    tower = coarse._audio_encoder
+    tower = coarse._towers.audio._encoder
     kinds = ("qkv", "out", "wide", "narrow", "reduction")
     products = [getattr(step, kind) for step in tower._steps for kind in kinds if hasattr(step, kind)]
     assert len(products) > 4 * len(tower._config.depths)

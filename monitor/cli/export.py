@@ -1,0 +1,45 @@
+"""Command that exports a checkpoint for ONNX Runtime: export."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.cli.app import app
+from monitor.cli.console.progress import steps
+
+if TYPE_CHECKING:
+    from monitor.evaluation.onnx_export import Export
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="starter, a directory, or an id on the hub.")],
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            "--onnx", metavar="DIR", help="New directory for the export. [default: beside the checkpoint]"
+        ),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+) -> None:
+    """Export a checkpoint for ONNX Runtime, and check that it hears what torch does."""
+    from monitor.evaluation.onnx_export import export as export_onnx
+    from monitor.model.checkpoint import read
+    from monitor.model.hub import resolve
+
+    files = read(resolve(checkpoint, revision))
+    print(described(export_onnx(files, onnx or files.path, progress=partial(steps(), "windows compared"))))
+
+
+def described(made: Export) -> str:
+    """Say what was exported, on one line."""
+    seconds = made.manifest.seconds
+    return (
+        f"{made.directory}: {made.megabytes:.1f} MB, least cosine {made.manifest.cosine:.7f} "
+        f"over {made.windows} windows; a window takes {1000 * seconds['onnx']:.1f} ms, in torch "
+        f"{1000 * seconds['torch']:.1f} ms"
+    )
