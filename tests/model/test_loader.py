@@ -35,15 +35,15 @@ def pickled(tmp_path):
 
 def refused(directory, match):
     with pytest.raises(ModelError, match=match) as caught:
-        Clap.load(str(directory))
+        Clap.load(str(directory), engine="torch")
     assert "\n" not in str(caught.value)
     assert str(directory) in str(caught.value)
 
 
 def test_a_pickle_of_tensors_is_the_same_checkpoint(pickled):
     sentences = ["rain", "a dog barking"]
-    ours = Clap.load(str(pickled))
-    theirs = Clap.load("starter")
+    ours = Clap.load(str(pickled), engine="torch")
+    theirs = Clap.load("starter", engine="torch")
     assert ours.embed_text(sentences).tolist() == theirs.embed_text(sentences).tolist()
     assert ours.logit_scale == theirs.logit_scale
 
@@ -100,7 +100,7 @@ def test_missing_tensors_are_counted_and_named(copy, prefix, match):
 
 def test_a_missing_text_tower_shows_when_it_is_needed(copy):
     remove(copy, "text_model.encoder")
-    clap = Clap.load(str(copy))
+    clap = Clap.load(str(copy), engine="torch")
     with pytest.raises(ModelError, match=r"tensors are missing, the first text_model\.encoder\.layer\.0"):
         clap.embed_text(["rain"])
 
@@ -137,7 +137,7 @@ def change(path, section=None, **keys):
 def test_a_configuration_that_is_not_that_of_the_weights_is_refused(copy, section, keys):
     change(copy / "config.json", section, **keys)
     with pytest.raises(ModelError) as caught:
-        Clap.load(str(copy)).embed_text(["rain"])
+        Clap.load(str(copy), engine="torch").embed_text(["rain"])
     assert "\n" not in str(caught.value)
     assert str(copy) in str(caught.value)
 
@@ -164,7 +164,7 @@ def test_weights_that_give_no_numbers_are_refused(copy):
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"version": "1.0", "model": {"type": "BPE"}}'])
 def test_a_broken_tokenizer_is_refused(copy, content):
     (copy / "tokenizer.json").write_text(content)
-    clap = Clap.load(str(copy))
+    clap = Clap.load(str(copy), engine="torch")
     with pytest.raises(ModelError, match="cannot be loaded: ") as caught:
         clap.embed_text(["rain"])
     assert "\n" not in str(caught.value)
@@ -174,7 +174,7 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path):
     small = TINY_FUSED | {"text_config": TINY_FUSED["text_config"] | {"vocab_size": 50}}
     build(tmp_path / "x", small, truncation="fusion")
     with pytest.raises(ModelError, match=r"makes token \d+, but text_config.vocab_size is 50"):
-        Clap.load(str(tmp_path / "x")).embed_text(["rain on a tin roof"])
+        Clap.load(str(tmp_path / "x"), engine="torch").embed_text(["rain on a tin roof"])
 
 
 def test_a_dtype_that_is_none_is_refused():
@@ -230,14 +230,14 @@ def test_without_cuda_auto_is_the_cpu_and_cuda_an_error():
 
 
 SMALL_MEMORY = """
-import resource, sys
+import resource, sys, monitor.model.torch_towers
 from monitor.model.clap import Clap
 from monitor.types import ModelError
 with open("/proc/self/statm") as statm:
     pages = int(statm.read().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 100 * 2**20,) * 2)
 try:
-    Clap.load(sys.argv[1])
+    Clap.load(sys.argv[1], engine="torch")
 except ModelError as error:
     print(error)
 """
@@ -254,7 +254,7 @@ def test_too_little_memory_is_one_line(clap_htsat_unfused):
 OFFLINE = """
 import sys, threading
 from monitor.model.clap import Clap
-clap = Clap.load("someone/clap")
+clap = Clap.load("someone/clap", engine="torch")
 clap.embed_text(["rain"])
 for thread in threading.enumerate()[1:]:
     thread.join(10)  # transformers leaves the threads that read the weights to end by themselves
