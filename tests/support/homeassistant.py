@@ -5,6 +5,7 @@ import json
 import jinja2
 
 from tests.support.broker import Subscriber
+from tests.support.discovery_rules import check_discovery
 
 
 class HomeAssistant:
@@ -32,6 +33,7 @@ class HomeAssistant:
                     known.clear()
                     continue
                 root = json.loads(message.text)
+                check_discovery(message.topic, root)
                 shared = {"avty": root["avty"]}
                 for key, component in root["cmps"].items():
                     if component.keys() == {"p"}:

@@ -6,6 +6,7 @@ import re
 from monitor.config import LabelConfig
 from monitor.outputs.mqtt.discovery import discovery_payload, discovery_topic
 from monitor.outputs.mqtt.topics import Topics
+from tests.support.discovery_rules import check_discovery
 
 TOPICS = Topics("clap-monitor", "livingroom")
 LABELS = (
@@ -16,7 +17,9 @@ LABELS = (
 
 def described(*sources, labels=LABELS, topics=TOPICS, **options):
     by_source = dict.fromkeys(sources or ("mic0",), labels)
-    return discovery_payload(topics, labels=by_source, model="starter", **options)
+    payload = discovery_payload(topics, labels=by_source, model="starter", **options)
+    check_discovery(discovery_topic("homeassistant", topics.node), payload)
+    return payload
 
 
 def test_a_source_has_entities_of_its_own_labels_only():
