@@ -182,6 +182,7 @@ class Daemon:
             yield step
 
     def _close_outputs(self, fan_out: FanOut) -> None:
+        self.parts.listeners.close()
         fan_out.close()
         self.parts.http_servers.close()
         self.parts.engine.model.forget_text()

@@ -110,7 +110,7 @@ class Listener:
 
 
 class Listeners:
-    """All listeners; used in the loop of the web server, but for `counts`.
+    """All listeners; every method may be called from any thread.
 
     Parameters
     ----------
@@ -139,6 +139,8 @@ class Listeners:
         self._outputs = outputs
         self._longest_seconds = longest_seconds
         self._counts = dict.fromkeys(buffers, ListenerCounts())
+        self._present: set[Listener] = set()
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -170,32 +172,43 @@ class Listeners:
             lambda: ListenEnd.TIME_LIMIT if time.monotonic() >= until else self._obstacle(source),
         )
         with self._lock:
-            now = self._counts[source].now
-            if now >= MAX_LISTENERS:
-                raise NoListeningError(f"{now} listen to {source} already, which is the most")
-            self._counts[source] = replace(self._counts[source], now=now + 1)
+            self._add(listener)
         try:
-            self._begin(listener)
             yield listener
         finally:
-            self._end(listener)
+            with self._lock:
+                self._remove(listener, listener.reason)
 
-    def _begin(self, listener: Listener) -> None:
-        listen = listener.listen
+    def close(self) -> None:
+        """End every listener, now and later: called before the outputs are closed, which are told of it."""
+        with self._lock:
+            self._closed = True
+            for listener in list(self._present):
+                self._remove(listener, ListenEnd.SHUTDOWN)
+
+    def _add(self, listener: Listener) -> None:
+        listen, before = listener.listen, self._counts[listener.listen.source]
+        if self._closed:
+            raise NoListeningError("the monitor is shutting down", ListenEnd.SHUTDOWN)
+        if before.now >= MAX_LISTENERS:
+            raise NoListeningError(f"{before.now} listen to {listen.source} already, which is the most")
+        self._present.add(listener)
+        self._counts[listen.source] = replace(before, now=before.now + 1)
         log.info("%s: %s listens", listen.source, listen.client)
         self._tell(listen)
 
-    def _end(self, listener: Listener) -> None:
-        listen, lost = listener.listen, listener.lost / self._buffers[listener.listen.source].rate
-        with self._lock:
-            before = self._counts[listen.source]
-            after = replace(before, now=before.now - 1, lost_seconds=before.lost_seconds + lost)
-            self._counts[listen.source] = after
+    def _remove(self, listener: Listener, reason: ListenEnd) -> None:
+        if listener not in self._present:
+            return
+        self._present.remove(listener)
+        listen, before = listener.listen, self._counts[listener.listen.source]
+        lost = listener.lost / self._buffers[listen.source].rate
+        after = replace(before, now=before.now - 1, lost_seconds=before.lost_seconds + lost)
+        self._counts[listen.source] = after
         ended_at = max(listen.started_at, time.time())
         seconds = ended_at - listen.started_at
-        text = "%s: %s no longer listens, after %.0f s: %s"
-        log.info(text, listen.source, listen.client, seconds, listener.reason)
-        self._tell(replace(listen, ended_at=ended_at, reason=listener.reason, lost_seconds=round(lost, 3)))
+        log.info("%s: %s no longer listens, after %.0f s: %s", listen.source, listen.client, seconds, reason)
+        self._tell(replace(listen, ended_at=ended_at, reason=reason, lost_seconds=round(lost, 3)))
 
     def _tell(self, listen: Listen) -> None:
         for output in self._outputs:
@@ -208,7 +221,7 @@ class Listeners:
             return ListenEnd.DISARMED
         if status.ended:
             return ListenEnd.END
-        if self._buffers[source].closed:
+        if self._closed or self._buffers[source].closed:
             return ListenEnd.SHUTDOWN
         return ListenEnd.OFFLINE if status.offline else None
 
