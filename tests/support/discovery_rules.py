@@ -63,8 +63,8 @@ def _check_component(component):
         assert component["atype"] == "trigger"
         return
     assert component["unique_id"]
-    assert component["default_entity_id"].startswith(f"{platform}.")
-    assert component.get("name", "") is None or 0 < len(component["name"]) <= 255
+    assert component.get("default_entity_id", f"{platform}.").startswith(f"{platform}.")
+    assert "name" not in component or component["name"] is None or 0 < len(component["name"]) <= 255
     assert component.get("ent_cat", "diagnostic") in {"diagnostic", "config"}
     assert re.fullmatch(r"mdi:[a-z0-9-]+", component.get("ic", "mdi:x"))
     # Home Assistant refuses a sensor of the category `config`: nothing can be set there.
@@ -82,7 +82,7 @@ def _check_component(component):
 def _check_availability(part):
     assert part["avty"]
     assert all(each["t"] for each in part["avty"])
-    assert part["avty_mode"] in {"all", "any", "latest"}
+    assert part.get("avty_mode", "latest") in {"all", "any", "latest"}
 
 
 def _check_sensor(component):
@@ -104,6 +104,6 @@ def _check_event(component):
 
 
 def _check_number(component):
-    assert component["min"] < component["max"]
+    assert component.get("min", 1) < component.get("max", 100)
     assert component.get("step", 1) >= 0.001
     assert component.get("mode", "auto") in {"auto", "box", "slider"}
