@@ -9,7 +9,7 @@ import os
 import secrets
 from pathlib import Path
 
-from monitor.config import example
+from monitor.config import example, marked
 from monitor.system.atomic_file import write_atomic
 from monitor.types import OutputError
 
@@ -26,8 +26,8 @@ _SERVED = (
 def write_first(path: Path) -> bool:
     """Write a configuration if there is none, and a token beside it; return whether it was written.
 
-    The token is written first, so that an interrupted start leaves nothing that cannot be used.  A token that
-    is there is kept.
+    Set-up in the page may rewrite the file until somebody edits it.  The token is written first, so that an
+    interrupted start leaves nothing that cannot be used.  A token that is there is kept.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def write_first(path: Path) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not token.exists():
             write_atomic(token, f"{secrets.token_hex(24)}\n".encode(), durable=True)
-        write_atomic(path, first_configuration(token).encode(), durable=True, mode=0o644)
+        write_atomic(path, marked(first_configuration(token)).encode(), durable=True, mode=0o644)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}; make its directory writable for user "

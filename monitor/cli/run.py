@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from functools import partial
@@ -99,7 +100,7 @@ def run(
 
     # Run-time changes of configured labels do not apply to others.
     parts = build(settings, reread=None if config is None else reread, keeps=not label)
-    daemon, engine = Daemon(parts, required=bool(source)), parts.engine
+    daemon, engine = Daemon(parts, required=bool(source), file=None if source else config), parts.engine
     rates = {source.name: engine.rate for source in settings.sources if source.kind == "file"}
     line = partial(text_line, rates=rates)
     if as_json:
@@ -108,6 +109,9 @@ def run(
     live = any(source.live for source in settings.enabled_sources)
     terminal = StdoutWriter(sys.stdout, line, on_gone=(lambda: None) if live else daemon.stop)
     report(daemon.run(terminal))
+    if daemon.restarts:
+        # A new process image: nothing of this run, its threads or its libraries reaches into the next one.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same command
 
 
 @app.command()

@@ -5,7 +5,7 @@ from monitor.config.choices import BrokerChoice, CameraChoice, Choices, Micropho
 from monitor.config.cli_overrides import replace_labels, replace_sources, serve_at, source_from_argument
 from monitor.config.default_labels import SPEECH, VOICES
 from monitor.config.diff import changed_label, differences, with_threshold
-from monitor.config.draft import Draft, needs_set_up, read_draft, written
+from monitor.config.draft import Draft, marked, needs_set_up, read_draft, written
 from monitor.config.fleet_following import FleetConfig
 from monitor.config.labels import LabelConfig, confirmations
 from monitor.config.loader import example, json_schema, load, load_text, read_keys, state_of
@@ -67,6 +67,7 @@ __all__ = [
     "layered",
     "load",
     "load_text",
+    "marked",
     "needs_set_up",
     "pack_labels",
     "read_address",

@@ -18,9 +18,7 @@ import yaml
 from monitor.config.loader import load_text, read_keys
 from monitor.config.models import Config
 
-_MARK = (
-    "# Written by the set-up of clap-monitor, which rewrites this file only while nobody edits it. SHA-256: "
-)
+_MARK = "# Written by clap-monitor, whose set-up rewrites this file only while nobody edits it. SHA-256: "
 _FIRST_LINE = re.compile(re.escape(_MARK) + r"([0-9a-f]{64})\n")
 _INTRODUCTION = (
     "# Keys that are left out have their defaults. All keys, with what they do: clap-monitor init -\n"
@@ -94,12 +92,16 @@ def needs_set_up(path: Path, web: str | None) -> bool:
 
 def written(keys: Mapping[str, Any]) -> str:
     """Text of a configuration with these keys, marked as written by set-up."""
-    body = _INTRODUCTION + _dumped(keys)
+    return marked(_INTRODUCTION + _dumped(keys))
+
+
+def marked(body: str) -> str:
+    """Text with the line before it by which `is_written` knows that nobody has edited it."""
     return f"{_MARK}{_digest(body)}\n{body}"
 
 
 def is_written(text: str) -> bool:
-    """Return whether a text is, byte for byte, one that `written` made."""
+    """Return whether a text is, byte for byte, one that `marked` made."""
     found = _FIRST_LINE.match(text)
     return found is not None and found[1] == _digest(text[found.end() :])
 

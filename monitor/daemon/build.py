@@ -59,6 +59,7 @@ from monitor.system.wall_clock import WallClock
 
 if TYPE_CHECKING:  # the extra `web` is needed only if the page is served
     from monitor.outputs.web import AppContext, Web
+    from monitor.outputs.web.set_up_actions import SetUpActions
 
 
 def build(
@@ -192,8 +193,8 @@ def build(
     return parts
 
 
-def web_context(parts: Parts, web: Web) -> AppContext:
-    """Return what the page may use."""
+def web_context(parts: Parts, web: Web, set_up: SetUpActions | None = None) -> AppContext:
+    """Return what the page may use; ``set_up`` if there is a file that it may write."""
     from monitor.outputs.web import AppContext  # noqa: PLC0415 - the extra `web`
 
     store = parts.archive.store
@@ -216,6 +217,7 @@ def web_context(parts: Parts, web: Web) -> AppContext:
         metrics=parts.http_servers.metrics,
         unsent=web.unsent,
         counts=web.counts,
+        set_up=set_up,
     )
 
 

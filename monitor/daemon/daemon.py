@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from monitor.audio.sources import SourceContext, open_source
@@ -15,6 +16,7 @@ from monitor.config import SourceConfig
 from monitor.daemon.apply_change import apply_change, label_of
 from monitor.daemon.build import web_context
 from monitor.daemon.control_socket import THREADS
+from monitor.daemon.first_run.set_up import SetUp
 from monitor.daemon.parts import Parts
 from monitor.daemon.progress import Summary, run_summary, status_line, warn_of_short_recordings
 from monitor.daemon.watchdog import AwakeClock, DeadMan, HangError, Watchdog
@@ -50,10 +52,17 @@ class Daemon:
     patience_seconds : float
         Added to the length of a window: after so long without a scored window the watchdog starves; after
         three times as long the process ends.
+    file : Path or None
+        Configuration that the page may set up again, after which `restarts` is true; None: it may not.
     """
 
     def __init__(
-        self, parts: Parts, *, required: bool = False, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        parts: Parts,
+        *,
+        required: bool = False,
+        patience_seconds: float = PATIENCE_SECONDS,
+        file: Path | None = None,
     ) -> None:
         self.parts = parts
         self._current = parts.initial
@@ -63,6 +72,9 @@ class Daemon:
         self._stop = threading.Event()
         self._stopped = self._reload_wanted = False
         self._failures: list[SourceError] = []
+        self._set_up = None if file is None else SetUp(file, parts.config.web, on_written=self.restart)
+        self.restarts = False
+        """The run has ended, or soon ends, to begin again with another configuration."""
 
     def run(self, *outputs: Output) -> Summary:
         """Run until every source has ended or a signal arrives.
@@ -86,6 +98,8 @@ class Daemon:
             if hung is not None:
                 threads.fail(hung)
                 self._close_outputs(fan_out)  # the analysis, which does so at its end, may be what hangs
+            if self._set_up is not None:
+                self._set_up.meters.close()
             parts.control_socket.close()
             parts.commands.close()
             for buffer in parts.buffers.values():
@@ -111,10 +125,16 @@ class Daemon:
         self._stopped = True
         self._stop.set()
 
+    def restart(self) -> None:
+        """End the run, so that the process can begin again; from any thread."""
+        log.info("the configuration was set up again: restarting")
+        self.restarts = True
+        self.stop()
+
     def _start(self, threads: ThreadGroup, fan_out: FanOut) -> None:
         parts = self.parts
         fan_out.start(threads)
-        parts.http_servers.start(threads, partial(web_context, parts))
+        parts.http_servers.start(threads, partial(web_context, parts, set_up=self._set_up))
         for source in parts.config.sources:
             status = parts.status[source.name]
             blocks = open_source(
@@ -208,7 +228,8 @@ class Daemon:
             parts.prompt_preview.free_idle()
             watchdog.report(status_line(parts, self._current.active_labels), now)
             hung = watchdog.hung(now)
-        watchdog.stopping()
+        if not self.restarts:  # the service manager would end a process that says so and goes on
+            watchdog.stopping()
         dead_man.keep_alive()
         return hung
 

@@ -74,7 +74,7 @@ def plan(draft: Draft, choices: Choices, web: WebConfig) -> Plan:
         "include": list(choices.packs),
         "labels": _labels(draft, choices),
         "mqtt": None if choices.broker is None else _mqtt_keys(draft, choices.broker, keep),
-        "web": _web_keys(draft, web, keep),
+        "web": _web_keys(web, keep),
     }
     usual = Config()
     rest = {
@@ -107,20 +107,18 @@ def broker_keys(broker: BrokerChoice, keep: Keep) -> Keys:
 
 
 def known_broker(draft: Draft, broker: BrokerChoice) -> Keys:
-    """Return the keys of the draft's broker with its password and certificates, if it is the same one."""
+    """Return the keys of the draft that stay: topics and the like, and what only this broker has."""
     known = draft.config.mqtt
+    keys: Keys = known.model_dump(mode="json", exclude_defaults=True, exclude=set(BrokerChoice.model_fields))
     if known.host != broker.host:
-        return {}
-    keys: Keys = dict(draft.keys.get("mqtt") or {})
-    for key in ("host", "port", "tls", "username"):
-        keys.pop(key, None)
-    if broker.password is not None or known.username != broker.username:
+        keys = {key: value for key, value in keys.items() if not key.endswith("_file")}
+    if known.host != broker.host or known.username != broker.username or broker.password is not None:
         keys = {key: value for key, value in keys.items() if not key.startswith("password_")}
     return keys
 
 
 def _mqtt_keys(draft: Draft, broker: BrokerChoice, keep: Keep) -> Keys:
-    return broker_keys(broker, keep) | known_broker(draft, broker)
+    return known_broker(draft, broker) | broker_keys(broker, keep)
 
 
 def _login_keys(username: str | None, password: str | None, keep: Keep, name: str) -> Keys:
@@ -147,10 +145,9 @@ def _labels(draft: Draft, choices: Choices) -> list[Keys]:
     return [*(label for label in labels if label.get("id") != id_), {"id": id_, "prompts": [choices.prompt]}]
 
 
-def _web_keys(draft: Draft, web: WebConfig, keep: Keep) -> Keys:
+def _web_keys(web: WebConfig, keep: Keep) -> Keys:
     """Return the keys of the page: it is served from now on, and has a token."""
-    served = web.model_dump(mode="json", exclude_defaults=True)
-    keys: Keys = {**(draft.keys.get("web") or {}), **served, "enabled": True}
+    keys: Keys = web.model_dump(mode="json", exclude_defaults=True) | {"enabled": True}
     if web.token_file is None and web.token_env is None:
         keys["token_file"] = str(keep(TOKEN_FILE, secrets.token_hex(24)))
     return keys

@@ -67,7 +67,7 @@ def try_broker(broker: BrokerChoice, node: str, draft: Draft) -> Iterator[Findin
     """Check each step to a broker, as `doctor` does."""
     with _secret_files() as keep:
         try:
-            config = checked(MqttConfig, broker_keys(broker, keep) | known_broker(draft, broker))
+            config = checked(MqttConfig, known_broker(draft, broker) | broker_keys(broker, keep))
         except ConfigError as error:
             yield failure("broker", str(error), ExitCode.CONFIGURATION)
             return

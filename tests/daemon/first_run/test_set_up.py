@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from monitor.cli.first_start import write_first
 from monitor.config import BrokerChoice, CameraChoice, Choices, MicrophoneChoice, WebConfig, load
 from monitor.daemon.first_run.set_up import SetUp
 from monitor.types import ConfigError, MonitorError, OutputError
@@ -68,6 +69,19 @@ def test_a_second_set_up_keeps_what_it_does_not_ask_for_and_copies_the_file(set_
     assert (config.node, len(config.sources)) == ("cellar", 1)
     assert config.mqtt.password_file.read_text() == "of the broker\n"
     assert path.with_name("monitor.yaml.backup").read_text() == before
+
+
+def test_the_example_of_a_first_start_is_rewritten_until_somebody_edits_it(path):
+    write_first(path)
+    page = SetUp(path, load(path).web, on_written=lambda: None)
+    assert not page.overview()["hand_written"]
+    assert apply(page) is None
+    config = load(path)
+    assert (config.web.host, config.web.token_file.name) == ("0.0.0.0", "web_token")
+    assert "baby_cry" not in {label.id for label in config.labels}
+    assert len(path.read_text().splitlines()) < 50
+    path.write_text(path.read_text() + "log_level: debug\n")
+    assert SetUp(path, config.web, on_written=lambda: None).overview()["hand_written"]
 
 
 def test_a_prompt_without_packs_is_added_to_the_usual_labels(set_up, path):

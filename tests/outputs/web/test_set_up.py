@@ -94,9 +94,10 @@ def test_from_nothing_to_a_first_event_by_keyboard_on_a_phone(house, browser, tm
         page.get_by_role("button", name="Write and start").press("Enter")
         expect(page.get_by_text("It works:")).to_be_visible(timeout=PATIENCE_MS)
         assert page.evaluate("fetch('api/session').then((answer) => answer.json())")["write"]
+        set_up_again(page, port)
         page.close()
     config = load(tmp_path / "config/monitor.yaml")
-    assert (config.node, config.mqtt.host, len(config.sources)) == ("attic", "127.0.0.1", 2)
+    assert (config.node, config.mqtt.host, len(config.sources)) == ("cellar", None, 1)
     for file in (tmp_path / "config").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     process.terminate()
@@ -106,6 +107,20 @@ def test_from_nothing_to_a_first_event_by_keyboard_on_a_phone(house, browser, tm
     assert "set-up: broker: login" in log
     assert CAMERA not in log
     assert BROKER not in log
+
+
+def set_up_again(page, port):
+    """Name the running monitor anew, without camera and broker; it starts again by itself."""
+    page.goto(f"http://127.0.0.1:{port}/#health")
+    page.get_by_role("link", name="Set up again").press("Enter")
+    page.get_by_label("Use virtual_microphone").press("Space")
+    for title in ("What does it listen for?", "Where do events go?", "What is it called?"):
+        go_on(page, title)
+    fill(page, "Name of this monitor: a-z, 0-9, _ and -", "cellar")
+    go_on(page, "This is written")
+    page.get_by_role("button", name="Write and start").press("Enter")
+    expect(page.locator("#node")).to_have_text("cellar", timeout=PATIENCE_MS)
+    expect(page.get_by_text("Make a sound")).to_be_visible()
 
 
 def choose_sources(page, camera):

@@ -12,7 +12,8 @@ export function mount(root) {
   const figures = h("dl", { class: "figures" });
   const sources = h("div", { class: "sources" });
   root.replaceChildren(
-    h("div", { class: "head" }, h("div", {}, h("h1", {}, t.health.title), verdict)), list, figures, sources);
+    h("div", { class: "head" }, h("div", {}, h("h1", {}, t.health.title), verdict),
+      h("a", { class: "button", href: "setup" }, t.health.setUp)), list, figures, sources);
 
   function show(status) {
     const { problems } = status;

@@ -15,6 +15,7 @@ export function writeStep(choices) {
   const state = h("p", { role: "status" });
   const button = h("button", { type: "button", class: "primary", hidden: true }, t.setup.start);
   let shown = null;
+  let startedAt = null;
   let timer = 0;
 
   async function enter(_ends, wrong) {
@@ -27,7 +28,9 @@ export function writeStep(choices) {
     }
     setText(text, shown.text);
     const { path, secrets, backup, hand_written: byHand } = shown;
-    const waits = (await api.get("status").catch(() => null))?.state === "setup";
+    const status = await api.get("status").catch(() => null);
+    const waits = status?.state === "setup";
+    startedAt = status?.started_at;
     setText(hint, byHand ? (waits ? t.setup.paste(path) : t.setup.pasteLater(path)) : t.setup.writeHint(path));
     files.replaceChildren(...secrets.map((each) => h("li", {}, byHand ? t.setup.pasteSecret(each) : t.setup.secretFile(each))),
       backup && !byHand ? h("li", {}, t.setup.backup(backup)) : "");
@@ -59,7 +62,7 @@ export function writeStep(choices) {
   /** Go to the Now view as soon as there is something to show. */
   async function waitForMonitor(slowAt = Infinity) {
     const status = await api.get("status").catch(() => null);
-    if (status && status.state !== "setup" && !status.restarting) {
+    if (status && status.state !== "setup" && status.started_at !== startedAt) {
       history.replaceState(null, "", NOW);
       location.reload();
       return;

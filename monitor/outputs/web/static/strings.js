@@ -227,6 +227,7 @@ export const t = {
   health: {
     title: "Health",
     well: "No problems.",
+    setUp: "Set up again",
     wrong: (count) => (count === 1 ? "1 problem." : `${count} problems.`),
     lag: "Delay",
     lagNote: "from sound to score",
