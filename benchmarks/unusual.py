@@ -30,7 +30,7 @@ from monitor.config import Config
 from monitor.detection.alarm_clusters import Heard
 from monitor.detection.alarm_rate import AlarmThreshold, alarm_threshold
 from monitor.detection.alarm_words import basis
-from monitor.detection.nearest_neighbours import CANDIDATES, Whiten, coreset, distances, whitening
+from monitor.detection.nearest_neighbours import Whiten, coreset, distances, thinned, whitening
 from monitor.detection.rules import Rule
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.types import Embeddings
@@ -168,7 +168,7 @@ class Room:
         every = np.concatenate(parts)
         if self.mean:
             return (every.mean(axis=0) / np.linalg.norm(every.mean(axis=0)))[None]
-        return coreset(self.whiten(every[:: -(-len(every) // CANDIDATES)]))
+        return coreset(self.whiten(thinned(every)))
 
     def _day(self, reference: Embeddings, random: np.random.Generator) -> npt.NDArray[np.float32]:
         runs = day(self.pool, round(DAY * self.rule.rate / self.rule.hop), random)

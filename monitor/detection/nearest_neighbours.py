@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ CANDIDATES = 16_384
 
 Whiten = Callable[[Embeddings], Embeddings]
 """Embeddings to unit vectors, both of shape (n, d)."""
+
+Vectors = TypeVar("Vectors", NDArray[np.int16], NDArray[np.float32])
 
 _AT_ONCE = 1_024
 _BLOCK = 512
@@ -72,9 +75,13 @@ def coreset(embeddings: Embeddings, most: int = MOST) -> Embeddings:
     return chosen
 
 
-def thinned(rows: Rows, most: int = CANDIDATES) -> Rows:
-    """Leave windows out evenly, so that at most so many are left, shape (n, d)."""
-    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
+def thinned(rows: Vectors, most: int = CANDIDATES) -> Vectors:
+    """Leave windows out evenly, so that at most so many are left, shape (min(n, most), d).
+
+    Exactly so many, as distances become shorter with more of them: those from which a threshold is set and
+    those that are compared with it must be of as many.
+    """
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)] if len(rows) > most else rows
 
 
 def distances(embeddings: Embeddings, neighbours: Embeddings) -> NDArray[np.float32]:

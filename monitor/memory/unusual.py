@@ -112,7 +112,7 @@ def unusual_distances(
     MemoryFormatError
         A segment cannot be read.
     """
-    times, unlike, rows, hop_seconds = [], [], [], 1.0
+    times, unlike, rows, seconds = [], [], [], 0.0
     for begin in np.arange(since // HOUR_SECONDS * HOUR_SECONDS, until, HOUR_SECONDS).tolist():
         ended_at, embeddings, hop = _windows(
             reader, source, max(since, begin), min(until, begin + HOUR_SECONDS - _BEFORE)
@@ -123,11 +123,11 @@ def unusual_distances(
             times.append(ended_at)
             rows.append(embeddings)
             unlike.append(distances(whiten(embeddings), coreset(whiten(neighbours))))
-            hop_seconds = hop
+            seconds += hop * len(embeddings)
     if not times:
         return None
     every = np.concatenate(unlike)
-    rule = rule_of(UnusualLabel(), rate=1000, hop=round(1000 * hop_seconds))
+    rule = rule_of(UnusualLabel(), rate=1000, hop=round(1000 * seconds / len(every)))
     heard = Heard.of(np.concatenate(times), every, rule)
     return Distances(source, heard, every, np.concatenate(rows))
 

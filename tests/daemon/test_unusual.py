@@ -1,5 +1,6 @@
 """Unusual sounds of a running monitor: two days of a room in its memory, then a sound foreign to it."""
 
+import json
 import threading
 import time
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 from scipy.signal import resample_poly
 
-from monitor.config import UNUSUAL, Config, LabelConfig, SourceConfig, UnusualConfig
+from monitor.config import UNUSUAL, Config, LabelConfig, MqttConfig, SourceConfig, UnusualConfig
 from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
 from monitor.daemon.unusual_references import unusual_references
@@ -19,6 +20,8 @@ from monitor.detection.vocabulary import vocabulary
 from monitor.memory.unusual_reference import reference_path
 from monitor.outputs.mqtt.discovery import discovery_payload
 from monitor.outputs.mqtt.topics import Topics
+from monitor.outputs.store import FILE, StoreReader
+from tests.support.broker import Broker, Subscriber, eventually
 from tests.support.command_line import ROOT
 from tests.support.observer import Observer
 from tests.support.remembered import remember
@@ -51,8 +54,14 @@ def rain():
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    return load_engine(config_of(tmp_path_factory.mktemp("engine")))
+def home(tmp_path_factory):
+    """A state directory in which all prompts are embedded already."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def engine(home):
+    return load_engine(config_of(home))
 
 
 @pytest.fixture(scope="module")
@@ -73,28 +82,37 @@ def remember_hours(state, engine, room, hours):
     remember(state, windows, rows, since=time.time() - 10 * len(rows), source="hall")
 
 
-def test_a_foreign_sound_is_one_event_with_what_it_is_like(tmp_path, engine, room, rain):
-    state = tmp_path / "state"
-    remember_hours(state, engine, room, 50)
-    references = unusual_references(config_of(state), engine, ("hall",))
-    references.update(time.time(), RUNNING)
-    status = references.status(time.time())["hall"]
-    assert status["words"].startswith("about a factor of 2: 2.1 expected in ")
+@pytest.fixture(scope="module")
+def known(home, engine, room):
+    """The same directory, with two days of the room in the memory and a reference made of them."""
+    remember_hours(home, engine, room, 50)
+    unusual_references(config_of(home), engine, ("hall",)).update(time.time(), RUNNING)
+    return home
+
+
+def test_a_foreign_sound_is_one_event_with_what_it_is_like(tmp_path, known, engine, rain):
     audio = rain[: 32 * RATE].copy()
     foreign = sound("event-telephone-00", 0.2)[: 4 * RATE]
     audio[20 * RATE : 20 * RATE + len(foreign)] += foreign
     soundfile.write(tmp_path / "room.wav", audio, RATE)
     events = []
-    parts = build(config_of(state, tmp_path / "room.wav"))
-    Daemon(parts).run(Observer(on_event=lambda event, label: events.append((event, label))))
+    with Broker(tmp_path) as broker, Subscriber(broker) as subscriber:
+        mqtt = MqttConfig(host=broker.host, port=broker.port)
+        parts = build(config_of(known, tmp_path / "room.wav").model_copy(update={"mqtt": mqtt}))
+        Daemon(parts).run(Observer(on_event=lambda event, label: events.append((event, label))))
+        published = eventually(lambda: subscriber.texts("clap-monitor/home/hall/event")[1:])
     assert [(event.label, event.reason is None) for event, _ in events] == [(UNUSUAL, True), (UNUSUAL, False)]
     (started, label), (ended, _) = events
     assert 19 < started.start / engine.rate < 22 < ended.stop / engine.rate < 26
+    status = parts.snapshot()["unusual"]["hall"]
+    assert status["words"].startswith("about a factor of 2: 2.1 expected in ")
     assert started.score >= label.threshold == pytest.approx(status["threshold"], abs=1e-4)
     assert len(started.like) == 3
     assert set(started.like) <= set(vocabulary())
     assert ended.like == started.like
-    assert parts.snapshot()["unusual"]["hall"] == status
+    assert json.loads(published[-1])["like"] == list(started.like)
+    (stored,) = StoreReader(known / FILE).events().rows
+    assert (stored.label_name, stored.like) == ("Unusual sound", started.like)
     assert parts.counters.events == {("hall", UNUSUAL): 1}
 
 
@@ -107,12 +125,10 @@ def test_with_less_than_two_days_nothing_is_written_and_the_status_says_how_far_
     assert not reference_path(tmp_path, "hall").exists()
 
 
-def test_a_damaged_reference_is_said_and_made_anew(tmp_path, engine, room, caplog):
-    remember_hours(tmp_path, engine, room, 50)
-    path = reference_path(tmp_path, "hall")
-    unusual_references(config_of(tmp_path), engine, ("hall",)).update(time.time(), RUNNING)
+def test_a_damaged_reference_is_said_and_made_anew(known, engine, caplog):
+    path = reference_path(known, "hall")
     path.write_bytes(path.read_bytes()[:-100])
-    references = unusual_references(config_of(tmp_path), engine, ("hall",))
+    references = unusual_references(config_of(known), engine, ("hall",))
     assert f"unusual sounds of hall: {path}: is damaged; it is made anew" in caplog.text
     assert references.status(time.time())["hall"] == {"threshold": None, "words": f"{path}: is damaged"}
     references.update(time.time(), RUNNING)

@@ -255,6 +255,7 @@ def labels_message(active_labels: ActiveLabels) -> dict[str, object]:
     """Return the labels in force, as watchers receive them."""
     return {
         "armed": active_labels.armed,
+        "unusual": bool(active_labels.unusual),
         "labels": [
             {
                 "id": label.id,

@@ -44,10 +44,11 @@ def write_event(event: Event, is_late: Callable[[], bool], connection: sqlite3.C
         event.uncertainty_seconds,
         event.reason,
         is_late(),
+        "\n".join(event.like) or None,
     ]
     connection.execute(
         "INSERT INTO events (id, series, started_at, ended_at, score, peak, windows, level_dbfs,"
-        " uncertainty, reason, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " uncertainty, reason, late, like_sentences) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, peak = excluded.peak,"
         " windows = excluded.windows, reason = excluded.reason, late = max(late, excluded.late)",
         row,

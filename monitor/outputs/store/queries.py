@@ -34,8 +34,8 @@ FEW = 2000
 """Events with a high score that are read one by one; more of them lie close enough together in time."""
 
 _EVENT = (
-    "coalesce(title, series.label), late, review, id, source, series.label, started_at, ended_at, score,"
-    " peak, windows, level_dbfs, uncertainty, reason, clip, fate"
+    "coalesce(title, series.label), late, review, like_sentences, id, source, series.label, started_at,"
+    " ended_at, score, peak, windows, level_dbfs, uncertainty, reason, clip, fate"
 )
 _EVENT_FIELDS = (
     "id", "source", "label", "started_at", "ended_at", "score", "peak_score", "windows", "level_dbfs",
@@ -202,9 +202,10 @@ def _events(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[
         " LEFT JOIN titles ON titles.label = series.label"
         f" WHERE events.number IN ({_marks(numbers)}) ORDER BY started_at DESC, events.number DESC"
     )
-    for label_name, late, review, *values in connection.execute(query, numbers):
-        event = Event(**dict(zip(_EVENT_FIELDS, values, strict=True)), start=0, stop=None)
-        payload: dict[str, Any] = event_payload(event, label_name)
+    for label_name, late, review, like, *values in connection.execute(query, numbers):
+        fields = dict(zip(_EVENT_FIELDS, values, strict=True))
+        event = Event(**fields, start=0, stop=None, like=tuple((like or "").splitlines()))
+        payload: dict[str, Any] = event_payload(event, label_name) | {"like": event.like}
         yield StoredEvent(**payload, late=bool(late), review=review)
 
 

@@ -107,6 +107,8 @@ class StoredEvent(Row):
     """A user's verdict."""
     locked: bool = False
     """Its clip is never deleted for its age or size."""
+    like: tuple[str, ...] = ()
+    """Of an unusual sound: sentences that describe it best, best first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,10 @@ CREATE TABLE listens (
 ) WITHOUT ROWID;
 """
 
+_LIKE = """
+ALTER TABLE events ADD COLUMN like_sentences TEXT;
+"""
+
 STEPS = (
     ("events", _EVENTS),
     ("misses", _MISSES),
@@ -170,6 +174,7 @@ STEPS = (
     ("no counts", _NO_COUNTS),
     ("clip outcomes", _CLIP_OUTCOMES),
     ("listens", _LISTENS),
+    ("like", _LIKE),
 )
 """Name and statements of each step; its number is its place, from 1."""
 

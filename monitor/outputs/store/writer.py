@@ -142,7 +142,8 @@ class Store(Output):
         """Write the names of the labels, and apply how many windows must agree for each."""
         every = (rule for each in rules.values() for rule in each)
         self._minutes.votes = {rule.label: (rule.hits, rule.of) for rule in every}
-        titles = [(label.id, label.title) for label in active_labels.enabled]
+        labels = (active_labels.enabled, *active_labels.by_source.values())
+        titles = list({label.id: (label.id, label.title) for each in labels for label in each}.values())
         self._put(partial(operations.write_titles, titles))
 
     def review(self, event_id: str, mark: Mark | None) -> Future[bool]:

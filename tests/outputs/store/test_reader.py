@@ -39,6 +39,13 @@ def test_an_event_comes_back_as_it_was(reader):
     assert reader.event("NONE") is None
 
 
+def test_an_unusual_sound_keeps_the_sentences_that_describe_it(path):
+    strange = event(NOON, id="STRANGE", label="unusual", like=("glass breaking", "a door"))
+    reader = kept(path, start_of(strange), strange, ONE)
+    assert reader.event("STRANGE").like == ("glass breaking", "a door")
+    assert reader.event("ONE").like == ()
+
+
 def test_an_event_that_lasts_is_there_from_its_start_and_once(path):
     assert kept(path, start_of(ONE)).event("ONE").ended_at is None
     with storing(path) as store:

@@ -5,7 +5,7 @@ import { h, setFlag, setText, toast } from "./dom.js";
 import * as format from "./format.js";
 import { exampleMarks } from "./learn.js";
 import { clipPlayer, stopPlaying } from "./player.js";
-import { monitor, nameOf, on } from "./state.js";
+import { UNUSUAL, monitor, nameOf, on } from "./state.js";
 import { change, onSession, session } from "./session.js";
 import { t } from "./strings.js";
 
@@ -68,7 +68,8 @@ export function mount(root, wanted) {
   function showNames() {
     sources.hidden = monitor.sources.length < 2;
     fill(sources, [["", t.events.allSources], ...monitor.sources.map((name) => [name, name])], filters.source);
-    fill(labels, [["", t.events.allLabels], ...monitor.labels.map(({ id, name }) => [id, name])], filters.label);
+    fill(labels, [["", t.events.allLabels], ...monitor.labels.map(({ id, name }) => [id, name]),
+      ...(monitor.unusual ? [[UNUSUAL, t.unusual]] : [])], filters.label);
     rows.forEach((row) => row.show());
   }
   showNames();
@@ -155,7 +156,7 @@ function makeRow(event, marks, removed) {
   function show() {
     setText(name, nameOf(event.label));
     const lasted = event.ended_at === null ? (event.reason === null ? t.now.active : null) : format.duration(event.ended_at - event.started_at);
-    setText(facts, [event.source, t.events.score(format.score(event.peak_score)), lasted, t.events.outcomes[event.clip_outcome]].filter(Boolean).join(" · "));
+    setText(facts, [event.source, t.events.score(format.score(event.peak_score)), lasted, t.events.outcomes[event.clip_outcome], event.like?.length && t.events.like(event.like)].filter(Boolean).join(" · "));
     setFlag(element, "data-on", event.ended_at === null && event.reason === null);
     player.show();
     reviews.forEach((button, index) => button.setAttribute("aria-pressed", String(event.review === ["right", "wrong"][index])));

@@ -21,7 +21,7 @@ export function mount(root) {
     verdict.classList.toggle("alarm", problems.length > 0);
     list.replaceChildren(...problems.map(({ what, why }) => h("li", { class: "card alarm" }, h("b", {}, what), ` ${why}`)));
     figures.replaceChildren(...figuresOf(status).map(([name, value, note]) => h("div", { class: "card" }, h("dt", {}, name), h("dd", {}, value), h("dd", { class: "quiet small" }, note ?? ""))));
-    sources.replaceChildren(...Object.entries(status.sources).map(([name, source]) => sourceCard(name, source)));
+    sources.replaceChildren(...Object.entries(status.sources).map(([name, source]) => sourceCard(name, source, status.unusual?.[name])));
   }
 
   async function load() {
@@ -60,7 +60,7 @@ function figuresOf(status) {
   ].filter(Boolean);
 }
 
-function sourceCard(name, source) {
+function sourceCard(name, source, unusual) {
   const rows = [
     [t.health.state, source.offline_text ?? (source.ended ? t.ended : t.now.online)],
     [t.now.level, source.level_dbfs === null ? t.now.silent : `${format.level(source.level_dbfs)} dB`],
@@ -70,6 +70,7 @@ function sourceCard(name, source) {
     [t.health.late, String(source.windows.late)],
     ...Object.entries(source.windows.gated).map(([reason, count]) => [t.now.gated[reason] ?? reason.replaceAll("_", " "), String(count)]),
     [t.health.gaps, `${source.gaps} / ${source.overflows} / ${source.reopened}`],
+    ...(unusual ? [[t.unusual, unusual.words]] : []),
   ];
   return h("section", { class: "card" }, h("header", {}, h("h2", {}, name)),
     h("table", { class: "body" }, h("tbody", {}, ...rows.map(([key, value]) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, value))))));

@@ -1,11 +1,14 @@
 // State of the monitor, from the live stream, for whichever view is shown.
 
+import { t } from "./strings.js";
+
 const listeners = new Map();
 
 export const monitor = {
   state: "waiting",
   node: "",
   labels: [],
+  unusual: false, // whether unusual sounds are reported
   sources: [],
   hopSeconds: 1,
   spectrogram: null,
@@ -33,7 +36,9 @@ function notify(kind, data) {
 }
 
 export const labelOf = (id) => monitor.labels.find((label) => label.id === id);
-export const nameOf = (id) => labelOf(id)?.name ?? id;
+// No label of a user has this id while unusual sounds are reported.
+export const UNUSUAL = "unusual";
+export const nameOf = (id) => labelOf(id)?.name ?? (id === UNUSUAL ? t.unusual : id);
 
 const handlers = {
   hello(data) {
@@ -42,6 +47,7 @@ const handlers = {
     monitor.hopSeconds = data.hop_seconds;
     monitor.spectrogram = data.spectrogram;
     monitor.labels = data.labels;
+    monitor.unusual = data.unusual;
     monitor.problems = data.problems ?? [];
     monitor.listeners = data.listeners;
     monitor.listenable = data.listen;

@@ -113,6 +113,7 @@ export const t = {
       gone: "clip file removed",
     },
     score: (value) => `score ${value}`,
+    like: (sentences) => `like ${sentences.join("; ")}`,
     play: (label, when) => `Play ${label}, ${when}`,
     noClip: "No clip",
     picture: (label) => `Spectrogram of the clip of ${label}`,
@@ -224,6 +225,7 @@ export const t = {
     lane: (label, source, events) => `${label} at ${source}: ${events} events`,
   },
 
+  unusual: "Unusual sound",
   health: {
     title: "Health",
     well: "No problems.",
