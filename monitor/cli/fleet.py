@@ -6,7 +6,8 @@ import logging
 import signal
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +19,7 @@ from monitor.cli.recordings import as_line
 from monitor.types import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
     from monitor.config import MqttConfig
@@ -52,20 +52,46 @@ def fleet(
         str | None,
         typer.Option("--share", help="Name: all readers of events with the same one split them."),
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record", help="Write the events to NAME-000001 and so on: NAME.jsonl or NAME.parquet."
+        ),
+    ] = None,
+    group: Annotated[
+        float | None,
+        typer.Option(
+            "--group",
+            metavar="SECONDS",
+            min=0.0,
+            max=60.0,
+            help="Print one line for each sound that nodes heard within so many seconds, the loudest first.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show all monitors on the broker: health, version, calibration, clock, labels and newest events.
 
-    On a terminal the table is redrawn until Ctrl-C; in a pipe, and with --json, it is printed once.
+    On a terminal the table is redrawn until Ctrl-C; in a pipe, and with --json, it is printed once.  With
+    --events, --record or --group, events are read until Ctrl-C instead.
     """
     if context.invoked_subcommand is not None:
         return
     mqtt = broker_of(config, broker)
-    if share is not None and not events:
-        raise typer.BadParameter("--share needs --events")
+    reads_events = events or record is not None or group is not None
+    if share is not None and not reads_events:
+        raise typer.BadParameter("--share needs --events or --record")
+    if share is not None and group is not None:
+        raise typer.BadParameter("--group needs all events: leave --share out")
     with suppress(KeyboardInterrupt):
-        if events:
-            _print_events(mqtt, node=node, label=label, share=share)
+        if reads_events:
+            from monitor.fleet.event_feed import EventFeed, EventFilter
+
+            feed = EventFeed(EventFilter(node, label))
+            with ExitStack() as opened:
+                outputs = _outputs(opened, record, group, print_events=events)
+                _read_events(mqtt, feed, share, lambda batch: [output(batch) for output in outputs])
+            _report(feed)
         else:
             from monitor.fleet.nodes import NodeFilter
 
@@ -112,25 +138,48 @@ def _show(mqtt: MqttConfig, wanted: NodeFilter, *, as_json: bool) -> None:
             draw(look, sys.stdout)
 
 
-def _print_events(mqtt: MqttConfig, *, node: str, label: str, share: str | None) -> None:
-    from monitor.fleet.event_feed import EventFeed, EventFilter
+def _outputs(
+    opened: ExitStack, record: Path | None, group: float | None, *, print_events: bool
+) -> list[Callable[[list[FleetEvent]], None]]:
+    """Return what receives events; called again and again, also with none."""
+    outputs: list[Callable[[list[FleetEvent]], None]] = []
+    if record is not None:
+        from monitor.fleet.event_recorder import EventRecorder
 
-    def deliver(events: list[FleetEvent]) -> None:
-        for event in events:
-            print(as_line(event))
-        sys.stdout.flush()
+        outputs.append(opened.enter_context(EventRecorder(record)).add)
+    if group is not None:
+        from monitor.fleet.sound_groups import SoundGroups
 
-    feed = EventFeed(EventFilter(node, label))
-    _read_events(mqtt, feed, share, deliver)
+        groups = SoundGroups(group)
+
+        def print_groups(events: list[FleetEvent]) -> None:
+            for event in events:
+                groups.add(event)
+            _print_lines(groups.take())
+
+        outputs.append(print_groups)
+        opened.callback(lambda: _print_lines(groups.take(everything=True)))
+    elif print_events:
+        outputs.append(_print_lines)
+    return outputs
+
+
+def _print_lines(documents: Sequence[Mapping[str, object]]) -> None:
+    for document in documents:
+        print(as_line(document))
+    sys.stdout.flush()
+
+
+def _report(feed: EventFeed) -> None:
     if feed.lost or feed.unreadable:
         text = f"{feed.lost} events were lost because they were read too slowly"
         say(f"clap-monitor: {text}; {feed.unreadable} messages were no events", logging.WARNING)
 
 
 def _read_events(
-    mqtt: MqttConfig, feed: EventFeed, share: str | None, deliver: Callable[[list[FleetEvent]], None]
+    mqtt: MqttConfig, feed: EventFeed, share: str | None, deliver: Callable[[list[FleetEvent]], object]
 ) -> None:
-    """Deliver events until Ctrl-C or SIGTERM, and then those that have come; a second Ctrl-C ends at once."""
+    """Deliver events until Ctrl-C or SIGTERM, and then those on their way; a second Ctrl-C ends at once."""
     from monitor.fleet.broker_client import BrokerClient
     from monitor.fleet.event_feed import event_filter
     from monitor.system.signals import handled
@@ -147,5 +196,7 @@ def _read_events(
             client.wait_connected()
             while not stop.is_set():
                 deliver(feed.take(_TAKE_SECONDS))
-        while events := feed.take(_TAKE_SECONDS):  # the connection is closed: nothing more comes
-            deliver(events)
+            client.unsubscribe()
+            while (events := feed.take(_TAKE_SECONDS)) or not client.is_quiet:
+                deliver(events)
+        deliver(feed.take(0.0))  # the connection is closed: nothing more comes

@@ -89,7 +89,7 @@ class BrokerClient:
         self._to_publish: deque[_Message] = deque(maxlen=MAX_WAITING)
         self._answers: dict[int, bool] = {}
         self._numbered = 0
-        self._closed = False
+        self._unsubscribing = self._closed = False
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
 
     def __enter__(self) -> Self:
@@ -112,6 +112,17 @@ class BrokerClient:
         if not self._session.connected:
             return self._session.trouble or self._session.pending_trouble
         return next(iter(self._session.problems()), None)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no message has come for `QUIET_SECONDS`, or there is no connection."""
+        return not self._session.connected or time.monotonic() >= self._received_at + QUIET_SECONDS
+
+    def unsubscribe(self) -> None:
+        """Ask for no further messages; those that the broker holds for us come until it `is_quiet`."""
+        self._received_at = time.monotonic()
+        self._unsubscribing = True
+        self._session.wake()
 
     def wait_connected(self, seconds: float = CONNECT_SECONDS) -> None:
         """Wait for the first connection, and for the answer to the subscription.
@@ -166,6 +177,9 @@ class BrokerClient:
             self._answers |= dict.fromkeys(delivery.returned, False)
             delivery.acknowledged.clear()
             delivery.returned.clear()
+            if self._unsubscribing:
+                self._unsubscribing = False
+                session.unsubscribe()
             while session.connected and self._to_publish:
                 message = self._to_publish.popleft()
                 session.publish(message.topic, message.text, qos=1, retain=True, event=message.number)

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 
+import duckdb
 import pytest
 
 from tests.support.broker import Broker, eventually
@@ -59,6 +60,23 @@ def test_two_readers_with_one_name_split_the_events_and_lose_none(broker, tmp_pa
     assert sorted(map(int, [*seen[0], *seen[1]])) == list(range(40))
 
 
+def test_events_are_recorded_until_the_end_and_sounds_are_grouped(broker, tmp_path):
+    address = ("--broker", f"{broker.host}:{broker.port}")
+    reader = start("fleet", *address, "--record", "out/e.parquet", "--group", "2", cwd=tmp_path)
+    eventually(lambda: "Sending SUBACK to clap-monitor-fleet" in broker.log)
+    with Speaker(broker) as nodes:
+        for node, level in (("hall", -40.0), ("attic", -12.0)):
+            nodes.say(f"{node}/porch/event", event(node, event_id=node, level_dbfs=level))
+    eventually(lambda: (tmp_path / "out" / "e.open").read_text().count("\n") == 2)
+    reader.send_signal(signal.SIGTERM)
+    lines, errors = reader.communicate(timeout=60)
+    assert (reader.returncode, errors) == (0, "")
+    (group,) = [json.loads(line) for line in lines.splitlines()]
+    assert [each["node"] for each in group["heard"]] == ["attic", "hall"]
+    recorded = duckdb.read_parquet(f"{tmp_path}/out/e-000001.parquet").fetchall()
+    assert sorted(row[0] for row in recorded) == ["attic", "hall"]
+
+
 def test_a_broker_that_is_not_there_is_said(tmp_path):
     done = clap_monitor("fleet", "--broker", "127.0.0.1:9", cwd=tmp_path)
     assert done.returncode == 69
@@ -71,6 +89,8 @@ def test_a_broker_that_is_not_there_is_said(tmp_path):
         (["--broker", "host:port"], "the port is not a number from 1 to 65535"),
         ([], "mqtt.host: not set"),
         (["--share", "a"], "--share needs --events"),
+        (["--share", "a", "--group", "2"], "--group needs all events"),
+        (["--record", "events.csv"], "must end with .jsonl or .parquet"),
     ],
 )
 def test_wrong_options_are_refused(options, words, tmp_path):

@@ -124,6 +124,11 @@ class Connection:
         with boundary(OutputError, printable(topic)):
             return self._client.publish(topic, text, qos=qos, retain=retain).mid
 
+    def unsubscribe(self) -> None:
+        """Ask for no further messages; those that the broker holds still come."""
+        if self._filters:
+            self._client.unsubscribe(list(self._filters))
+
     def close(self) -> None:
         """Disconnect cleanly, so that the broker does not send the last will; `Disconnected` follows."""
         self._closed = True

@@ -144,6 +144,11 @@ class MqttSession:
         """Make the next attempt without delay."""
         self._connect_at = 0.0
 
+    def unsubscribe(self) -> None:
+        """Ask for no further messages on the current connection."""
+        if self._connection is not None:
+            self._connection.unsubscribe()
+
     def close(self) -> None:
         """Disconnect, if connected; `ended` grows once it is done."""
         if self._connection is not None:
