@@ -140,7 +140,9 @@ class Crowd:
     def _serve(self) -> None:
         with selectors.DefaultSelector() as selector:
             for node in self.nodes:
-                selector.register(node.client.socket(), selectors.EVENT_READ, node)
+                channel = node.client.socket()
+                assert channel is not None
+                selector.register(channel, selectors.EVENT_READ, node)
             looked_at = 0.0
             while not self._ended:
                 with self._lock:

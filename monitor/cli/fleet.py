@@ -68,6 +68,12 @@ def fleet(
             help="Print one line for each sound that nodes heard within so many seconds, the loudest first.",
         ),
     ] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            "--web", metavar="[HOST][:PORT]", help="Serve a page with the table. Default: as configured."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show all monitors on the broker: health, version, calibration, clock, labels and newest events.
@@ -92,6 +98,10 @@ def fleet(
                 outputs = _outputs(opened, record, group, print_events=events)
                 _read_events(mqtt, feed, share, lambda batch: [output(batch) for output in outputs])
             _report(feed)
+        elif web is not None:
+            from monitor.cli.fleet_page import serve
+
+            serve(settings_from(config, Overrides(web=web)), mqtt)
         else:
             from monitor.fleet.nodes import NodeFilter
 

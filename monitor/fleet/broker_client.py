@@ -85,7 +85,7 @@ class BrokerClient:
             receive=self._on_message,
             negotiation=Negotiation(config.protocol),
         )
-        self._received_at = 0.0
+        self._received_at = self._retained_at = 0.0
         self._to_publish: deque[_Message] = deque(maxlen=MAX_WAITING)
         self._answers: dict[int, bool] = {}
         self._numbered = 0
@@ -139,10 +139,10 @@ class BrokerClient:
             time.sleep(_LOOK_SECONDS)
 
     def wait_retained(self) -> None:
-        """Wait until no message has come for `QUIET_SECONDS`; raises as `wait_connected`."""
+        """Wait until no retained message has come for `QUIET_SECONDS`; raises as `wait_connected`."""
         self.wait_connected()
-        self._received_at = max(self._received_at, time.monotonic())
-        while (left := self._received_at + QUIET_SECONDS - time.monotonic()) > 0:
+        self._retained_at = max(self._retained_at, time.monotonic())
+        while (left := self._retained_at + QUIET_SECONDS - time.monotonic()) > 0:
             time.sleep(left)
 
     def publish(self, topic: str, text: str) -> None:
@@ -167,6 +167,8 @@ class BrokerClient:
 
     def _on_message(self, message: Received) -> None:
         self._received_at = time.monotonic()
+        if message.retained:
+            self._retained_at = self._received_at
         self._receive(message)
 
     def _run(self) -> None:

@@ -47,6 +47,7 @@ def test_every_reason_of_the_monitor_has_a_text(block, indent, reasons):
         "health",
         "errors",
         "setup",
+        "fleet",
     ],
 )
 def test_every_text_is_used_and_every_text_that_is_used_exists(section):
