@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -74,10 +74,17 @@ class _Meter:
         )
 
 
-class Meters:
-    """Meters of all microphones; thread-safe."""
+def _all_devices() -> list[Device]:
+    from monitor.audio.sources.portaudio import library  # noqa: PLC0415 - cameras need no PortAudio
 
-    def __init__(self) -> None:
+    return library.devices()
+
+
+class Meters:
+    """Meters of all microphones, which ``devices`` returns; thread-safe."""
+
+    def __init__(self, devices: Callable[[], list[Device]] = _all_devices) -> None:
+        self._devices = devices
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads: ThreadGroup | None = None
@@ -110,9 +117,7 @@ class Meters:
             threads.join(_CLOSE_SECONDS)
 
     def _open(self) -> None:
-        from monitor.audio.sources.portaudio import library  # noqa: PLC0415 - cameras need no PortAudio
-
-        devices = library.devices()
+        devices = self._devices()
         if not devices:
             raise SourceError(
                 "there is no microphone: is one connected, and is this user in the group `audio`? "

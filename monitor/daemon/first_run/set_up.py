@@ -27,7 +27,7 @@ from monitor.daemon.first_run.meters import Meters
 from monitor.daemon.first_run.plan import TOKEN_FILE, plan
 from monitor.daemon.first_run.trials import brokers_nearby, try_broker, try_camera
 from monitor.daemon.first_run.writing import ChangedError, backup_of, write
-from monitor.types import MonitorError
+from monitor.types import MonitorError, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,15 @@ class SetUp:
     ``web`` is the page that is served; ``on_written`` is called once, when the file has been written.
     """
 
-    def __init__(self, path: Path, web: WebConfig, on_written: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, web: WebConfig, on_written: Callable[[], None], meters: Meters | None = None
+    ) -> None:
         self._path = path.absolute()
         self._web = web
         self._on_written = on_written
         self._lock = threading.Lock()
         self._is_over = False
-        self.meters = Meters()
+        self.meters = Meters() if meters is None else meters
 
     def overview(self) -> dict[str, Any]:
         """Return what set-up begins with: the file, its choices, the packs, the time of day."""
@@ -64,8 +66,18 @@ class SetUp:
         }
 
     def levels(self) -> list[dict[str, Any]]:
-        """Return the level of every microphone."""
-        return [asdict(reading) for reading in self.meters.read()]
+        """Return the level of every microphone.
+
+        Raises
+        ------
+        SourceError
+            There is none.
+        """
+        try:
+            return [asdict(reading) for reading in self.meters.read()]
+        except SourceError as error:
+            log.warning("set-up: microphones: %s", error)
+            raise
 
     def try_camera(self, camera: CameraChoice) -> list[dict[str, Any]]:
         """Connect to a camera, and listen to it."""

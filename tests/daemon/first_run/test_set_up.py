@@ -6,8 +6,9 @@ import pytest
 
 from monitor.cli.first_start import write_first
 from monitor.config import BrokerChoice, CameraChoice, Choices, MicrophoneChoice, WebConfig, load
+from monitor.daemon.first_run.meters import Meters
 from monitor.daemon.first_run.set_up import SetUp
-from monitor.types import ConfigError, MonitorError, OutputError
+from monitor.types import ConfigError, MonitorError, OutputError, SourceError
 from tests.support.small_disk import remount
 
 PASSWORDS = ("of the camera", "of the broker")
@@ -129,6 +130,13 @@ def test_a_choice_that_cannot_be_used_is_named_and_nothing_is_written(set_up, pa
         assert words in str(error.value)
         assert not any(password in str(error.value) for password in PASSWORDS)
     assert not path.parent.exists()
+
+
+def test_a_machine_without_a_microphone_says_so_in_page_and_log(path, caplog):
+    set_up = SetUp(path, WebConfig(), on_written=lambda: None, meters=Meters(lambda: []))
+    with pytest.raises(SourceError, match="there is no microphone: is one connected"):
+        set_up.levels()
+    assert "set-up: microphones: there is no microphone" in caplog.text
 
 
 @pytest.mark.parametrize(
