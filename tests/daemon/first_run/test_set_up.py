@@ -133,7 +133,7 @@ def test_a_choice_that_cannot_be_used_is_named_and_nothing_is_written(set_up, pa
 
 
 def test_a_machine_without_a_microphone_says_so_in_page_and_log(path, caplog):
-    set_up = SetUp(path, WebConfig(), on_written=lambda: None, meters=Meters(lambda: []))
+    set_up = SetUp(path, WebConfig(), on_written=lambda: None, meters=Meters(list))
     with pytest.raises(SourceError, match="there is no microphone: is one connected"):
         set_up.levels()
     assert "set-up: microphones: there is no microphone" in caplog.text
