@@ -116,7 +116,7 @@ class PromptPreview:
         ModelError
             The prompts cannot be embedded.
         """
-        return build_prototypes(labels, background, self._embed, self._engine.cohort_norm, examples=examples)
+        return build_prototypes(labels, background, self.embed, self._engine.cohort_norm, examples=examples)
 
     def free_idle(self) -> None:
         """Free the text encoder if nothing was tried for a while; to be called now and then."""
@@ -126,7 +126,14 @@ class PromptPreview:
             self._used_at = None
         self._engine.model.forget_text()
 
-    def _embed(self, prompts: Sequence[str]) -> Embeddings:
+    def embed(self, prompts: Sequence[str]) -> Embeddings:
+        """Return the embeddings of prompts, shape (prompts, d), cached ones where there are.
+
+        Raises
+        ------
+        ModelError
+            The prompts cannot be embedded.
+        """
         with self._lock:
             new = [text for text in dict.fromkeys(prompts) if text not in self._cache]
             if new:
@@ -164,7 +171,7 @@ class PromptPreview:
         others = [text for text in texts if text not in known]
         if not others:
             return ()
-        rows = self._embed(others)
+        rows = self.embed(others)
         cosines = rows @ prototype
         median = float(np.median(rows @ rows.T))
         likeness = np.clip((cosines - median) / max(1e-6, 1.0 - median), 0.0, 1.0)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.config import Config
+from monitor.config import Config, LabelConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.alarm_clusters import Heard
 from monitor.detection.engine import Engine
 from monitor.detection.prototypes import Directions, Prototypes
+from monitor.memory.heard_labels import heard_labels
+from monitor.memory.label_lint import AlikePrompts, alike_prompts, moments
 from monitor.memory.reader import MemoryReader, Span
 from monitor.memory.replay_diff import Firing
 from monitor.memory.search import Moment, search
 from monitor.memory.similar import direction_of, embeddings_between
 from monitor.memory.would_fire import watchlist_at, would_fire
-from monitor.types import MonitorError
+from monitor.types import Embeddings, MonitorError
 
 Check = Callable[[], None]
 """Raises to give up."""
+
+
+Build = Callable[[Sequence[LabelConfig]], Prototypes]
+"""Embeds the prompts of labels."""
+
+_AT_ONCE = 4
+"""Labels: their logits of a week take 10 MB."""
 
 
 class NotRememberedError(MonitorError):
@@ -159,3 +169,67 @@ class MemoryQueries:
                 reader, self._engine, source, watchlist, since=period.since, until=period.until
             )
         return Replayed(since, tuple(sorted(firings)))
+
+    def heard(
+        self, config: Config, labels: ActiveLabels, build: Build, period: Period, check: Check
+    ) -> Iterator[tuple[str, dict[str, Heard]]]:
+        """Yield each source of which something is kept, and what its labels would have done, by label.
+
+        Parameters
+        ----------
+        config, labels
+            As in `replay`.
+        build : callable
+        period : Period
+            Until now: its end does not count.
+        check : callable
+
+        Raises
+        ------
+        ModelError
+            Prompts cannot be embedded.
+        MemoryFormatError
+            As in `search`.
+        """
+        reader = self._reader.checked(check)
+        for source in labels.sources if period.source is None else (period.source,):
+            known = labels.at(source) if reader.span(source) is not None else ()
+            found: dict[str, Heard] = {}
+            for first in range(0, len(known), _AT_ONCE):
+                some = known[first : first + _AT_ONCE]
+                prototypes = build(some)
+                every = watchlist_at(source, config, self._engine, labels, prototypes).rules
+                rules = [rule for rule in every if rule.label in prototypes.labels]
+                chunks = reader.chunks(source, period.since)
+                found |= heard_labels(chunks, prototypes, rules, self._engine.calibration)
+            if found:
+                yield source, found
+
+    def alike(
+        self, prompts: Sequence[tuple[str, str]], vectors: Embeddings, period: Period, check: Check
+    ) -> Iterator[AlikePrompts]:
+        """Yield prompts of different labels that cannot be told apart at a source.
+
+        Parameters
+        ----------
+        prompts : sequence of (label, prompt)
+        vectors : array, shape (prompts, d)
+            Their embeddings.
+        period, check
+            As in `heard`.
+
+        Raises
+        ------
+        MemoryFormatError
+            As in `search`.
+        """
+        reader = self._reader.checked(check)
+        for source in reader.sources if period.source is None else (period.source,):
+            known = moments(reader.chunks(source, period.since))
+            if known is not None:
+                yield from alike_prompts(source, known, prompts, vectors)
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of a window."""
+        return self._engine.length / self._engine.rate

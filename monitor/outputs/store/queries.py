@@ -190,6 +190,8 @@ def _newest(connection: sqlite3.Connection, search: _Search, limit: int) -> list
     of_all, of_one = search.indices
     if search.series is None:
         return ask(of_all, [], [])
+    if not search.series:  # SQLite refuses the partial index for an empty list
+        return []
     if len(search.series) > MAX_SERIES or of_all == of_one:
         return ask(of_all, [f"series IN ({_marks(search.series)})"], search.series)
     answers = [ask(of_one, ["series = ?"], [number]) for number in search.series]

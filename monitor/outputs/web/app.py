@@ -15,6 +15,7 @@ from monitor.outputs.prometheus import CONTENT_TYPE
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.middleware import RequestGuard
 from monitor.outputs.web.routes import (
+    advice,
     clips,
     events,
     examples,
@@ -55,6 +56,7 @@ def application(context: AppContext) -> ASGIApp:
         events.routes,
         clips.routes,
         labels.routes,
+        advice.routes,
         examples.routes,
         listen.routes,
         memory.routes,

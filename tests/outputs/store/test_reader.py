@@ -78,6 +78,11 @@ def test_who_listened_comes_back_newest_first_and_is_no_event(path):
     assert (reader.listens()[0].ended_at, reader.listens()[0].reason) == (None, "restart")
 
 
+def test_a_source_without_events_has_no_event_that_was_marked(reader):
+    assert found(reader, sources=("attic",), review="right") == []
+    assert found(reader, sources=("attic",)) == []
+
+
 def test_the_newest_comes_first(reader):
     assert found(reader) == ["THREE", "TWO", "ONE"]
 

@@ -319,6 +319,39 @@ def test_a_label_is_learned_from_what_was_just_heard_and_removed(browser, url):
         expect(row).to_have_count(0, timeout=PATIENCE_MS)
 
 
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_a_wished_rate_of_false_alarms_is_kept_to_by_keyboard(browser, url, viewport):
+    eventually(lambda: ask(url, "memory")["sources"], 60)
+    with opened(browser, url, "labels", viewport=viewport) as page:
+        unlock(page)
+        button = page.get_by_role("button", name="How many false alarms Glass breaking may have")
+        button.press("Enter")
+        page.get_by_label("At most one false alarm in").select_option("two days")
+        expect(page.get_by_role("dialog")).to_contain_text("yard: less than", timeout=PATIENCE_MS)
+        assert serious_faults(page) == []
+        page.get_by_role("button", name="Keep to it").press("Enter")
+        expect(button).to_have_attribute("aria-pressed", "true", timeout=PATIENCE_MS)
+        assert label_of(url, "glass")["keys"]["target"] == "0.5/day"
+        button.press("Enter")
+        page.get_by_label("At most one false alarm in").select_option("no target: a fixed threshold")
+        page.get_by_role("button", name="Keep to it").press("Enter")
+        expect(button).to_have_attribute("aria-pressed", "false", timeout=PATIENCE_MS)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_confused_labels_are_looked_for_by_keyboard(browser, url, viewport):
+    eventually(lambda: ask(url, "memory")["sources"], 60)
+    with opened(browser, url, "labels", viewport=viewport) as page:
+        unlock(page)
+        page.get_by_role("button", name="Find confused labels").press("Enter")
+        expect(page.get_by_role("heading", name="Confused labels")).to_be_visible(timeout=PATIENCE_MS)
+        answer = page.get_by_text(re.compile("fire together|cannot be told apart"))
+        expect(answer.first).to_be_visible(timeout=PATIENCE_MS)
+        assert serious_faults(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
 def test_without_a_memory_the_search_says_so(browser, tmp_path):
     with (
         serving(directory=tmp_path, remembers=False) as served,

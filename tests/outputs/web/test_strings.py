@@ -43,6 +43,8 @@ def test_every_reason_of_the_monitor_has_a_text(block, indent, reasons):
         "learn",
         "labels",
         "replay",
+        "lint",
+        "target",
         "timeline",
         "health",
         "errors",

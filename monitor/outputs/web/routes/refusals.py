@@ -9,6 +9,7 @@ from fastapi import HTTPException
 
 from monitor.memory.queries import NotRememberedError
 from monitor.memory.segment import MemoryFormatError
+from monitor.outputs.store import StoreError
 from monitor.types import ConfigError, ModelError
 
 
@@ -21,5 +22,5 @@ def refusals() -> Iterator[None]:
         raise HTTPException(422, str(error)) from error
     except NotRememberedError as error:
         raise HTTPException(404, str(error)) from error
-    except (ModelError, MemoryFormatError) as error:
+    except (ModelError, MemoryFormatError, StoreError) as error:
         raise HTTPException(503, str(error)) from error

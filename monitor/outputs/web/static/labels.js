@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { h, setFlag, setText } from "./dom.js";
 import * as format from "./format.js";
+import { askTarget, lint } from "./advice.js";
 import { learnNewest } from "./learn.js";
 import { replayer, replayFigure } from "./replay.js";
 import { monitor, nameOf, on } from "./state.js";
@@ -17,11 +18,12 @@ export function mount(root) {
   const armed = h("button", { class: "switch", role: "switch", "aria-checked": "true", onclick: arm }, t.labels.armed);
   const preview = makePreview(() => load());
   const list = h("ul", { class: "card rows", "aria-label": t.labels.title });
+  const confused = lint();
   let rows = new Map();
 
   root.replaceChildren(
-    h("div", { class: "head" }, h("h1", {}, t.labels.title), learnNewest(() => load()), armed),
-    preview.element, list);
+    h("div", { class: "head" }, h("h1", {}, t.labels.title), confused.button, learnNewest(() => load()), armed),
+    preview.element, list, confused.element);
 
   async function load() {
     try {
@@ -180,12 +182,13 @@ function makeRow(label, changed) {
   const enabled = h("button", { class: "switch", role: "switch", onclick: toggle });
   const remove = h("button", { class: "plain", onclick: ask }, t.labels.remove);
   const replayNow = h("button", { class: "plain", onclick: showPast }, t.replay.lastWeek);
+  const target = h("button", { class: "plain", onclick: () => askTarget(label, changed) }, t.target.open);
   const newest = new Map();
   const past = replayFigure();
   const replay = replayer();
   const control = thresholdSlider(label, past);
   const element = h("li", { class: "row label", "data-label": label.id },
-    h("div", { class: "what" }, name, prompts), control.track, value, h("div", { class: "acts" }, enabled, replayNow, remove), past.element);
+    h("div", { class: "what" }, name, prompts), control.track, value, h("div", { class: "acts" }, enabled, replayNow, target, remove), past.element);
 
   function showPast() {
     if (!past.element.hidden) return past.hide();
@@ -225,6 +228,8 @@ function makeRow(label, changed) {
       enabled.setAttribute("aria-checked", String(label.enabled));
       enabled.setAttribute("aria-label", t.labels.detect(label.name));
       replayNow.setAttribute("aria-label", t.replay.ask(label.name));
+      target.setAttribute("aria-label", t.target.ask(label.name));
+      target.setAttribute("aria-pressed", String(Boolean(label.keys.target)));
       remove.setAttribute("aria-label", t.labels.removeTitle(label.name));
       setFlag(element, "data-off", !label.enabled);
       control.set(label.threshold);

@@ -211,6 +211,33 @@ export const t = {
     byHour: (hours) => `By hour of the day: ${hours}`,
   },
 
+  lint: {
+    ask: "Find confused labels",
+    title: "Confused labels",
+    hint: "In what was heard in the last week. Give such labels other prompts, or make them one.",
+    running: "Looking back …",
+    none: "No labels fire together, and every prompt can be told from those of other labels.",
+    together: (source, label, other, both, firings) => `${source}: ${label} and ${other} fire together: ${both} of ${firings} times that ${label} fires.`,
+    alike: (source, prompt, label, otherPrompt, other) => `${source}: “${prompt}” (${label}) and “${otherPrompt}” (${other}) cannot be told apart.`,
+  },
+
+  target: {
+    open: "Target",
+    ask: (label) => `How many false alarms ${label} may have`,
+    title: (label) => `False alarms of ${label}`,
+    why: "The threshold is set once a day from what was heard in the last week, so that about so many false alarms are to be expected. Mark real events as right first.",
+    label: "At most one false alarm in",
+    none: "no target: a fixed threshold",
+    rates: { "1/hour": "an hour", "4/day": "six hours", "1/day": "a day", "0.5/day": "two days", "1/week": "a week" },
+    running: "Looking back …",
+    found: (source, now, threshold, words) => `${source}: ${now} → ${threshold}, ${words}.`,
+    refused: (source, words) => `${source}: ${words}. Until then, the default threshold holds.`,
+    missed: (missed, right) => `${missed} of ${right} events marked as right would have been missed.`,
+    keep: "Keep to it",
+    kept: (label) => `The threshold of ${label} follows the target from its next update on, within an hour.`,
+    dropped: (label) => `${label} has a fixed threshold.`,
+  },
+
   timeline: {
     title: "Timeline",
     zoom: "Zoom",
