@@ -25,6 +25,7 @@ ONLY_IN = {
     "prometheus_client": "outputs.prometheus",
     "pyarrow": ("archive", "fleet"),
     "pydantic": ("config", "outputs.web"),  # FastAPI describes bodies by its models
+    "ray": "archive.ray_engine",
     "rich": "cli.console",
     "safetensors": ("model", "detection.qualification_file"),
     "sed_eval": "evaluation.standard_metrics",

@@ -10,8 +10,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from monitor.archive.embeddings_file import embeddings_schema
 from monitor.archive.recordings import Recording
 from monitor.archive.tables import (
@@ -86,7 +84,7 @@ class Results:
             "settings": origin.settings,
             "embeddings": embeddings,
         }
-        known = self._about()
+        known = read_about(self.folder)
         if known is not None and known != about:
             differing = ", ".join(key for key in about if known.get(key) != about[key])
             raise ConfigError(
@@ -102,15 +100,6 @@ class Results:
             draft.replace(self.folder / table / _EMPTY)
         content = json.dumps(about, indent=1).encode() + b"\n"
         write_atomic(self.folder / _ABOUT, content, durable=True, mode=0o644)
-
-    def _about(self) -> dict[str, object] | None:
-        try:
-            found = read_json(self.folder / _ABOUT, _MOST_BYTES)
-        except FileNotFoundError:
-            return None
-        except DamagedError as error:
-            raise ConfigError(f"--out: {self.folder / _ABOUT}: {error}") from error
-        return found if isinstance(found, dict) else {}
 
     def undone(self, recordings: Collection[Recording]) -> list[Recording]:
         """Return the recordings without results, and take away results of what they were before."""
@@ -155,6 +144,25 @@ class Results:
             (self.folder / table / f"{name}.parquet").unlink(missing_ok=True)
 
 
+def read_about(folder: Path) -> dict[str, object] | None:
+    """Return what a folder of results says about itself; None if it is none.
+
+    Raises
+    ------
+    ConfigError
+        That is damaged.
+    """
+    try:
+        found = read_json(folder / _ABOUT, _MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"{folder / _ABOUT}: {error.strerror}") from error
+    except DamagedError as error:
+        raise ConfigError(f"{folder / _ABOUT}: {error}") from error
+    return found if isinstance(found, dict) else {}
+
+
 def _address(part: str) -> str:
     return part.split("-", maxsplit=1)[0]
 
@@ -196,8 +204,3 @@ def _clear(drafts: Path) -> None:
     for path in drafts.iterdir():
         if path.name != _LOCK:
             path.unlink(missing_ok=True)
-
-
-def count_rows(folder: Path, table: str) -> int:
-    """Return the rows of a table, from the ends of its files."""
-    return sum(pq.read_metadata(path).num_rows for path in (folder / table).glob("*.parquet"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli.app import AsJson, ConfigFile, app, labels_app
+from monitor.cli.archives import check_archive_extra
 from monitor.cli.options import Overrides, settings_from
 from monitor.cli.remote import StateDirectory
 
@@ -52,6 +53,14 @@ def learn(
     forget: Annotated[
         bool, typer.Option("--forget", help="Delete all examples; the prompts remain.")
     ] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--archive",
+            metavar="DIR",
+            help="Results of `scan --embeddings` in which to count how often it would have fired.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check what they are worth.")] = False,
     config: ConfigFile = None,
     state: StateDirectory = None,
@@ -81,9 +90,14 @@ def learn(
         keys=keys,
         replace_known=replace,
         dry_run=dry_run,
+        archive=archive,
     )
+    check_archive_extra(archive)
     learned = teach(settings, lesson, on_record=_announce)
-    print(json.dumps(asdict(learned), ensure_ascii=False) if as_json else _text(learned, dry_run=dry_run))
+    where = "memory" if archive is None else "archive"
+    print(
+        json.dumps(asdict(learned), ensure_ascii=False) if as_json else _text(learned, where, dry_run=dry_run)
+    )
 
 
 @labels_app.command("export")
@@ -139,7 +153,7 @@ def _announce(seconds: float) -> None:
     print(f"recording for {seconds:g} s: make the sound now", file=sys.stderr, flush=True)
 
 
-def _text(learned: Learned, *, dry_run: bool) -> str:
+def _text(learned: Learned, where_counted: str, *, dry_run: bool) -> str:
     """Return what was learned, in words."""
     check = learned.check
     if dry_run or not learned.new:
@@ -167,7 +181,6 @@ def _text(learned: Learned, *, dry_run: bool) -> str:
     lines.append(f"  fired {times} in {check.ambience_seconds:.0f} s of ambience without the sound")
     if learned.history is not None:
         history = learned.history
-        lines.append(
-            f"  would have fired {history.events} times in the last {history.hours:.1f} h of the memory"
-        )
+        past = f"the last {history.hours:.1f} h of the {where_counted}"
+        lines.append(f"  would have fired {history.events} times in {past}")
     return "\n".join(lines)

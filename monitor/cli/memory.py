@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli.app import AsJson, ConfigFile, OtherLabels, OtherModel, app
+from monitor.cli.archives import Archive, EmptyMemoryError, SinceOrAll, begin_of, open_archive, scanned
 from monitor.cli.logs import say
 from monitor.cli.options import Overrides, settings_from
-from monitor.cli.periods import moment
 from monitor.cli.recordings import as_line
-from monitor.types import ConfigError, ExitCode, MonitorError, NotAudioError
+from monitor.types import ConfigError, NotAudioError
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -45,20 +45,15 @@ _SHOWN = ("event_id", "label", "label_name", "started_at", "ended_at", "peak_sco
 _EVENT_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 
-class EmptyMemoryError(MonitorError):
-    """Nothing is remembered of the checkpoint."""
-
-    exit_code = ExitCode.SOURCE
-
-
 @app.command()
 def search(
     text: Annotated[str, typer.Argument(metavar="SENTENCE", help="Description of a sound.")],
     config: ConfigFile = None,
-    since: Since = "7d",
+    since: SinceOrAll = None,
     source: OneSource = None,
     top: Top = 20,
     model: OtherModel = None,
+    archive: Archive = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the moments of the past that a sentence describes best, with their events and clips.
@@ -67,27 +62,30 @@ def search(
     """
     from monitor.detection.prototypes import Directions
 
-    settings, engine, reader = _opened(config, model)
+    settings, engine, reader = _opened(config, model, archive)
     vectors = engine.model.embed_text([text])
     engine.model.forget_text()
     direction = Directions.of(vectors, engine.cohort_norm)
-    _print_moments(settings, _found(reader, direction, source, since, top), as_json=as_json)
+    _print_moments(
+        settings, reader, _found(reader, direction, source, begin_of(since, archive), top), as_json=as_json
+    )
 
 
 @app.command()
 def similar(
     sound: Annotated[str, typer.Argument(metavar="EVENT|FILE", help="Id of an event, or a sound file.")],
     config: ConfigFile = None,
-    since: Since = "7d",
+    since: SinceOrAll = None,
     source: OneSource = None,
     top: Top = 20,
     model: OtherModel = None,
+    archive: Archive = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the moments of the past that sound like an event, a clip or another sound file."""
     from monitor.memory.similar import direction_of, embeddings_between
 
-    settings, engine, reader = _opened(config, model)
+    settings, engine, reader = _opened(config, model, archive)
     if _EVENT_ID.fullmatch(sound):
         event = _event(settings, sound)
         ended_at = event.ended_at or time.time()
@@ -101,7 +99,9 @@ def similar(
 
         rows = loudest_window(engine.model, Path(sound), engine.length, engine.hop)
     direction = direction_of(rows, engine.cohort_norm)
-    _print_moments(settings, _found(reader, direction, source, since, top), as_json=as_json)
+    _print_moments(
+        settings, reader, _found(reader, direction, source, begin_of(since, archive), top), as_json=as_json
+    )
 
 
 @app.command()
@@ -115,9 +115,10 @@ def replay(
     as_recorded: Annotated[
         bool, typer.Option("--as-recorded", help="Use the labels that were in force at each moment.")
     ] = False,
-    since: Since = "7d",
+    since: SinceOrAll = None,
     source: OneSource = None,
     model: OtherModel = None,
+    archive: Archive = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which events other labels would have started in the past, beside those that did start.
@@ -128,8 +129,10 @@ def replay(
     from monitor.memory.replay_diff import compare
     from monitor.memory.would_fire import watchlist_at, would_fire
 
-    settings, engine, reader = _opened(config, model)
-    begin = moment(since)
+    settings, engine, reader = _opened(config, model, archive)
+    if as_recorded and archive is not None:
+        raise typer.BadParameter("--as-recorded needs the memory: a scan has one set of labels")
+    begin = begin_of(since, archive)
     tried = _with_labels(settings, labels, tuple(label or ()))
     in_force = restore_settings(tried, settings.state if tried is settings else None).active_labels
     prototypes = None if as_recorded else engine.build_prototypes(in_force.enabled, in_force.background)
@@ -137,16 +140,19 @@ def replay(
     for name in sources_of(reader, source):
         watchlist = None if prototypes is None else watchlist_at(name, tried, engine, in_force, prototypes)
         would += would_fire(reader, engine, name, watchlist, since=begin)
-    _print_differences(compare(would, _fired(settings, begin, source)), as_json=as_json)
+    fired = _fired(settings, begin, source) if archive is None else scanned(reader, begin, source)
+    _print_differences(compare(would, fired), as_json=as_json)
 
 
-def _opened(path: Path | None, model: str | None) -> tuple[Config, Engine, MemoryReader]:
+def _opened(
+    path: Path | None, model: str | None, archive: Path | None
+) -> tuple[Config, Engine, MemoryReader]:
     settings = settings_from(path, Overrides(model=model))
-    return settings, *open_memory(settings)
+    return settings, *open_memory(settings, archive)
 
 
-def open_memory(settings: Config) -> tuple[Engine, MemoryReader]:
-    """Load the checkpoint with one thread, and open its memory.
+def open_memory(settings: Config, archive: Path | None = None) -> tuple[Engine, MemoryReader]:
+    """Load the checkpoint with one thread, and open its memory, or its embeddings of an archive.
 
     Raises
     ------
@@ -156,12 +162,14 @@ def open_memory(settings: Config) -> tuple[Engine, MemoryReader]:
     from monitor.evaluation.qualified_engine import load_qualified_engine
     from monitor.memory.reader import MemoryReader
 
-    if not settings.memory.enabled:
+    if archive is None and not settings.memory.enabled:
         raise ConfigError("memory.enabled: is false, so that nothing is remembered; set it to true")
     with suppress(OSError):  # a monitor that runs beside this goes first
         os.nice(_NICE)
     model_settings = settings.model.model_copy(update={"threads": 1})
     engine = load_qualified_engine(settings.model_copy(update={"model": model_settings}), apart=False)
+    if archive is not None:
+        return engine, open_archive(archive, engine)
     reader = MemoryReader(settings.state, engine.model.identity)
     if not reader.sources:
         others = " of this checkpoint, only of another one" if reader.others else ""
@@ -191,25 +199,36 @@ def sources_of(reader: MemoryReader, source: str | None) -> tuple[str, ...]:
 
 
 def _found(
-    reader: MemoryReader, direction: Directions, source: str | None, since: str, top: int
+    reader: MemoryReader, direction: Directions, source: str | None, begin: float, top: int
 ) -> list[Moment]:
     from monitor.cli.console.memory_view import clock
     from monitor.memory.search import search as search_memory
 
-    sources, begin = sources_of(reader, source), moment(since)
-    for name in sources:
+    found: list[Moment] = []
+    for name in sources_of(reader, source):
         span = reader.span(name)
-        if span is not None and span.since > begin + _HOUR:
+        if span is not None and 0 < begin < span.since - _HOUR:
             say(f"{name}: remembered since {clock(span.since)}")
-    return search_memory(reader, direction, sources, since=begin, top=top)
+        for since, until in reader.periods(name, begin):
+            found += search_memory(reader, direction, [name], since=since, until=until, top=top)
+    return sorted(found, key=lambda moment: -moment.fit)[:top]
 
 
-def _print_moments(settings: Config, moments: Sequence[Moment], *, as_json: bool) -> None:
+def _print_moments(
+    settings: Config, reader: MemoryReader, moments: Sequence[Moment], *, as_json: bool
+) -> None:
     from monitor.cli.console.memory_view import moment_line
 
     store = _store(settings)
     for found in moments:
         stretch = found.source, found.started_at, found.ended_at
+        place = reader.place(found.source, found.started_at)
+        if place is not None:
+            file, seconds = place
+            more = {"file": file, "onset_seconds": round(seconds, 3)}
+            beside = [(f"{file} at {seconds:.1f} s",)]
+            print(as_line({**asdict(found), **more}) if as_json else moment_line(found, beside))
+            continue
         near = () if store is None else store.overlapping(*stretch)
         if as_json:
             told = [{key: getattr(event, key) for key in _SHOWN} for event in near]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import AbstractContextManager
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -17,9 +19,30 @@ from monitor.cli.options import Overrides, settings_from
 from monitor.types import ConfigError, MonitorError, NotAudioError
 
 if TYPE_CHECKING:
-    from monitor.archive.local_engine import LocalEngine
-    from monitor.archive.scanners import Job
+    from collections.abc import Iterator, Sequence
+
+    from monitor.archive.recordings import Recording
+    from monitor.archive.results import Draft
+    from monitor.archive.scanners import Job, Loaded
+    from monitor.archive.worker import Told
     from monitor.config import Config
+
+
+class EngineName(StrEnum):
+    """What does the work."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+class ScanEngine(Protocol):
+    """Loads the checkpoint and scans recordings, here or elsewhere."""
+
+    def load(self) -> Loaded:
+        """Return what is loaded."""
+
+    def scan(self, recordings: Sequence[Recording]) -> Iterator[Draft | Told]:
+        """Yield what is done, and how far the others are."""
 
 
 @app.command()
@@ -44,18 +67,25 @@ def scan(
             "BirdNET-Pi, that of this machine.",
         ),
     ] = None,
+    engine: Annotated[
+        EngineName, typer.Option("--engine", help="Use this machine, or a Ray cluster.")
+    ] = EngineName.LOCAL,
     processes: Annotated[
         int | None,
         typer.Option("--processes", min=1, help="Processes on this machine. Default: one for each core."),
     ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option("--ray-address", help="Address of the cluster. Default: Ray on this machine."),
+    ] = None,
 ) -> None:
-    """Detect sounds in recordings, as fast as this machine can, into Parquet files.
+    """Detect sounds in recordings, as fast as this machine or a cluster can, into Parquet files.
 
     Windows, scores and events are those of `run --fast`.  What is done is not done again: after Ctrl-C, or
     when recordings were added, run the same command again.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _check_extras()
+    _check_extras(engine)
     from monitor.archive.recordings import list_recordings
     from monitor.archive.results import Draft, opened
     from monitor.archive.scanners import Job
@@ -64,7 +94,7 @@ def scan(
     settings = settings_from(config, Overrides(model=model, labels=tuple(label or ())))
     job = Job(_with_labels_in_force(settings, keeps=not label), _zone(time_zone), embeddings)
     recordings = list_recordings(paths)
-    with opened(out) as results, _started(job, results.drafts, processes) as scanning:
+    with opened(out) as results, _started(engine, job, results.drafts, processes, ray_address) as scanning:
         loaded = scanning.load()
         results.settle(loaded.origin, loaded.dimension, embeddings=embeddings)
         left = results.undone(recordings)
@@ -80,9 +110,11 @@ def scan(
         raise NotAudioError("none of the recordings could be read; the report has the reasons")
 
 
-def _check_extras() -> None:
+def _check_extras(engine: EngineName) -> None:
     if any(find_spec(name) is None for name in ("fsspec", "pyarrow")):
         raise MonitorError("scan needs more packages: pip install 'clap-monitor[scan]'")
+    if engine == EngineName.RAY and find_spec("ray") is None:
+        raise MonitorError("--engine ray needs more packages: pip install 'clap-monitor[scale]'")
 
 
 def _with_labels_in_force(settings: Config, *, keeps: bool) -> Config:
@@ -106,7 +138,15 @@ def _zone(name: str | None) -> str | None:
         ) from error
 
 
-def _started(job: Job, drafts: Path, processes: int | None) -> LocalEngine:
+def _started(
+    engine: EngineName, job: Job, drafts: Path, processes: int | None, ray_address: str | None
+) -> AbstractContextManager[ScanEngine]:
+    if engine == EngineName.RAY:
+        from monitor.archive.ray_engine import RayEngine
+
+        return RayEngine(job, drafts, ray_address)
+    if ray_address is not None:
+        raise typer.BadParameter("--ray-address needs --engine ray")
     from monitor.archive.local_engine import LocalEngine
     from monitor.system.cpu import allowed_cores
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli.app import AsJson, ConfigFile, app
+from monitor.cli.archives import Archive, SinceOrAll, begin_of
 from monitor.cli.logs import say
-from monitor.cli.memory import OneSource, Since, open_memory, sources_of
+from monitor.cli.memory import OneSource, open_memory, sources_of
 from monitor.cli.options import Overrides, settings_from
-from monitor.cli.periods import moment, seconds_of
+from monitor.cli.periods import seconds_of
 from monitor.cli.recordings import as_line
 from monitor.cli.remote import StateDirectory
 from monitor.types import ConfigError, ExitCode, MonitorError
@@ -45,7 +46,7 @@ def thresholds(
         list[str] | None, typer.Option("--label", "-l", help="Id of a label; repeatable. Default: all.")
     ] = None,
     source: OneSource = None,
-    since: Since = "7d",
+    since: SinceOrAll = None,
     listen: Annotated[
         str | None,
         typer.Option("--listen", help="Wait for so long, as 1h, and use what is heard meanwhile."),
@@ -53,6 +54,7 @@ def thresholds(
     file: Annotated[
         Path | None, typer.Option("--file", help="Recording to use instead of the memory.")
     ] = None,
+    archive: Archive = None,
     apply: Annotated[bool, typer.Option("--apply", help="Put the thresholds in force.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take the last --apply back.")] = False,
     state: StateDirectory = None,
@@ -75,19 +77,25 @@ def thresholds(
         return
     if file is not None and listen is not None:
         raise typer.BadParameter("give --file or --listen, not both")
+    if archive is not None and (apply or file is not None or listen is not None):
+        raise typer.BadParameter(
+            "--archive only shows thresholds: give it without --apply, --file and --listen"
+        )
     active = restore_settings(settings, settings.state).active_labels
     wished = _wished(active, target, tuple(label or ()))
     if file is not None:
         found = _from_file(settings, active, file, source, wished)
     else:
-        begin = moment(since) if listen is None else _listened(listen)
-        found = _from_memory(settings, active, source, begin, wished)
+        begin = begin_of(since, archive) if listen is None else _listened(listen)
+        found = _from_memory(settings, active, source, begin, wished, archive=archive)
     to_set: dict[str, dict[str, float]] = {}
+    shown = 0
     for advice in found:
         _print(active, advice, as_json=as_json)
         if advice.threshold is not None and advice.source in active.sources:
             to_set.setdefault(advice.source, {})[advice.label] = advice.threshold
-    if not to_set:
+        shown += advice.threshold is not None and (archive is not None or advice.source in active.sources)
+    if not shown:
         raise NoThresholdError("what was heard gives no threshold")
     if apply:
         live = apply_now(settings, to_set)
@@ -124,21 +132,27 @@ def _listened(text: str) -> float:
 
 
 def _from_memory(
-    settings: Config, active: ActiveLabels, source: str | None, since: float, wished: Mapping[str, str]
+    settings: Config,
+    active: ActiveLabels,
+    source: str | None,
+    since: float,
+    wished: Mapping[str, str],
+    *,
+    archive: Path | None,
 ) -> Iterator[Advice]:
     from monitor.detection.alarm_advice import advise
     from monitor.memory.heard_labels import heard_labels
     from monitor.memory.would_fire import watchlist_at
     from monitor.outputs.store.right_events import right_events
 
-    engine, reader = open_memory(settings)
+    engine, reader = open_memory(settings, archive)
     labels = [label for label in active.enabled if label.id in wished]
     prototypes = engine.build_prototypes(labels, active.background)
     for name in sources_of(reader, source):
         every = watchlist_at(name, settings, engine, active, prototypes).rules
         rules = [rule for rule in every if rule.label in wished]
         heard = heard_labels(reader.chunks(name, since), prototypes, rules, engine.calibration)
-        right = right_events(settings.state, name, since)
+        right = {} if archive is not None else right_events(settings.state, name, since)
         yield from advise(name, heard, wished, right, engine.length / engine.rate)
 
 

@@ -58,6 +58,8 @@ class Lesson:
     """Drop the examples that the label has had."""
     dry_run: bool = False
     """Only check."""
+    archive: Path | None = None
+    """Results of a scan to count in, instead of the last week of the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Learned:
     live: bool
     """Whether a monitor runs and uses them now; otherwise the next start does."""
     history: LabelHistory | None = None
-    """How often the label would have fired in the last week; None without a memory."""
+    """How often the label would have fired in the last week, or in an archive; None without a memory."""
 
 
 def learn(config: Config, lesson: Lesson, *, on_record: Callable[[float], None] = lambda _: None) -> Learned:
@@ -120,7 +122,12 @@ def learn(config: Config, lesson: Lesson, *, on_record: Callable[[float], None] 
     if new is not None and not lesson.dry_run:
         replace_known = lesson.replace_known
         deliver(config.state, new, lesson.keys, None if live else control, replace_known=replace_known)
-    return Learned(check, 0 if new is None else len(new.rows), live, _history(config, label, every, engine))
+    return Learned(
+        check,
+        0 if new is None else len(new.rows),
+        live,
+        _history(config, label, every, engine, lesson.archive),
+    )
 
 
 def is_running(state: Path) -> bool:
@@ -210,8 +217,16 @@ def _remembered(config: Config, engine: Engine, label: str, event: StoredEvent) 
     return learner.between(label, event.source, times, event.event_id)
 
 
-def _history(config: Config, label: LabelConfig, examples: Examples, engine: Engine) -> LabelHistory | None:
+def _history(
+    config: Config, label: LabelConfig, examples: Examples, engine: Engine, archive: Path | None
+) -> LabelHistory | None:
     prototypes = engine.build_prototypes([label], config.background, {label.id: examples})
+    if archive is not None:
+        from monitor.archive.archive_reader import ArchiveReader  # noqa: PLC0415 - the extra `scan`
+
+        past = ArchiveReader(archive, engine.model.identity)
+        options = HistoryOptions(engine.calibration, engine.rate, lambda _source: engine.hop)
+        return label_history(past, label, prototypes, options, 0.0)
     options = HistoryOptions(engine.calibration, engine.rate, engine.hop_of)
     reader = MemoryReader(config.state, engine.model.identity)
     return label_history(reader, label, prototypes, options, time.time() - WEEK_SECONDS)

@@ -244,6 +244,14 @@ class MemoryReader:
             yield Chunk(source, segment, first, segment.entries[first:stop], follows)
             last = segment
 
+    def periods(self, source: str, since: float) -> list[tuple[float, float]]:  # noqa: ARG002 - of an archive
+        """Return stretches of time to look at one after the other: all since a moment, in Unix seconds."""
+        return [(since, float("inf"))]
+
+    def place(self, source: str, at: float) -> tuple[str, float] | None:  # noqa: ARG002 - of an archive
+        """Return the recording of a moment, and its seconds in it; None: a memory has no recordings."""
+        return None
+
     def newest_header(self, source: str) -> Header | None:
         """Return what the windows of the newest segment of a source have in common; None without one."""
         segments = map(self._open, reversed(self._paths(source)))

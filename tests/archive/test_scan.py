@@ -4,6 +4,7 @@ import json
 import os
 import re
 import struct
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -149,6 +150,32 @@ def test_what_cannot_be_scanned_is_said(arguments, code, words, tmp_path):
 def test_the_results_say_what_they_come_from(scanned):
     about = json.loads((scanned / "out/scan.json").read_text())
     assert (about["schema"], about["model"], about["embeddings"]) == (1, "starter", True)
+
+
+def test_a_replay_of_the_embeddings_gives_the_events_again(scanned):
+    done = clap_monitor("replay", "--archive", scanned / "out", "--config", CONFIG, "--json", cwd=scanned)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {each["outcome"] for each in found} == {"both"}, done.stderr
+    assert len(found) == len(rows(scanned / "out", "events"))
+    peaks = rows(scanned / "out", "events", "peak_score", "started_at, label")
+    assert [each["peak_score"] for each in found] == [peak for (peak,) in peaks]
+
+
+def test_a_search_names_the_recording_and_the_place_in_it(scanned):
+    done = clap_monitor(
+        "search", "a helicopter", "--archive", scanned / "out", "--json", "--top", 1, cwd=scanned
+    )
+    best = json.loads(done.stdout)
+    assert Path(best["file"]).parent == scanned / "in/garden"
+    assert 0 <= best["onset_seconds"] <= 20
+
+
+def test_thresholds_come_from_an_archive_too(scanned):
+    arguments = ["--archive", scanned / "out", "--config", CONFIG, "--target", "500/day", "--json"]
+    done = clap_monitor("thresholds", *arguments, cwd=scanned)
+    assert {json.loads(line)["source"] for line in done.stdout.splitlines()} == {"garden"}, done.stderr
+    refused = clap_monitor("thresholds", *arguments, "--apply", cwd=scanned)
+    assert "--archive only shows thresholds" in refused.stderr
 
 
 PYTHON = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/scan.md").read_text(), re.MULTILINE | re.DOTALL)
