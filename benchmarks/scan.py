@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -108,7 +109,7 @@ def pipeline(seconds: float) -> None:
 
     torch.set_num_threads(1)
     samples, rate = soundfile.read(ROOT / "recordings/demo.flac", dtype="float32")
-    classify = of(task="zero-shot-audio-classification", model=str(ROOT / "monitor/starter"))
+    classify: Any = of(task="zero-shot-audio-classification", model=str(ROOT / "monitor/starter"))
     wanted = classify.feature_extractor.sampling_rate
     resampled = soxr.resample(samples, rate, wanted)
     labels = [
@@ -134,27 +135,34 @@ def contents(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.glob("*/*.parquet"))}
 
 
+def _done(out: Path) -> int:
+    return len(list((out / "files").glob("*-*.parquet")))
+
+
 def kills(number: int, minutes: float, work: Path) -> None:
     """Kill a scan so often at random, and compare."""
     files = [work / f"20240131_06{minute:02d}00.flac" for minute in range(round(minutes))]
     for path in files:
         recording(path, 1 / 60)
-    begin = time.monotonic()
     subprocess.run(command(files, work / "whole", None), cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
-    longest, chance, killed = time.monotonic() - begin, random.Random(1), 0
+    chance, killed = random.Random(1), 0
     while killed < number:
+        before = _done(work / "killed")
         process = subprocess.Popen(command(files, work / "killed", None), cwd=ROOT, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(chance.uniform(0.3, 0.6) * longest)
-        except subprocess.TimeoutExpired:
+        more = chance.choice((0, 1, 1, 2))
+        while process.poll() is None and _done(work / "killed") < before + more:
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 3))
+        if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-            process.wait()
             killed += 1
-            done = len(list((work / "killed/files").glob("*-*.parquet")))
-            print(f"killed {killed} times: {done} of {len(files)} recordings done", flush=True)
-            continue
-        for path in (work / "killed").glob("*/*-*.parquet"):  # it was done: the rest of the kills begin anew
-            path.unlink()
+            print(
+                f"killed {killed} times: {_done(work / 'killed')} of {len(files)} recordings done", flush=True
+            )
+        process.wait()
+        if _done(work / "killed") == len(files):  # the other kills begin anew
+            for path in (work / "killed").glob("*/*-*.parquet"):
+                path.unlink()
     subprocess.run(command(files, work / "killed", None), cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     same = contents(work / "whole") == contents(work / "killed")
     left = [path.name for path in (work / "killed/drafts").iterdir() if path.name != "lock"]

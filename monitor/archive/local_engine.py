@@ -12,10 +12,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
 
-from monitor.archive.part_scan import failed_part
+from monitor.archive.job import Job, Loaded
 from monitor.archive.recordings import Recording
+from monitor.archive.report import failed_part
 from monitor.archive.results import Draft
-from monitor.archive.scanners import Job, Loaded
 from monitor.archive.worker import Broken, Told, work
 from monitor.types import MonitorError, OutputError
 

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO
 
 from monitor.archive.embeddings_file import EmbeddingsWriter
 from monitor.archive.recordings import Recording
+from monitor.archive.report import report_row, source_of
 from monitor.archive.results import Draft
-from monitor.archive.start_times import StartTime, frigate_camera, start_time
+from monitor.archive.start_times import StartTime, start_time
 from monitor.archive.tables import (
     EMBEDDINGS_TABLE,
     EVENTS,
@@ -134,18 +135,6 @@ def scan_part(
     )
 
 
-def failed_part(recording: Recording, reason: str, origin: Origin, drafts: Path) -> Draft:
-    """Write the report of a recording that ended the process in which it was read."""
-    path = drafts / f"{recording.part}.{FILES_TABLE}"
-    write_rows(path, FILES, [_row(recording, FAILED, reason)], origin)
-    return Draft(recording.part, True, 0.0, 0, reason, recording.file, {FILES_TABLE: path})
-
-
-def source_of(recording: Recording) -> str:
-    """Return the name of the source of a recording: Frigate's camera, or the folder."""
-    return frigate_camera(recording.file) or recording.place
-
-
 def _hear(
     recording: Recording,
     scanner: Scanner,
@@ -252,7 +241,7 @@ def _report(recording: Recording, scanner: Scanner, status: SourceStatus, heard:
         outcome, reason = PARTLY, f"holds {seconds:.1f} s of the {heard.claimed:.1f} s that its header claims"
     elif reason is None and status.captured < scanner.engine.length:
         reason = f"is shorter than a window of {scanner.engine.length / rate:g} s"
-    row = _row(recording, outcome, reason)
+    row = report_row(recording, outcome, reason)
     if heard.start is not None and status.captured:
         row |= {"started_at": _moment(heard.start.at), "time_from": str(heard.start.known_from)}
     return row | {
@@ -261,21 +250,6 @@ def _report(recording: Recording, scanner: Scanner, status: SourceStatus, heard:
         "windows": status.scored + sum(status.gated.values()),
         "scored": status.scored,
         "events": len(heard.events),
-    }
-
-
-def _row(recording: Recording, outcome: str, reason: str | None) -> dict[str, Any]:
-    return {
-        "file": recording.file,
-        "source": source_of(recording),
-        "outcome": outcome,
-        "reason": reason,
-        "started_at": None,
-        "time_from": None,
-        **dict.fromkeys(("seconds", "lost_seconds"), 0.0),
-        **dict.fromkeys(("windows", "scored", "events"), 0),
-        "size_bytes": recording.size,
-        "part": recording.part,
     }
 
 

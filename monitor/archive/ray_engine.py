@@ -17,10 +17,10 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from monitor.archive.job import FILES_AT_ONCE, Job, Loaded
 from monitor.archive.local_engine import LocalEngine
 from monitor.archive.recordings import Recording
 from monitor.archive.results import Draft
-from monitor.archive.scanners import FILES_AT_ONCE, Job, Loaded
 from monitor.archive.tables import TABLES
 from monitor.system.boundary import boundary
 from monitor.types import MonitorError
@@ -110,14 +110,15 @@ class RayEngine:
         import ray.data  # noqa: PLC0415 - as above
 
         with boundary(ClusterError, "--engine ray"):
-            gpus = ray.cluster_resources().get("GPU", 0) > 0
+            resources: Any = ray.cluster_resources  # untyped
+            gpus = resources().get("GPU", 0) > 0
             per_block = FILES_AT_ONCE if gpus or len(recordings) > _MANY else 1
             rows = [{**asdict(each), "address": os.fsencode(each.address)} for each in recordings]
             blocks = [
                 pa.Table.from_pylist(rows[first : first + per_block], schema=_SENT)
                 for first in range(0, len(rows), per_block)
             ]
-            batches = iter(
+            batches: Iterator[Any] = iter(
                 ray.data.from_arrow(blocks)
                 .map_batches(
                     _Actor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -11,7 +12,6 @@ from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-import fsspec
 from fsspec.core import url_to_fs
 
 from monitor.system.boundary import boundary, printable
@@ -24,7 +24,7 @@ opus rf64 snd ts w64 wav wave webm wma wv
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 """Of the files that count in a folder; a file that is named counts whatever its suffix."""
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 4 << 20
 """Read from a URL at once, and kept of it."""
 
 _NO_NAME = re.compile(r"[\d\s._:-]*|DCIM|By_Date", re.IGNORECASE)
@@ -78,9 +78,11 @@ class Recording:
         if not self.is_remote:
             return Path(self.address)
         with boundary(SourceError, self.file):
-            opened: BinaryIO = fsspec.open(
-                self.address, "rb", block_size=_BLOCK_BYTES, cache_type="readahead"
-            ).open()
+            files, path = url_to_fs(self.address)
+            try:
+                opened: BinaryIO = files.open(path, "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
+            except FileNotFoundError as error:  # its text is only the path
+                raise SourceError(f"{self.file}: {os.strerror(errno.ENOENT)}") from error
             return opened
 
 

@@ -6,43 +6,16 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from monitor.archive.batched_encoder import BatchedEncoder
+from monitor.archive.job import FILES_AT_ONCE, Job, Loaded
 from monitor.archive.part_scan import Scanner
 from monitor.archive.tables import SCHEMA, Origin
-from monitor.config import Config
 from monitor.detection.engine import Engine
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.system.malloc import limit_arenas
-
-FILES_AT_ONCE = 8
-"""Recordings that a GPU scans at once, their windows in batches.
-
-On a processor it is one: a batch is no faster there with large checkpoints, and would give other last digits
-than a window alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a process needs to know before it scans recordings; it is sent there."""
-
-    config: Config
-    """The labels in force among it."""
-    zone: str | None = None
-    """Name of the time zone of names that state none."""
-    embeddings: bool = False
-    cpu_threads: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a process has loaded."""
-
-    origin: Origin
-    dimension: int
-    files_at_once: int
 
 
 def load_scanner(job: Job, load: Callable[..., Engine] = load_qualified_engine) -> tuple[Scanner, Loaded]:
@@ -56,7 +29,7 @@ def load_scanner(job: Job, load: Callable[..., Engine] = load_qualified_engine) 
     limit_arenas()
     logging.getLogger("monitor").setLevel(logging.ERROR)  # what is wrong with a file stands in its report
     config = job.config
-    model_settings = config.model.model_copy(update={"threads": job.cpu_threads})
+    model_settings = config.model.model_copy(update={"threads": 1})
     engine = load(config.model_copy(update={"model": model_settings, "sources": ()}), apart=False)
     at_once = 1 if engine.model.device == "cpu" else FILES_AT_ONCE
     if at_once > 1:

@@ -10,12 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monitor.archive.part_scan import Scanner, scan_part
+from monitor.archive.job import Job, Loaded
 from monitor.archive.recordings import Recording
 from monitor.archive.results import Draft
-from monitor.archive.scanners import Job, Loaded, load_scanner
 from monitor.types import MonitorError
+
+if TYPE_CHECKING:
+    from monitor.archive.part_scan import Scanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ def work(connection: Connection, job: Job, drafts: Path) -> None:
 
     It ends at once, whatever it does, when the other end of the connection is closed.
     """
+    from monitor.archive.scanners import load_scanner  # noqa: PLC0415 - only this process needs torch
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal
     answers = _Answers(connection)
     try:
@@ -81,6 +86,8 @@ def _end_at_a_bug(scanned: Future[None]) -> None:
 
 
 def _scan(recording: Recording, scanner: Scanner, drafts: Path, answers: _Answers) -> None:
+    from monitor.archive.part_scan import scan_part  # noqa: PLC0415 - as above
+
     def tell(seconds: float, share: float) -> None:
         answers.send(Told(recording.part, seconds, share))
 

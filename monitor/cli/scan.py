@@ -21,9 +21,9 @@ from monitor.types import ConfigError, MonitorError, NotAudioError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from monitor.archive.job import Job, Loaded
     from monitor.archive.recordings import Recording
     from monitor.archive.results import Draft
-    from monitor.archive.scanners import Job, Loaded
     from monitor.archive.worker import Told
     from monitor.config import Config
 
@@ -86,9 +86,9 @@ def scan(
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _check_extras(engine)
+    from monitor.archive.job import Job
     from monitor.archive.recordings import list_recordings
     from monitor.archive.results import Draft, opened
-    from monitor.archive.scanners import Job
     from monitor.cli.console.scan_view import scan_progress
 
     settings = settings_from(config, Overrides(model=model, labels=tuple(label or ())))
