@@ -155,7 +155,7 @@ def test_a_search_names_the_recording_and_the_place_in_it(scanned):
 
 
 def test_thresholds_come_from_an_archive_too(scanned):
-    arguments = ["--archive", scanned / "out", "--config", CONFIG, "--target", "500/day", "--json"]
+    arguments = ["--archive", scanned / "out", "--config", CONFIG, "--target", "10/hour", "--json"]
     done = clap_monitor("thresholds", *arguments, cwd=scanned)
     assert {json.loads(line)["source"] for line in done.stdout.splitlines()} == {"garden"}, done.stderr
     refused = clap_monitor("thresholds", *arguments, "--apply", cwd=scanned)
