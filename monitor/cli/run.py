@@ -100,7 +100,9 @@ def run(
 
     # Run-time changes of configured labels do not apply to others.
     parts = build(settings, reread=None if config is None else reread, keeps=not label)
-    daemon, engine = Daemon(parts, required=bool(source), file=None if source else config), parts.engine
+    # Home Assistant's app makes its file anew at each start, from its panel.
+    file = None if source or settings.web.ingress else config
+    daemon, engine = Daemon(parts, required=bool(source), file=file), parts.engine
     rates = {source.name: engine.rate for source in settings.sources if source.kind == "file"}
     line = partial(text_line, rates=rates)
     if as_json:

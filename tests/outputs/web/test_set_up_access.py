@@ -9,15 +9,16 @@ import pytest
 from monitor.config import WebConfig
 from monitor.daemon.first_run.set_up import SetUp
 from monitor.outputs.web import SetUpContext, Web, set_up_application
+from tests.support.ingress_proxy import PATH
 from tests.support.web_server import TOKEN, Served
 
 CHOICES = {"node": "attic", "microphones": [{"name": "crib", "device": "USB"}], "packs": ["pets"]}
 
 
 @contextlib.contextmanager
-def setting_up(place, token=None):
+def setting_up(place, token=None, **keys):
     """Serve the first run, whose configuration is to stand in a directory."""
-    config = WebConfig(enabled=True, port=0)
+    config = WebConfig(enabled=True, port=0, **keys)
     web = Web(config, token, first_run=True)
     set_up = SetUp(place / "monitor.yaml", config, on_written=lambda: None)
     context = SetUpContext(web.access, set_up, lambda: {"state": "setup"})
@@ -74,6 +75,16 @@ def test_with_a_token_this_machine_needs_it_too(tmp_path):
         assert served.ask("GET", "/api/setup").status == 401
         assert served.write("GET", "/api/setup").status == 200
         assert served.write("GET", "/api/setup", origin="http://evil.example").status == 403
+
+
+def test_a_user_of_ingress_needs_no_token(tmp_path):
+    by_ingress = {"x_ingress_path": PATH, "x_forwarded_for": "192.168.1.20", "host": "ha.example:8123"}
+    with setting_up(tmp_path, TOKEN, ingress=True, ingress_address="127.0.0.1") as served:
+        assert served.ask("GET", "/api/setup", **by_ingress).status == 200
+        assert served.ask("GET", "/setup", **by_ingress).status == 200
+        other = by_ingress | {"sec_fetch_site": "cross-site", "origin": "http://evil.example"}
+        assert served.ask("POST", "/api/setup/preview", CHOICES, **other).status == 403
+        assert served.ask("GET", "/api/setup").status == 401
 
 
 def test_a_wrong_choice_is_refused_without_its_secrets(first_run):

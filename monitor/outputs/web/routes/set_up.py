@@ -20,7 +20,7 @@ def _actions(request: Request) -> SetUpActions:
     found: SetUpActions | None = request.app.state.context.set_up
     if found is None:
         raise HTTPException(
-            404, "This monitor runs without a configuration file, so there is nothing to set up"
+            404, "This monitor is set up by its command line, or in the panel of the Home Assistant app"
         )
     return found
 
