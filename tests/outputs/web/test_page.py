@@ -11,8 +11,11 @@ import soundfile
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+from monitor.config import UnusualLabel
 from tests.support.broker import eventually, free_port
 from tests.support.command_line import ROOT, start
+from tests.support.snapshots import snapshot
+from tests.support.stored_events import event
 from tests.support.web_server import LISTEN_TOKEN, answers, ask, scores, serving, tone
 from tests.support.web_server import TOKEN as WEB_TOKEN
 
@@ -359,6 +362,22 @@ def test_without_a_memory_the_search_says_so(browser, tmp_path):
     ):
         text = page.get_by_text("Nothing is remembered: memory.enabled is false.")
         expect(text).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_an_unusual_sound_shows_what_it_is_like_and_a_source_how_well_that_is_known(browser, tmp_path):
+    with serving(directory=tmp_path) as served:
+        told = snapshot(unusual={"crib": {"threshold": None, "words": "learning, 31 h of 48"}}, problems=[])
+        served.snapshot = lambda: told
+        strange = event(source="crib", label="unusual", like=("glass breaking", "a door", "a bell"))
+        served.store.on_event(strange, UnusualLabel())
+        eventually(lambda: served.store.written)
+        with opened(browser, served.web.url, "events") as page:
+            row = page.locator("li.row")
+            expect(row).to_contain_text("Unusual sound", timeout=PATIENCE_MS)
+            expect(row).to_contain_text("like glass breaking; a door; a bell", timeout=PATIENCE_MS)
+            page.get_by_role("link", name="Health").click()
+            card = page.locator(".sources .card").filter(has_text="crib")
+            expect(card).to_contain_text("learning, 31 h of 48", timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
