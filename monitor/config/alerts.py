@@ -19,6 +19,7 @@ from pydantic import (
 
 from monitor.config import validators
 from monitor.config.section import FilePath, HoursOfDay, Identifier, Section, Variable
+from monitor.config.unusual import UNUSUAL
 from monitor.config.validators import fault
 
 
@@ -147,5 +148,7 @@ def validate_alerts(value: object, validate: Callable[[Any], Any], others: Valid
     """Validate hooks or targets: names are unique, and their labels exist, unless those have errors."""
     found = [*validators.repeated(value, "name", f"{others.field_name}")]
     if labels := [label.id for label in others.data.get("labels", ())]:
-        found += validators.unknown_labels(value, labels)
+        unusual = others.data.get("unusual")
+        known = [*labels, UNUSUAL] if unusual is not None and unusual.enabled else labels
+        found += validators.unknown_labels(value, known)
     return validators.with_faults(value, validate, found)

@@ -151,3 +151,10 @@ def test_unusual_sounds_need_a_memory_sources_that_exist_and_their_name(keys, wo
     with pytest.raises(ValidationError, match=words):
         Config.model_validate({"unusual": {"enabled": True}} | keys)
     Config.model_validate({**keys, "unusual": {"enabled": False}})
+
+
+def test_alerts_may_be_of_unusual_sounds_where_they_are_reported():
+    keys = {"notify": [{"name": "phone", "url_env": "URL", "labels": ["unusual"]}]}
+    Config.model_validate({"unusual": {"enabled": True}} | keys)
+    with pytest.raises(ValidationError, match='"unusual" is not the id of a label'):
+        Config.model_validate(keys)

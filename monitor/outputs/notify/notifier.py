@@ -183,7 +183,8 @@ class Notifier(Output):
         now = time.monotonic()
         if self._rate_limit.allows(event, label.title, at=time.time(), now=now):
             when = time.strftime("%H:%M:%S", time.localtime(event.started_at))
-            body = f"{event.source}, {when}, score {event.score:.2f}"
+            like = f"\nlike {'; '.join(event.like)}" if event.like else ""
+            body = f"{event.source}, {when}, score {event.score:.2f}{like}"
             clip_by = now + (self._clip_wait if label.clips else 0.0)
             self._waiting.append(Notification(label.title, body, "info", now, event, clip_by=clip_by))
 

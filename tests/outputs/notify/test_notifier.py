@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from monitor.config import LabelConfig, NotifyConfig
+from monitor.config import LabelConfig, NotifyConfig, UnusualLabel
 from monitor.outputs.notify import notifier
 from monitor.outputs.notify.apprise_worker import redacted
 from monitor.outputs.notify.notifier import Notifier
@@ -83,6 +83,15 @@ def test_an_event_is_notified_with_label_source_and_time(web_hook):
     assert (told["type"], told["attachments"]) == ("info", [])
     assert web_hook.paths == ["/secret"]
     assert (phone.sent, phone.failed, phone.dropped, phone.held, phone.trouble) == (1, 0, 0, 0, None)
+
+
+def test_of_an_unusual_sound_it_says_what_it_is_like():
+    worker = FakeWorker()
+    with running(Notifier(config(), "json://x", send=worker)) as phone:
+        phone.on_event(event("unusual", like=("glass breaking", "a door")), UnusualLabel())
+        eventually(lambda: phone.sent == 1)
+    assert worker.requests[0]["title"] == "Unusual sound"
+    assert worker.requests[0]["body"].splitlines()[1] == "like glass breaking; a door"
 
 
 def test_events_that_do_not_match_are_neither_notified_nor_held_back():
