@@ -73,7 +73,7 @@ class MqttConfig(Section):
         description="Accept commands over MQTT: anyone who may publish to the broker can then arm and "
         "disarm detection, and change thresholds and labels.",
     )
-    discovery: bool | Literal["summary"] = Field(
+    discovery: Annotated[bool | Literal["summary"], BeforeValidator(validators.check_discovery)] = Field(
         default=True,
         description="Publish Home Assistant discovery, which creates the entities. summary: only a handful "
         "for each node, because Home Assistant takes at most 10,000 from all nodes together.",

@@ -200,6 +200,13 @@ def readers_of_standard_input(sources: object) -> Iterable[tuple[Place, str]]:
             yield (index, "kind"), f"sources[{first}] already reads standard input; only one source can"
 
 
+def check_discovery(value: object) -> object:
+    """Refuse what is neither on, off nor a summary, in one error instead of one for each."""
+    if not isinstance(value, bool) and value != "summary":
+        raise fault("must be true, false or summary")
+    return value
+
+
 def check_node(name: str) -> str:
     """Refuse the name of a node that is a topic of all nodes."""
     if name == "fleet":

@@ -77,6 +77,38 @@ def test_events_are_recorded_until_the_end_and_sounds_are_grouped(broker, tmp_pa
     assert sorted(row[0] for row in recorded) == ["attic", "hall"]
 
 
+def test_the_labels_at_the_broker_are_shown_with_the_answers_of_the_nodes(broker, tmp_path):
+    (tmp_path / "labels.yaml").write_text("include: [safety]\n")
+    (tmp_path / "none.yaml").write_text("node: home\n")
+
+    def labels(*words):
+        return clap_monitor(
+            "fleet", "labels", *words, "--broker", f"{broker.host}:{broker.port}", cwd=tmp_path
+        )
+
+    assert "the broker has no watchlist" in labels("show").stderr
+    assert "none.yaml: names no labels" in labels("push", "none.yaml").stderr
+    pushed = labels("push", "labels.yaml")
+    assert (pushed.returncode, pushed.stdout.splitlines()[-1]) == (
+        0,
+        "0 of 0 following nodes have it in force",
+    )
+    shown = json.loads(labels("show", "--json").stdout)
+    assert "smoke_alarm" in [label["id"] for label in shown["labels"]]
+    told = {"version": 5, "refused_version": shown["version"], "reason": "too loud", "left_out": ["a: b"]}
+    with Speaker(broker) as nodes:
+        nodes.introduce("hall", at=time.time(), watchlist=told)
+        nodes.introduce("attic", at=time.time(), watchlist=dict.fromkeys(told) | {"version": 5})
+        nodes.introduce("shed", at=time.time())
+    status = labels("status")
+    assert status.returncode == 1
+    assert "hall: refused: too loud" in status.stdout
+    assert "hall: changed at the node: a: b; left out" in status.stdout
+    assert "attic: has version 5 in force" in status.stdout
+    assert "0 of 2 following nodes have it in force" in status.stdout
+    assert "the broker has no watchlist before the newest" in labels("rollback").stderr
+
+
 def test_a_broker_that_is_not_there_is_said(tmp_path):
     done = clap_monitor("fleet", "--broker", "127.0.0.1:9", cwd=tmp_path)
     assert done.returncode == 69

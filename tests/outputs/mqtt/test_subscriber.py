@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from monitor.outputs.mqtt.commands import FollowWatchlist
 from monitor.outputs.mqtt.connection_events import Received
 from monitor.outputs.mqtt.subscriber import MAX_REFUSALS, MAX_TOPIC, UNREPORTED, MqttSubscriber
 from monitor.outputs.mqtt.topics import Topics
@@ -38,6 +39,22 @@ def test_a_birth_is_no_command_and_counts_only_if_it_happened_now():
     for text, retained, born in (("online", False, True), ("online", True, False), ("offline", False, False)):
         subscriber, said = taken(Received("ha/status", text, retained=retained))
         assert (subscriber.born, said) == (born, [])
+
+
+def test_the_watchlist_of_a_fleet_is_the_one_command_that_is_retained():
+    said = []
+    subscriber = MqttSubscriber(
+        Topics("home", "attic"),
+        birth=None,
+        commands=False,
+        on_command=lambda *words: said.append(words),
+        follow=True,
+    )
+    assert subscriber.filters() == ("home/fleet/labels",)
+    subscriber.receive(Received("home/fleet/labels", "{}", retained=True))
+    subscriber.receive(Received("home/attic/armed/set", "OFF", retained=True))
+    assert said == [("home/fleet/labels", FollowWatchlist("{}"))]
+    assert "home/fleet/labels" not in taken()[0].filters()
 
 
 def told_by(subscriber, most=1000):
