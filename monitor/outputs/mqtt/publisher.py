@@ -22,17 +22,12 @@ from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.mqtt.broker_setup import PublisherOptions, make_discovery, make_session
 from monitor.outputs.mqtt.event_sender import EventSender, queue_limits
-from monitor.outputs.mqtt.health_topics import HealthTopics
-from monitor.outputs.mqtt.node_info import NodeInfo
+from monitor.outputs.mqtt.node_topics import NodeTopics
 from monitor.outputs.mqtt.paho_client import MAX_IN_FLIGHT
 from monitor.outputs.mqtt.publisher_status import PublisherStatus, publisher_status
-from monitor.outputs.mqtt.retained_settings import RetainedSettings
-from monitor.outputs.mqtt.retained_states import RetainedStates
-from monitor.outputs.mqtt.score_topics import ScoreTopics
 from monitor.outputs.mqtt.session import MqttSession
 from monitor.outputs.mqtt.subscriber import MqttSubscriber, OnCommand
 from monitor.outputs.mqtt.tls import tls_context
-from monitor.outputs.mqtt.topic_group import TopicGroup
 from monitor.outputs.mqtt.topics import Topics
 from monitor.system.threads import ThreadGroup
 from monitor.types import ConfigError, Event, Listen, Scores
@@ -79,21 +74,9 @@ class MqttPublisher(Output):
             follow=options.follow,
         )
         self._session = self._make_session(password)
-        self._states = RetainedStates(topics, active_labels.ids_by_source, self._publish)
-        self._health = HealthTopics(topics, active_labels.sources, self._publish)
-        self._scores = ScoreTopics(topics, self._publish)
-        self._settings = RetainedSettings(topics, active_labels, self._publish)
-        self._info = NodeInfo(topics, self._publish, lambda: self._discovery.entities)
-        # The states are last: they end with the node's status, after which everything counts as current.
-        self._groups: tuple[TopicGroup, ...] = (
-            self._settings,
-            self._scores,
-            self._health,
-            self._info,
-            self._states,
-        )
+        self._node = NodeTopics(topics, active_labels, self._publish, lambda: self._discovery.entities)
         self._events = EventSender(
-            config, options.queue_file, options.clock, states=self._states, health=self._health
+            config, options.queue_file, options.clock, states=self._node.states, health=self._node.health
         )
         self.latency = self._events.latency
         self._new_labels: deque[ActiveLabels] = deque(maxlen=1)
@@ -114,7 +97,7 @@ class MqttPublisher(Output):
 
     def on_event(self, event: Event, label: LabelConfig) -> None:
         """Publish the start or the end of an event as soon as possible; from one thread."""
-        self._info.on_change()
+        self._node.info.on_change()
         self._events.put(
             event, self._topics, label=label, model=self._options.model, connected=self._session.connected
         )
@@ -125,34 +108,28 @@ class MqttPublisher(Output):
         if active_labels == self._active_labels:
             return
         self._active_labels = active_labels
-        self._info.on_change()
+        self._node.info.on_change()
         self._new_labels.append(active_labels)
-        self._states.apply_labels(active_labels.ids_by_source)
+        self._node.states.apply_labels(active_labels.ids_by_source)
         self._session.wake()
 
     def on_health(self, healths: Mapping[str, Health], snapshot: Callable[[], Mapping[str, Any]]) -> None:
         """Publish the status and the health of each source if they changed, and what the node is."""
-        changed = [
-            self._states.set_online(source, online=health.online) | self._health.set(source, health)
-            for source, health in healths.items()
-        ]
-        if any(changed):
-            self._info.on_change()
-        if self._info.refresh(snapshot) or any(changed):
+        if self._node.set_health(healths, snapshot):
             self._session.wake()
 
     def on_watchlist(self) -> None:
         """Publish soon what became of a watchlist; from any thread."""
-        self._info.on_change()
+        self._node.info.on_change()
 
     def on_listen(self, listen: Listen, listeners: int) -> None:
         """Publish how many hear a source live; from any thread."""
-        self._states.set_listeners(listen.source, listeners)
+        self._node.states.set_listeners(listen.source, listeners)
         self._session.wake()
 
     def on_scores(self, scores: Scores) -> None:
         """Publish the newest level and scores of a source, at most once a second."""
-        self._scores.set(scores)
+        self._node.scores.set(scores)
         self._session.wake()
 
     def refuse(self, topic: str, reason: str) -> None:
@@ -191,7 +168,7 @@ class MqttPublisher(Output):
                 if is_new:
                     self._on_connect()
                 if self._events.check_drops(self._session.address) and self._session.connected:
-                    self._states.publish_labels()  # a dropped event may have been the newest of its label
+                    self._node.states.publish_labels()  # a dropped event may have been its newest
                 self._drop_retired_labels()
                 if self._session.connected:
                     self._publish_pending()
@@ -217,7 +194,7 @@ class MqttPublisher(Output):
     def _publish_pending(self) -> None:
         """Publish everything that is new or due."""
         session, delivery = self._session, self._session.delivery
-        self._states.publish_sources()  # Home Assistant ignores events of a source that is offline
+        self._node.states.publish_sources()  # Home Assistant ignores events of a source that is offline
         if delivery.refused_topics.retry_others():
             self._republish()
         self._discovery.publish_due(session.publish)
@@ -226,8 +203,7 @@ class MqttPublisher(Output):
             self._subscriber.born = False
             self._events.late_events.on_birth()
             self._republish(born=True)
-        for group in self._groups:
-            group.publish_changes()
+        self._node.publish_changes()
         self._subscriber.publish_refusals(session.publish, MAX_IN_FLIGHT - delivery.unacknowledged)
         if not (delivery.unacknowledged or delivery.refused_topics.refuses_others):
             self._discovery.confirm()
@@ -235,8 +211,7 @@ class MqttPublisher(Output):
     def _republish(self, *, born: bool = False) -> None:
         """Publish everything again, to a broker or a Home Assistant that may have lost it."""
         self._discovery.publish(self._session.publish, born=born)
-        for group in self._groups:
-            group.republish()
+        self._node.republish()
 
     def _on_connect(self) -> None:
         """Publish everything on a new connection; events that the last one did not deliver follow."""
@@ -258,10 +233,10 @@ class MqttPublisher(Output):
         """Describe and publish the newest labels, and remove the others."""
         while self._new_labels:
             active_labels = self._new_labels.popleft()
-            self._settings.apply(active_labels)
+            self._node.settings.apply(active_labels)
             if self._discovery.apply(active_labels.by_source) and self._session.connected:
                 self._discovery.publish(self._session.publish)
-                self._states.publish_new_labels()
+                self._node.states.publish_new_labels()
 
     def _drop_retired_labels(self) -> None:
         """Let Home Assistant forget removed labels once no event waits."""
@@ -282,8 +257,7 @@ class MqttPublisher(Output):
         self._topics = Topics(config.base_topic, self._options.node)
         self._discovery = make_discovery(config, self._options, self._active_labels)
         self._subscriber.apply(self._topics, birth=self._discovery.birth, commands=config.commands)
-        for group in self._groups:
-            group.use_topics(self._topics)
+        self._node.use_topics(self._topics)
         self._events.queue.limits = queue_limits(config)
         before, self._session = self._session, self._make_session(password)
         self._session.unreadable = before.unreadable
@@ -294,7 +268,7 @@ class MqttPublisher(Output):
         if not self._session.connected:
             return self._drained_by()
         late_events, refused_topics = self._events.late_events, self._session.delivery.refused_topics
-        parts = (self._health, self._scores, self._discovery, late_events, refused_topics)
+        parts = (self._node, self._discovery, late_events, refused_topics)
         return min(self._drained_by(), *(part.due() for part in parts))
 
     def _drained_by(self) -> float:
@@ -315,7 +289,7 @@ class MqttPublisher(Output):
         """Publish that the node is offline and disconnect; wait no longer than a monotonic time."""
         session = self._session
         if session.connected:
-            self._states.publish_offline()
+            self._node.states.publish_offline()
         while session.connected and session.delivery.unacknowledged and time.monotonic() < until:
             session.wait(until)
         session.close()

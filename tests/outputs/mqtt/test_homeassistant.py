@@ -277,7 +277,7 @@ def test_a_summary_is_a_handful_of_entities_and_replaces_the_others(broker, tmp_
             mqtt.set_online("mic0", online=True)
             eventually(lambda: home.state("PROBLEM") == "off")
             told = snapshot(problems=[{"what": "broker", "why": "slow"}])
-            mqtt._info.on_change()
+            mqtt.on_watchlist()
             mqtt.on_health({}, lambda: told)
             eventually(lambda: home.state("PROBLEM") == "on")
             eventually(lambda: json.loads(broker.retained()[f"{NODE}/info"])["entities"] == 4)
