@@ -70,6 +70,7 @@ def export(
     *,
     progress: Progress = lambda _done, _of: None,
     kit: Kit | None = None,
+    least_cosine: float = LEAST_COSINE,
 ) -> Export:
     """Export a checkpoint into its own directory, or into one that is new, empty or an older export.
 
@@ -80,6 +81,8 @@ def export(
     progress : callable
     kit : Kit or None
         None for the whole calibration kit.
+    least_cosine : float
+        To the embeddings of torch.
 
     Raises
     ------
@@ -99,6 +102,11 @@ def export(
             draft = Path(place)
             manifest, own = _draft(files, draft, beside=beside)
             made = _compared(files, draft, manifest, kit or read_kit(), progress)
+            if not made.manifest.cosine >= least_cosine:
+                raise ModelError(
+                    f"{files.path}: the ONNX export differs from torch: least cosine "
+                    f"{made.manifest.cosine:.7f}, but {least_cosine:g} is needed: it was not written"
+                )
             belonging = [] if beside else [name for name in _BELONGING if (draft / name).is_file()]
             _put(draft, directory, made.manifest, [*belonging, *own])
     except OSError as error:
@@ -133,13 +141,7 @@ def _draft(files: Checkpoint, draft: Path, *, beside: bool) -> tuple[Manifest, S
 
 
 def _compared(files: Checkpoint, draft: Path, manifest: Manifest, kit: Kit, progress: Progress) -> Export:
-    """Compare the export with torch, and take the time of both.
-
-    Raises
-    ------
-    ModelError
-        They differ.
-    """
+    """Compare the export with torch, and take the time of both."""
     from monitor.model.onnx_encoders import OnnxAudioEncoder, OnnxTextEncoder
     from monitor.model.torch_towers import TorchAudioEncoder, placement_of, text_encoder
 
@@ -156,11 +158,6 @@ def _compared(files: Checkpoint, draft: Path, manifest: Manifest, kit: Kit, prog
         cosine = min(cosine, _least_cosine(ours.embed(batch), reference.embed(batch)))
         done += len(batch)
         progress(done, count)
-    if not cosine >= LEAST_COSINE:
-        raise ModelError(
-            f"{files.path}: the ONNX export differs from torch: least cosine {cosine:.7f}, but "
-            f"{LEAST_COSINE} is needed: it was not written"
-        )
     usual = TorchAudioEncoder(files, placement_of(files, "cpu", "auto"))
     onnx, torch = _in_turn(spectrograms, ours, usual)
     return Export(draft, replace(manifest, cosine=cosine, seconds={"onnx": onnx, "torch": torch}), done)
