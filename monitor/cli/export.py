@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from monitor.cli.app import app
 from monitor.cli.console.progress import steps
-
-if TYPE_CHECKING:
-    from monitor.evaluation.onnx_export import Export
 
 
 @app.command()
@@ -27,18 +24,20 @@ def export(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
     """Export a checkpoint for ONNX Runtime, and check that it hears what torch does."""
-    from monitor.evaluation.onnx_export import export as export_onnx
-    from monitor.model.checkpoint import read
     from monitor.model.hub import resolve
 
-    files = read(resolve(checkpoint, revision))
-    print(described(export_onnx(files, onnx or files.path, progress=partial(steps(), "windows compared"))))
+    directory = resolve(checkpoint, revision)
+    export_and_report(directory, onnx or directory)
 
 
-def described(made: Export) -> str:
-    """Say what was exported, on one line."""
+def export_and_report(checkpoint: Path, directory: Path) -> None:
+    """Export the checkpoint in one directory into another, and say so on one line."""
+    from monitor.evaluation.onnx_export import export as export_onnx
+    from monitor.model.checkpoint import read
+
+    made = export_onnx(read(checkpoint), directory, progress=partial(steps(), "windows compared"))
     seconds = made.manifest.seconds
-    return (
+    print(
         f"{made.directory}: {made.megabytes:.1f} MB, least cosine {made.manifest.cosine:.7f} "
         f"over {made.windows} windows; a window takes {1000 * seconds['onnx']:.1f} ms, in torch "
         f"{1000 * seconds['torch']:.1f} ms"

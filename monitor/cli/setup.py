@@ -9,6 +9,7 @@ import typer
 
 from monitor.cli.app import ConfigFile, app
 from monitor.cli.console import progress
+from monitor.cli.export import export_and_report
 from monitor.cli.options import Overrides, settings_from
 from monitor.cli.qualify import qualify_and_report
 from monitor.cli.remote import StateDirectory
@@ -46,10 +47,16 @@ def download(
         bool, typer.Option("--no-qualify", help="Leave the calibration to the first `run`.")
     ] = False,
 ) -> None:
-    """Download a checkpoint and pin its revision, so that the service can run offline; then qualify it."""
+    """Download a checkpoint and pin its revision, so that the service can run offline; then qualify it.
+
+    With model.engine onnx in the configuration, it is exported for ONNX Runtime first.
+    """
     settings = settings_from(config, Overrides(model=checkpoint))
     from monitor.model.hub import download as fetch
 
-    print(fetch(checkpoint, revision, progress=progress()), flush=True)
+    directory = fetch(checkpoint, revision, progress=progress())
+    print(directory, flush=True)
+    if settings.model.engine == "onnx":
+        export_and_report(directory, directory)
     if not no_qualify:
         qualify_and_report(settings if state is None else settings.model_copy(update={"state": state}))

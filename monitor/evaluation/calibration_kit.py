@@ -12,7 +12,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from monitor.audio.sources.ffmpeg import decode
 from monitor.system.bounded_read import read_json
 from monitor.types import Samples, SourceError
 
@@ -132,6 +131,10 @@ def decode_clips(clips: Iterable[KitClip], rate: int) -> Iterator[tuple[KitClip,
     SourceError
         A file is missing or damaged.
     """
+    from monitor.audio.sources.ffmpeg import (
+        decode,
+    )  # takes 16 MB, which a calibrated checkpoint does not need
+
     for file, group in groupby(clips, lambda clip: clip.file):
         whole = decode(file, rate)
         for clip in group:

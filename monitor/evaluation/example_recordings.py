@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from monitor.audio.level import is_plausible
-from monitor.audio.sources.ffmpeg import read_samples
 from monitor.detection.example_stretch import loudest_stretch
 from monitor.evaluation.kit_windows import Ears
 from monitor.system.boundary import boundary
@@ -44,6 +43,8 @@ def read_recording(path: Path, rate: int) -> Samples:
     SourceError, NotAudioError
         It cannot be read, is silent, or is longer.
     """
+    from monitor.audio.sources.ffmpeg import read_samples  # takes 16 MB
+
     blocks: list[Samples] = []
     length = 0
     with boundary(NotAudioError, str(path)):

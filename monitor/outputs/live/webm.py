@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import av
-import av.error
-
 from monitor.types import OutputError, Samples
 
 MEDIA_TYPE = 'audio/webm; codecs="opus"'
@@ -37,6 +34,10 @@ class WebmStream:
     """
 
     def __init__(self, rate: int) -> None:
+        import av  # noqa: PLC0415 - takes 16 MB, which only a listener needs
+        import av.error  # noqa: PLC0415
+
+        self._frame_of = av.AudioFrame.from_ndarray
         self._rate = rate
         self._position = 0
         self._file = _Parts()
@@ -50,7 +51,7 @@ class WebmStream:
 
     def add(self, samples: Samples) -> bytes:
         """Return the part of the stream that the next samples, shape (n,), complete."""
-        frame = av.AudioFrame.from_ndarray(samples[None, :], format="flt", layout="mono")
+        frame = self._frame_of(samples[None, :], format="flt", layout="mono")
         frame.rate, frame.pts, frame.time_base = self._rate, self._position, Fraction(1, self._rate)
         self._position += len(samples)
         for packet in self._stream.encode(frame):
