@@ -126,5 +126,5 @@ function makeRow(moment, best, findSimilar) {
 /** Address of the Events view with one event. */
 function addressOf(event) {
   const { label, source, started_at: since } = event;
-  return `#events/${new URLSearchParams({ label, source, since, until: since + 0.001 })}`;
+  return `#events/${new URLSearchParams({ label, source, since: since - 0.001, until: since + 0.001 })}`; // it is rounded
 }

@@ -48,7 +48,7 @@ def test_a_label_learns_from_events_lists_its_examples_and_forgets_them(served):
     answer = served.write("POST", "/api/labels/dog/learn", {"events": [wanted]})
     assert answer.json["examples"] == {"label": "dog", "origins": [wanted]}
     assert served.ask("GET", "/api/labels/dog/examples").json["origins"] == [wanted]
-    same = served.write("POST", "/api/labels/dog/learn", {"seconds": 3, "source": "crib"})
+    same = served.write("POST", "/api/labels/dog/learn", {"seconds": 30, "source": "crib"})
     assert len(same.json["examples"]["origins"]) == 1
     once = served.write("POST", "/api/labels/dog/learn", {"events": [wanted], "replace": True})
     assert once.json["examples"]["origins"] == [wanted]
