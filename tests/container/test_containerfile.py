@@ -1,6 +1,7 @@
 """Containerfile: everything that it names exists, and its command runs as it would in a container."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -71,6 +72,13 @@ def test_nothing_but_what_it_copies_is_sent_to_the_build():
     lines = [line for line in (ROOT / ".containerignore").read_text().splitlines() if line[:1] == "!"]
     assert {ROOT / line[1:] for line in lines} == set(copied(FOUND))
     assert (ROOT / ".dockerignore").resolve() == ROOT / ".containerignore"
+
+
+def test_its_variants_are_installed_from_lists_of_versions_that_exist():
+    (install,) = (each.text for each in FOUND if each.name == "RUN" and "pip install" in each.text)
+    lists = set(re.findall(r"constraints[\w-]*\.txt", install))
+    assert lists == {"constraints.txt", "constraints-lean.txt"}
+    assert {ROOT / name for name in lists} <= set(copied(FOUND))
 
 
 def test_its_extras_exist():
