@@ -14,7 +14,9 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 .PHONY: install demo test lean-test check docs format image clean system system-test
 
 ENGINE ?= podman
-IMAGE ?= localhost/clap-monitor:full
+VARIANT ?= full
+IMAGE ?= localhost/clap-monitor:$(VARIANT)
+MOST_MEGABYTES ?= $(if $(filter lean,$(VARIANT)),600,1800)
 BUILD_OPTIONS ?= $(if $(filter docker,$(notdir $(ENGINE))),,--format docker)
 RUN_OPTIONS ?=
 
@@ -59,8 +61,8 @@ system-test:
 	@sh .ci/debian-packages required $(TEST_PACKAGES)
 
 image:
-	$(ENGINE) build $(BUILD_OPTIONS) --file container/Containerfile --tag $(IMAGE) .
-	$(PYTHON) container/try_image.py $(IMAGE) --engine "$(ENGINE)" --options "$(RUN_OPTIONS)"
+	$(ENGINE) build $(BUILD_OPTIONS) --build-arg VARIANT=$(VARIANT) --file container/Containerfile --tag $(IMAGE) .
+	$(PYTHON) container/try_image.py $(IMAGE) --engine "$(ENGINE)" --options "$(RUN_OPTIONS)" --most-megabytes $(MOST_MEGABYTES)
 
 clean:
 	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .coverage

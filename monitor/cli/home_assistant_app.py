@@ -32,6 +32,11 @@ _STUB = """# What the panel of the app does not offer, in YAML: clips, threshold
 """
 
 
+_INTRODUCTION = """# Written at each start of the app from its panel, {file} and Home Assistant.
+# Changes here are lost: make them there.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Files and directories of the app."""
@@ -101,7 +106,7 @@ def prepare(places: Places, supervisor: str = ADDRESS) -> dict[str, str]:
         passwords[_PASSWORD] = broker.password or ""
     panel |= {"state": str(places.data / "state"), "recordings": str(places.media / "clap-monitor")}
     page = {"enabled": True, "host": "0.0.0.0", "port": INGRESS_PORT, "ingress": True}  # noqa: S104
-    text = layered(panel, user, {"web": page})
+    text = _INTRODUCTION.format(file=places.user_file) + layered(panel, user, {"web": page})
     try:
         load_text(text, places.effective)
     except ConfigError:
