@@ -74,7 +74,7 @@ def plan(draft: Draft, choices: Choices, web: WebConfig) -> Plan:
         "include": list(choices.packs),
         "labels": _labels(draft, choices),
         "mqtt": None if choices.broker is None else _mqtt_keys(draft, choices.broker, keep),
-        "web": _web_keys(web, keep),
+        "web": _web_keys(draft, web, keep),
     }
     usual = Config()
     rest = {
@@ -145,10 +145,10 @@ def _labels(draft: Draft, choices: Choices) -> list[Keys]:
     return [*(label for label in labels if label.get("id") != id_), {"id": id_, "prompts": [choices.prompt]}]
 
 
-def _web_keys(web: WebConfig, keep: Keep) -> Keys:
-    """Return the keys of the page: it is served from now on, and has a token."""
+def _web_keys(draft: Draft, web: WebConfig, keep: Keep) -> Keys:
+    """Return the keys of the page: it is served from now on, and has a token if set-up may write one."""
     keys: Keys = web.model_dump(mode="json", exclude_defaults=True) | {"enabled": True}
-    if web.token_file is None and web.token_env is None:
+    if draft.is_ours and web.token_file is None and web.token_env is None:
         keys["token_file"] = str(keep(TOKEN_FILE, secrets.token_hex(24)))
     return keys
 

@@ -96,6 +96,7 @@ def test_a_hand_written_file_is_never_rewritten(set_up, path, done):
     shown = set_up.preview(CHOICES)
     assert shown["hand_written"]
     assert shown["text"].startswith("# Keys that are left out")
+    assert "token_file" not in shown["text"]  # nobody could read it
     with pytest.raises(MonitorError, match="was written by hand, and is not rewritten"):
         apply(set_up)
     assert path.read_text() == "node: mine # by hand\nsources: []\n"

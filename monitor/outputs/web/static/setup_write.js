@@ -41,6 +41,10 @@ export function writeStep(choices) {
   }
 
   async function copy() {
+    if (!navigator.clipboard) { // a browser has none for a page without encryption from another machine
+      getSelection().selectAllChildren(text);
+      return;
+    }
     await navigator.clipboard.writeText(shown.text);
     toast(t.setup.copied);
   }
