@@ -28,7 +28,10 @@ class Overrides:
 
 
 def settings_from(path: Path | None, overrides: Overrides) -> Config:
-    """Load the configuration, or take the defaults, and apply the options."""
+    """Load the configuration, or take the defaults, and apply the options.
+
+    Where a monitor follows a fleet, its labels are those of the newest watchlist that it has accepted.
+    """
     from monitor.config import (
         Config,
         load,
@@ -39,6 +42,10 @@ def settings_from(path: Path | None, overrides: Overrides) -> Config:
     )
 
     config = Config() if path is None else load(path)
+    if config.fleet.follow and not overrides.labels:
+        from monitor.fleet.follower import Follower
+
+        config = Follower(config.fleet, config.state).over(config)
     if overrides.labels:
         config = replace_labels(config, list(overrides.labels))
     if overrides.sources:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.cli.options import Overrides, settings_from
 from monitor.config import Config, FleetConfig, LabelConfig, SourceConfig
 from monitor.detection.active_labels import restore_settings
 from monitor.detection.control import Control
@@ -149,3 +150,11 @@ def test_a_full_disk_is_said(full_disk):
 
 def test_a_node_that_does_not_follow_says_nothing(tmp_path):
     assert Follower(FleetConfig(), tmp_path).document() is None
+
+
+def test_commands_use_the_labels_that_the_monitor_follows(node, tmp_path):
+    node.receive(text(7, "dog"))
+    (tmp_path / "c.yaml").write_text(f"state: {tmp_path}\nfleet: {{follow: true}}\n")
+    assert [label.id for label in settings_from(tmp_path / "c.yaml", Overrides()).labels] == ["dog"]
+    given = settings_from(tmp_path / "c.yaml", Overrides(labels=("a cat",)))
+    assert [label.prompts for label in given.labels] == [("a cat",)]
