@@ -34,6 +34,7 @@ def settings_from(path: Path | None, overrides: Overrides) -> Config:
     """
     from monitor.config import (
         Config,
+        FleetConfig,
         load,
         replace_labels,
         replace_sources,
@@ -48,6 +49,7 @@ def settings_from(path: Path | None, overrides: Overrides) -> Config:
         config = Follower(config.fleet, config.state).over(config)
     if overrides.labels:
         config = replace_labels(config, list(overrides.labels))
+        config = config.model_copy(update={"fleet": FleetConfig()})  # or a watchlist would replace them
     if overrides.sources:
         replaced = [
             source_from_argument(

@@ -157,4 +157,4 @@ def test_commands_use_the_labels_that_the_monitor_follows(node, tmp_path):
     (tmp_path / "c.yaml").write_text(f"state: {tmp_path}\nfleet: {{follow: true}}\n")
     assert [label.id for label in settings_from(tmp_path / "c.yaml", Overrides()).labels] == ["dog"]
     given = settings_from(tmp_path / "c.yaml", Overrides(labels=("a cat",)))
-    assert [label.prompts for label in given.labels] == [("a cat",)]
+    assert ([label.prompts for label in given.labels], given.fleet.follow) == ([("a cat",)], False)
