@@ -192,8 +192,8 @@ mqtt:
         (
             "model:\n  zebra: a",
             (
-                "2: model.zebra: unknown key; the keys here are checkpoint, revision, device, dtype, "
-                "threads, allow_unqualified"
+                "2: model.zebra: unknown key; the keys here are checkpoint, revision, device, engine, "
+                "dtype, threads, allow_unqualified"
             ),
         ),
         ("model:\n  'a b\\n c': a", None),
