@@ -276,7 +276,7 @@ def test_a_voice_that_reaches_into_a_window_keeps_its_end_from_being_speech(late
 )
 def test_the_page_has_words_for_every_reason(table, words):
     page = (Path(monitor.__file__).parent / "outputs/web/static/strings.js").read_text()
-    known = page.partition(f"\n  {table}: {{")[2].partition("\n  }")[0]
+    known = page.rpartition(f" {table}: {{")[2].partition("\n  }")[0]
     assert [word for word in words if not re.search(rf"\b{word}: ", known)] == []
 
 

@@ -37,7 +37,7 @@ def test_bench_measures_the_stages_and_recommends(tmp_path):
 def test_bench_measures_int8_when_asked_and_says_what_it_is(tmp_path):
     done = clap_monitor("bench", "--dtype", "int8", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("starter on cpu in int8, ")
+    assert done.stdout.startswith("starter on cpu in int8 (torch), ")
     assert " ms (less exact, never chosen automatically), float32 " in done.stdout
     assert ", model.dtype int8" not in done.stdout
 
