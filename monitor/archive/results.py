@@ -196,8 +196,10 @@ def opened(folder: Path) -> Iterator[Results]:
         except OSError as error:
             raise OutputError(f"--out: {folder}: another scan writes it") from error
         _clear(folder / DRAFTS)
-        yield Results(folder)
-        _clear(folder / DRAFTS)
+        try:
+            yield Results(folder)
+        finally:
+            _clear(folder / DRAFTS)
 
 
 def _clear(drafts: Path) -> None:

@@ -3,14 +3,16 @@
 import json
 import os
 import re
+import signal
 import struct
+import time
 from pathlib import Path
 
 import duckdb
 import pytest
 import soundfile
 
-from tests.support.command_line import ROOT, clap_monitor, events_of
+from tests.support.command_line import ROOT, clap_monitor, events_of, start
 
 CONFIG = ROOT / "config/demo.yaml"
 
@@ -113,6 +115,23 @@ def test_what_is_done_is_not_done_again(scanned):
     assert done.returncode == 0, done.stderr
     assert "4 of 9 recordings are done already" in done.stderr
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_ctrl_c_leaves_what_is_done(scanned, tmp_path):
+    sound = (scanned / "in/garden/20240131_063000.WAV").read_bytes()
+    for number in range(3):
+        (tmp_path / f"{number}.wav").write_bytes(sound)
+    options = ["--out", "out", "--label", "a dog", "--processes", 1]
+    process = start("scan", *sorted(tmp_path.glob("*.wav")), *options, cwd=tmp_path)
+    while process.poll() is None and not list(tmp_path.glob("out/files/*-*.parquet")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert (process.returncode, "Traceback" in errors) == (130, False), errors
+    done = rows(tmp_path / "out", "files", "outcome")
+    assert 1 <= len(done) < 3
+    assert set(done) == {("whole",)}
+    assert [path.name for path in (tmp_path / "out/drafts").iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize(
