@@ -9,6 +9,7 @@ import sys
 import tomllib
 
 import pytest
+import soundfile
 import typer.main
 
 from monitor.cli import app
@@ -126,8 +127,11 @@ def test_a_first_start_without_a_writable_config_says_what_to_do(volumes, tmp_pa
 
 @pytest.mark.root
 def test_a_configuration_in_a_read_only_directory_is_enough(volumes, tmp_path):
+    short = tmp_path / "short.wav"
+    samples, rate = soundfile.read(DEMO, frames=3 * 48_000)
+    soundfile.write(short, samples, rate)
     with small_disk(tmp_path / "config") as place:
         (place / "monitor.yaml").write_text("node: attic\n")
         remount(place, "ro")
-        done = clap_monitor(*RUN[1:], "--source", DEMO, "--fast", cwd=tmp_path / "data", env=volumes)
+        done = clap_monitor(*RUN[1:], "--source", short, "--fast", cwd=tmp_path / "data", env=volumes)
     assert done.returncode == 0, done.stderr
