@@ -34,10 +34,10 @@ def write_first(path: Path) -> bool:
     OutputError
         One of the two cannot be written.
     """
-    if path.exists():
-        return False
     token = path.absolute().with_name(TOKEN)
     try:
+        if path.exists():
+            return False
         path.parent.mkdir(parents=True, exist_ok=True)
         if not token.exists():
             write_atomic(token, f"{secrets.token_hex(24)}\n".encode(), durable=True)

@@ -13,12 +13,14 @@ import soundfile
 import typer.main
 
 from monitor.cli import app
+from monitor.cli.first_start import write_first
 from monitor.config import load
-from monitor.types import ExitCode
+from monitor.types import ExitCode, OutputError
 from tests.support.broker import eventually
 from tests.support.command_line import ROOT, clap_monitor, start
 from tests.support.container_files import DIRECTORY, copied, environment, instructions
 from tests.support.small_disk import remount, small_disk
+from tests.support.unprivileged import NOBODY, as_nobody
 
 FOUND = instructions(DIRECTORY / "Containerfile")
 DEMO = ROOT / "recordings/demo.flac"
@@ -123,6 +125,18 @@ def test_a_first_start_without_a_writable_config_says_what_to_do(volumes, tmp_pa
         f"user {os.geteuid()}, or put a configuration there (`clap-monitor init -` prints one)"
     )
     assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.root
+def test_a_directory_of_somebody_else_is_one_line(tmp_path):
+    config = tmp_path / "monitor.yaml"
+    tmp_path.chmod(0o700)
+    with (
+        as_nobody(),
+        pytest.raises(OutputError, match=f"cannot be written: Permission denied; .* user {NOBODY}"),
+    ):
+        write_first(config)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.root
