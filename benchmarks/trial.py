@@ -36,10 +36,15 @@ class Bench:
 
 
 def set_up(
-    checkpoint: str, half: Path, *, hop_seconds: float | None = None, cache: Path | None = None
+    checkpoint: str,
+    half: Path,
+    *,
+    labels: Path = LABELS,
+    hop_seconds: float | None = None,
+    cache: Path | None = None,
 ) -> Bench:
     """Load a checkpoint and find the recordings in ``half`` (scenes and negatives)."""
-    config = load(LABELS)
+    config = load(labels)
     model = config.model.model_copy(update={"checkpoint": checkpoint, "device": "cpu"})
     window = config.window
     if hop_seconds is not None:

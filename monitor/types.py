@@ -119,7 +119,7 @@ class GateReason(StrEnum):
     NO_EMBEDDING = "no_embedding"
     """The model does not return finite numbers."""
     UNCHANGED = "unchanged"
-    """The novelty gate: no band energy left its recent range.  The last scores hold."""
+    """The novelty gate: the sound is like that of the last minute.  The last embedding holds."""
     DISARMED = "disarmed"
     """Detection is switched off."""
     GAP = "gap"
@@ -142,9 +142,9 @@ class Scores:
     level_dbfs: float
     """RMS of the newest hop in dB of full scale; silence is ``-inf``."""
     embedding: NDArray[np.float32] | None = None
-    """Embedding of the window, shape (d,), L2 norm 1; None if it was not scored."""
+    """Shape (d,), L2 norm 1; of an unchanged window that of an earlier one; None if it was not scored."""
     gated: GateReason | None = None
-    """Why the window was not scored; None if it was."""
+    """Why the model was not asked; None if it was."""
     without_against: NDArray[np.float32] | None = None
     """``values`` without the prompts against each label, shape (labels,); None if not scored."""
     nearest_against: tuple[str | None, ...] = ()

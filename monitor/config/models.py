@@ -99,12 +99,12 @@ class WindowConfig(Section):
         "window if that is shorter.",
     )
     reuse_seconds: float = Field(
-        default=0.0,
+        default=60.0,
         ge=0,
         le=3600,
-        description="How long the scores of a window are reused while the sound does not change and no "
-        "event is active, in seconds. 60 saves most of the computation on a quiet day but misses some faint "
-        "sounds. 0: every window is scored.",
+        description="How long the model may be spared while the sound is like that of the last minute, no "
+        "label has a score above 0.1 and no event is active, in seconds; the last embedding is used "
+        "meanwhile. 0: the model runs on every window.",
     )
 
     @field_validator("hop_seconds")

@@ -82,7 +82,7 @@ class Summary:
 
     audio_seconds: float
     windows: int
-    """Windows that went through the model."""
+    """Windows with scores, the unchanged ones included."""
     gated: Mapping[GateReason, int]
     """Windows not scored, by reason; see `SourceStatus.gated`."""
     late: int
@@ -100,7 +100,7 @@ def run_summary(parts: Parts) -> Summary:
     audio = sum(status.captured for status in statuses) / rate
     return Summary(
         audio_seconds=audio,
-        windows=sum(status.scored for status in statuses),
+        windows=sum(status.scored + status.gated.get(GateReason.UNCHANGED, 0) for status in statuses),
         gated=sum((Counter(status.gated) for status in statuses), Counter()),
         late=sum(status.late for status in statuses),
         events=parts.counters.started,

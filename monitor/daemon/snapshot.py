@@ -24,7 +24,7 @@ from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.outputs.notify.notifier import Notifier
 from monitor.outputs.payload import event_payload
 from monitor.outputs.store import Store
-from monitor.types import Event
+from monitor.types import Event, GateReason
 
 if TYPE_CHECKING:
     from monitor.daemon.parts import Parts
@@ -172,6 +172,7 @@ def _total(windows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Return the sums of the sources' counts as they were read; read again, one may have gone on."""
     return {
         "scored": sum(each["scored"] for each in windows),
+        "unchanged": sum(each["gated"].get(GateReason.UNCHANGED, 0) for each in windows),
         "gated": sum(sum(each["gated"].values()) for each in windows),
         "late": sum(each["late"] for each in windows),
     }

@@ -30,7 +30,9 @@ from monitor.types import GateReason, Scores, Window
 log = logging.getLogger(__name__)
 
 REUSABLE_SCORE = 0.1
-"""Scores are reused for an unchanged window only if none of them is higher: it may become an event."""
+"""An embedding is reused only if none of its scores is higher: it may become an event."""
+
+_HOUR_SECONDS = 3600
 
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -59,7 +61,7 @@ class Scorer:
     status : mapping of str to SourceStatus
         By source name.
     gate : NoveltyGate or None
-        Lets unchanged windows reuse the last scores; None scores every window.
+        Lets unchanged windows reuse the last embedding; None embeds every window.
     spectrograms : Spectrograms or None
         None for those of the engine's model.
     initial_baseline : callable
@@ -100,6 +102,8 @@ class Scorer:
         same = prototypes.labels == self._prototypes.labels and columns == list(range(len(places)))
         self._labels, self._prototypes = labels, prototypes
         if not same:
+            if self._gate is not None:
+                self._gate.forget()
             for name, baseline in self._baselines.items():
                 self._baselines[name] = baseline.carried_over(self._initial(name), columns)
 
@@ -125,6 +129,10 @@ class Scorer:
             patterns = self._find_patterns(window, reason)
             if reason is None:
                 scored = self._scored(window, next(embeddings), active(window.source))
+                if self._gate is not None and not _is_calm(scored):
+                    self._gate.heard(window)
+            elif reason == GateReason.UNCHANGED:
+                scored = self._reused(window)
             else:
                 scored = self._not_scored(window, reason)
             scores.append(replace(scored, patterns=patterns))
@@ -170,14 +178,25 @@ class Scorer:
             and prototypes is self._prototypes
             and not active
             and window.stop - newest.stop <= self._gate.reuse_samples
-            and float(newest.values.max(initial=0.0)) <= REUSABLE_SCORE
+            and window.ended_at // _HOUR_SECONDS == newest.ended_at // _HOUR_SECONDS  # as in the memory
+            and _is_calm(newest)
         )
         return GateReason.UNCHANGED if reusable else None
 
     def _scored(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
         if not np.isfinite(embedding).all():
             return self._without_embedding(window)
-        embedding = restored(quantised(embedding))
+        return self._of_embedding(window, restored(quantised(embedding)), active)
+
+    def _reused(self, window: Window) -> Scores:
+        """Scores of an unchanged window: it would have nearly the newest embedding again."""
+        embedding = self._newest[window.source][1].embedding
+        if embedding is None:  # not finite
+            return self._not_scored(window, GateReason.UNCHANGED)
+        return replace(self._of_embedding(window, embedding, frozenset()), gated=GateReason.UNCHANGED)
+
+    def _of_embedding(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
+        """Scores of a window with this embedding, which is then part of the baseline."""
         prototypes, calibration = self._prototypes, self._engine.calibration
         baseline = self._baselines[window.source]
         logits = scoring.logits(scoring.margins(embedding, prototypes), calibration)
@@ -211,9 +230,9 @@ class Scorer:
         return newest[1].embedding if newest is not None and newest[1].stop > window.start else None
 
     def _not_scored(self, window: Window, reason: GateReason | None) -> Scores:
-        """Score 0 for every label; of an unchanged window the newest scores."""
+        """Score 0 for every label."""
         hop = window.samples[-self._engine.hop_of(window.source) :]
-        scores = Scores(
+        return Scores(
             source=window.source,
             start=window.start,
             stop=window.stop,
@@ -222,16 +241,6 @@ class Scorer:
             values=np.zeros(len(self._prototypes.labels), dtype=np.float32),
             level_dbfs=level.rms_dbfs(level.plausible(hop)),
             gated=reason,
-        )
-        if reason != GateReason.UNCHANGED:
-            return scores
-        newest = self._newest[window.source][1]
-        return replace(
-            scores,
-            values=newest.values,
-            without_against=newest.without_against,
-            nearest_against=newest.nearest_against,
-            speech=newest.speech,
         )
 
     def _initial(self, source: str) -> scoring.Values:
@@ -242,3 +251,8 @@ class Scorer:
         )
         logits = (earlier.get(label, ordinary) for label in self._prototypes.labels)
         return np.array([x if abs(x) <= LARGEST_LOGIT else ordinary for x in logits], dtype=np.float32)
+
+
+def _is_calm(scores: Scores) -> bool:
+    """Return whether no label may have been heard in a window."""
+    return float(scores.values.max(initial=0.0)) <= REUSABLE_SCORE

@@ -14,7 +14,7 @@ from monitor.types import Break, EndReason, Scores
 def entry_of(scores: Scores) -> Entry:
     """Return the entry of a window, scored or not."""
     entry = Entry(to_ns(scores.ended_at), scores.stop, level=_finite(scores.level_dbfs))
-    if scores.embedding is not None:
+    if scores.embedding is not None and scores.gated is None:
         flags = sum(PATTERN_FLAGS[name] for name in scores.patterns) + SPEECH_FLAG * scores.speech
         return replace(entry, flags=flags, vector=quantised(scores.embedding).astype("<i2").tobytes())
     if scores.gated is not None:

@@ -16,7 +16,7 @@ from monitor.detection.calibration import SHARE, Calibration
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.rules import Rule
 from monitor.memory.label_replay import Timeline
-from monitor.memory.label_scores import Logits, baseline_floor, logits
+from monitor.memory.label_scores import Logits, baseline_floor, logits_at
 from monitor.memory.reader import Chunk
 from monitor.memory.segment import GATES, PATTERN_FLAGS, Kind, MemoryFormatError
 from monitor.memory.source_replay import timeline_of
@@ -81,7 +81,7 @@ class _Gathered:
     flags: NDArray[np.uint16]
     """Shape (n,)."""
     scored: NDArray[np.intp]
-    """Places of the windows that were scored, shape (m,)."""
+    """Places of the windows with scores, shape (m,)."""
     after_break: NDArray[np.intp]
     logits: Logits
     """Shape (m, labels)."""
@@ -94,11 +94,11 @@ def _gather(chunks: Iterable[Chunk], prototypes: Prototypes, calibration: Calibr
     for chunk in chunks:
         timeline, rows = timeline_of(chunk, np.flatnonzero(_counts(chunk)))
         try:
-            vectors = chunk.segment.vectors(rows)
+            found = logits_at(chunk.segment, rows, prototypes, calibration)
         except MemoryFormatError as error:
             log.warning("memory: %s; left out", error)
             continue
-        values.append(logits(vectors, prototypes, calibration))
+        values.append(found)
         scored.append(timeline.scored + count)
         breaks += [count] * (not chunk.follows) + [count + place for place, _ in timeline.breaks]
         timelines.append(timeline)

@@ -45,7 +45,7 @@ class Timeline:
     levels: NDArray[np.float32]
     """Shape (n,)."""
     scored: NDArray[np.intp]
-    """Places of the windows that were scored, shape (m,)."""
+    """Places of the windows with scores, the unchanged ones included, shape (m,)."""
     flags: NDArray[np.uint16]
     """`PATTERN_FLAGS` and others of each window, shape (n,)."""
     breaks: Sequence[tuple[int, EndReason]] = ()

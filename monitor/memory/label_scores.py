@@ -11,6 +11,7 @@ from monitor.detection import scoring
 from monitor.detection.calibration import QUANTILE, Calibration
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.quantised import Rows, restored
+from monitor.memory.stored_segment import Segment
 
 _AT_ONCE = 2_048
 """Windows in one matrix product: 4 MB at d = 512."""
@@ -35,6 +36,21 @@ def logits(rows: Rows, prototypes: Prototypes, calibration: Calibration) -> Logi
     for first in range(0, len(rows), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
         found[part] = scoring.logits(margins(restored(rows[part]), prototypes), calibration)
+    return found
+
+
+def logits_at(
+    segment: Segment, rows: NDArray[np.intp], prototypes: Prototypes, calibration: Calibration
+) -> Logits:
+    """Return `logits` of vectors by their numbers, which may repeat, shape (n, labels).
+
+    Raises
+    ------
+    MemoryFormatError
+        The vectors cannot be read.
+    """
+    distinct, which = np.unique(rows, return_inverse=True)
+    found: Logits = logits(segment.vectors(distinct), prototypes, calibration)[which]
     return found
 
 

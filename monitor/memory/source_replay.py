@@ -14,11 +14,11 @@ from monitor.detection.calibration import Calibration
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.rules import Rule
 from monitor.memory.label_replay import LabelReplay, Timeline
-from monitor.memory.label_scores import Logits, logits
+from monitor.memory.label_scores import Logits, logits_at
 from monitor.memory.labels_file import LabelsInForce, labels_path, read_labels
 from monitor.memory.reader import Chunk, MemoryReader, to_seconds
-from monitor.memory.segment import BREAKS, Header, Kind, MemoryFormatError
-from monitor.types import EndReason, Event
+from monitor.memory.segment import BREAKS, GATES, Header, Kind, MemoryFormatError
+from monitor.types import EndReason, Event, GateReason
 
 BuildPrototypes = Callable[[Sequence[LabelConfig], Sequence[str]], Prototypes]
 """Labels and background to their prototypes: `Engine.build_prototypes`."""
@@ -94,7 +94,7 @@ class SourceReplay:
         timeline, rows = timeline_of(chunk, part)
         prototypes = self._in_force.prototypes
         try:
-            values = logits(chunk.segment.vectors(rows), prototypes, self._calibration)
+            values = logits_at(chunk.segment, rows, prototypes, self._calibration)
         except MemoryFormatError as error:
             self._reader.report(chunk.segment.path, error)
             return []
@@ -182,8 +182,14 @@ def _parts(chunk: Chunk) -> Iterator[tuple[NDArray[np.intp], int | None]]:
 
 
 def timeline_of(chunk: Chunk, part: NDArray[np.intp]) -> tuple[Timeline, NDArray[np.intp]]:
-    """Return the windows of some entries, one by one, and the numbers of their vectors."""
+    """Return the windows of some entries, one by one, and the numbers of the vectors of those with scores.
+
+    An unchanged window has the scores of the last vector before it; the first of a chunk may have none.
+    """
     entries, hop = chunk.entries[part], chunk.segment.header.hop
+    vector = _vectors_in_force(chunk.entries)[part]
+    unchanged = (entries["kind"] == Kind.GATED) & (entries["reason"] == GATES.index(GateReason.UNCHANGED))
+    has_scores = (entries["kind"] == Kind.WINDOW) | (unchanged & (vector >= 0))
     is_break = entries["kind"] == Kind.BREAK
     counts = np.where(entries["kind"] == Kind.GATED, entries["count"], ~is_break).astype(np.int64)
     owners = np.repeat(np.arange(len(entries)), counts)
@@ -191,7 +197,7 @@ def timeline_of(chunk: Chunk, part: NDArray[np.intp]) -> tuple[Timeline, NDArray
     behind = ends[owners] - 1 - np.arange(len(owners))  # windows from each to the end of its run
     stops = entries["stop"][owners].astype(np.int64) - behind * hop
     ended_at = to_seconds(entries["ended_ns"][owners]) - behind * (hop / chunk.segment.header.rate)
-    scored = np.flatnonzero(entries["kind"][owners] == Kind.WINDOW)
+    scored = np.flatnonzero(has_scores[owners])
     breaks = [(int(ends[place]), BREAKS[entries["reason"][place]]) for place in np.flatnonzero(is_break)]
     timeline = Timeline(
         chunk.source,
@@ -203,4 +209,13 @@ def timeline_of(chunk: Chunk, part: NDArray[np.intp]) -> tuple[Timeline, NDArray
         entries["flags"][owners],
         breaks,
     )
-    return timeline, entries["count"][owners[scored]].astype(np.intp)
+    return timeline, vector[owners[scored]]
+
+
+def _vectors_in_force(entries: NDArray[np.void]) -> NDArray[np.intp]:
+    """Return the number of the newest vector at each entry, -1 before the first."""
+    windows = entries["kind"] == Kind.WINDOW
+    numbers = entries["count"][windows].astype(np.intp)
+    place = np.cumsum(windows) - 1
+    in_force: NDArray[np.intp] = np.where(place >= 0, np.append(numbers, -1)[place], -1)
+    return in_force

@@ -76,7 +76,7 @@ def test_a_threshold_is_obeyed_echoed_and_kept_across_a_restart(tmp_path, broker
             subscriber.wait_for(topic, "0.99")
             assert broker.retained()[topic] == "0.99"
             feed(process, demo(14, 29))  # the rooster crows from 20 s on
-            eventually(lambda: status(tmp_path)["windows"]["scored"] >= 20)
+            eventually(lambda: (w := status(tmp_path)["windows"])["scored"] + w["unchanged"] >= 20)
             assert subscriber.texts(f"{NODE}/stdin/event") == []
             say(subscriber, "stdin/threshold/rooster/set", "0.5")
             subscriber.wait_for(topic, "0.5")

@@ -150,12 +150,18 @@ def test_an_event_of_a_removed_label_ends_as_disabled_with_its_old_threshold(mon
 
 def test_the_status_is_complete_and_true(monitor):
     monitor.feed(10)
-    status = eventually(lambda: (s := monitor.status())["windows"]["scored"] >= windows_in(8) and s)
+    status = eventually(
+        lambda: (w := (s := monitor.status())["windows"])["scored"] + w["unchanged"] >= windows_in(8) and s
+    )
     assert (status["node"], status["model"]["name"], status["armed"]) == ("home", "starter", True)
     assert (status["mqtt"], status["reload"], status["changed_at_run_time"]) == (None, None, False)
     source = status["sources"]["stdin"]
     assert 8 <= source["captured_seconds"] <= 10
-    assert source["windows"] == {**status["windows"], "gated": {}}
+    windows = source["windows"]
+    assert (windows["scored"], windows["late"]) == (status["windows"]["scored"], status["windows"]["late"])
+    assert (
+        windows["gated"].get("unchanged", 0) == status["windows"]["unchanged"] == status["windows"]["gated"]
+    )
     assert (source["offline"], source["overloaded"], source["online"]) == (False, False, True)
     (label,) = status["labels"]
     assert label.items() >= {"id": "rooster", "name": "Rooster", "enabled": True, "threshold": 0.5}.items()

@@ -1,4 +1,4 @@
-"""The change gate: what is settled, and when the last scores are used again."""
+"""Novelty gate: which windows are unchanged, and when the last embedding is used again."""
 
 from dataclasses import replace
 
@@ -53,27 +53,43 @@ def settled(audio):
     return [window.stop // RATE for window in windows(audio) if observe(window)]
 
 
-def test_after_the_room_has_settled_a_soft_beep_passes_the_gate_while_a_window_holds_it():
+def test_a_soft_beep_passes_the_gate_when_it_comes_and_when_it_has_gone():
     quiet = settled(room(30))
-    assert quiet == list(range(quiet[0], 31))
+    assert set(range(16, 31)) <= set(quiet)
     assert 10 <= quiet[0] <= 14
     heard = settled(beep(room(30), 20.3))
-    assert sorted(set(quiet) - set(heard)) == [21, 22]
+    assert sorted(set(quiet) - set(heard)) == [21, 23]
 
 
-def test_what_stands_out_of_no_tenth_of_a_second_may_stand_out_of_a_whole_one():
+def test_a_second_that_is_one_decibel_louder_passes_the_gate():
     quiet = settled(room(30))
     audio = room(30)
     audio[20 * RATE : 21 * RATE] *= 1.15  # 1.2 dB
-    assert sorted(set(quiet) - set(settled(audio))) == [21, 22]
+    assert sorted(set(quiet) - set(settled(audio))) == [21, 23]
 
 
-def test_a_louder_room_is_news_until_it_is_usual():
+def test_a_louder_room_passes_the_gate_until_it_is_usual():
     audio = room(60)
+    quiet = settled(audio)
     audio[30 * RATE :] *= 4
-    heard = settled(audio)
-    assert not {31, 35, 40} & set(heard)
-    assert {58, 59, 60} <= set(heard)
+    passed = sorted(set(quiet) - set(settled(audio)))
+    assert passed[:2] == [31, 33]
+    assert passed[-1] <= 45
+
+
+def test_of_long_windows_those_pass_that_hold_the_news_in_their_newer_half_and_the_first_without():
+    length = 6 * RATE
+    power = SpectrogramCache(replace(GEOMETRY, length=length))
+    audio = room(60)
+    heard = []
+    for samples in (audio, beep(audio.copy(), 40.3, level=0.05)):
+        gate = NoveltyGate(GEOMETRY, lambda _: HOP, 60.0)
+        row = [
+            Window("mic", start, samples[start : start + length], 0.0)
+            for start in range(0, len(samples) - length + 1, HOP)
+        ]
+        heard.append([window.stop // RATE for window in row if gate.observe(window, power.inner(window))])
+    assert sorted(set(heard[0]) - set(heard[1])) == [41, 42, 43, 47]
 
 
 def test_what_comes_after_a_gap_is_news_at_first():
@@ -83,7 +99,33 @@ def test_what_comes_after_a_gap_is_news_at_first():
     assert observe(before[-1]) is False
     results = [observe(window) for window in before]
     assert results[-1]
-    assert [observe(window) for window in behind[:4]] == [False, False, True, True]
+    assert [observe(window) for window in behind[:4]] == [False, True, False, True]
+
+
+def passing(audio, *, heard=(), forgotten=None):
+    """Seconds at which windows end that pass; in some a label is heard, and at one all is forgotten."""
+    gate, power, found = NoveltyGate(GEOMETRY, lambda _: HOP, 60.0), SpectrogramCache(GEOMETRY), []
+    for window in windows(audio):
+        second = window.stop // RATE
+        if second == forgotten:
+            gate.forget()
+        if not gate.observe(window, power.inner(window)):
+            found.append(second)
+            if second in heard:
+                gate.heard(window)
+    return found
+
+
+def test_a_sound_that_comes_again_passes_if_a_label_was_heard_in_it():
+    audio = beep(room(60), 20.3, level=0.05)
+    audio[40 * RATE : 41 * RATE] = audio[20 * RATE : 21 * RATE]
+    assert 21 in passing(audio)
+    assert 41 not in passing(audio)
+    assert 41 in passing(audio, heard=(21,))
+
+
+def test_after_a_change_of_the_labels_every_window_passes_until_the_room_is_known_again():
+    assert set(range(25, 35)) <= set(passing(room(60), forgotten=25))
 
 
 class Listener:
@@ -113,15 +155,18 @@ class Listener:
         ]
 
 
-def test_gated_windows_repeat_scores_and_the_model_runs_again_once_they_are_old():
-    listener = Listener(answer=0.1, reuse=5)
+def test_unchanged_windows_have_the_last_embedding_until_it_is_old():
+    listener, every = Listener(answer=0.1, reuse=5), Listener(answer=0.1, reuse=0)
     scores = listener.hear(room(60))
     assert [window.stop for window in scores] == [(2 + i) * RATE for i in range(59)]
-    assert {window.values[0] for window in scores} == {scores[0].values[0]}
+    expected = every.hear(room(60))  # whose model always answers the same
+    assert [window.values[0] for window in scores] == [window.values[0] for window in expected]
+    assert all(np.array_equal(window.embedding, expected[0].embedding) for window in scores)
     unchanged = listener.status["mic"].gated["unchanged"]
+    assert unchanged == sum(window.gated == "unchanged" for window in scores)
     assert unchanged + listener.status["mic"].scored == 59
     assert unchanged + listener.asked == 59
-    assert 36 <= unchanged <= 41  # five of six, once the room is known
+    assert 30 <= unchanged <= 41  # five of six, once the room is known, but for a few that stand out
 
 
 @pytest.mark.parametrize(

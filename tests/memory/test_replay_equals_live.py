@@ -76,6 +76,24 @@ class Spectrograms:
         return np.empty((0, 0), np.float32)
 
 
+class Gate:
+    """A novelty gate that draws whether a window is unchanged."""
+
+    reuse_samples = 20 * RATE
+
+    def __init__(self, draw):
+        self._draw = draw
+
+    def observe(self, _window, _power):
+        return bool(self._draw.random() < 0.7)
+
+    def heard(self, _window):
+        """Draw all the same."""
+
+    def forget(self):
+        """Draw all the same."""
+
+
 class Run:
     """One run of the analysis, from scripted windows of both sources to events and the memory."""
 
@@ -96,8 +114,9 @@ class Run:
         status = {name: SourceStatus(name) for name in HOPS}
         baselines = BaselineStore(state, "identity")
         scorer = Scorer(
-            engine, active_labels, status, spectrograms=Spectrograms(), initial_baseline=baselines.read
-        )
+            engine, active_labels, status, gate=Gate(draw),
+            spectrograms=Spectrograms(), initial_baseline=baselines.read,
+        )  # fmt: skip
         detector = Detector(by_source=rules_of(self._config, engine, active_labels))
         headers = {name: Header(DIMENSION, RATE, LENGTH, hop) for name, hop in HOPS.items()}
         config = MemoryConfig(free_megabytes=0)
@@ -241,11 +260,12 @@ def replayed(state, source):
 def test_events_of_the_memory_are_those_of_the_run(tmp_path, seed):
     draw = np.random.default_rng(seed)
     labels = ActiveLabels(labels=LABELS, sources=tuple(HOPS), background=(SOUNDS[5],) if seed % 2 else ())
-    live, first = [], 0
+    live, first, unchanged = [], 0, 0
     for _ in range(2):  # the second run begins with the baselines, and the labels, of the first
         run = Run(tmp_path, draw, labels)
         run.hear(first, 250)
         live += run.stop()
+        unchanged += sum(status.gated.get("unchanged", 0) for status in run.parts.status.values())
         labels, first = run.labels, first + 500 * RATE
     for source in HOPS:
         expected = [event for event in live if event.source == source]
@@ -253,6 +273,7 @@ def test_events_of_the_memory_are_those_of_the_run(tmp_path, seed):
         assert told(found) == told(expected)
         assert np.allclose(scores_of(found), scores_of(expected), atol=2e-5)
     assert len(live) > 2
+    assert unchanged > 10
 
 
 @pytest.mark.parametrize("seed", range(SEEDS // 2))

@@ -7,24 +7,33 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from monitor.cli.logs import say
+from monitor.types import GateReason
 
 if TYPE_CHECKING:
     from monitor.daemon.progress import Summary
-    from monitor.types import GateReason
 
 
 def report(summary: Summary) -> None:
     """Print the summary of a run in one line, with what was lost."""
+    gated: dict[GateReason, int] = {
+        reason: count for reason, count in summary.gated.items() if reason != GateReason.UNCHANGED
+    }
     losses = [
-        f"{sum(summary.gated.values())} windows gated ({_reasons(summary.gated)})" if summary.gated else "",
+        f"{sum(gated.values())} windows gated ({_reasons(gated)})" if gated else "",
         f"{summary.late} windows late (the model is too slow)" if summary.late else "",
         f"{summary.lost_seconds:.1f} s of audio lost" if summary.lost_seconds else "",
     ]
     line = (
-        f"{summary.audio_seconds:.1f} s of audio, {summary.windows} windows, {summary.events} events, "
-        f"real-time factor {summary.real_time_factor:.3f}"
+        f"{summary.audio_seconds:.1f} s of audio, {summary.windows} windows{_spared(summary)}, "
+        f"{summary.events} events, real-time factor {summary.real_time_factor:.3f}"
     )
     say("; ".join([line, *filter(None, losses)]))
+
+
+def _spared(summary: Summary) -> str:
+    """Return how many windows the model heard, unless it was all."""
+    unchanged = summary.gated.get(GateReason.UNCHANGED, 0)
+    return f" (the model ran on {summary.windows - unchanged})" if unchanged else ""
 
 
 def _reasons(gated: Mapping[GateReason, int]) -> str:

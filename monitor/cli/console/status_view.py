@@ -73,10 +73,20 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
     )
     if "calibration" in model:  # a monitor that is still of an earlier version says nothing of it
         yield f"calibration {calibration_line(model['calibration'])}"
+    gated = windows["gated"] - windows.get("unchanged", 0)
     yield (
         f"real-time factor {snapshot['real_time_factor']:.3f}, lag {snapshot['lag_seconds']:.1f} s; windows: "
-        f"{windows['scored']} scored, {windows['gated']} gated, {windows['late']} late"
+        f"{windows['scored']} scored, {_unchanged(windows)}{gated} gated, {windows['late']} late"
     )
+
+
+def _unchanged(windows: Mapping[str, int]) -> str:
+    """Return for how many windows the model was spared; nothing if a monitor says nothing of it."""
+    unchanged = windows.get("unchanged", 0)
+    if not unchanged:
+        return ""
+    share = windows["scored"] / (windows["scored"] + unchanged)
+    return f"{unchanged} unchanged (the model ran on {share:.0%}), "
 
 
 def calibration_line(calibration: Mapping[str, Any]) -> str:

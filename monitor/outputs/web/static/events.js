@@ -117,7 +117,7 @@ function makeListens() {
       h("span", { class: "quiet small" }, [
         format.when(listen.started_at),
         listen.ended_at === null ? null : format.duration(listen.ended_at - listen.started_at),
-        listen.reason === null ? t.now.active : t.listen.reasons[listen.reason] ?? listen.reason,
+        listen.reason === null ? t.now.active : t.listen.endReasons[listen.reason] ?? listen.reason,
         listen.lost_seconds ? t.listen.lost(format.duration(listen.lost_seconds)) : null,
       ].filter(Boolean).join(" · ")))));
   }

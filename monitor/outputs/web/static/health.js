@@ -66,7 +66,7 @@ function sourceCard(name, source, unusual) {
     [t.now.level, source.level_dbfs === null ? t.now.silent : `${format.level(source.level_dbfs)} dB`],
     [t.health.captured, format.duration(source.captured_seconds)],
     [t.health.lag, format.duration(source.lag_seconds)],
-    [t.health.scored, String(source.windows.scored)],
+    [t.health.scored, t.health.share(source.windows.scored, source.windows.gated.unchanged ?? 0)],
     [t.health.late, String(source.windows.late)],
     ...Object.entries(source.windows.gated).map(([reason, count]) => [t.now.gated[reason] ?? reason.replaceAll("_", " "), String(count)]),
     [t.health.gaps, `${source.gaps} / ${source.overflows} / ${source.reopened}`],

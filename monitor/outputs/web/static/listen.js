@@ -135,7 +135,7 @@ export function listenersStrip() {
     refresh();
     if (listen.ended_at === null || listen.id !== playing?.id) return;
     stopListening();
-    toast(t.listen.ended(listen.source, t.listen.reasons[listen.reason]));
+    toast(t.listen.ended(listen.source, t.listen.endReasons[listen.reason]));
   });
   on("state", (state) => state === "ended" && stopListening());
   onHeard(refresh);

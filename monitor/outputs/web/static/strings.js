@@ -52,7 +52,7 @@ export const t = {
       no_embedding: "not scored: the model returns no finite numbers; try model.dtype: float32",
       gap: "not scored: audio was lost",
       disarmed: "detection is off",
-      unchanged: "online; the sound is unchanged, so the last scores are shown",
+      unchanged: "online; the sound is like that of the last minute",
     },
     whatIf: (count) => `would have given about ${count} ${count === 1 ? "event" : "events"} in the last day`,
     detected: (label, source) => `${label} detected at ${source}`,
@@ -68,7 +68,7 @@ export const t = {
     failed: (why) => `Listening failed: ${why}`,
     ended: (source, why) => `You no longer hear ${source}: ${why}.`,
     title: "Who listened",
-    reasons: {
+    endReasons: {
       left: "stopped",
       time_limit: "10 minutes are over",
       disarmed: "detection was switched off",
@@ -292,6 +292,7 @@ export const t = {
     state: "State",
     captured: "Audio captured",
     scored: "Windows scored",
+    share: (scored, unchanged) => (unchanged ? `${scored}; the model ran on ${Math.round(100 * scored / (scored + unchanged))} %` : String(scored)),
     gaps: "Gaps / overflows / reopened",
   },
 
