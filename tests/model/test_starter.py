@@ -22,7 +22,8 @@ def test_the_plain_classes_load_it_whole_and_without_a_word(capfd):
 
 
 def test_its_weights_are_small_and_computed_in_single_precision():
-    assert sum(file.stat().st_size for file in STARTER.iterdir() if file.is_file()) <= 16e6
+    own = [file for file in STARTER.iterdir() if "onnx" not in file.name]  # the export refers to its weights
+    assert sum(file.stat().st_size for file in own) <= 16e6
     assert json.loads((STARTER / "config.json").read_text())["dtype"] == "float32"
 
 
