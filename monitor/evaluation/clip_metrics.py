@@ -72,11 +72,13 @@ Measure = Callable[[NDArray[np.bool_], NDArray[np.float32]], float]
 
 def _average_precision(flags: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
     """Mean over positives of the precision at their score; those that tie come together."""
+    from scipy.stats import rankdata  # only `evaluate` needs it, a qualification does not
+
     if not flags.any():
         return np.nan
-    # Negated, the highest score has rank 1, and equal ones the highest rank among them.
-    above = _ranks(-scores)[0][flags]
-    hits = _ranks(-scores[flags])[0]
+    # Negated, the highest score has rank 1.
+    above = rankdata(-scores, method="max")[flags]
+    hits = rankdata(-scores[flags], method="max")
     return float(np.mean(hits / above))
 
 
@@ -85,12 +87,13 @@ def auroc(flags: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
     positives, negatives = int(flags.sum()), int((~flags).sum())
     if not positives or not negatives:
         return np.nan
-    wins = _ranks(scores)[1][flags].sum() - positives * (positives + 1) / 2
+    wins = _ranks(scores)[flags].sum() - positives * (positives + 1) / 2
     return float(wins / (positives * negatives))
 
 
-def _ranks(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rank of each value from 1 on: the highest, and the mean one, of those that are equal to it."""
+def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rank of each value from 1 on, the mean of those that tie; `qualify` needs it where scipy is missing."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     highest = np.cumsum(counts).astype(np.float64)
-    return highest[place], (highest - (counts - 1) / 2)[place]
+    ranks: NDArray[np.float64] = (highest - (counts - 1) / 2)[place]
+    return ranks
