@@ -57,7 +57,7 @@ LABELS = (
     *("a car horn", "a person coughing", "footsteps", "water running", "a cat meowing"),
 )
 SECONDS, HOP_SECONDS = 5, 1
-REUSE_SECONDS = 60.0
+REUSE_SECONDS = 20.0
 PRODUCT = 1024
 """Rows and columns of the product by which the machine is measured."""
 

@@ -1,6 +1,6 @@
 """What the novelty gate leaves out, and whether that costs recall.
 
-    python -m benchmarks.unchanged --scenes DIR/test [--labels FILE] [--reuse 60] [--every 1]
+    python -m benchmarks.unchanged --scenes DIR/test [--labels FILE] [--reuse 20] [--every 1]
                                    [--cache FILE.npz]
 
 Scenes and negatives of `benchmarks.scenes`, or the days of `benchmarks.home_day`, with the model on every
@@ -23,7 +23,7 @@ from monitor.evaluation.report import Detection
 from monitor.evaluation.threshold_sweep import sweep
 from monitor.types import GateReason
 
-REUSE_SECONDS = 60.0
+REUSE_SECONDS = 20.0
 
 
 def main() -> None:

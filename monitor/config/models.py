@@ -99,7 +99,7 @@ class WindowConfig(Section):
         "window if that is shorter.",
     )
     reuse_seconds: float = Field(
-        default=60.0,
+        default=20.0,
         ge=0,
         le=3600,
         description="How long the model may be spared while the sound is like that of the last minute, no "
