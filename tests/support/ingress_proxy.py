@@ -9,7 +9,9 @@ TOKEN = "vUzr3wWJ-9kQ_x0"
 PATH = f"/api/hassio_ingress/{TOKEN}"
 FRAME = (
     '<!doctype html><html lang="en"><title>Home Assistant</title>'
-    f'<iframe title="app" src="{PATH}/" width="1280" height="900"></iframe>'
+    '<meta name="viewport" content="width=device-width">'
+    "<style>body { margin: 0 } iframe { display: block; width: 100vw; height: 100vh; border: 0 }</style>"
+    f'<iframe title="app" src="{PATH}/"></iframe>'
 )
 _DROPPED = ("connection", "x-ingress-path", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 

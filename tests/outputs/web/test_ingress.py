@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 from websockets.sync.client import connect
 
+from tests.support.accessibility import serious_faults
 from tests.support.broker import eventually
 from tests.support.ingress_proxy import PATH, IngressProxy
 from tests.support.web_server import LISTEN_TOKEN, TOKEN, scores, serving, tone
@@ -86,33 +86,72 @@ def test_changes_by_ingress_are_rate_limited():
     assert answers == {200, 429}
 
 
-def test_the_page_works_in_the_frame_of_home_assistant(tmp_path):
-    with (
-        serving(directory=tmp_path, **HERE) as served,
-        IngressProxy(served.port) as home,
-        sync_playwright() as playwright,
-    ):
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1300, "height": 950})
-        complaints = []
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1300, 950), (390, 844)], ids=["desktop", "phone"])
+def page(request, browser):
+    """Return a page that must not complain, but of an answer that says no."""
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    complaints = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.close()
+    assert [text for text in complaints if "404" not in text] == []
+
+
+def check(page, frame):
+    """Nobody is kept from using what is shown, and it fits."""
+    assert serious_faults(page) == []
+    assert frame.locator("html").evaluate("(html) => html.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_the_page_works_by_keyboard_in_the_frame_of_home_assistant(page, tmp_path):
+    with serving(directory=tmp_path, **HERE) as served, IngressProxy(served.port) as home:
         page.goto(home.url)
         frame = page.frame_locator("iframe")
         expect(frame.locator(".link")).to_have_attribute("data-state", "live", timeout=60_000)
         served.live.on_scores(scores(dog=0.33))
         expect(frame.locator("[data-label=dog] .value")).to_have_text("0.33", timeout=60_000)
-        handle = frame.locator("[data-label=dog] [role=slider]")
-        handle.focus()
-        handle.press("ArrowRight")
+        frame.locator("[data-label=dog] [role=slider]").press("ArrowRight")
         eventually(lambda: threshold(served) > 0.5)
-        assert not [fault for fault in Axe().run(page).response["violations"] if fault["impact"] == "serious"]
+        check(page, frame)
+        for view in ("Timeline", "Events", "Search", "Labels", "Health"):
+            frame.get_by_role("navigation").get_by_role("link", name=view).press("Enter")
+            expect(frame.get_by_role("heading", level=1)).to_have_text(view, timeout=60_000)
+            check(page, frame)
         page.goto(f"{home.url}{PATH}/docs")
         expect(page.get_by_role("heading", level=1)).to_contain_text("clap-monitor", timeout=60_000)
-        browser.close()
-    assert complaints == []
+        page.goto("about:blank")
     outside = [line for line in home.asked if f" {PATH}/" not in line and "favicon" not in line]
     assert outside == ["GET / HTTP/1.1"]
+
+
+def test_set_up_in_the_frame_says_where_the_app_is_set_up(page, tmp_path):
+    with serving(directory=tmp_path, **HERE) as served, IngressProxy(served.port) as home:
+        page.goto(home.url)
+        frame = page.frame_locator("iframe")
+        frame.get_by_role("navigation").get_by_role("link", name="Health").press("Enter")
+        frame.get_by_role("link", name="Set up again").press("Enter")
+        where = "Settings > Apps > clap-monitor > Configuration"
+        expect(frame.locator("main [role=alert]")).to_contain_text(where, timeout=60_000)
+        check(page, frame)
+        frame.get_by_role("link", name="Back to the monitor").press("Enter")
+        expect(frame.get_by_role("heading", level=1)).to_have_text("Now", timeout=60_000)
+        page.goto("about:blank")
+
+
+def test_a_critical_fault_within_the_frame_is_found(page):
+    page.set_content("""<iframe title="app" srcdoc="<html lang=en><input></html>"></iframe>""")
+    expect(page.frame_locator("iframe").locator("input")).to_be_visible()
+    assert ("critical", "label", [["input"]]) in serious_faults(page)
 
 
 def test_the_live_stream_comes_through_as_a_web_socket():

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import soundfile
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from monitor.config import UnusualLabel
+from tests.support.accessibility import serious_faults
 from tests.support.broker import eventually, free_port
 from tests.support.command_line import ROOT, start
 from tests.support.snapshots import snapshot
@@ -95,14 +95,6 @@ def unlock(page):
     page.get_by_role("textbox", name="Token").fill(TOKEN)
     page.get_by_role("dialog").get_by_role("button", name="Unlock").click()
     expect(page.get_by_role("button", name="Lock again")).to_be_visible(timeout=PATIENCE_MS)
-
-
-def serious_faults(page):
-    return [
-        (each["id"], [node["target"] for node in each["nodes"]])
-        for each in Axe().run(page).response["violations"]
-        if each["impact"] in {"serious", "critical"}
-    ]
 
 
 def label_of(url, label):

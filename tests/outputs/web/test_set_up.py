@@ -6,10 +6,10 @@ import stat
 import numpy as np
 import pytest
 import soundfile
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from monitor.config import load
+from tests.support.accessibility import serious_faults
 from tests.support.broker import Broker, eventually, free_port
 from tests.support.command_line import ROOT, clap_monitor, start
 from tests.support.rtsp import RtspServer
@@ -62,8 +62,7 @@ def go_on(page, title):
 def check(page, title):
     heading = page.get_by_role("heading", name=title)
     expect(heading).to_be_focused(timeout=PATIENCE_MS)
-    faults = Axe().run(page).response["violations"]
-    assert [fault["id"] for fault in faults if fault["impact"] in {"serious", "critical"}] == []
+    assert serious_faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
 

@@ -25,7 +25,7 @@ def keys(block, indent):
         ("gated", 4, GateReason),
         ("reasons", 2, MissReason),
         ("outcomes", 4, ClipOutcome),
-        ("reasons", 4, ListenEnd),
+        ("endReasons", 4, ListenEnd),
     ],
 )
 def test_every_reason_of_the_monitor_has_a_text(block, indent, reasons):

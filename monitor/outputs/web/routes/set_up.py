@@ -15,13 +15,17 @@ from monitor.types import ConfigError, MonitorError, OutputError, SourceError
 
 routes = APIRouter(prefix="/setup", tags=["set-up"])
 
+_BY_INGRESS = (
+    "This monitor is set up in Home Assistant: choose microphone, cameras and sounds under Settings > Apps > "
+    "clap-monitor > Configuration, and restart the app."
+)
+_ELSEWHERE = "This monitor is set up by its command line, or in the panel of the Home Assistant app"
+
 
 def _actions(request: Request) -> SetUpActions:
     found: SetUpActions | None = request.app.state.context.set_up
     if found is None:
-        raise HTTPException(
-            404, "This monitor is set up by its command line, or in the panel of the Home Assistant app"
-        )
+        raise HTTPException(404, _BY_INGRESS if request.state.ingress else _ELSEWHERE)
     return found
 
 

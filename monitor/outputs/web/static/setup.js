@@ -1,7 +1,7 @@
 // Set-up: leads step by step to a configuration, and then to the Now view.
 
 import * as api from "./api.js";
-import { announce, h, setText, toast } from "./dom.js";
+import { announce, h, setText } from "./dom.js";
 import { refreshSession, session, unlock } from "./session.js";
 import { brokerStep } from "./setup_broker.js";
 import { sourcesStep } from "./setup_sources.js";
@@ -72,8 +72,10 @@ async function start() {
   try {
     show(root, await readOverview());
   } catch (error) {
-    root.replaceChildren(h("div", { class: "setup" }, h("h1", {}, t.setup.title), h("p", { class: "alarm", role: "alert" }, error.message)));
-    toast(error.message);
+    root.replaceChildren(h("div", { class: "setup" },
+      h("div", { class: "head" }, h("h1", {}, t.setup.title)),
+      h("p", { class: "alarm", role: "alert" }, error.message),
+      h("a", { class: "button", href: "./" }, t.setup.leave)));
   }
   announce(document.title);
 }

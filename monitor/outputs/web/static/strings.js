@@ -302,6 +302,7 @@ export const t = {
     progress: "Steps",
     next: "Next",
     back: "Back",
+    leave: "Back to the monitor",
     handWritten: (path) => `${path} was written by hand, so it is never rewritten. At the end you see what to paste into it.`,
     sources: "Where does it listen?",
     sourcesHint: "Clap your hands: the bar of a microphone that hears you jumps.",
