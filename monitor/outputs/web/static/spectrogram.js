@@ -95,13 +95,18 @@ export class Spectrogram {
     context.drawImage(this.store, first, 0, SECONDS * this.rate, this.bins, 0, 0, width, height);
     context.fillStyle = this.line;
     context.font = `500 ${11 * scale}px ${getComputedStyle(document.body).fontFamily}`;
+    const ends = []; // of the texts in each row: one that would run into another goes below it
     for (const { at, text } of this.marks) {
       const x = width * (1 - (this.shown - at) / SECONDS);
-      if (x < 0 || x > width) continue;
+      if (x > width) continue;
       context.globalAlpha = 0.8;
       context.fillRect(x, 0, scale, height);
       context.globalAlpha = 1;
-      context.fillText(text, x + 5 * scale, 14 * scale);
+      const free = ends.findIndex((end) => end < x);
+      const row = free < 0 ? ends.length : free;
+      const left = x + 5 * scale;
+      context.fillText(text, left, (14 + 14 * row) * scale);
+      ends[row] = left + context.measureText(text).width;
     }
   }
 }
