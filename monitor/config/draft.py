@@ -66,7 +66,6 @@ def read_draft(path: Path) -> Draft:
     ConfigError
         It cannot be read, or has errors.
     """
-    path = path.absolute()
     if not path.exists():
         return Draft(path, None, {}, Config())
     text, keys = read_keys(path)

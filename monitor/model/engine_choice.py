@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from monitor.config import ModelConfig
 from monitor.model.checkpoint import Checkpoint
@@ -13,6 +16,7 @@ from monitor.model.onnx_manifest import MANIFEST, Manifest, manifest_of
 from monitor.model.text_subprocess import SubprocessTextEncoder
 from monitor.model.text_worker import local_text_encoder
 from monitor.model.towers import AudioTower, TextPlace, Towers
+from monitor.system.boundary import explain
 from monitor.types import ModelError
 
 log = logging.getLogger(__name__)
@@ -45,6 +49,7 @@ def load_towers(settings: ModelConfig, files: Checkpoint, *, apart: bool) -> Tow
     ModelError
         The checkpoint cannot be loaded, or the engine is not installed or not possible.
     """
+    _refuse_cut(files.weights)
     manifest = usable_export(settings, files)
     if settings.engine != "onnx" and not installed(TORCH_NEEDS) and manifest is None:
         raise ModelError(_without_torch(settings, files))
@@ -53,6 +58,18 @@ def load_towers(settings: ModelConfig, files: Checkpoint, *, apart: bool) -> Tow
     place = TextPlace("onnx") if exact else _torch_text_place(settings)
     kind = SubprocessTextEncoder if apart else local_text_encoder
     return Towers(audio, kind(files, place, settings.checkpoint), place)
+
+
+def _refuse_cut(weights: Path | None) -> None:
+    """Refuse a file of weights that is not whole, whichever engine would read it."""
+    if weights is None or weights.suffix != ".safetensors":
+        return
+    try:
+        # Other errors are said better by who reads all of it.
+        with suppress(OSError, MemoryError), safe_open(weights, framework="numpy"):
+            pass
+    except SafetensorError as error:
+        raise ModelError(f"{weights}: cannot be loaded: {explain(error)}") from error
 
 
 def usable_export(settings: ModelConfig, files: Checkpoint) -> Manifest | None:

@@ -145,7 +145,8 @@ def open_session(path: Path, threads: int) -> Any:
     options.enable_mem_pattern = False  # 4 MB, and no faster without the arena
     options.log_severity_level = _QUIET
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    with boundary(ModelError, f"{path}: cannot be loaded"), malloc.weights_apart():
+    what = f"{path}: cannot be loaded; is the file of weights beside it (such as model.safetensors) whole?"
+    with boundary(ModelError, what), malloc.weights_apart():
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

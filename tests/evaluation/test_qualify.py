@@ -115,7 +115,8 @@ def test_the_same_kit_gives_the_same_qualification(qualified):
 def test_a_scene_from_memory_is_scored_as_a_recording(qualified):
     config, engine, _ = qualified
     rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in config.labels]
-    recorded = replay(DEMO, config, engine, rules)
+    every = config.model_copy(update={"window": config.window.model_copy(update={"reuse_seconds": 0.0})})
+    recorded = replay(DEMO, every, engine, rules)
     samples = np.concatenate(list(read_blocks(DEMO, engine.rate)))
     rows = Ears(engine.model, engine.length).embed(windows_in(samples, engine.length, engine.hop), engine.hop)
     remembered = replay_scene(RememberedScene(rows, (), recorded.seconds), engine, config.labels, rules)

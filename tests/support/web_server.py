@@ -9,6 +9,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -164,7 +165,8 @@ def serving(token=TOKEN, *, directory=None, detects=None, remembers=True, longes
     """Serve a small house; with a directory it keeps what happens, and changes."""
     ring = RingBuffer(10 * RATE, RATE)
     ring.append(AudioBlock("crib", 0, np.full(4 * RATE, 0.1, np.float32), 100.0))
-    config = Config(labels=LABELS, sources=(SourceConfig(name="crib", kind="microphone", labels=detects),))
+    sources = (SourceConfig(name="crib", kind="microphone", labels=detects),)
+    config = Config(labels=LABELS, sources=sources, state=directory or Path("no-state"))
     engine, memory = Engine(), RecentEmbeddings(["crib"], 120)
     settings = restore_settings(config, directory)
     engine.prototypes = engine.build_prototypes(LABELS, config.background, {})

@@ -140,5 +140,5 @@ def test_the_drop_in_for_the_gpu_knows_the_card_by_its_old_and_its_new_name():
 def test_a_wheel_brings_the_units_of_the_repository_which_has_no_copy_of_them():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel["force-include"] == {UNITS.name: "monitor/units"}
+    assert wheel["force-include"][UNITS.name] == "monitor/units"
     assert not (ROOT / "monitor/units").exists()

@@ -38,7 +38,7 @@ def set_up(path: Path, web: str | None) -> None:
     MonitorError
         The page cannot be served.
     """
-    draft = read_draft(path)
+    draft = read_draft(path.absolute())
     config = _with_token(draft, web)
     check_served(config)
     make_writable(config.state, "state")
