@@ -179,7 +179,7 @@ def main() -> int:
                 count = SHARE[kind] if given.minutes else given.count
                 getattr(fuzz, kind)(f"{given.seed}.{rounds}", count)
             rounds += 1
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_bytes()
     done = {"seed": given.seed, **fuzz.counts, "faults": fuzz.counts["faults"]}
     print(
         json.dumps(
@@ -187,6 +187,13 @@ def main() -> int:
         )
     )
     return 1 if fuzz.counts["faults"] or peak > RESIDENT_BYTES else 0
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this program had; `resource` counts that of the process which began it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return 1024 * int(peak)
 
 
 if __name__ == "__main__":

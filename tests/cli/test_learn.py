@@ -103,15 +103,17 @@ def test_a_running_monitor_learns_a_file_and_what_it_hears_and_forgets(home):
         assert "chime: 3 examples, 1 of them new; in force now" in heard.stdout
         assert re.search(r"would have fired [1-9]\d* times in the last 0\.\d h of the memory", heard.stdout)
         eventually(lambda: events() > 0, 60)
+        options = ("--config", "monitor.yaml")
+        exported = clap_monitor("labels", "export", "chime", "chime.label", *options, cwd=home)
+        assert exported.stdout == "chime.label: written\n"
         forgotten = learn(home, "chime", "--forget")
         assert forgotten.stdout == "chime: its examples are deleted\n"
         assert not (state / "examples/chime.json").exists()
         [label] = [each for each in status()["labels"] if each["id"] == "chime"]
         assert label["prompts"] == ["a doorbell chiming"]
-        damaged = json.loads((home / "our.bell").read_text()) | {"checkpoint": "another"}
-        (home / "foreign.bell").write_text(json.dumps(damaged))
-        options = ("--config", "monitor.yaml")
-        refused = clap_monitor("labels", "import", "foreign.bell", *options, cwd=home)
+        foreign = json.loads((home / "chime.label").read_text()) | {"checkpoint": "another"}
+        (home / "foreign.label").write_text(json.dumps(foreign))
+        refused = clap_monitor("labels", "import", "foreign.label", *options, cwd=home)
         assert "were learned with another checkpoint" in refused.stderr
     finally:
         process.kill()
