@@ -244,7 +244,7 @@ def test_an_event_is_marked_and_deleted(browser, url):
 
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
 def test_a_sentence_finds_moments_with_their_events_by_keyboard(browser, url, viewport):
-    eventually(lambda: any(event["clip"] for event in ask(url, "events")["rows"]), 60)
+    eventually(lambda: any(e["clip"] and e["label"] == "rooster" for e in ask(url, "events")["rows"]), 60)
     with opened(browser, url, "search", viewport=viewport) as page:
         unlock(page)
         expect(page.get_by_text("remembered without audio: yard since")).to_be_visible(timeout=PATIENCE_MS)

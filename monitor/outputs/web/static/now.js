@@ -103,7 +103,7 @@ function makeStage() {
 
   function showState(gated) {
     const health = monitor.health?.sources?.[chosen];
-    const text = health?.offline_text ?? (gated ? t.now.gated[gated] ?? gated.replaceAll("_", " ") : t.now.online);
+    const text = health?.offline_text ?? (gated && gated !== "unchanged" ? t.now.gated[gated] ?? gated.replaceAll("_", " ") : t.now.online);
     setText(state, text);
     state.classList.toggle("alarm", Boolean(health?.offline));
   }
