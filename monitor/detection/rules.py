@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from monitor.config import Config, LabelConfig, SourceConfig, UnusualLabel, confirmations
 from monitor.config.hours import Hours, parse_hours
 from monitor.detection.active_labels import ActiveLabels
-
-if TYPE_CHECKING:  # it imports PyTorch, which the reader of the memory for unusual sounds does without
-    from monitor.detection.engine import Engine
+from monitor.detection.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
