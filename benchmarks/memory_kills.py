@@ -26,7 +26,7 @@ import numpy as np
 import soundfile
 
 from monitor.daemon.control_socket import ask_once
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.segment import Kind
 from monitor.types import GateReason, MonitorError
 

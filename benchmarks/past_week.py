@@ -28,7 +28,7 @@ from monitor.detection.calibration import Calibration
 from monitor.detection.prototypes import Directions, Prototypes
 from monitor.detection.quantised import quantised
 from monitor.detection.rules import rule_of
-from monitor.memory.reader import MemoryReader, memory_directory
+from monitor.memory.memory_reader import MemoryReader, memory_directory
 from monitor.memory.search import search
 from monitor.memory.segment import Entry, Header
 from monitor.memory.segment_writer import SegmentWriter

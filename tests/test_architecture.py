@@ -21,7 +21,7 @@ ONLY_IN = {
     "matplotlib": "evaluation.plot",
     "paho": ("outputs.mqtt.connection", "outputs.mqtt.paho_client"),
     "fastapi": "outputs.web",
-    "fsspec": "archive.recordings",
+    "fsspec": "archive.recording_list",
     "prometheus_client": "outputs.prometheus",
     "pyarrow": ("archive", "fleet"),
     "pydantic": ("config", "outputs.web"),  # FastAPI describes bodies by its models
@@ -41,6 +41,21 @@ ONLY_IN = {
     "uvicorn": ("outputs.web.server", "outputs.web.connections"),
     "yaml": "config",
 }
+
+TWICE = {
+    "app": ("cli", "outputs/web"),
+    "bench": ("cli", "evaluation"),
+    "connection": ("audio/sources/ffmpeg", "outputs/mqtt"),
+    "events": ("detection", "outputs/web/routes"),
+    "labels": ("config", "outputs/web/routes"),
+    "loader": ("config", "model"),
+    "progress": ("cli/console", "daemon"),
+    "rate_limit": ("outputs/notify", "outputs/web"),
+    "retention": ("outputs/clips", "outputs/store"),
+    "run": ("cli", "cli/doctor"),
+    "session": ("outputs/mqtt", "outputs/web/routes"),
+}
+"""Base names that two modules share, and where; every other module has a name of its own."""
 
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__main__.py"]
 
@@ -90,6 +105,15 @@ def test_a_third_party_package_stops_at_its_file(path):
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_every_file_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_no_base_name_stands_twice_but_those_of_the_list():
+    places = {}
+    for path in FILES:
+        if path.name != "__init__.py":
+            places.setdefault(path.stem, []).append(str(path.relative_to(PACKAGE).parent))
+    shared = {name: tuple(sorted(rooms)) for name, rooms in places.items() if len(rooms) > 1}
+    assert shared == TWICE
 
 
 def may_import(path):

@@ -17,7 +17,7 @@ from monitor.archive.embeddings_file import read_groups
 from monitor.archive.results import read_about
 from monitor.archive.tables import EMBEDDINGS_TABLE, EVENTS_TABLE, FILES_TABLE
 from monitor.detection.quantised import Rows
-from monitor.memory.reader import Chunk, MemoryReader, Span, to_ns
+from monitor.memory.memory_reader import Chunk, MemoryReader, Span, to_ns
 from monitor.memory.replay_diff import Firing
 from monitor.memory.segment import Header, MemoryFormatError
 from monitor.memory.stored_segment import Segment

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Self
 
 from monitor.archive.job import Job, Loaded
-from monitor.archive.recordings import Recording
-from monitor.archive.report import failed_part
+from monitor.archive.recording_list import Recording
+from monitor.archive.report_row import failed_part
 from monitor.archive.results import Draft
 from monitor.archive.worker import Broken, Told, work
 from monitor.types import MonitorError, OutputError

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from monitor.archive.embeddings_file import EmbeddingsWriter
-from monitor.archive.recordings import Recording
-from monitor.archive.report import report_row, source_of
+from monitor.archive.recording_list import Recording
+from monitor.archive.report_row import report_row, source_of
 from monitor.archive.results import Draft
 from monitor.archive.start_times import StartTime, start_time
 from monitor.archive.tables import (

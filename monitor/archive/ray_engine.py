@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from monitor.archive.job import FILES_AT_ONCE, Job, Loaded
 from monitor.archive.local_engine import LocalEngine
-from monitor.archive.recordings import Recording
+from monitor.archive.recording_list import Recording
 from monitor.archive.results import Draft
 from monitor.archive.tables import TABLES
 from monitor.system.boundary import boundary

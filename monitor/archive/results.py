@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from monitor.archive.embeddings_file import embeddings_schema
-from monitor.archive.recordings import Recording
+from monitor.archive.recording_list import Recording
 from monitor.archive.tables import (
     EMBEDDINGS_TABLE,
     EVENTS,

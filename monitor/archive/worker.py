@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.archive.job import Job, Loaded
-from monitor.archive.recordings import Recording
+from monitor.archive.recording_list import Recording
 from monitor.archive.results import Draft
 from monitor.types import MonitorError
 

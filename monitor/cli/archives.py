@@ -13,7 +13,7 @@ from monitor.types import ExitCode, MonitorError
 
 if TYPE_CHECKING:
     from monitor.detection.engine import Engine
-    from monitor.memory.reader import MemoryReader
+    from monitor.memory.memory_reader import MemoryReader
     from monitor.memory.replay_diff import Firing
 
 SinceOrAll = Annotated[

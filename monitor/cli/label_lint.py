@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from monitor.cli.app import AsJson, ConfigFile, labels_app
-from monitor.cli.memory import OneSource, Since, open_memory, sources_of
+from monitor.cli.memory_commands import OneSource, Since, open_memory, sources_of
 from monitor.cli.options import Overrides, settings_from
 from monitor.cli.periods import moment
 from monitor.cli.recordings import as_line
 
 if TYPE_CHECKING:
     from monitor.config import Config
-    from monitor.memory.label_lint import AlikePrompts, FireTogether
+    from monitor.memory.label_confusion import AlikePrompts, FireTogether
 
 
 @labels_app.command()
@@ -36,7 +36,7 @@ def lint(
 def _found(settings: Config, source: str | None, since: float) -> Iterator[FireTogether | AlikePrompts]:
     from monitor.detection.active_labels import restore_settings
     from monitor.memory.heard_labels import heard_labels
-    from monitor.memory.label_lint import alike_prompts, fire_together, moments
+    from monitor.memory.label_confusion import alike_prompts, fire_together, moments
     from monitor.memory.would_fire import watchlist_at
 
     engine, reader = open_memory(settings)
@@ -55,13 +55,13 @@ def _found(settings: Config, source: str | None, since: float) -> Iterator[FireT
 
 
 def _kind(found: FireTogether | AlikePrompts) -> str:
-    from monitor.memory.label_lint import FireTogether
+    from monitor.memory.label_confusion import FireTogether
 
     return "together" if isinstance(found, FireTogether) else "alike"
 
 
 def _line(found: FireTogether | AlikePrompts) -> str:
-    from monitor.memory.label_lint import FireTogether
+    from monitor.memory.label_confusion import FireTogether
 
     if isinstance(found, FireTogether):
         return (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from monitor.archive.job import Job, Loaded
-    from monitor.archive.recordings import Recording
+    from monitor.archive.recording_list import Recording
     from monitor.archive.results import Draft
     from monitor.archive.worker import Told
     from monitor.config import Config
@@ -87,7 +87,7 @@ def scan(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _check_extras(engine)
     from monitor.archive.job import Job
-    from monitor.archive.recordings import list_recordings
+    from monitor.archive.recording_list import list_recordings
     from monitor.archive.results import Draft, opened
     from monitor.cli.console.scan_view import scan_progress
 

@@ -14,7 +14,7 @@ import typer
 from monitor.cli.app import AsJson, ConfigFile, app
 from monitor.cli.archives import Archive, SinceOrAll, begin_of
 from monitor.cli.logs import say
-from monitor.cli.memory import OneSource, open_memory, sources_of
+from monitor.cli.memory_commands import OneSource, open_memory, sources_of
 from monitor.cli.options import Overrides, settings_from
 from monitor.cli.periods import seconds_of
 from monitor.cli.recordings import as_line

@@ -37,9 +37,9 @@ from monitor.detection.rules import rules_of
 from monitor.detection.scorer import Scorer
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.fleet.follower import Follower
+from monitor.memory.memory_queries import MemoryQueries
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.past_windows import past_windows
-from monitor.memory.queries import MemoryQueries
-from monitor.memory.reader import MemoryReader
 from monitor.memory.segment import Header
 from monitor.outputs import Output
 from monitor.outputs.archive import Archive, open_archive

@@ -16,7 +16,7 @@ from monitor.config import SourceConfig
 from monitor.daemon.apply_change import apply_change, label_of
 from monitor.daemon.build import web_context
 from monitor.daemon.control_socket import THREADS
-from monitor.daemon.first_run.set_up import SetUp
+from monitor.daemon.first_run.set_up_service import SetUp
 from monitor.daemon.parts import Parts
 from monitor.daemon.progress import Summary, run_summary, status_line, warn_of_short_recordings
 from monitor.daemon.watchdog import AwakeClock, DeadMan, HangError, Watchdog

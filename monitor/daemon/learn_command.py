@@ -27,8 +27,8 @@ from monitor.evaluation.example_recordings import ExampleRecording, example_of, 
 from monitor.evaluation.kit_windows import Ears
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.memory.label_history import HistoryOptions, LabelHistory, label_history
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.past_windows import past_windows
-from monitor.memory.reader import MemoryReader
 from monitor.outputs.store import FILE, StoreError, StoreReader
 from monitor.outputs.store.rows import StoredEvent
 from monitor.system.boundary import printable

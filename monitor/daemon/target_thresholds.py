@@ -19,7 +19,7 @@ from monitor.detection.engine import Engine
 from monitor.detection.rules import rules_of
 from monitor.detection.threshold_changes import measure_thresholds
 from monitor.memory.heard_labels import heard_labels
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.outputs.store.right_events import right_events
 from monitor.types import MonitorError
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from monitor.detection.quantised import quantised
-from monitor.memory.reader import to_ns
+from monitor.memory.memory_reader import to_ns
 from monitor.memory.segment import BREAKS, GATES, HOUR_NS, PATTERN_FLAGS, SPEECH_FLAG, Entry, Kind
 from monitor.types import Break, EndReason, Scores
 

@@ -17,7 +17,7 @@ from monitor.detection.prototypes import Prototypes
 from monitor.detection.rules import Rule
 from monitor.memory.label_replay import Timeline
 from monitor.memory.label_scores import Logits, baseline_floor, logits_at
-from monitor.memory.reader import Chunk
+from monitor.memory.memory_reader import Chunk
 from monitor.memory.segment import GATES, PATTERN_FLAGS, Kind, MemoryFormatError
 from monitor.memory.source_replay import timeline_of
 from monitor.types import GateReason

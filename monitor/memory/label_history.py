@@ -9,7 +9,7 @@ from monitor.config import LabelConfig
 from monitor.detection.calibration import Calibration
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.rules import rule_of
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.source_replay import SourceReplay, Watchlist
 
 

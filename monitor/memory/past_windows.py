@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from monitor.detection.quantised import restored
 from monitor.detection.recent_embeddings import RecentWindow
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 
 MOST = 3_600
 """Windows: an event lasts minutes, not hours."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monitor.detection.prototypes import Directions
 from monitor.detection.quantised import UNITS
-from monitor.memory.reader import Chunk, MemoryReader
+from monitor.memory.memory_reader import Chunk, MemoryReader
 from monitor.memory.segment import MemoryFormatError
 
 _AT_ONCE = 512

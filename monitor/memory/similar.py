@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from monitor.detection.cohort_norm import CohortNorm
 from monitor.detection.prototypes import Directions
 from monitor.detection.quantised import restored
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.types import Embeddings
 
 

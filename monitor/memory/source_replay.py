@@ -16,7 +16,7 @@ from monitor.detection.rules import Rule
 from monitor.memory.label_replay import LabelReplay, Timeline
 from monitor.memory.label_scores import Logits, logits_at
 from monitor.memory.labels_file import LabelsInForce, labels_path, read_labels
-from monitor.memory.reader import Chunk, MemoryReader, to_seconds
+from monitor.memory.memory_reader import Chunk, MemoryReader, to_seconds
 from monitor.memory.segment import BREAKS, GATES, Header, Kind, MemoryFormatError
 from monitor.types import EndReason, Event, GateReason
 

@@ -23,15 +23,7 @@ from monitor.detection.alarm_words import basis, refusal
 from monitor.detection.cohort_norm import CohortNorm
 from monitor.detection.nearest_neighbours import Whiten, coreset, whitening
 from monitor.detection.quantised import quantised
-from monitor.memory.reader import MemoryReader
-from monitor.memory.unusual import (
-    DAY_SECONDS,
-    DAYS,
-    LEAST_SECONDS,
-    neighbours_in,
-    spans_before,
-    unusual_distances,
-)
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.unusual_reference import (
     Basis,
     Reference,
@@ -39,6 +31,14 @@ from monitor.memory.unusual_reference import (
     read_reference,
     reference_path,
     write_reference,
+)
+from monitor.memory.unusual_windows import (
+    DAY_SECONDS,
+    DAYS,
+    LEAST_SECONDS,
+    neighbours_in,
+    spans_before,
+    unusual_distances,
 )
 from monitor.system.boundary import explain
 from monitor.types import ExitCode, MonitorError

@@ -10,7 +10,7 @@ from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.engine import Engine
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.rules import rule_of, rules_of
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.replay_diff import Firing
 from monitor.memory.source_replay import SourceReplay, Watchlist
 from monitor.types import Event

@@ -20,9 +20,9 @@ from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.rules import Rule
 from monitor.memory.entries import entry_of, entry_of_break, joined
 from monitor.memory.labels_file import LabelsInForce, labels_path, write_labels
-from monitor.memory.reader import memory_directory
-from monitor.memory.retention import apply_limits
+from monitor.memory.memory_reader import memory_directory
 from monitor.memory.segment import BREAKS, Entry, Header, Kind
+from monitor.memory.segment_retention import apply_limits
 from monitor.memory.source_writer import SourceWriter
 from monitor.outputs import Output
 from monitor.outputs.outbox import Outbox

@@ -15,8 +15,8 @@ from moto.server import ThreadedMotoServer
 from monitor.archive.archive_reader import ArchiveReader
 from monitor.archive.batched_encoder import BatchedEncoder
 from monitor.archive.part_scan import Scanner, scan_part
-from monitor.archive.recordings import list_recordings
-from monitor.archive.report import failed_part
+from monitor.archive.recording_list import list_recordings
+from monitor.archive.report_row import failed_part
 from monitor.archive.results import opened
 from monitor.archive.tables import Origin
 from monitor.config import Config

@@ -8,7 +8,7 @@ import soundfile
 
 from monitor.archive.job import Job
 from monitor.archive.local_engine import LocalEngine
-from monitor.archive.recordings import list_recordings
+from monitor.archive.recording_list import list_recordings
 from monitor.archive.results import Draft, opened
 from monitor.config import Config, load
 from tests.support.command_line import ROOT

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from monitor.archive.recordings import Recording
+from monitor.archive.recording_list import Recording
 from monitor.archive.start_times import StartTime, TimeFrom, start_time
 
 AT = datetime(2024, 1, 31, 6, 30, tzinfo=UTC).timestamp()

@@ -9,7 +9,7 @@ import soundfile
 from monitor.config import Config, LabelConfig, MemoryConfig, SourceConfig, WindowConfig
 from monitor.daemon.build import build
 from monitor.daemon.daemon import Daemon
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.source_replay import SourceReplay
 from monitor.outputs.store import FILE, StoreReader
 from tests.support.command_line import ROOT, WINDOW

@@ -13,7 +13,7 @@ from monitor.detection.baseline import BASELINE_SECONDS, Baseline
 from monitor.detection.rules import rule_of
 from monitor.memory.heard_labels import heard_labels
 from monitor.memory.label_scores import logits
-from monitor.memory.reader import MemoryReader, memory_directory, to_ns
+from monitor.memory.memory_reader import MemoryReader, memory_directory, to_ns
 from monitor.memory.segment import GATES, Entry, Header, Kind
 from monitor.memory.segment_writer import SegmentWriter
 from monitor.types import GateReason

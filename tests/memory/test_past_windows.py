@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from monitor.detection.quantised import quantised
+from monitor.memory.memory_reader import MemoryReader, memory_directory
 from monitor.memory.past_windows import past_windows
-from monitor.memory.reader import MemoryReader, memory_directory
 from monitor.memory.segment import Entry, Header, Kind
 from monitor.memory.segment_writer import SegmentWriter
 

@@ -19,7 +19,7 @@ from monitor.detection.pipeline import run_analysis
 from monitor.detection.prototypes import build_prototypes
 from monitor.detection.rules import rules_of
 from monitor.detection.scorer import Scorer
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.segment import Header
 from monitor.memory.source_replay import SourceReplay
 from monitor.outputs.embedding_memory import EmbeddingMemory

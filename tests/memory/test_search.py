@@ -7,7 +7,7 @@ import numpy as np
 from monitor.detection.cohort_norm import measure_cohort
 from monitor.detection.prototypes import Directions
 from monitor.detection.quantised import quantised
-from monitor.memory.reader import MemoryReader, memory_directory
+from monitor.memory.memory_reader import MemoryReader, memory_directory
 from monitor.memory.search import search
 from monitor.memory.segment import Entry, Header
 from monitor.memory.segment_writer import SegmentWriter

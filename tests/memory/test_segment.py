@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.memory import segment
-from monitor.memory.reader import to_ns, to_seconds
+from monitor.memory.memory_reader import to_ns, to_seconds
 from monitor.memory.segment import ENTRY, HEADER_BYTES, Kind, MemoryFormatError
 from monitor.memory.segment_writer import SegmentWriter
 from monitor.memory.stored_segment import open_segment

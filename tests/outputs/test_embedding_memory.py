@@ -13,7 +13,7 @@ from monitor.config import LabelConfig, MemoryConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.rules import rule_of
 from monitor.memory.labels_file import labels_path, read_labels
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.segment import BREAKS, GATES, HOUR_NS, Header, Kind
 from monitor.outputs import embedding_memory
 from monitor.outputs.embedding_memory import EmbeddingMemory

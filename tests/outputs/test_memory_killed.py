@@ -6,7 +6,7 @@ import random
 import pytest
 
 from monitor.detection.quantised import quantised
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from tests.support.embedding_writer import LIFE, SOURCES
 from tests.support.memories import HEADER, IDENTITY, embedding
 from tests.support.writer_lives import WriterLives

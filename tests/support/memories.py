@@ -3,7 +3,7 @@
 import numpy as np
 
 from monitor.detection.quantised import quantised
-from monitor.memory.reader import memory_directory, to_ns
+from monitor.memory.memory_reader import memory_directory, to_ns
 from monitor.memory.segment import Entry, Header, Kind
 from monitor.memory.segment_writer import SegmentWriter
 from monitor.types import Scores

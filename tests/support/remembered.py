@@ -1,7 +1,7 @@
 """Past windows in a memory, as the monitor writes them."""
 
 from monitor.detection.quantised import quantised
-from monitor.memory.reader import memory_directory, to_ns
+from monitor.memory.memory_reader import memory_directory, to_ns
 from monitor.memory.segment import HOUR_NS, Entry, Header
 from monitor.memory.segment_writer import SegmentWriter
 

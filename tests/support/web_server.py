@@ -23,7 +23,7 @@ from monitor.detection.example_learner import ExampleLearner
 from monitor.detection.prompt_preview import PromptPreview
 from monitor.detection.prototypes import build_prototypes
 from monitor.detection.recent_embeddings import RecentEmbeddings
-from monitor.memory.queries import MemoryQueries
+from monitor.memory.memory_queries import MemoryQueries
 from monitor.model.mel_config import mel_config_of
 from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.live.listeners import Listeners

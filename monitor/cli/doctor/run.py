@@ -32,10 +32,10 @@ def examine(path: Path | None, *, listen_seconds: float = 3.0) -> Iterator[Findi
     yield from configuration(path, config)
     if any(source.kind == "microphone" for source in config.enabled_sources):
         yield machine.permissions()
-    from monitor.daemon.checks import sources
+    from monitor.daemon.checks import source_checks
 
     for source in config.enabled_sources:
-        yield from sources.source(source, seconds=listen_seconds, silence_dbfs=config.silence_dbfs)
+        yield from source_checks.source(source, seconds=listen_seconds, silence_dbfs=config.silence_dbfs)
     from monitor.cli.doctor import model
 
     yield from model.model(config)

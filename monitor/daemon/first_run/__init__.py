@@ -15,7 +15,7 @@ from monitor import __version__
 from monitor.config import Config, Draft, read_draft, read_token, serve_at
 from monitor.daemon.control_socket import ControlSocket
 from monitor.daemon.first_run.plan import TOKEN_FILE
-from monitor.daemon.first_run.set_up import SetUp
+from monitor.daemon.first_run.set_up_service import SetUp
 from monitor.daemon.preflight import check_served
 from monitor.system import systemd
 from monitor.system.atomic_file import write_atomic

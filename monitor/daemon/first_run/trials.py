@@ -22,7 +22,7 @@ from monitor.config import (
 )
 from monitor.daemon.checks.broker import broker as check_broker
 from monitor.daemon.checks.finding import Finding, failure, good
-from monitor.daemon.checks.sources import source as check_source
+from monitor.daemon.checks.source_checks import source as check_source
 from monitor.daemon.first_run.plan import Keep, broker_keys, camera_keys, known_broker
 from monitor.types import ConfigError, ExitCode, SourceError
 

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from monitor.detection.control import Control
 from monitor.detection.example_learner import ExampleLearner
 from monitor.detection.prompt_preview import PromptPreview
-from monitor.memory.queries import MemoryQueries
+from monitor.memory.memory_queries import MemoryQueries
 from monitor.outputs.clips import ClipLibrary
 from monitor.outputs.faults import Faults
 from monitor.outputs.live.broadcast import Broadcast

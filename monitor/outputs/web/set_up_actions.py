@@ -1,4 +1,4 @@
-"""Set-up actions: what the page asks of set-up; `monitor.daemon.first_run.set_up` does it."""
+"""Set-up actions: what the page asks of set-up; `monitor.daemon.first_run.set_up_service` does it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from monitor.config import BrokerChoice, CameraChoice, Choices
 
 
 class SetUpActions(Protocol):
-    """What the page asks for; see `monitor.daemon.first_run.set_up.SetUp`."""
+    """What the page asks for; see `monitor.daemon.first_run.set_up_service.SetUp`."""
 
     def overview(self) -> dict[str, Any]:
         """Return what set-up begins with."""

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from monitor.config import WebConfig
-from monitor.daemon.first_run.set_up import SetUp
+from monitor.daemon.first_run.set_up_service import SetUp
 from monitor.outputs.web import SetUpContext, Web, set_up_application
 from tests.support.ingress_proxy import PATH
 from tests.support.web_server import TOKEN, Served

@@ -15,12 +15,12 @@ from monitor.detection.alarm_advice import Advice, advise
 from monitor.detection.alarm_rate import NoThreshold
 from monitor.detection.alarm_words import basis, refusal
 from monitor.detection.prototypes import Prototypes
-from monitor.memory.label_lint import AlikePrompts, FireTogether, fire_together
+from monitor.memory.label_confusion import AlikePrompts, FireTogether, fire_together
 from monitor.outputs.store.right_events import right_events
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.routes.events import NOT_FOUND
 from monitor.outputs.web.routes.labels import Id, find_label
-from monitor.outputs.web.routes.memory import UNAVAILABLE, PeriodKeys, memory_of
+from monitor.outputs.web.routes.memory_search import UNAVAILABLE, PeriodKeys, memory_of
 from monitor.outputs.web.routes.refusals import refusals
 from monitor.system.boundary import printable
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from fastapi import HTTPException
 
-from monitor.memory.queries import NotRememberedError
+from monitor.memory.memory_queries import NotRememberedError
 from monitor.memory.segment import MemoryFormatError
 from monitor.outputs.store import StoreError
 from monitor.types import ConfigError, ModelError

@@ -6,7 +6,7 @@ import pytest
 
 from monitor.audio.sources.ffmpeg import network_stream
 from monitor.config import Login, SourceConfig
-from monitor.daemon.checks.sources import source
+from monitor.daemon.checks.source_checks import source
 from tests.support.broker import certify, eventually
 from tests.support.camera import CLOSE, IGNORE, Camera
 from tests.support.network_stream import Listener, pitch, reasons

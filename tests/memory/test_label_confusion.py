@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from monitor.detection.alarm_clusters import Heard
-from monitor.memory.label_lint import AlikePrompts, FireTogether, alike_prompts, fire_together, moments
-from monitor.memory.reader import MemoryReader
+from monitor.memory.label_confusion import AlikePrompts, FireTogether, alike_prompts, fire_together, moments
+from monitor.memory.memory_reader import MemoryReader
 from tests.support.remembered import remember
 from tests.support.web_server import Engine
 

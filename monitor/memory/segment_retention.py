@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monitor.config import MemoryConfig
 from monitor.memory.labels_file import SUFFIX
-from monitor.memory.reader import DIRECTORY, pair_bytes
+from monitor.memory.memory_reader import DIRECTORY, pair_bytes
 from monitor.memory.segment import HOUR_NS, INDEX, is_index, pair
 
 _MEGABYTE = 1_000_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from monitor.detection.prototypes import Directions
-from monitor.memory.queries import MemoryQueries, Period
+from monitor.memory.memory_queries import MemoryQueries, Period
 from monitor.types import MonitorError
 from tests.support.remembered import remember
 from tests.support.web_server import Engine

@@ -1,4 +1,4 @@
-"""Set-up as the page uses it: what there is, trials, and the configuration that is written."""
+"""Set-up service: what the page chooses from, trials, and the configuration that is written."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import typer
 
 from monitor.cli.app import AsJson, ConfigFile, app
 from monitor.cli.logs import say
-from monitor.cli.memory import OneSource, Since, open_memory, sources_of
+from monitor.cli.memory_commands import OneSource, Since, open_memory, sources_of
 from monitor.cli.options import Overrides, settings_from
 from monitor.cli.periods import moment
 from monitor.cli.recordings import as_line
@@ -17,8 +17,8 @@ from monitor.types import ExitCode, MonitorError
 
 if TYPE_CHECKING:
     from monitor.detection.nearest_neighbours import Whiten
-    from monitor.memory.reader import MemoryReader
-    from monitor.memory.unusual import UnusualMoment
+    from monitor.memory.memory_reader import MemoryReader
+    from monitor.memory.unusual_windows import UnusualMoment
 
 
 class TooLittleError(MonitorError):
@@ -78,7 +78,7 @@ def _moments(
     """Return the unusual moments of a source, or why nothing can be said."""
     from monitor.detection.alarm_rate import NoThreshold
     from monitor.detection.alarm_words import refusal
-    from monitor.memory.unusual import LEAST_SECONDS, unusual_distances
+    from monitor.memory.unusual_windows import LEAST_SECONDS, unusual_distances
 
     span = reader.span(source)
     if span is None or since - span.since < LEAST_SECONDS:

@@ -10,14 +10,14 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from monitor.config import changed_label
-from monitor.memory.queries import Replayed
+from monitor.memory.memory_queries import Replayed
 from monitor.memory.replay_diff import Difference, Firing, Outcome, by_hour, compare
 from monitor.outputs.store import EventFilter
 from monitor.outputs.store.firings import stored_firings
 from monitor.outputs.web.context import AppContext, Context
 from monitor.outputs.web.routes.events import NOT_FOUND, query_store
 from monitor.outputs.web.routes.labels import LabelKeys, find_label
-from monitor.outputs.web.routes.memory import UNAVAILABLE, PeriodKeys, memory_of
+from monitor.outputs.web.routes.memory_search import UNAVAILABLE, PeriodKeys, memory_of
 from monitor.outputs.web.routes.refusals import refusals
 
 routes = APIRouter(tags=["memory"])

@@ -7,7 +7,7 @@ import pytest
 from monitor.cli.first_start import write_first
 from monitor.config import BrokerChoice, CameraChoice, Choices, MicrophoneChoice, WebConfig, load
 from monitor.daemon.first_run.meters import Meters
-from monitor.daemon.first_run.set_up import SetUp
+from monitor.daemon.first_run.set_up_service import SetUp
 from monitor.types import ConfigError, MonitorError, OutputError, SourceError
 from tests.support.small_disk import remount
 

@@ -8,8 +8,8 @@ import pytest
 from monitor.detection.alarm_rate import NoThreshold
 from monitor.detection.cohort_norm import measure_cohort
 from monitor.detection.nearest_neighbours import coreset, distances, thinned, whitening
-from monitor.memory.reader import MemoryReader
-from monitor.memory.unusual import neighbours_in, spans_before, unusual_distances
+from monitor.memory.memory_reader import MemoryReader
+from monitor.memory.unusual_windows import neighbours_in, spans_before, unusual_distances
 from tests.support.remembered import remember
 
 WINDOWS = SimpleNamespace(identity="model", rate=100, length=1000, hop=1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from monitor.archive.recordings import Recording
+from monitor.archive.recording_list import Recording
 from monitor.archive.results import Draft
 from monitor.archive.start_times import frigate_camera
 from monitor.archive.tables import FAILED, FILES, FILES_TABLE, Origin, write_rows

@@ -12,8 +12,8 @@ from monitor.detection.alarm_clusters import Heard
 from monitor.detection.engine import Engine
 from monitor.detection.prototypes import Directions, Prototypes
 from monitor.memory.heard_labels import heard_labels
-from monitor.memory.label_lint import AlikePrompts, alike_prompts, moments
-from monitor.memory.reader import MemoryReader, Span
+from monitor.memory.label_confusion import AlikePrompts, alike_prompts, moments
+from monitor.memory.memory_reader import MemoryReader, Span
 from monitor.memory.replay_diff import Firing
 from monitor.memory.search import Moment, search
 from monitor.memory.similar import direction_of, embeddings_between

@@ -3,9 +3,9 @@
 import pytest
 
 from monitor.config import MemoryConfig
-from monitor.memory.reader import MemoryReader
-from monitor.memory.retention import apply_limits
+from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.segment import INDEX
+from monitor.memory.segment_retention import apply_limits
 from tests.support.memories import AT, HEADER, IDENTITY, entry, source_directory, windows_of, write_segment
 
 HOUR, DAY = 3600, 86_400

@@ -14,7 +14,7 @@ from monitor.detection.alarm_rate import AlarmThreshold, NoThreshold, alarm_thre
 from monitor.detection.nearest_neighbours import Whiten, coreset, distances, thinned
 from monitor.detection.quantised import restored
 from monitor.detection.rules import rule_of
-from monitor.memory.reader import MemoryReader
+from monitor.memory.memory_reader import MemoryReader
 from monitor.types import Embeddings
 
 DAYS = 7

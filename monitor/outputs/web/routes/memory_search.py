@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from monitor.config import changed_label
 from monitor.config.section import Prompt
-from monitor.memory.queries import MemoryQueries, Period, Stretch
+from monitor.memory.memory_queries import MemoryQueries, Period, Stretch
 from monitor.memory.search import Moment
 from monitor.outputs.store import StoreError
 from monitor.outputs.store.rows import StoredEvent

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.detection.engine import Engine
     from monitor.detection.prototypes import Directions
-    from monitor.memory.reader import MemoryReader
+    from monitor.memory.memory_reader import MemoryReader
     from monitor.memory.replay_diff import Difference, Firing
     from monitor.memory.search import Moment
     from monitor.outputs.store import StoreReader
@@ -160,7 +160,7 @@ def open_memory(settings: Config, archive: Path | None = None) -> tuple[Engine, 
         Nothing is remembered, or the checkpoint cannot be loaded.
     """
     from monitor.evaluation.qualified_engine import load_qualified_engine
-    from monitor.memory.reader import MemoryReader
+    from monitor.memory.memory_reader import MemoryReader
 
     if archive is None and not settings.memory.enabled:
         raise ConfigError("memory.enabled: is false, so that nothing is remembered; set it to true")

@@ -1,4 +1,4 @@
-"""Label lint over the memory: labels that fire together, and prompts that cannot be told apart in a room."""
+"""Label confusion: labels that fire together, and prompts that cannot be told apart in a room."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.detection.alarm_clusters import Heard
 from monitor.detection.quantised import restored
-from monitor.memory.reader import Chunk
+from monitor.memory.memory_reader import Chunk
 from monitor.types import Embeddings
 
 TOGETHER = 0.5

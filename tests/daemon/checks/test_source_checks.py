@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from monitor.config import SourceConfig
-from monitor.daemon.checks.sources import level, source
+from monitor.daemon.checks.source_checks import level, source
 from monitor.types import ExitCode
 from tests.support.http_radio import Radio
 from tests.support.sound_card import CHANNELS, RATE

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from monitor.detection.prototypes import Directions
-from monitor.memory.reader import MemoryReader, memory_directory
+from monitor.memory.memory_reader import MemoryReader, memory_directory
 from monitor.memory.search import search
 from monitor.memory.segment import HOUR_NS, Kind
 from monitor.memory.segment_writer import SegmentWriter
