@@ -29,7 +29,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -212,9 +212,10 @@ def _processor_seconds() -> dict[str, float]:
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
     ticks = os.sysconf("SC_CLK_TCK")
     for task in Path("/proc/self/task").iterdir():
-        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
-        name = names.get(int(task.name), "other").split()[0]
-        used[name] += (int(fields[11]) + int(fields[12])) / ticks
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+            name = names.get(int(task.name), "other").split()[0]
+            used[name] += (int(fields[11]) + int(fields[12])) / ticks
     return dict(used)
 
 

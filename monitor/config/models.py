@@ -26,7 +26,7 @@ from monitor.config.fleet_following import FleetConfig
 from monitor.config.labels import LabelConfig
 from monitor.config.mqtt_broker import MqttConfig
 from monitor.config.prompt_packs import PackName, with_packs
-from monitor.config.section import FilePath, Identifier, Prompt, Section
+from monitor.config.section import MOST_SOURCES, FilePath, Identifier, Prompt, Section
 from monitor.config.sources import SourceConfig
 from monitor.config.storage import ClipsConfig, MemoryConfig, StoreConfig
 from monitor.config.unusual import UNUSUAL, UnusualConfig
@@ -147,7 +147,7 @@ class Config(Section):
     sources: Annotated[tuple[SourceConfig, ...], WrapValidator(_sources), Field(strict=False)] = Field(
         default=(SourceConfig(name="microphone", kind="microphone"),),
         min_length=1,
-        max_length=32,
+        max_length=MOST_SOURCES,
         description="Audio sources, scored by the same model.",
     )
     silence_dbfs: float = Field(

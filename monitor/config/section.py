@@ -11,6 +11,9 @@ from monitor.config import validators
 
 MAX_PROMPT = 300
 
+MOST_SOURCES = 256
+"""Sources of one monitor."""
+
 Identifier = Annotated[str, StringConstraints(pattern=validators.ID)]
 Prompt = Annotated[
     str,

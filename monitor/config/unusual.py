@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from monitor.config.labels import LabelConfig
-from monitor.config.section import AlarmTarget, Identifier, Section
+from monitor.config.section import MOST_SOURCES, AlarmTarget, Identifier, Section
 
 UNUSUAL = "unusual"
 """Label of these events."""
@@ -27,7 +27,7 @@ class UnusualConfig(Section):
         "threshold is set by it every day, from the memory.",
     )
     sources: Annotated[tuple[Identifier, ...], Field(strict=False)] | None = Field(
-        default=None, min_length=1, max_length=32, description="Names of the sources. Unset: all."
+        default=None, min_length=1, max_length=MOST_SOURCES, description="Names of the sources. Unset: all."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from monitor.config.section import MOST_SOURCES
 from monitor.system.boundary import printable
 
 SILENT_SECONDS = 300.0
@@ -17,8 +18,8 @@ MOST_TEXT = 200
 _LARGEST = 1e12
 """Numbers beyond it are not shown: no time and no count is so large."""
 
-MOST_PROBLEMS = 40
-"""Sources and problems of a node that are looked at; a node has at most 32 sources."""
+MOST_PROBLEMS = MOST_SOURCES + 8
+"""Sources and problems of a node that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)

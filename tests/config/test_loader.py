@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.config import Config, load
 from monitor.config.errors import key_path
+from monitor.config.section import MOST_SOURCES
 from monitor.types import ConfigError
 
 LABEL = "labels:\n- id: dog\n  prompts: [a dog barking]\n"
@@ -30,6 +31,15 @@ def accepted(tmp_path, text):
     path = tmp_path / "monitor.yaml"
     path.write_text(text, encoding="utf-8")
     return load(path)
+
+
+def test_one_monitor_takes_256_sources_and_says_so_of_more(tmp_path):
+    sources = "".join(f"- {{name: s{n}, kind: stream, url: 'rtsp://camera/{n}'}}\n" for n in range(257))
+    (line,) = faults(tmp_path, f"sources:\n{sources}")
+    assert line.startswith("monitor.yaml:1: sources: ")
+    assert "256" in line
+    fewer = sources.rsplit("-", 1)[0]
+    assert len(accepted(tmp_path, f"sources:\n{fewer}").sources) == MOST_SOURCES
 
 
 def test_the_fault_of_the_issue_reads_as_the_issue_says(tmp_path, monkeypatch):

@@ -32,11 +32,14 @@ from monitor.types import Event, Listen, NearMiss, Scores
 RING = 256
 """Messages kept, half a minute of four sources; a watcher that is further behind is dropped."""
 
+RING_OF_SOURCE = 8
+"""Messages kept for each source at least."""
+
 STALLED = 16
 """A watcher that ends with more unread messages counts as dropped: its connection failed first."""
 
 WAITING = 64
-"""Items that may wait to become messages."""
+"""Items that may wait to become messages; two for each source if that is more: all may be due at once."""
 
 MAX_WATCHERS = 100
 
@@ -73,7 +76,7 @@ class Watcher:
 class Broadcast(Output):
     """Live messages for any number of watchers; `run` is the body of its thread.
 
-    The audio of the spectrogram is in the buffers, by source name.  ``ring`` messages are kept.
+    The audio of the spectrogram is in the buffers, by source name.  At least ``ring`` messages are kept.
     """
 
     def __init__(self, buffers: Mapping[str, RingBuffer], mel_config: MelConfig, *, ring: int = RING) -> None:
@@ -88,12 +91,12 @@ class Broadcast(Output):
             name: SpectrogramColumns(mel_config, buffer.read) for name, buffer in buffers.items()
         }
         self._lock = threading.Lock()
-        self._ring: deque[Message] = deque(maxlen=ring)
+        self._ring: deque[Message] = deque(maxlen=max(ring, RING_OF_SOURCE * len(buffers)))
         self._number = 0
         self._watchers: set[Watcher] = set()
         self._active: dict[str, dict[str, object]] = {}
         self._closed = False
-        self._outbox = Outbox(self._publish, WAITING)
+        self._outbox = Outbox(self._publish, max(WAITING, 2 * len(buffers)))
 
     @property
     def sources(self) -> tuple[str, ...]:

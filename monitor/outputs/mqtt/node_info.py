@@ -18,6 +18,9 @@ INFO_SECONDS = 60.0
 MAX_PROBLEMS, MAX_TEXT = 5, 200
 """Problems in a message, and characters of a text in it."""
 
+MAX_TEXT_OF_SOURCES = 10_000
+"""Characters of the texts of all sources together: a reader takes 64 KB of a message."""
+
 _OF_EVENT = ("event_id", "source", "label", "label_name", "started_at", "ended_at", "peak_score")
 
 _OF_SOURCE = ("online", "offline_reason", "offline_text", "overloaded", "level_dbfs")
@@ -59,6 +62,7 @@ def info_payload(snapshot: Mapping[str, Any], clock: ClockSync, at: float) -> di
     """Return the information at a time, in Unix seconds, from what `clap-monitor status` shows."""
     events = [label["last_event"] for label in snapshot["labels"] if label["last_event"] is not None]
     last = max(events, key=lambda event: event["started_at"], default=None)
+    text = min(MAX_TEXT, MAX_TEXT_OF_SOURCES // max(1, len(snapshot["sources"])))
     return {
         "schema": SCHEMA,
         "at": round(at, 3),
@@ -71,7 +75,7 @@ def info_payload(snapshot: Mapping[str, Any], clock: ClockSync, at: float) -> di
         "lag_seconds": snapshot["lag_seconds"],
         **clock_payload(clock),
         "sources": {
-            name: {key: _short(source[key]) for key in _OF_SOURCE}
+            name: {key: _short(source[key], text) for key in _OF_SOURCE}
             for name, source in snapshot["sources"].items()
         },
         "labels": sum(label["enabled"] for label in snapshot["labels"]),
@@ -85,5 +89,5 @@ def info_payload(snapshot: Mapping[str, Any], clock: ClockSync, at: float) -> di
     }
 
 
-def _short(value: object) -> object:
-    return value[:MAX_TEXT] if isinstance(value, str) else value
+def _short(value: object, most: int = MAX_TEXT) -> object:
+    return value[:most] if isinstance(value, str) else value

@@ -2,7 +2,9 @@
 
 import json
 
+from monitor.config.section import MOST_SOURCES
 from monitor.outputs.mqtt.node_info import MAX_TEXT, NodeInfo, info_payload
+from monitor.outputs.mqtt.paho_client import MAX_CONTENT_BYTES
 from monitor.outputs.mqtt.topics import Topics
 from monitor.system.clock_sync import ClockSync
 from tests.support.snapshots import NOW, snapshot
@@ -40,6 +42,15 @@ def test_a_long_text_is_cut():
     problems = [{"what": "broker", "why": "x" * 10_000}] * 50
     found = info_payload(snapshot(problems=problems), CLOCK, NOW)
     assert found["problems"] == [{"what": "broker", "why": "x" * MAX_TEXT}] * 5
+
+
+def test_a_message_of_as_many_sources_as_there_may_be_can_be_read_when_all_are_offline():
+    (source, *_) = snapshot()["sources"].values()
+    offline = source | {"online": False, "offline_reason": "unreachable", "offline_text": "x" * 10_000}
+    sources = {f"{number:x>32}": offline for number in range(MOST_SOURCES)}
+    found = info_payload(snapshot(sources=sources), CLOCK, NOW)
+    assert len(found["sources"]) == MOST_SOURCES
+    assert len(json.dumps(found)) < MAX_CONTENT_BYTES
 
 
 def test_it_is_made_once_a_minute_and_after_each_change():
