@@ -153,6 +153,8 @@ class Scores:
     """The window contains speech."""
     patterns: frozenset[str] = frozenset()
     """Temporal patterns of alarms in the newest seconds of the source, such as ``t3``."""
+    distance: float = 0.0
+    """From what the source usually has at that time of day, in [0, 1]; 0 if it is not unusual."""
 
 
 class EndReason(StrEnum):

@@ -30,8 +30,7 @@ def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) 
     The outputs receive the end of each event that the change ends, then the change.
     """
     labels = change.active_labels
-    rules = rules_of(parts.config, parts.engine, labels)
-    ended = parts.detector.apply(rules)
+    ended = parts.detector.apply(rules_of(parts.config, parts.engine, labels))
     if not labels.armed:
         ended += parts.detector.finish(EndReason.DISARMED)
     for event in ended:
@@ -39,6 +38,6 @@ def apply_change(parts: Parts, before: Change, change: Change, outputs: Output) 
     for name in parts.status:
         parts.baselines.record(name, before.prototypes, parts.scorer.baseline(name))
     parts.scorer.apply(labels, change.prototypes)
-    outputs.on_labels(labels, rules)
+    outputs.on_labels(labels, parts.detector.rules)
     outputs.apply(change.config)
     logging.getLogger("monitor").setLevel(change.config.log_level.upper())

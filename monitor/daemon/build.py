@@ -107,6 +107,7 @@ def build(
     rules = rules_of(config, engine, labels)
     unusual = unusual_references(config, engine, labels.unusual)
     detector = Detector(by_source=rules, unusual=None if unusual is None else unusual.detector)
+    detector.take_references()
     embeddings = RecentEmbeddings(buffers, engine.windows_in(BASELINE_SECONDS))
     model = engine.model.name
     clock = WallClock(config.state)
@@ -189,7 +190,7 @@ def build(
         reloads=reread is not None,
         snapshot=take_snapshot,
     )
-    FanOut(outputs, archive.record, {}).on_labels(labels, rules)
+    FanOut(outputs, archive.record, {}).on_labels(labels, detector.rules)
     return parts
 
 

@@ -193,6 +193,8 @@ class Daemon:
             parts.buffers, parts.status, length=engine.length, hop=engine.hops, stop=self._stop
         ):
             change = parts.control.take_change()
+            if parts.detector.take_references():
+                change = change or self._current  # the memory notes the thresholds in force
             if change is not None:
                 apply_change(parts, self._current, change, fan_out)
                 self._current = change

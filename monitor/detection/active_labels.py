@@ -97,7 +97,7 @@ class ActiveLabels:
             for at, known in self.own.items()
             if at[1] == label.id and own_thresholds
         }
-        return replace(self, labels=(label,), own=own, armed=True)
+        return replace(self, labels=(label,), own=own, armed=True, unusual=())
 
     @property
     def by_source(self) -> dict[str, tuple[LabelConfig, ...]]:

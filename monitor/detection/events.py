@@ -54,12 +54,29 @@ class Detector:
                     machines[label] = EventMachine(rule)
         return events
 
+    @property
+    def rules(self) -> dict[str, tuple[Rule, ...]]:
+        """Rules in force by source, that of unusual sounds included where it is known what is usual."""
+        unusual = {} if self.unusual is None else self.unusual.rules
+        return {
+            source: (*rules, unusual[source]) if source in unusual else tuple(rules)
+            for source, rules in self._by_source.items()
+        }
+
     def labels(self, source: str) -> tuple[str, ...]:
         """Labels that are detected at a source."""
         return tuple(self._of(source))
 
+    def take_references(self) -> bool:
+        """Use the newest references of unusual sounds, between two windows; return whether rules changed."""
+        return self.unusual is not None and self.unusual.take()
+
+    def measured(self, scores: Scores) -> Scores:
+        """Return the next window of a source with its distance from the usual sounds, if that is known."""
+        return scores if self.unusual is None else self.unusual.measured(scores)
+
     def update(self, scores: Scores) -> list[Event]:
-        """Add the scores of the next window of a source; return the events that start or end with it."""
+        """Add the scores of the next window of a source, `measured`; return the events that start or end."""
         machines = self._of(scores.source)
         events: list[Event] = []
         for place, (label, value) in enumerate(zip(scores.labels, scores.values.tolist(), strict=True)):

@@ -52,7 +52,7 @@ def run_analysis(
     for step in steps:
         events = [event for at in step if isinstance(at, Break) for event in detector.interrupt(at)]
         for scores in scorer.score([at for at in step if isinstance(at, Window)], detector.active):
-            selected = select_labels(scores, detector.labels(scores.source))
+            selected = detector.measured(select_labels(scores, detector.labels(scores.source)))
             on_scores(selected)
             events += detector.update(selected)
         _pass_on(events, detector, on_event, on_near_miss)

@@ -14,6 +14,9 @@ from monitor.types import Embeddings
 UNITS = 32_767
 """Units in 1: the largest number of 16 bits."""
 
+DISTANCE_UNITS = 8_191
+"""Units in 1 of a distance from the usual sounds: the largest number of 13 bits."""
+
 Rows = NDArray[np.int16]
 """Quantised embeddings, shape (n, d)."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from monitor.config import UnusualLabel
 from monitor.detection.event_machine import EventMachine
 from monitor.detection.nearest_neighbours import Whiten, distance
-from monitor.detection.quantised import Rows
+from monitor.detection.quantised import DISTANCE_UNITS, Rows
 from monitor.detection.rules import Rule
 from monitor.types import Break, EndReason, Event, GateReason, Scores
 
@@ -34,6 +34,8 @@ class UsualSounds:
 class UnusualDetector:
     """Events of unusual sounds; `use` is for any thread, the rest for the one that scores.
 
+    Distances are rounded as the memory keeps them, so that a replay sees those that were seen live.
+
     Parameters
     ----------
     rules : mapping of str to Rule
@@ -45,9 +47,11 @@ class UnusualDetector:
 
     def __init__(self, rules: Mapping[str, Rule], whiten: Whiten, describe: Describe) -> None:
         self._rules, self._whiten, self._describe = rules, whiten, describe
+        self._waiting: dict[str, UsualSounds] = {}
+        """Those to compare with from the next `take` on, by source."""
         self._usual: dict[str, UsualSounds] = {}
-        self._applied: dict[str, UsualSounds] = {}
-        """Whose threshold the machines have, by source."""
+        self._in_force: dict[str, Rule] = {}
+        """Rules of the sources of which it is known what is usual."""
         self._machines = {source: EventMachine(rule) for source, rule in rules.items()}
         self._distances = dict.fromkeys(rules, 0.0)
         """Of the newest window, by source."""
@@ -59,9 +63,39 @@ class UnusualDetector:
         """Names of the sources."""
         return tuple(self._rules)
 
+    @property
+    def rules(self) -> dict[str, Rule]:
+        """Rules in force at the sources of which is known what is usual."""
+        return dict(self._in_force)
+
     def use(self, source: str, usual: UsualSounds) -> None:
-        """Compare the windows of a source with other sounds from now on."""
-        self._usual[source] = usual
+        """Compare the windows of a source with other sounds soon."""
+        self._waiting[source] = usual
+
+    def take(self) -> bool:
+        """Compare with the newest sounds from the next window on; return whether a threshold has changed."""
+        changed = False
+        for source in list(self._waiting):
+            before, usual = self._usual.get(source), self._waiting.pop(source)
+            self._usual[source] = usual
+            if before is None or before.threshold != usual.threshold:
+                label = self.label(source)
+                rule = replace(self._rules[source], threshold=label.threshold, release=label.release)
+                self._in_force[source] = rule
+                self._machines[source].apply(rule)
+                changed = True
+        return changed
+
+    def measured(self, scores: Scores) -> Scores:
+        """Return the next window of a source with its distance, if the sound is unusual or may still last."""
+        source = scores.source
+        usual = self._usual.get(source)
+        if usual is None:
+            return scores
+        if scores.gated != GateReason.UNCHANGED:
+            self._distances[source] = self._distance(scores, usual)
+        unlike = self._distances[source]
+        return replace(scores, distance=unlike if unlike >= self._in_force[source].release else 0.0)
 
     def label(self, source: str) -> UnusualLabel:
         """Return the label of these events, with the threshold in force at a source."""
@@ -69,20 +103,13 @@ class UnusualDetector:
         return UnusualLabel() if usual is None else UnusualLabel(threshold=usual.threshold)
 
     def update(self, scores: Scores, *, labelled: bool) -> list[Event]:
-        """Add the next window of a source; return the event that starts or ends with it.
+        """Add the next window of a source, `measured`; return the event that starts or ends with it.
 
         With ``labelled`` there is an event of a label, or a candidate: what a user described is not unusual.
         """
-        source = scores.source
-        machine, usual = self._machines.get(source), self._usual.get(source)
-        if machine is None or usual is None:
+        if scores.source not in self._usual:
             return []
-        if self._applied.get(source) is not usual:
-            self._applied[source], label = usual, self.label(source)
-            machine.apply(replace(self._rules[source], threshold=label.threshold, release=label.release))
-        if scores.gated != GateReason.UNCHANGED:
-            self._distances[source] = self._distance(scores, usual)
-        events = machine.update(scores, 0.0 if labelled else self._distances[source])
+        events = self._machines[scores.source].update(scores, 0.0 if labelled else scores.distance)
         return [self._described(event, scores) for event in events]
 
     def interrupt(self, at: Break) -> list[Event]:
@@ -101,7 +128,8 @@ class UnusualDetector:
     def _distance(self, scores: Scores, usual: UsualSounds) -> float:
         if scores.embedding is None or scores.ended_at > usual.until:
             return 0.0
-        return distance(self._whiten(scores.embedding[None])[0], usual.rows)
+        found = distance(self._whiten(scores.embedding[None])[0], usual.rows)
+        return round(found * DISTANCE_UNITS) / DISTANCE_UNITS
 
     def _described(self, event: Event, scores: Scores) -> Event:
         if event.reason is None and scores.embedding is not None:

@@ -48,6 +48,8 @@ class Timeline:
     """Places of the windows with scores, the unchanged ones included, shape (m,)."""
     flags: NDArray[np.uint16]
     """`PATTERN_FLAGS` and others of each window, shape (n,)."""
+    distances: NDArray[np.float64]
+    """Distance of each unusual window from the usual sounds, 0 of all others, shape (n,)."""
     breaks: Sequence[tuple[int, EndReason]] = ()
     """Places before which the audio is interrupted, in order."""
 
@@ -107,6 +109,8 @@ class LabelReplay:
     def __init__(self, rule: Rule, history: Logits) -> None:
         self.history = history
         """Logits in the baseline, oldest first."""
+        self.busy: list[int] = []
+        """Places in the newest timeline with an event that lasts, or a candidate."""
         self._machine = EventMachine(rule)
         self._rule = rule
         self._unseen: _Unseen | None = None
@@ -138,9 +142,9 @@ class LabelReplay:
             return list(feed.run(self, whole=True))
         return list(feed.run(self))
 
-    def keep(self, history: Logits, unseen: _Unseen | None) -> None:
-        """Keep what is needed at the next window."""
-        self.history, self._unseen = history, unseen
+    def keep(self, history: Logits, unseen: _Unseen | None, busy: list[int]) -> None:
+        """Keep what is needed at the next window, and where the label was not idle."""
+        self.history, self._unseen, self.busy = history, unseen, busy
 
     def _show(self) -> None:
         """Let the event code see the newest windows; none of them is a hit under the rule so far."""
@@ -168,6 +172,7 @@ class _Feed:
         self._pure_from = 0
         """From this scored window on, `_pure` holds."""
         self._breaks = list(timeline.breaks)
+        self._busy: list[int] = []
 
     def run(self, replay: LabelReplay, *, whole: bool = False) -> Iterator[Event]:
         """Yield the events; with ``whole``, the event code sees every window."""
@@ -184,7 +189,7 @@ class _Feed:
             unseen = self._leave_unseen(place)
             self._advance(len(self._logits))
         yield from self._interrupt(len(self._timeline))
-        replay.keep(self._ring, unseen)
+        replay.keep(self._ring, unseen, self._busy)
 
     def _leave_unseen(self, place: int) -> _Unseen:
         """Return the newest windows from a place on, as many as may count under another rule."""
@@ -263,6 +268,8 @@ class _Feed:
                 ordinal += 1
             else:
                 yield from machine.update(timeline.window(place), 0.0)
+            if isinstance(machine.state, Active | Candidate):
+                self._busy.append(place)
             place += 1
         self._ring, self._from = ring, ordinal
         if frozen_at >= 0:

@@ -65,6 +65,9 @@ SPEECH_FLAG = 1
 PATTERN_FLAGS = {"t3": 2, "t4": 4}
 """Bits of ``flags``: temporal patterns of alarms in the newest seconds."""
 
+DISTANCE_SHIFT = 3
+"""Bits of ``flags`` from here on: distance of an unusual window, in units of 1 / 8191; 0 of all others."""
+
 GATES = tuple(GateReason)
 BREAKS = (EndReason.GAP, EndReason.END, EndReason.SHUTDOWN)
 """Why the audio is interrupted, or the monitor was stopped."""

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.config import LabelConfig
+from monitor.config import UNUSUAL, LabelConfig
 from monitor.detection.baseline import BASELINE_SECONDS
 from monitor.detection.calibration import Calibration
 from monitor.detection.prototypes import Prototypes
+from monitor.detection.quantised import DISTANCE_UNITS
 from monitor.detection.rules import Rule
 from monitor.memory.label_replay import LabelReplay, Timeline
 from monitor.memory.label_scores import Logits, logits_at
 from monitor.memory.labels_file import LabelsInForce, labels_path, read_labels
 from monitor.memory.memory_reader import Chunk, MemoryReader, to_seconds
-from monitor.memory.segment import BREAKS, GATES, Header, Kind, MemoryFormatError
+from monitor.memory.segment import BREAKS, DISTANCE_SHIFT, GATES, Header, Kind, MemoryFormatError
+from monitor.memory.unusual_replay import UnusualReplay
 from monitor.types import EndReason, Event, GateReason
 
 BuildPrototypes = Callable[[Sequence[LabelConfig], Sequence[str]], Prototypes]
@@ -34,6 +36,8 @@ class Watchlist:
     armed: bool = True
     baselines: Mapping[str, float] | None = None
     """Logit of labels without a history."""
+    unusual: bool = False
+    """Whether unusual sounds count too, by the distances and thresholds that were in force."""
 
 
 class SourceReplay:
@@ -57,6 +61,7 @@ class SourceReplay:
         """Of each label that is detected now, by its identifier."""
         self._histories: dict[str, Logits] = {}
         """Logits in the baseline of each label that this source does not detect, by its identifier."""
+        self._unusual = UnusualReplay()
         self._in_force: Watchlist | None = None
         self._number: int | None = None
         """Number of the labels file in force."""
@@ -77,15 +82,24 @@ class SourceReplay:
         for chunk in self._reader.chunks(self._source, since, until):
             if not chunk.follows:
                 yield from self._end(EndReason.RESTART)
-                before = watchlist or self._changed(chunk.labels_before)
-                if before is not None:
-                    yield from self._change(before, chunk.segment.header)
+                if watchlist is not None:
+                    yield from self._change(watchlist, chunk.segment.header)
+                yield from self._recorded(chunk.labels_before, watchlist, chunk.segment.header)
             for part, number in _parts(chunk):
-                changed = None if watchlist is not None else self._changed(number)
-                if changed is not None:
-                    yield from self._change(changed, chunk.segment.header)
+                yield from self._recorded(number, watchlist, chunk.segment.header)
                 yield from self._feed(part, chunk)
         yield from self._end(EndReason.SHUTDOWN)
+
+    def _recorded(self, number: int | None, watchlist: Watchlist | None, header: Header) -> Iterator[Event]:
+        """Apply a labels file: its labels if no others are tried, and the rule of unusual sounds."""
+        if watchlist is not None and not watchlist.unusual:
+            return
+        found = self._changed(number)
+        if found is None:
+            return
+        if watchlist is None:
+            yield from self._change(self._watchlist(found), header)
+        self._unusual.apply(_unusual_rule(found, self._source))
 
     def _feed(self, part: NDArray[np.intp], chunk: Chunk) -> list[Event]:
         """Return the events of some entries of a chunk, by time."""
@@ -105,6 +119,10 @@ class SourceReplay:
             else:
                 history = self._histories[label]
                 self._histories[label] = np.concatenate([history, column])[-len(history) :]
+        labelled = np.zeros(len(timeline), dtype=bool)
+        for replay in self._labels.values():
+            labelled[replay.busy] = True
+        found += self._unusual.feed(timeline, labelled)
         return sorted(found, key=lambda event: event.started_at if event.ended_at is None else event.ended_at)
 
     def _change(self, watchlist: Watchlist, header: Header) -> Iterator[Event]:
@@ -115,6 +133,7 @@ class SourceReplay:
         if not watchlist.armed:
             for label in self._labels.keys() & rules.keys():
                 yield from self._labels[label].end(EndReason.DISARMED)
+            yield from self._unusual.end(EndReason.DISARMED)
         self._apply(watchlist, header)
 
     def _apply(self, watchlist: Watchlist, header: Header) -> None:
@@ -149,15 +168,16 @@ class SourceReplay:
     def _end(self, reason: EndReason) -> Iterator[Event]:
         for replay in self._labels.values():
             yield from replay.end(reason)
+        yield from self._unusual.end(reason)
         self._labels, self._histories, self._in_force, self._number = {}, {}, None, None
+        self._unusual = UnusualReplay()
 
-    def _changed(self, number: int | None) -> Watchlist | None:
-        """Return the labels of a file; None if they are in force already, or cannot be read."""
+    def _changed(self, number: int | None) -> LabelsInForce | None:
+        """Return the content of a labels file; None if it is in force already, or cannot be read."""
         if number is None or number == self._number:
             return None
         self._number = number
-        found = read_labels(labels_path(self._reader.directory, number))
-        return None if found is None else self._watchlist(found)
+        return read_labels(labels_path(self._reader.directory, number))
 
     def _watchlist(self, found: LabelsInForce) -> Watchlist:
         key = (repr(found.labels), *found.background)
@@ -167,6 +187,13 @@ class SourceReplay:
         return Watchlist(
             self._known[key], tuple(rules), armed=found.armed, baselines=found.baselines.get(self._source)
         )
+
+
+def _unusual_rule(found: LabelsInForce, source: str) -> Rule | None:
+    """Return the rule of unusual sounds; None if they were not looked for."""
+    if any(label.id == UNUSUAL for label in found.labels):  # a label of a user, from before
+        return None
+    return next((rule for rule in found.rules.get(source, ()) if rule.label == UNUSUAL), None)
 
 
 def _parts(chunk: Chunk) -> Iterator[tuple[NDArray[np.intp], int | None]]:
@@ -207,6 +234,7 @@ def timeline_of(chunk: Chunk, part: NDArray[np.intp]) -> tuple[Timeline, NDArray
         entries["level"][owners].astype(np.float32),
         scored,
         entries["flags"][owners],
+        (entries["flags"] >> DISTANCE_SHIFT)[owners] / DISTANCE_UNITS,
         breaks,
     )
     return timeline, vector[owners[scored]]

@@ -70,4 +70,4 @@ def watchlist_at(
     rules = rules_of(config, engine, labels).get(source)
     if rules is None:
         rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in labels.enabled]
-    return Watchlist(prototypes, tuple(rules))
+    return Watchlist(prototypes, tuple(rules), unusual=source in labels.unusual)

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,8 @@ from monitor.daemon.unusual_references import unusual_references
 from monitor.detection.active_labels import restore_settings
 from monitor.detection.engine import load_engine
 from monitor.detection.vocabulary import vocabulary
+from monitor.memory.memory_reader import MemoryReader
+from monitor.memory.source_replay import SourceReplay
 from monitor.memory.unusual_reference import reference_path
 from monitor.outputs.mqtt.discovery import discovery_payload
 from monitor.outputs.mqtt.topics import Topics
@@ -114,6 +117,14 @@ def test_a_foreign_sound_is_one_event_with_what_it_is_like(tmp_path, known, engi
     (stored,) = StoreReader(known / FILE).events().rows
     assert (stored.label_name, stored.like) == ("Unusual sound", started.like)
     assert parts.counters.events == {("hall", UNUSUAL): 1}
+    replay = SourceReplay(
+        MemoryReader(known, engine.model.identity), "hall", engine.calibration, engine.build_prototypes
+    )
+    replayed = list(replay.events(since=started.started_at - 60))
+    assert [replace(event, id="") for event in replayed] == [
+        replace(event, id="", like=(), level_dbfs=pytest.approx(event.level_dbfs))
+        for event in (started, ended)
+    ]
 
 
 def test_with_less_than_two_days_nothing_is_written_and_the_status_says_how_far_it_is(tmp_path, engine, room):

@@ -39,6 +39,8 @@ def unusual():
         {"hall": RULE}, whitening(None), lambda embedding: ("sound", str(embedding.argmax()))
     )
     found.use("hall", UsualSounds(quantised(USUAL[None]), threshold=0.4, until=100.0))
+    assert found.take()
+    assert not found.take()
     return found
 
 
@@ -52,14 +54,14 @@ def hear(detector, seconds, embedding, **fields):
     return [
         (event.label, event.reason)
         for second in seconds
-        for event in detector.update(window(second, embedding, **fields))
+        for event in detector.update(detector.measured(window(second, embedding, **fields)))
     ]
 
 
 def test_two_foreign_windows_are_an_event_that_ends_when_all_is_usual_again(detector, unusual):
     assert hear(detector, [1, 2, 3], USUAL) == []
     assert hear(detector, [4], FOREIGN) == []
-    (started,) = detector.update(window(5, FOREIGN))
+    (started,) = detector.update(detector.measured(window(5, FOREIGN)))
     assert (started.label, started.score, started.like) == (UNUSUAL, 1.0, ("sound", "1"))
     assert hear(detector, [6, 7, 8], USUAL) == [(UNUSUAL, EndReason.QUIET)]
     assert (unusual.label("hall").threshold, unusual.label("attic").threshold) == (0.4, 0.5)
@@ -87,10 +89,13 @@ def test_a_break_and_the_end_of_the_run_end_it(detector):
 def test_without_a_reference_or_with_one_of_another_time_of_day_nothing_is_unusual(detector, unusual):
     assert hear(detector, [101, 102, 103], FOREIGN) == []
     unusual.use("hall", UsualSounds(quantised(FOREIGN[None]), threshold=0.4, until=1000.0))
+    assert hear(detector, [103], FOREIGN) == []
+    assert not detector.take_references()  # the threshold is the same
     assert hear(detector, [104, 105], FOREIGN) == []
     assert hear(detector, [106, 107], USUAL) == [(UNUSUAL, None)]
     none = Detector([], unusual=UnusualDetector({"hall": RULE}, whitening(None), lambda _: ()))
-    assert none.update(replace(window(1, FOREIGN), labels=(), values=np.empty(0, np.float32))) == []
+    foreign = none.measured(replace(window(1, FOREIGN), labels=(), values=np.empty(0, np.float32)))
+    assert (foreign.distance, none.update(foreign)) == (0.0, [])
 
 
 def test_no_label_may_be_added_whose_events_could_not_be_told_from_them():

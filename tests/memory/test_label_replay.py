@@ -31,7 +31,7 @@ def room(seed, windows=4000, *, loud=0.02):
     stops = LENGTH + HOP * np.arange(windows)
     ended_at, levels = 1e9 + stops / RATE, draw.normal(-40, 3, windows).astype("f4")
     flags = 2 * (np.arange(windows) % 400 < 250).astype("u2")  # T3 is heard in these windows
-    timeline = Timeline("room", LENGTH, stops, ended_at, levels, scored, flags, breaks)
+    timeline = Timeline("room", LENGTH, stops, ended_at, levels, scored, flags, np.zeros(len(stops)), breaks)
     return timeline, logits[scored].astype(np.float32)
 
 
@@ -58,7 +58,8 @@ def part_of(timeline, logits, first, stop):
     breaks = [(place - first, reason) for place, reason in timeline.breaks if first <= place < stop]
     parts = (timeline.stops, timeline.ended_at, timeline.levels, timeline.flags)
     stops, ended_at, levels, flags = (each[first:stop] for each in parts)
-    part = Timeline("room", LENGTH, stops, ended_at, levels, timeline.scored[inside] - first, flags, breaks)
+    scored, distances = timeline.scored[inside] - first, np.zeros(len(stops))
+    part = Timeline("room", LENGTH, stops, ended_at, levels, scored, flags, distances, breaks)
     return part, logits[inside]
 
 

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from monitor.audio.source_status import SourceStatus
-from monitor.config import Config, LabelConfig, MemoryConfig, SourceConfig
-from monitor.daemon.apply_change import apply_change
+from monitor.config import UNUSUAL, Config, LabelConfig, MemoryConfig, SourceConfig
+from monitor.daemon.apply_change import apply_change, label_of
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.baseline_store import BaselineStore
 from monitor.detection.control import Change
 from monitor.detection.engine import Engine
 from monitor.detection.events import Detector
+from monitor.detection.nearest_neighbours import whitening
 from monitor.detection.pipeline import run_analysis
 from monitor.detection.prototypes import build_prototypes
-from monitor.detection.rules import rules_of
+from monitor.detection.quantised import quantised
+from monitor.detection.rules import rules_of, unusual_rules
 from monitor.detection.scorer import Scorer
+from monitor.detection.unusual_detector import UnusualDetector, UsualSounds
 from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.segment import Header
 from monitor.memory.source_replay import SourceReplay
@@ -117,7 +120,10 @@ class Run:
             engine, active_labels, status, gate=Gate(draw),
             spectrograms=Spectrograms(), initial_baseline=baselines.read,
         )  # fmt: skip
-        detector = Detector(by_source=rules_of(self._config, engine, active_labels))
+        unusual = UnusualDetector(
+            unusual_rules(self._config, engine, tuple(HOPS)), whitening(None), lambda _: ()
+        )
+        detector = Detector(by_source=rules_of(self._config, engine, active_labels), unusual=unusual)
         headers = {name: Header(DIMENSION, RATE, LENGTH, hop) for name, hop in HOPS.items()}
         config = MemoryConfig(free_megabytes=0)
         clock = settled(AT + DAY)
@@ -130,13 +136,15 @@ class Run:
         )  # fmt: skip
         observer = Observer(on_event=lambda event, _label: self.events.append(event))
         self._outputs = FanOut({"observer": observer, "memory": self.memory}, lambda event, _label: event, {})
-        self._outputs.on_labels(active_labels, rules_of(self._config, engine, active_labels))
+        self._learn_usual("hall", AT)
+        detector.take_references()
+        self._outputs.on_labels(active_labels, detector.rules)
 
     def hear(self, first, seconds):
         """Analyse some seconds, from sample ``first`` on; changes come in between."""
 
         def on_event(event):
-            self._outputs.on_event(event, self.labels.label(event.source, event.label))
+            self._outputs.on_event(event, self._label_of(event))
 
         steps, on_scores = self._steps(first, seconds), self._outputs.on_scores
         run_analysis(steps, self.parts.scorer, self.parts.detector, on_scores=on_scores, on_event=on_event)
@@ -147,6 +155,10 @@ class Run:
         for now in range(first + LENGTH, first + seconds * RATE, 25):
             if self._draw.random() < 0.004:
                 self._change()
+            if self._draw.random() < 0.01:
+                self._learn_usual(str(self._draw.choice(list(HOPS))), AT + now / RATE)
+            if self.parts.detector.take_references():
+                self._apply(self.labels, self.parts.scorer._prototypes)
             if self._draw.random() < 0.02:
                 self.memory._work()  # the disk is written now
             step = [at for name in HOPS if now >= self._due[name] for at in self._at(name, now)]
@@ -217,9 +229,23 @@ class Run:
         prototypes = build(after.enabled, after.background) if labels else None
         if prototypes is None:
             return
+        self._apply(after, prototypes)
+
+    def _apply(self, labels, prototypes):
         before = Change(self._config, self.labels, self.parts.scorer._prototypes)
-        apply_change(self.parts, before, Change(self._config, after, prototypes), self._outputs)
-        self.labels = after
+        apply_change(self.parts, before, Change(self._config, labels, prototypes), self._outputs)
+        self.labels = labels
+
+    def _learn_usual(self, source, now):
+        """Make a reference with the threshold so far, or with another one; some hold only for a while."""
+        draw, unusual = self._draw, self.parts.detector.unusual
+        threshold = float(draw.choice([0.3, 0.4, 0.6]))
+        usual = draw.normal(0, 0.2, (20, DIMENSION)) + embed_text([SOUNDS[int(draw.integers(4, 6))]])
+        rows = quantised(embed_audio([*usual]))
+        unusual.use(source, UsualSounds(rows, threshold, until=now + float(draw.uniform(20, 500))))
+
+    def _label_of(self, event):
+        return label_of(event, self.parts.detector, self.labels)
 
     def stop(self):
         """End as when the monitor is stopped."""
@@ -272,7 +298,8 @@ def test_events_of_the_memory_are_those_of_the_run(tmp_path, seed):
         found = replayed(tmp_path, source)
         assert told(found) == told(expected)
         assert np.allclose(scores_of(found), scores_of(expected), atol=2e-5)
-    assert len(live) > 2
+    assert len([event for event in live if event.label == UNUSUAL]) > 2
+    assert len([event for event in live if event.label != UNUSUAL]) > 2
     assert unchanged > 10
 
 
