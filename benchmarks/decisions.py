@@ -20,7 +20,6 @@ from benchmarks import response
 from benchmarks.trial import Bench, replays_of, rules_of, set_up, swept
 from benchmarks.yamnet import line
 from monitor.detection import baseline, scorer, scoring
-from monitor.detection.cohort_norm import read_cohort_norm
 from monitor.detection.prototypes import build_prototypes
 from monitor.evaluation.detection_metrics import average_of, together
 
@@ -77,11 +76,9 @@ def report(name: str, bench: Bench, variant: Mapping[str, float]) -> None:
 
 def without_background(bench: Bench) -> Bench:
     """The same without prompts against every label."""
-    cohort_norm = read_cohort_norm(
-        bench.engine.model.path, bench.engine.prototypes.directions.vectors.shape[1]
-    )
-    prototypes = build_prototypes(bench.config.labels, (), bench.model.embed_text, cohort_norm)
-    return replace(bench, engine=replace(bench.engine, prototypes=prototypes))
+    engine = bench.engine
+    prototypes = build_prototypes(bench.config.labels, (), bench.model.embed_text, engine.cohort_norm)
+    return replace(bench, engine=replace(engine, prototypes=prototypes))
 
 
 @contextmanager

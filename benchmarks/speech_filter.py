@@ -23,8 +23,8 @@ from monitor.audio.level import gate, to_reference
 from monitor.config import SPEECH
 from monitor.config import load as read_config
 from monitor.detection import scoring
-from monitor.detection.cohort_norm import read_cohort_norm
 from monitor.detection.prototypes import Prototypes, build_prototypes
+from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.model.clap import Clap
 
 STEP = RATE // 2
@@ -44,11 +44,11 @@ def main() -> None:
     parser.add_argument("checkpoint", nargs="?", default="starter")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
-    model = Clap.load(arguments.checkpoint)
-    cohort_norm = read_cohort_norm(model.path, model.dimension)
-    prototypes = build_prototypes(
-        read_config(LABELS).labels, (), model.embed_text, cohort_norm, speech=SPEECH
-    )
+    config = read_config(LABELS)
+    chosen = config.model.model_copy(update={"checkpoint": arguments.checkpoint, "device": "cpu"})
+    engine = load_qualified_engine(config.model_copy(update={"model": chosen}))
+    model = engine.model
+    prototypes = build_prototypes(config.labels, (), model.embed_text, engine.cohort_norm, speech=SPEECH)
     spoken, others = [], defaultdict(list)
     for clip in read_clips(arguments.data):
         if clip.label == "speech":

@@ -25,6 +25,9 @@ from monitor.types import ModelError
 FILE = "qualification.safetensors"
 """Name of the file beside a checkpoint."""
 
+MOST = 20
+"""Qualifications that a directory keeps: those last used."""
+
 _MOST_BYTES = 64 * 2**20
 _MOST_WINDOWS = 20_000
 _KEY = "qualification"
@@ -96,6 +99,20 @@ def write_qualification(path: Path, qualification: Qualification) -> None:
     )
     make_directory(path.parent)
     write_atomic(path, content, durable=True)
+
+
+def keep_qualification(path: Path, qualification: Qualification) -> None:
+    """Write a qualification, and delete those in its directory that were not used for the longest time.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    write_qualification(path, qualification)
+    others = [each for each in path.parent.glob("*.safetensors") if each != path]
+    for each in sorted(others, key=lambda other: other.stat().st_mtime)[: -(MOST - 1)]:
+        each.unlink()
 
 
 def _qualification(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from monitor.config import Config
 from monitor.detection.calibration import read_calibration
 from monitor.detection.engine import Engine, load_engine, load_model
 from monitor.detection.qualification import Figures, Qualification, Setup, number_format
-from monitor.detection.qualification_file import FILE, figures_of, read_qualification, write_qualification
+from monitor.detection.qualification_file import FILE, figures_of, keep_qualification, read_qualification
 from monitor.evaluation.calibration_kit import KIT, Kit, read_kit
 from monitor.model.clap import Clap
 from monitor.system.bounded_read import DamagedError, read_json
@@ -81,7 +83,7 @@ def qualify_configured(
         model.forget_text()
     path = path_of(config.state, setup)
     try:
-        write_qualification(path, made)
+        keep_qualification(path, made)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     return made, path
@@ -121,6 +123,8 @@ class Qualifier:
         """
         setup = setup_of(model, length, hop, self.kit)
         known = known_qualification(self.config.state, setup, model)
+        with suppress(OSError):  # there may be none, or the directory is read-only: then none is deleted
+            os.utime(path_of(self.config.state, setup))
         if known is None and read_calibration(model.path) is not None:
             return None
         found = known or self._make(model, setup)
@@ -141,7 +145,7 @@ class Qualifier:
         made = self.measure(model, setup)
         path = path_of(self.config.state, setup)
         try:
-            write_qualification(path, made)
+            keep_qualification(path, made)
         except OSError as error:
             log.warning("%s: cannot be written: %s; the next start qualifies again", path, error.strerror)
         took = time.monotonic() - begin

@@ -1,6 +1,7 @@
 """Qualification of real checkpoints on the kit in the package, of which little is used."""
 
 import json
+import os
 import shutil
 import signal
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 
 from monitor.config import Config, load
 from monitor.detection.engine import load_engine
-from monitor.detection.qualification_file import FILE, write_qualification
+from monitor.detection.qualification_file import FILE, MOST, keep_qualification, write_qualification
 from monitor.detection.rules import rule_of
 from monitor.evaluation.calibration_kit import read_kit
 from monitor.evaluation.file_embedding import read_blocks
@@ -188,6 +189,20 @@ def test_a_checkpoint_that_guesses_is_refused_unless_somebody_insists(tmp_path):
         config.model_copy(update={"model": config.model.model_copy(update={"allow_unqualified": True})}),
         model,
     )
+
+
+def test_qualifications_that_were_not_used_for_long_are_deleted(tmp_path):
+    config, model = Config(state=tmp_path / "state"), Nothing(tmp_path)
+    used = replace(qualification(), setup=setup_of(model, 48_000, 24_000, KIT))
+    setups = [used.setup, *(replace(used.setup, length=length) for length in range(1, MOST + 1))]
+    paths = [path_of(config.state, setup) for setup in setups]
+    for age, path in enumerate(paths):
+        write_qualification(path, used)
+        os.utime(path, (age, age))
+    assert find(config, model).setup == used.setup
+    new = path_of(config.state, replace(used.setup, hop=1))
+    keep_qualification(new, used)
+    assert set(config.state.glob("qualifications/*")) == {paths[0], *paths[3:], new}
 
 
 def test_a_start_that_was_killed_leaves_nothing_and_the_next_one_completes(tmp_path):
