@@ -58,6 +58,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
         "uptime_seconds": round(time.time() - parts.started_at, 1),
         "model": {
             "name": engine.model.name,
+            "engine": engine.model.engine,
             "device": engine.model.device,
             "dtype": engine.model.dtype,
             "window_seconds": engine.length / engine.rate,

@@ -46,7 +46,7 @@ _FAMILIES = (
         "build_info",
         _Gauge,
         "Always 1; its labels describe the running monitor.",
-        ("version", "model", "device", "dtype"),
+        ("version", "model", "engine", "device", "dtype"),
     ),
     Family(
         "calibration_info",
@@ -197,7 +197,8 @@ Sample = tuple[str, list[str], float]
 
 def _samples(snapshot: Snapshot, counters: Counters) -> Iterator[Sample]:
     model, reload = snapshot["model"], snapshot["reload"]
-    yield "build_info", [snapshot["version"], model["name"], model["device"], model["dtype"]], 1
+    build = (model[key] for key in ("name", "engine", "device", "dtype"))
+    yield "build_info", [snapshot["version"], *build], 1
     calibration = model["calibration"]
     yield "calibration_info", [calibration["source"], str(calibration["kit"] or "")], 1
     if calibration["auroc"] is not None:

@@ -154,6 +154,7 @@ def test_the_status_is_complete_and_true(monitor):
         lambda: (w := (s := monitor.status())["windows"])["scored"] + w["unchanged"] >= windows_in(8) and s
     )
     assert (status["node"], status["model"]["name"], status["armed"]) == ("home", "starter", True)
+    assert status["model"]["engine"] == "onnx"  # the starter is exported, and nothing here is a GPU
     assert (status["mqtt"], status["reload"], status["changed_at_run_time"]) == (None, None, False)
     source = status["sources"]["stdin"]
     assert 8 <= source["captured_seconds"] <= 10

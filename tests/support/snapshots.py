@@ -14,6 +14,7 @@ HEALTHY = {
     "uptime_seconds": 11_520.0,
     "model": {
         "name": "starter",
+        "engine": "onnx",
         "device": "cpu",
         "dtype": "float32",
         "window_seconds": 1.0,

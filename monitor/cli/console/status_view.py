@@ -9,6 +9,8 @@ from typing import Any
 Snapshot = Mapping[str, Any]
 """Of `monitor.daemon.snapshot`."""
 
+_ENGINES = {"torch": " in torch", "onnx": " in ONNX Runtime"}
+
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -68,7 +70,7 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         yield "  detection is disarmed"
     yield (
         f"process {snapshot['pid']} for {lasted(snapshot['uptime_seconds'])}; "
-        f"{model['name']} on {model['device']} in {model['dtype']}, "
+        f"{model_line(model)}, "
         f"windows of {model['window_seconds']:g} s every {model['hop_seconds']:g} s"
     )
     if "calibration" in model:  # a monitor that is still of an earlier version says nothing of it
@@ -78,6 +80,12 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         f"real-time factor {snapshot['real_time_factor']:.3f}, lag {snapshot['lag_seconds']:.1f} s; windows: "
         f"{windows['scored']} scored, {_unchanged(windows)}{gated} gated, {windows['late']} late"
     )
+
+
+def model_line(model: Mapping[str, Any]) -> str:
+    """Return the checkpoint, and in what it runs: ``starter in ONNX Runtime on cpu, float32``."""
+    engine = _ENGINES.get(model.get("engine", ""), "")  # a monitor of an earlier version says none
+    return f"{model['name']}{engine} on {model['device']}, {model['dtype']}"
 
 
 def _unchanged(windows: Mapping[str, int]) -> str:

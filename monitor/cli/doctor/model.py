@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from monitor.cli.console.status_view import calibration_line
+from monitor.cli.console.status_view import calibration_line, model_line
 from monitor.config import Config
 from monitor.daemon.checks.finding import Finding, failure, good, warning
 from monitor.detection.calibration import read_calibration
@@ -39,7 +39,8 @@ def model(config: Config) -> Iterator[Finding]:
     except (ModelError, ConfigError) as error:
         yield failure("model", str(error), ExitCode.DATA)
         return
-    yield good("model", f"{clap.name} on {clap.device} in {clap.dtype}: distinguishes tone, noise and clicks")
+    loaded = {key: getattr(clap, key) for key in ("name", "engine", "device", "dtype")}
+    yield good("model", f"{model_line(loaded)}: distinguishes tone, noise and clicks")
     yield calibration(config, clap, length, hop)
     rate = clap.mel_config.rate
     window = sounds(length, rate)[1:2]

@@ -19,7 +19,7 @@ def test_a_healthy_monitor_is_a_page():
     assert page(snapshot(), NOW) == (
         """\
 clap-monitor 0.1.0 as home: healthy
-process 4711 for 3 h 12 min; starter on cpu in float32, windows of 1 s every 0.5 s
+process 4711 for 3 h 12 min; starter in ONNX Runtime on cpu, float32, windows of 1 s every 0.5 s
 calibration qualified with kit 1, 2026-11-22 11:00: AUROC 0.93, recall 0.70 / 0.55 / 0.40 at 20 / 10 / 5 dB
 real-time factor 0.021, lag 0.4 s; windows: 23000 scored, 40 gated, 3 late
 
@@ -40,6 +40,11 @@ hook siren    working; 2 done, 0 failed, 1 killed, 0 dropped
 state         12.3 GB free
 recordings    12.3 GB free"""
     )
+
+
+def test_it_says_on_how_many_windows_the_model_ran():
+    spared = snapshot(windows={"scored": 250, "unchanged": 750, "gated": 790, "late": 3})
+    assert "250 scored, 750 unchanged (the model ran on 25%), 40 gated, 3 late" in page(spared, NOW)
 
 
 def test_what_is_wrong_stands_at_the_top():

@@ -285,7 +285,10 @@ export const t = {
     refused: "Refused requests",
     cutOff: (count, faults) => `${count} connections closed, ${faults} internal errors`,
     model: "Model",
-    window: (window, hop) => `${window} s every ${hop} s`,
+    engines: { torch: "torch", onnx: "ONNX Runtime" },
+    runs(model) {
+      return `${this.engines[model.engine]}, ${model.dtype}; ${model.window_seconds} s every ${model.hop_seconds} s`;
+    },
     calibration: "Calibration",
     calibrated: { shipped: "shipped", qualified: "qualified" },
     auroc: ({ kit, auroc }) => (auroc === null ? "with the checkpoint" : `kit ${kit}, mean AUROC ${auroc.toFixed(2)}`),
