@@ -100,7 +100,9 @@ def start(place: Path, model: dict[str, str], seconds: float) -> Service:
             "NOTIFY_SOCKET": address,
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPYCACHEPREFIX": str(place / "bytecode"),  # as installed, whatever is so here
         }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         begin = time.monotonic()
         process = subprocess.Popen(command, cwd=place, stdin=subprocess.PIPE, stdout=out, env=environment)
         speaker = threading.Thread(target=speak, args=(process,), daemon=True)

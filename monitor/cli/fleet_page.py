@@ -30,8 +30,8 @@ def serve(config: Config, mqtt: MqttConfig) -> None:
     from monitor.fleet.broker_client import BrokerClient
     from monitor.fleet.event_feed import event_filter
     from monitor.fleet.nodes import ENTITIES, Nodes, summary_of
-    from monitor.outputs.web import Web
     from monitor.outputs.web.fleet_app import FleetContext, fleet_application
+    from monitor.outputs.web.server import Web
     from monitor.system.signals import handled
 
     nodes = Nodes(mqtt.base_topic)

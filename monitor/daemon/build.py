@@ -58,7 +58,8 @@ from monitor.system.malloc import limit_arenas
 from monitor.system.wall_clock import WallClock
 
 if TYPE_CHECKING:  # the extra `web` is needed only if the page is served
-    from monitor.outputs.web import AppContext, Web
+    from monitor.outputs.web.context import AppContext
+    from monitor.outputs.web.server import Web
     from monitor.outputs.web.set_up_actions import SetUpActions
 
 
@@ -196,7 +197,7 @@ def build(
 
 def web_context(parts: Parts, web: Web, set_up: SetUpActions | None = None) -> AppContext:
     """Return what the page may use; ``set_up`` if there is a file that it may write."""
-    from monitor.outputs.web import AppContext  # noqa: PLC0415 - the extra `web`
+    from monitor.outputs.web.context import AppContext  # noqa: PLC0415 - the extra `web`
 
     store = parts.archive.store
     return AppContext(

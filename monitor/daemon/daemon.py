@@ -35,6 +35,9 @@ SHUTDOWN_SECONDS = 7.0
 """All threads together have this long to end, so that the process ends within 8 s."""
 
 TICK_SECONDS = 1.0
+READY_TICK_SECONDS = 0.05
+"""From one look to the next whether the first window is scored."""
+
 PATIENCE_SECONDS = 15.0
 DEAD_SECONDS = 60.0
 """A main thread that has not moved for so long never moves again."""
@@ -217,7 +220,7 @@ class Daemon:
         watchdog = Watchdog(parts.status, self._patience_seconds, clock.now(), length=parts.engine.length)
         trim_memory = MemoryTrimmer(clock.now())
         hung = None
-        while hung is None and not self._stop.wait(tick):
+        while hung is None and not self._stop_within(tick, watchdog):
             dead_man.keep_alive()
             now = clock.now()
             trim_memory(now)
@@ -234,6 +237,15 @@ class Daemon:
             watchdog.stopping()
         dead_man.keep_alive()
         return hung
+
+    def _stop_within(self, seconds: float, watchdog: Watchdog) -> bool:
+        """Wait, at most until the first window is scored; return whether the run ends."""
+        if watchdog.ready:
+            return self._stop.wait(seconds)
+        for _ in range(max(1, round(seconds / READY_TICK_SECONDS))):
+            if self._stop.wait(READY_TICK_SECONDS) or watchdog.becomes_ready():
+                break
+        return self._stop.is_set()
 
     def _reload_if_asked(self) -> None:
         if not self._reload_wanted:

@@ -1,6 +1,7 @@
 """HTTP servers: the page and the metrics, whichever are enabled.
 
-Their ports are bound when this is made, so that a port that is taken shows before a model is loaded.
+Their ports are bound when this is made, so that a port that is taken shows before a model is loaded.  The
+page is imported in its own thread, while sounds are detected already.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from monitor.config import Config, MetricsConfig, read_listen_token, read_token
 from monitor.config.web import WebConfig
+from monitor.outputs.web.listener import bind
 from monitor.system.threads import ThreadGroup
 
 if TYPE_CHECKING:  # the extras `web` and `metrics` are needed only if something is served
     from monitor.outputs.prometheus_server import Exporter
-    from monitor.outputs.web import AppContext, Web
+    from monitor.outputs.web.context import AppContext
+    from monitor.outputs.web.server import Web
 
 
 class HttpServers:
@@ -31,32 +34,54 @@ class HttpServers:
 
     def __init__(self, config: Config, metrics: Callable[[], bytes]) -> None:
         self.metrics = metrics
-        self._web = _web(config) if config.web.enabled else None
+        self._page = _Page(config.web) if config.web.enabled else None
         self._exporter = _exporter(config.metrics, metrics) if config.metrics.enabled else None
 
     def start(self, threads: ThreadGroup, context_of: Callable[[Web], AppContext]) -> None:
         """Start the threads that answer; ``context_of`` returns what the page of a server may use."""
         if self._exporter is not None:
             threads.start("metrics", self._exporter.run)
-        if self._web is not None:
-            threads.start("web", partial(self._web.run, context_of(self._web)))
+        if self._page is not None:
+            threads.start("web", partial(self._page.run, context_of))
 
     def counts(self) -> dict[str, int] | None:
-        """Return how many requests were refused, cut off or failed; None if nothing is served."""
-        found = [server.counts() for server in (self._web, self._exporter) if server is not None]
+        """Return how many requests were refused, cut off or failed; None if nothing is served yet."""
+        servers = (None if self._page is None else self._page.web, self._exporter)
+        found = [server.counts() for server in servers if server is not None]
         return {key: sum(each[key] for each in found) for key in found[0]} if found else None
 
     def close(self) -> None:
         """End every answer."""
-        for server in (self._web, self._exporter):
+        for server in (self._page, self._exporter):
             if server is not None:
                 server.close()
 
 
-def _web(config: Config) -> Web:
-    from monitor.outputs.web import Web  # noqa: PLC0415 - the extra `web`
+class _Page:
+    """The page: its port is bound when this is made, what answers is imported by `run` in its thread."""
 
-    return Web(config.web, read_token(config.web), read_listen_token(config.web))
+    def __init__(self, config: WebConfig) -> None:
+        self.web: Web | None = None
+        self._config = config
+        self._tokens = read_token(config), read_listen_token(config)
+        self._listener = bind(config.host, config.port)
+        self._closed = False
+
+    def run(self, context_of: Callable[[Web], AppContext]) -> None:
+        """Serve until `close`."""
+        from monitor.outputs.web.server import Web  # noqa: PLC0415 - the extra `web`
+
+        self.web = web = Web(self._config, *self._tokens, listener=self._listener)
+        context = context_of(web)
+        if self._closed:  # while this was imported
+            web.close()
+        web.run(context)
+
+    def close(self) -> None:
+        """End soon; from any thread."""
+        self._closed = True
+        if self.web is not None:
+            self.web.close()
 
 
 def _exporter(config: MetricsConfig, text: Callable[[], bytes]) -> Exporter:

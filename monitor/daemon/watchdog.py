@@ -117,13 +117,18 @@ class Watchdog:
         """
         alive = not [name for name, progress in self._progress.items() if progress.stalled(now)]
         news = []
-        if not self.ready and self._is_ready():
+        if not self.ready and self.becomes_ready():
             self.ready = True
             news.append("READY=1")
         if alive:
             # Once the service is ready, this would extend the watchdog's timeout, too.
             news.append("WATCHDOG=1" if self.ready else _extension())
         self._notify(f"STATUS={status}" if self.ready else f"STATUS=starting: {status}", *news)
+
+    def becomes_ready(self) -> bool:
+        """Return whether a window was analysed, or every source is known to be offline or at its end."""
+        scored = any(status.scored_until > 0 for status in self._sources.values())
+        return scored or all(progress.inactive for progress in self._progress.values())
 
     def hung(self, now: float) -> HangError | None:
         """Log and return the error of a stage that hangs; None if none does."""
@@ -169,11 +174,6 @@ class Watchdog:
         if any(progress.due for progress in stalled.values()):
             return "analyse"
         return next((f"listen {name}" for name in stalled), None)
-
-    def _is_ready(self) -> bool:
-        """A window has been analysed, or every source is known to be offline or at its end."""
-        scored = any(status.scored_until > 0 for status in self._sources.values())
-        return scored or all(progress.inactive for progress in self._progress.values())
 
 
 def _extension() -> str:

@@ -28,7 +28,8 @@ from monitor.model.mel_config import mel_config_of
 from monitor.outputs.live.broadcast import Broadcast
 from monitor.outputs.live.listeners import Listeners
 from monitor.outputs.store import Store, StoreReader
-from monitor.outputs.web import AppContext, Web
+from monitor.outputs.web.context import AppContext
+from monitor.outputs.web.server import Web
 from monitor.types import AudioBlock, Scores
 from tests.support.stored_events import rule
 

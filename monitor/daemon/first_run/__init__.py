@@ -47,7 +47,8 @@ def set_up(path: Path, web: str | None) -> None:
 
 
 def _serve(draft: Draft, config: Config) -> None:
-    from monitor.outputs.web import SetUpContext, Web, set_up_application  # noqa: PLC0415 - the extra `web`
+    from monitor.outputs.web.server import Web  # noqa: PLC0415 - the extra `web`
+    from monitor.outputs.web.set_up_page import SetUpContext, set_up_application  # noqa: PLC0415
 
     started_at, done, token = time.time(), threading.Event(), read_token(config.web)
     web = Web(config.web, token, first_run=True)

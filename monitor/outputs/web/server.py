@@ -19,9 +19,9 @@ from monitor.outputs.web.auth import Access
 from monitor.outputs.web.connection_limits import ConnectionLimits
 from monitor.outputs.web.connections import HttpConnection, WebSocketConnection, unsent_bytes
 from monitor.outputs.web.context import AppContext
+from monitor.outputs.web.listener import bind
 from monitor.system.boundary import explain
 from monitor.system.trouble_log import LogLimit
-from monitor.types import OutputError
 
 log = logging.getLogger(__name__)
 for _name in (__name__, "uvicorn.error"):  # anybody can make them speak
@@ -30,49 +30,31 @@ for _name in (__name__, "uvicorn.error"):  # anybody can make them speak
 THREADS = 4
 """Requests that are processed at once; the analysis needs the CPU more."""
 
-_SEND_BYTES = 64 * 1024
-"""Kernel buffer of a client that does not read; the default is megabytes."""
-
-_DEAD_MILLISECONDS = 30_000
-"""Without acknowledgements for this time, a client counts as disconnected."""
-
 _CLOSING_SECONDS = 2
 
 _CHECK_SECONDS = 0.5
 """From one check of the connections to the next."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
+class Web:
+    """Web server, served by `run` in a thread.
+
+    Parameters
+    ----------
+    config : WebConfig
+    token : str or None
+        Required for changes.
+    listen_token : str or None
+        Required to listen.
+    first_run : bool
+        Nothing has been set up yet, as in `Access`.
+    listener : socket or None
+        From `bind`; None binds one.
 
     Raises
     ------
     OutputError
-        The port is taken, or the address is not one of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # What is accepted inherits both.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_MILLISECONDS)
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise OutputError(
-            f"web: cannot listen on {host}:{port}: {error.strerror}; change web.port or web.host, "
-            "or stop the program that uses it"
-        ) from error
-    return listener
-
-
-class Web:
-    """Web server, bound when it is made as by `bind`, and served by `run` in a thread.
-
-    The token is required for changes, the other one to listen.  With ``first_run`` nothing has been set up
-    yet, as in `Access`.
+        As `bind`.
     """
 
     def __init__(
@@ -82,6 +64,7 @@ class Web:
         listen_token: str | None = None,
         *,
         first_run: bool = False,
+        listener: socket.socket | None = None,
     ) -> None:
         if config.proxied and token is None and not config.public_read:
             log.warning(
@@ -92,7 +75,7 @@ class Web:
         self.faults = Faults()
         self._limits = ConnectionLimits(self.access.is_shared)
         self.prefix = config.prefix
-        self._listener = bind(config.host, config.port)
+        self._listener = listener or bind(config.host, config.port)
         self._server: uvicorn.Server | None = None
         self._closed = False
         host, port = self._listener.getsockname()[:2]

@@ -8,7 +8,8 @@ import pytest
 
 from monitor.config import WebConfig
 from monitor.daemon.first_run.set_up_service import SetUp
-from monitor.outputs.web import SetUpContext, Web, set_up_application
+from monitor.outputs.web.server import Web
+from monitor.outputs.web.set_up_page import SetUpContext, set_up_application
 from tests.support.ingress_proxy import PATH
 from tests.support.web_server import TOKEN, Served
 
