@@ -1,4 +1,4 @@
-"""How surely the temporal patterns of alarms are found, and how often other sounds are taken for them.
+"""Temporal patterns of alarms: how surely they are found, and how often other sounds are taken for them.
 
     python -m benchmarks.alarm_pattern --data ../shared/data [--seed 1] [--hours 2]
 

@@ -1,4 +1,4 @@
-"""What do brokers take, what do they say, and does the monitor cope?  Prints a table; exit 1 if it does not.
+"""Brokers: what they take and say, and whether the monitor copes.  Prints a table; exit 1 if it does not.
 
 Each broker is a mosquitto of any version, or a command with ``{port}`` in it that starts another one there::
 

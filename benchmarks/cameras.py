@@ -1,4 +1,4 @@
-"""How long is a camera deaf when it is restarted, and when it hangs?  Exit 1 if it is not back in 10 s.
+"""Cameras that restart or hang: for how long the source is offline.  Exit 1 if it is not back in 10 s.
 
 A real RTSP server plays a recording as AAC and as Opus to a real daemon, which publishes to a real broker.
 The server is killed and restarted, and later stopped with its connections open::

@@ -1,4 +1,4 @@
-"""What the monitor makes of damaged sound files, HTTP streams and cameras.  Exit 1 if one is a fault.
+"""Damaged sound files, HTTP streams and cameras, given to the monitor.  Exit 1 if one is a fault.
 
 Each case must end in sound or in one `SourceError` of one printable line, within `CASE_SECONDS`; the process
 must do with `MEMORY_BYTES` of addresses and `RESIDENT_BYTES` of memory.  A seed always makes the same cases::

@@ -1,4 +1,4 @@
-"""Whether the gain of a microphone matters: the same scenes at -20, 0 and +10 dB.
+"""Gain of a microphone, and whether it matters: the same scenes at -20, 0 and +10 dB.
 
     python -m benchmarks.gain CHECKPOINT --scenes DIR/test
 

@@ -1,4 +1,4 @@
-"""How many live sources does one process carry?  Exit 1 if a window is left out or the news are late.
+"""Live sources that one process carries.  Exit 1 if a window is left out or events are late.
 
 A real daemon with the starter listens to recordings at the pace of time, one source each, and tells a real
 mosquitto::

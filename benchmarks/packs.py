@@ -1,4 +1,4 @@
-"""Whether a label of a prompt pack fires in plain ambience, where it should not.
+"""Prompt packs in plain ambience, where no label should fire.
 
     python -m benchmarks.packs [--minutes 20] [--beds DIR] [--checkpoint starter]
 

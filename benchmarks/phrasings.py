@@ -1,4 +1,4 @@
-"""How well the prompts of each pack's label tell its sound from all others, on clips in ambience.
+"""Phrasings: how well the prompts of each pack's label tell its sound from all others, on clips in ambience.
 
     python -m benchmarks.phrasings --data ../shared/data --half test [--seed 1]
 

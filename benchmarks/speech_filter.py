@@ -1,4 +1,4 @@
-"""What the speech guard finds, and what it takes for speech that is none.
+"""Speech filter: what it finds, and what it takes for speech that is none.
 
     python -m benchmarks.speech_filter [CHECKPOINT] --data ../shared/data
 

@@ -1,4 +1,4 @@
-"""How long one window takes, stage by stage, for every kind of checkpoint.
+"""Speed of one window, stage by stage, for every kind of checkpoint.
 
     python benchmarks/speed.py [--threads 1] [--dtype float32] [CHECKPOINT ...]
 

@@ -1,4 +1,4 @@
-"""What the novelty gate leaves out, and whether that costs recall.
+"""Novelty gate: what it leaves out, and whether that costs recall.
 
     python -m benchmarks.unchanged --scenes DIR/test [--labels FILE] [--reuse 20] [--every 1]
                                    [--cache FILE.npz]

@@ -1,4 +1,4 @@
-"""How long until the monitor knows that a microphone is gone, and that it is back?  Exit 1 if too long.
+"""Unplugged microphone: how soon the monitor knows that it is gone, and that it is back; exit 1 if too late.
 
 A virtual sound card is taken away and brought back under a real daemon, while a subscriber of a real broker
 reads the status of the source::

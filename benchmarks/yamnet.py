@@ -1,4 +1,4 @@
-"""What YAMNet finds in the scenes, run as Frigate runs it: the peer to measure against.
+"""YAMNet on the scenes, run as Frigate runs it: the peer to measure against.
 
     python -m benchmarks.yamnet --data ../shared/data --scenes DIR/test
 

@@ -116,6 +116,19 @@ def test_no_base_name_stands_twice_but_those_of_the_list():
     assert shared == TWICE
 
 
+QUESTIONS = {"how", "what", "when", "where", "whether", "which", "who", "why"}
+
+
+def test_the_first_word_of_a_docstring_is_a_noun_and_no_question():
+    rooms = ("monitor", "tests", "benchmarks", "training")
+    first = {
+        path.relative_to(ROOT): (ast.get_docstring(ast.parse(path.read_text())) or "-").split()[0]
+        for room in rooms
+        for path in sorted((ROOT / room).rglob("*.py"))
+    }
+    assert not [str(path) for path, word in first.items() if word.strip(",.:?").lower() in QUESTIONS]
+
+
 def may_import(path):
     """Prefixes of our own packages that a test or a benchmark may import."""
     top, room, *_ = path.relative_to(ROOT).parts

@@ -1,1 +1,1 @@
-"""How the starter checkpoint is made: data, teacher, two small towers, export, report."""
+"""Training of the starter checkpoint: data, teacher, two small towers, export, report."""

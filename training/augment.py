@@ -1,4 +1,4 @@
-"""What is changed in a window each time it is drawn; the teacher does not hear it.
+"""Augmentation: what is changed in a window each time it is drawn; the teacher does not hear it.
 
 Little: what makes windows hard (mixtures, rooms, band limits) is done before the teacher listens
 (`soundscape`).  Functions take and return mel power, shape (batch, frames, bands), unless they say dB.

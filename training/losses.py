@@ -1,4 +1,4 @@
-"""What the audio tower is asked for: every sound present, the right name, the teacher's place and order."""
+"""Losses of the audio tower: every sound present, the right name, the teacher's place and order."""
 
 from __future__ import annotations
 

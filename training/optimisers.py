@@ -1,4 +1,4 @@
-"""What both towers are trained with: Muon for the matrices, AdamW for the rest."""
+"""Optimisers of both towers: Muon for the matrices, AdamW for the rest."""
 
 from __future__ import annotations
 

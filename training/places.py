@@ -1,4 +1,4 @@
-"""Where things lie: the given data (read only) and the work directory (ours)."""
+"""Places of files: the given data (read only) and the work directory (ours)."""
 
 from __future__ import annotations
 

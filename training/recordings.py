@@ -1,4 +1,4 @@
-"""Which recordings are trained on, which are kept for tuning, and what they are called."""
+"""Recordings: those to train on, those kept for tuning, and what they are called."""
 
 from __future__ import annotations
 

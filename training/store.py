@@ -1,4 +1,4 @@
-"""What `prepare` and `mix` wrote, over memory maps."""
+"""Store of what `prepare` and `mix` wrote, over memory maps."""
 
 from __future__ import annotations
 

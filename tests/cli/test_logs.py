@@ -1,4 +1,4 @@
-"""What log lines look like to people, to the journal and to machines."""
+"""Log lines, as people, the journal and machines see them."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Where the page is served, who may use it, and its token."""
+"""Web section: where the page is served, who may use it, and its token."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What each source has of its own, whole: one recording under four names."""
+"""Sources, each with all that is its own: one recording under four names."""
 
 from tests.support.command_line import ROOT, clap_monitor, events_of
 

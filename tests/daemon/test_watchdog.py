@@ -1,4 +1,4 @@
-"""What a service manager hears: ready, alive, stopping - and what it must not hear."""
+"""Watchdog: what a service manager is told - ready, alive, stopping - and what it must not be told."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""What bench says of the starter: numbers that belong together, on a machine of whatever speed."""
+"""Bench of the starter: numbers that belong together, on a machine of whatever speed."""
 
 import json
 

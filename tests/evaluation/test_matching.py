@@ -1,4 +1,4 @@
-"""Which reports count as found, and which as false."""
+"""Matching: the reports that count as found, and those that are false."""
 
 import pytest
 

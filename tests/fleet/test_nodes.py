@@ -1,4 +1,4 @@
-"""What is known of the nodes on a broker."""
+"""Nodes of a broker, and what is known of them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What `clap-monitor status` is told, to test with."""
+"""Snapshots of a monitor, as `clap-monitor status` is told them, to test with."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What a user without rights may do, and a place that everybody sees."""
+"""User without rights: what it may do, and a place that everybody sees."""
 
 import os
 import shutil

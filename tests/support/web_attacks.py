@@ -1,4 +1,4 @@
-"""What a client may send that no client should: bodies, parameters, headers, broken HTTP, broken frames."""
+"""Attacks on the page: bodies, parameters, headers, broken HTTP and broken frames that no client should send."""
 
 # ruff: noqa: E501 - of its tables
 

@@ -1,4 +1,4 @@
-"""What is read back is bounded, regular, and something that can be stored again."""
+"""Bounded reads: what is read back is limited, regular, and something that can be stored again."""
 
 import json
 import os

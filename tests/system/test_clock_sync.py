@@ -1,4 +1,4 @@
-"""How well the clock of this machine is synchronised."""
+"""Clock synchronisation of this machine: how good it is."""
 
 import pytest
 

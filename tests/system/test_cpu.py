@@ -1,4 +1,4 @@
-"""What of the processor may be used."""
+"""Processor: what of it may be used."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What is freed goes back to the system."""
+"""Memory that is freed goes back to the system."""
 
 import subprocess
 import sys

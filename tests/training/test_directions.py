@@ -1,4 +1,4 @@
-"""Where sentences have to point, on spaces of a few directions."""
+"""Directions: where sentences have to point, on spaces of a few directions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What doctor says of the calibration, without measuring it."""
+"""Model check of doctor: what it says of the calibration, without measuring it."""
 
 import shutil
 from dataclasses import replace

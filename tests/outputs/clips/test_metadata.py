@@ -1,4 +1,4 @@
-"""What lies beside a clip, whatever it is: no start is stopped by it, and what is lost is said."""
+"""Metadata beside a clip, whatever it is: no start is stopped by it, and what is lost is said."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is said to a node is a command or a refusal in one line."""
+"""Commands to a node, each taken or refused in one line."""
 
 import json
 

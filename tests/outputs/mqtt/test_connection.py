@@ -1,4 +1,4 @@
-"""How a connection comes about and ends, seen from outside of paho."""
+"""Connection to a broker: how it comes about and ends, seen from outside of paho."""
 
 import gc
 import queue

@@ -1,4 +1,4 @@
-"""What Home Assistant is told, without a broker."""
+"""Discovery: what Home Assistant is told, without a broker."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a node tells of itself, for a view of many nodes."""
+"""Node info: what a node tells of itself, for a view of many nodes."""
 
 import json
 

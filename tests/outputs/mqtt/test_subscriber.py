@@ -1,4 +1,4 @@
-"""What others say, without a broker: they choose some levels of a topic, line breaks included."""
+"""Subscriber, without a broker: others choose some levels of a topic, line breaks included."""
 
 import json
 

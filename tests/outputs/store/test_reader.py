@@ -1,4 +1,4 @@
-"""What was kept can be asked for: by time, place, name, mark and score, page after page."""
+"""Reader of the store: events by time, place, name, mark and score, page after page."""
 
 import threading
 from dataclasses import replace

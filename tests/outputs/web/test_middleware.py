@@ -1,4 +1,4 @@
-"""What is refused: foreign names, other pages, wrong tokens, too much, too often."""
+"""Middleware refuses foreign names, other pages, wrong tokens, too much, too often."""
 
 import socket
 

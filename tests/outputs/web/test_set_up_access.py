@@ -1,4 +1,4 @@
-"""Who may set up: this machine as long as there is no token, later whoever has it, and no other site ever."""
+"""Access to set-up: without a token this machine, later whoever has the token, and never another site."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""What was heard: found, played, marked, kept, deleted."""
+"""Event routes: events are found, played, marked, kept, deleted."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What is listened for, changed over the web."""
+"""Label routes: labels are changed over the web."""
 
 from types import SimpleNamespace
 

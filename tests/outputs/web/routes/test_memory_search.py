@@ -1,4 +1,4 @@
-"""What is asked of the memory over the web."""
+"""Memory routes: the memory is searched over the web."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""What a label would have done, asked over the web."""
+"""Replay route: events that a label would have started, asked over the web."""
 
 import time
 
