@@ -167,11 +167,15 @@ def modules() -> str:
     return "\n".join(parts)
 
 
+REASONS = ("types.py", "detection/near_misses.py", "outputs/live/listening.py")
+"""Modules below `monitor` that define words for reasons."""
+
+
 def reasons() -> str:
     """Return the page about every enumeration of reasons."""
-    tree = ast.parse((HERE.parent / "monitor" / "types.py").read_text(encoding="utf-8"))
-    parts = []
-    for found in tree.body:
+    package, parts = HERE.parent / "monitor", []
+    trees = [ast.parse((package / name).read_text(encoding="utf-8")) for name in REASONS]
+    for found in (each for tree in trees for each in tree.body):
         if isinstance(found, ast.ClassDef) and any(ast.unparse(base) == "StrEnum" for base in found.bases):
             parts += [f"## `{found.name}`\n", (ast.get_docstring(found) or "") + "\n"]
             parts.append(_rows("word | meaning", _words(found.body[1:])))

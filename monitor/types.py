@@ -233,93 +233,6 @@ class Event:
     """Of an unusual sound: sentences that describe it best, best first."""
 
 
-class ListenEnd(StrEnum):
-    """Why somebody no longer hears a source live."""
-
-    LEFT = "left"
-    """The listener stopped, or its connection was cut."""
-    TIME_LIMIT = "time_limit"
-    """The longest time was over; the listener may begin again."""
-    DISARMED = "disarmed"
-    """Detection was switched off."""
-    OFFLINE = "offline"
-    """No audio arrives from the source."""
-    END = "end"
-    """The source has come to its end."""
-    SHUTDOWN = "shutdown"
-    """The monitor stopped."""
-    RESTART = "restart"
-    """The monitor was killed meanwhile; the end is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Somebody hears a source live; passed on at the start and again at the end."""
-
-    id: str
-    """A ULID, as that of an event."""
-    source: str
-    client: str
-    """Network address."""
-    started_at: float
-    """Unix seconds."""
-    ended_at: float | None = None
-    """Unix seconds; None while it lasts."""
-    reason: ListenEnd | None = None
-    """Why it ended; None while it lasts."""
-    lost_seconds: float = 0.0
-    """Audio left out because the listener was too slow."""
-
-
-class MissReason(StrEnum):
-    """Why a near miss did not become an event."""
-
-    BELOW_THRESHOLD = "below_threshold"
-    """No window reached the threshold."""
-    CONFUSABLE = "confusable"
-    """No window reached the threshold, but one would have without the `against` and `background` prompts."""
-    NOT_CONFIRMED = "not_confirmed"
-    """Too few windows reached the threshold."""
-    TOO_SHORT = "too_short"
-    """Enough windows reached the threshold, but not for the minimum duration."""
-    COOLDOWN = "cooldown"
-    """Too soon after an event of the same label."""
-    QUIET_HOURS = "quiet_hours"
-    """During the quiet hours of the source."""
-    NO_PATTERN = "no_pattern"
-    """The `pattern` of the label was not found in the newest seconds."""
-    SILENCE = "silence"
-    """Too quiet to be scored before it was confirmed."""
-    INTERRUPTED = "interrupted"
-    """Audio was lost, or the source ended, before it was confirmed."""
-
-
-@dataclass(frozen=True, slots=True)
-class NearMiss:
-    """Near miss: windows that came close to the threshold of a label and did not become an event."""
-
-    source: str
-    label: str
-    start: int
-    """Sample index of the start of its first window."""
-    stop: int
-    """Sample index after its last window."""
-    peak_at: float
-    """Unix seconds of the end of its best window."""
-    peak_score: float
-    """Highest score of its windows, in [0, 1]."""
-    threshold: float
-    reason: MissReason
-    against: str | None
-    """The negative prompt that the best window sounded more like, if any."""
-    windows: int
-    """Windows at or above the threshold at best, of those that are counted together."""
-    windows_needed: int
-    """Windows that must reach the threshold."""
-    level_dbfs: float
-    """Level of the newest hop of the best window."""
-
-
 class ExitCode(IntEnum):
     """Exit codes, from ``sysexits.h``; besides them 0, 1 (a bug; `status`: unhealthy), 2 (bad command line).
 
@@ -376,39 +289,13 @@ class ModelError(MonitorError):
     exit_code = ExitCode.DATA
 
 
-class HubUnreachableError(ModelError):
-    """A checkpoint is not on this machine and cannot be downloaded now."""
-
-    exit_code = ExitCode.UNREACHABLE
-
-
 class OutputError(MonitorError):
     """An output cannot be set up."""
 
     exit_code = ExitCode.OUTPUT
 
 
-class UndeliveredError(OutputError):
-    """An output stopped with undelivered events."""
-
-    exit_code = ExitCode.UNREACHABLE
-
-
 class UnreachableError(OutputError):
-    """The broker cannot be reached, or does not answer."""
+    """The broker cannot be reached, does not answer, or has not taken all messages."""
 
     exit_code = ExitCode.UNREACHABLE
-
-
-class NotRunningError(MonitorError):
-    """No monitor is running, or it does not answer."""
-
-    exit_code = ExitCode.UNREACHABLE
-
-
-class RefusedError(MonitorError):
-    """The running monitor refuses a request, with an exit code of its own."""
-
-    def __init__(self, why: str, exit_code: int) -> None:
-        super().__init__(why)
-        self.exit_code = exit_code

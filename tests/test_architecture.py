@@ -33,7 +33,13 @@ ONLY_IN = {
     "sounddevice": "audio.sources.portaudio",
     "soundfile": "outputs.clips",
     "soxr": ("audio.resample", "outputs.clips.encoding"),
-    "sqlite3": ("system.sqlite", "outputs.mqtt.queue_file", "system.sqlite_salvage", "outputs.store"),
+    "sqlite3": (
+        "system.sqlite",
+        "system.sqlite_copy",
+        "system.sqlite_salvage",
+        "outputs.mqtt.queue_file",
+        "outputs.store",
+    ),
     "starlette": "outputs.web",
     "torch": "model",
     "transformers": "model",
@@ -127,6 +133,13 @@ def test_the_first_word_of_a_docstring_is_a_noun_and_no_question():
         for path in sorted((ROOT / room).rglob("*.py"))
     }
     assert not [str(path) for path, word in first.items() if word.strip(",.:?").lower() in QUESTIONS]
+
+
+MOST_LINES = 300
+
+
+def test_no_file_is_long():
+    assert not [str(path) for path in FILES if len(path.read_text().splitlines()) > MOST_LINES]
 
 
 def may_import(path):

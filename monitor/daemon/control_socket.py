@@ -18,7 +18,7 @@ from typing import Any
 
 from monitor.daemon.control_connections import ControlConnections
 from monitor.daemon.control_protocol import ASK_SECONDS, Answer, as_line
-from monitor.types import NotRunningError, RefusedError
+from monitor.types import ExitCode, MonitorError
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,20 @@ FILE = "control.sock"
 
 THREADS = 6
 """Requests that are answered at once; further ones wait."""
+
+
+class NotRunningError(MonitorError):
+    """No monitor is running, or it does not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class RefusedError(MonitorError):
+    """The running monitor refuses a request, with an exit code of its own."""
+
+    def __init__(self, why: str, exit_code: int) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code
 
 
 class ControlSocket:

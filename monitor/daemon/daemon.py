@@ -27,7 +27,7 @@ from monitor.system import systemd
 from monitor.system.malloc import MemoryTrimmer
 from monitor.system.signals import handled, terminal_is_gone
 from monitor.system.threads import ThreadGroup
-from monitor.types import AudioBlock, Break, Event, Scores, SourceError, UndeliveredError, Window
+from monitor.types import AudioBlock, Break, Event, Scores, SourceError, UnreachableError, Window
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Daemon:
             warn_of_short_recordings(parts)
             mqtt = None if parts.mqtt is None else parts.mqtt.status
             if mqtt is not None and mqtt.waiting:
-                raise UndeliveredError(f"mqtt: {mqtt.waiting} messages were not delivered: {mqtt.trouble}")
+                raise UnreachableError(f"mqtt: {mqtt.waiting} messages were not delivered: {mqtt.trouble}")
             if self._failures:
                 raise self._failures[0]
         return run_summary(parts)

@@ -7,12 +7,12 @@ from typing import Any
 
 from monitor.config import Config, LabelConfig
 from monitor.daemon.control_protocol import Answer
-from monitor.daemon.control_socket import ask_once
+from monitor.daemon.control_socket import NotRunningError, ask_once
 from monitor.detection import label_changes
 from monitor.detection.active_labels import ActiveLabels, Settings, changed_settings, restore_settings
 from monitor.detection.control import Control
 from monitor.detection.overrides import FILE, Overrides, write_overrides
-from monitor.types import ConfigError, NotRunningError, OutputError
+from monitor.types import ConfigError, OutputError
 
 COMMAND = "labels"
 

@@ -12,7 +12,7 @@ import numpy as np
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.recording import record_seconds
 from monitor.config import Config, LabelConfig, changed_label
-from monitor.daemon.control_socket import ask, ask_once
+from monitor.daemon.control_socket import NotRunningError, ask, ask_once
 from monitor.daemon.learning import source_of
 from monitor.detection.active_labels import restore_settings
 from monitor.detection.control import Control
@@ -32,7 +32,7 @@ from monitor.memory.past_windows import past_windows
 from monitor.outputs.store import FILE, StoreError, StoreReader
 from monitor.outputs.store.rows import StoredEvent
 from monitor.system.boundary import printable
-from monitor.types import ConfigError, NotRunningError, OutputError, Samples
+from monitor.types import ConfigError, OutputError, Samples
 
 WEEK_SECONDS = 7 * 86_400.0
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from monitor.config import Config
 from monitor.daemon.control_protocol import Answer
-from monitor.daemon.control_socket import ask_once
+from monitor.daemon.control_socket import NotRunningError, ask_once
 from monitor.detection.active_labels import Settings, restore_settings
 from monitor.detection.control import Control
 from monitor.detection.overrides import FILE, Overrides, write_overrides
 from monitor.detection.threshold_changes import Thresholds, apply_thresholds, undo_thresholds
-from monitor.types import ConfigError, NotRunningError, OutputError
+from monitor.types import ConfigError, OutputError
 
 COMMAND = "thresholds"
 

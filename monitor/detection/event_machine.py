@@ -15,9 +15,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from monitor.detection.near_misses import NearMisses
+from monitor.detection.near_misses import MissReason, NearMiss, NearMisses
 from monitor.detection.rules import Rule
-from monitor.types import EndReason, Event, MissReason, NearMiss, Scores
+from monitor.types import EndReason, Event, Scores
 
 EDGE_SHARE = 0.6
 """Share of a window that a sound fills, on average, when the window's score rises above the threshold.

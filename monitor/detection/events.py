@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from monitor.detection.event_machine import Active, Candidate, EventMachine
+from monitor.detection.near_misses import NearMiss
 from monitor.detection.rules import Rule
 from monitor.detection.unusual_detector import UnusualDetector
-from monitor.types import Break, EndReason, Event, NearMiss, Scores
+from monitor.types import Break, EndReason, Event, Scores
 
 MOST_NEAR_MISSES = 1000
 """Near misses that wait to be taken; more drop the oldest."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
-from monitor.types import GateReason, MissReason, NearMiss, Scores
+from monitor.types import GateReason, Scores
 
 NEAR_SHARE = 0.6
 """A window is near from this share of the threshold on."""
@@ -21,6 +22,55 @@ SPACING_SECONDS = 10.0
 
 LONGEST_SECONDS = 300.0
 """A stretch is reported after so long even if it continues, and then not again before it was over."""
+
+
+class MissReason(StrEnum):
+    """Why a near miss did not become an event."""
+
+    BELOW_THRESHOLD = "below_threshold"
+    """No window reached the threshold."""
+    CONFUSABLE = "confusable"
+    """No window reached the threshold, but one would have without the `against` and `background` prompts."""
+    NOT_CONFIRMED = "not_confirmed"
+    """Too few windows reached the threshold."""
+    TOO_SHORT = "too_short"
+    """Enough windows reached the threshold, but not for the minimum duration."""
+    COOLDOWN = "cooldown"
+    """Too soon after an event of the same label."""
+    QUIET_HOURS = "quiet_hours"
+    """During the quiet hours of the source."""
+    NO_PATTERN = "no_pattern"
+    """The `pattern` of the label was not found in the newest seconds."""
+    SILENCE = "silence"
+    """Too quiet to be scored before it was confirmed."""
+    INTERRUPTED = "interrupted"
+    """Audio was lost, or the source ended, before it was confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """Near miss: windows that came close to the threshold of a label and did not become an event."""
+
+    source: str
+    label: str
+    start: int
+    """Sample index of the start of its first window."""
+    stop: int
+    """Sample index after its last window."""
+    peak_at: float
+    """Unix seconds of the end of its best window."""
+    peak_score: float
+    """Highest score of its windows, in [0, 1]."""
+    threshold: float
+    reason: MissReason
+    against: str | None
+    """The negative prompt that the best window sounded more like, if any."""
+    windows: int
+    """Windows at or above the threshold at best, of those that are counted together."""
+    windows_needed: int
+    """Windows that must reach the threshold."""
+    level_dbfs: float
+    """Level of the newest hop of the best window."""
 
 
 @dataclass(slots=True)

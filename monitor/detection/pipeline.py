@@ -14,8 +14,9 @@ from dataclasses import replace
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.detection.events import Detector
+from monitor.detection.near_misses import NearMiss
 from monitor.detection.scorer import Scorer
-from monitor.types import AudioBlock, Break, Event, NearMiss, Scores, Window
+from monitor.types import AudioBlock, Break, Event, Scores, Window
 
 
 def run_capture(blocks: Iterable[AudioBlock], buffer: RingBuffer, status: SourceStatus) -> None:

@@ -25,12 +25,12 @@ from huggingface_hub import constants
 from monitor.model import hub_listing
 from monitor.model.checkpoint import lacking, names_in, read
 from monitor.model.hub_cache import COMMIT, Expected, Folder
-from monitor.model.hub_errors import OfflineError, translated
+from monitor.model.hub_errors import HubUnreachableError, OfflineError, translated
 from monitor.model.mel_config import USUAL_WINDOW_SECONDS
 from monitor.model.transfer import BrokenOffError, Server, pieces
 from monitor.system.boundary import boundary, explain, printable
 from monitor.system.bounded_read import DamagedError, read_json, read_text
-from monitor.types import ConfigError, HubUnreachableError, ModelError
+from monitor.types import ConfigError, ModelError
 
 Progress = Callable[[int, int], None]
 """Takes the number of bytes received and the total number of bytes."""

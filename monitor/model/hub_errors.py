@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from monitor.model.hub_listing import NoHubError
 from monitor.model.transfer import BrokenOffError, StatusError, UnfitAnswerError
 from monitor.system.boundary import explain
-from monitor.types import HubUnreachableError, ModelError
+from monitor.types import ExitCode, ModelError
 
 _NOT_FOUND = frozenset({401, 404})
 
@@ -19,6 +19,12 @@ _REASONS = {
     "RepoNotFound": "no such directory, and no public checkpoint on {hub}",
 }
 """Meaning of the error codes of the hub."""
+
+
+class HubUnreachableError(ModelError):
+    """A checkpoint is not on this machine and cannot be downloaded now."""
+
+    exit_code = ExitCode.UNREACHABLE
 
 
 class OfflineError(Exception):

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from monitor.audio.source_status import Health
     from monitor.config import Config, LabelConfig
     from monitor.detection.active_labels import ActiveLabels
+    from monitor.detection.near_misses import NearMiss
     from monitor.detection.rules import Rule
+    from monitor.outputs.live.listening import Listen
     from monitor.system.threads import ThreadGroup
-    from monitor.types import Break, Event, Listen, NearMiss, Scores
+    from monitor.types import Break, Event, Scores
 
 
 class Output:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TypeVar
 
 from monitor.config import LabelConfig
+from monitor.detection.near_misses import NearMiss
 from monitor.outputs import Output
-from monitor.types import Event, NearMiss, Scores
+from monitor.types import Event, Scores
 
 K = TypeVar("K")
 V = TypeVar("V")

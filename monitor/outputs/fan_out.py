@@ -14,11 +14,12 @@ from typing import Any
 from monitor.audio.source_status import Health
 from monitor.config import Config, LabelConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.near_misses import NearMiss
 from monitor.detection.rules import Rule
 from monitor.outputs import Output
 from monitor.outputs.faults import Faults
 from monitor.system.threads import ThreadGroup
-from monitor.types import Break, Event, NearMiss, Scores
+from monitor.types import Break, Event, Scores
 
 
 class FanOut(Output):

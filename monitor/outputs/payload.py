@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from monitor.config import LabelConfig
+from monitor.detection.near_misses import NearMiss
 from monitor.system.clock_sync import ClockSync
-from monitor.types import EndReason, Event, NearMiss
+from monitor.types import EndReason, Event
 
 SCHEMA = 1
 

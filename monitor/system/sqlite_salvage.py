@@ -1,24 +1,20 @@
 """Salvage of a broken SQLite file: its readable rows are copied into a new file.
 
-A copy is made of the file with every intact page of its log, and the known parts of its header are rewritten.
-Then each table is read from both ends up to the damage, and between them row by row.
+Each table of a readable copy is read from both ends up to the damage, and between them row by row.
 """
 
 from __future__ import annotations
 
 import math
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from monitor.system.atomic_file import write_atomic
 from monitor.system.sqlite import columns_of, translated
-from monitor.system.sqlite_log import USUAL_PAGE, page_size_in, read_log
+from monitor.system.sqlite_copy import opened, readable_copy
 
 AT_ONCE = 1000
 """Rows in one transaction."""
@@ -28,12 +24,6 @@ PROBED = 5000
 
 WIDEST_STEP = 8
 """Most rows skipped at once at such a place: fewer than a page holds."""
-
-LARGEST = 20_000_000
-"""Largest value, bytes; ours have a few thousand."""
-
-_INTERIOR = 5
-"""Type of an interior page of a table."""
 
 Row = Mapping[str, Any]
 
@@ -79,94 +69,12 @@ def salvage(broken: Path, into: sqlite3.Connection, tables: Sequence[Table]) -> 
     draft = broken.with_suffix(".salvage")
     try:
         with translated():
-            page_size, known = _copy(broken, draft), True
-            for size in dict.fromkeys((page_size, USUAL_PAGE)):
-                _rewrite_header(draft, size)
-                if _has_tables(draft, tables):
-                    break
-            else:
-                _graft_schema(draft, into.serialize(), page_size)
-                known = False
-            with closing(_opened(draft)) as connection:
+            known = readable_copy(broken, draft, {table.name for table in tables}, into.serialize())
+            with closing(opened(draft)) as connection:
                 found = _move(connection, into, tables)
         return found if known or found.saved else Salvaged(0, 0, readable=False)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _copy(broken: Path, draft: Path) -> int:
-    """Copy the file, with the pages of its log in their places; return the page size."""
-    write_atomic(draft, b"")
-    with draft.open("r+b") as copy:
-        if broken.is_file():
-            with broken.open("rb") as file:
-                shutil.copyfileobj(file, copy)
-        log = read_log(broken) if Path(f"{broken}-wal").is_file() else None
-        if log is None:
-            copy.seek(0)
-            return page_size_in(copy.read(18)) or USUAL_PAGE
-        with Path(f"{broken}-wal").open("rb") as file:
-            for frame in log.pages():
-                file.seek(frame.offset)
-                copy.seek((frame.page - 1) * log.page_size)
-                copy.write(file.read(log.page_size))
-        return log.page_size
-
-
-def _rewrite_header(draft: Path, page_size: int) -> None:
-    """Write the header fields that all our files share; its format version means that there is no log."""
-    with draft.open("r+b") as file:
-        file.write(b"SQLite format 3\0" + page_size.to_bytes(2, "big") + bytes((1, 1, 0, 64, 32, 32)))
-        file.seek(44)
-        file.write((4).to_bytes(4, "big"))
-        file.seek(56)
-        file.write((1).to_bytes(4, "big"))
-
-
-def _has_tables(draft: Path, tables: Sequence[Table]) -> bool:
-    """Return whether any of the tables is in the schema, readable or not."""
-    with closing(_opened(draft)) as connection, suppress(sqlite3.Error):
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        return any(table.name in names for table in tables)
-    return False
-
-
-def _graft_schema(draft: Path, template: bytes, page_size: int) -> None:
-    """Put the schema of a new file in place of one that cannot be read.
-
-    Tables are created in the same order in every file, and with auto-vacuum their root pages come first, so
-    they are where they are in a new file.  Further pages of the schema go to the end.
-    Format: https://www.sqlite.org/fileformat2.html#b_tree_pages.
-    """
-    if int.from_bytes(template[16:18], "big") != page_size:
-        return
-    first = bytearray(template[:page_size])
-    with draft.open("r+b") as file:
-        count = -(-file.seek(0, 2) // page_size)
-        if first[100] == _INTERIOR:
-            cells = int.from_bytes(first[103:105], "big")
-            pointers = [int.from_bytes(first[at : at + 2], "big") for at in range(112, 112 + 2 * cells, 2)]
-            for place in (108, *pointers):
-                child = int.from_bytes(first[place : place + 4], "big")
-                count += 1
-                first[place : place + 4] = count.to_bytes(4, "big")
-                file.seek((count - 1) * page_size)
-                file.write(template[(child - 1) * page_size : child * page_size])
-        first[18:20] = bytes((1, 1))
-        first[28:32] = count.to_bytes(4, "big")
-        first[92:96] = first[24:28]
-        file.seek(0)
-        file.write(first)
-
-
-def _opened(draft: Path) -> sqlite3.Connection:
-    uri = f"file:{quote(str(draft.absolute()))}?mode=ro&immutable=1"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
-    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA writable_schema = ON")  # otherwise a truncated file could not be opened
-    return connection
 
 
 def _move(broken: sqlite3.Connection, into: sqlite3.Connection, tables: Sequence[Table]) -> Salvaged:

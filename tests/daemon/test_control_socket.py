@@ -13,8 +13,8 @@ import pytest
 
 from monitor.daemon.control_connections import MOST_CONNECTIONS
 from monitor.daemon.control_protocol import MOST_BYTES
-from monitor.daemon.control_socket import THREADS, ControlSocket, ask, ask_once
-from monitor.types import ConfigError, NotRunningError, RefusedError
+from monitor.daemon.control_socket import THREADS, ControlSocket, NotRunningError, RefusedError, ask, ask_once
+from monitor.types import ConfigError
 from tests.support.broker import PATIENCE, eventually
 
 

@@ -16,8 +16,9 @@ from monitor.config import LabelConfig
 from monitor.config.hours import parse_hours
 from monitor.detection.event_machine import ulid
 from monitor.detection.events import Detector
+from monitor.detection.near_misses import MissReason
 from monitor.detection.rules import rule_of
-from monitor.types import Break, MissReason
+from monitor.types import Break
 from tests.support.ramps import RATE, scores_of
 
 SECOND = RATE

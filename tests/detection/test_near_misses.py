@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
 from monitor.detection.events import Detector
-from monitor.detection.near_misses import SPACING_SECONDS
+from monitor.detection.near_misses import SPACING_SECONDS, MissReason
 from monitor.detection.rules import rule_of
-from monitor.types import Break, MissReason
+from monitor.types import Break
 from tests.support.ramps import RATE, scores_of
 
 QUIET = (0.1,) * 4

@@ -14,12 +14,13 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.windows import Windows
 from monitor.config import LabelConfig
 from monitor.detection.events import Detector
+from monitor.detection.near_misses import MissReason
 from monitor.detection.pipeline import run_analysis, run_capture, select_labels
 from monitor.detection.prototypes import Directions
 from monitor.detection.rules import rule_of
 from monitor.detection.scorer import Scorer
 from monitor.outputs.clips.speech_filter import SpeechFilter
-from monitor.types import AudioBlock, ClipOutcome, GateReason, MissReason, Window
+from monitor.types import AudioBlock, ClipOutcome, GateReason, Window
 from tests.support.engines import ARMED, Samples, engine_of, prototypes_of
 from tests.support.ramps import scores_of
 

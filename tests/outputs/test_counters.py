@@ -1,7 +1,8 @@
 import numpy as np
 
+from monitor.detection.near_misses import MissReason
 from monitor.outputs.counters import MOST, Counters
-from monitor.types import MissReason, Scores
+from monitor.types import Scores
 from tests.support.events import ended, event, label_of, near_miss
 
 

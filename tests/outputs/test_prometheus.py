@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitor.detection.near_misses import MissReason
 from monitor.detection.scorer import STAGE_SECONDS
 from monitor.outputs.counters import Counters
 from monitor.outputs.mqtt.event_sender import LATENCY_SECONDS
 from monitor.outputs.prometheus import FAMILIES, PREFIX, Metrics
 from monitor.system.histogram import Histogram
-from monitor.types import MissReason, Scores
+from monitor.types import Scores
 from tests.support.events import event, label_of, near_miss
 from tests.support.snapshots import offline, snapshot
 

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from monitor.config import LabelConfig
+from monitor.detection.near_misses import MissReason, NearMiss
 from monitor.outputs.payload import event_message
 from monitor.system.clock_sync import ClockSync
-from monitor.types import EndReason, Event, MissReason, NearMiss
+from monitor.types import EndReason, Event
 
 RATE = 8_000
 AT = 1_795_435_203.4

@@ -9,9 +9,10 @@ import numpy as np
 from monitor.config import StoreConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.event_machine import ulid
+from monitor.detection.near_misses import NearMiss
 from monitor.detection.rules import rule_of
 from monitor.outputs.store import Store, StoreReader
-from monitor.types import Event, NearMiss, Scores
+from monitor.types import Event, Scores
 from tests.support import events
 from tests.support.events import RATE, ended, label_of, near_miss
 

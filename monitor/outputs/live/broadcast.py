@@ -20,14 +20,16 @@ from monitor.audio.ring_buffer import OverrunError, RingBuffer
 from monitor.audio.source_status import Health
 from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.near_misses import NearMiss
 from monitor.detection.rules import Rule
 from monitor.model.mel_config import MelConfig
 from monitor.outputs import Output
+from monitor.outputs.live.listening import Listen
 from monitor.outputs.live.spectrogram import SpectrogramColumns
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.payload import event_payload, near_miss_payload
 from monitor.system.threads import ThreadGroup
-from monitor.types import Event, Listen, NearMiss, Scores
+from monitor.types import Event, ExitCode, MonitorError, Scores
 
 RING = 256
 """Messages kept, half a minute of four sources; a watcher that is further behind is dropped."""
@@ -44,8 +46,10 @@ WAITING = 64
 MAX_WATCHERS = 100
 
 
-class TooManyError(Exception):
+class TooManyError(MonitorError):
     """There are `MAX_WATCHERS` already."""
+
+    exit_code = ExitCode.TEMPORARY
 
 
 @dataclass(frozen=True, slots=True)

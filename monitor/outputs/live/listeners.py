@@ -17,8 +17,9 @@ from monitor.audio.ring_buffer import OverrunError, RingBuffer
 from monitor.audio.source_status import SourceStatus
 from monitor.detection.event_machine import ulid
 from monitor.outputs import Output
+from monitor.outputs.live.listening import Listen, ListenEnd
 from monitor.outputs.live.webm import BITS_PER_SECOND, WebmStream
-from monitor.types import Listen, ListenEnd, MonitorError
+from monitor.types import MonitorError
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from monitor.outputs.live.broadcast import Broadcast, TooManyError
-from monitor.types import ExitCode, RefusedError
 
 MAX_WATCHERS = 4
 """Watchers at once: connections must remain for other requests."""
@@ -33,16 +32,12 @@ class WatchFeed:
         """Yield until the monitor ends or the reader is too slow; an `Answer` of the control socket.
 
         Each message has a ``kind``: status, scores, event, near_miss; at last end, with ``why``.  Raises a
-        `RefusedError` if there are too many watchers.
+        `TooManyError` if there are too many watchers.
         """
         if not self._places.acquire(blocking=False):
-            raise RefusedError(
-                f"{MAX_WATCHERS} clients at the control socket are watching already", ExitCode.TEMPORARY
-            )
+            raise TooManyError(f"{MAX_WATCHERS} clients at the control socket are watching already")
         try:
             yield from self._messages()
-        except TooManyError as error:
-            raise RefusedError(str(error), ExitCode.TEMPORARY) from error
         finally:
             self._places.release()
 

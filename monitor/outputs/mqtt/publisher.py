@@ -20,6 +20,7 @@ from monitor.config import Config, LabelConfig, MqttConfig, read_password
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.rules import Rule
 from monitor.outputs import Output
+from monitor.outputs.live.listening import Listen
 from monitor.outputs.mqtt.broker_setup import PublisherOptions, make_discovery, make_session
 from monitor.outputs.mqtt.event_sender import EventSender, queue_limits
 from monitor.outputs.mqtt.node_topics import NodeTopics
@@ -30,7 +31,7 @@ from monitor.outputs.mqtt.subscriber import MqttSubscriber, OnCommand
 from monitor.outputs.mqtt.tls import tls_context
 from monitor.outputs.mqtt.topics import Topics
 from monitor.system.threads import ThreadGroup
-from monitor.types import ConfigError, Event, Listen, Scores
+from monitor.types import ConfigError, Event, Scores
 
 log = logging.getLogger(__name__)
 

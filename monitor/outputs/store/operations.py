@@ -15,11 +15,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from monitor.detection.near_misses import NearMiss
+from monitor.outputs.live.listening import Listen, ListenEnd
 from monitor.outputs.store.minute_summary import Minute
 from monitor.outputs.store.rows import Mark, StoreError
 from monitor.system.boundary import boundary
 from monitor.system.sqlite import is_refusal
-from monitor.types import ClipOutcome, EndReason, Event, Listen, ListenEnd, NearMiss
+from monitor.types import ClipOutcome, EndReason, Event
 
 Change = partial[None]
 

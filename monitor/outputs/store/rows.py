@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
+from monitor.detection.near_misses import MissReason
+from monitor.outputs.live.listening import ListenEnd
 from monitor.system.sqlite import DatabaseError
-from monitor.types import ClipOutcome, EndReason, ListenEnd, MissReason
+from monitor.types import ClipOutcome, EndReason
 
 StoreError = DatabaseError
 """The file cannot be used now; its text is the reason."""

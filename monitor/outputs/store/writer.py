@@ -19,8 +19,10 @@ from pathlib import Path
 
 from monitor.config import LabelConfig, StoreConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.near_misses import NearMiss
 from monitor.detection.rules import Rule
 from monitor.outputs import Output
+from monitor.outputs.live.listening import Listen
 from monitor.outputs.outbox import Outbox
 from monitor.outputs.store import operations
 from monitor.outputs.store.database import open_for_writing
@@ -34,7 +36,7 @@ from monitor.system.sqlite import BrokenDatabaseError, DatabaseError, translated
 from monitor.system.threads import ThreadGroup
 from monitor.system.trouble_log import TroubleLog
 from monitor.system.wall_clock import WallClock
-from monitor.types import ClipOutcome, Event, Listen, NearMiss, Scores
+from monitor.types import ClipOutcome, Event, Scores
 
 log = logging.getLogger(__name__)
 

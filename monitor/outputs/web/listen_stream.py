@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from monitor.outputs.live.listeners import Listener, NoListeningError
+from monitor.outputs.live.listening import ListenEnd
 from monitor.outputs.live.webm import MEDIA_TYPE
 from monitor.outputs.web.event_stream import until_disconnected
-from monitor.types import ListenEnd, OutputError
+from monitor.types import OutputError
 
 
 class ListenStream(Response):

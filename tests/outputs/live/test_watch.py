@@ -5,9 +5,9 @@ import pytest
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.outputs.live import broadcast as live_module
-from monitor.outputs.live.broadcast import Broadcast
+from monitor.outputs.live.broadcast import Broadcast, TooManyError
 from monitor.outputs.live.watch import MAX_WATCHERS, WatchFeed
-from monitor.types import AudioBlock, RefusedError, Scores
+from monitor.types import AudioBlock, Scores
 from tests.support.broker import PATIENCE
 from tests.support.events import event, label_of
 from tests.support.web_server import GEOMETRY, RATE
@@ -66,7 +66,7 @@ def test_who_leaves_makes_room_and_who_comes_too_many_is_refused(live):
     watchers = [watching.answer({}) for _ in range(MAX_WATCHERS)]
     for watcher in watchers:
         next(watcher)
-    with pytest.raises(RefusedError, match="4 clients at the control socket are watching already"):
+    with pytest.raises(TooManyError, match="4 clients at the control socket are watching already"):
         next(watching.answer({}))
     assert live.watchers == MAX_WATCHERS
     watchers.pop().close()
@@ -77,5 +77,5 @@ def test_who_leaves_makes_room_and_who_comes_too_many_is_refused(live):
 
 def test_a_house_full_of_watchers_is_a_refusal(live, monkeypatch):
     monkeypatch.setattr(live_module, "MAX_WATCHERS", 0)
-    with pytest.raises(RefusedError, match="can watch"):
+    with pytest.raises(TooManyError, match="can watch"):
         next(WatchFeed(live, dict).answer({}))

@@ -12,10 +12,10 @@ import pytest
 
 from monitor.config import LabelConfig, MqttConfig
 from monitor.detection.active_labels import ActiveLabels
+from monitor.outputs.live.listening import Listen
 from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.event_sender import IN_MEMORY, LATE_SECONDS
 from monitor.outputs.mqtt.publisher import MqttPublisher
-from monitor.types import Listen
 from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
 from tests.support.events import ended
 from tests.support.mqtt_publisher import (

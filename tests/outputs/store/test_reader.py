@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
+from monitor.detection.near_misses import MissReason
+from monitor.outputs.live.listening import Listen, ListenEnd
 from monitor.outputs.store import EventFilter, MissFilter, StoreError, StoreReader
 from monitor.outputs.store.rows import MAX_ROWS, StoredListen
-from monitor.types import Listen, ListenEnd, MissReason
 from tests.support.events import label_of
 from tests.support.stored_events import NOON, event, kept, miss, start_of, storing, window
 

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from monitor.detection.near_misses import MissReason
+from monitor.outputs.live.listening import ListenEnd
 from monitor.outputs.web.app import STATIC
-from monitor.types import ClipOutcome, GateReason, ListenEnd, MissReason
+from monitor.types import ClipOutcome, GateReason
 
 TEXT = (STATIC / "strings.js").read_text()
 CODE = "".join(file.read_text() for file in sorted(STATIC.glob("*.js")) if file.name != "strings.js")

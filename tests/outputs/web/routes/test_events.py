@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from monitor.types import MissReason, NearMiss
+from monitor.detection.near_misses import MissReason, NearMiss
 from tests.support import events
 from tests.support.broker import eventually
 from tests.support.events import ended
