@@ -293,9 +293,3 @@ class OutputError(MonitorError):
     """An output cannot be set up."""
 
     exit_code = ExitCode.OUTPUT
-
-
-class UnreachableError(OutputError):
-    """The broker cannot be reached, does not answer, or has not taken all messages."""
-
-    exit_code = ExitCode.UNREACHABLE

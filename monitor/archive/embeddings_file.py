@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -16,6 +15,7 @@ from monitor.archive.tables import Origin, metadata_of
 from monitor.detection.quantised import Rows
 from monitor.memory.entries import joined
 from monitor.memory.segment import BREAKS, ENTRY, GATES, Entry, Header, Kind, MemoryFormatError
+from monitor.system.atomic_file import flush_to_disk
 from monitor.system.boundary import boundary
 
 _GROUP = 3_600
@@ -93,8 +93,7 @@ class EmbeddingsWriter:
         if self._entries:
             self._write()
         self._writer.close()
-        self._sink.flush()
-        os.fsync(self._sink.fileno())
+        flush_to_disk(self._sink)
         self._sink.close()
 
     def _write(self) -> None:

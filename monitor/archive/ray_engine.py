@@ -22,6 +22,7 @@ from monitor.archive.local_engine import LocalEngine
 from monitor.archive.recording_list import Recording
 from monitor.archive.results import Draft
 from monitor.archive.tables import TABLES
+from monitor.system.atomic_file import flush_to_disk
 from monitor.system.boundary import boundary
 from monitor.types import MonitorError
 
@@ -148,8 +149,7 @@ class RayEngine:
                 tables[table] = self._drafts / f"{row['part']}.{table}"
                 with tables[table].open("wb") as file:
                     file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    flush_to_disk(file)
         return Draft(**row, tables=tables)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from monitor.archive.tables import (
     Origin,
     write_rows,
 )
-from monitor.system.atomic_file import write_atomic
+from monitor.system.atomic_file import sync, write_atomic
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import ConfigError, OutputError
 
@@ -165,15 +164,6 @@ def read_about(folder: Path) -> dict[str, object] | None:
 
 def _address(part: str) -> str:
     return part.split("-", maxsplit=1)[0]
-
-
-def sync(folder: Path) -> None:
-    """Wait until the disk has the names in a folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ A later version may add columns; none changes its meaning.  Times are UTC; docs/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor import __version__
+from monitor.system.atomic_file import flush_to_disk
 
 SCHEMA = 1
 
@@ -100,5 +100,4 @@ def write_rows(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any]],
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema.with_metadata(origin.metadata()))
     with path.open("wb") as file:
         pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
+        flush_to_disk(file)

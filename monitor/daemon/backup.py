@@ -22,7 +22,7 @@ from pathlib import Path
 from monitor import __version__
 from monitor.outputs.store import FILE as STORE
 from monitor.outputs.store.database_copy import copy_database
-from monitor.system.atomic_file import PRIVATE
+from monitor.system.atomic_file import PRIVATE, flush_to_disk
 from monitor.system.sqlite import DatabaseError
 from monitor.system.state_version import VERSION
 from monitor.types import OutputError
@@ -121,8 +121,7 @@ def _write(draft: Path, sources: dict[str, Path]) -> Saved:
             member = tarfile.TarInfo(MANIFEST)
             member.size, member.mode, member.mtime = len(content), PRIVATE, int(time.time())
             archive.addfile(member, io.BytesIO(content))
-        target.flush()
-        os.fsync(target.fileno())
+        flush_to_disk(target)
         return Saved(len(files), target.seek(0, os.SEEK_END))
 
 

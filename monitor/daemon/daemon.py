@@ -23,11 +23,12 @@ from monitor.daemon.watchdog import AwakeClock, DeadMan, HangError, Watchdog
 from monitor.detection.pipeline import run_analysis, run_capture
 from monitor.outputs import Output
 from monitor.outputs.fan_out import FanOut
+from monitor.outputs.mqtt.session import UnreachableError
 from monitor.system import systemd
 from monitor.system.malloc import MemoryTrimmer
 from monitor.system.signals import handled, terminal_is_gone
 from monitor.system.threads import ThreadGroup
-from monitor.types import AudioBlock, Break, Event, Scores, SourceError, UnreachableError, Window
+from monitor.types import AudioBlock, Break, Event, Scores, SourceError, Window
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 from monitor.daemon.backup import CONFIGURATION, FORMAT, MANIFEST, STATE
 from monitor.outputs.store import FILE as STORE
 from monitor.outputs.store.database_copy import check_database
-from monitor.system.atomic_file import PRIVATE, write_atomic
+from monitor.system.atomic_file import PRIVATE, flush_to_disk, write_atomic
 from monitor.system.boundary import explain
 from monitor.system.bounded_read import DamagedError, parse_json
 from monitor.system.directories import make_directory
@@ -165,8 +165,7 @@ def _copied(file: IO[bytes], target: Path) -> str:
         while block := file.read(_BLOCK):
             sha256.update(block)
             copy.write(block)
-        copy.flush()
-        os.fsync(copy.fileno())
+        flush_to_disk(copy)
     return sha256.hexdigest()
 
 

@@ -25,6 +25,7 @@ from monitor.model.engine_choice import ONNX_NEEDS, TORCH_NEEDS, installed
 from monitor.model.log_mel import log_mel
 from monitor.model.onnx_manifest import MANIFEST, Manifest, exported_file
 from monitor.model.towers import AudioTower, TextPlace
+from monitor.system.atomic_file import sync
 from monitor.system.boundary import explain
 from monitor.types import Embeddings, ModelError, OutputError
 
@@ -167,8 +168,7 @@ def _put(draft: Path, directory: Path, manifest: Manifest, new: Sequence[str]) -
     """Move an export from its temporary directory to its place, the manifest last."""
     (draft / MANIFEST).write_bytes(manifest.as_json())
     for name in (*new, MANIFEST):
-        with (draft / name).open("rb") as file:
-            os.fsync(file.fileno())
+        sync(draft / name)
     (directory / MANIFEST).unlink(missing_ok=True)
     for name in (*new, MANIFEST):
         (draft / name).replace(directory / name)

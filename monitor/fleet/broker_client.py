@@ -16,9 +16,9 @@ from monitor.outputs.mqtt.connection import Connection, ConnectionProfile
 from monitor.outputs.mqtt.connection_events import Received
 from monitor.outputs.mqtt.delivery import Delivery
 from monitor.outputs.mqtt.negotiation import Negotiation
-from monitor.outputs.mqtt.session import MqttSession
+from monitor.outputs.mqtt.session import MqttSession, UnreachableError
 from monitor.outputs.mqtt.tls import broker_address, tls_context
-from monitor.types import ConfigError, OutputError, UnreachableError
+from monitor.types import ConfigError, OutputError
 
 CONNECT_SECONDS = 15.0
 """Longest wait for the first connection."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from monitor.fleet.event_feed import FleetEvent
+from monitor.system.atomic_file import sync
 from monitor.types import ConfigError, OutputError
 
 log = logging.getLogger(__name__)
@@ -126,8 +126,7 @@ class EventRecorder:
                     file.writelines(
                         f"{json.dumps(event, ensure_ascii=False)}\n" for event in _events_of(self._spool_path)
                     )
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
+            sync(draft)
             draft.replace(target)
             self._spool.truncate(0)
         except OSError as error:

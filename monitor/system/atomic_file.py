@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import IO, Any
 
 PRIVATE = 0o600
 """Mode of a file that only its owner can read."""
@@ -32,13 +33,27 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = False, mode: int
                 os.fchmod(file.fileno(), mode)
             file.write(content)
             if durable:
-                file.flush()
-                os.fsync(file.fileno())
+                flush_to_disk(file)
         draft.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def flush_to_disk(file: IO[Any]) -> None:
+    """Wait until the disk has all that was written to an open file."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a directory."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

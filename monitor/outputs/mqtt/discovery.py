@@ -120,6 +120,17 @@ def enabled_entities(payload: Mapping[str, Any]) -> int:
     return sum(each["p"] != "device_automation" and each.get("en", True) for each in described)
 
 
+def last_sound(topic: str, label: str, otherwise: str = "") -> Component:
+    """Describe the sensor of the last sound; ``label`` and ``otherwise`` are parts of its template."""
+    return {
+        "p": "sensor",
+        "stat_t": topic,
+        "val_tpl": f"{{{{ {label}[:{LONGEST_STATE}] {otherwise}}}}}",
+        "json_attr_t": topic,
+        "ic": "mdi:ear-hearing",
+    }
+
+
 def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> dict[str, Component]:
     available = _available(topics, source)
     health: Component = {"stat_t": topics.source_health(source), "ent_cat": "diagnostic"}
@@ -139,13 +150,9 @@ def _of_source(topics: Topics, source: str, suffix: str, types: list[str]) -> di
         },
         # These must be available when the source is not: they depend on the node alone.
         f"{source}_LAST": {
-            "p": "sensor",
+            **last_sound(topics.last_event(source), "value_json.label_name"),
             "name": f"Last sound{suffix}",
             "obj_id": slug(topics.node, source, "last_sound"),
-            "stat_t": topics.last_event(source),
-            "val_tpl": f"{{{{ value_json.label_name[:{LONGEST_STATE}] }}}}",
-            "json_attr_t": topics.last_event(source),
-            "ic": "mdi:ear-hearing",
         },
         f"{source}_LISTENERS": {
             "p": "sensor",

@@ -8,9 +8,9 @@ from typing import Any
 
 from monitor.config import LabelConfig
 from monitor.outputs.mqtt.discovery import (
-    LONGEST_STATE,
     Component,
     armed_switch,
+    last_sound,
     node_payload,
     slug,
     sound_events,
@@ -56,15 +56,11 @@ def _problem(topics: Topics) -> Component:
 
 
 def _last(topics: Topics) -> Component:
+    # Home Assistant shows "None" as unknown.
+    known = "if value_json.last_event else None "
     return {
-        "p": "sensor",
+        **last_sound(topics.info(), "value_json.last_event.label_name", known),
         "name": "Last sound",
         "obj_id": slug(topics.node, "last_sound"),
-        "stat_t": topics.info(),
-        # Home Assistant shows "None" as unknown.
-        "val_tpl": f"{{{{ value_json.last_event.label_name[:{LONGEST_STATE}] "
-        "if value_json.last_event else None }}",
-        "json_attr_t": topics.info(),
         "json_attr_tpl": "{{ (value_json.last_event or {}) | tojson }}",
-        "ic": "mdi:ear-hearing",
     }

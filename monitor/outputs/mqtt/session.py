@@ -31,6 +31,7 @@ from monitor.outputs.mqtt.negotiation import MQTT_3, MQTT_5, VERSIONS, ConnectOp
 from monitor.outputs.mqtt.tls import NOT_MQTT
 from monitor.system.backoff import Backoff
 from monitor.system.trouble_log import TroubleLog
+from monitor.types import ExitCode, OutputError
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,12 @@ _DEFAULT_CONDITIONS = f"speaks {VERSIONS[MQTT_5]}"
 
 Connect = Callable[[ConnectOptions, Callable[[Connection, ConnectionEvent], None]], Connection]
 """Starts a `Connection` with the given options; it reports events to the given function."""
+
+
+class UnreachableError(OutputError):
+    """The broker cannot be reached, does not answer, or has not taken all messages."""
+
+    exit_code = ExitCode.UNREACHABLE
 
 
 class MqttSession:
