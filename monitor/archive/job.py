@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from monitor.archive.tables import Origin
 from monitor.config import Config
 
-FILES_AT_ONCE = 8
-"""Recordings that a GPU scans at once, their windows in batches.
+GPU_FILES, CPU_FILES = 8, 4
+"""Recordings that a process scans at once on a GPU and on a processor, their windows in batches.
 
-On a processor it is one: a batch is no faster there with large checkpoints, and would give other last digits
-than a window alone."""
+On a processor it is one if batches are no faster, as with large checkpoints, or not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +33,5 @@ class Loaded:
     dimension: int
     files_at_once: int
     """Recordings that it scans at once."""
+    on_processor: bool
+    """Whether the checkpoint runs there, one process for each core, and not on a GPU."""

@@ -1,4 +1,4 @@
-"""Local engine: a process for each core, or one for a GPU; a process that dies costs one recording."""
+"""Local engine: a process for each core, or one for a GPU; one that dies costs the recording that did it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,14 @@ class _Worker:
     loaded: Loaded | None = None
     recordings: dict[str, Recording] = field(default_factory=dict)
     """Those it has, by their part."""
+    has_suspect: bool = False
+    """It has one recording with which a process may have died, and takes no other."""
 
-    @property
-    def room(self) -> int:
-        """Recordings that it can take."""
-        return 0 if self.loaded is None else self.loaded.files_at_once - len(self.recordings)
+    def room(self, share: int) -> bool:
+        """Return whether it can take another recording, of so many at most."""
+        if self.loaded is None or self.has_suspect:
+            return False
+        return len(self.recordings) < min(self.loaded.files_at_once, share)
 
 
 class LocalEngine:
@@ -54,6 +57,7 @@ class LocalEngine:
 
     def __init__(self, job: Job, drafts: Path, processes: int) -> None:
         self._job, self._drafts, self._processes = job, drafts, processes
+        self._suspects: deque[Recording] = deque()
         self._workers: list[_Worker] = [self._start()]
 
     def __enter__(self) -> Self:
@@ -83,14 +87,13 @@ class LocalEngine:
         """Scan recordings; yield what is done, and how far the others are."""
         loaded = self.load()
         waiting = deque(recordings)
-        most = self._processes if loaded.files_at_once == 1 else 1
+        most = self._processes if loaded.on_processor else 1
         while len(self._workers) < min(most, len(waiting)):
             self._workers.append(self._start())
         left = len(recordings)
+        share = -(-left // len(self._workers))  # so that each process has some, if they are few
         while left:
-            for worker in self._workers:
-                while waiting and worker.room:
-                    self._send(worker, waiting)
+            self._hand_out(waiting, share)
             ready = wait([worker.connection for worker in self._workers])
             for worker in [each for each in self._workers if each.connection in ready]:
                 for answer in self._answer(worker):
@@ -104,9 +107,17 @@ class LocalEngine:
         theirs.close()
         return _Worker(process, ours)
 
+    def _hand_out(self, waiting: deque[Recording], share: int) -> None:
+        """Send recordings to whoever has the fewest; a suspect to one that has none."""
+        for worker in self._workers:
+            if self._suspects and worker.loaded is not None and not worker.recordings:
+                worker.has_suspect = True
+                self._send(worker, self._suspects.popleft())
+        while waiting and (free := [each for each in self._workers if each.room(share)]):
+            self._send(min(free, key=lambda each: len(each.recordings)), waiting.popleft())
+
     @staticmethod
-    def _send(worker: _Worker, waiting: deque[Recording]) -> None:
-        recording = waiting.popleft()
+    def _send(worker: _Worker, recording: Recording) -> None:
         worker.recordings[recording.part] = recording
         try:
             worker.connection.send(recording)
@@ -128,10 +139,11 @@ class LocalEngine:
             return []
         if isinstance(answer, Draft):
             worker.recordings.pop(answer.part, None)
+            worker.has_suspect = worker.has_suspect and bool(worker.recordings)
         return [answer]
 
     def _bury(self, worker: _Worker) -> list[Draft | Told]:
-        """Replace a process that died; report what it was reading."""
+        """Replace a process that died; report what it was reading, or have each of several read alone."""
         worker.process.join()
         worker.connection.close()
         code = worker.process.exitcode or 0
@@ -141,4 +153,7 @@ class LocalEngine:
         self._workers[self._workers.index(worker)] = self._start()
         reason = f"the process that read it was ended by {how}"
         origin = worker.loaded.origin
+        if len(worker.recordings) > 1:
+            self._suspects.extend(worker.recordings.values())
+            return []
         return [failed_part(each, reason, origin, self._drafts) for each in worker.recordings.values()]

@@ -68,6 +68,8 @@ class Scanner:
     """Of times in names that state none."""
     embeddings: bool = False
     """Whether to keep them."""
+    taking_part: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    """Context within which windows of a recording come, so that a batch waits for them."""
 
     @property
     def header(self) -> Header:
@@ -162,7 +164,8 @@ def _hear(
             blocks = _until_error(
                 open_recording(sound, recording.file, heard.start.at, context), recording, heard.errors
             )
-            with analysis_of(blocks, scanner.config, scanner.engine, status, stop) as (windows, scorer):
+            analysis = analysis_of(blocks, scanner.config, scanner.engine, status, stop)
+            with scanner.taking_part(), analysis as (windows, scorer):
                 _analyse(windows, scorer, scanner, heard, out)
     except SourceError as error:
         heard.errors.append(_without(recording, error))

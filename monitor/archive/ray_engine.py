@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from monitor.archive.job import FILES_AT_ONCE, Job, Loaded
+from monitor.archive.job import CPU_FILES, GPU_FILES, Job, Loaded
 from monitor.archive.local_engine import LocalEngine
 from monitor.archive.recording_list import Recording
 from monitor.archive.results import Draft
@@ -26,8 +26,8 @@ from monitor.system.atomic_file import flush_to_disk
 from monitor.system.boundary import boundary
 from monitor.types import MonitorError
 
-_MANY = 1_000
-"""With more recordings than this, several are in one block, which costs Ray some milliseconds."""
+_BLOCKS = 4
+"""Blocks for each core from which several recordings are in one: their windows are batches then."""
 
 _SENT = pa.schema(
     [("address", pa.binary()), ("size", pa.int64()), ("version", pa.string()), ("modified_at", pa.float64())]
@@ -112,8 +112,10 @@ class RayEngine:
 
         with boundary(ClusterError, "--engine ray"):
             resources: Any = ray.cluster_resources  # untyped
-            gpus = resources().get("GPU", 0) > 0
-            per_block = FILES_AT_ONCE if gpus or len(recordings) > _MANY else 1
+            known: dict[str, float] = resources()
+            gpus = known.get("GPU", 0) > 0
+            many = len(recordings) >= _BLOCKS * CPU_FILES * known.get("CPU", 1)
+            per_block = GPU_FILES if gpus else CPU_FILES if many else 1
             rows = [{**asdict(each), "address": os.fsencode(each.address)} for each in recordings]
             blocks = [
                 pa.Table.from_pylist(rows[first : first + per_block], schema=_SENT)

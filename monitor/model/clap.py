@@ -57,6 +57,8 @@ class Clap:
         ``torch`` or ``onnx``: what runs the audio encoder.
     device, dtype : str
         Device and precision of the audio encoder.
+    largest_batch : int
+        Windows that go through the audio encoder at once; of more, so many at a time.
     """
 
     def __init__(self, name: str, files: Checkpoint, towers: Towers, text_cache: TextCache) -> None:
@@ -69,6 +71,7 @@ class Clap:
         self.engine = towers.audio.engine
         self.device, self.dtype = towers.audio.device, towers.audio.dtype
         self.logit_scale = towers.audio.logit_scale
+        self.largest_batch = towers.audio.largest_batch
         self._towers = towers
         self._text_cache = text_cache
         self._text_lock = threading.Lock()

@@ -46,7 +46,7 @@ class OnnxAudioEncoder:
     def __init__(self, files: Checkpoint, manifest: Manifest, threads: int = 1) -> None:
         refuse_damaged(files.path, manifest, AUDIO)
         rows, columns = files.audio_config.grid
-        self._at_once = max(1, _ROWS_AT_ONCE // (rows * columns))
+        self.largest_batch = max(1, _ROWS_AT_ONCE // (rows * columns))
         self._path = files.path / AUDIO
         self.logit_scale = manifest.logit_scale
         self._threads = threads
@@ -54,8 +54,8 @@ class OnnxAudioEncoder:
 
     def embed(self, spectrograms: NDArray[np.float32]) -> Embeddings:
         """Embed log-mel spectrograms, (n, frames, mel_bins) -> (n, d)."""
-        starts = range(0, len(spectrograms), self._at_once)
-        few = [spectrograms[start : start + self._at_once] for start in starts]
+        starts = range(0, len(spectrograms), self.largest_batch)
+        few = [spectrograms[start : start + self.largest_batch] for start in starts]
         with boundary(ModelError, f"{self._path}: cannot embed a window"):
             return np.concatenate([unit(run(self._session, {"log_mel": part})) for part in few])
 

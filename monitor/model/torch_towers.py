@@ -27,6 +27,7 @@ class TorchAudioEncoder:
         self.dtype = place.precision
         self._files, self._place = files, place
         self._encoder, self.logit_scale = loader.load_audio_encoder(files, place)
+        self.largest_batch = self._encoder.largest_batch
 
     def embed(self, spectrograms: NDArray[np.float32]) -> Embeddings:
         """Embed log-mel spectrograms, (n, frames, mel_bins) -> (n, d)."""

@@ -40,6 +40,10 @@ class AudioTower(Protocol):
         """Number format, such as ``float32``."""
 
     @property
+    def largest_batch(self) -> int:
+        """Windows that go through it at once; of more, so many at a time."""
+
+    @property
     def logit_scale(self) -> float:
         """Learnt factor from cosine to logit."""
 

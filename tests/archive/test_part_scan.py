@@ -18,6 +18,7 @@ from monitor.archive.part_scan import Scanner, scan_part
 from monitor.archive.recording_list import list_recordings
 from monitor.archive.report_row import failed_part
 from monitor.archive.results import opened
+from monitor.archive.scanners import batches_are_exact
 from monitor.archive.tables import Origin
 from monitor.config import Config
 from monitor.memory.source_replay import SourceReplay, Watchlist
@@ -225,3 +226,35 @@ def test_windows_of_several_threads_go_through_the_model_together():
     assert [each.result().item() for each in found] == list(range(10))
     assert max(batches) == 4
     assert sum(batches) == 10
+
+
+def test_a_batch_waits_for_the_windows_of_all_recordings_that_take_part():
+    batches = []
+
+    def encode(spectrograms):
+        batches.append(len(spectrograms))
+        return spectrograms[:, 0, :]
+
+    encoder = BatchedEncoder(encode, 4, patience_seconds=60.0)
+    ready = threading.Barrier(3)
+
+    def scan(windows):
+        with encoder.taking_part():
+            ready.wait()
+            return [encoder(np.full((1, 1, 1), number, np.float32)).item() for number in range(windows)]
+
+    with ThreadPoolExecutor(3) as threads:
+        found = [threads.submit(scan, windows) for windows in (1, 2, 3)]
+    assert [each.result() for each in found] == [[0], [0, 1], [0, 1, 2]]
+    assert batches == [3, 2, 1]
+
+
+def test_batches_are_used_only_if_they_change_nothing(scanner):
+    def uneven(spectrograms):
+        return ENGINE.encode(spectrograms) * np.float32(1 + 1e-7 * len(spectrograms))
+
+    engine = scanner.engine
+    assert [batches_are_exact(replace(engine, encode=encode), 4) for encode in (engine.encode, uneven)] == [
+        True,
+        False,
+    ]

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -76,6 +78,31 @@ def test_events_are_those_of_a_fast_run(scanned):
     assert expected
 
 
+def test_results_do_not_depend_on_what_is_scanned_at_the_same_time(scanned):
+    recording, out = scanned / "in/garden/20240131_063000.WAV", scanned / "alone"
+    done = clap_monitor("scan", recording, "--out", out, "--config", CONFIG, "--embeddings", cwd=scanned)
+    assert done.returncode == 0, done.stderr
+    found = {path.relative_to(out): path.read_bytes() for path in out.glob("*/*-*.parquet")}
+    assert len(found) == 3
+    assert found == {name: (scanned / "out" / name).read_bytes() for name in found}
+
+
+def test_a_process_that_dies_costs_no_other_recording(scanned, tmp_path):
+    sound = (scanned / "in/garden/20240131_063000.WAV").read_bytes()
+    for number in range(4):
+        (tmp_path / f"{number}.wav").write_bytes(sound)
+    options = ["--out", "out", "--label", "a dog", "--processes", 1, "--embeddings"]
+    process = start("scan", *sorted(tmp_path.glob("*.wav")), *options, cwd=tmp_path)
+    while process.poll() is None and not list(tmp_path.glob("out/drafts/*.embeddings")):
+        time.sleep(0.01)
+    for worker in psutil.Process(process.pid).children():
+        if "spawn_main" in " ".join(worker.cmdline()):
+            worker.kill()
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert rows(tmp_path / "out", "files", "outcome") == [("whole",)] * 4
+
+
 def test_each_bad_file_is_a_row_with_its_reason(scanned):
     garden = scanned / "in/garden"
     report = rows(scanned / "out", "files", "file, outcome, reason")
@@ -113,9 +140,9 @@ def test_what_is_done_is_not_done_again(scanned):
 
 
 def test_ctrl_c_leaves_what_is_done(scanned, tmp_path):
-    sound = (scanned / "in/garden/20240131_063000.WAV").read_bytes()
-    for number in range(3):
-        (tmp_path / f"{number}.wav").write_bytes(sound)
+    samples, rate = soundfile.read(scanned / "in/garden/20240131_063000.WAV")
+    for number, times in enumerate((1, 15, 15)):
+        soundfile.write(tmp_path / f"{number}.wav", np.tile(samples, times), rate)
     options = ["--out", "out", "--label", "a dog", "--processes", 1]
     process = start("scan", *sorted(tmp_path.glob("*.wav")), *options, cwd=tmp_path)
     while process.poll() is None and not list(tmp_path.glob("out/files/*-*.parquet")):

@@ -131,7 +131,8 @@ class AudioEncoder:
         product: Callable[[Tensor, Tensor | None, int], Product] = Linear,
     ) -> None:
         self._config = config
-        self._at_once = max(1, _ROWS_AT_ONCE // (config.grid[0] * config.grid[1]))
+        self.largest_batch = max(1, _ROWS_AT_ONCE // (config.grid[0] * config.grid[1]))
+        """Windows that go through it at once; of more, so many at a time."""
         self._device, self._dtype, self._product = device, dtype, product
         self._from = weights
         self._taps, self._weights = (part.to(device) for part in swin.bicubic(frames, config.width))
@@ -148,7 +149,8 @@ class AudioEncoder:
     @torch.inference_mode()
     def __call__(self, features: Tensor) -> Tensor:
         """Embed log-mel spectrograms: float32, (n, frames, mel_bins) -> float32, (n, dimension)."""
-        return torch.cat([self.embed(few.to(self._device)) for few in torch.split(features, self._at_once)])
+        batches = torch.split(features, self.largest_batch)
+        return torch.cat([self.embed(few.to(self._device)) for few in batches])
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed a few spectrograms on the device, shapes as in `__call__`.
