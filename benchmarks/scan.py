@@ -4,13 +4,15 @@
     python benchmarks/scan.py file 24 [--work DIR] [--hop SECONDS] [--sound SHARE]
     python benchmarks/scan.py pipeline [--seconds 60]
     python benchmarks/scan.py kills 10 [--minutes 6]
+    python benchmarks/scan.py batches 1 2 4
 
 ``hours`` repeats ``recordings/demo.flac`` to files of an hour and scans as many as are asked for with one
 process, each number into a folder of its own; ``file`` scans one file of so many hours.  Both print the
 processor time for an hour of audio, and the largest memory of all processes together.  With ``--sound`` only
 that share is the demo, and the rest exact zeros, which are not scored.  ``pipeline`` classifies the
 demo's windows with transformers, one after the other.  ``kills`` ends a scan at random moments, starts it
-again each time, and compares the results with those of an uninterrupted one, byte for byte.
+again each time, and compares the results with those of an uninterrupted one, byte for byte.  ``batches``
+scans eight demos in one process, with the windows of so many at once in a batch.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +133,30 @@ def pipeline(seconds: float) -> None:
     print(f"transformers pipeline: {count / 2 / used:.0f} hours of audio in a core-hour ({count} windows)")
 
 
+def batches(numbers: list[int], work: Path) -> None:
+    """Scan with batches of several sizes, in turn; print the least processor time of each."""
+    from monitor.archive.job import Job
+    from monitor.archive.part_scan import scan_part
+    from monitor.archive.recording_list import list_recordings
+    from monitor.archive.scanners import load_scanner
+    from monitor.config import load
+
+    files = [work / f"20240101_0{number}0000.flac" for number in range(8)]
+    for path in files:
+        recording(path, 68 / 3600)
+    recordings = list_recordings(map(str, files))
+    job = Job(load(CONFIG), embeddings=True)
+    least = dict.fromkeys(numbers, float("inf"))
+    for number in numbers * 3:
+        scanner, _ = load_scanner(job, most=number)
+        begin = time.process_time()
+        with ThreadPoolExecutor(number) as threads:
+            list(threads.map(lambda each: scan_part(each, scanner, work), recordings))  # noqa: B023
+        least[number] = min(least[number], time.process_time() - begin)
+    for number, used in least.items():
+        print(f"batches of {number}: {3600 * used / (8 * 68):.1f} s of processor time for an hour of audio")
+
+
 def contents(out: Path) -> dict[str, bytes]:
     """Return the files of results by their names."""
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.glob("*/*.parquet"))}
@@ -176,7 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["hours", "file", "pipeline", "kills"])
+    parser.add_argument("what", choices=["hours", "file", "pipeline", "kills", "batches"])
     parser.add_argument("numbers", nargs="*", type=int)
     parser.add_argument(
         "--work", type=Path, help="folder for recordings and results; default: a temporary one"
@@ -196,6 +223,8 @@ def main() -> None:
                 one_file((given.numbers or [24])[0], work, given.hop, given.sound)
             case "kills":
                 kills((given.numbers or [10])[0], given.minutes, work)
+            case "batches":
+                batches(given.numbers or [1, 2, 4], work)
             case _:
                 pipeline(given.seconds)
 

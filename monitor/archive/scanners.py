@@ -24,8 +24,17 @@ _PATIENCE_SECONDS = 0.05
 """Longest wait of a window for those of other recordings, which may be silent or come from a slow disk."""
 
 
-def load_scanner(job: Job, load: Callable[..., Engine] = load_qualified_engine) -> tuple[Scanner, Loaded]:
+def load_scanner(
+    job: Job, load: Callable[..., Engine] = load_qualified_engine, *, most: int = CPU_FILES
+) -> tuple[Scanner, Loaded]:
     """Load the checkpoint, and qualify it first if it has no calibration.
+
+    Parameters
+    ----------
+    job : Job
+    load : callable
+    most : int
+        Recordings at once, at most, on a processor.
 
     Raises
     ------
@@ -37,7 +46,7 @@ def load_scanner(job: Job, load: Callable[..., Engine] = load_qualified_engine) 
     config = job.config
     model_settings = config.model.model_copy(update={"threads": 1})
     engine = load(config.model_copy(update={"model": model_settings, "sources": ()}), apart=False)
-    at_once = _files_at_once(engine)
+    at_once = _files_at_once(engine, most)
     encoder = BatchedEncoder(engine.encode, at_once, _PATIENCE_SECONDS if _on_processor(engine) else 0.0)
     origin = Origin(engine.model.name, engine.model.identity, settings_hash(job, engine))
     zone = None if job.zone is None else ZoneInfo(job.zone)
@@ -52,11 +61,11 @@ def load_scanner(job: Job, load: Callable[..., Engine] = load_qualified_engine) 
     return scanner, Loaded(origin, engine.model.dimension, at_once, _on_processor(engine))
 
 
-def _files_at_once(engine: Engine) -> int:
+def _files_at_once(engine: Engine, most: int) -> int:
     """Return how many recordings to scan at once: several if their windows go through the model together."""
     if not _on_processor(engine):
         return GPU_FILES
-    most = min(CPU_FILES, engine.model.largest_batch)
+    most = min(most, engine.model.largest_batch)
     return most if most > 1 and batches_are_exact(engine, most) else 1
 
 
