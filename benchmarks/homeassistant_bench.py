@@ -19,6 +19,7 @@ from monitor.outputs.mqtt.publisher import MqttPublisher
 from monitor.types import EndReason, Event
 from tests.support.broker import Broker
 from tests.support.events import ended, event
+from tests.support.snapshots import snapshot
 
 ALARM = LabelConfig(id="smoke_alarm", prompts=("a smoke alarm",), device_class="smoke")
 CRY = LabelConfig(id="baby_cry", prompts=("a baby cries",))
@@ -62,7 +63,7 @@ class Bench:
         self._thread = threading.Thread(target=mqtt.run)
         self._thread.start()
         for source in self.sources:
-            mqtt.on_health({source: Health(online=True)}, dict)
+            mqtt.on_health({source: Health(online=True)}, snapshot)
         return mqtt
 
     def stop_monitor(self) -> None:
