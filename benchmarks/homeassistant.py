@@ -41,7 +41,7 @@ def entities(bench: Bench) -> None:
         SENSOR, EVENTS, "sensor.home_nursery_level", "switch.home_armed",
         "sensor.home_nursery_last_sound",
         "number.home_nursery_smoke_alarm_threshold", "sensor.home_nursery_smoke_alarm_score",
-        "binary_sensor.home_nursery_deaf", "binary_sensor.home_nursery_overloaded",
+        "binary_sensor.home_nursery_offline", "binary_sensor.home_nursery_overloaded",
         "sensor.home_nursery_dropped_audio", "binary_sensor.home_late_events",
     }  # fmt: skip
     bench.report(

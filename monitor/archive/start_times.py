@@ -40,9 +40,6 @@ class StartTime:
     known_from: TimeFrom
 
 
-Found = tuple[str, str]
-"""Date and time of day, as digits."""
-
 _DAY = r"(\d{4})[-_]?(\d{2})[-_]?(\d{2})"
 _FRIGATE = re.compile(rf"(?:^|/){_DAY}/(\d{{2}})/([^/]+)/(\d{{2}})\.(\d{{2}})\.\w+$")
 _CLIP = re.compile(rf"(?:^|[_-]){_DAY}T(\d{{2}})(\d{{2}})(\d{{2}})Z(?=[._-]|$)")

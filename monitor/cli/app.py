@@ -45,6 +45,7 @@ OtherLabels = Annotated[
     list[str] | None,
     typer.Option("--label", "-l", help="Label to use instead of the configured ones: a prompt; repeatable."),
 ]
+LabelName = Annotated[str, typer.Argument(metavar="LABEL", help="Identifier of the label.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line, on standard output.")]
 ConfigFile = Annotated[
     Path | None,

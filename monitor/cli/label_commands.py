@@ -6,19 +6,14 @@ import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from monitor.cli.app import AsJson, ConfigFile, labels_app
+from monitor.cli.app import AsJson, ConfigFile, LabelName, labels_app
 from monitor.cli.options import Overrides, settings_from
 from monitor.cli.remote import StateDirectory
 from monitor.types import ConfigError
-
-if TYPE_CHECKING:
-    from monitor.config import Config
-
-LabelId = Annotated[str, typer.Argument(metavar="LABEL", help="Identifier of the label.")]
 
 
 @labels_app.command("list")
@@ -26,7 +21,7 @@ def list_labels(config: ConfigFile = None, state: StateDirectory = None, as_json
     """List the labels of the running monitor, or those of the next start."""
     from monitor.daemon.label_command import list_labels as listed
 
-    labels, _ = listed(_settings(config, state))
+    labels, _ = listed(settings_from(config, Overrides(state=state)))
     for label in labels:
         print(json.dumps(label, ensure_ascii=False) if as_json else _line(label))
 
@@ -55,19 +50,19 @@ def add(
 
 
 @labels_app.command()
-def remove(label: LabelId, config: ConfigFile = None, state: StateDirectory = None) -> None:
+def remove(label: LabelName, config: ConfigFile = None, state: StateDirectory = None) -> None:
     """Remove a label; the configuration file stays as it is."""
     _change(config, state, "remove", label)
 
 
 @labels_app.command()
-def enable(label: LabelId, config: ConfigFile = None, state: StateDirectory = None) -> None:
+def enable(label: LabelName, config: ConfigFile = None, state: StateDirectory = None) -> None:
     """Detect a label again."""
     _change(config, state, "enable", label)
 
 
 @labels_app.command()
-def disable(label: LabelId, config: ConfigFile = None, state: StateDirectory = None) -> None:
+def disable(label: LabelName, config: ConfigFile = None, state: StateDirectory = None) -> None:
     """Do not detect a label until it is enabled."""
     _change(config, state, "disable", label)
 
@@ -77,7 +72,7 @@ def _change(
 ) -> None:
     from monitor.daemon.label_command import change_label
 
-    live = change_label(_settings(config, state), action, argument)
+    live = change_label(settings_from(config, Overrides(state=state)), action, argument)
     id_ = argument if isinstance(argument, str) else argument["id"]
     words = f"{action}d" if action.endswith("e") else f"{action}ed"
     print(f"{id_}: {words}; {'in force now' if live else 'in force at the next start'}")
@@ -101,11 +96,6 @@ def _of_pack(label: str, *, needed: bool) -> Mapping[str, Any]:
             f"{label[:32]!r} is a label of no prompt pack{hint}: describe its sound with --prompt"
         )
     return known.get(label, {})
-
-
-def _settings(config: Path | None, state: Path | None) -> Config:
-    settings = settings_from(config, Overrides())
-    return settings if state is None else settings.model_copy(update={"state": state})
 
 
 def _line(label: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.cli.app import AsJson, ConfigFile, app, labels_app
+from monitor.cli.app import AsJson, ConfigFile, LabelName, app, labels_app
 from monitor.cli.archives import check_archive_extra
 from monitor.cli.options import Overrides, settings_from
 from monitor.cli.remote import StateDirectory
@@ -18,8 +18,6 @@ from monitor.cli.remote import StateDirectory
 if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.daemon.learn_command import Learned
-
-LabelId = Annotated[str, typer.Argument(metavar="LABEL", help="Identifier of the label.")]
 
 
 @app.command()
@@ -74,7 +72,7 @@ def learn(
     from monitor.daemon.learn_command import Lesson
     from monitor.daemon.learn_command import learn as teach
 
-    settings = _settings(config, state)
+    settings = settings_from(config, Overrides(state=state))
     if forget:
         _forget(settings, label)
         return
@@ -102,7 +100,7 @@ def learn(
 
 @labels_app.command("export")
 def export_label(
-    label: LabelId,
+    label: LabelName,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
     config: ConfigFile = None,
     state: StateDirectory = None,
@@ -110,7 +108,7 @@ def export_label(
     """Write a label with its examples, as embeddings, into one small file."""
     from monitor.daemon.label_transfer import export
 
-    export(_settings(config, state), label, file)
+    export(settings_from(config, Overrides(state=state)), label, file)
     print(f"{file}: written")
 
 
@@ -123,13 +121,8 @@ def import_label(
     """Add a label from a file of `labels export`, for the same checkpoint."""
     from monitor.daemon.label_transfer import load
 
-    label, live = load(_settings(config, state), file)
+    label, live = load(settings_from(config, Overrides(state=state)), file)
     print(f"{label}: {'in force now' if live else 'in force at the next start'}")
-
-
-def _settings(config: Path | None, state: Path | None) -> Config:
-    settings = settings_from(config, Overrides())
-    return settings if state is None else settings.model_copy(update={"state": state})
 
 
 def _forget(settings: Config, label: str) -> None:

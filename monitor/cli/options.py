@@ -25,6 +25,8 @@ class Overrides:
     """Replay files as fast as the model can score."""
     web: str | None = None
     """Address of the page; empty for the configured one."""
+    state: Path | None = None
+    """State directory."""
 
 
 def settings_from(path: Path | None, overrides: Overrides) -> Config:
@@ -43,6 +45,8 @@ def settings_from(path: Path | None, overrides: Overrides) -> Config:
     )
 
     config = Config() if path is None else load(path)
+    if overrides.state is not None:
+        config = config.model_copy(update={"state": overrides.state})
     if config.fleet.follow and not overrides.labels:
         from monitor.fleet.follower import Follower
 

@@ -51,12 +51,11 @@ def qualify(
     """
     if dtype is not None and dtype not in _DTYPES:
         raise typer.BadParameter(f"--dtype: {dtype!r} is none of {', '.join(_DTYPES)}")
-    settings = settings_from(config, Overrides(model=checkpoint))
+    settings = settings_from(config, Overrides(model=checkpoint, state=state))
     settings = settings.model_copy(
         update={
             "model": _changed(settings.model, dtype=dtype, device=device),
             "window": _changed(settings.window, seconds=window, hop_seconds=hop),
-            "state": state or settings.state,
         }
     )
     qualify_and_report(settings, as_json=as_json)

@@ -51,7 +51,7 @@ def download(
 
     With model.engine onnx in the configuration, it is exported for ONNX Runtime first.
     """
-    settings = settings_from(config, Overrides(model=checkpoint))
+    settings = settings_from(config, Overrides(model=checkpoint, state=state))
     from monitor.model.hub import download as fetch
 
     directory = fetch(checkpoint, revision, progress=progress())
@@ -59,4 +59,4 @@ def download(
     if settings.model.engine == "onnx":
         export_and_report(directory, directory)
     if not no_qualify:
-        qualify_and_report(settings if state is None else settings.model_copy(update={"state": state}))
+        qualify_and_report(settings)

@@ -69,8 +69,7 @@ def thresholds(
     from monitor.daemon.threshold_command import apply_now, undo_now
     from monitor.detection.active_labels import restore_settings
 
-    settings = settings_from(config, Overrides())
-    settings = settings if state is None else settings.model_copy(update={"state": state})
+    settings = settings_from(config, Overrides(state=state))
     if undo:
         live = undo_now(settings)
         print(f"the thresholds before the last --apply hold again{_when(live=live)}")

@@ -7,7 +7,6 @@ The two encoders are loaded separately: the audio encoder at once; the text enco
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,8 +25,6 @@ from monitor.model.towers import Towers
 from monitor.system import malloc
 from monitor.system.boundary import explain
 from monitor.types import Embeddings, ModelError, Samples
-
-log = logging.getLogger(__name__)
 
 WARM_UPS = 2
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -25,8 +24,6 @@ from monitor.daemon.checks.finding import Finding, failure, good
 from monitor.daemon.checks.source_checks import source as check_source
 from monitor.daemon.first_run.plan import Keep, broker_keys, camera_keys, known_broker
 from monitor.types import ConfigError, ExitCode, SourceError
-
-log = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 3.0
 """Recorded from a camera, to show its level."""

@@ -1,7 +1,7 @@
 // Advice on labels: which are confused, and the threshold for a wished rate of false alarms.
 
 import * as api from "./api.js";
-import { h, setText, toast } from "./dom.js";
+import { h, toast } from "./dom.js";
 import * as format from "./format.js";
 import { nameOf } from "./state.js";
 import { change } from "./session.js";

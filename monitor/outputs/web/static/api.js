@@ -2,7 +2,7 @@
 
 import { t } from "./strings.js";
 
-export class RequestError extends Error {
+class RequestError extends Error {
   constructor(status, reason) {
     super(reason);
     this.status = status;

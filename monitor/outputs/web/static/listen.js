@@ -37,7 +37,7 @@ function set(now) {
 export const stopListening = () => set(null);
 
 /** Play a source in place of another one; asks for the token first if needed, and shows an error. */
-export async function listenTo(source) {
+async function listenTo(source) {
   if (!session.listen && !(await unlock("listen"))) return;
   const sound = new AudioContext();
   const analyser = sound.createAnalyser();

@@ -35,7 +35,7 @@ function notify(kind, data) {
   for (const listener of listeners.get(kind) ?? []) listener(data);
 }
 
-export const labelOf = (id) => monitor.labels.find((label) => label.id === id);
+const labelOf = (id) => monitor.labels.find((label) => label.id === id);
 // No label of a user has this id while unusual sounds are reported.
 export const UNUSUAL = "unusual";
 export const nameOf = (id) => labelOf(id)?.name ?? (id === UNUSUAL ? t.unusual : id);
