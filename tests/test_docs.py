@@ -53,6 +53,15 @@ def test_every_exit_code_is_in_the_table_of_operations():
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == {0, 1, 2, *ExitCode}
 
 
+def test_every_module_that_the_architecture_names_exists():
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`([a-z_0-9/]+\.py)`", text))
+    assert len(named) > 50
+    assert not [
+        name for name in named if not (ROOT / name).exists() and not any((ROOT / "monitor").rglob(name))
+    ]
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 

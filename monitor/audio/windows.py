@@ -1,4 +1,4 @@
-"""Windows of every source: overlapping, at the live edge, never across a gap."""
+"""Windows of every source: overlapping, at the live edge, never across a gap; late ones are left out."""
 
 from __future__ import annotations
 

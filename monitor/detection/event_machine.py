@@ -1,4 +1,4 @@
-"""Event state machine of one label at one source: scores in, starts and ends of events out.
+"""Event state machine of one label at one source: confirmation, merge gap and cooldown of its events.
 
 ::
 
