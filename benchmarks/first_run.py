@@ -130,7 +130,7 @@ def set_up(user: User, card: SoundCard, place: Path, broker_port: int) -> None:
     user.read("What is it called?")
     user.fill("Name of this monitor: a-z, 0-9, _ and -", "nursery")
     user.press("Next")
-    user.read("This is written")
+    user.read("What will be written")
     user.press("Write and start")
     expect(user.page.get_by_text("Make a sound")).to_be_visible(timeout=PATIENCE_MS)
     user.note("the monitor listens")

@@ -20,7 +20,7 @@ SinceOrAll = Annotated[
     str | None,
     typer.Option(
         "--since",
-        help="Begin: 30m or 7d ago, or a date such as 2026-11-30T18:00. Default: 7d; with --archive: all.",
+        help="Start: 30m or 7d ago, or a date such as 2026-11-30T18:00. Default: 7d; with --archive: all.",
     ),
 ]
 Archive = Annotated[

@@ -23,7 +23,7 @@ def export(
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
-    """Export a checkpoint for ONNX Runtime, and check that it hears what torch does."""
+    """Export a checkpoint for ONNX Runtime, and check it against torch."""
     from monitor.model.hub import resolve
 
     directory = resolve(checkpoint, revision)

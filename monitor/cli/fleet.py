@@ -42,15 +42,19 @@ def fleet(
     node: Annotated[str, typer.Option("--node", help="Pattern of the names of nodes, such as hall-*.")] = "*",
     label: Annotated[
         str,
-        typer.Option("--label", "-l", help="Pattern of the label of events: of the newest one of a node."),
+        typer.Option(
+            "--label",
+            "-l",
+            help="Pattern of the label of events; in the table, of the newest event of a node.",
+        ),
     ] = "*",
-    deaf: Annotated[bool, typer.Option("--deaf", help="Only nodes that do not hear.")] = False,
+    deaf: Annotated[bool, typer.Option("--deaf", help="Only nodes that hear nothing.")] = False,
     events: Annotated[
         bool, typer.Option("--events", help="Print the events of all nodes, as JSON lines, until Ctrl-C.")
     ] = False,
     share: Annotated[
         str | None,
-        typer.Option("--share", help="Name: all readers of events with the same one split them."),
+        typer.Option("--share", help="Name of a group of readers: each event goes to one of them."),
     ] = None,
     record: Annotated[
         Path | None,

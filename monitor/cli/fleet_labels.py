@@ -50,7 +50,7 @@ def push(
 def rollback(
     config: ConfigFile = None, broker: OtherBroker = None, key: Key = None, wait: Wait = 30.0
 ) -> None:
-    """Give all following nodes the labels before the newest again; a second time, the newest again."""
+    """Give all following nodes the previous labels again; a second rollback returns to the newest ones."""
     _publish(config, broker, key, wait, lambda watchlists, sign: watchlists.roll_back(sign))
 
 

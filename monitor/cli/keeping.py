@@ -57,8 +57,8 @@ def restore(
 ) -> None:
     """Restore a backup; the monitor must be stopped.
 
-    The whole archive is checked first. A state directory that is there is renamed, and a configuration file
-    that is there stays: that of the backup is written beside it.
+    The whole archive is checked first. An existing state directory is renamed. An existing configuration file
+    stays, and that of the backup is written beside it.
     """
     from monitor.cli.console.memory_view import clock
     from monitor.config import state_of
@@ -85,8 +85,8 @@ def support(
 ) -> None:
     """Write an archive for a bug report: versions, configuration, checks, status and log, without secrets.
 
-    Addresses, paths and user names are left out; prompts and names of labels and sources are not. Look into
-    it before you send it.
+    Addresses, paths and user names are left out; prompts and names of labels and sources are not. Read it
+    before you send it.
     """
     from monitor.cli.support_archive import (
         as_text,

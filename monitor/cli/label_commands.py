@@ -43,7 +43,7 @@ def add(
     config: ConfigFile = None,
     state: StateDirectory = None,
 ) -> None:
-    """Add a label; a running monitor detects it from the next window on, and the next start too."""
+    """Add a label; a running monitor detects it from the next window on, and so does the next run."""
     given = {"prompts": prompt, "against": against, "name": name, "threshold": threshold, "pattern": pattern}
     keys = {key: value for key, value in given.items() if value is not None and value != []}
     _change(config, state, "add", {**_of_pack(label, needed=not prompt), **keys, "id": label})

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def lint(
     config: ConfigFile = None, source: OneSource = None, since: Since = "7d", as_json: AsJson = False
 ) -> None:
-    """Name labels that fire together, and prompts that the model cannot tell apart in what was heard.
+    """List labels that fire together, and prompts that the model cannot tell apart in the room.
 
-    For each source, over its memory.  Such labels need other prompts, or should be one.
+    For each source, over its memory.  Give such labels other prompts, or merge them.
     """
     settings = settings_from(config, Overrides())
     found = list(_found(settings, source, moment(since)))

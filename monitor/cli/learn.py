@@ -47,7 +47,7 @@ def learn(
     prompt: Annotated[
         list[str] | None, typer.Option("--prompt", help="Prompt for the sound as well; repeatable.")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Drop the examples that it has had.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Drop its earlier examples.")] = False,
     forget: Annotated[
         bool, typer.Option("--forget", help="Delete all examples; the prompts remain.")
     ] = False,
@@ -59,15 +59,17 @@ def learn(
             help="Results of `scan --embeddings` in which to count how often it would have fired.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check what they are worth.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the examples, and change nothing.")
+    ] = False,
     config: ConfigFile = None,
     state: StateDirectory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Teach a label a sound by example, and show what the result rests on.
+    """Teach a label a sound by example, and show how well it works.
 
     Three recordings of one doorbell are enough.  Only their embeddings are stored, no audio.  A label may
-    have prompts, examples, or both.  Without --from, --event and --record, the known examples are checked.
+    have prompts, examples, or both.  Without --from, --event and --record, the examples that it has are checked.
     """
     from monitor.daemon.learn_command import Lesson
     from monitor.daemon.learn_command import learn as teach

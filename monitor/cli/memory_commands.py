@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from monitor.outputs.store.rows import StoredEvent
 
 Since = Annotated[
-    str, typer.Option("--since", help="Begin: 30m, 12h or 7d ago, or a date such as 2026-11-30T18:00.")
+    str, typer.Option("--since", help="Start: 30m, 12h or 7d ago, or a date such as 2026-11-30T18:00.")
 ]
 OneSource = Annotated[str | None, typer.Option("--source", "-s", help="Source to look at. Default: all.")]
 Top = Annotated[int, typer.Option("--top", min=1, max=1000, help="Number of results.")]

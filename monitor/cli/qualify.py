@@ -43,11 +43,11 @@ def qualify(
     state: StateDirectory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Calibrate a checkpoint on the sounds in the package, and show what it is worth beside the starter.
+    """Calibrate a checkpoint on the sounds in the package, and compare it with the starter.
 
     `run` does this itself for a checkpoint that has no calibration.  The result is kept in the state
-    directory, for these windows and this number format, and from then on holds before any calibration that
-    came with the checkpoint.
+    directory, for these windows and this number format, and from then on replaces a calibration that came
+    with the checkpoint.
     """
     if dtype is not None and dtype not in _DTYPES:
         raise typer.BadParameter(f"--dtype: {dtype!r} is none of {', '.join(_DTYPES)}")

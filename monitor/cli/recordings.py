@@ -54,10 +54,10 @@ def as_line(content: object) -> str:
 def classify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
     label: Annotated[
-        list[str], typer.Option("--label", "-l", help="Candidate label. Repeat it: at least two make sense.")
+        list[str], typer.Option("--label", "-l", help="Candidate label; repeatable. Give at least two.")
     ],
     template: Annotated[
-        str, typer.Option(help="Prompt made of a label, which replaces `{}`.")
+        str, typer.Option(help="Prompt in which the label replaces `{}`.")
     ] = "This is a sound of {}.",
     model: Model = "starter",
     as_json: AsJson = False,

@@ -126,7 +126,7 @@ def doctor(
 ) -> None:
     """Check everything that `run` needs, one line per check; the first failure sets the exit code.
 
-    Nothing is changed, and nothing stays retained at the broker.  A running clap-monitor may hold the
+    It changes nothing, and leaves no retained message at the broker.  A running clap-monitor may hold the
     microphone; stop it first.
     """
     log_to_stderr("error")

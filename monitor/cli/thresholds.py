@@ -38,7 +38,9 @@ def thresholds(
     target: Annotated[
         str | None,
         typer.Option(
-            "--target", "-t", help="Wished false alarms, as 0.5/day or 2/week. Default: target of each label."
+            "--target",
+            "-t",
+            help="Wished rate of false alarms, such as 0.5/day or 2/week. Default: target of each label.",
         ),
     ] = None,
     config: ConfigFile = None,
@@ -49,7 +51,7 @@ def thresholds(
     since: SinceOrAll = None,
     listen: Annotated[
         str | None,
-        typer.Option("--listen", help="Wait for so long, as 1h, and use what is heard meanwhile."),
+        typer.Option("--listen", help="Listen for this long, such as 1h, and use what is heard."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="Recording to use instead of the memory.")
@@ -62,9 +64,9 @@ def thresholds(
 ) -> None:
     """Show the thresholds at which labels would fire as often as you wish, from what was heard.
 
-    Each is graded: `measured`; known to `about a factor of 2`; or `extrapolated`.  What cannot be said is
-    refused, with the reason and how long to listen.  Mark events as right on the page first: they are no
-    false alarms, and the command says how many of them a threshold would miss.
+    Each is graded: `measured`; known to `about a factor of 2`; or `extrapolated`.  Where there is too little
+    to go by, it says why and how long to listen.  Mark events as right on the page first: they are not false
+    alarms, and the command says how many of them a threshold would miss.
     """
     from monitor.daemon.threshold_command import apply_now, undo_now
     from monitor.detection.active_labels import restore_settings

@@ -31,7 +31,7 @@ class TooLittleError(MonitorError):
 def unusual(
     config: ConfigFile = None,
     target: Annotated[
-        str, typer.Option("--target", "-t", help="How many to expect of a usual room, as 1/day.")
+        str, typer.Option("--target", "-t", help="Rate to expect in a usual room, such as 1/day.")
     ] = "1/day",
     source: OneSource = None,
     since: Since = "1d",
@@ -39,8 +39,8 @@ def unusual(
 ) -> None:
     """Find sounds unlike anything that a source had at that time of day in the last week, without any label.
 
-    Each is described by the three nearest sentences of a built-in vocabulary.  At least two days must be
-    remembered before the begin.  Takes about a minute for a day.
+    Each is described by the three nearest sentences of a built-in vocabulary.  The memory must reach back two
+    days before the start.  Takes about a minute for a day.
     """
     from monitor.config.alarm_target import parse_target
     from monitor.detection.nearest_neighbours import whitening

@@ -158,7 +158,7 @@ def _near(config: Config) -> Iterator[str]:
             if text.lower() == again.lower():
                 yield f"{other}: is the same as {one}; it has no effect"
         for pair in _pairs([*against, *background], own):
-            yield f"{pair}; the label will hardly be detected"
+            yield f"{pair}; the label will rarely be detected"
         for pair in _pairs(own, earlier):
             yield f"{pair}; both labels will be detected together"
         earlier += own

@@ -182,7 +182,7 @@ def test_two_labels_that_say_the_same_are_named():
 def test_a_negative_that_is_the_sound_itself_is_named():
     found = advice(label("rain", "rain falling", against=("falling rain",)), background=("the rain falls",))
     assert [line.partition(":")[0] for line in found] == ["labels[0].against[0]", "background[0]"]
-    assert all(line.endswith("the label will hardly be detected") for line in found)
+    assert all(line.endswith("the label will rarely be detected") for line in found)
 
 
 def test_a_phrasing_that_stands_twice_is_named():

@@ -325,12 +325,12 @@ def test_a_wished_rate_of_false_alarms_is_kept_to_by_keyboard(browser, url, view
         page.get_by_label("At most one false alarm in").select_option("two days")
         expect(page.get_by_role("dialog")).to_contain_text("yard: less than", timeout=PATIENCE_MS)
         assert serious_faults(page) == []
-        page.get_by_role("button", name="Keep to it").press("Enter")
+        page.get_by_role("button", name="Set the target").press("Enter")
         expect(button).to_have_attribute("aria-pressed", "true", timeout=PATIENCE_MS)
         assert label_of(url, "glass")["keys"]["target"] == "0.5/day"
         button.press("Enter")
         page.get_by_label("At most one false alarm in").select_option("no target: a fixed threshold")
-        page.get_by_role("button", name="Keep to it").press("Enter")
+        page.get_by_role("button", name="Set the target").press("Enter")
         expect(button).to_have_attribute("aria-pressed", "false", timeout=PATIENCE_MS)
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
@@ -432,7 +432,7 @@ def test_who_may_not_listen_is_told_why(browser):
         page.get_by_role("button", name="Listen").click()
         page.get_by_role("textbox", name="Token").fill(WEB_TOKEN)
         page.keyboard.press("Enter")
-        expect(page.get_by_text("This token may not listen.")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_text("This token does not allow listening.")).to_be_visible(timeout=PATIENCE_MS)
         page.get_by_role("textbox", name="Token").fill(LISTEN_TOKEN)
         served.control.arm(armed=False)
         page.keyboard.press("Enter")

@@ -88,7 +88,7 @@ def test_from_nothing_to_a_first_event_by_keyboard_on_a_phone(house, browser, tm
         go_on(page, "What is it called?")
         fill(page, "Name of this monitor: a-z, 0-9, _ and -", "attic")
         expect(page.get_by_text("in the time zone")).to_be_visible()
-        go_on(page, "This is written")
+        go_on(page, "What will be written")
         expect(page.locator("pre")).to_contain_text("password_file")
         page.get_by_role("button", name="Write and start").press("Enter")
         expect(page.get_by_text("It works:")).to_be_visible(timeout=PATIENCE_MS)
@@ -116,7 +116,7 @@ def set_up_again(page, port):
     for title in ("What does it listen for?", "Where do events go?", "What is it called?"):
         go_on(page, title)
     fill(page, "Name of this monitor: a-z, 0-9, _ and -", "cellar")
-    go_on(page, "This is written")
+    go_on(page, "What will be written")
     page.get_by_role("button", name="Write and start").press("Enter")
     expect(page.locator("#node")).to_have_text("cellar", timeout=PATIENCE_MS)
     expect(page.get_by_text("Make a sound")).to_be_visible()
