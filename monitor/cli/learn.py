@@ -69,7 +69,8 @@ def learn(
     """Teach a label a sound by example, and show how well it works.
 
     Three recordings of one doorbell are enough.  Only their embeddings are stored, no audio.  A label may
-    have prompts, examples, or both.  Without --from, --event and --record, the examples that it has are checked.
+    have prompts, examples, or both.  Without --from, --event and --record, the examples that it has are
+    checked.
     """
     from monitor.daemon.learn_command import Lesson
     from monitor.daemon.learn_command import learn as teach
@@ -172,8 +173,10 @@ def _text(learned: Learned, where_counted: str, *, dry_run: bool) -> str:
     lines += [
         f"  {label} detects {share:.0%} of the examples as well" for label, share in check.collisions.items()
     ]
-    times = {0: "not once", 1: "once"}.get(check.ambience_events, f"{check.ambience_events} times")
-    lines.append(f"  fired {times} in {check.ambience_seconds:.0f} s of ambience without the sound")
+    fired = {0: "never fired", 1: "fired once"}.get(
+        check.ambience_events, f"fired {check.ambience_events} times"
+    )
+    lines.append(f"  {fired} in {check.ambience_seconds:.0f} s of ambience without the sound")
     if learned.history is not None:
         history = learned.history
         past = f"the last {history.hours:.1f} h of the {where_counted}"

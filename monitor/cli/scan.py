@@ -81,8 +81,8 @@ def scan(
 ) -> None:
     """Detect sounds in recordings, as fast as this machine or a cluster can, into Parquet files.
 
-    Windows, scores and events are those of `run --fast`.  Finished recordings are not scanned again: after Ctrl-C, or
-    when recordings were added, run the same command again.
+    Windows, scores and events are those of `run --fast`.  Finished recordings are not scanned again: after
+    Ctrl-C, or when recordings were added, run the same command again.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _check_extras(engine)

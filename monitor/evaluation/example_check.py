@@ -1,4 +1,4 @@
-"""Example check: what a label that was learned from examples rests on."""
+"""Example check: how well a label works that was learned from examples."""
 
 from __future__ import annotations
 

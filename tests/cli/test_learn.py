@@ -42,7 +42,7 @@ def test_a_label_is_learned_from_files_checked_again_and_carried_to_another_home
     assert done.stderr == ""
     assert "our_bell: 3 examples, 3 of them new; in force at the next start" in done.stdout
     assert "recall 1.00 (" in done.stdout
-    assert "fired not once in" in done.stdout
+    assert "never fired in" in done.stdout
     again = json.loads(learn(home, "our_bell", "--json").stdout)
     assert (again["new"], again["live"], again["check"]["examples"]) == (0, False, 3)
     refused = learn(home, "our_bell", "--forget")

@@ -116,7 +116,7 @@ def _source(name: str, source: Mapping[str, Any], now: float) -> tuple[str, ...]
         f"{listeners} {'listener' if listeners == 1 else 'listeners'}" if listeners else "",
         f"{source['dropped_seconds']:.1f} s dropped" if source["dropped_seconds"] else "",
         f"{source['gaps']} gaps" if source["gaps"] else "",
-        f"{source['reopened']} times reopened" if source["reopened"] else "",
+        f"reopened {source['reopened']} times" if source["reopened"] else "",
     ]
     state = "online"
     if source["ended"]:

@@ -82,7 +82,7 @@ def _live(config: SourceConfig, seconds: float, silence_dbfs: float) -> Iterator
     except SourceError as error:
         yield failure("source", str(error), ExitCode.SOURCE, _FIXES[config.kind])
         return
-    yield good("source", f"{config.name}: {where} delivers")
+    yield good("source", f"{config.name}: {where} delivers audio")
     yield level(config.name, samples, rate, silence_dbfs)
     if status.lost or status.overflows:
         yield warning(

@@ -24,7 +24,7 @@ calibration qualified with kit 1, 2026-11-22 11:00: AUROC 0.93, recall 0.70 / 0.
 real-time factor 0.021, lag 0.4 s; windows: 23000 scored, 40 gated, 3 late
 
 source  level
-porch   -41 dBFS  online; 1 listener; 1.8 s dropped; 1 gaps; 2 times reopened
+porch   -41 dBFS  online; 1 listener; 1.8 s dropped; 1 gaps; reopened 2 times
 crib    silent    online
 
 label     threshold         last event

@@ -290,7 +290,7 @@ def test_a_label_is_learned_from_two_marked_events_by_keyboard(browser, url, vie
         expect(page.get_by_text("2 events become examples.")).to_be_visible(timeout=PATIENCE_MS)
         page.get_by_label("Name of the label").fill(name)
         page.keyboard.press("Enter")
-        expect(page.get_by_text(f"{name} is learned from 2 examples.")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_text(f"{name} was learned from 2 examples.")).to_be_visible(timeout=PATIENCE_MS)
         expect(page.get_by_text("2 events marked")).to_be_hidden()
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     learned = label_of(url, f"farm_{viewport['width']}")
