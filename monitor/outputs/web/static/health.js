@@ -55,7 +55,7 @@ function figuresOf(status) {
     [t.health.events, String(status.events), t.health.since(format.duration(status.uptime_seconds))],
     [t.health.watchers, String(web.watchers ?? 0), t.health.droppedWatchers(web.dropped ?? 0)],
     [t.health.refused, String(web.refused ?? 0), t.health.cutOff((web.turned_away ?? 0) + (web.expired ?? 0), web.faults ?? 0)],
-    [t.health.model, status.model.name, t.health.runs(status.model)],
+    [t.health.model, status.model.name, t.health.runs(t.health.engines[status.model.engine], status.model)],
     [t.health.calibration, t.health.calibrated[status.model.calibration.source], t.health.auroc(status.model.calibration)],
   ].filter(Boolean);
 }

@@ -286,9 +286,7 @@ export const t = {
     cutOff: (count, faults) => `${count} connections closed, ${faults} internal errors`,
     model: "Model",
     engines: { torch: "torch", onnx: "ONNX Runtime" },
-    runs(model) {
-      return `${this.engines[model.engine]}, ${model.dtype}; ${model.window_seconds} s every ${model.hop_seconds} s`;
-    },
+    runs: (engine, model) => `${engine}, ${model.dtype}; ${model.window_seconds} s every ${model.hop_seconds} s`,
     calibration: "Calibration",
     calibrated: { shipped: "shipped", qualified: "qualified" },
     auroc: ({ kit, auroc }) => (auroc === null ? "with the checkpoint" : `kit ${kit}, mean AUROC ${auroc.toFixed(2)}`),
