@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from monitor.detection.near_misses import MissReason, NearMiss, NearMisses
+from monitor.detection.near_misses import NEAR_SHARE, MissReason, NearMiss, NearMisses
 from monitor.detection.rules import Rule
 from monitor.types import EndReason, Event, Scores
 
@@ -78,12 +78,26 @@ class EventMachine:
         """The last ``rule.of`` windows with their scores; cleared wherever counting must not continue."""
         self._not_before = 0
         """Index before which no event starts: the cooldown."""
+        self._settled = False
+        """None of the recent windows reached the threshold."""
 
     def apply(self, rule: Rule) -> None:
         """Use another rule; windows so far count."""
         if rule != self._rule:
             self._rule, self.near_misses = rule, _near_misses(rule)
             self._recent = deque(self._recent, maxlen=rule.of)
+            self._settled = False
+
+    def rests(self, scores: Scores, value: float) -> bool:
+        """Add the next window if it is far from the threshold while nothing is going on; else return False.
+
+        In a quiet house that is nearly every window of every label, and `update` and `near_miss` would find
+        nothing.
+        """
+        if value >= NEAR_SHARE * self._rule.threshold or not (self._settled and self.near_misses.rest):
+            return False
+        self._recent.append((scores, value))
+        return True
 
     def update(self, scores: Scores, value: float) -> list[Event]:
         """Add the next window and its score; return the event that starts or ends with it."""
@@ -94,6 +108,7 @@ class EventMachine:
                 if value < self._rule.release:
                     self.state = Idle()
                 return []
+        self._settled = False
         if self._blocked(scores) is not None:
             self._recent.clear()
             self.state = Idle()
@@ -114,6 +129,7 @@ class EventMachine:
         """End the event that lasts, if any; discard a candidate."""
         state, self.state = self.state, Idle()
         self._recent.clear()
+        self._settled = False
         if not isinstance(state, Active):
             return []
         event, last = state.event, state.last
@@ -127,6 +143,7 @@ class EventMachine:
         above = [window for window, score in self._recent if score >= rule.threshold]
         if not above:
             self.state = Idle()
+            self._settled = True
             return []
         # A candidate from the first window above the threshold on, with its pattern or not yet: meanwhile the
         # baseline does not take the alarm for the room.

@@ -81,8 +81,10 @@ class Detector:
         machines = self._of(scores.source)
         events: list[Event] = []
         for place, (label, value) in enumerate(zip(scores.labels, scores.values.tolist(), strict=True)):
-            events += machines[label].update(scores, value)
-            self._keep(machines[label].near_miss(scores, place))
+            machine = machines[label]
+            if not machine.rests(scores, value):
+                events += machine.update(scores, value)
+                self._keep(machine.near_miss(scores, place))
         if self.unusual is not None:
             events += self.unusual.update(scores, labelled=bool(self.active(scores.source)))
         return events

@@ -120,6 +120,11 @@ class NearMisses:
         """The near windows now have been reported."""
         self._not_before = 0
 
+    @property
+    def rest(self) -> bool:
+        """Whether a window that is not near would change nothing."""
+        return self._stretch is None and not (self._after_event or self._reported)
+
     def skip_event(self) -> None:
         """Discard the stretch: it is an event."""
         self._stretch = None

@@ -7,7 +7,7 @@ reaches all bins, looks like a beep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -45,6 +45,9 @@ class _History:
     """Number of the frame after the newest; frame n is centred on sample n times the STFT hop."""
     stop: int
     """Index after the newest sample."""
+    fresh: list[Power] = field(default_factory=list)
+    """Frames that follow, whose prominence nobody has asked for yet."""
+    fresh_frames: int = 0
 
 
 class PatternFinder:
@@ -60,7 +63,18 @@ class PatternFinder:
         self._history: dict[str, _History] = {}
 
     def observe(self, window: Window, power: Power | None) -> frozenset[str]:
-        """Add the frames of the next window of a source; return the names of the patterns that sound.
+        """Add the next window of a source, as `add`; return the names of the patterns that sound."""
+        self.add(window, power)
+        history = self._history.get(window.source)
+        if history is None:
+            return frozenset()
+        self._settle(history)
+        frame_seconds = self._mel_config.hop / self._mel_config.rate
+        bands = (history.prominence[:, columns] for columns in _bins(self._mel_config).columns)
+        return frozenset().union(*(find_patterns(band, frame_seconds) for band in bands))
+
+    def add(self, window: Window, power: Power | None) -> None:
+        """Add the frames of the next window of a source.
 
         Parameters
         ----------
@@ -70,17 +84,11 @@ class PatternFinder:
             Mel power of the frames inside the window, as `SpectrogramCache.inner`; None: it is silent.
         """
         if power is None:
-            self._append_silence(window)
+            self._add_silence(window)
         elif len(power):
-            self._append(window, power)
-        history = self._history.get(window.source)
-        if history is None:
-            return frozenset()
-        frame_seconds = self._mel_config.hop / self._mel_config.rate
-        bands = (history.prominence[:, columns] for columns in _bins(self._mel_config).columns)
-        return frozenset().union(*(find_patterns(band, frame_seconds) for band in bands))
+            self._add_frames(window, power)
 
-    def _append(self, window: Window, power: Power) -> None:
+    def _add_frames(self, window: Window, power: Power) -> None:
         """Add the frames that are not there yet."""
         hop, half = self._mel_config.hop, self._mel_config.fft_length // 2
         first = round(window.start / hop) - (-half // hop)
@@ -89,25 +97,43 @@ class PatternFinder:
             history = self._history[window.source] = _History(
                 _prominence(power[:0], self._mel_config), first, window.stop
             )
-        new = _prominence(power[max(0, history.next_frame - first) :], self._mel_config)
+        new = power[max(0, history.next_frame - first) :]
         missing = max(0, first - history.next_frame)  # frames across the seam of two windows
-        self._extend(window, np.pad(new, ((missing, 0), (0, 0)), mode="edge") if len(new) else new)
+        if missing and len(new):
+            new = np.pad(new, ((missing, 0), (0, 0)), mode="edge")
+        history.fresh.append(new.copy())  # no view of what the spectrogram cache has of this window
+        history.fresh_frames += len(new)
+        history.next_frame += len(new)
+        history.stop = window.stop
+        if history.fresh_frames >= self._kept:
+            self._settle(history)
 
-    def _append_silence(self, window: Window) -> None:
+    def _add_silence(self, window: Window) -> None:
         """Add silence up to the end of a window, if it continues what is known."""
         history = self._history.get(window.source)
         if history is None or window.start > history.stop:
             self._history.pop(window.source, None)
             return
+        self._settle(history)
         frames = max(0, window.stop // self._mel_config.hop - history.next_frame)
-        self._extend(window, np.zeros((frames, history.prominence.shape[1]), dtype=np.float32))
-
-    def _extend(self, window: Window, new: Prominence) -> None:
-        history = self._history[window.source]
-        kept = round(HISTORY_SECONDS * self._mel_config.rate / self._mel_config.hop)
-        history.prominence = np.concatenate([history.prominence, new])[-kept:]
-        history.next_frame += len(new)
+        self._extend(history, np.zeros((frames, history.prominence.shape[1]), dtype=np.float32))
+        history.next_frame += frames
         history.stop = window.stop
+
+    def _settle(self, history: _History) -> None:
+        """Compute the prominence of the fresh frames."""
+        if history.fresh:
+            self._extend(history, _prominence(np.concatenate(history.fresh), self._mel_config))
+            history.fresh.clear()
+            history.fresh_frames = 0
+
+    @property
+    def _kept(self) -> int:
+        """Frames of a history."""
+        return round(HISTORY_SECONDS * self._mel_config.rate / self._mel_config.hop)
+
+    def _extend(self, history: _History, new: Prominence) -> None:
+        history.prominence = np.concatenate([history.prominence, new])[-self._kept :]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,8 @@ class Scorer:
         self._earlier_baseline = initial_baseline
         self._newest: dict[str, tuple[Prototypes, Scores]] = {}
         """The newest window of each source that was scored, and with which prototypes."""
+        self._repeated: dict[str, scoring.Compared] = {}
+        """What the embedding that stands for unchanged windows of a source has in common with the labels."""
         self._invalid_reported = False
         self._baselines = {
             name: Baseline(self._initial(name), engine.windows_in(BASELINE_SECONDS, name)) for name in status
@@ -135,7 +137,7 @@ class Scorer:
                 scored = self._reused(window)
             else:
                 scored = self._not_scored(window, reason)
-            scores.append(replace(scored, patterns=patterns))
+            scores.append(replace(scored, patterns=patterns) if patterns else scored)
             self._count(scores[-1])
         done = time.perf_counter()
         self.busy_seconds += done - started
@@ -157,8 +159,14 @@ class Scorer:
         status.scored_until = scores.stop
 
     def _find_patterns(self, window: Window, reason: GateReason | None) -> frozenset[str]:
-        """Temporal patterns up to the end of a window; a silent window counts as a pause."""
+        """Temporal patterns up to the end of a window; a silent window counts as a pause.
+
+        An unchanged one has no score that a pattern could confirm.
+        """
         if reason in {GateReason.DISARMED, GateReason.NON_FINITE}:
+            return frozenset()
+        if reason == GateReason.UNCHANGED:
+            self._patterns.add(window, self._spectrograms.inner(window))
             return frozenset()
         silent = reason in {GateReason.SILENCE, GateReason.DIGITAL_SILENCE}
         return self._patterns.observe(window, None if silent else self._spectrograms.inner(window))
@@ -186,30 +194,40 @@ class Scorer:
     def _scored(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
         if not np.isfinite(embedding).all():
             return self._without_embedding(window)
-        return self._of_embedding(window, restored(quantised(embedding)), active)
+        compared = scoring.compared(
+            restored(quantised(embedding)),
+            self._prototypes,
+            self._engine.calibration,
+            self._embedding_before(window),
+        )
+        return self._above_baseline(window, compared, active, None)
 
     def _reused(self, window: Window) -> Scores:
         """Scores of an unchanged window: it would have nearly the newest embedding again."""
         embedding = self._newest[window.source][1].embedding
         if embedding is None:  # not finite
             return self._not_scored(window, GateReason.UNCHANGED)
-        return replace(self._of_embedding(window, embedding, frozenset()), gated=GateReason.UNCHANGED)
+        known = self._repeated.get(window.source)
+        if known is None or known.embedding is not embedding:
+            known = scoring.compared(embedding, self._prototypes, self._engine.calibration)
+            self._repeated[window.source] = known
+        return self._above_baseline(window, known, frozenset(), GateReason.UNCHANGED)
 
-    def _of_embedding(self, window: Window, embedding: NDArray[np.float32], active: frozenset[str]) -> Scores:
-        """Scores of a window with this embedding, which is then part of the baseline."""
-        prototypes, calibration = self._prototypes, self._engine.calibration
+    def _above_baseline(
+        self, window: Window, compared: scoring.Compared, active: frozenset[str], reason: GateReason | None
+    ) -> Scores:
+        """Scores of a window above the baseline, of which it is then part."""
         baseline = self._baselines[window.source]
-        logits = scoring.logits(scoring.margins(embedding, prototypes), calibration)
-        without_against = scoring.logits(scoring.similarities(embedding, prototypes), calibration)
-        scores = replace(
-            self._not_scored(window, None),
-            values=scoring.scores(logits, baseline.values),
-            without_against=scoring.scores(without_against, baseline.values),
-            nearest_against=scoring.nearest_against(embedding, prototypes),
-            speech=scoring.is_speech(embedding, prototypes, self._embedding_before(window)),
-            embedding=embedding,
+        scores = self._scores_of(
+            window,
+            reason,
+            scoring.scores(compared.logits, baseline.values),
+            without_against=scoring.scores(compared.without_against, baseline.values),
+            nearest_against=compared.nearest_against,
+            speech=compared.speech,
+            embedding=compared.embedding,
         )
-        baseline.update(logits, np.array([label in active for label in prototypes.labels]))
+        baseline.update(compared.logits, np.array([label in active for label in self._prototypes.labels]))
         return scores
 
     def _without_embedding(self, window: Window) -> Scores:
@@ -229,8 +247,13 @@ class Scorer:
         newest = self._newest.get(window.source)
         return newest[1].embedding if newest is not None and newest[1].stop > window.start else None
 
-    def _not_scored(self, window: Window, reason: GateReason | None) -> Scores:
+    def _not_scored(self, window: Window, reason: GateReason) -> Scores:
         """Score 0 for every label."""
+        return self._scores_of(window, reason, np.zeros(len(self._prototypes.labels), dtype=np.float32))
+
+    def _scores_of(
+        self, window: Window, reason: GateReason | None, values: scoring.Values, **more: Any
+    ) -> Scores:
         hop = window.samples[-self._engine.hop_of(window.source) :]
         return Scores(
             source=window.source,
@@ -238,9 +261,10 @@ class Scorer:
             stop=window.stop,
             ended_at=window.ended_at,
             labels=self._prototypes.labels,
-            values=np.zeros(len(self._prototypes.labels), dtype=np.float32),
+            values=values,
             level_dbfs=level.rms_dbfs(level.plausible(hop)),
             gated=reason,
+            **more,
         )
 
     def _initial(self, source: str) -> scoring.Values:

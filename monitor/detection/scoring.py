@@ -17,6 +17,8 @@ below one false alarm an hour.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +49,36 @@ VOICE_DEVIATIONS = 1.0
 With the starter all of 8 dev clips of people speaking are found, 76 of 81 in which they speak beneath
 another sound as loud, 61 of 81 where they are 6 dB below it, and 6 of 123 other clips are taken for speech
 (benchmarks/speech_filter.py)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """What an embedding has in common with the prototypes, whatever the baseline of its source."""
+
+    embedding: NDArray[np.float32]
+    """Shape (d,)."""
+    logits: Values
+    without_against: Values
+    """Logits without the prompts against each label."""
+    nearest_against: tuple[str | None, ...]
+    """As `nearest_against`."""
+    speech: bool
+
+
+def compared(
+    embedding: NDArray[np.float32],
+    prototypes: Prototypes,
+    calibration: Calibration,
+    before: NDArray[np.float32] | None = None,
+) -> Compared:
+    """Compare an embedding with the prototypes; ``before`` as for `is_speech`."""
+    return Compared(
+        embedding,
+        logits(margins(embedding, prototypes), calibration),
+        logits(similarities(embedding, prototypes), calibration),
+        nearest_against(embedding, prototypes),
+        is_speech(embedding, prototypes, before),
+    )
 
 
 def margins(embedding: NDArray[np.float32], prototypes: Prototypes) -> Values:

@@ -70,7 +70,7 @@ def log_mel(samples: Samples, mel_config: MelConfig) -> NDArray[np.float32]:
     """
     if samples.ndim > 1:
         return np.stack([log_mel(window, mel_config) for window in samples])
-    return decibels(mel_power(samples, mel_config)[0])
+    return decibels(mel_power(samples, mel_config, inner_power(samples, mel_config)))
 
 
 def decibels(power: Power, gain: float = 1.0) -> NDArray[np.float32]:
@@ -79,21 +79,22 @@ def decibels(power: Power, gain: float = 1.0) -> NDArray[np.float32]:
     return level
 
 
-def mel_power(samples: Samples, mel_config: MelConfig, known: Power | None = None) -> tuple[Power, Power]:
-    """Mel power of one window, and the part of it that the next window can reuse.
+def inner_power(samples: Samples, mel_config: MelConfig, known: Power | None = None) -> Power:
+    """Mel power of the frames of one window that cross neither an end of it nor a seam between repeats.
+
+    The next window can reuse them.
 
     Parameters
     ----------
     samples : NDArray[np.float32]
         Shape (n,); as in `log_mel`.
     known : array, shape (frames, mel_bins), optional
-        The first inner frames of this window, if they are already computed.
+        The first of them, if they are already computed.
 
     Returns
     -------
-    power : array, shape (frames, mel_bins)
-    inner : array, shape (inner frames, mel_bins)
-        Frames that cross neither an end of the window nor a seam between repeats, in order.
+    array, shape (inner frames, mel_bins)
+        In order.
     """
     if not 0 < len(samples) <= mel_config.length:
         raise ValueError(f"{len(samples)} samples: expected 1 to {mel_config.length}")
@@ -104,9 +105,14 @@ def mel_power(samples: Samples, mel_config: MelConfig, known: Power | None = Non
         fresh = _powers(views[plan.offset + done * mel_config.hop :: mel_config.hop], mel_config)
     else:
         fresh = np.empty((0, mel_config.mel_bins), dtype=np.float32)
-    inner = fresh if known is None else np.concatenate([known, fresh])
+    return fresh if known is None else np.concatenate([known, fresh])
+
+
+def mel_power(samples: Samples, mel_config: MelConfig, inner: Power) -> Power:
+    """Mel power of all frames of one window, shape (frames, mel_bins); ``inner`` is its `inner_power`."""
+    plan = _plan(len(samples), mel_config)
     edges = np.where(plan.edges < 0, 0.0, samples[plan.edges])  # (edge frames, fft_length)
-    return np.concatenate([inner, _powers(edges, mel_config)])[plan.frames], inner
+    return np.concatenate([inner, _powers(edges, mel_config)])[plan.frames]
 
 
 def mel_bank(mel_config: MelConfig) -> NDArray[np.float64]:

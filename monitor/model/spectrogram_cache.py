@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.audio.level import reference_gain
-from monitor.model.log_mel import Power, decibels, mel_power
+from monitor.model.log_mel import Power, decibels, inner_power, mel_power
 from monitor.model.mel_config import MelConfig
 from monitor.types import Window
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Last:
     start: int
     length: int
-    power: Power
     inner: Power
+    power: Power | None = None
+    """Of all frames; None until it is asked for: an unchanged window needs only the inner ones."""
 
 
 class SpectrogramCache:
@@ -38,7 +39,10 @@ class SpectrogramCache:
 
     def log_mel(self, window: Window) -> NDArray[np.float32]:
         """Log-mel spectrogram of a window at the reference level, shape (frames, mel_bins)."""
-        return decibels(self._of(window).power, reference_gain(window.samples))
+        last = self._of(window)
+        if last.power is None:
+            last.power = mel_power(window.samples, self._mel_config, last.inner)
+        return decibels(last.power, reference_gain(window.samples))
 
     def inner(self, window: Window) -> Power:
         """Mel power of the inner frames of a window at its original level, oldest first."""
@@ -49,8 +53,8 @@ class SpectrogramCache:
         length = len(window.samples)
         if last is None or (last.start, last.length) != (window.start, length):
             known = None if last is None or last.length != length else self._shared(last, window.start)
-            power, inner = mel_power(window.samples, self._mel_config, known)
-            last = self._last[window.source] = _Last(window.start, length, power, inner)
+            inner = inner_power(window.samples, self._mel_config, known)
+            last = self._last[window.source] = _Last(window.start, length, inner)
         return last
 
     def _shared(self, last: _Last, start: int) -> Power | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.config import LabelConfig
 from monitor.config.hours import parse_hours
-from monitor.detection.event_machine import ulid
+from monitor.detection.event_machine import EventMachine, ulid
 from monitor.detection.events import Detector
 from monitor.detection.near_misses import MissReason
 from monitor.detection.rules import rule_of
@@ -303,3 +303,26 @@ def test_the_temporal_pattern_alone_is_no_event():
     alarms = detector(pattern="t3")
     windows = with_patterns(*[(0.2, "t3")] * 4)
     assert [event for scores in windows for event in alarms.update(scores)] == []
+
+
+VALUES = st.sampled_from([0.0, 0.05, 0.12, 0.2, 0.3, 0.35, 0.5, 0.55, 0.9])
+
+
+@given(st.lists(st.tuples(VALUES, st.sampled_from([None] * 8 + [0.1, 0.3, 0.5])), max_size=40))
+def test_windows_far_from_the_threshold_may_be_passed_over(steps):
+    """Of the same windows and thresholds, a machine that rests makes what one does that never rests."""
+    label = LabelConfig(id="dog", prompts=("a dog barking",), cooldown_seconds=3)
+    machines = [EventMachine(rule_of(label, rate=RATE, hop=RATE)) for _ in range(2)]
+    found = [], []
+    for scores, (value, threshold) in zip(scores_of(*(v for v, _ in steps)), steps, strict=True):
+        for rests, machine, made in zip((True, False), machines, found, strict=True):
+            if threshold is not None:
+                changed = label.model_copy(update={"threshold": threshold})
+                machine.apply(rule_of(changed, rate=RATE, hop=RATE))
+            if not (rests and machine.rests(scores, value)):
+                made += [replace(event, id="") for event in machine.update(scores, value)]
+                made.append(machine.near_miss(scores, 0))
+            else:
+                made.append(None)
+            made.append(type(machine.state))
+    assert found[0] == found[1]
