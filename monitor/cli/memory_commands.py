@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,7 +35,6 @@ OneSource = Annotated[str | None, typer.Option("--source", "-s", help="Source to
 Top = Annotated[int, typer.Option("--top", min=1, max=1000, help="Number of results.")]
 
 _HOUR = 3_600.0
-_NICE = 10
 
 _SHOWN = ("event_id", "label", "label_name", "started_at", "ended_at", "peak_score", "clip", "review")
 """Fields of an event beside a moment."""
@@ -161,11 +158,11 @@ def open_memory(settings: Config, archive: Path | None = None) -> tuple[Engine, 
     """
     from monitor.evaluation.qualified_engine import load_qualified_engine
     from monitor.memory.memory_reader import MemoryReader
+    from monitor.system.cpu import give_way
 
     if archive is None and not settings.memory.enabled:
         raise ConfigError("memory.enabled: is false, so that nothing is remembered; set it to true")
-    with suppress(OSError):  # a monitor that runs beside this goes first
-        os.nice(_NICE)
+    give_way()  # to a monitor that runs beside this
     model_settings = settings.model.model_copy(update={"threads": 1})
     engine = load_qualified_engine(settings.model_copy(update={"model": model_settings}), apart=False)
     if archive is not None:

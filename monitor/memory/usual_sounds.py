@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -41,9 +40,8 @@ from monitor.memory.unusual_windows import (
     unusual_distances,
 )
 from monitor.system.boundary import explain
+from monitor.system.cpu import give_way
 from monitor.types import ExitCode, MonitorError
-
-NICE = 10
 
 _EXPECTED = 4.0
 """Unusual sounds to be expected in what is looked at for a threshold, if a week is enough: its rate is then
@@ -140,7 +138,7 @@ def _basis(request: Request, reader: MemoryReader, path: Path, now: float, dimen
 
 def main() -> None:
     """Answer the request on standard input: write the reference, or print why not."""
-    os.nice(NICE)
+    give_way()
     request = Request(**json.load(sys.stdin))
     try:
         update_reference(request, time.time())

@@ -21,10 +21,8 @@ from monitor.model.checkpoint import Checkpoint, read
 from monitor.model.towers import EngineName, Sandbox, TextPlace, TextTower, text_log
 from monitor.system.boundary import boundary
 from monitor.system.bounded_read import parse_json
+from monitor.system.cpu import give_way
 from monitor.types import Embeddings, ModelError
-
-_NICENESS = 10
-"""Lowered priority: prompts can wait, audio cannot."""
 
 _MOST_MEMORY = 2**30
 """Bytes that a tokenizer may allocate; the largest vocabularies take a third of it."""
@@ -38,7 +36,7 @@ def environment() -> dict[str, str]:
 
 def main(path: str, engine: EngineName, device: str, dtype: str, name: str) -> None:
     """Embed prompts from standard input until it ends."""
-    os.nice(_NICENESS)
+    give_way()
     _expect_to_be_killed()
     # Libraries that print must not write into the answers.
     answers = os.fdopen(os.dup(1), "wb")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
@@ -16,6 +17,12 @@ def free_cores(root: Path = Path("/"), load: float | None = None) -> int:
     """
     busy = os.getloadavg()[0] if load is None else load
     return max(1, int(allowed_cores(root) - busy + 0.5))
+
+
+def give_way(niceness: int = 10) -> None:
+    """Lower the priority of this process: audio cannot wait.  A sandbox may refuse it."""
+    with suppress(PermissionError):
+        os.nice(niceness)
 
 
 def allowed_cores(root: Path = Path("/")) -> float:

@@ -1,13 +1,26 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tomllib
 
 import pytest
 
 from monitor.system import systemd
-from tests.support.command_line import ROOT
-from tests.support.systemd_units import GPU, SYSTEM, UNITS, USER, analyse, exposure, values
+from monitor.system.clock_sync import read_clock_sync
+from tests.support.command_line import COMMAND, ENVIRONMENT, ROOT, events_of
+from tests.support.systemd_units import (
+    FILTERED,
+    GPU,
+    SYSTEM,
+    UNITS,
+    USER,
+    analyse,
+    exposure,
+    system_calls,
+    values,
+)
 
 MOST_EXPOSED = 2.0
 """What `systemd-analyze security` may say at most, of 10."""
@@ -123,6 +136,26 @@ def test_the_unit_leaves_what_torch_and_alsa_need():
     assert values(SYSTEM.read_text(), "DeviceAllow") == ["char-alsa rw"]
     assert values(SYSTEM.read_text(), "SupplementaryGroups") == ["audio"]
     assert values(SYSTEM.read_text(), "ProcSubset") == ["all"]  # /proc/cpuinfo, /proc/asound
+
+
+def test_the_monitor_runs_with_the_system_calls_of_the_unit_and_may_ask_how_well_the_clock_is_set(tmp_path):
+    allowed = system_calls(SYSTEM) - {"setpriority"}  # which a sandbox may refuse
+    calls = ",".join(sorted(allowed))
+    recording = ["--source", ROOT / "recordings/demo.flac", "--label", "a helicopter", "--fast", "--json"]
+    command = [*COMMAND, "run", *recording]
+    done = subprocess.run(
+        [sys.executable, "-c", FILTERED, calls, *map(str, command)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    events = events_of(done)
+    assert events, done.stderr
+    assert {event["clock_synchronised"] for event in events} == {read_clock_sync().synchronised}
+    assert "clock_settime" not in calls
+    assert values(SYSTEM.read_text(), "CapabilityBoundingSet") == [""]  # and so adjtimex sets nothing
 
 
 def test_relative_paths_of_the_configuration_lead_to_the_state_directory():

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import resource
 import sys
@@ -24,6 +23,7 @@ from apprise import Apprise, AppriseAsset, NotifyType
 
 from monitor.outputs.notify.send import UNKNOWN_ADDRESS
 from monitor.system.boundary import boundary
+from monitor.system.cpu import give_way
 from monitor.types import OutputError
 
 _MIN_SECRET = 4
@@ -90,8 +90,7 @@ def redacted(text: str, url: str) -> str:
 
 def main() -> None:
     """Read the request, deliver the notification, write the answer."""
-    with suppress(PermissionError):  # the sandbox of the systemd unit forbids it
-        os.nice(10)  # the analysis comes first
+    give_way()
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (_MAX_BYTES, _MAX_BYTES))
     request = json.load(sys.stdin)
