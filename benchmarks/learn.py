@@ -8,8 +8,9 @@ to 3, so that its prompts, and these examples, have an advantage.  ``field`` tak
 ``field-dev``, which no training has seen; no original recording is on both sides.
 
 Prints the mean average precision of the classes with prompts, with prompts and examples, and with examples
-alone, at several SNRs; the mean over draws of the examples.  A clip has the highest level that two of three
-windows reach, as an event starts.
+alone, at several SNRs; the mean over draws of the examples.  With ``--rivals N``, the N recordings of other
+classes on the side of the examples that fit a label best are marked wrong.  A clip has the highest level that
+two of three windows reach, as an event starts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +29,7 @@ from monitor.audio.sources.ffmpeg import decode
 from monitor.config import Config, LabelConfig, ModelConfig, load
 from monitor.detection.engine import Engine
 from monitor.detection.examples import Examples
+from monitor.detection.prototypes import Prototypes
 from monitor.detection.quantised import quantised
 from monitor.evaluation.calibration_kit import decode_clips, read_kit
 from monitor.evaluation.example_recordings import example_of
@@ -89,20 +91,23 @@ def main() -> None:
     parser.add_argument("sounds", choices=["esc10", "field"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--checkpoint", default="starter")
+    parser.add_argument("--folds", type=int, nargs=2, default=(1, 4), help="of esc10: examples and tests")
+    parser.add_argument("--rivals", type=int, default=0, help="recordings marked wrong for each label")
     arguments = parser.parse_args()
     with TemporaryDirectory() as state:
         model = ModelConfig(checkpoint=arguments.checkpoint, device="cpu")
         engine = load_qualified_engine(Config(model=model, state=Path(state)))
-        clips = esc10_clips(arguments.data) if arguments.sounds == "esc10" else field_clips(arguments.data)
-        report(read_folds(clips, arguments.data, engine), engine)
+        esc10 = arguments.sounds == "esc10"
+        clips = esc10_clips(arguments.data, arguments.folds) if esc10 else field_clips(arguments.data)
+        report(read_folds(clips, arguments.data, engine), engine, arguments.rivals)
 
 
-def esc10_clips(data: Path) -> Clips:
-    """Return folds 1 and 4 of ESC-10."""
-    one, four = (
-        {name: sorted((data / "esc10" / name).glob(f"{fold}-*.ogg")) for name in PROMPTS} for fold in (1, 4)
+def esc10_clips(data: Path, folds: Sequence[int]) -> Clips:
+    """Return two folds of ESC-10."""
+    shown, tested = (
+        {name: sorted((data / "esc10" / name).glob(f"{fold}-*.ogg")) for name in PROMPTS} for fold in folds
     )
-    return Clips(PROMPTS, one, four)
+    return Clips(PROMPTS, shown, tested)
 
 
 def field_clips(data: Path) -> Clips:
@@ -159,14 +164,14 @@ def in_bed(sound: Samples, bed: Samples, snr_db: float) -> Samples:
     return samples
 
 
-def report(folds: Folds, engine: Engine) -> None:
+def report(folds: Folds, engine: Engine, rivals: int) -> None:
     """Print the mean average precisions."""
     for snr, windows in folds.windows.items():
         prompts = precisions(folds, windows, engine, 0, prompts=True)
         print(f"{snr:g} dB: prompts {prompts.mean():.3f}")
         for count in COUNTS:
-            both = precisions(folds, windows, engine, count, prompts=True)
-            alone = precisions(folds, windows, engine, count, prompts=False)
+            both = precisions(folds, windows, engine, count, prompts=True, rivals=rivals)
+            alone = precisions(folds, windows, engine, count, prompts=False, rivals=rivals)
             change = both - prompts
             worst = list(folds.prompts)[int(change.argmin())]
             print(
@@ -177,7 +182,7 @@ def report(folds: Folds, engine: Engine) -> None:
 
 
 def precisions(
-    folds: Folds, windows: Embeddings, engine: Engine, count: int, *, prompts: bool
+    folds: Folds, windows: Embeddings, engine: Engine, count: int, *, prompts: bool, rivals: int = 0
 ) -> NDArray[np.float64]:
     """Average precision of each class, the mean over draws of the examples, shape (classes,)."""
     draws = []
@@ -191,6 +196,9 @@ def precisions(
             name: drawn(name, folds.examples[name], count, engine, random) for name in folds.prompts if count
         }
         prototypes = engine.build_prototypes(labels, engine.prototypes.against_prompts, shown)
+        if rivals and count:
+            shown = with_rivals(folds, shown, prototypes, rivals)
+            prototypes = engine.build_prototypes(labels, engine.prototypes.against_prompts, shown)
         scores = margins(windows.reshape(-1, windows.shape[-1]), prototypes)
         levels = second_of_three(scores.reshape(*windows.shape[:2], -1))
         draws.append(
@@ -207,6 +215,18 @@ def drawn(name: str, rows: Embeddings, count: int, engine: Engine, random: np.ra
     """Draw examples of one class."""
     chosen = rows[random.choice(len(rows), min(count, len(rows)), replace=False)]
     return Examples(name, engine.model.identity, quantised(chosen), ("",) * len(chosen))
+
+
+def with_rivals(
+    folds: Folds, shown: Mapping[str, Examples], prototypes: Prototypes, count: int
+) -> dict[str, Examples]:
+    """Mark the recordings of other classes that fit each label best as wrong."""
+    found = {}
+    for place, (name, examples) in enumerate(shown.items()):
+        others = np.concatenate([rows for other, rows in folds.examples.items() if other != name])
+        best = np.argsort(-margins(others, prototypes)[:, place])[:count]
+        found[name] = replace(examples, rivals=quantised(others[best]), rival_origins=("",) * len(best))
+    return found
 
 
 def second_of_three(scores: NDArray[np.float32]) -> NDArray[np.float32]:

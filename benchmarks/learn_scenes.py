@@ -7,7 +7,8 @@ The sounds are doorbells and melodies of appliances, synthesised here, and recor
 each comes at 10 dB, among the other clips of ``eval-dev``.  Prints, for each label, the share found at one
 false alarm an hour, and at the default threshold with its false alarms an hour: with prompts alone, with
 both, and with examples alone; then the last where all the other sounds of this list, which are alike, are
-heard as well.  Hours are those of a busy home, as in a qualification: an event every 14 s.
+heard as well; then that again after the three of them that fit each label best, played in the other rooms,
+were marked wrong.  Hours are those of a busy home, as in a qualification: an event every 14 s.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.evaluation.remembered_scenes import RememberedScene, replay_scene
 from monitor.evaluation.replay import Replay
 from monitor.evaluation.threshold_sweep import best_shift, sweep
+from monitor.memory.label_scores import margins
 from monitor.types import Samples
 from tests.support.bells import RATE, bell
 
@@ -204,11 +206,15 @@ def scenes_of(
 
 def report(scenes: Sequence[RememberedScene], shown: Mapping[str, Examples], engine: Engine) -> None:
     """Print what is found."""
+    wrong = with_rivals(shown, engine)
     for title, prompts, examples in (
         ("prompts", True, False),
         ("prompts and examples", True, True),
         ("examples", False, True),
+        ("examples and sounds marked wrong", False, True),
     ):
+        if title.endswith("wrong"):
+            shown = wrong
         labels = [
             LabelConfig(id=name, prompts=(prompt_of(name),) if prompts else (), examples=examples)
             for name in shown
@@ -217,11 +223,26 @@ def report(scenes: Sequence[RememberedScene], shown: Mapping[str, Examples], eng
         rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in labels]
         known = replace(engine, prototypes=prototypes)
         replays = [replay_scene(each, known, labels, rules) for each in scenes]
+        if examples:
+            print(f"{title}, among the others:")
+            print_shares(scenes, replays, rules)
         print(f"{title}:")
         alone = [without_alike(*pair, shown) for pair in zip(replays, scenes, strict=True)]
         print_shares(scenes, alone, rules)
-    print("examples, among the others:")
-    print_shares(scenes, replays, rules)
+
+
+def with_rivals(shown: Mapping[str, Examples], engine: Engine) -> dict[str, Examples]:
+    """Mark the other sounds that fit each label best as wrong: one recording of each of `EXAMPLES`."""
+    labels = [LabelConfig(id=name, examples=True) for name in shown]
+    prototypes = engine.build_prototypes(labels, engine.prototypes.against_prompts, shown)
+    fits = margins(np.stack([each.embeddings[0] for each in shown.values()]), prototypes)
+    np.fill_diagonal(fits, -np.inf)
+    names, found = list(shown), {}
+    for place, (name, examples) in enumerate(shown.items()):
+        best = np.argsort(-fits[:, place])[:EXAMPLES].tolist()
+        rivals = np.stack([shown[names[other]].rows[0] for other in best])
+        found[name] = replace(examples, rivals=rivals, rival_origins=tuple(names[other] for other in best))
+    return found
 
 
 def prompt_of(name: str) -> str:

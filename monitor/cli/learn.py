@@ -34,6 +34,12 @@ def learn(
         list[str] | None,
         typer.Option("--event", metavar="ID", help="Event that has a clip with the sound; repeatable."),
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against", metavar="ID", help="Event of the label that was another sound; repeatable."
+        ),
+    ] = None,
     record: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +55,8 @@ def learn(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Drop its earlier examples.")] = False,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Delete all examples; the prompts remain.")
+        bool,
+        typer.Option("--forget", help="Delete all examples, and what counts against it; the prompts remain."),
     ] = False,
     archive: Annotated[
         Path | None,
@@ -72,7 +79,7 @@ def learn(
     have prompts, examples, or both.  Without --from, --event and --record, the examples that it has are
     checked.
     """
-    from monitor.daemon.learn_command import Lesson
+    from monitor.daemon.learn_command import Lesson, mark_wrong
     from monitor.daemon.learn_command import learn as teach
 
     settings = settings_from(config, Overrides(state=state))
@@ -88,12 +95,19 @@ def learn(
         events=tuple(event or ()),
         record_seconds=None if record is None else _seconds(record),
         source=source,
+        against=tuple(against or ()),
         keys=keys,
         replace_known=replace,
         dry_run=dry_run,
         archive=archive,
     )
     check_archive_extra(archive)
+    if against:
+        count, live = mark_wrong(settings, lesson)
+        when = "nothing is changed" if dry_run else "in force now" if live else "in force at the next start"
+        print(f"{label}: {count} sounds marked wrong count against it; {when}")
+        if not (files or more or event or record):
+            return
     learned = teach(settings, lesson, on_record=_announce)
     where = "memory" if archive is None else "archive"
     print(
@@ -173,6 +187,8 @@ def _text(learned: Learned, where_counted: str, *, dry_run: bool) -> str:
     lines += [
         f"  {label} detects {share:.0%} of the examples as well" for label, share in check.collisions.items()
     ]
+    if check.rivals:
+        lines.append(f"  {check.rivals} sounds marked wrong count against it")
     fired = {0: "never fired", 1: "fired once"}.get(
         check.ambience_events, f"fired {check.ambience_events} times"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from monitor.detection.active_labels import restore_settings
 from monitor.detection.control import Control
 from monitor.detection.engine import Engine
 from monitor.detection.example_learner import ExampleLearner, together
-from monitor.detection.examples import LONGEST_ORIGIN, MOST_EXAMPLES, Examples, added, examples_of
+from monitor.detection.examples import LONGEST_ORIGIN, MOST_EXAMPLES, Examples, added, as_rivals, examples_of
 from monitor.detection.quantised import quantised
 from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.evaluation.calibration_kit import Kit, decode_clips, read_kit
@@ -49,6 +49,8 @@ class Lesson:
     files: tuple[Path, ...] = ()
     events: tuple[str, ...] = ()
     """Identifiers of events that have clips."""
+    against: tuple[str, ...] = ()
+    """Identifiers of events that are not the sound."""
     record_seconds: float | None = None
     source: str | None = None
     """Source to record from; None for the only one."""
@@ -68,7 +70,7 @@ class Learned:
 
     check: ExampleCheck
     new: int
-    """Examples that were added."""
+    """Examples, or sounds marked wrong, that were added."""
     live: bool
     """Whether a monitor runs and uses them now; otherwise the next start does."""
     history: LabelHistory | None = None
@@ -97,14 +99,8 @@ def learn(config: Config, lesson: Lesson, *, on_record: Callable[[float], None] 
     control, engine = next_start(config)
     kit = read_kit()
     recordings = _Recordings(config, engine, kit)
-    found = list(recordings.files(lesson.files))
-    parts = []
-    for event in _events(config, lesson.events):
-        recording = recordings.clip(event)
-        if recording is None:
-            parts.append(_remembered(config, engine, lesson.label, event))
-        else:
-            found.append(recording)
+    found, parts = _heard(recordings, lesson.label, _events(config, lesson.events))
+    found = [*recordings.files(lesson.files), *found]
     if lesson.record_seconds is not None:
         source = source_of(control, lesson.source)
         on_record(lesson.record_seconds)
@@ -113,9 +109,11 @@ def learn(config: Config, lesson: Lesson, *, on_record: Callable[[float], None] 
         else:
             found.append(recordings.source(source, lesson.record_seconds))
     new = _examples(lesson.label, engine, found, parts)
-    before = None if lesson.replace_known else engine.examples.get(lesson.label)
+    before = engine.examples.get(lesson.label)
+    if lesson.replace_known and before is not None:
+        before = before.only_rivals
     every = before if new is None else added(before, new)
-    if every is None:
+    if every is None or not len(every.rows):
         raise ConfigError(f"{lesson.label} has no examples: give --from, --event or --record")
     audio = {each.origin: each.samples for each in found}
     check = check_examples(label, every, audio, engine, kit)
@@ -128,6 +126,28 @@ def learn(config: Config, lesson: Lesson, *, on_record: Callable[[float], None] 
         live,
         _history(config, label, every, engine, lesson.archive),
     )
+
+
+def mark_wrong(config: Config, lesson: Lesson) -> tuple[int, bool]:
+    """Let the events against a label count against it; return how many do now, and whether a monitor runs.
+
+    Raises
+    ------
+    MonitorError
+        There is no such label or event, or nothing is left of the sound of one.
+    """
+    live = is_running(config.state)
+    control, engine = next_start(config)
+    control.active_labels.find(lesson.label)
+    recordings = _Recordings(config, engine, read_kit())
+    found, parts = _heard(recordings, lesson.label, _events(config, lesson.against))
+    new = _examples(lesson.label, engine, found, parts)
+    if new is None:
+        raise ConfigError("--against: give an event")
+    every = added(engine.examples.get(lesson.label), as_rivals(new))
+    if not lesson.dry_run:
+        deliver(config.state, as_rivals(new), {}, None if live else control, replace_known=False)
+    return len(every.rivals), live
 
 
 def is_running(state: Path) -> bool:
@@ -207,6 +227,20 @@ def _events(config: Config, identifiers: Sequence[str]) -> Iterator[StoredEvent]
         if event is None:
             raise ConfigError(f"--event: there is no event {printable(identifier)[:32]}")
         yield event
+
+
+def _heard(
+    recordings: _Recordings, label: str, events: Iterable[StoredEvent]
+) -> tuple[list[ExampleRecording], list[Examples]]:
+    """Return events from their clips, and those without one from the memory."""
+    found, parts = [], []
+    for event in events:
+        recording = recordings.clip(event)
+        if recording is None:
+            parts.append(_remembered(recordings.config, recordings.engine, label, event))
+        else:
+            found.append(recording)
+    return found, parts
 
 
 def _remembered(config: Config, engine: Engine, label: str, event: StoredEvent) -> Examples:

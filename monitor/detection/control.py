@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monitor.config import Config, changed_label, differences, with_threshold
+from monitor.config import Config, differences, with_threshold
 from monitor.detection import label_changes
 from monitor.detection.active_labels import ActiveLabels, Settings, changed_settings, fit_overrides
 from monitor.detection.engine import Engine
-from monitor.detection.examples import Examples, added
+from monitor.detection.examples import Examples, added, without_rival
 from monitor.detection.examples_file import stored_examples
 from monitor.detection.overrides import Overrides
-from monitor.detection.prototypes import Prototypes
+from monitor.detection.prototypes import Prototypes, prompts_of
 from monitor.detection.reload import Reload, first_lines, log_reload, reloadable
 from monitor.detection.saved_changes import SavedChanges
 from monitor.system.boundary import boundary
@@ -193,7 +193,7 @@ class Control:
     def learn(
         self, examples: Examples, keys: Mapping[str, object] | None = None, *, replace_known: bool = False
     ) -> None:
-        """Add examples to a label, which is added if there is none; with ``keys`` as for `put_label`.
+        """Add examples and rivals to a label, for examples also to a new one; ``keys`` as for `put_label`.
 
         Parameters
         ----------
@@ -217,14 +217,24 @@ class Control:
             )
         with self._lock:
             id_ = examples.label
-            known = next((label for label in self.active_labels.labels if label.id == id_), None)
-            wanted = {**(keys or {}), "examples": True}
-            changed_label(known, {**wanted, "id": id_})
-            every = added(None if replace_known else self._examples.get(id_), examples)
-            self._change(self._settings.overrides.put(id_, wanted), {**self._examples, id_: every})
+            wanted = {**(keys or {}), **({"examples": True} if len(examples.rows) else {})}
+            if not wanted:
+                self.active_labels.find(id_)
+            new_keys = {**wanted, "id": id_}
+            overrides = (
+                label_changes.put_label(self._settings, new_keys) if wanted else self._settings.overrides
+            )
+            before = self._examples.get(id_)
+            every = added(before.only_rivals if replace_known and before is not None else before, examples)
+            self._change(overrides, {**self._examples, id_: every})
+
+    def take_back(self, label: str, origin: str) -> None:
+        """Let what is from this origin no longer be a rival of a label, if it is one."""
+        with self._lock:
+            self._change(self._settings.overrides, without_rival(self._examples, label, origin))
 
     def forget(self, label: str) -> None:
-        """Delete the examples of a label, which must have prompts.
+        """Delete the examples and rivals of a label, which must have prompts.
 
         Raises
         ------
@@ -282,19 +292,9 @@ class Control:
     def _hand_over(self, settings: Settings, examples: Mapping[str, Examples]) -> None:
         """Put settings in force; only embedding new prompts can still fail, and comes first."""
         labels, prototypes = settings.active_labels, self._prototypes
-        if _prompts(labels, examples) != _prompts(self.active_labels, self._examples):
+        if prompts_of(labels, examples) != prompts_of(self.active_labels, self._examples):
             with boundary(ModelError, "the prompts cannot be embedded"):
                 prototypes = self._engine.build_prototypes(labels.labels, labels.background, examples)
         self._saved.save(settings.overrides, examples)
         self._settings, self._prototypes, self._examples = settings, prototypes, examples
         self._changes.append(Change(settings.config, labels, prototypes))
-
-
-def _prompts(active_labels: ActiveLabels, examples: Mapping[str, Examples]) -> list[object]:
-    """Everything that prototypes depend on."""
-    shown = {label: each.fingerprint for label, each in examples.items()}
-    labels = [
-        (label.id, label.prompts, label.against, shown.get(label.id) if label.examples else None)
-        for label in active_labels.enabled
-    ]
-    return [labels, active_labels.background]

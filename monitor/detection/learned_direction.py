@@ -62,14 +62,20 @@ def label_direction(
 
 def example_direction(examples: Embeddings, cohort_norm: CohortNorm | None) -> Vector:
     """Return the unit vector along which examples, shape (k, d), stand out most from all kinds of sound."""
-    mean = examples.mean(axis=0)
+    direction: Vector = sound_directions(examples.mean(axis=0)[None], cohort_norm)[0]
+    return direction
+
+
+def sound_directions(sounds: Embeddings, cohort_norm: CohortNorm | None) -> Embeddings:
+    """Return for each sound the unit vector along which it stands out most from all kinds, shape (n, d)."""
     if cohort_norm is None:
-        return _unit(mean)
+        return np.stack([_unit(sound) for sound in sounds])
     covariance = cohort_norm.covariance()
     dimension = len(covariance)
     sphere = np.trace(covariance) / dimension * np.eye(dimension)
     shrunk = (1.0 - SHRINKAGE) * covariance + SHRINKAGE * sphere
-    return _unit(np.linalg.solve(shrunk, mean - cohort_norm.mean))
+    columns: NDArray[np.float64] = np.linalg.solve(shrunk, (sounds - cohort_norm.mean).T)
+    return np.stack([_unit(column) for column in columns.T])
 
 
 def _deviation(vector: Vector, cohort_norm: CohortNorm | None) -> float:

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.config import VOICES, LabelConfig
+from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.cohort_norm import CohortNorm
-from monitor.detection.examples import Examples
-from monitor.detection.learned_direction import label_direction
+from monitor.detection.examples import Examples, counted
+from monitor.detection.learned_direction import label_direction, sound_directions
+from monitor.detection.quantised import restored
 from monitor.types import Embeddings
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,17 @@ class Directions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Rivals:
+    """Sounds for which labels were mistaken."""
+
+    directions: Directions
+    """Along which each stands out from all kinds of sound."""
+    labels: NDArray[np.intp]
+    """Place of the label of each, shape (n,)."""
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Prototypes:
     """Labels, and the prompts against them; a change makes a new value."""
 
@@ -74,6 +87,9 @@ class Prototypes:
     """The prompts of ``against``."""
     speech: Directions | None = None
     """People speaking, then other voices, of people and animals; None without the speech guard of clips."""
+    rivals: Rivals | None = None
+    """None if there are none, or the checkpoint has no `CohortNorm`: cosines of sounds with sounds and with
+    sentences cannot be compared."""
 
 
 def build_prototypes(
@@ -100,7 +116,7 @@ def build_prototypes(
     speech : sequence of str
         Prompts for people speaking, if the clips need them.
     examples : mapping of str to Examples
-        By label; they count for labels with ``examples: true``.
+        By label; they count for labels with ``examples: true``, their rivals for all.
     """
     enabled = [label for label in labels if label.enabled]
     against = list(dict.fromkeys([*background, *(text for label in enabled for text in label.against)]))
@@ -109,7 +125,8 @@ def build_prototypes(
     vectors = embed([*prompts, *against, *speech, *voices])
     against_vectors = vectors[len(prompts) : len(prompts) + len(against)]
     limit = _too_close(against_vectors[: len(set(background))])
-    shown = {label.id: examples.get(label.id) for label in enabled if label.examples}
+    known = {label.id: counted(examples.get(label.id), with_examples=label.examples) for label in enabled}
+    shown = {id_: each for id_, each in known.items() if each is not None and len(each.rows)}
     directions, rows, first = [], [], 0
     for label in enabled:
         own = vectors[first : first + len(label.prompts)]
@@ -134,9 +151,34 @@ def build_prototypes(
         directions=_directions(np.stack(directions).astype(np.float32), cohort_norm, enabled, shown),
         against=Directions.of(against_vectors, cohort_norm),
         is_against=np.array(rows, dtype=bool).reshape(len(enabled), len(against)),
-        fingerprints=tuple(_fingerprint(label, background, shown.get(label.id)) for label in enabled),
+        fingerprints=tuple(_fingerprint(label, background, known[label.id]) for label in enabled),
         against_prompts=tuple(against),
         speech=_speech(spoken, len(speech), cohort_norm) if speech else None,
+        rivals=_rivals(list(known.values()), cohort_norm),
+    )
+
+
+def prompts_of(active_labels: ActiveLabels, examples: Mapping[str, Examples]) -> list[object]:
+    """Everything that prototypes depend on."""
+    labels = []
+    for label in active_labels.enabled:
+        known = counted(examples.get(label.id), with_examples=label.examples)
+        labels.append((label.id, label.prompts, label.against, None if known is None else known.fingerprint))
+    return [labels, active_labels.background]
+
+
+def _rivals(known: Sequence[Examples | None], cohort_norm: CohortNorm | None) -> Rivals | None:
+    """Rivals of the labels, in their order; None if there are none."""
+    if cohort_norm is None:
+        return None
+    rivals = [(place, each) for place, each in enumerate(known) if each is not None and len(each.rivals)]
+    if not rivals:
+        return None
+    vectors = sound_directions(restored(np.concatenate([each.rivals for _, each in rivals])), cohort_norm)
+    return Rivals(
+        Directions(vectors, vectors @ cohort_norm.mean, cohort_norm.deviation(vectors)),
+        np.concatenate([np.full(len(each.rivals), place) for place, each in rivals]),
+        tuple(origin for _, each in rivals for origin in each.rival_origins),
     )
 
 
@@ -160,7 +202,7 @@ def _directions(
     vectors: Embeddings,
     cohort_norm: CohortNorm | None,
     labels: Sequence[LabelConfig],
-    shown: Mapping[str, Examples | None],
+    shown: Mapping[str, Examples],
 ) -> Directions:
     """Directions of the labels.
 
@@ -170,7 +212,7 @@ def _directions(
     found = Directions.of(vectors, cohort_norm)
     mean, deviation = (np.broadcast_to(each, len(vectors)).copy() for each in (found.mean, found.deviation))
     if cohort_norm is not None:
-        learned = [place for place, label in enumerate(labels) if shown.get(label.id) is not None]
+        learned = [place for place, label in enumerate(labels) if label.id in shown]
         deviation[learned] = cohort_norm.deviation(vectors[learned])
     mean[~vectors.any(axis=1)] = NEVER
     return replace(found, mean=mean, deviation=deviation)

@@ -60,6 +60,8 @@ class ExampleCheck:
     """Share of the examples that other labels detect as well, by label."""
     ambience_seconds: float
     """Length of the ambience that was tried, of the calibration kit."""
+    rivals: int
+    """Sounds marked wrong that count against the label."""
     ambience_events: int
     """Times that the label fired in it."""
 
@@ -119,6 +121,7 @@ def check_examples(
         mixed=bool(known),
         collisions=_collisions(label, examples, engine),
         ambience_seconds=sum(len(bed.samples) for bed in ambience) / engine.rate,
+        rivals=len(examples.rivals),
         ambience_events=fired,
     )
 

@@ -59,14 +59,26 @@ def margins(embeddings: NDArray[np.float32], prototypes: Prototypes) -> Logits:
     directions = prototypes.directions
     own: Logits = (embeddings @ directions.vectors.T - directions.mean) / directions.deviation
     if not prototypes.is_against.any():
-        return own
+        return _less_rivals(own, embeddings, prototypes)
     cosines = embeddings @ prototypes.against.vectors.T  # (n, prompts)
     # Most labels have the same prompts against them: their mean is taken once.
     patterns, which = np.unique(prototypes.is_against, axis=0, return_inverse=True)
     means = np.stack([_weighted_mean(cosines[:, pattern]) for pattern in patterns], axis=1)
     taken = scoring.AGAINST_SHARE * means[:, which.reshape(-1)]
-    margin: Logits = own - taken / directions.deviation
-    return margin
+    return _less_rivals(own - taken / directions.deviation, embeddings, prototypes)
+
+
+def _less_rivals(margin: Logits, embeddings: NDArray[np.float32], prototypes: Prototypes) -> Logits:
+    if prototypes.rivals is None:
+        return margin
+    rivals = prototypes.rivals
+    sounds = rivals.directions
+    fits = (embeddings @ sounds.vectors.T - sounds.mean) / sounds.deviation  # (n, rivals)
+    lower = margin.copy()
+    for label in np.unique(rivals.labels).tolist():
+        lead = fits[:, rivals.labels == label].max(axis=1) - margin[:, label]
+        lower[:, label] -= np.float32(scoring.RIVAL_SHARE) * np.maximum(lead, 0.0)
+    return lower
 
 
 def _weighted_mean(cosines: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from monitor.daemon.control_socket import ask_once
+from monitor.outputs.store import FILE, StoreReader
 from tests.support.bells import RATE, bell
 from tests.support.broker import eventually
 from tests.support.command_line import clap_monitor, start
@@ -33,6 +34,10 @@ def home(tmp_path_factory):
 
 def learn(home, *arguments, state="state"):
     return clap_monitor("learn", *arguments, "--config", "monitor.yaml", "--state", state, cwd=home)
+
+
+def stored(state):
+    return StoreReader(state / FILE).events().rows
 
 
 def test_a_label_is_learned_from_files_checked_again_and_carried_to_another_home(home):
@@ -69,6 +74,8 @@ def test_nothing_is_changed_by_a_dry_run_nor_by_a_mistake(home):
         (["Our bell", "--from", "bell0.wav"], "id: "),
         (["chime", "--from", "none.wav"], "none.wav"),
         (["chime", "--event", "01ABC"], "history.sqlite"),
+        (["dog", "--against", "01ABC"], "history.sqlite"),
+        (["chime", "--against", "01ABC"], "there is no label 'chime'"),
         (["chime", "--record", "an hour"], "is not a time from 1s to 30s"),
         (["chime", "--record", "2s", "--source", "attic"], "give --source: one of crib"),
     ):
@@ -103,6 +110,10 @@ def test_a_running_monitor_learns_a_file_and_what_it_hears_and_forgets(home):
         assert "chime: 3 examples, 1 of them new; in force now" in heard.stdout
         assert re.search(r"would have fired [1-9]\d* times in the last 0\.\d h of the memory", heard.stdout)
         eventually(lambda: events() > 0, 60)
+        [wrong, *_] = eventually(lambda: stored(state), 60)
+        marked = learn(home, "chime", "--against", wrong.event_id)
+        assert marked.stdout == "chime: 1 sounds marked wrong count against it; in force now\n"
+        assert "1 sounds marked wrong count against it" in learn(home, "chime").stdout
         options = ("--config", "monitor.yaml")
         exported = clap_monitor("labels", "export", "chime", "chime.label", *options, cwd=home)
         assert exported.stdout == "chime.label: written\n"

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.config import Config, LabelConfig, SourceConfig
-from monitor.detection.examples import Examples
+from monitor.detection.examples import Examples, as_rivals
 from monitor.detection.examples_file import store_examples
 from monitor.detection.prototypes import build_prototypes
 from monitor.detection.quantised import quantised
@@ -431,6 +431,26 @@ def test_examples_of_a_label_with_prompts_change_its_direction_only(tmp_path):
     assert setup.control.take_change().prototypes.fingerprints[0] != fingerprint
     assert list((tmp_path / "examples").iterdir()) == []
     assert Setup(tmp_path).control.active_labels.find("dog") == before
+
+
+def test_a_sound_marked_wrong_is_a_rival_of_its_label_until_it_is_taken_back(tmp_path):
+    setup = Setup(tmp_path)
+    before = setup.control.active_labels.find("dog")
+    setup.control.learn(as_rivals(examples_of(3, label="dog")))
+    assert setup.control.active_labels.find("dog") == before
+    changed = setup.control.take_change().prototypes.fingerprints
+    assert Setup(tmp_path).control.examples["dog"].rival_origins == ("3.wav",)
+    setup.control.learn(examples_of(4, label="dog"), replace_known=True)
+    assert setup.control.examples["dog"].rival_origins == ("3.wav",)
+    setup.control.learn(as_rivals(examples_of(5, label="cat")))
+    setup.control.take_back("cat", "3.wav")
+    setup.control.take_back("dog", "3.wav")
+    assert setup.control.examples["dog"].rival_origins == ()
+    assert setup.control.examples["cat"].rival_origins == ("5.wav",)
+    after = setup.control.take_change().prototypes.fingerprints
+    assert (changed[0] != after[0], changed[1] != after[1]) == (True, True)
+    with pytest.raises(ConfigError, match="there is no label 'bell'"):
+        setup.control.learn(as_rivals(examples_of(3)))
 
 
 def test_a_label_cannot_be_left_with_nothing():

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.daemon.control_protocol import MOST_BYTES
-from monitor.detection.examples import MOST_EXAMPLES, Examples, added, examples_of
+from monitor.detection.examples import (
+    MOST_EXAMPLES,
+    MOST_RIVALS,
+    Examples,
+    added,
+    as_rivals,
+    examples_of,
+    without_rival,
+)
 from monitor.detection.examples_file import read_examples, store_examples, stored_examples, write_examples
 from monitor.detection.quantised import quantised
 from monitor.system.bounded_read import DamagedError
@@ -37,7 +45,10 @@ def test_a_document_is_read_as_it_was_written():
 
 
 def test_as_many_as_there_may_be_fit_into_a_request_of_the_control_socket():
-    whole = some(MOST_EXAMPLES, dimension=512, origins=("x" * 120,) * MOST_EXAMPLES)
+    whole = added(
+        some(MOST_EXAMPLES, dimension=512, origins=("x" * 120,) * MOST_EXAMPLES),
+        as_rivals(some(MOST_RIVALS, dimension=512, origins=("x" * 120,) * MOST_RIVALS, seed=1)),
+    )
     assert len(json.dumps(whole.document())) < MOST_BYTES - 4096
 
 
@@ -46,6 +57,20 @@ def test_new_examples_are_added_and_the_oldest_dropped():
     assert added(some(2, seed=1), some(1, seed=2)).origins == ("1-0.wav", "1-1.wav", "2-0.wav")
     many = added(some(MOST_EXAMPLES, seed=1), some(2, seed=2))
     assert (len(many.origins), many.origins[-1], many.origins[0]) == (MOST_EXAMPLES, "2-1.wav", "1-2.wav")
+
+
+def test_rivals_go_with_the_examples_or_alone_the_oldest_are_dropped_and_one_is_taken_back():
+    both = added(some(2), as_rivals(some(1, seed=1)))
+    assert (both.origins, both.rival_origins) == (("0-0.wav", "0-1.wav"), ("1-0.wav",))
+    assert both.fingerprint not in {some(2).fingerprint, some(3).fingerprint}
+    alone = as_rivals(some(3))
+    assert same(examples_of(json.loads(json.dumps(alone.document()))), alone)
+    assert len(added(alone, as_rivals(some(MOST_RIVALS, seed=2))).rivals) == MOST_RIVALS
+    rest = without_rival({"bell": both, "dog": alone}, "bell", "1-0.wav")
+    assert same(rest["bell"], some(2))
+    only = as_rivals(some(1, seed=1))
+    assert without_rival({"bell": only}, "bell", "1-0.wav") == {}
+    assert without_rival({"bell": only}, "bell", "another.wav") == {"bell": only}
 
 
 def test_the_same_example_is_not_repeated():

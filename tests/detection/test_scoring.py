@@ -7,7 +7,8 @@ import pytest
 
 from monitor.detection import scoring
 from monitor.detection.calibration import Calibration
-from monitor.detection.prototypes import Directions, Prototypes
+from monitor.detection.prototypes import Directions, Prototypes, Rivals
+from monitor.memory import label_scores
 
 
 def unit(*values):
@@ -54,6 +55,19 @@ def test_only_the_prompts_against_a_label_lower_its_margin():
     audio = unit(3, 4, 0, 0)
     margins = scoring.margins(audio, prototypes([DOG, DOG, DOG], [CAT, TALK], [[1, 0], [0, 1], [0, 0]]))
     assert margins == pytest.approx([0.6 - scoring.AGAINST_SHARE * 0.8, 0.6, 0.6])
+
+
+def test_a_rival_takes_a_share_of_its_lead_from_its_own_label_alone_one_window_or_many():
+    rivals = Rivals(Directions(np.stack([CAT, TALK])), np.array([0, 0]), ("01A", "01B"))
+    known = replace(prototypes([DOG, DOG], [RAIN], [[1], [0]]), rivals=rivals)
+    audio = unit(3, 4, 0, 0)
+    margins = scoring.margins(audio, known)
+    assert margins == pytest.approx([0.6 - scoring.RIVAL_SHARE * 0.2, 0.6])
+    assert scoring.margins(DOG, known) == pytest.approx([1.0, 1.0])
+    assert scoring.nearest_against(audio, known) == ("marked wrong: 01A", None)
+    many = np.stack([audio, DOG, unit(1, 1, 2, 3)])
+    expected = [scoring.margins(each, known) for each in many]
+    assert label_scores.margins(many, known) == pytest.approx(np.stack(expected), abs=1e-6)
 
 
 def test_a_distant_prompt_against_a_label_changes_almost_nothing_beside_a_near_one():

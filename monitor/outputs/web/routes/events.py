@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
+from monitor.outputs.rivals import follow_mark
 from monitor.outputs.store import EventFilter, MissFilter, Store, StoreError, StoreReader
 from monitor.outputs.store.rows import Day, Mark, Page, StoredEvent, StoredNearMiss
 from monitor.outputs.web.context import AppContext, Context
@@ -73,6 +75,12 @@ class Done(BaseModel):
     done: Literal[True] = True
 
 
+class Reviewed(Done):
+    """The mark was made."""
+
+    rival: bool = Field(description="The sound of the event counts against its label now.")
+
+
 @routes.get("/events", responses=_UNAVAILABLE)
 def list_events(context: Context, query: Annotated[EventQuery, Query()]) -> Page[StoredEvent]:
     """Return events, newest first; the filters combine."""
@@ -93,9 +101,15 @@ def read_event(context: Context, event_id: Id) -> StoredEvent:
 @routes.put("/events/{event_id}/review", responses=NOT_FOUND | _UNAVAILABLE)
 async def review_event(
     context: Context, event_id: Id, mark: Annotated[Mark | None, Body(embed=True)]
-) -> Done:
-    """Mark an event as right or wrong; `null` removes the mark."""
-    return await _written(_store(context).review(event_id, mark))
+) -> Reviewed:
+    """Mark an event as right or wrong; `null` removes the mark.
+
+    What is wrong counts against its label, as long as the memory has it and the mark holds.
+    """
+    await _written(_store(context).review(event_id, mark))
+    event = await run_in_threadpool(read_event, context, event_id)
+    rival = await run_in_threadpool(follow_mark, event, mark, context.control, context.learner)
+    return Reviewed(rival=rival)
 
 
 @routes.put("/events/{event_id}/lock", responses=NOT_FOUND | _UNAVAILABLE)

@@ -47,6 +47,7 @@ class ExampleList(BaseModel):
 
     label: str
     origins: tuple[str, ...] = Field(description="Where each example is from, oldest first.")
+    wrong: tuple[str, ...] = Field(description="Events marked wrong that count against the label.")
 
 
 class Learned(BaseModel):
@@ -92,7 +93,9 @@ def forget_examples(context: Context, label_id: Id) -> Learned:
 
 def _examples(context: AppContext, label: str) -> ExampleList:
     found = context.control.examples.get(label)
-    return ExampleList(label=label, origins=() if found is None else found.origins)
+    if found is None:
+        return ExampleList(label=label, origins=(), wrong=())
+    return ExampleList(label=label, origins=found.origins, wrong=found.rival_origins)
 
 
 def _event(context: AppContext, identifier: str) -> StoredEvent:

@@ -139,7 +139,7 @@ function makeRow(event, marks, removed) {
   const facts = h("span", { class: "facts quiet" });
   const player = clipPlayer(() => event);
   const reviews = ["right", "wrong"].map((value) => h("button", {
-    class: "plain", "aria-pressed": "false", onclick: () => review(value),
+    class: "plain", title: t.events.markHints[value], "aria-pressed": "false", onclick: () => review(value),
   }, t.events.marks[value]));
   const locked = h("button", { class: "plain", title: t.events.lockHint, "aria-pressed": "false", onclick: lock });
   const download = h("a", { class: "button plain", download: true }, t.events.download);

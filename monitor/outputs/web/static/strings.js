@@ -103,6 +103,7 @@ export const t = {
     allSources: "All sources",
     reviews: { "": "All reviews", right: "Right", wrong: "Wrong", none: "Not reviewed" },
     marks: { right: "Right", wrong: "Wrong" },
+    markHints: { right: "It was this sound: no false alarm when thresholds are set.", wrong: "It was another sound: what sounds like it then scores lower for this label." },
     outcomes: {
       kept: "",
       speech: "no clip: speech",

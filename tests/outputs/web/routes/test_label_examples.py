@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from monitor.detection.quantised import restored
 from tests.support.broker import eventually
 from tests.support.events import ended, event
 from tests.support.web_server import LABELS, Engine, serving
@@ -46,7 +47,7 @@ def test_a_new_label_is_learned_from_what_was_just_heard(served):
 def test_a_label_learns_from_events_lists_its_examples_and_forgets_them(served):
     wanted = event_id(served)
     answer = served.write("POST", "/api/labels/dog/learn", {"events": [wanted]})
-    assert answer.json["examples"] == {"label": "dog", "origins": [wanted]}
+    assert answer.json["examples"] == {"label": "dog", "origins": [wanted], "wrong": []}
     assert served.ask("GET", "/api/labels/dog/examples").json["origins"] == [wanted]
     same = served.write("POST", "/api/labels/dog/learn", {"seconds": 30, "source": "crib"})
     assert len(same.json["examples"]["origins"]) == 1
@@ -54,6 +55,25 @@ def test_a_label_learns_from_events_lists_its_examples_and_forgets_them(served):
     assert once.json["examples"]["origins"] == [wanted]
     gone = served.write("DELETE", "/api/labels/dog/examples")
     assert (gone.json["label"]["examples"], gone.json["examples"]["origins"]) == (False, [])
+
+
+def test_an_event_marked_wrong_is_a_rival_of_its_label_until_the_mark_is_taken_back(served):
+    wrong, path = event_id(served), f"/api/events/{event_id(served)}/review"
+    answer = served.write("PUT", path, {"mark": "wrong"})
+    assert (answer.status, answer.json) == (200, {"done": True, "rival": True})
+    label = LABELS[0].id
+    assert served.ask("GET", f"/api/labels/{label}/examples").json["wrong"] == [wrong]
+    bell, rain = Engine().embed_text(["a bell", "rain falling"])
+    [rival] = restored(served.control.examples[label].rivals)
+    assert rival @ bell > 0.99 > rival @ rain
+    for mark in ("right", "wrong", None):
+        assert served.write("PUT", path, {"mark": mark}).json["rival"] is (mark == "wrong")
+    assert served.ask("GET", f"/api/labels/{label}/examples").json["wrong"] == []
+    served.store.on_event(ended(event(number=2, at=time.time() - 900, source="crib")), LABELS[0])
+    eventually(lambda: len(served.ask("GET", "/api/events").json["rows"]) == 2)
+    [old] = {row["event_id"] for row in served.ask("GET", "/api/events").json["rows"]} - {wrong}
+    answer = served.write("PUT", f"/api/events/{old}/review", {"mark": "wrong"})
+    assert (answer.status, answer.json["rival"]) == (200, False)  # nothing is remembered of that time
 
 
 @pytest.mark.parametrize(
