@@ -43,20 +43,28 @@ def download(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
     config: ConfigFile = None,
     state: StateDirectory = None,
+    engine: Annotated[
+        str | None, typer.Option(help="auto, torch or onnx. [default: model.engine of the configuration]")
+    ] = None,
     no_qualify: Annotated[
         bool, typer.Option("--no-qualify", help="Leave the calibration to the first `run`.")
     ] = False,
 ) -> None:
     """Download a checkpoint and pin its revision, so that the service can run offline; then qualify it.
 
-    With model.engine onnx in the configuration, it is exported for ONNX Runtime first.
+    With engine onnx it is exported for ONNX Runtime first, in int8 as well if that is model.dtype.
     """
+    if engine not in (None, "auto", "torch", "onnx"):
+        raise typer.BadParameter(f"--engine: {engine!r} is none of auto, torch, onnx")
     settings = settings_from(config, Overrides(model=checkpoint, state=state))
+    if engine is not None:
+        model = settings.model.model_copy(update={"engine": engine})
+        settings = settings.model_copy(update={"model": model})
     from monitor.model.hub import download as fetch
 
     directory = fetch(checkpoint, revision, progress=progress())
     print(directory, flush=True)
     if settings.model.engine == "onnx":
-        export_and_report(directory, directory)
+        export_and_report(directory, directory, int8=settings.model.dtype == "int8")
     if not no_qualify:
         qualify_and_report(settings)

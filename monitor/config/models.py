@@ -56,8 +56,8 @@ class ModelConfig(Section):
     )
     engine: Literal["auto", "torch", "onnx"] = Field(
         default="auto",
-        description="Library that runs the model: torch, or onnx (ONNX Runtime; on the CPU, in float32), "
-        "which starts sooner and takes less memory. auto: onnx if the checkpoint is exported for it "
+        description="Library that runs the model: torch, or onnx (ONNX Runtime; on the CPU, in float32 or "
+        "int8), which starts sooner and takes less memory. auto: onnx if the checkpoint is exported for it "
         "(starter is; others: clap-monitor export) and it was not measured to be slower.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(

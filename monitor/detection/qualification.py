@@ -61,7 +61,7 @@ class Setup:
     hop: int
     """Samples between two windows."""
     number_format: str
-    """Of the model: ``float32``, ``16-bit`` or ``int8``."""
+    """Of the model: ``float32``, ``16-bit``, ``int8`` (torch) or ``onnx int8``."""
     kit: int
     """Version of the calibration kit."""
 
@@ -72,9 +72,10 @@ class Setup:
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
 
 
-def number_format(dtype: str) -> str:
+def number_format(dtype: str, engine: str = "torch") -> str:
     """Return the class of a number format: formats of one class share a qualification."""
-    return _FORMATS.get(dtype, dtype)
+    rounded_otherwise = dtype == "int8" and engine == "onnx"
+    return "onnx int8" if rounded_otherwise else _FORMATS.get(dtype, dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

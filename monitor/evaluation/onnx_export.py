@@ -23,7 +23,7 @@ from monitor.evaluation.kit_windows import clip_windows
 from monitor.model.checkpoint import FILES, WEIGHTS, Checkpoint, read
 from monitor.model.engine_choice import ONNX_NEEDS, TORCH_NEEDS, installed
 from monitor.model.log_mel import log_mel
-from monitor.model.onnx_manifest import MANIFEST, Manifest, exported_file
+from monitor.model.onnx_manifest import MANIFEST, Manifest, Measured, exported_file
 from monitor.model.towers import AudioTower, TextPlace
 from monitor.system.atomic_file import sync
 from monitor.system.boundary import explain
@@ -34,6 +34,9 @@ Progress = Callable[[int, int], None]
 
 LEAST_COSINE = 0.99999
 """Between the embeddings of both engines."""
+
+LEAST_INT8_COSINE = 0.9
+"""Between those in int8 and torch's: what is further away is not rounded but broken."""
 
 _SECONDS = 20.0
 """Time for the windows, if they are many."""
@@ -72,6 +75,7 @@ def export(
     progress: Progress = lambda _done, _of: None,
     kit: Kit | None = None,
     least_cosine: float = LEAST_COSINE,
+    int8: bool = False,
 ) -> Export:
     """Export a checkpoint into its own directory, or into one that is new, empty or an older export.
 
@@ -84,6 +88,8 @@ def export(
         None for the whole calibration kit.
     least_cosine : float
         To the embeddings of torch.
+    int8 : bool
+        Write a second audio encoder, with products in int8.
 
     Raises
     ------
@@ -101,12 +107,18 @@ def export(
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as place:
             draft = Path(place)
-            manifest, own = _draft(files, draft, beside=beside)
+            manifest, own = _draft(files, draft, beside=beside, int8=int8)
             made = _compared(files, draft, manifest, kit or read_kit(), progress)
             if not made.manifest.cosine >= least_cosine:
                 raise ModelError(
                     f"{files.path}: the ONNX export differs from torch: least cosine "
                     f"{made.manifest.cosine:.7f}, but {least_cosine:g} is needed: it was not written"
+                )
+            rounded = made.manifest.int8
+            if rounded is not None and not rounded.cosine >= LEAST_INT8_COSINE:
+                raise ModelError(
+                    f"{files.path}: the export in int8 differs too much from torch: least cosine "
+                    f"{rounded.cosine:.4f}, but {LEAST_INT8_COSINE:g} is needed: nothing was written"
                 )
             belonging = [] if beside else [name for name in _BELONGING if (draft / name).is_file()]
             _put(draft, directory, made.manifest, [*belonging, *own])
@@ -115,7 +127,7 @@ def export(
     return replace(made, directory=directory)
 
 
-def _draft(files: Checkpoint, draft: Path, *, beside: bool) -> tuple[Manifest, Sequence[str]]:
+def _draft(files: Checkpoint, draft: Path, *, beside: bool, int8: bool) -> tuple[Manifest, Sequence[str]]:
     """Export into a temporary directory, with all that belongs to a checkpoint; return what is new, too."""
     from monitor.model.onnx_exporter import export_encoders, versions
 
@@ -125,7 +137,7 @@ def _draft(files: Checkpoint, draft: Path, *, beside: bool) -> tuple[Manifest, S
             shutil.copyfile(files.path / name, draft / name)
     if beside and weights.name == SHARED and not weights.is_symlink():
         _link(weights, draft / weights.name)
-    made = export_encoders(files, draft)
+    made = export_encoders(files, draft, int8=int8)
     manifest = Manifest(
         identity=files.identity,
         files={name: exported_file(draft / name) for name in sorted({*made.files, made.tokenizer})},
@@ -136,6 +148,7 @@ def _draft(files: Checkpoint, draft: Path, *, beside: bool) -> tuple[Manifest, S
         cosine=0.0,
         seconds={"onnx": 1.0, "torch": 1.0},
         versions=versions(),
+        int8=Measured(0.0, 1.0) if int8 else None,
     )
     (draft / MANIFEST).write_bytes(manifest.as_json())
     return manifest, made.files
@@ -152,16 +165,25 @@ def _compared(files: Checkpoint, draft: Path, manifest: Manifest, kit: Kit, prog
     cosine = _least_cosine(reads, text_encoder(files, TextPlace("torch"), name).embed(texts))
     ours = OnnxAudioEncoder(drafted, manifest)
     reference = TorchAudioEncoder(files, placement_of(files, "cpu", "float32"))
+    rounded = [] if manifest.int8 is None else [OnnxAudioEncoder(drafted, manifest, int8=True)]
     spectrograms = list(_spectrograms(files, kit, _TIMED))
-    count = _affordable(len(kit.cohort), _in_turn(spectrograms, ours, reference))
-    done = 0
+    count = _affordable(len(kit.cohort), _in_turn(spectrograms, ours, reference, *rounded))
+    done, int8_cosine = 0, 1.0
     for batch in _batches(_spectrograms(files, kit, count)):
-        cosine = min(cosine, _least_cosine(ours.embed(batch), reference.embed(batch)))
+        theirs = reference.embed(batch)
+        cosine = min(cosine, _least_cosine(ours.embed(batch), theirs))
+        int8_cosine = min([int8_cosine, *(_least_cosine(each.embed(batch), theirs) for each in rounded)])
         done += len(batch)
         progress(done, count)
     usual = TorchAudioEncoder(files, placement_of(files, "cpu", "auto"))
-    onnx, torch = _in_turn(spectrograms, ours, usual)
-    return Export(draft, replace(manifest, cosine=cosine, seconds={"onnx": onnx, "torch": torch}), done)
+    onnx, torch, *int8 = _in_turn(spectrograms, ours, usual, *rounded)
+    measured = replace(
+        manifest,
+        cosine=cosine,
+        seconds={"onnx": onnx, "torch": torch},
+        int8=Measured(int8_cosine, int8[0]) if int8 else None,
+    )
+    return Export(draft, measured, done)
 
 
 def _put(draft: Path, directory: Path, manifest: Manifest, new: Sequence[str]) -> None:

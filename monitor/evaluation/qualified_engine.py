@@ -163,7 +163,7 @@ def setup_of(model: Clap, length: int, hop: int, kit: Kit) -> Setup:
         Samples in a window, and between two windows.
     kit : Kit
     """
-    return Setup(model.identity, length, hop, number_format(model.dtype), kit.version)
+    return Setup(model.identity, length, hop, number_format(model.dtype, model.engine), kit.version)
 
 
 def path_of(state: Path, setup: Setup) -> Path:
@@ -207,4 +207,6 @@ def shipped_qualification(setup: Setup, model: Clap) -> Qualification | None:
     found = read_qualification(model.path / FILE, model.dimension)
     if found is None or (found.setup.length, found.setup.hop) != (setup.length, setup.hop):
         return None
+    if setup.number_format.endswith("int8") and found.setup.number_format != setup.number_format:
+        return None  # less exact, so with a calibration of its own
     return found

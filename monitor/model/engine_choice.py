@@ -25,6 +25,9 @@ ONNX_NEEDS = ("onnxruntime", "tokenizers")
 TORCH_NEEDS = ("torch", "transformers")
 
 _FORMATS = ("auto", "float32")
+"""Number formats in which ``engine: auto`` compares both engines."""
+
+_ONNX_FORMATS = (*_FORMATS, "int8")
 """Number formats that the ONNX engine has."""
 
 _EXACT_PROMPTS = ("auto", "float32", "int8")
@@ -110,8 +113,10 @@ def _obstacle(settings: ModelConfig, files: Checkpoint) -> str | None:
     """Return why the ONNX engine is not possible; None if it is."""
     if settings.device not in ("auto", "cpu"):
         return f"model.device: {settings.device}: the ONNX engine runs on the CPU only: use cpu or auto"
-    if settings.dtype not in _FORMATS and (settings.engine == "onnx" or files.weights is None):
-        return f"model.dtype: {settings.dtype}: the ONNX engine has float32 only: use float32 or auto"
+    if settings.dtype not in _ONNX_FORMATS and (settings.engine == "onnx" or files.weights is None):
+        return (
+            f"model.dtype: {settings.dtype}: the ONNX engine has float32 and int8: use one of them, or auto"
+        )
     missing = [name for name in ONNX_NEEDS if not installed((name,))]
     if missing:
         return f"model.engine: onnx needs {' and '.join(missing)}, not installed here: pip install it"
@@ -123,7 +128,13 @@ def _audio(settings: ModelConfig, files: Checkpoint, manifest: Manifest | None) 
     if manifest is not None and _onnx_hears(settings, files, manifest):
         from monitor.model.onnx_encoders import OnnxAudioEncoder  # noqa: PLC0415
 
-        return OnnxAudioEncoder(files, manifest, threads)
+        int8 = settings.dtype == "int8"
+        if int8 and manifest.int8 is None:
+            raise ModelError(
+                f"{files.path}: is not exported in int8: run "
+                f"`clap-monitor export {settings.checkpoint} --int8`"
+            )
+        return OnnxAudioEncoder(files, manifest, threads, int8=int8)
     from monitor.model import torch_towers  # noqa: PLC0415
 
     place = torch_towers.placement_of(files, settings.device, settings.dtype)

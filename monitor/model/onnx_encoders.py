@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.model.checkpoint import Checkpoint, refuse_changed
-from monitor.model.onnx_manifest import AUDIO, TEXT, Manifest, manifest_of, refuse_damaged
+from monitor.model.onnx_manifest import AUDIO, AUDIO_INT8, TEXT, Manifest, manifest_of, refuse_damaged
 from monitor.model.self_test import refuse_non_finite
 from monitor.model.towers import EngineName, Sandbox, text_log, unit
 from monitor.system import malloc
@@ -31,7 +31,16 @@ _QUIET = 4
 
 
 class OnnxAudioEncoder:
-    """Audio encoder of an export; ``threads`` are CPU threads.
+    """Audio encoder of an export.
+
+    Parameters
+    ----------
+    files : Checkpoint
+    manifest : Manifest
+    threads : int
+        CPU threads.
+    int8 : bool
+        The encoder with products in int8.
 
     Raises
     ------
@@ -41,13 +50,15 @@ class OnnxAudioEncoder:
 
     engine: EngineName = "onnx"
     device = "cpu"
-    dtype = "float32"
 
-    def __init__(self, files: Checkpoint, manifest: Manifest, threads: int = 1) -> None:
-        refuse_damaged(files.path, manifest, AUDIO)
+    def __init__(
+        self, files: Checkpoint, manifest: Manifest, threads: int = 1, *, int8: bool = False
+    ) -> None:
+        name, self.dtype = (AUDIO_INT8, "int8") if int8 else (AUDIO, "float32")
+        refuse_damaged(files.path, manifest, name)
         rows, columns = files.audio_config.grid
         self.largest_batch = max(1, _ROWS_AT_ONCE // (rows * columns))
-        self._path = files.path / AUDIO
+        self._path = files.path / name
         self.logit_scale = manifest.logit_scale
         self._threads = threads
         self._session = open_session(self._path, threads)

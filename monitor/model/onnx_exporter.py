@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from monitor.model import loader
 from monitor.model.audio_encoder.htsat import AudioEncoder
 from monitor.model.checkpoint import Checkpoint
-from monitor.model.onnx_manifest import AUDIO, TEXT
+from monitor.model.onnx_int8 import save_int8
+from monitor.model.onnx_manifest import AUDIO, AUDIO_INT8, TEXT
 from monitor.model.onnx_weights import save
 from monitor.system.boundary import boundary
 from monitor.types import ModelError
@@ -49,10 +50,11 @@ class Exported:
     padding_token: int
 
 
-def export_encoders(files: Checkpoint, directory: Path) -> Exported:
+def export_encoders(files: Checkpoint, directory: Path, *, int8: bool = False) -> Exported:
     """Write both encoders and, if need be, the tokenizer into a directory.
 
-    Weights that are in a ``model.safetensors`` in the directory are not written again.
+    With ``int8`` there is a second audio encoder.  Weights that are in a ``model.safetensors`` in the
+    directory are not written again.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def export_encoders(files: Checkpoint, directory: Path) -> Exported:
     """
     with _quiet(), boundary(ModelError, f"{files.path}: cannot be exported"), torch.inference_mode(False):
         encoder, logit_scale = _load_audio_encoder(files)
-        written = _export_audio(files, encoder, directory)
+        written = _export_audio(files, encoder, directory, int8=int8)
         del encoder
         tokenizer, text, config = loader.load_text_encoder(files, _REFERENCE)
         name = _write_tokenizer(files, tokenizer, directory)
@@ -81,14 +83,16 @@ def _load_audio_encoder(files: Checkpoint) -> tuple[AudioEncoder, float]:
         return loader.load_audio_encoder(files, _REFERENCE)
 
 
-def _export_audio(files: Checkpoint, encoder: AudioEncoder, directory: Path) -> list[str]:
+def _export_audio(files: Checkpoint, encoder: AudioEncoder, directory: Path, *, int8: bool) -> list[str]:
     class Audio(nn.Module):
         def forward(self, log_mel: Tensor) -> Tensor:
             return encoder.embed(log_mel)
 
     example = torch.zeros(3, files.mel_config.frames, files.mel_config.mel_bins)
     sizes = {"log_mel": {0: torch.export.Dim("windows", max=_MOST_AT_ONCE)}}
-    return save(_program(Audio(), (example,), sizes), directory / AUDIO)
+    model = _program(Audio(), (example,), sizes)
+    second = save_int8(model, directory / AUDIO_INT8) if int8 else []  # before the weights leave the model
+    return [*save(model, directory / AUDIO), *second]
 
 
 def _export_text(tokenizer: Any, encoder: Any, directory: Path) -> list[str]:

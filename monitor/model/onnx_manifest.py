@@ -19,7 +19,7 @@ from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import ModelError
 
 MANIFEST = "onnx.json"
-AUDIO, TEXT = "audio.onnx", "text.onnx"
+AUDIO, AUDIO_INT8, TEXT = "audio.onnx", "audio-int8.onnx", "text.onnx"
 
 SCHEMA = 1
 AGAIN = "make it again with `clap-monitor export`"
@@ -45,6 +45,16 @@ class ExportedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """An audio encoder beside torch's in float32, measured before the export was written."""
+
+    cosine: float
+    """Least cosine of the embeddings."""
+    seconds: float
+    """Time for one window on the machine that made the export."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Export of a checkpoint."""
 
@@ -65,6 +75,8 @@ class Manifest:
     """Time that each engine took for one window on the machine that made the export."""
     versions: Mapping[str, str]
     """Of the packages that made it."""
+    int8: Measured | None = None
+    """The audio encoder in int8; None if it was not exported."""
 
     @property
     def onnx_pays(self) -> bool:
@@ -121,6 +133,9 @@ def manifest_of(directory: Path, identity: str) -> Manifest:
 def _manifest(found: Mapping[str, Any], path: Path) -> Manifest:
     for engine in ("onnx", "torch"):
         check(found["seconds"][engine], _POSITIVE, f"{path}: seconds.{engine}")
+    int8 = found.get("int8")
+    if int8 is not None:
+        check_mapping(int8, {"cosine": _NUMBERS["cosine"], "seconds": _POSITIVE}, f"{path}: int8")
     names = {*found["files"], str(found["tokenizer"])}
     astray = next((name for name in sorted(names) if Path(name).name != name), None)
     if astray is not None:
@@ -138,6 +153,7 @@ def _manifest(found: Mapping[str, Any], path: Path) -> Manifest:
         cosine=float(found["cosine"]),
         seconds={engine: float(found["seconds"][engine]) for engine in ("onnx", "torch")},
         versions={str(name): str(version) for name, version in found["versions"].items()},
+        int8=None if int8 is None else Measured(float(int8["cosine"]), float(int8["seconds"])),
     )
 
 

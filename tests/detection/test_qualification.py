@@ -123,6 +123,8 @@ def test_the_key_changes_with_everything_that_a_qualification_depends_on():
 def test_formats_of_16_bits_share_a_qualification():
     assert number_format("bfloat16") == number_format("float16")
     assert len({number_format(name) for name in ("float32", "bfloat16", "int8")}) == 3
+    assert number_format("int8", "onnx") != number_format("int8")
+    assert number_format("float32", "onnx") == number_format("float32")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from monitor.config import ModelConfig
 from monitor.evaluation.calibration_kit import read_kit
 from monitor.evaluation.onnx_export import export
+from monitor.evaluation.qualified_engine import setup_of
 from monitor.model.checkpoint import read
 from monitor.model.clap import Clap
 from monitor.model.hub import STARTER
@@ -36,7 +37,7 @@ def exported(tiny, tmp_path_factory):
     directory.mkdir()
     for name in ("onnx.json", "audio.onnx"):
         (directory / name).write_bytes((STARTER / name).read_bytes())
-    return export(read(tiny), directory, kit=SMALL_KIT)
+    return export(read(tiny), directory, kit=SMALL_KIT, int8=True)
 
 
 def listing(directory):
@@ -57,10 +58,23 @@ def test_an_export_runs_without_the_checkpoint_and_with_what_belongs_to_it(tiny,
     assert exported.windows == 4
 
 
+def test_it_runs_in_int8_as_well_with_a_calibration_of_its_own(exported):
+    settings = ModelConfig(checkpoint=str(exported.directory), dtype="int8")
+    rounded, exact = Clap.configured(settings, apart=False), Clap.load(str(exported.directory))
+    assert (rounded.engine, rounded.dtype) == ("onnx", "int8")
+    windows = sounds(exact.mel_config.length, exact.mel_config.rate)
+    cosines = (rounded.embed_audio(windows) * exact.embed_audio(windows)).sum(axis=1)
+    assert 0.9 <= cosines.min() < 0.99999
+    assert 0.9 <= exported.manifest.int8.cosine < 0.99999
+    assert len({setup_of(clap, 1, 1, SMALL_KIT).key for clap in (rounded, exact)}) == 2
+    with pytest.raises(ModelError, match="is not exported in int8: run `clap-monitor export"):
+        Clap.load("starter", engine="onnx", dtype="int8")
+
+
 def test_torch_cannot_run_it_and_says_so(exported):
     with pytest.raises(ModelError, match="is an ONNX export without weights for torch"):
         Clap.load(str(exported.directory), engine="torch")
-    with pytest.raises(ModelError, match="the ONNX engine has float32 only"):
+    with pytest.raises(ModelError, match="the ONNX engine has float32 and int8"):
         Clap.configured(ModelConfig(checkpoint=str(exported.directory), dtype="bfloat16"))
 
 

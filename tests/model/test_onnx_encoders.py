@@ -116,7 +116,7 @@ def test_a_checkpoint_without_an_export_is_refused_for_onnx_only(copy):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"dtype": "bfloat16"}, r"model\.dtype: bfloat16: the ONNX engine has float32 only"),
+        ({"dtype": "bfloat16"}, r"model\.dtype: bfloat16: the ONNX engine has float32 and int8"),
         ({"device": "cuda"}, r"model\.device: cuda: the ONNX engine runs on the CPU only"),
     ],
 )
