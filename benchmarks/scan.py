@@ -63,7 +63,7 @@ def command(paths: list[Path], out: Path, hop: float | None) -> list[str]:
 def watched(arguments: list[str]) -> tuple[float, float, float]:
     """Run a command; return its processor time and wall time in seconds, and the most memory in MB."""
     begin, used, most = time.monotonic(), 0.0, 0.0
-    process = psutil.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = psutil.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         time.sleep(0.5)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from monitor.archive.embeddings_file import read_groups
 from monitor.archive.results import read_about
 from monitor.archive.tables import EMBEDDINGS_TABLE, EVENTS_TABLE, FILES_TABLE
+from monitor.detection.engine import Engine
 from monitor.detection.quantised import Rows
 from monitor.memory.memory_reader import Chunk, MemoryReader, Span, to_ns
 from monitor.memory.replay_diff import Firing
@@ -135,6 +136,11 @@ class ArchiveReader(MemoryReader):
         return next(
             (segment.header for part in parts[-1:] for segment in self._groups(self._path(part))), None
         )
+
+    def as_scanned(self, engine: Engine) -> Engine:
+        """Return an engine with the windows of the scan, whatever the configuration has now."""
+        header = next(filter(None, map(self.newest_header, self.sources)), None)
+        return engine if header is None else replace(engine, length=header.length, hop=header.hop, hops={})
 
     def periods(self, source: str, since: float) -> list[tuple[float, float]]:
         """Return stretches of time with about `MOST_WINDOWS` windows each, which hold all since a moment."""

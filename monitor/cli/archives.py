@@ -50,8 +50,8 @@ def check_archive_extra(archive: Path | None) -> None:
         raise MonitorError("--archive needs more packages: pip install 'clap-monitor[scan]'")
 
 
-def open_archive(folder: Path, engine: Engine) -> MemoryReader:
-    """Open the results of a scan.
+def open_archive(folder: Path, engine: Engine) -> tuple[Engine, MemoryReader]:
+    """Open the results of a scan; return them with the engine, which now has the windows of the scan.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def open_archive(folder: Path, engine: Engine) -> MemoryReader:
     reader = ArchiveReader(folder, engine.model.identity)
     if not reader.sources:
         raise EmptyMemoryError(f"--archive: {folder}: has no recording with a window")
-    return reader
+    return reader.as_scanned(engine), reader
 
 
 def scanned(reader: MemoryReader, since: float, source: str | None) -> list[Firing]:

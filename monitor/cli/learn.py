@@ -195,6 +195,8 @@ def _text(learned: Learned, where_counted: str, *, dry_run: bool) -> str:
     lines.append(f"  {fired} in {check.ambience_seconds:.0f} s of ambience without the sound")
     if learned.history is not None:
         history = learned.history
-        past = f"the last {history.hours:.1f} h of the {where_counted}"
+        past = f"the last {history.hours:.1f} h of the memory"
+        if where_counted == "archive":
+            past = f"the archive, which has {history.hours:.1f} h of scored audio"
         lines.append(f"  would have fired {history.events} times in {past}")
     return "\n".join(lines)

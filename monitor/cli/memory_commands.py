@@ -166,7 +166,7 @@ def open_memory(settings: Config, archive: Path | None = None) -> tuple[Engine, 
     model_settings = settings.model.model_copy(update={"threads": 1})
     engine = load_qualified_engine(settings.model_copy(update={"model": model_settings}), apart=False)
     if archive is not None:
-        return engine, open_archive(archive, engine)
+        return open_archive(archive, engine)
     reader = MemoryReader(settings.state, engine.model.identity)
     if not reader.sources:
         others = " of this checkpoint, only of another one" if reader.others else ""

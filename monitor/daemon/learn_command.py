@@ -259,7 +259,8 @@ def _history(
         from monitor.archive.archive_reader import ArchiveReader  # noqa: PLC0415 - the extra `scan`
 
         past = ArchiveReader(archive, engine.model.identity)
-        options = HistoryOptions(engine.calibration, engine.rate, lambda _source: engine.hop)
+        engine = past.as_scanned(engine)
+        options = HistoryOptions(engine.calibration, engine.rate, engine.hop_of)
         return label_history(past, label, prototypes, options, 0.0)
     options = HistoryOptions(engine.calibration, engine.rate, engine.hop_of)
     reader = MemoryReader(config.state, engine.model.identity)

@@ -96,6 +96,15 @@ def test_a_replay_of_the_embeddings_gives_the_same_events(scanner, hall, tmp_pat
     assert len(scanned) == 5
 
 
+def test_an_archive_is_asked_with_the_windows_of_its_scan(scanner, hall, tmp_path):
+    write(hall / "20240131_063000.wav", 40, *TONES)
+    scan_folder(hall, tmp_path / "out", scanner)
+    reader = ArchiveReader(tmp_path / "out", "two")
+    other = replace(scanner.engine, length=2000, hop=1500, hops={"hall": 250})
+    engine = reader.as_scanned(other)
+    assert (engine.length, engine.hop, engine.hop_of("hall")) == (1000, 500, 500)
+
+
 def test_periods_of_an_archive_hold_all_of_it(scanner, hall, tmp_path, monkeypatch):
     for number in range(4):
         write(hall / f"20240131_06{number}000.wav", 20, ("low", 5, 8))

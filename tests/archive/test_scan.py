@@ -195,6 +195,40 @@ def test_a_search_names_the_recording_and_the_place_in_it(scanned):
     assert 0 <= best["onset_seconds"] <= 20
 
 
+def test_a_sound_like_another_is_found_in_the_recording_that_has_it(scanned):
+    samples, rate = soundfile.read(scanned / "in/garden/20240131_063000.WAV", start=64_000, frames=96_000)
+    soundfile.write(scanned / "part.wav", samples, rate)
+    arguments = ["part.wav", "--archive", scanned / "out", "--top", 3, "--json"]
+    done = clap_monitor("similar", *arguments, cwd=scanned)
+    best, *_ = found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {Path(each["file"]).parent for each in found} == {scanned / "in/garden"}, done.stderr
+    # of the copies in the folder, each has it at the same place
+    assert best["onset_seconds"] <= 5
+    assert best["fit"] > 3
+    unlike = clap_monitor("similar", *arguments, "--source", "attic", cwd=scanned)
+    assert unlike.stderr == "--source: nothing is remembered of 'attic'; only of garden\n"
+
+
+def test_what_a_label_is_worth_is_counted_in_an_archive(scanned):
+    samples, rate = soundfile.read(scanned / "in/garden/20240131_063000.WAV")
+    for number in range(3):
+        begin = 64_000 + 16_000 * number
+        soundfile.write(scanned / f"{number}.wav", samples[begin : begin + 64_000], rate)
+    files = [f"{number}.wav" for number in range(3)]
+    arguments = ["rotor", "--from", *files, "--archive", scanned / "out", "--dry-run"]
+    done = clap_monitor("learn", *arguments, "--json", cwd=scanned)
+    learned = json.loads(done.stdout)
+    assert learned["new"] == 3
+    assert learned["history"]["events"] >= 2  # in the copies of the recording
+    windows = sum(scored for (scored,) in rows(scanned / "out", "files", "scored"))
+    assert learned["history"]["hours"] == pytest.approx(windows * 0.5 / 3600)
+    assert not (scanned / "state/overrides.json").exists()  # nothing is changed
+    refused = clap_monitor(
+        "learn", "rotor", "--from", "0.wav", "--archive", scanned, "--dry-run", cwd=scanned
+    )
+    assert "has no embeddings: they are written by scan --embeddings --out" in refused.stderr
+
+
 def test_thresholds_come_from_an_archive_too(scanned):
     arguments = ["--archive", scanned / "out", "--config", CONFIG, "--target", "10/hour", "--json"]
     done = clap_monitor("thresholds", *arguments, cwd=scanned)

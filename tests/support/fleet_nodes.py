@@ -38,6 +38,8 @@ class Speaker:
     def __init__(self, broker, *, username=None, password=None):
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.username_pw_set(username, password)
+        if broker.ca_file is not None:
+            self._client.tls_set(broker.ca_file)
         self._client.connect(broker.host, broker.port)
 
     def __enter__(self):
