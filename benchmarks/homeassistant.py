@@ -253,14 +253,15 @@ def install_automations(bench: Bench) -> None:
         {"id": way, "alias": way, "use_blueprint": {"path": "clap_monitor/sound_heard.yaml", "input": filled}}
         for way, filled in ways.items()
     ]
-    for way, automation in zip(("smoke", "surely", "gone"), documented_automations(), strict=True):
+    documented = ("smoke", "surely", "lamp", "gone")
+    for way, automation in zip(documented, documented_automations(), strict=True):
         automations.append({**automation, "id": way, "alias": way})
     for written in ([], automations):  # one that did not change would stay as an earlier run has left it
         (bench.home.config / "automations.yaml").write_text(json.dumps(written))
         bench.home.post("/api/services/automation/reload", {})
     assert eventually(lambda: bench.home.state("automation.device") == "on", 30), "the blueprint is refused"
     time.sleep(5)  # until Home Assistant has subscribed to the device trigger
-    for name in ("sound", "events", "device", "smoke", "surely", "gone"):
+    for name in (*ways, *documented):
         assert bench.home.state(f"automation.{name}") == "on", f"{name} is refused"
 
 

@@ -20,7 +20,6 @@ from benchmarks.scene_sources import RATE, Clip, Samples, at_rms, faded, load
 
 TEXTURES = ("rain", "wind", "crowd")
 SEQUENCES = ("speech", "music", "keyboard")
-SYNTHETIC = ("room", "machine")
 BEDS = ("rain", "wind", "crowd", "speech", "music", "room", "machine")
 """What scenes play in; typing is a label's sound in others and is a bed of its own only."""
 

@@ -57,11 +57,15 @@ def loudest_dbfs(samples: Samples, rate: int) -> float:
 
     So a short soft sound is not averaged with the quiet around it.
     """
-    part = max(1, min(len(samples), int(_PART_SECONDS * rate)))
-    count = max(1, len(samples) // part)
-    power = np.square(samples[: count * part], dtype=np.float64).reshape(count, -1).mean(axis=1)
-    loudest = float(power.max()) if len(samples) else 0.0
+    loudest = float(part_powers(samples, int(_PART_SECONDS * rate)).max()) if len(samples) else 0.0
     return 10.0 * float(np.log10(loudest)) if loudest > 0.0 else float("-inf")
+
+
+def part_powers(samples: Samples, length: int) -> NDArray[np.float64]:
+    """Return the mean square of each whole part of a length, shape (parts,), at least one."""
+    part = max(1, min(len(samples), length))
+    count = max(1, len(samples) // part)
+    return np.square(samples[: count * part], dtype=np.float64).reshape(count, -1).mean(axis=1)
 
 
 def gate(samples: Samples, rate: int, silence_dbfs: float) -> GateReason | None:

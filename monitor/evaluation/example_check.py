@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.audio.level import part_powers
 from monitor.config import LabelConfig
 from monitor.detection import scoring
 from monitor.detection.calibration import QUANTILE, SHARE
@@ -198,9 +199,7 @@ def _loudest(samples: Samples, length: int) -> Samples:
 
 def _loud_rms(samples: Samples) -> float:
     """RMS of the parts of 50 ms that are within 20 dB of the loudest: pauses do not count."""
-    part = min(len(samples), 2400)
-    count = max(1, len(samples) // part)
-    power = np.square(samples[: count * part], dtype=np.float64).reshape(count, -1).mean(axis=1)
+    power = part_powers(samples, 2400)
     return max(1e-9, math.sqrt(float(power[power >= 0.01 * power.max()].mean())))
 
 

@@ -180,7 +180,6 @@ ANNOUNCED = {
     "announced": {"homeassistant/device/x/config": {"a": "sensor"}},
     "retained": ["clap-monitor/x/state"],
 }
-RESPONSE = {"scale": 0.9, "centre": 8.0, "ambience": -7.0}
 
 
 def one_warning(caplog):
