@@ -33,7 +33,7 @@ from monitor.detection.prototypes import Prototypes
 from monitor.detection.quantised import quantised
 from monitor.evaluation.calibration_kit import decode_clips, read_kit
 from monitor.evaluation.example_recordings import example_of
-from monitor.evaluation.kit_windows import Ears, windows_in
+from monitor.evaluation.kit_windows import WindowEmbedder, windows_in
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.memory.label_scores import margins
 from monitor.types import Embeddings, Samples
@@ -127,7 +127,7 @@ def field_clips(data: Path) -> Clips:
 
 def read_folds(clips: Clips, data: Path, engine: Engine) -> Folds:
     """Embed the clips."""
-    ears, random = Ears(engine.model, engine.length), np.random.default_rng(0)
+    embedder, random = WindowEmbedder(engine.model, engine.length), np.random.default_rng(0)
     kit = read_kit()
     [(_, room)] = decode_clips([bed for bed in kit.beds if bed.name == "quiet room"], engine.rate)
     beds = [decode(path, engine.rate) for path in sorted((data / "eval-dev/beds").glob("*.flac"))]
@@ -136,7 +136,7 @@ def read_folds(clips: Clips, data: Path, engine: Engine) -> Folds:
     classes = []
     for name in clips.prompts:
         for path in clips.examples[name]:
-            example = example_of(path.name, decode(path, engine.rate), ears, engine.hop, room)
+            example = example_of(path.name, decode(path, engine.rate), embedder, engine.hop, room)
             examples[name].append(example.embedding)
         for path in clips.tests[name]:
             classes.append(name)
@@ -145,7 +145,7 @@ def read_folds(clips: Clips, data: Path, engine: Engine) -> Folds:
             part = np.take(bed, int(random.integers(len(bed))) + np.arange(len(clip)), mode="wrap")
             for snr in SNRS_DB:
                 windows = windows_in(in_bed(clip, part, snr), engine.length, engine.hop)
-                mixed[snr].append(ears.embed(windows, engine.hop))
+                mixed[snr].append(embedder.embed(windows, engine.hop))
     return Folds(
         clips.prompts,
         {name: np.stack(rows) for name, rows in examples.items()},

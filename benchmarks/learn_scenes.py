@@ -41,7 +41,7 @@ from monitor.evaluation.calibration_kit import (
 )
 from monitor.evaluation.calibration_scenes import SceneOptions, calibration_scenes
 from monitor.evaluation.example_recordings import example_of
-from monitor.evaluation.kit_windows import Ears, windows_in
+from monitor.evaluation.kit_windows import WindowEmbedder, windows_in
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.evaluation.remembered_scenes import RememberedScene, replay_scene
 from monitor.evaluation.replay import Replay
@@ -163,7 +163,7 @@ def kit_of(sounds: Mapping[str, Path], beds: Sequence[KitClip]) -> Kit:
 
 def examples_of(sounds: Mapping[str, Path], engine: Engine) -> dict[str, Examples]:
     """Play each sound in ambience of the calibration kit, and learn it."""
-    rate, ears = engine.rate, Ears(engine.model, engine.length)
+    rate, embedder = engine.rate, WindowEmbedder(engine.model, engine.length)
     beds = read_kit().beds
     [(_, room)] = decode_clips([bed for bed in beds if bed.name == "quiet room"], rate)
     seconds = EXAMPLES * len(sounds) * 10.0
@@ -174,7 +174,7 @@ def examples_of(sounds: Mapping[str, Path], engine: Engine) -> dict[str, Example
         if len(rows[each.label]) < EXAMPLES:
             start, stop = each.onset - MARGIN_SECONDS, each.offset + MARGIN_SECONDS
             samples = scene.samples[round(start * rate) : round(stop * rate)]
-            rows[each.label].append(example_of(each.label, samples, ears, engine.hop, room).embedding)
+            rows[each.label].append(example_of(each.label, samples, embedder, engine.hop, room).embedding)
     return {
         name: Examples(name, engine.model.identity, quantised(np.stack(found)), ("",) * len(found))
         for name, found in rows.items()
@@ -189,7 +189,7 @@ def scenes_of(
     hours: float,
 ) -> Iterator[RememberedScene]:
     """Mix scenes of all sounds, and embed their windows."""
-    ears = Ears(engine.model, engine.length)
+    embedder = WindowEmbedder(engine.model, engine.length)
     often = {f"{name}@{number}": path for name, path in sounds.items() for number in range(OFTEN)}
     options = SceneOptions(
         scenes=round(hours * 3600 / SCENE_SECONDS),
@@ -201,7 +201,7 @@ def scenes_of(
     for scene in calibration_scenes(kit_of({**often, **others}, beds), engine.rate, options):
         named = tuple(replace(each, label=each.label.split("@")[0]) for each in scene.occurrences)
         windows = windows_in(scene.samples, engine.length, engine.hop)
-        yield RememberedScene(ears.embed(windows, engine.hop), named, SCENE_SECONDS)
+        yield RememberedScene(embedder.embed(windows, engine.hop), named, SCENE_SECONDS)
 
 
 def report(scenes: Sequence[RememberedScene], shown: Mapping[str, Examples], engine: Engine) -> None:

@@ -211,11 +211,11 @@ def same_events(checkpoint: str) -> None:
     theirs = Ours(clap, library=library, response=response)
     found = {"transformers": theirs.events}
     ours = {dtype: Clap.load(checkpoint, dtype=dtype) for dtype in FORMATS}
-    ears = {dtype: Ours(one, response=response) for dtype, one in ours.items()}
+    detectors = {dtype: Ours(one, response=response) for dtype, one in ours.items()}
     for window in row:
-        for one in (theirs, *ears.values()):
+        for one in (theirs, *detectors.values()):
             one.score(window)
-    found |= {dtype: one.events for dtype, one in ears.items()}
+    found |= {dtype: one.events for dtype, one in detectors.items()}
     print(f"starts and ends of events in {len(row)} windows, {Path(checkpoint).name}:")
     for name, events in found.items():
         apart = len(set(events) ^ set(theirs.events))

@@ -25,7 +25,7 @@ from monitor.config.prompt_packs import PACKS
 from monitor.detection.engine import Engine
 from monitor.detection.rules import rule_of
 from monitor.evaluation.calibration_kit import decode_clips, read_kit
-from monitor.evaluation.kit_windows import Ears, windows_in
+from monitor.evaluation.kit_windows import WindowEmbedder, windows_in
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.evaluation.remembered_scenes import RememberedScene, replay_scene
 
@@ -91,7 +91,7 @@ def fired(
     labels = [label for label in config.labels if background not in SOUNDS_IN.get(label.id, ())]
     rules = [rule_of(label, rate=engine.rate, hop=engine.hop) for label in config.labels]
     windows = windows_in(audio, engine.length, engine.hop)
-    embeddings = Ears(engine.model, engine.length).embed(windows, engine.hop)
+    embeddings = WindowEmbedder(engine.model, engine.length).embed(windows, engine.hop)
     replayed = replay_scene(RememberedScene(embeddings, (), len(audio) / RATE), engine, config.labels, rules)
     values = np.max([scores.values for scores in replayed.scores], axis=0)
     best = dict(zip(replayed.scores[0].labels, values.tolist(), strict=True))

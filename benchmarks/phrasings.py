@@ -23,7 +23,7 @@ from benchmarks.scene_sources import RATE, Samples, at_rms, read_mono
 from monitor.config import LabelConfig
 from monitor.detection.engine import Engine
 from monitor.evaluation.clip_metrics import auroc
-from monitor.evaluation.kit_windows import Ears, windows_in
+from monitor.evaluation.kit_windows import WindowEmbedder, windows_in
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.types import Embeddings
 
@@ -109,13 +109,13 @@ def embedded(
     beds = [
         field_scenes.part_of(read_mono(path), half) for path in sorted((data / "field-dev/beds").glob("*"))
     ]
-    ears = Ears(engine.model, engine.length)
+    embedder = WindowEmbedder(engine.model, engine.length)
     names, embeddings = [], []
     for found in (field, plain):
         for label, clips in found.items():
             for clip in () if label.startswith("bed") else clips:
                 audio = in_bed(read_mono(clip.path), beds[int(random.integers(len(beds)))], random)
-                embeddings.append(ears.embed(windows_in(audio, engine.length, engine.hop), engine.hop))
+                embeddings.append(embedder.embed(windows_in(audio, engine.length, engine.hop), engine.hop))
                 names.append(label)
     return np.array(names), embeddings
 

@@ -74,7 +74,7 @@ def export(places: Places, start: Path | None, share: float) -> None:
     """
     begun = ClapModel.from_pretrained(start, dtype=torch.float32) if start else None
     audio = AudioTower()
-    audio.load_state_dict(ears(places.runs, begun, share))
+    audio.load_state_dict(audio_weights(places.runs, begun, share))
     trained, refined = begun is None or bool(finished(places.runs, "text")), places.runs / "refined.pt"
     if start is not None and begun is not None and (refined.exists() or not trained):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
@@ -105,7 +105,7 @@ def export(places: Places, start: Path | None, share: float) -> None:
         raise ValueError(f"{size} bytes, more than {LARGEST}")
 
 
-def ears(runs: Path, begun: ClapModel | None, share: float) -> dict[str, Tensor]:
+def audio_weights(runs: Path, begun: ClapModel | None, share: float) -> dict[str, Tensor]:
     """Weights of the audio tower, see `export`."""
     own = grown(audio_half(begun)) if begun is not None else None
     if finished(runs, "audio"):

@@ -65,7 +65,9 @@ def part_powers(samples: Samples, length: int) -> NDArray[np.float64]:
     """Return the mean square of each whole part of a length, shape (parts,), at least one."""
     part = max(1, min(len(samples), length))
     count = max(1, len(samples) // part)
-    return np.square(samples[: count * part], dtype=np.float64).reshape(count, -1).mean(axis=1)
+    squares = np.square(samples[: count * part], dtype=np.float64)
+    powers: NDArray[np.float64] = squares.reshape(count, part).mean(axis=1)
+    return powers
 
 
 def gate(samples: Samples, rate: int, silence_dbfs: float) -> GateReason | None:

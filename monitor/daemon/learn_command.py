@@ -24,7 +24,7 @@ from monitor.detection.recent_embeddings import RecentEmbeddings
 from monitor.evaluation.calibration_kit import Kit, decode_clips, read_kit
 from monitor.evaluation.example_check import ExampleCheck, check_examples
 from monitor.evaluation.example_recordings import ExampleRecording, example_of, read_recording
-from monitor.evaluation.kit_windows import Ears
+from monitor.evaluation.kit_windows import WindowEmbedder
 from monitor.evaluation.qualified_engine import load_qualified_engine
 from monitor.memory.label_history import HistoryOptions, LabelHistory, label_history
 from monitor.memory.memory_reader import MemoryReader
@@ -213,8 +213,8 @@ class _Recordings:
     def _example(self, origin: str, samples: Samples) -> ExampleRecording:
         [room] = [bed for bed in self.kit.beds if bed.file.name == _ROOM]
         [(_, noise)] = decode_clips([room], self.engine.rate)
-        ears = Ears(self.engine.model, self.engine.length)
-        return example_of(printable(origin)[:LONGEST_ORIGIN], samples, ears, self.engine.hop, noise)
+        embedder = WindowEmbedder(self.engine.model, self.engine.length)
+        return example_of(printable(origin)[:LONGEST_ORIGIN], samples, embedder, self.engine.hop, noise)
 
 
 def _events(config: Config, identifiers: Sequence[str]) -> Iterator[StoredEvent]:

@@ -18,7 +18,7 @@ from monitor.detection.examples import Examples
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.rules import Rule, rule_of
 from monitor.evaluation.calibration_kit import Kit, decode_clips
-from monitor.evaluation.kit_windows import Ears, windows_in
+from monitor.evaluation.kit_windows import WindowEmbedder, windows_in
 from monitor.types import Embeddings, Samples
 
 MIXES = 4
@@ -150,11 +150,11 @@ def _scores(embeddings: Embeddings, prototypes: Prototypes, engine: Engine) -> N
 
 
 def _ambience(engine: Engine, kit: Kit) -> Iterator[_Ambience]:
-    ears = Ears(engine.model, engine.length)
+    embedder = WindowEmbedder(engine.model, engine.length)
     spread = np.linspace(0, len(kit.beds) - 1, MIXES).round().astype(int)
     for _, samples in decode_clips([kit.beds[place] for place in spread], engine.rate):
         whole = np.resize(samples, max(len(samples), 4 * engine.length))
-        yield _Ambience(whole, ears.embed(windows_in(whole, engine.length, engine.hop), engine.hop))
+        yield _Ambience(whole, embedder.embed(windows_in(whole, engine.length, engine.hop), engine.hop))
 
 
 def _found_in_ambience(
@@ -167,13 +167,13 @@ def _found_in_ambience(
     first: int,
 ) -> float:
     """Share of the beds in which the sound is detected, each with the baseline that it has by itself."""
-    ears = Ears(engine.model, engine.length)
+    embedder = WindowEmbedder(engine.model, engine.length)
     sound = _loudest(samples, round(LONGEST_SECONDS * engine.rate))
     hits = []
     for number, bed in enumerate(ambience):
         start = (first + 1) * engine.rate // 3 + number * engine.hop // MIXES
         mixed = _mixed(sound, np.roll(bed.samples, -start), engine.length)
-        windows = ears.embed(windows_in(mixed, engine.length, engine.hop), engine.hop)
+        windows = embedder.embed(windows_in(mixed, engine.length, engine.hop), engine.hop)
         baseline = np.quantile(_logits(bed.embeddings, prototypes, engine), QUANTILE, axis=0)
         logits = _logits(windows, prototypes, engine) - SHARE * baseline
         reached = scoring.scores(logits, np.zeros(1, dtype=np.float32))[:, 0]

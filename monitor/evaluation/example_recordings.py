@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.audio.level import is_plausible
 from monitor.detection.example_stretch import loudest_stretch
-from monitor.evaluation.kit_windows import Ears
+from monitor.evaluation.kit_windows import WindowEmbedder
 from monitor.system.boundary import boundary
 from monitor.types import Embeddings, NotAudioError, Samples
 
@@ -65,7 +65,9 @@ def read_recording(path: Path, rate: int) -> Samples:
     return samples
 
 
-def example_of(origin: str, samples: Samples, ears: Ears, hop: int, room: Samples) -> ExampleRecording:
+def example_of(
+    origin: str, samples: Samples, embedder: WindowEmbedder, hop: int, room: Samples
+) -> ExampleRecording:
     """Embed the loudest stretch of a recording.
 
     Parameters
@@ -74,17 +76,19 @@ def example_of(origin: str, samples: Samples, ears: Ears, hop: int, room: Sample
         What it is called in lists.
     samples : Samples
         At the model's rate.
-    ears : Ears
+    embedder : WindowEmbedder
     hop : int
         Samples between two windows.
     room : Samples
         Noise of a quiet room: a recording shorter than a window stands in it.
     """
-    if len(samples) < ears.length:
-        samples = in_room(samples, room, ears.length)
-    windows = [samples[start : start + ears.length] for start in _starts(len(samples), ears.length, hop)]
+    if len(samples) < embedder.length:
+        samples = in_room(samples, room, embedder.length)
+    windows = [
+        samples[start : start + embedder.length] for start in _starts(len(samples), embedder.length, hop)
+    ]
     levels = 20.0 * np.log10(np.maximum([_rms(window) for window in windows], 1e-9))
-    embedding = loudest_stretch(ears.embed(windows), np.asarray(levels, dtype=np.float32))
+    embedding = loudest_stretch(embedder.embed(windows), np.asarray(levels, dtype=np.float32))
     return ExampleRecording(origin, embedding, samples)
 
 

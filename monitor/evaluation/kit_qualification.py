@@ -25,7 +25,7 @@ from monitor.evaluation.calibration_fit import corrected, first_guess
 from monitor.evaluation.calibration_kit import Kit, KitClip
 from monitor.evaluation.calibration_scenes import SceneOptions, calibration_scenes
 from monitor.evaluation.kit_figures import auroc_of, false_alarms_of, recall_of
-from monitor.evaluation.kit_windows import Ears, clip_windows, event_windows, windows_in
+from monitor.evaluation.kit_windows import WindowEmbedder, clip_windows, event_windows, windows_in
 from monitor.evaluation.qualified_engine import Progress
 from monitor.evaluation.remembered_scenes import RememberedScene, counted, margins_of, replay_scene, tail_of
 from monitor.evaluation.threshold_sweep import Sweep
@@ -119,15 +119,15 @@ def qualify(
     seconds = time_of_window(model, length)
     amount = amount or affordable(kit, seconds, hop / rate)
     steps = _Steps(progress, amount.windows(kit, length / rate, hop / rate))
-    ears = Ears(model, length, steps.done)
+    embedder = WindowEmbedder(model, length, steps.done)
     labels = [LabelConfig(id=each.name, prompts=(each.sentence,)) for each in kit.labels]
     clips = _spread(kit.cohort, amount.cohort)
     texts = _embedded(model, [*_kinds(clips), *BACKGROUND, *(each.sentence for each in kit.labels)])
-    cohort = _cohort(ears, clips, kit.beds, texts)
+    cohort = _cohort(embedder, clips, kit.beds, texts)
     prototypes = build_prototypes(labels, BACKGROUND, texts, cohort.norm())
     engine = Engine(model, model.embed_log_mel, prototypes, Calibration(1.0, 0.0, 0.0), length, hop)
-    zero_shot = _zero_shot(ears, kit, prototypes.directions.vectors, amount)
-    scenes = _scenes(ears, kit, amount, hop)
+    zero_shot = _zero_shot(embedder, kit, prototypes.directions.vectors, amount)
+    scenes = _scenes(embedder, kit, amount, hop)
     margins = [margins_of(scene, engine) for scene in scenes]
     calibration, found = fit(scenes, margins, engine, labels)
     return Qualification(
@@ -226,19 +226,19 @@ def _kinds(clips: Sequence[KitClip]) -> list[str]:
 
 
 def _cohort(
-    ears: Ears,
+    embedder: WindowEmbedder,
     clips: Sequence[KitClip],
     beds: Sequence[KitClip],
     texts: Callable[[Sequence[str]], Embeddings],
 ) -> Cohort:
     """Embed a window for each clip."""
     kinds = _kinds(clips)
-    vectors = ears.embed(clip_windows(clips, beds, ears.rate, ears.length))
+    vectors = embedder.embed(clip_windows(clips, beds, embedder.rate, embedder.length))
     places = [kinds.index(clip.name) if clip.name else -1 for clip in clips]
     return cohort_of(vectors, places, kinds, texts(kinds))
 
 
-def _zero_shot(ears: Ears, kit: Kit, texts: Embeddings, amount: Amount) -> float:
+def _zero_shot(embedder: WindowEmbedder, kit: Kit, texts: Embeddings, amount: Amount) -> float:
     """Return the share of clean events whose own label's prompt is the nearest."""
     names = [label.name for label in kit.labels]
     events = [
@@ -246,12 +246,12 @@ def _zero_shot(ears: Ears, kit: Kit, texts: Embeddings, amount: Amount) -> float
         for name in names
         for event in [each for each in kit.events if each.label == name][: amount.events_per_label]
     ]
-    vectors = ears.embed(event_windows(events, ears.rate, ears.length))
+    vectors = embedder.embed(event_windows(events, embedder.rate, embedder.length))
     nearest = (vectors @ texts.T).argmax(axis=1)
     return float(np.mean([names[place] == event.label for place, event in zip(nearest, events, strict=True)]))
 
 
-def _scenes(ears: Ears, kit: Kit, amount: Amount, hop: int) -> list[RememberedScene]:
+def _scenes(embedder: WindowEmbedder, kit: Kit, amount: Amount, hop: int) -> list[RememberedScene]:
     """Mix the scenes, one after the other, and embed their windows."""
     quiet = max(1, round(QUIET_SHARE * amount.scenes))
     options = SceneOptions(
@@ -259,9 +259,9 @@ def _scenes(ears: Ears, kit: Kit, amount: Amount, hop: int) -> list[RememberedSc
     )
     return [
         RememberedScene(
-            ears.embed(windows_in(scene.samples, ears.length, hop), hop),
+            embedder.embed(windows_in(scene.samples, embedder.length, hop), hop),
             scene.occurrences,
             amount.scene_seconds,
         )
-        for scene in calibration_scenes(kit, ears.rate, options)
+        for scene in calibration_scenes(kit, embedder.rate, options)
     ]

@@ -24,7 +24,7 @@ _SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class WindowEmbedder:
     """A model, and the windows that it is given."""
 
     model: Clap

@@ -11,7 +11,7 @@ from monitor.detection.quantised import quantised
 from monitor.evaluation.calibration_kit import read_kit
 from monitor.evaluation.example_check import Share, check_examples
 from monitor.evaluation.example_recordings import MOST_SECONDS, example_of, in_room, read_recording
-from monitor.evaluation.kit_windows import Ears
+from monitor.evaluation.kit_windows import WindowEmbedder
 from monitor.types import NotAudioError, SourceError
 from tests.support.bells import RATE, bell
 
@@ -31,8 +31,8 @@ def noise(seconds, seed=0):
 
 def shown(engine, **sounds):
     """Return recordings as examples, and their audio."""
-    ears, room = Ears(engine.model, engine.length), noise(1.0)
-    found = [example_of(name, samples, ears, engine.hop, room) for name, samples in sounds.items()]
+    embedder, room = WindowEmbedder(engine.model, engine.length), noise(1.0)
+    found = [example_of(name, samples, embedder, engine.hop, room) for name, samples in sounds.items()]
     rows = quantised(np.stack([each.embedding for each in found]))
     examples = Examples("our_bell", engine.model.identity, rows, tuple(sounds))
     return examples, {each.origin: each.samples for each in found}

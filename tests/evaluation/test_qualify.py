@@ -16,7 +16,7 @@ from monitor.detection.rules import rule_of
 from monitor.evaluation.calibration_kit import read_kit
 from monitor.evaluation.file_embedding import read_blocks
 from monitor.evaluation.kit_qualification import Amount, affordable, qualify
-from monitor.evaluation.kit_windows import Ears, clip_windows, windows_in
+from monitor.evaluation.kit_windows import WindowEmbedder, clip_windows, windows_in
 from monitor.evaluation.qualified_engine import (
     Qualifier,
     load_qualified_engine,
@@ -119,7 +119,9 @@ def test_a_scene_from_memory_is_scored_as_a_recording(qualified):
     every = config.model_copy(update={"window": config.window.model_copy(update={"reuse_seconds": 0.0})})
     recorded = replay(DEMO, every, engine, rules)
     samples = np.concatenate(list(read_blocks(DEMO, engine.rate)))
-    rows = Ears(engine.model, engine.length).embed(windows_in(samples, engine.length, engine.hop), engine.hop)
+    rows = WindowEmbedder(engine.model, engine.length).embed(
+        windows_in(samples, engine.length, engine.hop), engine.hop
+    )
     remembered = replay_scene(RememberedScene(rows, (), recorded.seconds), engine, config.labels, rules)
     expected, got = (np.stack([s.values for s in each.scores]) for each in (recorded, remembered))
     assert got == pytest.approx(expected, abs=1e-3)
