@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 
-import numpy as np
-
+from monitor.audio.sample_ring import SampleRing
 from monitor.types import AudioBlock, Samples
 
 
@@ -27,8 +26,11 @@ class RingBuffer:
         Number of samples kept.
     rate : int
         Samples per second.
-    changed : threading.Condition, optional
-        Notified at every change; a reader can wait for several buffers that share one.
+    exact : int, optional
+        So many of the newest samples are kept as they came, older ones in 16 bits; None: all as they came.
+    due : threading.Condition, optional
+        Notified when sample `wanted` is there, and at the end; a reader can wait for several buffers that
+        share one.
     lossless : bool
         `append` waits until the reader has released enough, instead of overwriting.  This is how a
         file is replayed as fast as the model allows without leaving out a window.
@@ -41,7 +43,8 @@ class RingBuffer:
         capacity: int,
         rate: int,
         *,
-        changed: threading.Condition | None = None,
+        exact: int | None = None,
+        due: threading.Condition | None = None,
         lossless: bool = False,
         behind: int = 0,
     ) -> None:
@@ -49,8 +52,11 @@ class RingBuffer:
         self.lossless = lossless
         self.stop = 0
         self.closed = False
-        self.changed = changed or threading.Condition()
-        self._audio = np.zeros(capacity, dtype=np.float32)
+        self.due = due or threading.Condition()
+        self.wanted = 0
+        """Index after the newest sample for which the reader waits (writer: the reader)."""
+        self._changed = threading.Condition()
+        self._audio = SampleRing(capacity, capacity if exact is None else exact)
         self._released = 0
         self._behind = behind
         self._gaps: list[int] = []
@@ -62,7 +68,7 @@ class RingBuffer:
     @property
     def start(self) -> int:
         """Index of the oldest sample still held."""
-        return max(0, self.stop - len(self._audio))
+        return max(0, self.stop - self._audio.capacity)
 
     def append(self, block: AudioBlock) -> None:
         """Add the next block and wake every waiting reader.
@@ -72,74 +78,77 @@ class RingBuffer:
         ValueError
             If the block does not continue where the last one ended, or is larger than the buffer.
         """
-        with self.changed:
+        with self._changed:
             if block.start != self.stop:
                 raise ValueError(f"expected sample {self.stop}, got {block.start}")
-            if len(block.samples) > len(self._audio):
+            if len(block.samples) > self._audio.capacity:
                 raise ValueError(f"a block of {len(block.samples)} is larger than the buffer")
             if self.lossless:
-                room = block.stop - len(self._audio)
-                self.changed.wait_for(lambda: self._released >= room or self.closed)
+                room = block.stop - self._audio.capacity
+                self._changed.wait_for(lambda: self._released >= room or self.closed)
             if block.gap:
                 self._gaps.append(block.start)
-            self._write(block.samples)
+            self._audio.write(block.start, block.samples)
+            self.stop = block.stop
             self._stops.append(block.stop)
             self._times.append(block.ended_at)
             self._forget()
-            self.changed.notify_all()
+            self._changed.notify_all()
+        if block.stop >= self.wanted:
+            self._tell_reader()
 
     def close(self) -> None:
         """Mark the end of the audio; waiting readers and a waiting `append` return."""
-        with self.changed:
+        with self._changed:
             self.closed = True
-            self.changed.notify_all()
+            self._changed.notify_all()
+        self._tell_reader()
 
     def release(self, index: int) -> None:
         """Declare that samples before ``index`` will not be read again; a lossless `append` may continue."""
-        with self.changed:
+        with self._changed:
             self._released = max(self._released, index - self._behind)
-            self.changed.notify_all()
+            self._changed.notify_all()
 
-    def read(self, start: int, stop: int) -> Samples:
+    def wait(self, index: int, seconds: float) -> bool:
+        """Wait, at most so long, for the sample before ``index``; True if it is there or the end has come."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.stop >= index or self.closed, seconds)
+
+    def read(self, start: int, stop: int, *, exact: bool = False) -> Samples:
         """Copy of the samples in ``[start, stop)``, shape (stop - start,).
 
         Raises
         ------
         OverrunError
-            If the oldest of them has been overwritten.
+            If the oldest of them has been overwritten; if ``exact``, if it is no longer as it came.
         ValueError
             If the newest of them is not here yet.
         """
-        with self.changed:
-            if start < self.start:
-                raise OverrunError(f"sample {start} is gone, the oldest is {self.start}")
+        with self._changed:
+            oldest = max(0, self.stop - self._audio.exact) if exact else self.start
+            if start < oldest:
+                raise OverrunError(f"sample {start} is gone, the oldest is {oldest}")
             if stop > self.stop:
                 raise ValueError(f"sample {stop} is not here yet, the newest is {self.stop}")
-            first = start % len(self._audio)
-            head = self._audio[first : first + stop - start]
-            tail = self._audio[: stop - start - len(head)]
-            return np.concatenate([head, tail])
+            return self._audio.read(start, stop, self.stop)
 
     def last_gap(self, start: int, stop: int) -> int | None:
         """Index of the newest gap strictly inside ``[start, stop)``, None if the audio is whole."""
-        with self.changed:
+        with self._changed:
             return next((gap for gap in reversed(self._gaps) if start < gap < stop), None)
 
     def time_of(self, index: int) -> float:
         """Unix time, in seconds, at which the sample before ``index`` was captured."""
-        with self.changed:
+        with self._changed:
             if not self._stops:
                 raise ValueError("no audio has arrived yet")
             block = min(bisect_left(self._stops, index), len(self._stops) - 1)
             return self._times[block] - (self._stops[block] - index) / self.rate
 
-    def _write(self, samples: Samples) -> None:
-        first = self.stop % len(self._audio)
-        head = samples[: len(self._audio) - first]
-        tail = samples[len(head) :]
-        self._audio[first : first + len(head)] = head
-        self._audio[: len(tail)] = tail
-        self.stop += len(samples)
+    def _tell_reader(self) -> None:
+        with self.due:
+            self.due.notify_all()
 
     def _forget(self) -> None:
         """Drop gaps and times of audio that was overwritten."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from monitor.types import Break, BreakReason, GateReason, Window
 _LOOK_AGAIN_SECONDS = 0.5
 """How often a source without audio is checked for being offline."""
 
-_PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.5
 """A reader that is less late than this, or than two hops, catches up; otherwise it jumps.  A block of a sound
 card may hold several short hops, which is not lateness."""
 
@@ -47,6 +48,9 @@ class Windows:
         Samples; by source name if they differ.
     stop : threading.Event
         Ends the iteration before the next window is taken.
+    at_once : int, optional
+        Most windows and breaks of one step: the first of many that are due together need not wait for the
+        last.  The sources take turns.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Windows:
         length: int,
         hop: int | Mapping[str, int],
         stop: threading.Event,
+        at_once: int | None = None,
     ) -> None:
         self._buffers = buffers
         self._status = status
@@ -64,11 +69,16 @@ class Windows:
         self._hops = dict.fromkeys(buffers, hop) if isinstance(hop, int) else hop
         self._stop = stop
         self._places = {name: _Place(due=length) for name in buffers}
-        self._changed = next(iter(buffers.values())).changed
+        self._turns = deque(buffers)
+        """Names of the sources, that whose turn it is first."""
+        self._at_once = len(buffers) if at_once is None else at_once
+        self._anything = next(iter(buffers.values())).due
+        for buffer in buffers.values():
+            buffer.wanted = length
 
     def __iter__(self) -> Iterator[Sequence[Window | Break]]:
         while not self._stop.is_set():
-            due = [step for name in self._buffers if (step := self._next(name)) is not None]
+            due = self._take()
             if due:
                 yield due
             elif all(place.ended for place in self._places.values()):
@@ -76,10 +86,23 @@ class Windows:
             elif not self._wait():
                 yield ()
 
+    def _take(self) -> list[Window | Break]:
+        """Return what is due, at most `_at_once`."""
+        due: list[Window | Break] = []
+        for _ in self._places:
+            name = self._turns[0]
+            self._turns.rotate(-1)
+            step = self._next(name)
+            if step is not None:
+                due.append(step)
+                if len(due) == self._at_once:
+                    break
+        return due
+
     def _wait(self) -> bool:
         """Wait until something is due; False after `_LOOK_AGAIN_SECONDS`."""
-        with self._changed:
-            return self._changed.wait_for(self._anything_due, timeout=_LOOK_AGAIN_SECONDS)
+        with self._anything:
+            return self._anything.wait_for(self._anything_due, timeout=_LOOK_AGAIN_SECONDS)
 
     def _anything_due(self) -> bool:
         return self._stop.is_set() or any(
@@ -104,23 +127,26 @@ class Windows:
         gap = buffer.last_gap(start, place.due)
         if gap is not None:
             status.gate(GateReason.GAP)
-            place.due = gap + self._length
+            self._expect(name, gap + self._length)
             return self._break(name, gap, BreakReason.GAP) if place.broken_at < gap else None
         try:
-            window = Window(name, start, buffer.read(start, place.due), buffer.time_of(place.due))
+            window = Window(name, start, buffer.read(start, place.due, exact=True), buffer.time_of(place.due))
         except OverrunError:  # overwritten meanwhile: the next call catches up
             return None
-        place.due += self._hops[name]
+        self._expect(name, place.due + self._hops[name])
         if buffer.lossless:
             buffer.release(place.due - self._length)
         return window
 
     def _catch_up(self, place: _Place, status: SourceStatus, newest: int) -> None:
         behind, hop = newest - place.due, self._hops[status.name]
-        if behind >= max(2 * hop, _PATIENCE_SECONDS * self._buffers[status.name].rate):
+        if behind >= max(2 * hop, PATIENCE_SECONDS * self._buffers[status.name].rate):
             late = behind // hop
             status.late += late
-            place.due += late * hop
+            self._expect(status.name, place.due + late * hop)
+
+    def _expect(self, name: str, due: int) -> None:
+        self._places[name].due = self._buffers[name].wanted = due
 
     def _break(self, name: str, index: int, reason: BreakReason) -> Break:
         self._places[name].broken_at = index

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from monitor.audio.ring_buffer import RingBuffer
+from monitor.audio.windows import PATIENCE_SECONDS
 from monitor.config import Config, SourceConfig
 from monitor.detection.engine import Engine
 
@@ -20,7 +21,7 @@ CLIP_LOOKBACK_SECONDS = 50
 
 def make_buffers(config: Config, engine: Engine) -> dict[str, RingBuffer]:
     """Return the ring buffer of each source by its name; all share one condition."""
-    changed = threading.Condition()
+    due = threading.Condition()
     long = config.clips.enabled or any(map(_is_fast_replay, config.sources))
     capacity = max((LONG_RING_SECONDS if long else RING_SECONDS) * engine.rate, 2 * engine.length)
     # A clip looks back; the rest is how far a replayed file may be ahead of the analysis.
@@ -29,12 +30,19 @@ def make_buffers(config: Config, engine: Engine) -> dict[str, RingBuffer]:
         source.name: RingBuffer(
             capacity,
             engine.rate,
-            changed=changed,
+            exact=None if _is_fast_replay(source) else _exact(engine, source.name),
+            due=due,
             lossless=_is_fast_replay(source),
             behind=behind if config.clips.enabled else 0,
         )
         for source in config.sources
     }
+
+
+def _exact(engine: Engine, source: str) -> int:
+    """Return how many of the newest samples windows are read from: a reader is at most so late."""
+    late = max(2 * engine.hop_of(source), round(PATIENCE_SECONDS * engine.rate))
+    return engine.length + late + engine.rate
 
 
 def _is_fast_replay(source: SourceConfig) -> bool:

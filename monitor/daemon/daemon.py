@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 7.0
 """All threads together have this long to end, so that the process ends within 8 s."""
 
+WINDOWS_AT_ONCE = 8
+"""Windows of a batch on a CPU: more are not faster, and the news of the first would wait for the last."""
+
 TICK_SECONDS = 1.0
 READY_TICK_SECONDS = 0.05
 """From one look to the next whether the first window is scored."""
@@ -194,7 +197,12 @@ class Daemon:
         """Windows and breaks that are due together; a change is applied between two steps."""
         parts, engine = self.parts, self.parts.engine
         for step in Windows(
-            parts.buffers, parts.status, length=engine.length, hop=engine.hops, stop=self._stop
+            parts.buffers,
+            parts.status,
+            length=engine.length,
+            hop=engine.hops,
+            stop=self._stop,
+            at_once=WINDOWS_AT_ONCE if engine.model.device == "cpu" else None,
         ):
             change = parts.control.take_change()
             if parts.detector.take_references():

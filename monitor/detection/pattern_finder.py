@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detection.temporal_pattern import PATTERNS, Prominence, find_patterns
+from monitor.detection.temporal_pattern import PATTERNS, PatternSearch, Prominence
 from monitor.model.log_mel import Power, mel_bank
 from monitor.model.mel_config import MelConfig
 from monitor.types import Window
@@ -45,6 +45,8 @@ class _History:
     """Number of the frame after the newest; frame n is centred on sample n times the STFT hop."""
     stop: int
     """Index after the newest sample."""
+    searches: tuple[PatternSearch, ...]
+    """One for each of the bands."""
     fresh: list[Power] = field(default_factory=list)
     """Frames that follow, whose prominence nobody has asked for yet."""
     fresh_frames: int = 0
@@ -69,9 +71,11 @@ class PatternFinder:
         if history is None:
             return frozenset()
         self._settle(history)
-        frame_seconds = self._mel_config.hop / self._mel_config.rate
-        bands = (history.prominence[:, columns] for columns in _bins(self._mel_config).columns)
-        return frozenset().union(*(find_patterns(band, frame_seconds) for band in bands))
+        first = history.next_frame - len(history.prominence)
+        bands = zip(history.searches, _bins(self._mel_config).columns, strict=True)
+        return frozenset().union(
+            *(search.search(history.prominence[:, columns], first) for search, columns in bands)
+        )
 
     def add(self, window: Window, power: Power | None) -> None:
         """Add the frames of the next window of a source.
@@ -94,8 +98,10 @@ class PatternFinder:
         first = round(window.start / hop) - (-half // hop)
         history = self._history.get(window.source)
         if history is None or window.start > history.stop:
+            frame_seconds = self._mel_config.hop / self._mel_config.rate
+            searches = tuple(PatternSearch(frame_seconds) for _ in BANDS_HZ)
             history = self._history[window.source] = _History(
-                _prominence(power[:0], self._mel_config), first, window.stop
+                _prominence(power[:0], self._mel_config), first, window.stop, searches
             )
         new = power[max(0, history.next_frame - first) :]
         missing = max(0, first - history.next_frame)  # frames across the seam of two windows

@@ -57,6 +57,9 @@ _EDGE = 0.2
 _PART_SECONDS = 0.25
 """Every part of a beep of this length is as loud as the whole: a shorter sound that dies away is none."""
 
+_ROUNDING = 1e-6
+"""In dB: means over the newest frames alone round differently."""
+
 _STEP = 0.1
 """Share of a beep from one onset that is examined to the next."""
 
@@ -111,12 +114,61 @@ def find_patterns(prominence: Prominence, frame_seconds: float) -> frozenset[str
     frame_seconds : float
         Seconds from one frame to the next.
     """
-    stands_out = frame_seconds * np.count_nonzero(prominence >= BEEP_DB, axis=0)
-    possible = [each for each in PATTERNS if (stands_out >= each.beeps * each.on).any()]
-    if not possible:  # which spares most of the work
-        return frozenset()
-    means = _Means(prominence, frame_seconds)
-    return frozenset(pattern.name for pattern in possible if _repeats(pattern, means))
+    return PatternSearch(frame_seconds).search(prominence, 0)
+
+
+class PatternSearch:
+    """Search for the patterns in one band of one source while frames arrive; finds what `find_patterns` does.
+
+    Where nothing was found before, something is found only if its second group is new, so mostly only the
+    newest frames are looked at.
+
+    Parameters
+    ----------
+    frame_seconds : float
+        Seconds from one frame to the next.
+    """
+
+    def __init__(self, frame_seconds: float) -> None:
+        self._frame_seconds = frame_seconds
+        self._searched: dict[str, tuple[int, int]] = {}
+        """By pattern without success: the first frame of the last search, and that after its last."""
+
+    def search(self, prominence: Prominence, first: int) -> frozenset[str]:
+        """Return the names of the patterns that repeat in the newest frames, in one bin.
+
+        Parameters
+        ----------
+        prominence : array, shape (frames, bins)
+            Level of the bins of the alarm's band above their neighbours, in dB.
+        first : int
+            Number of its first frame.
+        """
+        stands_out = self._frame_seconds * np.count_nonzero(prominence >= BEEP_DB, axis=0)
+        possible = [each for each in PATTERNS if (stands_out >= each.beeps * each.on).any()]
+        wanted = [each for each in possible if self._may_be_new(each, prominence, first)]
+        if not wanted:  # which spares most of the work
+            return frozenset()
+        means = _Means(prominence, self._frame_seconds)
+        found = frozenset(pattern.name for pattern in wanted if _repeats(pattern, means))
+        for pattern in wanted:
+            self._searched.pop(pattern.name, None)
+            if pattern.name not in found:
+                self._searched[pattern.name] = first, first + len(prominence)
+        return found
+
+    def _may_be_new(self, pattern: TemporalPattern, prominence: Prominence, first: int) -> bool:
+        """Return whether there may be a group that was not there in the last search, or was no search."""
+        before = self._searched.get(pattern.name)
+        step = _step(pattern, self._frame_seconds)
+        if before is None or (first - before[0]) % step:  # other onsets are examined
+            return True
+        reach = pattern.off + TOLERANCES[-1] * pattern.group
+        fresh = first + len(prominence) - before[1] + round(reach / self._frame_seconds) + 2 * step
+        start = max(0, len(prominence) - fresh) // step * step
+        newest = _Means(prominence[start:], self._frame_seconds)
+        at, bins = _onsets(pattern, newest, _ROUNDING)
+        return bool(len(at) and (_groups(pattern, newest, at, bins)[1] >= pattern.gap_db - _ROUNDING).any())
 
 
 def _repeats(pattern: TemporalPattern, means: _Means) -> bool:
@@ -124,9 +176,7 @@ def _repeats(pattern: TemporalPattern, means: _Means) -> bool:
     at, bins = _onsets(pattern, means)
     if not len(at):
         return False
-    beeps, gaps = _stretches(pattern)
-    faintest = means.at(at, bins, beeps).min(axis=2)  # (onsets, tolerances)
-    contrast = np.nan_to_num(faintest - means.at(at, bins, gaps).max(axis=2), nan=0.0)
+    faintest, contrast = _groups(pattern, means, at, bins)
     best = contrast.argmax(axis=1)
     chosen = np.flatnonzero(contrast[np.arange(len(at)), best] >= pattern.gap_db)
     chosen = chosen[_follows(pattern, means, at[chosen], bins[chosen])]
@@ -141,6 +191,16 @@ def _repeats(pattern: TemporalPattern, means: _Means) -> bool:
     return bool(((before >= QUIET_SHARE) & (after >= QUIET_SHARE)).any())
 
 
+def _groups(
+    pattern: TemporalPattern, means: _Means, at: Indices, bins: Indices
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Faintest beep of the group at each onset, and its contrast to the gaps, shapes (onsets, tolerances)."""
+    beeps, gaps = _stretches(pattern)
+    faintest = means.at(at, bins, beeps).min(axis=2)
+    contrast = np.nan_to_num(faintest - means.at(at, bins, gaps).max(axis=2), nan=0.0)
+    return faintest, contrast
+
+
 def _follows(pattern: TemporalPattern, means: _Means, at: Indices, bins: Indices) -> NDArray[np.bool_]:
     """Return for each group whether another follows at the right distance, in the same bin or the next."""
     frames, count = means.prominence.shape
@@ -152,14 +212,19 @@ def _follows(pattern: TemporalPattern, means: _Means, at: Indices, bins: Indices
     return np.asarray(until[last, bins + 1] > until[first, bins + 1])
 
 
-def _onsets(pattern: TemporalPattern, means: _Means) -> tuple[Indices, Indices]:
-    """Frames and bins at which a beep between two gaps may begin."""
+def _step(pattern: TemporalPattern, frame_seconds: float) -> int:
+    """Frames from one onset to the next that is examined."""
+    return max(1, round(_STEP * pattern.on / frame_seconds))
+
+
+def _onsets(pattern: TemporalPattern, means: _Means, slack: float = 0.0) -> tuple[Indices, Indices]:
+    """Frames and bins at which a beep between two gaps may begin; limits are lower by ``slack`` dB."""
     on, gap = pattern.on, pattern.off
-    step = means.frames(_STEP * on)
+    step = _step(pattern, means.frame_seconds)
     beep = means.every(step, _EDGE * on, (1 - _EDGE) * on)
     before = means.every(step, -(1 - _REVERBERATION) * gap, -_EDGE * gap)
     after = means.every(step, on + _REVERBERATION * gap, on + (1 - _EDGE) * gap)
-    at, bins = np.nonzero((beep >= BEEP_DB) & (beep - np.maximum(before, after) >= pattern.gap_db))
+    at, bins = np.nonzero((beep >= BEEP_DB - slack) & (beep - np.maximum(before, after) >= pattern.gap_db - slack))
     return step * at, bins
 
 

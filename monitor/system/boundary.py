@@ -62,4 +62,6 @@ def explain(error: BaseException) -> str:
 
 def printable(text: str) -> str:
     """Replace line breaks, control characters and lone surrogates, which must not reach a log or JSON."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)

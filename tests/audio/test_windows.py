@@ -16,11 +16,11 @@ class Bench:
     """Windows over sources that are fed by hand."""
 
     def __init__(self, *names, length=8, hop=4, capacity=64, lossless=False):
-        changed = threading.Condition()
+        due = threading.Condition()
         self.stop = threading.Event()
         self.status = {name: SourceStatus(name) for name in names}
         self.buffers = {
-            name: RingBuffer(capacity, RATE, changed=changed, lossless=lossless) for name in names
+            name: RingBuffer(capacity, RATE, due=due, lossless=lossless) for name in names
         }
         self.steps = iter(Windows(self.buffers, self.status, length=length, hop=hop, stop=self.stop))
 
@@ -154,8 +154,8 @@ def test_while_nothing_is_due_empty_steps_let_changes_apply_without_audio():
 
 
 def test_each_source_may_have_a_hop_of_its_own():
-    changed = threading.Condition()
-    buffers = {name: RingBuffer(100, RATE, changed=changed, lossless=True) for name in ("slow", "quick")}
+    due = threading.Condition()
+    buffers = {name: RingBuffer(100, RATE, due=due, lossless=True) for name in ("slow", "quick")}
     status = {name: SourceStatus(name) for name in buffers}
     for name, buffer in buffers.items():
         for block in blocks_of(ramp(20), 5):

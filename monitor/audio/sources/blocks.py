@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from monitor.audio.resample import Resampler
+from monitor.audio.turns import turn
 from monitor.types import AudioBlock, Samples
 
 
@@ -42,7 +43,8 @@ class BlockMaker:
         """
         rest = self.begin(self._input_rate, gap=True) if gap else []
         self._ended_at = ended_at
-        ready = self._resampler.push(samples)
+        with turn:
+            ready = self._resampler.push(samples)
         return rest + self._block(ready, ended_at - self._resampler.delay / self._rate)
 
     def finish(self) -> list[AudioBlock]:

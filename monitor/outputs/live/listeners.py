@@ -81,8 +81,7 @@ class Listener:
 
         ``unsent`` bytes have not been taken by the client yet.  None once the listener may not stay.
         """
-        with self._buffer.changed:
-            self._buffer.changed.wait_for(self._is_due, _WAIT_SECONDS)
+        self._buffer.wait(self._position + self._block, _WAIT_SECONDS)
         obstacle = self._obstacle()
         if obstacle is not None:
             self.reason = obstacle
@@ -95,9 +94,6 @@ class Listener:
             time.sleep(BLOCK_SECONDS)
             return b""
         return self._encode(stop)
-
-    def _is_due(self) -> bool:
-        return self._buffer.stop >= self._position + self._block or self._buffer.closed
 
     def _encode(self, stop: int) -> bytes:
         if stop == self._position:

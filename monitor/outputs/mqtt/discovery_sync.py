@@ -89,6 +89,8 @@ class _Description:
     parts: Mapping[str, Mapping[str, Any]]
     """Payloads by topic."""
     components: Components
+    entities: int
+    """Entities that Home Assistant enables."""
     retained: frozenset[str]
     """Topics of all other retained messages."""
 
@@ -137,7 +139,7 @@ class DiscoverySync:
     @property
     def entities(self) -> int:
         """Entities that Home Assistant enables."""
-        return sum(enabled_entities(part) for part in self._now.parts.values())
+        return self._now.entities
 
     def apply(self, labels: Labels) -> bool:
         """Describe other labels from now on; True if the description changed and must be published."""
@@ -234,6 +236,7 @@ class DiscoverySync:
             types={source: [*ids[source], *retired.get(source, ())] for source in labels},
             parts=parts,
             components={topic: platforms(part) for topic, part in parts.items()},
+            entities=sum(map(enabled_entities, parts.values())),
             retained=frozenset(self._topics.retained(ids)),
         )
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from monitor.audio.source_status import OVERLOADED, Health
-from monitor.outputs.mqtt.topic_group import TopicGroup
+from monitor.outputs.mqtt.topic_group import Changes, TopicGroup
 from monitor.outputs.mqtt.topics import Topics
 from monitor.outputs.payload import SCHEMA, as_json
 
@@ -25,6 +25,7 @@ class HealthTopics(TopicGroup):
     def __init__(self, topics: Topics, sources: Iterable[str], publish: Callable[..., None]) -> None:
         super().__init__(topics, publish)
         self._healths = dict.fromkeys(sources, Health())
+        self._changes = Changes(self._healths)
         self._warnings: deque[tuple[str, str]] = deque(maxlen=MAX_WARNINGS)
         self._late_until = -math.inf
 
@@ -39,6 +40,8 @@ class HealthTopics(TopicGroup):
                 "at": round(time.time(), 3),
             }
             self._warnings.append((self._topics.warning(source), as_json(place | warning)))
+        if before != health:
+            self._changes.add(source)
         return before != health
 
     def on_late_event(self) -> None:
@@ -49,10 +52,16 @@ class HealthTopics(TopicGroup):
         """Publish health that changed, and new warnings."""
         is_late = time.monotonic() < self._late_until
         self._retain_change(self._topics.health(), as_json({"late": is_late}))
-        for source, health in self._healths.items():
-            self._retain_change(self._topics.source_health(source), as_json(_payload(health)))
+        for source in self._changes.take():
+            text = as_json(_payload(self._healths[source]))
+            self._retain_change(self._topics.source_health(source), text)
         while self._warnings:
             self._publish(*self._warnings.popleft(), qos=1)
+
+    def republish(self) -> None:
+        """Publish everything, to a broker or a Home Assistant that may have lost it."""
+        self._changes.add(*self._healths)
+        super().republish()
 
     def due(self) -> float:
         """Return the monotonic time at which the connection stops counting as late."""

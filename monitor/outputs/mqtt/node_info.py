@@ -37,6 +37,8 @@ class NodeInfo(TopicGroup):
         super().__init__(topics, publish)
         self._entities = entities
         self._info: Mapping[str, object] | None = None
+        self._sent: tuple[Mapping[str, object] | None, int] = (None, 0)
+        """What was published, and with how many entities."""
         self._due = -math.inf
 
     def on_change(self) -> None:
@@ -54,8 +56,15 @@ class NodeInfo(TopicGroup):
 
     def publish_changes(self) -> None:
         """Publish it, if it is new."""
-        if self._info is not None:
-            self._retain_change(self._topics.info(), as_json({**self._info, "entities": self._entities()}))
+        info, entities = self._info, self._entities()
+        if info is not None and (info is not self._sent[0] or entities != self._sent[1]):
+            self._sent = info, entities
+            self._retain_change(self._topics.info(), as_json({**info, "entities": entities}))
+
+    def republish(self) -> None:
+        """Publish it, to a broker that may have lost it."""
+        self._sent = (None, 0)
+        super().republish()
 
 
 def info_payload(snapshot: Mapping[str, Any], clock: ClockSync, at: float) -> dict[str, object]:

@@ -26,12 +26,20 @@ class RetainedSettings(TopicGroup):
         """Publish other settings from now on; `DiscoverySync` clears those that no longer exist."""
         self._active_labels = active_labels
         self._payloads = settings_payloads(self._topics, active_labels)
+        self._all_published = False
         self._published = {topic: text for topic, text in self._published.items() if topic in self._payloads}
 
     def publish_changes(self) -> None:
         """Publish settings that differ from what the broker retains."""
-        for topic, text in self._payloads.items():
-            self._retain_change(topic, text)
+        if not self._all_published:
+            self._all_published = True
+            for topic, text in self._payloads.items():
+                self._retain_change(topic, text)
+
+    def republish(self) -> None:
+        """Publish everything, to a broker or a Home Assistant that may have lost it."""
+        self._all_published = False
+        super().republish()
 
 
 def settings_payloads(topics: Topics, active_labels: ActiveLabels) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from monitor.outputs.mqtt.queue_file import QueuedMessage
-from monitor.outputs.mqtt.topic_group import TopicGroup
+from monitor.outputs.mqtt.topic_group import Changes, TopicGroup
 from monitor.outputs.mqtt.topics import Topics
 from monitor.outputs.payload import as_json, attributes_payload
 
@@ -19,7 +19,9 @@ class RetainedStates(TopicGroup):
         super().__init__(topics, publish)
         self._online = dict.fromkeys(labels, False)
         self._listeners = dict.fromkeys(labels, 0)
+        self._changed_sources = Changes(self._online)
         self._last: dict[str, QueuedMessage] = {}
+        self._changed_last = Changes()
         self._newest: dict[tuple[str, str], QueuedMessage | None] = dict.fromkeys(_keys(labels))
         self._published_labels: set[tuple[str, str]] = set()
         self._received = 0
@@ -39,16 +41,20 @@ class RetainedStates(TopicGroup):
         last = self._last.get(message.source)
         if message.is_start or (last is not None and last.event_id == message.event_id):
             self._last[message.source] = message
+            self._changed_last.add(message.source)
 
     def set_online(self, source: str, *, online: bool) -> bool:
         """Set whether a source delivers audio; True if it changed."""
         changed = self._online[source] != online
         self._online[source] = online
+        if changed:
+            self._changed_sources.add(source)
         return changed
 
     def set_listeners(self, source: str, listeners: int) -> None:
         """Set how many hear a source live."""
         self._listeners[source] = listeners
+        self._changed_sources.add(source)
 
     def ongoing(self, after: int, up_to: int) -> set[str]:
         """Return events that last and whose start has a number in ``(after, up_to]``."""
@@ -58,6 +64,8 @@ class RetainedStates(TopicGroup):
     def republish(self) -> None:
         """Publish everything, to a broker or a Home Assistant that may have lost it."""
         self._published.clear()
+        self._changed_sources.add(*self._online)
+        self._changed_last.add(*tuple(self._last))
         self.publish_labels()
         self.publish_sources()
         self.publish_changes()
@@ -103,14 +111,15 @@ class RetainedStates(TopicGroup):
 
     def publish_sources(self) -> None:
         """Publish the status and the listeners of each source that changed."""
-        for source, online in self._online.items():
-            self._retain_change(self._topics.source_status(source), "online" if online else "offline")
+        for source in self._changed_sources.take():
+            status = "online" if self._online[source] else "offline"
+            self._retain_change(self._topics.source_status(source), status)
             self._retain_change(self._topics.listeners(source), str(self._listeners[source]))
 
     def publish_changes(self) -> None:
         """Publish the last event of each source, if it changed."""
-        for source, message in tuple(self._last.items()):
-            text = as_json(attributes_payload(message.payload))
+        for source in self._changed_last.take():
+            text = as_json(attributes_payload(self._last[source].payload))
             self._retain_change(self._topics.last_event(source), text)
 
     def _publish_label(self, source: str, label: str, message: QueuedMessage | None) -> None:

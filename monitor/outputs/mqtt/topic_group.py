@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from monitor.outputs.mqtt.topics import Topics
+
+
+class Changes:
+    """Names of values that changed; added by any thread, taken by one."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = dict.fromkeys(names)
+
+    def add(self, *names: str) -> None:
+        """Add names, after their values have changed."""
+        for name in names:
+            self._names[name] = None
+
+    def take(self) -> Iterator[str]:
+        """Yield each name once, in the order of their first change; read its value only then."""
+        for name in tuple(self._names):
+            del self._names[name]
+            yield name
 
 
 class TopicGroup:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.downmix import Downmixer
 from monitor.audio.sources.ffmpeg.container import Packet, implausible
+from monitor.audio.turns import turn
 from monitor.system.boundary import boundary
 from monitor.system.trouble_log import TroubleLog
 from monitor.types import SourceError
@@ -53,7 +54,8 @@ def frames(
     received = False
     for packet in packets:
         try:
-            decoded = _decoded(packet, name)
+            with turn:
+                decoded = _decoded(packet, name)
         except SourceError as error:
             damage.add(error, packet)
             continue
@@ -68,7 +70,8 @@ def frames(
             gap, seconds = gap or damage.seconds > 0, max(damage.seconds, seconds)
             damage.seconds = 0.0
             received = True
-            mixed = mixer.push(samples, frame.sample_rate)
+            with turn:
+                mixed = mixer.push(samples, frame.sample_rate)
             lost = round(seconds * frame.sample_rate)
             yield CapturedAudio(mixed, frame.sample_rate, lost=lost, gap=gap)
 
