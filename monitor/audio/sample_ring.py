@@ -6,10 +6,14 @@ anyway.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.types import Samples
+
+T = TypeVar("T", bound=np.generic)
 
 _FULL_SCALE = np.float32(32768.0)
 """Of a sample of 1 in 16 bits, as libsndfile writes FLAC."""
@@ -48,7 +52,7 @@ class SampleRing:
         _write(self._exact, start + len(samples) - len(newest), newest)
 
     def read(self, start: int, stop: int, newest: int) -> Samples:
-        """Copy of the samples in ``[start, stop)``; all exact if the first is among the newest before ``newest``."""
+        """Copy of the samples in ``[start, stop)``; as they came, if within `exact` of ``newest``."""
         if self._rounded is None or start >= newest - len(self._exact):
             return _read(self._exact, start, stop)
         return _read(self._rounded, start, stop).astype(np.float32) / _FULL_SCALE
@@ -58,10 +62,11 @@ def _rounded(samples: Samples) -> NDArray[np.int16]:
     scaled = np.clip(samples * _FULL_SCALE, -_FULL_SCALE, _LARGEST)
     np.rint(scaled, out=scaled)
     scaled[np.isnan(scaled)] = 0.0
-    return scaled.astype(np.int16)
+    rounded: NDArray[np.int16] = scaled.astype(np.int16)
+    return rounded
 
 
-def _write(ring: NDArray[np.generic], start: int, samples: NDArray[np.generic]) -> None:
+def _write(ring: NDArray[T], start: int, samples: NDArray[T]) -> None:
     first = start % len(ring)
     head = samples[: len(ring) - first]
     tail = samples[len(head) :]
@@ -69,7 +74,7 @@ def _write(ring: NDArray[np.generic], start: int, samples: NDArray[np.generic]) 
     ring[: len(tail)] = tail
 
 
-def _read(ring: NDArray[np.generic], start: int, stop: int) -> NDArray[np.generic]:
+def _read(ring: NDArray[T], start: int, stop: int) -> NDArray[T]:
     first = start % len(ring)
     head = ring[first : first + stop - start]
     return np.concatenate([head, ring[: stop - start - len(head)]])

@@ -35,8 +35,12 @@ log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 7.0
 """All threads together have this long to end, so that the process ends within 8 s."""
 
-WINDOWS_AT_ONCE = 8
-"""Windows of a batch on a CPU: more are not faster, and the news of the first would wait for the last."""
+WINDOWS_AT_ONCE = 16
+"""Windows of a step on a CPU: the news of the first need not wait for those of a hundred others."""
+
+FEW_SOURCES = 16
+BLOCK_SECONDS, LONG_BLOCK_SECONDS = 0.1, 0.25
+"""Blocks of a few sources, and of many: the threads of a hundred would wake up a thousand times a second."""
 
 TICK_SECONDS = 1.0
 READY_TICK_SECONDS = 0.05
@@ -117,6 +121,7 @@ class Daemon:
                 if hung is None:  # otherwise even the end of the interpreter may hang
                     dead_man.stop()
         live = [source.name for source in parts.config.sources if source.live]
+        parts.scorer.close()
         parts.baselines.save(self._current.prototypes, {name: parts.scorer.baseline(name) for name in live})
         if not self._stopped:  # a job that is done; a service that is stopped may leave something over
             warn_of_short_recordings(parts)
@@ -142,12 +147,15 @@ class Daemon:
         parts = self.parts
         fan_out.start(threads)
         parts.http_servers.start(threads, partial(web_context, parts, set_up=self._set_up))
-        for source in parts.config.sources:
+        sources = parts.config.sources
+        block_seconds = BLOCK_SECONDS if len(sources) <= FEW_SOURCES else LONG_BLOCK_SECONDS
+        for place, source in enumerate(sources):
             status = parts.status[source.name]
-            blocks = open_source(
-                source, SourceContext(parts.engine.rate, status, self._stop, required=self._required)
-            )
-            threads.start(f"listen {source.name}", partial(self._listen, source, blocks))
+            context = SourceContext(parts.engine.rate, status, self._stop, self._required, block_seconds)
+            blocks = open_source(source, context)
+            # One after the other within a hop: otherwise all windows of recordings would be due together.
+            wait = parts.engine.hop_of(source.name) / parts.engine.rate * place / len(sources)
+            threads.start(f"listen {source.name}", partial(self._listen, source, blocks, wait))
         threads.start("analyse", partial(self._analyse, fan_out))
         threads.start("control", parts.commands.run)
         threads.start("thresholds", partial(parts.target_thresholds.run, self._stop), may_stay=True)
@@ -158,9 +166,11 @@ class Daemon:
             for number in range(THREADS):
                 threads.start(f"answer {number + 1}", parts.control_socket.run)
 
-    def _listen(self, source: SourceConfig, blocks: Iterator[AudioBlock]) -> None:
-        """Capture one source until it ends; a source that fails ends alone."""
+    def _listen(self, source: SourceConfig, blocks: Iterator[AudioBlock], wait: float) -> None:
+        """Capture one source, after so many seconds, until it ends; a source that fails ends alone."""
         status = self.parts.status[source.name]
+        if source.live or source.pace == "realtime":
+            self._stop.wait(wait)
         try:
             run_capture(blocks, self.parts.buffers[source.name], status)
         except SourceError as error:

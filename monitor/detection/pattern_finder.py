@@ -146,9 +146,13 @@ class PatternFinder:
 class _Bins:
     """Mel bins of the alarms' bands."""
 
-    own: tuple[int, ...]
-    neighbours: tuple[NDArray[np.intp], ...]
-    """Of each bin, those whose mean it is compared with."""
+    own: NDArray[np.intp]
+    neighbours: NDArray[np.intp]
+    """Those with whose mean each bin is compared, one bin's after the other's."""
+    starts: NDArray[np.intp]
+    """Index of the first neighbour of each bin."""
+    counts: NDArray[np.float32]
+    """Number of its neighbours."""
     columns: tuple[slice, ...]
     """Place of each band among the bins."""
 
@@ -171,7 +175,14 @@ def _bins(mel_config: MelConfig) -> _Bins:
                 own.append(place)
                 neighbours.append(around)
         columns.append(slice(start, len(own)))
-    return _Bins(tuple(own), tuple(neighbours), tuple(columns))
+    counts = np.array([len(each) for each in neighbours], dtype=np.intp)
+    return _Bins(
+        np.array(own, dtype=np.intp),
+        np.concatenate([np.empty(0, dtype=np.intp), *neighbours]),
+        np.cumsum(counts) - counts,
+        counts.astype(np.float32),
+        tuple(columns),
+    )
 
 
 def _neighbours(pitch: NDArray[np.float64], place: int, line: float) -> NDArray[np.intp]:
@@ -186,7 +197,6 @@ def _prominence(power: Power, mel_config: MelConfig) -> Prominence:
     """Level of each bin of the bands above the mean level of its neighbours in dB, shape (frames, bins)."""
     bins = _bins(mel_config)
     decibels = 10.0 * np.log10(power + _FLOOR)
-    levels = np.empty((len(power), len(bins.own)), dtype=np.float32)
-    for column, (own, neighbours) in enumerate(zip(bins.own, bins.neighbours, strict=True)):
-        levels[:, column] = decibels[:, own] - decibels[:, neighbours].mean(axis=1)
+    sums = np.add.reduceat(decibels[:, bins.neighbours], bins.starts, axis=1)
+    levels: Prominence = (decibels[:, bins.own] - sums / bins.counts).astype(np.float32)
     return levels

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
+from monitor.audio.turns import turn
 from monitor.detection.events import Detector
 from monitor.detection.near_misses import NearMiss
 from monitor.detection.scorer import Scorer
@@ -24,7 +25,11 @@ def run_capture(blocks: Iterable[AudioBlock], buffer: RingBuffer, status: Source
     try:
         for block in blocks:
             status.gaps += block.gap
-            buffer.append(block)
+            if buffer.lossless:
+                buffer.append(block)
+            else:
+                with turn:
+                    buffer.append(block)
             status.captured = block.stop
     finally:
         status.ended = True

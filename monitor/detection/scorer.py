@@ -5,26 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.audio import level
 from monitor.audio.source_status import SourceStatus
+from monitor.audio.turns import turn
 from monitor.detection import scoring
 from monitor.detection.active_labels import ActiveLabels
-from monitor.detection.baseline import BASELINE_SECONDS, Baseline
-from monitor.detection.calibration import LARGEST_LOGIT
 from monitor.detection.engine import Engine
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pattern_finder import PatternFinder
 from monitor.detection.prototypes import Prototypes
 from monitor.detection.quantised import quantised, restored
-from monitor.model.log_mel import Power
-from monitor.model.spectrogram_cache import SpectrogramCache
+from monitor.detection.source_baselines import InitialBaseline, SourceBaselines
+from monitor.model.spectrogram_cache import SpectrogramCache, Spectrograms
 from monitor.system.histogram import Histogram
+from monitor.system.worker import Worker
 from monitor.types import GateReason, Scores, Window
 
 log = logging.getLogger(__name__)
@@ -32,22 +32,25 @@ log = logging.getLogger(__name__)
 REUSABLE_SCORE = 0.1
 """An embedding is reused only if none of its scores is higher: it may become an event."""
 
+AT_ONCE = 4
+"""Windows of a batch on a CPU: more are not faster; elsewhere all that are due."""
+
 _HOUR_SECONDS = 3600
 
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-InitialBaseline = Callable[[str, Prototypes], Mapping[str, float]]
-"""Source name and prototypes to the baseline of an earlier run: label to logit."""
+
+_Rows = Sequence[NDArray[np.float32]]
 
 
-class Spectrograms(Protocol):
-    """Spectrograms of windows, each frame computed once: a `SpectrogramCache`."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Windows that are embedded together."""
 
-    def log_mel(self, window: Window) -> NDArray[np.float32]:
-        """Input of the audio encoder, shape (frames, mel_bins)."""
-
-    def inner(self, window: Window) -> Power:
-        """Mel power of the frames inside the window."""
+    windows: Sequence[Window]
+    reasons: Sequence[GateReason | None]
+    spectrograms: _Rows
+    """Of those without a reason."""
 
 
 class Scorer:
@@ -79,7 +82,9 @@ class Scorer:
     ) -> None:
         self.busy_seconds = 0.0
         self.stages = {name: Histogram(STAGE_SECONDS) for name in ("gate", "embed", "score")}
-        """Seconds that each stage took for the windows that were due together."""
+        """Seconds that each stage took for the windows of a batch."""
+        self._at_once = AT_ONCE if engine.model.device == "cpu" else None
+        self._embedder = Worker("embed", self._embed)
         self._engine = engine
         self._labels = labels
         self._prototypes = engine.prototypes
@@ -87,15 +92,12 @@ class Scorer:
         self._gate = gate
         self._spectrograms = spectrograms or SpectrogramCache(engine.model.mel_config)
         self._patterns = PatternFinder(engine.model.mel_config)
-        self._earlier_baseline = initial_baseline
         self._newest: dict[str, tuple[Prototypes, Scores]] = {}
         """The newest window of each source that was scored, and with which prototypes."""
         self._repeated: dict[str, scoring.Compared] = {}
         """What the embedding that stands for unchanged windows of a source has in common with the labels."""
         self._invalid_reported = False
-        self._baselines = {
-            name: Baseline(self._initial(name), engine.windows_in(BASELINE_SECONDS, name)) for name in status
-        }
+        self._baselines = SourceBaselines(engine, status, initial_baseline)
 
     def apply(self, labels: ActiveLabels, prototypes: Prototypes) -> None:
         """Use other labels from the next window on; those with the same prompts keep their baseline."""
@@ -106,8 +108,7 @@ class Scorer:
         if not same:
             if self._gate is not None:
                 self._gate.forget()
-            for name, baseline in self._baselines.items():
-                self._baselines[name] = baseline.carried_over(self._initial(name), columns)
+            self._baselines.carry_over(prototypes, columns)
 
     def baseline(self, source: str) -> dict[str, float]:
         """Baseline of a source, label to logit."""
@@ -115,38 +116,65 @@ class Scorer:
 
     def initial_baseline(self, source: str) -> dict[str, float]:
         """Baseline that labels without a history have at a source, label to logit."""
-        return dict(zip(self._prototypes.labels, self._initial(source).tolist(), strict=True))
+        initial = self._baselines.initial(source, self._prototypes)
+        return dict(zip(self._prototypes.labels, initial.tolist(), strict=True))
 
     def score(self, windows: Sequence[Window], active: Callable[[str], frozenset[str]]) -> list[Scores]:
-        """Scores of each window; 0 for every label where a gate holds the window back."""
+        """Scores of each window, at most one of each source; 0 for every label where a gate holds it back.
+
+        Of more windows than a batch has, one batch is embedded while another is prepared or scored.
+        """
         started = time.perf_counter()
-        reasons = [self._gate_reason(window, active(window.source)) for window in windows]
-        passed = [window for window, reason in zip(windows, reasons, strict=True) if reason is None]
-        gated = time.perf_counter()
-        batch = [self._spectrograms.log_mel(window) for window in passed]
-        embeddings = iter(self._engine.encode(np.stack(batch)) if batch else ())
-        embedded = time.perf_counter()
-        scores = []
-        for window, reason in zip(windows, reasons, strict=True):
-            patterns = self._find_patterns(window, reason)
-            if reason is None:
-                scored = self._scored(window, next(embeddings), active(window.source))
-                if self._gate is not None and not _is_calm(scored):
-                    self._gate.heard(window)
-            elif reason == GateReason.UNCHANGED:
-                scored = self._reused(window)
-            else:
-                scored = self._not_scored(window, reason)
-            scores.append(replace(scored, patterns=patterns) if patterns else scored)
-            self._count(scores[-1])
-        done = time.perf_counter()
-        self.busy_seconds += done - started
-        if windows:
-            self.stages["gate"].observe(gated - started)
-        if passed:
-            self.stages["embed"].observe(embedded - gated)
-            self.stages["score"].observe(done - embedded)
+        size = self._at_once or max(1, len(windows))
+        batches = [windows[at : at + size] for at in range(0, len(windows), size)]
+        prepared = (self._prepared(few, active) for few in batches)
+        if len(batches) > 1:
+            embedded = self._embedder.results(prepared)
+        else:
+            embedded = ((batch, self._embed(batch)) for batch in prepared)
+        scores = [each for batch, rows in embedded for each in self._of_batch(batch, rows, active)]
+        self.busy_seconds += time.perf_counter() - started
         return scores
+
+    def close(self) -> None:
+        """End the thread that embeds, if there is one."""
+        self._embedder.close()
+
+    def _prepared(self, windows: Sequence[Window], active: Callable[[str], frozenset[str]]) -> _Batch:
+        with turn:
+            started = time.perf_counter()
+            reasons = [self._gate_reason(window, active(window.source)) for window in windows]
+            passed = [window for window, reason in zip(windows, reasons, strict=True) if reason is None]
+            self.stages["gate"].observe(time.perf_counter() - started)
+            return _Batch(windows, reasons, [self._spectrograms.log_mel(window) for window in passed])
+
+    def _embed(self, batch: _Batch) -> _Rows:
+        if not batch.spectrograms:
+            return ()
+        started = time.perf_counter()
+        rows = self._engine.encode(np.stack(batch.spectrograms))
+        self.stages["embed"].observe(time.perf_counter() - started)
+        return list(rows)
+
+    def _of_batch(self, batch: _Batch, rows: _Rows, active: Callable[[str], frozenset[str]]) -> list[Scores]:
+        with turn:
+            started = time.perf_counter()
+            embeddings, scores = iter(rows), []
+            for window, reason in zip(batch.windows, batch.reasons, strict=True):
+                patterns = self._find_patterns(window, reason)
+                if reason is None:
+                    scored = self._scored(window, next(embeddings), active(window.source))
+                    if self._gate is not None and not _is_calm(scored):
+                        self._gate.heard(window)
+                elif reason == GateReason.UNCHANGED:
+                    scored = self._reused(window)
+                else:
+                    scored = self._not_scored(window, reason)
+                scores.append(replace(scored, patterns=patterns) if patterns else scored)
+                self._count(scores[-1])
+            if rows:
+                self.stages["score"].observe(time.perf_counter() - started)
+            return scores
 
     def _count(self, scores: Scores) -> None:
         status = self._status[scores.source]
@@ -266,15 +294,6 @@ class Scorer:
             gated=reason,
             **more,
         )
-
-    def _initial(self, source: str) -> scoring.Values:
-        """Initial baseline of a source; one that no window can have is replaced by the calibration's."""
-        earlier, ordinary = (
-            self._earlier_baseline(source, self._prototypes),
-            self._engine.calibration.baseline,
-        )
-        logits = (earlier.get(label, ordinary) for label in self._prototypes.labels)
-        return np.array([x if abs(x) <= LARGEST_LOGIT else ordinary for x in logits], dtype=np.float32)
 
 
 def _is_calm(scores: Scores) -> bool:

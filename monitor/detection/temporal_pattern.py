@@ -224,7 +224,9 @@ def _onsets(pattern: TemporalPattern, means: _Means, slack: float = 0.0) -> tupl
     beep = means.every(step, _EDGE * on, (1 - _EDGE) * on)
     before = means.every(step, -(1 - _REVERBERATION) * gap, -_EDGE * gap)
     after = means.every(step, on + _REVERBERATION * gap, on + (1 - _EDGE) * gap)
-    at, bins = np.nonzero((beep >= BEEP_DB - slack) & (beep - np.maximum(before, after) >= pattern.gap_db - slack))
+    at, bins = np.nonzero(
+        (beep >= BEEP_DB - slack) & (beep - np.maximum(before, after) >= pattern.gap_db - slack)
+    )
     return step * at, bins
 
 

@@ -8,6 +8,7 @@ gain of a window is a factor of the power.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,16 @@ class _Last:
     inner: Power
     power: Power | None = None
     """Of all frames; None until it is asked for: an unchanged window needs only the inner ones."""
+
+
+class Spectrograms(Protocol):
+    """Spectrograms of windows, each frame computed once: a `SpectrogramCache`."""
+
+    def log_mel(self, window: Window) -> NDArray[np.float32]:
+        """Input of the audio encoder, shape (frames, mel_bins)."""
+
+    def inner(self, window: Window) -> Power:
+        """Mel power of the frames inside the window."""
 
 
 class SpectrogramCache:

@@ -6,10 +6,28 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from monitor.types import MonitorError
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 log = logging.getLogger(__name__)
+
+
+def outcome_of(call: Callable[[A], B], item: A) -> Callable[[], B]:
+    """Call a function; return a function that returns or raises in another thread what it did in this one."""
+    try:
+        result = call(item)
+    except Exception as error:  # noqa: BLE001 - raised again by the caller
+        failure = error
+
+        def raise_it() -> B:
+            raise failure
+
+        return raise_it
+    return lambda: result
 
 
 class ThreadGroup:

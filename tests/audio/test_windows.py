@@ -15,14 +15,14 @@ from tests.support.ramps import RATE, blocks_of, ramp
 class Bench:
     """Windows over sources that are fed by hand."""
 
-    def __init__(self, *names, length=8, hop=4, capacity=64, lossless=False):
+    def __init__(self, *names, length=8, hop=4, capacity=64, lossless=False, at_once=None):
         due = threading.Condition()
         self.stop = threading.Event()
         self.status = {name: SourceStatus(name) for name in names}
-        self.buffers = {
-            name: RingBuffer(capacity, RATE, due=due, lossless=lossless) for name in names
-        }
-        self.steps = iter(Windows(self.buffers, self.status, length=length, hop=hop, stop=self.stop))
+        self.buffers = {name: RingBuffer(capacity, RATE, due=due, lossless=lossless) for name in names}
+        self.steps = iter(
+            Windows(self.buffers, self.status, length=length, hop=hop, stop=self.stop, at_once=at_once)
+        )
 
     def rest(self):
         """Close every source and return all that is still due."""
@@ -108,6 +108,16 @@ def test_a_offline_source_is_broken_at_once_and_only_once():
     bench.status["mic"].set_online()
     (window,) = [at for at in bench.rest() if isinstance(at, Window)]
     assert (window.start, window.stop, window.ended_at) == (10, 18, 200.0)
+
+
+def test_of_many_that_are_due_together_a_step_has_a_few_and_the_sources_take_turns():
+    names = ["a", "b", "c", "d", "e"]
+    bench = Bench(*names, at_once=2)
+    for block in blocks_of(ramp(12), 12):
+        for name in names:
+            bench.buffers[name].append(replace(block, source=name))
+    steps = [[window.source for window in next(bench.steps)] for _ in range(5)]
+    assert steps == [["a", "b"], ["c", "d"], ["e", "a"], ["b", "c"], ["d", "e"]]
 
 
 def test_sources_that_are_due_together_come_together_and_one_may_end_first():

@@ -18,7 +18,7 @@ from monitor.detection.near_misses import MissReason
 from monitor.detection.pipeline import run_analysis, run_capture, select_labels
 from monitor.detection.prototypes import Directions
 from monitor.detection.rules import rule_of
-from monitor.detection.scorer import Scorer
+from monitor.detection.scorer import AT_ONCE, Scorer
 from monitor.outputs.clips.speech_filter import SpeechFilter
 from monitor.types import AudioBlock, ClipOutcome, GateReason, Window
 from tests.support.engines import ARMED, Samples, engine_of, prototypes_of
@@ -167,6 +167,32 @@ def test_an_impossible_initial_baseline_is_replaced(kept):
     samples = scene("\\\\", "//////", "\\\\\\\\")
     flow, other = Flow(samples, initial={"dog": kept}), Flow(samples)
     assert [scores.values.tolist() for scores in flow.scores] == [s.values.tolist() for s in other.scores]
+
+
+def test_windows_of_many_sources_have_the_scores_that_each_has_alone():
+    rng = np.random.default_rng(3)
+    names = [f"room{number}" for number in range(11)]
+    windows = [
+        Window(name, 0, rng.normal(0, 0.1, LENGTH).astype(np.float32) * (number % 5 > 0), 2.0)
+        for number, name in enumerate(names)
+    ]
+    sizes = []
+
+    def counted(batch):
+        sizes.append(len(batch))
+        return embed(batch)
+
+    together = scorer_of({name: SourceStatus(name) for name in names}, encode=counted)
+    scores = together.score(windows, lambda _: frozenset())
+    together.close()
+    assert [each.source for each in scores] == names
+    assert sum(sizes) == sum(each.gated is None for each in scores) == 8
+    assert max(sizes) <= AT_ONCE
+    for window, each in zip(windows, scores, strict=True):
+        (alone,) = scorer_of({window.source: SourceStatus(window.source)}).score(
+            [window], lambda _: frozenset()
+        )
+        assert (each.gated, each.values.tolist()) == (alone.gated, alone.values.tolist())
 
 
 def test_scores_say_why_a_window_was_not_scored():

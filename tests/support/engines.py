@@ -34,7 +34,7 @@ def engine_of(encode, prototypes, *, mel_config, length, hop, **fields):
     if isinstance(mel_config, int):
         mel_config = SimpleNamespace(rate=mel_config)
     return Engine(
-        model=SimpleNamespace(name="fake", mel_config=mel_config),
+        model=SimpleNamespace(name="fake", device="cpu", mel_config=mel_config),
         encode=encode,
         prototypes=prototypes,
         length=length,

@@ -20,6 +20,9 @@ class SourceContext:
     """Ends the iteration soon after it is set."""
     required: bool = False
     """A microphone or stream that delivers nothing at the start is an error, instead of being waited for."""
+    block_seconds: float = 0.1
+    """Length of the blocks of a stream, and of a recording in real time: a window waits for its last one, and
+    each costs a thread that wakes up."""
 
     @property
     def name(self) -> str:

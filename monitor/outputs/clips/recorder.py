@@ -153,7 +153,9 @@ class ClipRecorder(Output):
                     if pending.event.source == scores.source:
                         pending.stop = min(pending.stop, speech_filter.judged_until)
             speech_filter.observe(scores)
-            if self._pending:
+            if any(
+                each.event.source == scores.source and self._is_due(each) for each in self._pending.values()
+            ):
                 self._changed.notify()
 
     def close(self) -> None:

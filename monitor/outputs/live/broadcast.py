@@ -18,6 +18,7 @@ from typing import Any
 
 from monitor.audio.ring_buffer import OverrunError, RingBuffer
 from monitor.audio.source_status import Health
+from monitor.audio.turns import turn
 from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.near_misses import NearMiss
@@ -71,6 +72,8 @@ class Watcher:
     seen: int
     """Number of the newest message that was read."""
     wake: Callable[[], object]
+    view: str | None = None
+    """Source whose spectrogram it needs; None: all."""
     behind: int = 0
     """How many messages the last `Broadcast.take` returned or skipped."""
     gone: str | None = None
@@ -178,8 +181,8 @@ class Broadcast(Output):
         """End soon."""
         self._outbox.close()
 
-    def subscribe(self, wake: Callable[[], object]) -> Watcher:
-        """Add a watcher, from the next message on; raises a `TooManyError`.
+    def subscribe(self, wake: Callable[[], object], view: str | None = None) -> Watcher:
+        """Add a watcher, from the next message on; raises a `TooManyError`.  ``view`` is the `Watcher`'s.
 
         ``wake`` is called whenever there is something to `take`; from another thread and with a lock held, so
         it must be quick.  It is never called after `unsubscribe`.
@@ -187,7 +190,7 @@ class Broadcast(Output):
         with self._lock:
             if len(self._watchers) >= MAX_WATCHERS:
                 raise TooManyError(f"too many clients: at most {MAX_WATCHERS} can watch")
-            watcher = Watcher(self._number, wake)
+            watcher = Watcher(self._number, wake, view)
             if self._closed:
                 watcher.gone = "end"
             else:
@@ -244,7 +247,9 @@ class Broadcast(Output):
         }
 
     def _spectrogram(self, scores: Scores) -> dict[str, object] | None:
-        """Return the columns since the last message, as base64; None if their audio is gone."""
+        """Return the columns since the last message, as base64; None if not needed, or if they are gone."""
+        if not any(watcher.view in {None, scores.source} for watcher in tuple(self._watchers)):
+            return None
         columns, buffer = self._columns[scores.source], self._buffers[scores.source]
         window = scores.stop - scores.start
         gap = buffer.last_gap(columns.position, scores.stop)
@@ -253,7 +258,8 @@ class Broadcast(Output):
         elif columns.position < scores.start - window:  # nobody has watched for a while
             columns.restart(scores.start)
         try:
-            return _part(columns, buffer, scores.stop)
+            with turn:
+                return _part(columns, buffer, scores.stop)
         except OverrunError:
             return None
 

@@ -17,6 +17,9 @@ STATUS_SECONDS = 2.0
 
 KINDS = frozenset({"scores", "event", "near_miss"})
 
+_NO_SPECTROGRAM = ""
+"""Name of no source."""
+
 _WAIT_SECONDS = 0.5
 
 
@@ -43,7 +46,7 @@ class WatchFeed:
 
     def _messages(self) -> Iterator[Mapping[str, object]]:
         woken = threading.Event()
-        watcher = self._live.subscribe(woken.set)
+        watcher = self._live.subscribe(woken.set, _NO_SPECTROGRAM)
         status_at = -STATUS_SECONDS
         try:
             while watcher.gone is None:
@@ -55,7 +58,7 @@ class WatchFeed:
                 for message in self._live.take(watcher):
                     if message.kind in KINDS:
                         content = json.loads(message.text)
-                        content.pop("spectrogram", None)
+                        content.pop("spectrogram", None)  # of other watchers
                         yield {"kind": message.kind, **content}
             yield {"kind": "end", "why": watcher.gone}
         finally:

@@ -26,12 +26,12 @@ class Reader:
     ``abort`` cuts the connection of a client that does not read: nothing else ends its `send`.
     """
 
-    def __init__(self, live: Broadcast, abort: Callable[[], None]) -> None:
+    def __init__(self, live: Broadcast, abort: Callable[[], None], view: str | None) -> None:
         self._live = live
         self._abort = abort
         self._ready = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._watcher = live.subscribe(lambda: loop.call_soon_threadsafe(self._on_messages))
+        self._watcher = live.subscribe(lambda: loop.call_soon_threadsafe(self._on_messages), view)
 
     def __enter__(self) -> Self:
         return self
@@ -60,13 +60,19 @@ class Reader:
 class EventStream(Response):
     """Server-sent events until the client disconnects, falls behind, or the monitor ends.
 
-    The first one is ``hello``: what the others refer to.
+    The first one is ``hello``: what the others refer to.  ``view`` is the source whose spectrogram is needed;
+    None: all.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, live: Broadcast, hello: dict[str, object], abort: Abort, status_code: int = 200
+        self,
+        live: Broadcast,
+        hello: dict[str, object],
+        abort: Abort,
+        view: str | None = None,
+        status_code: int = 200,
     ) -> None:
         super().__init__(
             status_code=status_code,
@@ -77,11 +83,12 @@ class EventStream(Response):
         self._live = live
         self._hello = hello
         self._cut = abort
+        self._view = view
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end."""
         try:
-            reader = Reader(self._live, lambda: self._cut(tuple(scope["client"])))
+            reader = Reader(self._live, lambda: self._cut(tuple(scope["client"])), self._view)
         except TooManyError as error:
             full = Response(str(error), status_code=503, headers={"retry-after": "30"})
             await full(scope, receive, send)
@@ -109,12 +116,12 @@ class EventStream(Response):
 
 
 async def stream_websocket(
-    socket: WebSocket, live: Broadcast, hello: dict[str, object], abort: Abort
+    socket: WebSocket, live: Broadcast, hello: dict[str, object], abort: Abort, view: str | None = None
 ) -> None:
     """Send the same messages as JSON objects with a ``kind``; those of the client are dropped."""
     client: Any = socket.scope["client"]
     try:
-        reader = Reader(live, lambda: abort(tuple(client)))
+        reader = Reader(live, lambda: abort(tuple(client)), view)
     except TooManyError:
         await socket.close(1013)
         return

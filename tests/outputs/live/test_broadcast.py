@@ -92,6 +92,17 @@ def test_scores_come_with_the_level_and_the_columns_of_their_audio(live):
     assert second["spectrogram"]["at"] == pytest.approx(96.0 + 400 * columns[0] / RATE, abs=1e-3)
 
 
+def test_columns_are_made_for_the_sources_that_somebody_looks_at(live):
+    elsewhere = live.subscribe(lambda: None, "porch")
+    live.on_scores(scores())
+    (message,) = messages(live, elsewhere, 1)
+    assert json.loads(message.text)["spectrogram"] is None
+    here = live.subscribe(lambda: None, "crib")
+    live.on_scores(scores(stop=2 * RATE))
+    (message,) = messages(live, here, 1)
+    assert json.loads(message.text)["spectrogram"]["columns"]
+
+
 def test_a_stalled_watcher_is_dropped_and_counted_and_the_others_miss_nothing(live):
     woken = threading.Event()
     stalled, reading = live.subscribe(woken.set), live.subscribe(lambda: None)

@@ -29,8 +29,8 @@ from monitor.config import SourceConfig
 from monitor.system.boundary import boundary
 from monitor.types import AudioBlock, NotAudioError, Samples, SourceError
 
-_BLOCK_SECONDS = {"realtime": 0.1, "fast": 0.2}
-"""By pace: a window waits for its last block, so blocks are short; larger blocks cost less."""
+_BLOCK_SECONDS = 0.2
+"""At the pace "fast"; larger blocks cost less."""
 
 _JUMP_SECONDS = 0.03
 """A larger step between time stamps is lost audio; containers round them by a millisecond or a frame."""
@@ -93,7 +93,8 @@ def open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlo
     opened_at, started = time.time(), time.monotonic()
     silence = DigitalSilence(context.status)
     parts = _parts(config.path, config.channel, config.track)
-    for block in _blocks(parts, rate, context.status, _BLOCK_SECONDS[config.pace]):
+    seconds = context.block_seconds if realtime else _BLOCK_SECONDS
+    for block in _blocks(parts, rate, context.status, seconds):
         due = started + block.stop / rate
         if stop.wait(max(0.0, due - time.monotonic())) if realtime else stop.is_set():
             return
@@ -113,7 +114,7 @@ def read_samples(path: Path, rate: int, channel: int | None = None) -> Iterator[
         As for `open_file`.
     """
     parts = _parts(path, channel, None)
-    for block in _blocks(parts, rate, SourceStatus(path.name), _BLOCK_SECONDS["fast"]):
+    for block in _blocks(parts, rate, SourceStatus(path.name), _BLOCK_SECONDS):
         yield block.samples
 
 
@@ -131,7 +132,7 @@ def open_recording(
         As for `open_file`.
     """
     parts = _parts(sound, None, None) if isinstance(sound, Path) else _parts_in(sound, name)
-    for block in _blocks(parts, context.rate, context.status, _BLOCK_SECONDS["fast"]):
+    for block in _blocks(parts, context.rate, context.status, _BLOCK_SECONDS):
         if context.stop.is_set():
             return
         yield replace(block, ended_at=started_at + block.stop / context.rate)

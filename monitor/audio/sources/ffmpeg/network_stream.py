@@ -36,7 +36,6 @@ from monitor.types import AudioBlock, OfflineReason, SourceError
 
 log = logging.getLogger(__name__)
 
-_BLOCK_SECONDS = 0.1
 _QUEUE_SECONDS = 5.0
 
 _STEP_SECONDS = 1.0
@@ -104,6 +103,7 @@ class _Connector:
         self._address = address
         self._channel = channel
         self._stop = context.stop
+        self._block_seconds = context.block_seconds
         self._pictures = _ways(address)
         self._last: _Connection | None = None
         self._refused: tuple[float, str] | None = None
@@ -144,7 +144,9 @@ class _Connector:
         """Connect in the way that worked last; without audio, in the other way."""
         troubles: list[SourceError] = []
         for pictures in self._pictures:
-            connection = self._last = _Connection(self._name, self._address, self._channel, pictures=pictures)
+            connection = self._last = _Connection(
+                self._name, self._address, self._channel, self._block_seconds, pictures=pictures
+            )
             try:
                 connection.wait_until_open(self._stop)
             except SourceError as error:
@@ -184,11 +186,14 @@ class _Connection:
     If the queue is full, a new block is dropped, and counted in the next one that fits.
     """
 
-    def __init__(self, name: str, address: Address, channel: int | None, *, pictures: bool) -> None:
+    def __init__(
+        self, name: str, address: Address, channel: int | None, block_seconds: float, *, pictures: bool
+    ) -> None:
         self._address = address
+        self._block_seconds = block_seconds
         self._channel = channel
         self._pictures = pictures
-        self._queue: queue.Queue[CapturedAudio] = queue.Queue(round(_QUEUE_SECONDS / _BLOCK_SECONDS))
+        self._queue: queue.Queue[CapturedAudio] = queue.Queue(round(_QUEUE_SECONDS / block_seconds))
         self._opened_at = time.monotonic()
         self._edge: LiveEdge | None = None
         self._clock: CaptureClock | None = None
@@ -235,7 +240,7 @@ class _Connection:
     def _run(self) -> None:
         try:
             with closing(sound_of(self._address, self._channel, pictures=self._pictures)) as sound:
-                for audio in resized(sound, _BLOCK_SECONDS):
+                for audio in resized(sound, self._block_seconds):
                     self._enqueue(audio)
                     if self._ended.is_set():
                         return

@@ -73,6 +73,15 @@ def read_spectrogram(context: Context, source: Annotated[str, Query(max_length=3
         raise HTTPException(503, str(error)) from error
 
 
+View = Annotated[
+    str | None,
+    Query(
+        max_length=32,
+        description="The source whose spectrogram you need: less work for a monitor of many. Unset: all.",
+    ),
+]
+
+
 @routes.get(
     "/live",
     response_class=EventStream,
@@ -81,12 +90,12 @@ def read_spectrogram(context: Context, source: Annotated[str, Query(max_length=3
         503: {"description": "Too many clients"},
     },
 )
-async def stream_events(context: Context) -> EventStream:
+async def stream_events(context: Context, view: View = None) -> EventStream:
     """Stream events: first `hello`, then `scores`, `event`, `near_miss`, `listener`, `health`, `labels`."""
-    return EventStream(context.broadcast, hello(context), context.abort)
+    return EventStream(context.broadcast, hello(context), context.abort, view)
 
 
 @routes.websocket("/live/ws")
-async def stream_events_over_websocket(socket: WebSocket, context: Context) -> None:
+async def stream_events_over_websocket(socket: WebSocket, context: Context, view: View = None) -> None:
     """Stream the same as JSON objects with `kind` and `data`."""
-    await stream_websocket(socket, context.broadcast, hello(context), context.abort)
+    await stream_websocket(socket, context.broadcast, hello(context), context.abort, view)

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { h, setFlag, setText, announce } from "./dom.js";
 import * as format from "./format.js";
 import { heard, heardLevel, listenButton, onHeard } from "./listen.js";
-import { monitor, nameOf, on } from "./state.js";
+import { monitor, nameOf, on, view } from "./state.js";
 import { onSession } from "./session.js";
 import { Spectrogram, bytesOf } from "./spectrogram.js";
 import { thresholdSlider } from "./thresholds.js";
@@ -13,6 +13,9 @@ import { t } from "./strings.js";
 const PEAK_SECONDS = 10;
 const REASON_SECONDS = 30;
 const LISTED = 6;
+
+// More sources than these are a list: buttons would fill the page.
+const MOST_BUTTONS = 8;
 
 let chosen = null;
 
@@ -30,12 +33,19 @@ export function mount(root, wanted) {
     h("div", { class: "now" }, stage.element, scores.element, feeds.element),
   );
 
+  const buttons = () => monitor.sources.map((name) => h("button", {
+    "aria-pressed": String(name === chosen), onclick: () => choose(name),
+  }, name));
+
+  const list = () => h("select", { "aria-label": t.now.source, onchange: (change) => choose(change.target.value) },
+    monitor.sources.map((name) => h("option", { value: name, selected: name === chosen }, name)));
+
   function choose(source) {
     chosen = source;
+    view(chosen);
     picker.hidden = monitor.sources.length < 2;
-    picker.replaceChildren(...monitor.sources.map((name) => h("button", {
-      "aria-pressed": String(name === chosen), onclick: () => choose(name),
-    }, name)));
+    picker.classList.toggle("segments", monitor.sources.length <= MOST_BUTTONS);
+    picker.replaceChildren(...(monitor.sources.length <= MOST_BUTTONS ? buttons() : [list()]));
     stage.choose(chosen);
     scores.choose(chosen);
   }

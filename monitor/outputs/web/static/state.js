@@ -89,12 +89,23 @@ function setState(state) {
 
 let source = null;
 let retry = 0;
+let viewed = "";
+
+// With so many sources, a stream with the spectrograms of all of them is costly for the monitor.
+const MANY_SOURCES = 4;
+
+/** Ask for the spectrogram of one source only, where there are many. */
+export function view(name) {
+  if (monitor.sources.length <= MANY_SOURCES || name === viewed) return;
+  viewed = name;
+  connect();
+}
 
 /** Connect to the live stream, again whenever the connection breaks. */
 export function connect() {
   source?.close();
   clearTimeout(retry);
-  source = new EventSource("api/live");
+  source = new EventSource(viewed ? `api/live?view=${encodeURIComponent(viewed)}` : "api/live");
   for (const kind of Object.keys(handlers)) {
     source.addEventListener(kind, (message) => {
       const data = JSON.parse(message.data);
