@@ -24,11 +24,10 @@ from monitor.detection.quantised import quantised, restored
 from monitor.detection.source_baselines import InitialBaseline, SourceBaselines
 from monitor.model.spectrogram_cache import SpectrogramCache, Spectrograms
 from monitor.system.histogram import Histogram
-from monitor.system.worker import Worker
+from monitor.system.worker_thread import Worker
 from monitor.types import GateReason, Scores, Window
 
 log = logging.getLogger(__name__)
-
 REUSABLE_SCORE = 0.1
 """An embedding is reused only if none of its scores is higher: it may become an event."""
 

@@ -25,7 +25,7 @@ from monitor.memory.source_replay import SourceReplay, Watchlist
 from monitor.types import ConfigError, OutputError
 from tests.support.two_pitches import CONFIG, ENGINE, MEL_CONFIG, RULES, write
 
-MODEL = SimpleNamespace(name="two tones", identity="two", mel_config=MEL_CONFIG, dimension=3)
+MODEL = SimpleNamespace(name="two tones", identity="two", mel_config=MEL_CONFIG, dimension=3, device="cpu")
 ORIGIN = Origin("two tones", "two", "settings")
 TONES = ("low", 5, 8), ("high", 15, 17), ("low", 30, 39)
 

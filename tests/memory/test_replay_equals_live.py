@@ -111,7 +111,7 @@ class Run:
         prototypes = build(active_labels.enabled, active_labels.background)
         mel_config = SimpleNamespace(rate=RATE)
         engine = Engine(
-            model=SimpleNamespace(name="fake", mel_config=mel_config), encode=embed_audio,
+            model=SimpleNamespace(name="fake", device="cpu", mel_config=mel_config), encode=embed_audio,
             prototypes=prototypes, calibration=CALIBRATION, length=LENGTH, hop=100, hops=HOPS,
         )  # fmt: skip
         status = {name: SourceStatus(name) for name in HOPS}

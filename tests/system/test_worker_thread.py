@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from monitor.system.worker import Worker
+from monitor.system.worker_thread import Worker
 
 PATIENCE = 60
 
