@@ -1,11 +1,12 @@
 """Memory of the running service: everything off, everything on, sentences new or known; both model sizes.
 
-    python -m benchmarks.memory [--seconds 30]
+    python -m benchmarks.memory [--seconds 30] [--export DIR]
 
 ``clap-monitor run`` is a process of its own; it hears the demo recording as raw samples from a pipe, at the
 pace of time, and tells a real mosquitto.  "Everything" is the store, clips, the page and somebody who watches
 it.  The full size is that of ``laion/larger_clap_general``, with random weights.  Printed is what is resident
 after so many seconds, and the most that ever was; a child that reads new sentences is counted beside it.
+With ``--export`` a full size that was exported with ``--int8`` runs in ONNX Runtime instead.
 """
 
 from __future__ import annotations
@@ -40,15 +41,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--export", type=Path)
     given = parser.parse_args()
     print("model            on           sentences   MB   most   child")
     with tempfile.TemporaryDirectory() as directory, Broker(Path(directory)) as broker:
         place = Path(directory)
-        in_another_process(build_apart, place / "full-size")
-        cases = [("starter", "float32"), *(("full-size", dtype) for dtype in ("float32", "bfloat16", "int8"))]
+        full, engine, dtypes = place / "full-size", "torch", ("float32", "bfloat16", "int8")
+        if given.export:
+            full, engine, dtypes = given.export.absolute(), "onnx", ("float32", "int8")
+        else:
+            in_another_process(build_apart, full)
+        cases = [("starter", "float32"), *(("full-size", dtype) for dtype in dtypes)]
         for model, dtype in cases:
-            checkpoint = model if model == "starter" else str(place / model)
+            checkpoint = model if model == "starter" else str(full)
             settings = {"checkpoint": checkpoint, "dtype": dtype}
+            if checkpoint != "starter":
+                settings["engine"] = engine
             for on, known in ((), "new"), ((), "known"), (EVERYTHING, "known"):
                 resident, most, child = measure(place, settings, broker.port, on, given.seconds)
                 name = model if model == "starter" else f"full, {dtype}"

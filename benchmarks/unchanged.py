@@ -36,9 +36,16 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="starter")
     parser.add_argument("--every", type=int, default=1, help="take only every so many recordings")
     parser.add_argument("--reuse", type=float, default=REUSE_SECONDS, help="window.reuse_seconds")
+    parser.add_argument("--hop", type=float, help="window.hop_seconds")
     parser.add_argument("--cache", type=Path, help="file that keeps the embeddings")
     arguments = parser.parse_args()
-    bench = set_up(arguments.checkpoint, arguments.scenes, labels=arguments.labels, cache=arguments.cache)
+    bench = set_up(
+        arguments.checkpoint,
+        arguments.scenes,
+        labels=arguments.labels,
+        hop_seconds=arguments.hop,
+        cache=arguments.cache,
+    )
     bench = replace(bench, recordings=bench.recordings[:: arguments.every])
     for reuse in (0.0, arguments.reuse):
         window = bench.config.window.model_copy(update={"reuse_seconds": reuse})
