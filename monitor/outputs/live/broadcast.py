@@ -57,8 +57,6 @@ class TooManyError(MonitorError):
 class Message:
     """One message, ready to be sent."""
 
-    number: int
-    """Counts up from 1."""
     kind: str
     """scores, event, near_miss, listener, health, labels."""
     text: str
@@ -227,7 +225,7 @@ class Broadcast(Output):
         text = json.dumps(_finite(payload), allow_nan=False, separators=(",", ":"))
         with self._lock:
             self._number += 1
-            self._ring.append(Message(self._number, kind, text))
+            self._ring.append(Message(kind, text))
             for watcher in list(self._watchers):
                 if self._number - watcher.seen > len(self._ring):
                     watcher.gone = "slow"
