@@ -95,7 +95,9 @@ class HomeAssistant:
 
     def ask(self, **command: Any) -> Any:
         """Send one command over a WebSocket of its own, and return its result."""
-        with connect(f"ws://{self._address}/api/websocket", max_size=None, ping_interval=None) as socket:
+        with connect(
+            f"ws://{self._address}/api/websocket", open_timeout=60, max_size=None, ping_interval=None
+        ) as socket:
             self._authenticate(socket, self._token)
             socket.send(json.dumps({"id": 1, **command}))
             return json.loads(socket.recv())["result"]
@@ -196,7 +198,9 @@ class HomeAssistant:
 
     def _listen(self, active_labels: threading.Event, token: str) -> None:
         try:
-            with connect(f"ws://{self._address}/api/websocket", max_size=None, ping_interval=None) as socket:
+            with connect(
+                f"ws://{self._address}/api/websocket", open_timeout=60, max_size=None, ping_interval=None
+            ) as socket:
                 self._authenticate(socket, token)
                 socket.send('{"id": 1, "type": "subscribe_events", "event_type": "state_changed"}')
                 socket.recv()
