@@ -46,7 +46,8 @@ def main() -> None:
     print("model            on           sentences   MB   most   child")
     with tempfile.TemporaryDirectory() as directory, Broker(Path(directory)) as broker:
         place = Path(directory)
-        full, engine, dtypes = place / "full-size", "torch", ("float32", "bfloat16", "int8")
+        full, engine = place / "full-size", "torch"
+        dtypes: tuple[str, ...] = ("float32", "bfloat16", "int8")
         if given.export:
             full, engine, dtypes = given.export.absolute(), "onnx", ("float32", "int8")
         else:
