@@ -81,7 +81,8 @@ def test_a_thousand_rows_are_filtered_and_changed_while_they_are_shown(page, bro
     page.get_by_label("Newest event").fill("")
     page.get_by_label("Name").fill("")
     expect(shown(page)).to_have_count(NODES - 1)
-    assert shown(page).all_text_contents() == sorted(shown(page).all_text_contents())
+    first, *others = shown(page).all_text_contents()
+    assert (first, others) == ("n0007", sorted(others))  # which hears nothing
 
 
 def test_axe_finds_no_fault(page):

@@ -12,13 +12,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from monitor.cli.console.status_view import clock
 from monitor.fleet.node_state import NodeState
 from monitor.fleet.nodes import ENTITIES, FleetSummary
 
 REDRAW_SECONDS = 1.0
 
 _COLUMNS = ("node", "state", "version", "calibration", "factor", "clock", "watchlist", "last event")
+_FEW = ("node", "state", "watchlist", "last event")
+"""Columns of a narrow terminal."""
+
+_WIDE, _ENDLESS = 110, 1_000
+"""Characters of a line with all columns; of one that nobody sees on a screen, in which nothing is cut."""
 
 _AROUND = 6
 """Lines of the screen that are not rows."""
@@ -29,27 +33,35 @@ Look = Callable[[], tuple[list[NodeState], FleetSummary, str | None]]
 
 def draw(look: Look, stream: TextIO = sys.stdout) -> None:
     """Redraw a terminal once a second until Ctrl-C; print the table once to anything else."""
-    console = Console(file=stream)
     if not stream.isatty():
+        console = Console(file=stream, width=_ENDLESS)
         console.print(screen(*look(), room=None))
         return
+    console = Console(file=stream)
     with Live(console=console, screen=True, auto_refresh=False, transient=True) as live:
         while True:
-            live.update(screen(*look(), room=console.size.height - _AROUND), refresh=True)
+            width, height = console.size
+            live.update(screen(*look(), room=height - _AROUND, width=width), refresh=True)
             time.sleep(REDRAW_SECONDS)
 
 
 def screen(
-    states: list[NodeState], summary: FleetSummary, trouble: str | None, room: int | None
+    states: list[NodeState],
+    summary: FleetSummary,
+    trouble: str | None,
+    room: int | None,
+    width: int = _ENDLESS,
 ) -> RenderableType:
-    """Return the table, with at most ``room`` rows; None: all of them."""
+    """Return the table, with at most ``room`` rows, None: all of them, for lines of ``width`` characters."""
     ordered = sorted(states, key=lambda state: (_rank(state), state.node))
     shown = ordered if room is None else ordered[: max(1, room)]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in _COLUMNS:
+    columns = _COLUMNS if width >= _WIDE else _FEW
+    for column in columns:
         table.add_column(column, overflow="ellipsis", no_wrap=True)
     for state in shown:
-        table.add_row(*_row(state))
+        cells = dict(zip(_COLUMNS, _row(state), strict=True))
+        table.add_row(*(cells[column] for column in columns))
     left = len(ordered) - len(shown)
     more = [Text(f"and {left} more; narrow them down with --node, --label or --deaf", "dim")] if left else []
     return Group(*_head(summary, trouble), Text(), table, *more)
@@ -108,4 +120,10 @@ def _last(state: NodeState) -> str:
     event = state.last_event
     if event is None:
         return ""
-    return f"{clock(event.started_at)}  {event.source}  {event.label_name}  ({event.peak_score:.2f})"
+    return f"{_when(event.started_at)}  {event.source}  {event.label_name}  ({event.peak_score:.2f})"
+
+
+def _when(at: float) -> str:
+    """Return the local time of a moment, with its day if that is not today."""
+    then, now = time.localtime(at), time.localtime()
+    return time.strftime("%H:%M:%S" if then[:3] == now[:3] else "%Y-%m-%d %H:%M:%S", then)

@@ -35,6 +35,18 @@ def test_nodes_that_do_not_hear_come_first_and_the_rest_is_counted():
     assert "and 2 more; narrow them down with --node, --label or --deaf" in few
 
 
+def test_a_narrow_terminal_shows_what_matters_whole():
+    nodes = Nodes("clap-monitor", now=lambda: NOW)
+    for message in (told("hall-by-the-door/status", "online"), told("hall-by-the-door/info", info())):
+        nodes.receive(message)
+    text = io.StringIO()
+    states = nodes.states()
+    Console(file=text, width=80).print(screen(states, summary_of(states), None, None, width=80))
+    assert "hall-by-the-door" in text.getvalue()
+    assert "calibration" not in text.getvalue()
+    assert "…" not in text.getvalue()
+
+
 def test_trouble_with_the_broker_is_said():
     assert "! broker.local:1883 closed the connection" in drawn(
         None, trouble="broker.local:1883 closed the connection"

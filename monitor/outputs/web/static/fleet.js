@@ -1,6 +1,7 @@
 // Page of a fleet: one row for each node, with filters; only what changed comes, and only that is drawn.
 
 import { get } from "./api.js";
+import * as format from "./format.js";
 import { h, setFlag, setText } from "./dom.js";
 import { refreshSession, session, unlock } from "./session.js";
 import { t } from "./strings.js";
@@ -11,13 +12,19 @@ document.documentElement.dataset.theme = localStorage.getItem("theme") ?? (schem
 const columns = {
   node: (node) => node.node,
   state: state,
+  last: (node) => (node.last_event ? t.fleet.lastEvent(node.last_event, format.when(node.last_event.started_at)) : ""),
   version: (node) => node.version ?? "",
   calibration: (node) => node.calibration ?? "",
   factor: (node) => node.real_time_factor?.toFixed(3) ?? "",
   clock: clock,
   watchlist: watchlist,
-  last: (node) => (node.last_event ? t.fleet.lastEvent(node.last_event, new Date(1000 * node.last_event.started_at)) : ""),
 };
+
+/** Return the order of a node as text: those that hear nothing first, then those with another problem. */
+function order(node) {
+  const rank = node.deaf !== null ? 0 : node.problems.length || node.watchlist?.reason ? 1 : 2;
+  return `${rank} ${node.node}`;
+}
 
 function state(node) {
   if (!node.online) return t.fleet.offline;
@@ -39,7 +46,7 @@ function watchlist(node) {
 }
 
 const rows = new Map();
-const names = []; // in order, as the rows are
+const places = []; // what `order` says of each, as the rows are
 const body = h("tbody");
 const counts = h("p", { id: "counts" });
 const warning = h("p", { class: "alarm" });
@@ -51,7 +58,7 @@ const onlyDeaf = h("input", { type: "checkbox", id: "only-deaf" });
 
 function admits(node) {
   const event = node.last_event;
-  const named = node.node.includes(byName.value.trim().toLowerCase());
+  const named = node.node.toLowerCase().includes(byName.value.trim().toLowerCase());
   const words = byLabel.value.trim().toLowerCase();
   const heard = !words || (event !== null && `${event.label} ${event.label_name}`.toLowerCase().includes(words));
   return named && heard && (!onlyDeaf.checked || node.deaf !== null);
@@ -67,13 +74,13 @@ function filter() {
   setText(shown, t.fleet.shown(count, rows.size));
 }
 
-/** Return the place of a name among the rows, or where it would be. */
-function placeOf(name) {
+/** Return the place of a node among the rows, or where it would be. */
+function placeOf(key) {
   let low = 0;
-  let high = names.length;
+  let high = places.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (names[middle] < name) low = middle + 1;
+    if (places[middle] < key) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -83,23 +90,34 @@ function draw(node) {
   let row = rows.get(node.node);
   if (!row) {
     const cells = Object.keys(columns).map((name) => h(name === "node" ? "th" : "td", { class: name, scope: name === "node" ? "row" : null }));
-    row = { cells, element: h("tr", {}, ...cells) };
-    const place = placeOf(node.node);
-    body.insertBefore(row.element, body.children[place] ?? null);
-    names.splice(place, 0, node.node);
+    row = { cells, element: h("tr", {}, ...cells), key: null };
     rows.set(node.node, row);
   }
   row.node = node;
+  put(row, order(node));
   Object.values(columns).forEach((text, index) => setText(row.cells[index], text(node)));
-  setFlag(row.element, "data-wrong", node.deaf !== null || node.problems.length > 0);
+  setFlag(row.element, "data-wrong", !row.key.startsWith("2"));
+}
+
+/** Put a row where it belongs; null takes it away. */
+function put(row, key) {
+  if (row.key === key) return;
+  if (row.key !== null) {
+    places.splice(placeOf(row.key), 1);
+    row.element.remove();
+  }
+  row.key = key;
+  if (key === null) return;
+  const place = placeOf(key);
+  body.insertBefore(row.element, body.children[place] ?? null);
+  places.splice(place, 0, key);
 }
 
 function apply({ summary, nodes, gone }) {
   for (const name of gone) {
     if (!rows.has(name)) continue;
-    rows.get(name).element.remove();
+    put(rows.get(name), null);
     rows.delete(name);
-    names.splice(placeOf(name), 1);
   }
   nodes.forEach(draw);
   setText(counts, t.fleet.counts(summary));

@@ -401,6 +401,6 @@ export const t = {
     clockError: (seconds) => `±${seconds.toFixed(3)} s`,
     noWatchlist: "none yet",
     refused: (why) => `refused: ${why}`,
-    lastEvent: (event, at) => `${at.toLocaleTimeString()}  ${event.source}  ${event.label_name}  (${event.peak_score.toFixed(2)})`,
+    lastEvent: (event, when) => `${when}  ${event.source}  ${event.label_name}  (${event.peak_score.toFixed(2)})`,
   },
 };
