@@ -46,8 +46,11 @@ def readable(file: Path) -> str:
 
 
 def as_line(content: object) -> str:
-    """Return one line of JSON without NaN and infinity."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False)
+    """Return one line of JSON without NaN and infinity; what would steer a terminal is escaped."""
+    line = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
 
 
 @app.command()

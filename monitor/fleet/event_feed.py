@@ -15,6 +15,9 @@ from monitor.system.bounded_read import DamagedError, parse_json
 MOST_WAITING = 10_000
 """Events that wait for a slow reader; further ones wait at the broker."""
 
+MOST_TEXT = 16_384
+"""Characters of an event; one of a monitor has about a thousand."""
+
 WAIT_SECONDS = 10.0
 """Longest time that the connection waits for a slow reader; the broker ends one that stays silent."""
 
@@ -75,7 +78,7 @@ class EventFeed:
 
     def receive(self, message: Received) -> None:
         """Take a message under `event_filter`; wait while too many events wait."""
-        event = _event(message.text)
+        event = _event(message)
         if event is None:
             self.unreadable += 1
         elif self._wanted.admits(event):
@@ -101,13 +104,17 @@ class EventFeed:
                 return
 
 
-def _event(text: str) -> FleetEvent | None:
+def _event(message: Received) -> FleetEvent | None:
+    """Return the event in a message; None if it is none, or speaks for another node than its topic."""
+    if len(message.text) > MOST_TEXT:
+        return None
     try:
-        event = parse_json(text)
+        event = parse_json(message.text)
     except DamagedError:
         return None
     if not isinstance(event, dict) or not all(
         isinstance(event.get(key), kind) for key, kind in NEEDED.items()
     ):
         return None
-    return event
+    # The broker's access list knows topics only: what a message says of its node proves nothing.
+    return event if message.topic.split("/")[-3:] == [event["node"], event["source"], "event"] else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from monitor.config.section import MOST_SOURCES
@@ -18,8 +18,11 @@ MOST_TEXT = 200
 _LARGEST = 1e12
 """Numbers beyond it are not shown: no time and no count is so large."""
 
-MOST_PROBLEMS = MOST_SOURCES + 8
-"""Sources and problems of a node that are looked at."""
+MOST_LOOKED_AT = MOST_SOURCES + 8
+"""Sources of a node that are looked at."""
+
+MOST_LINES = 20
+"""Problems of a node that are kept, and changes that do not fit its watchlist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,54 @@ class NodeState:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What is kept of the information that a node published: a few kB at most, whoever wrote it."""
+
+    armed: bool | None = None
+    version: str | None = None
+    model: str | None = None
+    calibration: str | None = None
+    real_time_factor: float | None = None
+    clock_synchronised: bool | None = None
+    clock_error_seconds: float | None = None
+    sources: int = 0
+    deaf: str | None = None
+    """Which source delivers nothing, and why."""
+    labels: int | None = None
+    events: int | None = None
+    entities: int = 0
+    problems: tuple[str, ...] = ()
+    last_event: LastEvent | None = None
+    watchlist: Acknowledgement | None = None
+    at: float | None = None
+
+
+def node_info(content: Mapping[str, Any]) -> NodeInfo:
+    """Return what counts of the information of a node: whatever somebody has published there."""
+    sources = _mapping(content.get("sources"))
+    return NodeInfo(
+        armed=_flag(content.get("armed")),
+        version=text_of(content.get("version")),
+        model=text_of(content.get("model")),
+        calibration=text_of(content.get("calibration")),
+        real_time_factor=_number(content.get("real_time_factor")),
+        clock_synchronised=_flag(content.get("clock_synchronised")),
+        clock_error_seconds=_number(content.get("clock_error_seconds")),
+        sources=len(sources),
+        deaf=_deaf_source(sources),
+        labels=_count(content.get("labels")),
+        events=_count(content.get("events")),
+        entities=_count(content.get("entities")) or 0,
+        problems=tuple(_problems(content.get("problems"))),
+        last_event=last_event_of(content.get("last_event")),
+        watchlist=_acknowledgement(content.get("watchlist")),
+        at=_number(content.get("at")),
+    )
+
+
 def node_state(
-    node: str, status: str | None, info: Mapping[str, Any], last_event: LastEvent | None, now: float
+    node: str, status: str | None, info: NodeInfo, last_event: LastEvent | None, now: float
 ) -> NodeState:
     """Return the state of a node.
 
@@ -89,42 +138,21 @@ def node_state(
     node : str
     status : str or None
         Text of its status topic.
-    info : mapping
-        Content of its information topic: whatever somebody has published there; empty if nothing.
+    info : NodeInfo
     last_event : LastEvent or None
         The newest event that was seen to arrive.
     now : float
         Unix seconds.
     """
-    at = _number(info.get("at"))
-    told = last_event_of(info.get("last_event"))
     newest = max(
-        (each for each in (told, last_event) if each is not None),
+        (each for each in (info.last_event, last_event) if each is not None),
         key=lambda event: event.started_at,
         default=None,
     )
-    sources = _mapping(info.get("sources"))
+    known = {field.name: getattr(info, field.name) for field in fields(info)}
     online = status == "online"
-    return NodeState(
-        node=node,
-        online=online,
-        deaf=_deaf(sources, at, now) if online else "offline",
-        armed=_flag(info.get("armed")),
-        version=text_of(info.get("version")),
-        model=text_of(info.get("model")),
-        calibration=text_of(info.get("calibration")),
-        real_time_factor=_number(info.get("real_time_factor")),
-        clock_synchronised=_flag(info.get("clock_synchronised")),
-        clock_error_seconds=_number(info.get("clock_error_seconds")),
-        sources=len(sources),
-        labels=_count(info.get("labels")),
-        events=_count(info.get("events")),
-        entities=_count(info.get("entities")) or 0,
-        problems=tuple(_problems(info.get("problems"))),
-        last_event=newest,
-        watchlist=_acknowledgement(info.get("watchlist")),
-        at=at,
-    )
+    deaf = _silence(info.at, now) or info.deaf if online else "offline"
+    return NodeState(node=node, online=online, **known | {"deaf": deaf, "last_event": newest})
 
 
 def last_event_of(content: object) -> LastEvent | None:
@@ -142,11 +170,13 @@ def text_of(value: object) -> str | None:
     return printable(value[:MOST_TEXT]) if isinstance(value, str) else None
 
 
-def _deaf(sources: Mapping[str, Any], at: float | None, now: float) -> str | None:
+def _silence(at: float | None, now: float) -> str | None:
     if at is None:
         return "says nothing of itself: its version is too old for a fleet"
-    if now - at > SILENT_SECONDS:
-        return f"silent for {(now - at) / 60:.0f} minutes"
+    return f"silent for {(now - at) / 60:.0f} minutes" if now - at > SILENT_SECONDS else None
+
+
+def _deaf_source(sources: Mapping[str, Any]) -> str | None:
     for name, content in sources.items():
         source = _mapping(content)
         if source.get("offline_reason") is not None:
@@ -156,7 +186,7 @@ def _deaf(sources: Mapping[str, Any], at: float | None, now: float) -> str | Non
 
 
 def _problems(content: object) -> list[str]:
-    items = content[:MOST_PROBLEMS] if isinstance(content, list) else []
+    items = content[:MOST_LINES] if isinstance(content, list) else []
     pairs = [
         (text_of(each.get("what")), text_of(each.get("why"))) for each in items if isinstance(each, dict)
     ]
@@ -167,7 +197,7 @@ def _acknowledgement(content: object) -> Acknowledgement | None:
     if not isinstance(content, dict):
         return None
     left_out = content.get("left_out")
-    lines = left_out[:MOST_PROBLEMS] if isinstance(left_out, list) else []
+    lines = left_out[:MOST_LINES] if isinstance(left_out, list) else []
     return Acknowledgement(
         version=_count(content.get("version")),
         refused_version=_count(content.get("refused_version")),
@@ -179,7 +209,7 @@ def _acknowledgement(content: object) -> Acknowledgement | None:
 def _mapping(content: object) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         return {}
-    return dict(list(content.items())[:MOST_PROBLEMS])
+    return dict(list(content.items())[:MOST_LOOKED_AT])
 
 
 def _number(value: object) -> float | None:

@@ -6,11 +6,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from monitor.fleet.node_state import LastEvent, NodeState, last_event_of, node_state
+from monitor.fleet.node_state import LastEvent, NodeInfo, NodeState, last_event_of, node_info, node_state
 from monitor.outputs.mqtt.connection_events import Received
 from monitor.outputs.mqtt.topics import FLEET
 from monitor.system.bounded_read import DamagedError, parse_json
@@ -47,7 +47,7 @@ class _Told:
     """What a node has said."""
 
     status: str | None = None
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: NodeInfo | None = None
     last_event: LastEvent | None = None
 
 
@@ -81,10 +81,11 @@ class Nodes:
             if rest == "status":
                 told.status = message.text or None
             elif rest == "info":
-                told.info = _content(message.text)
+                content = _content(message.text)
+                told.info = node_info(content) if content else None
             elif rest.endswith("/event"):
                 told.last_event = last_event_of(_content(message.text)) or told.last_event
-            if told.status is None and not told.info:
+            if told.status is None and told.info is None:
                 del self._told[node]  # its retained messages were deleted: it is gone
 
     def states(self) -> list[NodeState]:
@@ -92,7 +93,7 @@ class Nodes:
         now = self._now()
         with self._lock:
             return [
-                node_state(name, told.status, told.info, told.last_event, now)
+                node_state(name, told.status, told.info or NodeInfo(), told.last_event, now)
                 for name, told in sorted(self._told.items())
             ]
 

@@ -9,7 +9,8 @@ from tests.support.fleet_nodes import event, told
 def feed_of(*events, size=10, **filters):
     feed = EventFeed(EventFilter(**filters), size=size, wait_seconds=0.01, now=lambda: 12.5)
     for each in events:
-        feed.receive(told("hall/porch/event", each, retained=False))
+        node = each.get("node", "hall") if isinstance(each, dict) else "hall"
+        feed.receive(told(f"{node}/porch/event", each, retained=False))
     return feed
 
 
@@ -28,6 +29,21 @@ def test_events_come_in_order_and_only_those_wanted():
 @pytest.mark.parametrize("content", ["", "null", "{}", "[" * 999, {"event_id": 1}, event() | {"label": None}])
 def test_what_is_no_event_is_counted(content):
     feed = feed_of(content)
+    assert (feed.unreadable, feed.take(0.0)) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("topic", "content"),
+    [
+        ("attic/porch/event", event("hall")),
+        ("hall/garden/event", event("hall")),
+        ("hall/porch/event", event("hall", more="x" * 20_000)),
+    ],
+    ids=["of another node", "of another source", "huge"],
+)
+def test_an_event_that_no_node_would_send_is_none(topic, content):
+    feed = feed_of()
+    feed.receive(told(topic, content, retained=False))
     assert (feed.unreadable, feed.take(0.0)) == (1, [])
 
 

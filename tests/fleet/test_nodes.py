@@ -1,6 +1,7 @@
 """Nodes of a broker, and what is known of them."""
 
 import json
+import pickle
 
 import pytest
 
@@ -103,6 +104,18 @@ def test_nonsense_is_a_node_that_says_nothing(text):
     state = state_of(ONLINE, told("hall/info", text))
     assert state.online
     assert (state.version, state.entities, state.problems, state.last_event) == (None, 0, (), None)
+
+
+def test_of_a_huge_node_little_is_kept():
+    huge = {f"s{i}": {"offline_reason": "x" * 150} for i in range(250)}
+    problems = [{"what": "y" * 300, "why": "z" * 300}] * 60
+    tree = {"deeper": ["a" * 30] * 300}
+    nodes = nodes_of(
+        ONLINE, told("hall/info", info() | {"sources": huge, "problems": problems, "more": tree})
+    )
+    (state,) = nodes.states()
+    assert len(pickle.dumps(nodes._told)) < 20_000
+    assert (state.sources, state.deaf, len(state.problems)) == (250, f"s0: {'x' * 150}", 20)
 
 
 @pytest.mark.parametrize(
