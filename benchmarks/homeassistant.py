@@ -21,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.homeassistant_bench import ALARM, CRY, EVENTS, SENSOR, Bench, fresh
+from benchmarks.homeassistant_bench import ALARM, CRY, EVENTS, SENSOR, UNUSUAL, Bench, fresh
 from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.config import LabelConfig
 from monitor.detection.active_labels import ActiveLabels
@@ -321,6 +321,26 @@ def blueprint(bench: Bench) -> None:
     check("an alarm begins while the broker is away", {"sound": 1, "events": 1, "device": 0}, before)
 
 
+def unusual_sounds(bench: Bench) -> None:
+    """The sensor of unusual sounds is there while they are reported, and only then."""
+    sensor = "binary_sensor.home_nursery_unusual"
+    bench.report("without unusual sounds there is no sensor", good=bench.home.state(sensor) is None)
+    bench.stop_monitor()
+    bench.unusual = bench.sources
+    bench.start_monitor()
+    bench.report("it appears, and is off", good=bench.becomes(sensor, "off"))
+    begun = bench.sounds(UNUSUAL)
+    good = bench.becomes(sensor, "on")
+    bench.falls_silent(begun)
+    bench.report("it is on while one lasts", good=good and bench.becomes(sensor, "off"))
+    good = eventually(lambda: bench.phases(begun) == ["start", "end"], 20)
+    bench.report("the event entity tells it", good=good, more=bench.phases(begun))
+    bench.stop_monitor()
+    bench.unusual = ()
+    bench.start_monitor()
+    bench.report("switched off, it is removed", good=bench.becomes(sensor, None))
+
+
 def documented_automations() -> list[dict[str, object]]:
     """Return those of the documentation, for the entities here."""
     text = (ROOT / "docs" / "home-assistant.md").read_text()
@@ -338,6 +358,7 @@ CASES = {
     "blueprint": blueprint,
     "large": large,
     "split": split,
+    "unusual": unusual_sounds,
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.homeassistant_core import HomeAssistant, eventually
 from monitor.audio.source_status import Health
-from monitor.config import LabelConfig, MqttConfig
+from monitor.config import LabelConfig, MqttConfig, UnusualLabel
 from monitor.detection.active_labels import ActiveLabels
 from monitor.outputs.mqtt.broker_setup import PublisherOptions
 from monitor.outputs.mqtt.publisher import MqttPublisher
@@ -23,6 +23,7 @@ from tests.support.snapshots import snapshot
 
 ALARM = LabelConfig(id="smoke_alarm", prompts=("a smoke alarm",), device_class="smoke")
 CRY = LabelConfig(id="baby_cry", prompts=("a baby cries",))
+UNUSUAL = UnusualLabel()
 SENSOR, EVENTS = "binary_sensor.home_nursery_smoke_alarm", "event.home_nursery_sound"
 _numbers = itertools.count(1)
 
@@ -44,6 +45,8 @@ class Bench:
         self.node = "home"
         self.labels: tuple[LabelConfig, ...] = (ALARM, CRY)
         self.sources: tuple[str, ...] = ("nursery",)
+        self.unusual: tuple[str, ...] = ()
+        """Sources of which unusual sounds are reported."""
         self.discovery = True
         self.commands: list[object] = []
         self.mqtt: MqttPublisher | None = None
@@ -57,7 +60,7 @@ class Bench:
             PublisherOptions(
                 node=self.node, model="starter", queue_file=self.queue_file, page="http://127.0.0.1:8095/"
             ),
-            ActiveLabels(self.labels, self.sources),
+            ActiveLabels(self.labels, self.sources, unusual=self.unusual),
             on_command=lambda _topic, command: self.commands.append(command),
         )
         self._thread = threading.Thread(target=mqtt.run)
@@ -96,7 +99,7 @@ class Bench:
 
     @staticmethod
     def _label(event: Event) -> LabelConfig:
-        return next(label for label in (ALARM, CRY) if label.id == event.label)
+        return next(label for label in (ALARM, CRY, UNUSUAL) if label.id == event.label)
 
     def becomes(self, entity: str, state: str | None, seconds: float = 60.0) -> bool:
         """Wait until an entity has a state."""
@@ -122,6 +125,7 @@ def fresh(bench: Bench) -> Iterator[None]:
     """Begin with a broker, a monitor and a Home Assistant that know nothing of each other."""
     bench.stop_monitor()
     bench.node, bench.labels, bench.sources, bench.discovery = "home", (ALARM, CRY), ("nursery",), True
+    bench.unusual = ()
     bench.broker.kill()
     for file in bench.directory.glob("mosquitto.db"):
         file.unlink()

@@ -45,10 +45,10 @@ class _Group(Segment):
         """Copy the vectors from number ``first`` on into an array, shape (n, d)."""
         into[:] = self._held[first : first + len(into)]
 
-    def blocks(self, first: int, stop: int, most: int) -> Iterator[Rows]:
-        """Yield the vectors ``[first, stop)``, so many at once."""
-        for begin in range(first, stop, most):
-            yield self._held[begin : min(stop, begin + most)]
+    def blocks(self, first: int, stop: int, into: Rows) -> Iterator[Rows]:
+        """Yield the vectors ``[first, stop)``, as many at once as would fit into an array."""
+        for begin in range(first, stop, len(into)):
+            yield self._held[begin : min(stop, begin + len(into))]
 
     @property
     def _held(self) -> Rows:

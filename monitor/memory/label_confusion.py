@@ -93,7 +93,8 @@ def moments(chunks: Iterable[Chunk]) -> Moments | None:
     """Return mean and covariance of the embeddings of a source; None if there are too few."""
     count, total, products = 0, None, None
     for chunk in chunks:
-        for rows in chunk.blocks(_AT_ONCE):
+        block = np.empty((_AT_ONCE, chunk.segment.header.dimension), dtype=np.int16)
+        for rows in chunk.blocks(block):
             part = restored(rows)
             sums, squares = part.sum(axis=0, dtype=np.float64), (part.T @ part).astype(np.float64)
             total = sums if total is None else total + sums

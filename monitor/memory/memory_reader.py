@@ -118,8 +118,8 @@ class Chunk:
         """
         return self.segment.vectors(self._rows)
 
-    def blocks(self, most: int) -> Iterator[Rows]:
-        """Yield `vectors`, so many at once; an array is valid until the next.
+    def blocks(self, into: Rows) -> Iterator[Rows]:
+        """Yield `vectors`, each time as many as fit into an array, shape (n, d), which is used again.
 
         Raises
         ------
@@ -128,9 +128,9 @@ class Chunk:
         """
         rows = self._rows
         if not len(rows) or int(rows[-1]) - int(rows[0]) != len(rows) - 1:  # some are missing between
-            yield from np.split(self.vectors, range(most, len(rows), most))
+            yield from np.split(self.vectors, range(len(into), len(rows), len(into)))
             return
-        yield from self.segment.blocks(int(rows[0]), int(rows[-1]) + 1, most)
+        yield from self.segment.blocks(int(rows[0]), int(rows[-1]) + 1, into)
 
     @property
     def _rows(self) -> NDArray[np.uint32]:

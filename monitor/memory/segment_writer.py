@@ -95,6 +95,9 @@ class SegmentWriter:
         if not self._entries and self.is_there:
             for path in pair(self.index_path):
                 path.unlink(missing_ok=True)
+        # Written a little at a time, it is in the cache in small pages; a search reads it in large ones.
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(self._vectors, 0, 0, os.POSIX_FADV_DONTNEED)
         for descriptor in (self._vectors, self._index):
             os.close(descriptor)
 

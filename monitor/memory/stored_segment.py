@@ -7,6 +7,7 @@ wrong.  Damaged entries are left out, the others are used.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import stat
 import zlib
@@ -36,6 +37,12 @@ from monitor.system.bounded_read import DamagedError, read_bytes
 _TAIL, _TAIL_NS = 16, 2 * 10**9
 """The checksums of so many entries, and of so much time, at the end of a segment are verified when it is
 opened: what a power cut may have left half written.  The disk has confirmed all before, twice a second."""
+
+_LARGE_READ = 2**20
+"""Bytes from which on it pays to have a file in large pages."""
+
+_POPULATE_READ = 22
+"""MADV_POPULATE_READ of Linux 5.14: an error of the file is an error of the call, and never a signal."""
 
 _MOST_BYTES = 64 * 2**20
 """Size limit of an index: 580 entries a second."""
@@ -84,20 +91,23 @@ class Segment:
             They cannot be read.
         """
         with self._opened() as descriptor:
+            if into.nbytes >= _LARGE_READ:
+                _cache_in_large_pages(descriptor)
             self._read(descriptor, first, into)
 
-    def blocks(self, first: int, stop: int, most: int) -> Iterator[Rows]:
-        """Yield the vectors ``[first, stop)``, so many at once; an array is valid until the next.
+    def blocks(self, first: int, stop: int, into: Rows) -> Iterator[Rows]:
+        """Yield the vectors ``[first, stop)``, each time as many as fit into an array, shape (n, d).
 
         Raises
         ------
         MemoryFormatError
             They cannot be read.
         """
-        block = np.empty((min(most, stop - first), self.header.dimension), dtype=np.int16)
         with self._opened() as descriptor:
-            for begin in range(first, stop, most):
-                part = block[: stop - begin]
+            if 2 * self.header.dimension * (stop - first) >= _LARGE_READ:
+                _cache_in_large_pages(descriptor)
+            for begin in range(first, stop, len(into)):
+                part = into[: stop - begin]
                 self._read(descriptor, begin, part)
                 yield part
 
@@ -123,6 +133,20 @@ class Segment:
             if not read:
                 raise MemoryFormatError(f"{self.path.with_suffix(VECTORS)}: ends too soon")
             target, at = target[read:], at + read
+
+
+def _cache_in_large_pages(descriptor: int) -> None:
+    """Read a file into the cache of the system in pages of 2 MB, if it is not there and the system can.
+
+    From these it is copied three times as fast as from those of 4 KB (benchmarks/past_week.py).
+    """
+    size = os.fstat(descriptor).st_size
+    with (
+        contextlib.suppress(OSError, ValueError),  # an older system, or a file that has gone
+        mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ) as pages,
+    ):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+        pages.madvise(_POPULATE_READ)
 
 
 def open_segment(path: Path) -> Segment:
