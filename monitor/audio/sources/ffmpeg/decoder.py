@@ -133,24 +133,32 @@ def _plane(plane: av.audio.plane.AudioPlane, kind: str, count: int) -> NDArray[n
     return samples
 
 
-def resized(parts: Iterable[CapturedAudio], seconds: float) -> Iterator[CapturedAudio]:
-    """Yield parts of ``seconds`` each; before a gap or a change of rate they are shorter."""
+def resized(
+    parts: Iterable[CapturedAudio], seconds: float, first_seconds: float | None = None
+) -> Iterator[CapturedAudio]:
+    """Yield parts of ``seconds`` each; before a gap or a change of rate they are shorter.
+
+    The first part, also after a gap, is of ``first_seconds``, if given.
+    """
     held: list[CapturedAudio] = []
-    count = 0
+    count, next_seconds = 0, first_seconds or seconds
     for part in parts:
         if held and (part.gap or part.rate != held[0].rate):
             yield _joined(held)
-            held, count = [], 0
+            held, count, next_seconds = [], 0, first_seconds or seconds
         held.append(part)
         count += len(part.samples)
-        length = max(1, round(part.rate * seconds))
+        length = max(1, round(part.rate * next_seconds))
         if count < length:
             continue
-        whole = _joined(held)
-        for start in range(0, count - length + 1, length):
+        whole, start = _joined(held), 0
+        while start + length <= count:
             samples = whole.samples[start : start + length].copy()
             yield replace(whole, samples=samples) if start == 0 else CapturedAudio(samples, part.rate)
-        rest = whole.samples[count - count % length :]
+            start += length
+            next_seconds = seconds
+            length = max(1, round(part.rate * seconds))
+        rest = whole.samples[start:]
         held, count = ([CapturedAudio(rest, part.rate)] if len(rest) else []), len(rest)
     if held:
         yield _joined(held)

@@ -93,8 +93,8 @@ def open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlo
     opened_at, started = time.time(), time.monotonic()
     silence = DigitalSilence(context.status)
     parts = _parts(config.path, config.channel, config.track)
-    seconds = context.block_seconds if realtime else _BLOCK_SECONDS
-    for block in _blocks(parts, rate, context.status, seconds):
+    lengths = (context.block_seconds, context.first_block_seconds) if realtime else (_BLOCK_SECONDS,)
+    for block in _blocks(resized(parts, *lengths), rate, context.status):
         due = started + block.stop / rate
         if stop.wait(max(0.0, due - time.monotonic())) if realtime else stop.is_set():
             return
@@ -114,7 +114,7 @@ def read_samples(path: Path, rate: int, channel: int | None = None) -> Iterator[
         As for `open_file`.
     """
     parts = _parts(path, channel, None)
-    for block in _blocks(parts, rate, SourceStatus(path.name), _BLOCK_SECONDS):
+    for block in _blocks(resized(parts, _BLOCK_SECONDS), rate, SourceStatus(path.name)):
         yield block.samples
 
 
@@ -132,7 +132,7 @@ def open_recording(
         As for `open_file`.
     """
     parts = _parts(sound, None, None) if isinstance(sound, Path) else _parts_in(sound, name)
-    for block in _blocks(parts, context.rate, context.status, _BLOCK_SECONDS):
+    for block in _blocks(resized(parts, _BLOCK_SECONDS), context.rate, context.status):
         if context.stop.is_set():
             return
         yield replace(block, ended_at=started_at + block.stop / context.rate)
@@ -166,12 +166,10 @@ def decode(path: Path, rate: int, channel: int | None = None) -> Samples:
     return np.concatenate(samples)
 
 
-def _blocks(
-    parts: Iterable[CapturedAudio], rate: int, status: SourceStatus, seconds: float
-) -> Iterator[AudioBlock]:
+def _blocks(parts: Iterable[CapturedAudio], rate: int, status: SourceStatus) -> Iterator[AudioBlock]:
     maker = BlockMaker(status.name, rate)
     input_rate = None
-    for part in resized(parts, seconds):
+    for part in parts:
         if part.rate != input_rate:
             input_rate = part.rate
             yield from maker.begin(input_rate, gap=False)

@@ -103,7 +103,7 @@ class _Connector:
         self._address = address
         self._channel = channel
         self._stop = context.stop
-        self._block_seconds = context.block_seconds
+        self._context = context
         self._pictures = _ways(address)
         self._last: _Connection | None = None
         self._refused: tuple[float, str] | None = None
@@ -145,7 +145,7 @@ class _Connector:
         troubles: list[SourceError] = []
         for pictures in self._pictures:
             connection = self._last = _Connection(
-                self._name, self._address, self._channel, self._block_seconds, pictures=pictures
+                self._context, self._address, self._channel, pictures=pictures
             )
             try:
                 connection.wait_until_open(self._stop)
@@ -187,13 +187,13 @@ class _Connection:
     """
 
     def __init__(
-        self, name: str, address: Address, channel: int | None, block_seconds: float, *, pictures: bool
+        self, context: SourceContext, address: Address, channel: int | None, *, pictures: bool
     ) -> None:
         self._address = address
-        self._block_seconds = block_seconds
+        self._context = context
         self._channel = channel
         self._pictures = pictures
-        self._queue: queue.Queue[CapturedAudio] = queue.Queue(round(_QUEUE_SECONDS / block_seconds))
+        self._queue: queue.Queue[CapturedAudio] = queue.Queue(round(_QUEUE_SECONDS / context.block_seconds))
         self._opened_at = time.monotonic()
         self._edge: LiveEdge | None = None
         self._clock: CaptureClock | None = None
@@ -203,7 +203,7 @@ class _Connection:
         self._ended = threading.Event()
         self._gone = threading.Event()
         self._reader = ThreadGroup(self._ended)
-        self._reader.start(f"read {name}", self._run)
+        self._reader.start(f"read {context.name}", self._run)
 
     @property
     def gone(self) -> bool:
@@ -240,7 +240,7 @@ class _Connection:
     def _run(self) -> None:
         try:
             with closing(sound_of(self._address, self._channel, pictures=self._pictures)) as sound:
-                for audio in resized(sound, self._block_seconds):
+                for audio in resized(sound, self._context.block_seconds, self._context.first_block_seconds):
                     self._enqueue(audio)
                     if self._ended.is_set():
                         return
