@@ -34,6 +34,9 @@ _APART_SHARE = 0.25
 
 _FLOOR = 1e-12
 
+_MOST_FRESH = 256
+"""Frames of a source that wait for their prominence: 0.1 MB, and few enough to be seldom."""
+
 
 @dataclass(slots=True)
 class _History:
@@ -111,7 +114,7 @@ class PatternFinder:
         history.fresh_frames += len(new)
         history.next_frame += len(new)
         history.stop = window.stop
-        if history.fresh_frames >= self._kept:
+        if history.fresh_frames >= _MOST_FRESH:
             self._settle(history)
 
     def _add_silence(self, window: Window) -> None:

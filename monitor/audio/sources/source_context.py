@@ -29,7 +29,7 @@ class SourceContext:
 
     @property
     def first_block_seconds(self) -> float:
-        """Length of the first block, also after a gap: so windows end with blocks, though resamplers are late."""
+        """Length of the first block, also after a gap: windows then end with blocks; resamplers are late."""
         return self.block_seconds + RESAMPLER_SECONDS
 
     @property
