@@ -12,8 +12,11 @@ from monitor.detection.engine import Engine
 RING_SECONDS = 15
 """Audio of each source kept in memory."""
 
-LONG_RING_SECONDS = 60
-"""The same with clips, or with a replay at full speed."""
+CLIP_RING_SECONDS = 56
+"""The same with clips: the longest has 45 s, and may have to wait for others."""
+
+REPLAY_RING_SECONDS = 60
+"""The same with a replay at full speed."""
 
 CLIP_LOOKBACK_SECONDS = 50
 """Audio behind the analysis that a clip may still read."""
@@ -22,21 +25,23 @@ CLIP_LOOKBACK_SECONDS = 50
 def make_buffers(config: Config, engine: Engine) -> dict[str, RingBuffer]:
     """Return the ring buffer of each source by its name; all share one condition."""
     due = threading.Condition()
-    long = config.clips.enabled or any(map(_is_fast_replay, config.sources))
-    capacity = max((LONG_RING_SECONDS if long else RING_SECONDS) * engine.rate, 2 * engine.length)
+    return {source.name: _buffer(source, config, engine, due) for source in config.sources}
+
+
+def _buffer(source: SourceConfig, config: Config, engine: Engine, due: threading.Condition) -> RingBuffer:
+    waits, clips = _is_fast_replay(source), config.clips.enabled
+    seconds = REPLAY_RING_SECONDS if waits else CLIP_RING_SECONDS if clips else RING_SECONDS
+    capacity = max(seconds * engine.rate, 2 * engine.length)
     # A clip looks back; the rest is how far a replayed file may be ahead of the analysis.
     behind = max(0, min(CLIP_LOOKBACK_SECONDS * engine.rate, capacity - 3 * engine.length))
-    return {
-        source.name: RingBuffer(
-            capacity,
-            engine.rate,
-            exact=None if _is_fast_replay(source) else _exact(engine, source.name),
-            due=due,
-            lossless=_is_fast_replay(source),
-            behind=behind if config.clips.enabled else 0,
-        )
-        for source in config.sources
-    }
+    return RingBuffer(
+        capacity,
+        engine.rate,
+        exact=None if waits else _exact(engine, source.name),
+        due=due,
+        lossless=waits,
+        behind=behind if clips else 0,
+    )
 
 
 def _exact(engine: Engine, source: str) -> int:
