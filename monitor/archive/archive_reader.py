@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from monitor.archive.embeddings_file import read_groups
 from monitor.archive.results import read_about
-from monitor.archive.tables import EMBEDDINGS_TABLE, EVENTS_TABLE, FILES_TABLE
+from monitor.archive.tables import EMBEDDINGS_TABLE, EVENTS_TABLE, FILES, FILES_TABLE
 from monitor.detection.engine import Engine
 from monitor.detection.quantised import Rows
 from monitor.memory.memory_reader import Chunk, MemoryReader, Span, to_ns
@@ -29,6 +29,10 @@ MOST_WINDOWS = 2_000_000
 """Of a `period`: a search needs 24 bytes for each."""
 
 _INDEX = ("source", "part", "file", "started_at", "seconds", "windows")
+_INDEX_SCHEMA = pa.schema([FILES.field(name) for name in _INDEX])
+
+_PART = r"^[\w-]+$"
+"""Name of a part: no path."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,11 +89,11 @@ class ArchiveReader(MemoryReader):
                 f"--archive: {folder} has embeddings of another checkpoint: {about.get('model')}"
             )
         with boundary(ConfigError, f"--archive: {folder / FILES_TABLE}"):
-            table = pq.read_table(folder / FILES_TABLE, columns=list(_INDEX))
-        self._folder = folder
-        self._index = table.filter(pc.greater(table["windows"], 0)).sort_by(
-            [("source", "ascending"), ("started_at", "ascending"), ("file", "ascending")]
-        )
+            table = pq.read_table(folder / FILES_TABLE, columns=list(_INDEX)).drop_null().cast(_INDEX_SCHEMA)
+            usable = pc.and_(pc.greater(table["windows"], 0), pc.match_substring_regex(table["part"], _PART))
+            order = [("source", "ascending"), ("started_at", "ascending"), ("file", "ascending")]
+            self._index = table.filter(usable).sort_by(order)
+        self._folder, self._dimension = folder, 0
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -139,6 +143,7 @@ class ArchiveReader(MemoryReader):
 
     def as_scanned(self, engine: Engine) -> Engine:
         """Return an engine with the windows of the scan, whatever the configuration has now."""
+        self._dimension = engine.model.dimension
         header = next(filter(None, map(self.newest_header, self.sources)), None)
         return engine if header is None else replace(engine, length=header.length, hop=header.hop, hops={})
 
@@ -191,6 +196,9 @@ class ArchiveReader(MemoryReader):
     def _groups(self, path: Path) -> Iterator[_Group]:
         try:
             for header, entries, vectors in read_groups(path):
+                if self._dimension not in {0, header.dimension}:
+                    self.report(path, f"{path}: has embeddings of another length")
+                    return
                 yield _Group(path, header, entries, held=vectors)
         except MemoryFormatError as error:
             self.report(path, error)

@@ -137,10 +137,14 @@ def read_groups(path: Path) -> Iterator[tuple[Header, NDArray[np.void], Rows]]:
     MemoryFormatError
         It is not such a file, or cannot be read.
     """
+    if not path.is_file():  # a pipe would never end
+        raise MemoryFormatError(f"{path}: is not a file")
     with boundary(MemoryFormatError, str(path)):
         file = pq.ParquetFile(path)
         known = metadata_of(file)
         header = Header(**{key: int(known[key]) for key in _HEADER_KEYS})
+    if min(getattr(header, key) for key in _HEADER_KEYS) < 1:
+        raise MemoryFormatError(f"{path}: has windows of no length")
     try:
         for number in range(file.num_row_groups):
             with boundary(MemoryFormatError, str(path)):

@@ -21,7 +21,7 @@ from monitor.archive.tables import (
     Origin,
     write_rows,
 )
-from monitor.system.atomic_file import sync, write_atomic
+from monitor.system.atomic_file import open_no_link, sync, write_atomic
 from monitor.system.bounded_read import DamagedError, read_json
 from monitor.types import ConfigError, OutputError
 
@@ -75,6 +75,8 @@ class Results:
         ------
         ConfigError
             The folder has results of other settings.
+        OutputError
+            It cannot be written.
         """
         about = {
             "schema": 1,
@@ -92,13 +94,16 @@ class Results:
         schemas = {EVENTS_TABLE: EVENTS, FILES_TABLE: FILES}
         if embeddings:
             schemas[EMBEDDINGS_TABLE] = embeddings_schema(dimension)
-        for table, schema in schemas.items():
-            (self.folder / table).mkdir(exist_ok=True)
-            draft = self.drafts / f"{table}.{_EMPTY}"
-            write_rows(draft, schema, [], origin)
-            draft.replace(self.folder / table / _EMPTY)
         content = json.dumps(about, indent=1).encode() + b"\n"
-        write_atomic(self.folder / _ABOUT, content, durable=True, mode=0o644)
+        try:
+            for table, schema in schemas.items():
+                (self.folder / table).mkdir(exist_ok=True)
+                draft = self.drafts / f"{table}.{_EMPTY}"
+                write_rows(draft, schema, [], origin)
+                draft.replace(self.folder / table / _EMPTY)
+            write_atomic(self.folder / _ABOUT, content, durable=True, mode=0o644)
+        except OSError as error:
+            raise OutputError(f"--out: {error.filename or self.folder}: {error.strerror}") from error
 
     def undone(self, recordings: Collection[Recording]) -> list[Recording]:
         """Return the recordings without results, and take away results of what they were before."""
@@ -176,10 +181,13 @@ def opened(folder: Path) -> Iterator[Results]:
         It cannot be written, or another scan writes it.
     """
     try:
+        for name in (DRAFTS, *TABLES):
+            if (folder / name).is_symlink():
+                raise OutputError(f"--out: {folder / name}: is a symbolic link; nothing is written elsewhere")
         (folder / DRAFTS).mkdir(parents=True, exist_ok=True)
-        lock = (folder / DRAFTS / _LOCK).open("w")
+        lock = open_no_link(folder / DRAFTS / _LOCK, append=True)
     except OSError as error:
-        raise OutputError(f"--out: {folder}: {error.strerror}") from error
+        raise OutputError(f"--out: {error.filename or folder}: {error.strerror}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -193,6 +201,8 @@ def opened(folder: Path) -> Iterator[Results]:
 
 
 def _clear(drafts: Path) -> None:
+    """Delete what a scan wrote; the folder may have been there before, with files of others."""
     for path in drafts.iterdir():
-        if path.name != _LOCK:
+        is_ours = path.suffix.removeprefix(".") in TABLES or path.name.endswith(f".{_EMPTY}")
+        if is_ours and (path.is_symlink() or path.is_file()):
             path.unlink(missing_ok=True)

@@ -13,11 +13,12 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Self
 
 from monitor.fleet.event_feed import FleetEvent
-from monitor.system.atomic_file import sync
+from monitor.system.atomic_file import open_no_link, sync
 from monitor.types import ConfigError, OutputError
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class EventRecorder:
         self._spool_path = path.with_name(f"{path.stem}.open")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._spool = self._spool_path.open("ab")
+            self._spool = open_no_link(self._spool_path, append=True)
         except OSError as error:
             raise OutputError(f"--record: {path}: cannot be written: {error.strerror}") from error
         try:
@@ -120,11 +121,13 @@ class EventRecorder:
             if self._path.suffix == ".parquet":
                 from monitor.fleet.event_table import write_table  # noqa: PLC0415 - the extra `fleet`
 
+                open_no_link(draft).close()
                 write_table(_batches(self._spool_path), draft)
             else:
-                with draft.open("w", encoding="utf-8") as file:
+                with open_no_link(draft) as file:
                     file.writelines(
-                        f"{json.dumps(event, ensure_ascii=False)}\n" for event in _events_of(self._spool_path)
+                        f"{json.dumps(event, ensure_ascii=False)}\n".encode()
+                        for event in _events_of(self._spool_path)
                     )
             sync(draft)
             draft.replace(target)
@@ -144,7 +147,7 @@ def _needs_pyarrow() -> None:
 def _next_free(path: Path) -> Path:
     numbers = [
         int(text)
-        for each in path.parent.glob(f"{path.stem}-*{path.suffix}")
+        for each in path.parent.glob(f"{escape(path.stem)}-*{path.suffix}")
         if (text := each.stem.removeprefix(f"{path.stem}-")).isdecimal()
     ]
     return path.with_name(f"{path.stem}-{max(numbers, default=0) + 1:06d}{path.suffix}")

@@ -6,6 +6,7 @@ What happens in a home is private, so files get their mode independent of the um
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import IO, Any
@@ -39,6 +40,24 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = False, mode: int
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def open_no_link(path: Path, *, append: bool = False) -> IO[bytes]:
+    """Open a file to write it; a symbolic link is refused, so that no file elsewhere is changed.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "is a symbolic link", str(path)) from error
+        raise
+    return open(descriptor, "ab" if append else "wb")  # noqa: PTH123 - a descriptor; the caller closes it
 
 
 def flush_to_disk(file: IO[Any]) -> None:

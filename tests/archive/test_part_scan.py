@@ -1,5 +1,6 @@
 """Single recordings, on this disk and in a bucket, through an engine of two tones."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import s3fs
@@ -19,7 +21,7 @@ from monitor.archive.recording_list import list_recordings
 from monitor.archive.report_row import failed_part
 from monitor.archive.results import opened
 from monitor.archive.scanners import batches_are_exact
-from monitor.archive.tables import Origin
+from monitor.archive.tables import FILES, Origin
 from monitor.config import Config
 from monitor.memory.source_replay import SourceReplay, Watchlist
 from monitor.types import ConfigError, OutputError
@@ -190,6 +192,98 @@ def test_results_of_other_settings_are_refused(scanner, hall, tmp_path):
     scan_folder(hall, tmp_path / "out", scanner)
     with pytest.raises(ConfigError, match="results of another scan: settings differ; use another folder"):
         scan_folder(hall, tmp_path / "out", scanner, replace(ORIGIN, settings="others"))
+
+
+def test_nothing_of_others_is_deleted_or_written_where_results_go(scanner, hall, tmp_path):
+    write(hall / "a.wav", 2)
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    for folder in (out / "drafts/chapter", elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "text").write_text("precious")
+    (out / "drafts/text").write_text("precious")
+    scan_folder(hall, out, scanner)
+    assert [path.read_text() for path in sorted(out.glob("drafts/**/text"))] == ["precious"] * 2
+    for name in ("drafts", "files", "events", "embeddings"):
+        other = tmp_path / f"linked-{name}"
+        other.mkdir()
+        (other / name).symlink_to(elsewhere)
+        with pytest.raises(OutputError, match=f"{name}: is a symbolic link; nothing is written elsewhere"):
+            scan_folder(hall, other, scanner)
+    assert [path.name for path in elsewhere.iterdir()] == ["text"]
+    (out / "drafts/lock").unlink()
+    (out / "drafts/lock").symlink_to(elsewhere / "text")
+    with pytest.raises(OutputError, match="drafts/lock: is a symbolic link"):
+        scan_folder(hall, out, scanner)
+    assert (elsewhere / "text").read_text() == "precious"
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked/events").touch()
+    with pytest.raises(OutputError, match="blocked/events: File exists"):
+        scan_folder(hall, tmp_path / "blocked", scanner)
+
+
+@pytest.fixture
+def archive(scanner, hall, tmp_path):
+    """Results of two recordings; returns how they are read, and the embeddings of the first."""
+    for minute in (30, 40):
+        write(hall / f"20240131_06{minute}00.wav", 10, ("low", 2, 5))
+    scan_folder(hall, tmp_path / "out", scanner)
+
+    def ended():
+        reader = ArchiveReader(tmp_path / "out", "two")
+        reader.as_scanned(scanner.engine)
+        return [at for chunk in reader.chunks("hall") for at in chunk.ended_at.tolist()]
+
+    first = min(list_recordings([str(hall)]), key=lambda each: each.address)
+    return ended, tmp_path / f"out/embeddings/{first.part}.parquet"
+
+
+def forged(path, change):
+    rows = pq.read_table(path)
+    path.unlink()
+    pq.write_table(change(rows), path)
+
+
+def with_header(**values):
+    known = {f"clap_monitor.{key}".encode(): str(value) for key, value in values.items()}
+    return lambda rows: rows.replace_schema_metadata({**rows.schema.metadata, **known})
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-200]),
+    "noise": lambda path: path.write_bytes(b"PAR1" + bytes(range(256)) * 9 + b"PAR1"),
+    "pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "loop": lambda path: (path.unlink(), path.symlink_to(path)),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+    "no column": lambda path: forged(path, lambda rows: rows.drop_columns(["embedding"])),
+    "no rate": lambda path: forged(path, with_header(rate=0)),
+    "no number": lambda path: forged(path, with_header(hop="many")),
+    "other length": lambda path: forged(path, with_header(dimension=7)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_embeddings_are_left_out_with_a_warning_and_the_others_are_read(damage, archive, caplog):
+    ended, path = archive
+    whole = ended()
+    damage(path)
+    assert ended() == whole[len(whole) // 2 :]
+    assert [record.message.startswith(f"memory: {path}: ") for record in caplog.records] == [True]
+
+
+def test_a_forged_report_leads_nowhere(archive, tmp_path):
+    ended, _ = archive
+    whole = ended()
+    bad = [{"part": "../../secret"}, {"source": None}, {"started_at": None}, {"windows": None}]
+    row = pq.read_table(tmp_path / "out/files").to_pylist()[0]
+    for number, change in enumerate(bad):
+        pq.write_table(
+            pa.Table.from_pylist([row | change], FILES), tmp_path / f"out/files/{number}-x.parquet"
+        )
+    assert ended() == whole
+    (tmp_path / "out/files/text-x.parquet").write_text("no table")
+    with pytest.raises(ConfigError, match=r"--archive: .*out/files: "):
+        ended()
 
 
 def test_two_scans_do_not_write_the_same_folder(tmp_path):

@@ -71,6 +71,25 @@ def test_parquet_has_the_keys_of_an_event_as_columns_whatever_somebody_published
     assert [second[key] for key in ("windows", "level_dbfs", "late", "started_at", "reason")] == [None] * 5
 
 
+def test_nothing_is_written_through_a_link_and_a_name_may_have_brackets(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "e.open").symlink_to(victim)
+    with pytest.raises(OutputError, match="is a symbolic link"):
+        EventRecorder(tmp_path / "e.jsonl")
+    (tmp_path / "f-000001.part").symlink_to(victim)
+    with (
+        pytest.raises(OutputError, match="is a symbolic link"),
+        EventRecorder(tmp_path / "f.jsonl") as recorder,
+    ):
+        recorder.add(some(1))
+    assert victim.read_text() == "precious"
+    for number in (1, 2):
+        with EventRecorder(tmp_path / "a[1].jsonl") as recorder:
+            recorder.add(some(number))
+    assert len(list(tmp_path.glob("a*-00000[12].jsonl"))) == 2
+
+
 def test_two_recorders_of_one_name_and_other_kinds_of_file_are_refused(tmp_path):
     with (
         EventRecorder(tmp_path / "e.jsonl"),
