@@ -487,3 +487,28 @@ def test_the_description_of_the_api_is_readable_and_asks_nobody(browser, url):
     expect(page.get_by_text("/api/labels/{label_id}/threshold")).to_be_visible(timeout=PATIENCE_MS)
     assert asked == {urlsplit(url).netloc}
     context.close()
+
+
+def test_many_sources_are_a_list_and_only_the_chosen_one_sends_its_spectrogram(browser, tmp_path):
+    samples, rate = soundfile.read(ROOT / "recordings/demo.flac", dtype="int16")
+    soundfile.write(tmp_path / "farm.wav", np.tile(samples[17 * rate : 36 * rate], 20), rate)
+    rooms = ", ".join(f"{{name: room{number}, kind: file, path: farm.wav}}" for number in range(10))
+    port = free_port()
+    (tmp_path / "monitor.yaml").write_text(
+        f"sources: [{rooms}]\nwindow: {{hop_seconds: 1}}\n"
+        "labels: [{id: rooster, prompts: [a rooster crowing]}]\n"
+        f"web: {{enabled: true, port: {port}}}\n"
+    )
+    process = start("run", "--config", "monitor.yaml", cwd=tmp_path)
+    try:
+        eventually(lambda: answers(port) or process.poll() is not None, 120)
+        with opened(browser, f"http://127.0.0.1:{port}/") as page:
+            sources = page.get_by_role("combobox", name="Source")
+            expect(sources).to_have_value("room0", timeout=PATIENCE_MS)
+            with page.expect_request(lambda request: request.url.endswith("api/live?view=room7")):
+                sources.select_option("room7")
+            expect(page.locator("section.stage h2")).to_have_text("room7", timeout=PATIENCE_MS)
+            expect(page.locator("li.score .value")).to_have_text(SCORE, timeout=PATIENCE_MS)
+    finally:
+        process.terminate()
+        process.communicate()
