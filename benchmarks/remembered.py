@@ -26,7 +26,7 @@ class Remembered:
     def __init__(self, model: Clap, path: Path | None = None) -> None:
         self.name = model.name
         self.path = model.path
-        self.mel_config = model.mel_config
+        self.mel_config, self.device = model.mel_config, model.device
         self._model = model
         self._path = path
         self._known: dict[str, npt.NDArray[np.float32]] = {}

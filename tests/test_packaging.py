@@ -1,6 +1,7 @@
 """Wheel and source distribution: built offline, installed without extras, and run from another directory."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -91,3 +92,9 @@ def test_the_installed_wheel_detects_the_demo_from_another_directory(wheel, tmp_
         "--label", "a rooster crowing",
     )  # fmt: skip
     assert {json.loads(line)["event_type"] for line in events.splitlines()} == {"a_rooster_crowing"}
+
+
+def test_the_test_of_a_lean_installation_names_tests_that_exist():
+    named = re.findall(r"(?<![\w/])tests/\w[\w/.]*", (ROOT / ".ci" / "lean-test").read_text())
+    assert len(named) >= 4
+    assert [path for path in named if not (ROOT / path).exists()] == []
