@@ -134,7 +134,7 @@ class Daemon:
 
     def stop(self) -> None:
         """End the run as a signal would; from any thread."""
-        self._stopped = True
+        self._stopped = self.parts.listeners.stopping = True
         self._stop.set()
 
     def restart(self) -> None:

@@ -137,6 +137,8 @@ class Listeners:
         self._longest_seconds = longest_seconds
         self._counts = dict.fromkeys(buffers, ListenerCounts())
         self._present: set[Listener] = set()
+        self.stopping = False
+        """The monitor is told to end (writer: the daemon): a source that ends now does so for that reason."""
         self._closed = False
         self._lock = threading.Lock()
 
@@ -217,7 +219,7 @@ class Listeners:
         if not self._is_armed():
             return ListenEnd.DISARMED
         if status.ended:
-            return ListenEnd.END
+            return ListenEnd.SHUTDOWN if self.stopping else ListenEnd.END
         if self._closed or self._buffers[source].closed:
             return ListenEnd.SHUTDOWN
         return ListenEnd.OFFLINE if status.offline else None
