@@ -1,4 +1,4 @@
-"""Scores in [0, 1] of each label, from an audio embedding and the prototypes.
+"""Scores in [0, 1] of each label, from an audio embedding, the prototypes and the baseline.
 
 ::
 

@@ -1,4 +1,7 @@
-"""Discovery sync: publishes the description of a node for Home Assistant and removes it, across restarts."""
+"""Discovery sync: publishes the description of a node for Home Assistant, across restarts.
+
+It also deletes every retained topic that no longer exists, with discovery or without.
+"""
 
 from __future__ import annotations
 
