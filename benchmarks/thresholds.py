@@ -1,4 +1,4 @@
-"""Thresholds from a wished rate of false alarms: how near the true rate comes to the wished one.
+"""Thresholds from a desired rate of false alarms: how near the true rate comes to the desired one.
 
     python -m benchmarks.thresholds rooms [--repeats 100] [--days 3]
     python -m benchmarks.thresholds ambience --data ../shared/data --out DIR [--minutes 40]
@@ -50,7 +50,7 @@ class Tally:
     """Outcomes of one room and one N."""
 
     ratios: list[float] = field(default_factory=list)
-    """True rate over the wished one."""
+    """True rate over the desired one."""
     covered: int = 0
     """True rates within the 80 % interval."""
     next_ours: int = 0

@@ -1,4 +1,4 @@
-"""Job: what a process is told before it scans recordings, and what it has loaded then."""
+"""Job: what a process is told before it scans recordings, and what it has then loaded."""
 
 from __future__ import annotations
 

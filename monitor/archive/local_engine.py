@@ -1,4 +1,4 @@
-"""Local engine: a process for each core, or one for a GPU; one that dies costs the recording that did it."""
+"""Local engine: a process for each core, or one for a GPU; if one dies, only its recording is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of a scan: a folder of Parquet files for each table, one a part, renamed there when it is whole."""
+"""Results of a scan: a folder of Parquet files for each table, one per part, moved there once complete."""
 
 from __future__ import annotations
 

@@ -42,13 +42,13 @@ def export_and_report(checkpoint: Path, directory: Path, *, int8: bool) -> None:
     made = export_onnx(read(checkpoint), directory, progress=progress, int8=int8)
     seconds = made.manifest.seconds
     print(
-        f"{made.directory}: {made.megabytes:.1f} MB, least cosine {made.manifest.cosine:.7f} "
+        f"{made.directory}: {made.megabytes:.1f} MB, lowest cosine {made.manifest.cosine:.7f} "
         f"over {made.windows} windows; a window takes {1000 * seconds['onnx']:.1f} ms, in torch "
         f"{1000 * seconds['torch']:.1f} ms"
     )
     rounded = made.manifest.int8
     if rounded is not None:
         print(
-            f"in int8: least cosine {rounded.cosine:.4f}, a window takes {1000 * rounded.seconds:.1f} ms; "
+            f"in int8: lowest cosine {rounded.cosine:.4f}, a window takes {1000 * rounded.seconds:.1f} ms; "
             "`clap-monitor qualify`, or the first run, with model.dtype int8 measures calibration and recall"
         )

@@ -1,4 +1,4 @@
-"""Commands over the memory: search, similar, replay; while the monitor runs or not."""
+"""Commands over the memory: search, similar, replay; whether or not the monitor is running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command that qualifies a checkpoint: qualify; and the table of what checkpoints are worth."""
+"""Command that qualifies a checkpoint: qualify; and the table of how accurate checkpoints are."""
 
 from __future__ import annotations
 

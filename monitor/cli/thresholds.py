@@ -1,4 +1,4 @@
-"""Command that sets thresholds from a wished rate of false alarms: thresholds."""
+"""Command that sets thresholds from a desired rate of false alarms: thresholds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class NoThresholdError(MonitorError):
-    """What was heard gives no threshold."""
+    """No threshold could be found from what was heard."""
 
     exit_code = ExitCode.DATA
 
@@ -40,7 +40,7 @@ def thresholds(
         typer.Option(
             "--target",
             "-t",
-            help="Wished rate of false alarms, such as 0.5/day or 2/week. Default: target of each label.",
+            help="Desired rate of false alarms, such as 0.5/day or 2/week. Default: target of each label.",
         ),
     ] = None,
     config: ConfigFile = None,
@@ -97,7 +97,7 @@ def thresholds(
             to_set.setdefault(advice.source, {})[advice.label] = advice.threshold
         shown += advice.threshold is not None and (archive is not None or advice.source in active.sources)
     if not shown:
-        raise NoThresholdError("what was heard gives no threshold")
+        raise NoThresholdError("no threshold could be found from what was heard")
     if apply:
         live = apply_now(settings, to_set)
         say(f"these thresholds hold{_when(live=live)}; clap-monitor thresholds --undo takes them back")

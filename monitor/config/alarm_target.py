@@ -1,4 +1,4 @@
-"""Targets: wished rates of false alarms, such as ``0.5/day``."""
+"""Targets: desired rates of false alarms, such as ``0.5/day``."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class LabelConfig(Section):
     )
     target: AlarmTarget | None = Field(
         default=None,
-        description="Wished rate of false alarms instead of threshold, such as 0.5/day or 2/week. Every day "
+        description="Desired rate of false alarms instead of threshold, such as 0.5/day or 2/week. Every day "
         "the threshold of each source is set by it, from the memory; until enough was heard there, the "
         "default threshold holds, and `clap-monitor status` says so.",
     )

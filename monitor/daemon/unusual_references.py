@@ -1,4 +1,4 @@
-"""References of unusual sounds: made anew every hour, for each source, by a process of low priority."""
+"""References of unusual sounds: made again every hour, for each source, by a process of low priority."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class UnusualReferences:
             )
         except ReferenceFileError as error:
             self._words[source] = str(error)
-            log.warning("unusual sounds of %s: %s; it is made anew", source, error)
+            log.warning("unusual sounds of %s: %s; it will be made again", source, error)
             return
         if found is not None:
             self._known[source] = found
@@ -135,7 +135,7 @@ class UnusualReferences:
         if known is None:
             return {"threshold": None, "words": words}
         old = now > known.usual.until
-        words = f"{words}; too old, nothing is found until it is made anew" if old else words
+        words = f"{words}; too old, so nothing is found until it is made again" if old else words
         return {"threshold": round(known.basis.threshold, 4), "words": words}
 
 

@@ -1,4 +1,4 @@
-"""Alarm advice: thresholds for wished rates of false alarms, and which events they would have missed."""
+"""Alarm advice: thresholds for desired rates of false alarms, and which events they would have missed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Advice:
     source: str
     label: str
     target: str
-    """Wished rate of false alarms, such as ``0.5/day``."""
+    """Desired rate of false alarms, such as ``0.5/day``."""
     found: AlarmThreshold | NoThreshold
     right: int
     """Events in what was heard that a user has marked as right; they are no false alarms."""

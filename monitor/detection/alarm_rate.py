@@ -3,7 +3,7 @@
 The peaks of separate sounds over a high level are nearly exponential in logits, whatever the sounds are
 (peaks over threshold: Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, chapter 4)::
 
-    x = u + mean excess * ln(clusters above u / false alarms wished in what was heard)
+    x = u + mean excess * ln(clusters above u / false alarms desired in what was heard)
 
 Arrays in, a frozen value out; the bootstrap has a fixed seed: the same audio gives the same threshold.
 """
@@ -64,7 +64,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlarmThreshold:
-    """A threshold for a wished rate of false alarms."""
+    """A threshold for a desired rate of false alarms."""
 
     threshold: float
     interval: tuple[float, float]
@@ -73,7 +73,7 @@ class AlarmThreshold:
     """80 % interval of the false alarms per hour at the threshold."""
     grade: Grade
     expected: float
-    """False alarms at the wished rate in what was heard."""
+    """False alarms at the desired rate in what was heard."""
     hours: float
     """Length of what was heard."""
     clusters: int
@@ -84,7 +84,7 @@ class AlarmThreshold:
 
 @dataclass(frozen=True, slots=True)
 class NoThreshold:
-    """Why what was heard gives no threshold."""
+    """Why no threshold could be found from what was heard."""
 
     why: str
     hours: float
@@ -101,7 +101,7 @@ def alarm_threshold(heard: Heard, per_hour: float) -> AlarmThreshold | NoThresho
     heard : Heard
         Without the events that were right.
     per_hour : float
-        Wished false alarms per hour, above 0.
+        Desired false alarms per hour, above 0.
     """
     expected = per_hour * heard.hours
     refused = _too_little(heard, per_hour)

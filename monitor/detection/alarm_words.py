@@ -1,4 +1,4 @@
-"""Words about thresholds for a wished rate of false alarms."""
+"""Words about thresholds for a desired rate of false alarms."""
 
 from __future__ import annotations
 

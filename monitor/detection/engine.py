@@ -222,7 +222,7 @@ def choose_threads(
             break
     model.use_threads(chosen)
     if chosen > 1:
-        log.info("%d threads: one takes more than half of the time between two windows", chosen)
+        log.info("using %d threads: one would take more than half of the time between two windows", chosen)
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours: how unlike a window is to all that a coreset of earlier windows holds."""
+"""Nearest neighbours: how far a window is from all windows in a coreset of earlier ones."""
 
 from __future__ import annotations
 

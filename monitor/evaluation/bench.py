@@ -1,4 +1,4 @@
-"""Benchmark of this machine: processor time for one window, and how many sources it can analyse.
+"""Benchmark of this machine: CPU time for one window, and how many sources it can analyse.
 
 Processor time hardly depends on other work on the machine.  Every window is scored, as with constant sound;
 `window.reuse_seconds` makes ordinary days far cheaper.

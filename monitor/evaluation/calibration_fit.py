@@ -70,7 +70,7 @@ def first_guess(margins: NDArray[np.float32]) -> Calibration:
 
 
 def corrected(calibration: Calibration, tail: Tail, usual: float) -> Calibration:
-    """Return the calibration with which a score of 0.5 has one false alarm an hour and label, 0.1 ten.
+    """Return the calibration with which a score of 0.5 has one false alarm per hour and label, 0.1 ten.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Calibration scenes: events in beds of the kit, mixed in memory with what happens when.
+"""Calibration scenes: events mixed into background recordings of the kit, in memory, with the time of each.
 
 The same options give the same scenes, at any rate the same events at the same seconds.
 """

@@ -36,7 +36,7 @@ FEWEST = 3
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share of trials, with the interval that holds it in 95 of 100 draws."""
+    """A share of trials, with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -45,7 +45,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class ExampleCheck:
-    """How far the examples of a label carry."""
+    """How well a label works with its examples."""
 
     label: str
     examples: int

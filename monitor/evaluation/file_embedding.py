@@ -1,7 +1,7 @@
 """Embeddings of sound files of any length, read block by block.
 
-A file is read once for its length, from which the starts of its windows follow, and once more to embed them
-if it was too long to keep.
+A file is read once to find its length, which determines where its windows start.  If it was too long to keep
+in memory, it is read once more to embed them.
 """
 
 from __future__ import annotations

@@ -111,13 +111,13 @@ def export(
             made = _compared(files, draft, manifest, kit or read_kit(), progress)
             if not made.manifest.cosine >= least_cosine:
                 raise ModelError(
-                    f"{files.path}: the ONNX export differs from torch: least cosine "
+                    f"{files.path}: the ONNX export differs from torch: lowest cosine "
                     f"{made.manifest.cosine:.7f}, but {least_cosine:g} is needed: it was not written"
                 )
             rounded = made.manifest.int8
             if rounded is not None and not rounded.cosine >= LEAST_INT8_COSINE:
                 raise ModelError(
-                    f"{files.path}: the export in int8 differs too much from torch: least cosine "
+                    f"{files.path}: the export in int8 differs too much from torch: lowest cosine "
                     f"{rounded.cosine:.4f}, but {LEAST_INT8_COSINE:g} is needed: nothing was written"
                 )
             belonging = [] if beside else [name for name in _BELONGING if (draft / name).is_file()]

@@ -160,7 +160,7 @@ def _events_of(spool: Path) -> Iterator[FleetEvent]:
             try:
                 event = json.loads(line)
             except ValueError:
-                log.warning("%s: a line that was not written to its end is left out", spool)
+                log.warning("%s: an incomplete line is left out", spool)
                 continue
             if isinstance(event, dict):
                 yield event

@@ -131,7 +131,11 @@ class Follower:
             make_directory(self._file.parent)
             write_atomic(self._file, watchlist.text.encode(), durable=True)
         except OSError as error:
-            log.warning("%s: cannot be written (%s): lost at the next start", self._file, error.strerror)
+            log.warning(
+                "%s: cannot be written (%s): the watchlist is lost at the next start",
+                self._file,
+                error.strerror,
+            )
             self._kept = False
         else:
             self._kept = True

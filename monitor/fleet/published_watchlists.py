@@ -131,7 +131,7 @@ class PublishedWatchlists:
         try:
             return parse_watchlist(text, self._verify)
         except ConfigError as error:
-            log.warning("%s: %s: it does not count", topic, error)
+            log.warning("%s: %s: ignored", topic, error)
             return None
 
 

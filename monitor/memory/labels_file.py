@@ -84,7 +84,7 @@ def read_labels(path: Path) -> LabelsInForce | None:
             },
         )
     except (OSError, DamagedError, ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
-        log.warning("%s: which labels were in force cannot be read: %s", path, explain(error))
+        log.warning("%s: cannot tell which labels were in force: %s", path, explain(error))
         return None
 
 

@@ -36,7 +36,7 @@ _MOST_BYTES = 2 * MOST * 4_096 + 65_536
 
 
 class ReferenceFileError(MonitorError):
-    """A file of usual sounds cannot be used; it is made anew within the hour."""
+    """A file of usual sounds cannot be used; it is made again within the hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Basis:
     written_at: float
     """Unix seconds."""
     target: str
-    """Wished rate, such as ``1/day``."""
+    """Desired rate, such as ``1/day``."""
     threshold: float
     """Distance in [0, 1]."""
     threshold_at: float

@@ -64,7 +64,7 @@ class Request:
     """Of the checkpoint."""
     source: str
     target: str
-    """Wished rate, such as ``1/day``."""
+    """Desired rate, such as ``1/day``."""
     mean: Sequence[float] | None
     """Of the cohort norm, shape (d,); None without one."""
     directions: Sequence[Sequence[float]] | None

@@ -123,7 +123,7 @@ _FAMILIES = (
     Family(
         "http_rejections_total",
         _Counter,
-        "Requests refused, connections turned_away or expired, and internal errors (failed).",
+        "Requests refused, connections turned away or closed for being too slow, and internal errors.",
         ("reason",),
     ),
     Family("config_last_reload_successful", _Gauge, "1 unless the last reload was refused."),

@@ -1,4 +1,4 @@
-"""Directories of the monitor: made, probed, and checked once a minute while the monitor runs.
+"""Directories of the monitor: created, probed, and checked once a minute while the monitor runs.
 
 A directory may be removed, replaced or unmounted while files in it are open.  Writing to such a file raises
 no error, but nobody will find what was written.

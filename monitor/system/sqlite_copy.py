@@ -1,4 +1,4 @@
-"""Readable copy of a broken SQLite file: the pages of its log in their places, its header and schema mended.
+"""Readable copy of a broken SQLite file: the pages of its log in their places, header and schema repaired.
 
 Format: https://www.sqlite.org/fileformat2.html.
 """

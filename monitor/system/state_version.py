@@ -61,11 +61,11 @@ def state_version(state: Path) -> int:
     except FileNotFoundError:
         return 0
     except (OSError, DamagedError) as error:
-        log.warning("%s: not readable, written again: %s", path, explain(error))
+        log.warning("%s: not readable, so it is written again: %s", path, explain(error))
         return 0
     version = content.get("version") if isinstance(content, dict) else None
     if type(version) is not int or version < 0:
-        log.warning("%s: holds no version, written again", path)
+        log.warning("%s: holds no version: it is written again", path)
         return 0
     if version > VERSION:
         raise OutputError(

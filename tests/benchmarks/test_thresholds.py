@@ -1,4 +1,4 @@
-"""Simulated rooms, and thresholds from them for a wished rate of false alarms."""
+"""Simulated rooms, and thresholds from them for a desired rate of false alarms."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Targets: wished rates of false alarms."""
+"""Targets: desired rates of false alarms."""
 
 import pytest
 

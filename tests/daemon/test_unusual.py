@@ -140,12 +140,12 @@ def test_a_damaged_reference_is_said_and_made_anew(known, engine, caplog):
     path = reference_path(known, "hall")
     path.write_bytes(path.read_bytes()[:-100])
     references = unusual_references(config_of(known), engine, ("hall",))
-    assert f"unusual sounds of hall: {path}: is damaged; it is made anew" in caplog.text
+    assert f"unusual sounds of hall: {path}: is damaged; it will be made again" in caplog.text
     assert references.status(time.time())["hall"] == {"threshold": None, "words": f"{path}: is damaged"}
     references.update(time.time(), RUNNING)
     later = references.status(time.time() + 3 * HOUR)["hall"]
     assert later["threshold"] > 0
-    assert later["words"].endswith("; too old, nothing is found until it is made anew")
+    assert later["words"].endswith("; too old, so nothing is found until it is made again")
 
 
 def test_home_assistant_shows_them_without_a_score_or_a_threshold_only_where_they_are_looked_for(tmp_path):

@@ -1,4 +1,4 @@
-"""Thresholds for a wished rate of false alarms, on sounds whose distribution is known."""
+"""Thresholds for a desired rate of false alarms, on sounds whose distribution is known."""
 
 import numpy as np
 import pytest

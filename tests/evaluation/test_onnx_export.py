@@ -88,7 +88,7 @@ def test_a_changed_small_file_of_an_export_is_refused_while_it_runs(exported, tm
 
 def test_an_export_that_differs_from_torch_changes_nothing(tiny):
     before = listing(tiny)
-    with pytest.raises(ModelError, match=r"the ONNX export differs from torch: least cosine .* 2 is needed"):
+    with pytest.raises(ModelError, match=r"the ONNX export differs from torch: lowest cosine .* 2 is needed"):
         export(read(tiny), tiny, kit=SMALL_KIT, least_cosine=2)
     assert listing(tiny) == before
 

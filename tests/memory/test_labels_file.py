@@ -42,7 +42,7 @@ def test_everything_comes_back_as_it_was(path):
 def test_a_file_that_has_gone_is_said(path, caplog):
     path.unlink()
     assert read_labels(path) is None
-    assert f"{path}: which labels were in force cannot be read: No such file or directory" in caplog.text
+    assert f"{path}: cannot tell which labels were in force: No such file or directory" in caplog.text
 
 
 def test_a_changed_number_is_noticed(path, caplog):

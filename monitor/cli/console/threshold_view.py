@@ -1,4 +1,4 @@
-"""Threshold view: lines about thresholds for a wished rate of false alarms."""
+"""Threshold view: lines about thresholds for a desired rate of false alarms."""
 
 from __future__ import annotations
 

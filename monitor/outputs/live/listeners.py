@@ -190,7 +190,7 @@ class Listeners:
         if self._closed:
             raise NoListeningError("the monitor is shutting down", ListenEnd.SHUTDOWN)
         if before.now >= MAX_LISTENERS:
-            raise NoListeningError(f"{before.now} listen to {listen.source} already, which is the most")
+            raise NoListeningError(f"{listen.source} already has {before.now} listeners, the maximum")
         self._present.add(listener)
         self._counts[listen.source] = replace(before, now=before.now + 1)
         log.info("%s: %s listens", listen.source, listen.client)

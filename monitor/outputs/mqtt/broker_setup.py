@@ -1,4 +1,4 @@
-"""Broker setup: the parts of the publisher that depend on the MQTT settings, made anew when these change."""
+"""Broker setup: the parts of the publisher that depend on the MQTT settings, rebuilt when these change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Node information: what a monitor is and how it does, for a view of many nodes."""
+"""Node information: what a monitor is and its state, for a view of many nodes."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Topics:
         return f"{self.base}/{self.node}/health"
 
     def info(self) -> str:
-        """JSON with what the node is and how it does; retained, at least once a minute."""
+        """JSON with what the node is and its state; retained, at least once a minute."""
         return f"{self.base}/{self.node}/info"
 
     def armed(self) -> str:

@@ -63,7 +63,7 @@ class MissFilter(Filter):
 
 
 class Row:
-    """Base of the answers.
+    """Base class of the answers.
 
     A value of an enum is a plain string as it comes from the file; an unknown one is returned as it is.
     """

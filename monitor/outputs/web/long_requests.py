@@ -1,4 +1,4 @@
-"""Long requests: one at a time, in a thread that rests half of the time, given up with their client.
+"""Long requests: one at a time, in a thread that pauses half of the time, cancelled if their client leaves.
 
 A lower priority of the thread would do harm: on a busy machine it may wait for a core while it holds Python's
 lock, and the analysis with it.

@@ -1,4 +1,4 @@
-"""Advice routes: labels that are confused, and the threshold for a wished rate of false alarms."""
+"""Advice routes: labels that are confused, and the threshold for a desired rate of false alarms."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Lint(BaseModel):
 
 
 class TargetQuery(PeriodKeys):
-    """A wished rate of false alarms, and what to look at."""
+    """A desired rate of false alarms, and what to look at."""
 
     target: Annotated[str, Field(min_length=1, max_length=30)] = Field(description="Such as `0.5/day`.")
 
@@ -53,7 +53,7 @@ class SourceAdvice(BaseModel):
 
 
 class TargetAdvice(BaseModel):
-    """Thresholds of a label for a wished rate of false alarms."""
+    """Thresholds of a label for a desired rate of false alarms."""
 
     target: str
     rows: list[SourceAdvice] = Field(description="By source; empty: nothing is remembered.")
@@ -85,7 +85,7 @@ async def lint_labels(context: Context, request: Request, query: PeriodKeys) -> 
 async def advise_threshold(
     context: Context, request: Request, label_id: Id, query: TargetQuery
 ) -> TargetAdvice:
-    """Say at which threshold a label would have as many false alarms as wished; nothing changes."""
+    """Say at which threshold a label would have as many false alarms as desired; nothing changes."""
     memory, period, labels = memory_of(context), query.period(), context.control.active_labels
     find_label(context, label_id)
     try:

@@ -1,4 +1,4 @@
-// Advice on labels: which are confused, and the threshold for a wished rate of false alarms.
+// Advice on labels: which are confused, and the threshold for a desired rate of false alarms.
 
 import * as api from "./api.js";
 import { h, toast } from "./dom.js";
@@ -38,7 +38,7 @@ export function lint() {
   return { button, element };
 }
 
-/** Ask how many false alarms a label may have, show at which threshold, and keep to it if wished. */
+/** Ask how many false alarms a label may have, show at which threshold, and keep to it if asked. */
 export async function askTarget(label, changed) {
   if (!(await change(async () => {}))) return; // asks for the token
   const now = label.keys.target ?? "";

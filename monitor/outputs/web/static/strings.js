@@ -266,7 +266,7 @@ export const t = {
     late: "Late windows",
     lateNote: "left out: analysis too slow",
     dropped: "Lost audio",
-    droppedNote: "lost, or in late windows",
+    droppedNote: "lost on the way, or in late windows",
     broker: "Broker",
     connected: "connected",
     away: "disconnected",

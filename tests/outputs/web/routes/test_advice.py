@@ -1,4 +1,4 @@
-"""Advice on labels over the web: which are confused, and thresholds for wished rates of false alarms."""
+"""Advice on labels over the web: which are confused, and thresholds for desired rates of false alarms."""
 
 import time
 

@@ -115,7 +115,7 @@ def test_a_third_listener_is_refused(served):
         read(two, 1)
         refused = served.ask("GET", PATH, **ME)
         assert (refused.status, refused.headers["retry-after"]) == (503, "30")
-        assert refused.json["detail"] == "2 listen to crib already, which is the most"
+        assert refused.json["detail"] == "crib already has 2 listeners, the maximum"
         read(one, 1000)
     eventually(lambda: listeners(served) == 0)
     with listening(served) as three:
