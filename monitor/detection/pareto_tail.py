@@ -1,4 +1,4 @@
-"""Tail of a distribution: exponential, or generalised Pareto where the data ask for it."""
+"""Tail of a distribution: exponential, or generalised Pareto where that fits better."""
 
 from __future__ import annotations
 
