@@ -80,7 +80,7 @@ class Bent(Remembered):
     def __init__(self, model: Clap, path: Path | None) -> None:
         super().__init__(model, path)
         self.bend: Bend = BENDS["as it is"]
-        self.dimension, self.dtype = model.dimension, model.dtype
+        self.dimension, self.dtype, self.engine = model.dimension, model.dtype, model.engine
         self.identity, self.warm_up = model.identity, model.warm_up
 
     def embed_log_mel(self, spectrograms: NDArray[np.float32]) -> Embeddings:

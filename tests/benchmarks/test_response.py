@@ -63,7 +63,7 @@ def test_a_window_is_embedded_once_and_kept_across_runs(tmp_path):
         asked.append(len(windows))
         return windows[:, :2] * 2
 
-    model = SimpleNamespace(name="m", path=tmp_path, mel_config=None, embed_log_mel=embed)
+    model = SimpleNamespace(name="m", path=tmp_path, mel_config=None, device="cpu", embed_log_mel=embed)
     windows = np.arange(12, dtype=np.float32).reshape(4, 3)
     first = Remembered(model, tmp_path / "kept.npz")
     assert np.array_equal(first.embed_log_mel(windows[:3]), windows[:3, :2] * 2)

@@ -69,13 +69,18 @@ def engine(home):
 
 @pytest.fixture(scope="module")
 def room(engine, rain):
-    """Embeddings of a rainy room, each a little other than one that was heard; one every ten seconds."""
+    """Embeddings of a rainy room, each a little other than one that was heard; one every ten seconds.
+
+    Each hour has the same share of those that are far from the others: wherever the hours of the clock
+    begin, the halves of the days must not differ.
+    """
     at_rate = resample_poly(rain, engine.rate, RATE).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(at_rate, engine.length)[:: engine.hop]
     heard = engine.model.embed_audio(np.ascontiguousarray(windows))
     random = np.random.default_rng(1)
     first, second, third = random.integers(len(heard), size=(3, 60 * 360))
-    rows = heard[first] + (heard[second] - heard[third]) * random.uniform(0.2, 1.5, size=(len(first), 1))
+    far = np.tile(random.permutation(np.linspace(0.2, 1.5, 360)), 60)
+    rows = heard[first] + (heard[second] - heard[third]) * far[:, None]
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 

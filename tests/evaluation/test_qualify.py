@@ -148,7 +148,7 @@ def test_a_slow_machine_measures_less_but_never_too_little():
 class Nothing:
     """A model without calibration of its own."""
 
-    name, path, identity, dtype, dimension = "nothing", None, "nothing", "float32", 8
+    name, path, identity, dtype, engine, dimension = "nothing", None, "nothing", "float32", "torch", 8
 
     def __init__(self, path):
         self.path = path
