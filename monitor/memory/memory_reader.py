@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +56,11 @@ def to_ns(at: float) -> int:
 
 def to_seconds(ns: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return Unix nanoseconds in seconds."""
-    seconds: NDArray[np.float64] = ns // 10**9 + (ns % 10**9) / 1e9
-    return seconds
+    whole = ns // 10**9
+    return whole + (ns - whole * 10**9) / 1e9
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Chunk:
     """Part of a segment, at most an hour of one source."""
 
@@ -79,7 +80,7 @@ class Chunk:
         numbers = before["stop"][before["kind"] == Kind.LABELS]
         return int(numbers[-1]) if len(numbers) else None
 
-    @property
+    @cached_property
     def windows(self) -> NDArray[np.intp]:
         """Places of the scored windows among the entries, shape (n,)."""
         return np.flatnonzero(self.entries["kind"] == Kind.WINDOW)
@@ -92,8 +93,7 @@ class Chunk:
     @property
     def stops(self) -> NDArray[np.int64]:
         """Sample index after each scored window, shape (n,)."""
-        stops: NDArray[np.int64] = self.entries["stop"][self.windows].astype(np.int64)
-        return stops
+        return self.entries["stop"][self.windows].astype(np.int64)
 
     @property
     def levels(self) -> NDArray[np.float32]:
@@ -132,7 +132,7 @@ class Chunk:
             return
         yield from self.segment.blocks(int(rows[0]), int(rows[-1]) + 1, into)
 
-    @property
+    @cached_property
     def _rows(self) -> NDArray[np.uint32]:
         """Numbers of the vectors."""
         rows: NDArray[np.uint32] = self.entries["count"][self.windows]
