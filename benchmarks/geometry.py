@@ -41,7 +41,7 @@ Bend = Callable[[Embeddings], Embeddings]
 
 def constant(norm: float) -> Bend:
     """Return what adds a random vector of this length."""
-    return lambda rows: rows + np.float32(norm) * _unit(_random(rows.shape[1], 1)).ravel()
+    return lambda rows: rows + np.float32(norm) * _unit(_random(1, rows.shape[1]))
 
 
 def stretch(most: float) -> Bend:
@@ -167,7 +167,7 @@ def _unit(rows: Embeddings) -> Embeddings:
 
 
 def _random(rows: int, columns: int) -> NDArray[np.float32]:
-    return np.random.default_rng(SEED).standard_normal((columns, rows), dtype=np.float32)
+    return np.random.default_rng(SEED).standard_normal((rows, columns), dtype=np.float32)
 
 
 if __name__ == "__main__":
