@@ -4,17 +4,17 @@ import time
 import urllib.request
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.support.accessibility import faults
 from tests.support.broker import Broker, eventually, free_port
+from tests.support.browser import PATIENCE_MS, chromium
 from tests.support.command_line import start
 from tests.support.fleet_nodes import Speaker, event
 
 pytestmark = pytest.mark.broker
 
 NODES = 1000
-PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +40,16 @@ def url(broker, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(url):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(PATIENCE_MS)
         complaints = []
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(url)
-        expect(page.locator("output")).to_have_text(f"{NODES} of {NODES} shown", timeout=PATIENCE_MS)
+        expect(page.locator("output")).to_have_text(f"{NODES} of {NODES} shown")
         yield page
         assert complaints == []
-        browser.close()
 
 
 def shown(page):
@@ -72,12 +70,12 @@ def test_a_thousand_rows_are_filtered_and_changed_while_they_are_shown(page, bro
         happened = event("n0995", "glass", label_name="Glass", started_at=time.time())
         nodes.say("n0995/porch/event", happened)
         page.get_by_label("Newest event").fill("glass")
-        expect(shown(page)).to_have_text(["n0995"], timeout=PATIENCE_MS)
+        expect(shown(page)).to_have_text(["n0995"])
         nodes.say("n0995/status", "offline", retain=True)
-        expect(page.locator("tr:not([hidden]) .state")).to_have_text(["offline"], timeout=PATIENCE_MS)
+        expect(page.locator("tr:not([hidden]) .state")).to_have_text(["offline"])
         nodes.say("n0995/status", "", retain=True)
         nodes.say("n0995/info", "", retain=True)
-    expect(page.locator("output")).to_have_text(f"0 of {NODES - 1} shown", timeout=PATIENCE_MS)
+    expect(page.locator("output")).to_have_text(f"0 of {NODES - 1} shown")
     page.get_by_label("Newest event").fill("")
     page.get_by_label("Name").fill("")
     expect(shown(page)).to_have_count(NODES - 1)

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from websockets.sync.client import connect
 
 from tests.support.accessibility import serious_faults
 from tests.support.broker import eventually
+from tests.support.browser import chromium
 from tests.support.ingress_proxy import PATH, IngressProxy
 from tests.support.web_server import LISTEN_TOKEN, TOKEN, scores, serving, tone
 
@@ -88,10 +89,8 @@ def test_changes_by_ingress_are_rate_limited():
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[(1300, 950), (390, 844)], ids=["desktop", "phone"])

@@ -6,25 +6,23 @@ import stat
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from monitor.config import load
 from tests.support.accessibility import serious_faults
 from tests.support.broker import Broker, eventually, free_port
+from tests.support.browser import PATIENCE_MS, chromium
 from tests.support.command_line import ROOT, clap_monitor, start
 from tests.support.rtsp import RtspServer
 from tests.support.web_server import ask_plainly
 
-PATIENCE_MS = 120_000
 CAMERA, BROKER = "the camera's secret", "the broker's secret"
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def go_on(page, title):
 
 def check(page, title):
     heading = page.get_by_role("heading", name=title)
-    expect(heading).to_be_focused(timeout=PATIENCE_MS)
+    expect(heading).to_be_focused()
     assert serious_faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
@@ -91,7 +89,7 @@ def test_from_nothing_to_a_first_event_by_keyboard_on_a_phone(house, browser, tm
         go_on(page, "What will be written")
         expect(page.locator("pre")).to_contain_text("password_file")
         page.get_by_role("button", name="Write and start").press("Enter")
-        expect(page.get_by_text("It works:")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_text("It works:")).to_be_visible()
         assert page.evaluate("fetch('api/session').then((answer) => answer.json())")["write"]
         set_up_again(page, port)
         page.close()
@@ -118,14 +116,14 @@ def set_up_again(page, port):
     fill(page, "Name of this monitor: a-z, 0-9, _ and -", "cellar")
     go_on(page, "What will be written")
     page.get_by_role("button", name="Write and start").press("Enter")
-    expect(page.locator("#node")).to_have_text("cellar", timeout=PATIENCE_MS)
+    expect(page.locator("#node")).to_have_text("cellar")
     expect(page.get_by_text("Make a sound")).to_be_visible()
 
 
 def choose_sources(page, camera):
     """Choose the microphone that hears the farm, and a camera, whose password is wrong at first."""
     heard = page.locator("li", has_text="Use virtual_microphone").get_by_text(re.compile(r"^.[1-5]\d dBFS"))
-    expect(heard).to_be_visible(timeout=PATIENCE_MS)
+    expect(heard).to_be_visible()
     page.get_by_label("Use virtual_microphone").press("Space")
     fill(page, "Name, such as nursery", "door")
     fill(page, "Address, such as rtsp://192.168.1.20/stream1", camera.url("aac"))
@@ -135,7 +133,7 @@ def choose_sources(page, camera):
     expect(page.locator("[data-state=fail]")).to_contain_text("refuses the username or the password")
     fill(page, "Password", CAMERA)
     page.keyboard.press("Enter")
-    expect(page.get_by_text("door is added.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("door is added.")).to_be_visible()
     expect(page.locator(".findings")).to_contain_text("aac, 48000 Hz")
     expect(page.locator(".findings")).to_contain_text(re.compile(r"door: -\d+ dBFS"))
 
@@ -151,4 +149,4 @@ def choose_broker(page, broker):
     expect(page.locator("[data-state=fail]")).to_contain_text("says not authorised")
     fill(page, "Password", BROKER)
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The broker works.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("The broker works.")).to_be_visible()

@@ -5,11 +5,12 @@ import { h, setFlag, setText, toast } from "./dom.js";
 import * as format from "./format.js";
 import { exampleMarks } from "./learn.js";
 import { clipPlayer, stopPlaying } from "./player.js";
-import { UNUSUAL, monitor, nameOf, on } from "./state.js";
+import { UNUSUAL, forget, monitor, nameOf, on } from "./state.js";
 import { change, onSession, session } from "./session.js";
 import { t } from "./strings.js";
 
 const PAGE = 40;
+const UNWRITTEN_MS = 60_000; // the store may write an event so long after the live stream had it
 
 /** @param {URLSearchParams} wanted filters from the address: label, source, since, until */
 export function mount(root, wanted) {
@@ -34,6 +35,7 @@ export function mount(root, wanted) {
       for (const event of page.rows) append(event);
       next = page.next;
       more.hidden = !next;
+      if (!after) showUnwritten();
       setText(state, "");
       if (!rows.size) list.replaceChildren(h("li", { class: "empty" }, isFiltered() ? t.events.noneFound : t.events.none));
     } catch (error) {
@@ -45,10 +47,24 @@ export function mount(root, wanted) {
   const fits = (event) => !filters.text && !filters.review && !filters.until && (!filters.label || filters.label === event.label)
     && (!filters.source || filters.source === event.source);
 
+  /** Show an event as the live stream has it, which may be newer than what the store has written. */
+  function showLive(event) {
+    const known = rows.get(event.event_id);
+    if (known) known.update(event);
+    else if (fits(event)) append({ ...event, clip: null, review: null, locked: false }, true);
+  }
+
+  function showUnwritten() {
+    for (const event of [...monitor.events].reverse()) {
+      if (Date.now() - event.received < UNWRITTEN_MS && !rows.get(event.event_id)?.ended) showLive(event);
+    }
+  }
+
   function append(event, first) {
     if (rows.has(event.event_id)) return;
     const row = makeRow(event, marks, () => {
       rows.delete(event.event_id);
+      forget(event.event_id);
       marks.drop(event.event_id);
     });
     rows.set(event.event_id, row);
@@ -90,14 +106,10 @@ export function mount(root, wanted) {
   load();
 
   const stops = [
-    on("event", (event) => {
-      const known = rows.get(event.event_id);
-      if (known) known.update(event);
-      else if (fits(event)) append({ ...event, clip: null, review: null, locked: false }, true);
-    }),
+    on("event", showLive),
     on("hello", showNames),
     on("labels", showNames),
-    on("listener", listens.load),
+    on("listener", listens.add),
     onSession(() => rows.forEach((row) => row.refresh())),
     stopPlaying,
   ];
@@ -108,11 +120,24 @@ export function mount(root, wanted) {
 function makeListens() {
   const list = h("ul", { class: "body" });
   const element = h("section", { class: "card listens", hidden: true }, h("header", {}, h("h2", {}, t.listen.title)), list);
+  const rows = new Map();
 
   async function load() {
-    const { rows } = await api.get("listens", { limit: PAGE }).catch(() => ({ rows: [] })); // the list above says why
-    element.hidden = !rows.length;
-    list.replaceChildren(...rows.map((listen) => h("li", {},
+    const stored = await api.get("listens", { limit: PAGE }).catch(() => ({ rows: [] })); // the list above says why
+    for (const listen of stored.rows) if (!rows.has(listen.id)) rows.set(listen.id, listen);
+    show();
+  }
+
+  /** Add the start or the end of one from the live stream, which the store may not have written yet. */
+  function add(listen) {
+    rows.set(listen.id, listen);
+    show();
+  }
+
+  function show() {
+    const newest = [...rows.values()].sort((one, other) => other.started_at - one.started_at).slice(0, PAGE);
+    element.hidden = !newest.length;
+    list.replaceChildren(...newest.map((listen) => h("li", {},
       h("span", {}, h("b", {}, listen.source), ` ${listen.client}`),
       h("span", { class: "quiet small" }, [
         format.when(listen.started_at),
@@ -121,8 +146,9 @@ function makeListens() {
         listen.lost_seconds ? t.listen.lost(format.duration(listen.lost_seconds)) : null,
       ].filter(Boolean).join(" · ")))));
   }
+
   load();
-  return { element, load };
+  return { element, add };
 }
 
 function select(label, options, value, chosen) {
@@ -210,6 +236,7 @@ function makeRow(event, marks, removed) {
   return {
     element,
     show,
+    get ended() { return event.ended_at !== null; },
     refresh: () => setFlag(element, "data-readonly", !session.write && !session.reason),
     /** Update from the stream; the clip is known only some seconds after the end. */
     update(newer) {

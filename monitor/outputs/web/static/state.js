@@ -16,7 +16,7 @@ export const monitor = {
   problems: [], // { what, why }
   newest: new Map(), // source -> its newest scores
   active: new Map(), // "source label" -> active event
-  events: [], // newest first
+  events: [], // newest first; `received` is when, in ms of this machine's clock
   misses: [], // newest first
   listeners: {}, // source -> how many hear it live
   listenable: false, // whether anybody may
@@ -64,9 +64,10 @@ const handlers = {
     const key = `${data.source} ${data.label}`;
     if (data.ended_at === null) monitor.active.set(key, data);
     else monitor.active.delete(key);
-    const known = monitor.events.findIndex((event) => event.event_id === data.event_id);
-    if (known >= 0) monitor.events[known] = data;
-    else monitor.events.unshift(data);
+    const event = { ...data, received: Date.now() };
+    const known = monitor.events.findIndex(({ event_id }) => event_id === data.event_id);
+    if (known >= 0) monitor.events[known] = event;
+    else monitor.events.unshift(event);
     monitor.events.length = Math.min(monitor.events.length, KEPT);
   },
   near_miss(data) {
@@ -81,6 +82,11 @@ const handlers = {
     monitor.problems = data.problems ?? [];
   },
 };
+
+/** Leave out an event that was deleted. */
+export function forget(id) {
+  monitor.events = monitor.events.filter((event) => event.event_id !== id);
+}
 
 function setState(state) {
   monitor.state = state;
