@@ -217,7 +217,7 @@ def _send(crowd: Crowd, seconds: float, rate: float, sent: list[int]) -> None:
 def _list(address: tuple[str, ...], directory: Path) -> tuple[float, int]:
     begun = time.monotonic()
     done = clap_monitor("fleet", *address, "--json", cwd=directory)
-    hearing = [each for each in map(json.loads, done.stdout.splitlines()) if each["deaf"] is None]
+    hearing = [each for each in map(json.loads, done.stdout.splitlines()) if each["no_audio"] is None]
     return time.monotonic() - begun, len(hearing)
 
 

@@ -48,7 +48,7 @@ def fleet(
             help="Pattern of the label of events; in the table, of the newest event of a node.",
         ),
     ] = "*",
-    deaf: Annotated[bool, typer.Option("--deaf", help="Only nodes that hear nothing.")] = False,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Only nodes without audio.")] = False,
     events: Annotated[
         bool, typer.Option("--events", help="Print the events of all nodes, as JSON lines, until Ctrl-C.")
     ] = False,
@@ -109,7 +109,7 @@ def fleet(
         else:
             from monitor.fleet.nodes import NodeFilter
 
-            _show(mqtt, NodeFilter(node, label, deaf), as_json=as_json)
+            _show(mqtt, NodeFilter(node, label, no_audio), as_json=as_json)
 
 
 def broker_of(config: Path | None, broker: str | None) -> MqttConfig:

@@ -56,7 +56,7 @@ class NodeState:
 
     node: str
     online: bool
-    deaf: str | None
+    no_audio: str | None
     """Why it hears nothing, or not at all its sources; None if it hears."""
     armed: bool | None
     version: str | None
@@ -94,7 +94,7 @@ class NodeInfo:
     clock_synchronised: bool | None = None
     clock_error_seconds: float | None = None
     sources: int = 0
-    deaf: str | None = None
+    no_audio: str | None = None
     """Which source delivers nothing, and why."""
     labels: int | None = None
     events: int | None = None
@@ -117,7 +117,7 @@ def node_info(content: Mapping[str, Any]) -> NodeInfo:
         clock_synchronised=_flag(content.get("clock_synchronised")),
         clock_error_seconds=_number(content.get("clock_error_seconds")),
         sources=len(sources),
-        deaf=_deaf_source(sources),
+        no_audio=_source_without_audio(sources),
         labels=_count(content.get("labels")),
         events=_count(content.get("events")),
         entities=_count(content.get("entities")) or 0,
@@ -151,8 +151,8 @@ def node_state(
     )
     known = {field.name: getattr(info, field.name) for field in fields(info)}
     online = status == "online"
-    deaf = _silence(info.at, now) or info.deaf if online else "offline"
-    return NodeState(node=node, online=online, **known | {"deaf": deaf, "last_event": newest})
+    no_audio = _silence(info.at, now) or info.no_audio if online else "offline"
+    return NodeState(node=node, online=online, **known | {"no_audio": no_audio, "last_event": newest})
 
 
 def last_event_of(content: object) -> LastEvent | None:
@@ -176,7 +176,7 @@ def _silence(at: float | None, now: float) -> str | None:
     return f"silent for {(now - at) / 60:.0f} minutes" if now - at > SILENT_SECONDS else None
 
 
-def _deaf_source(sources: Mapping[str, Any]) -> str | None:
+def _source_without_audio(sources: Mapping[str, Any]) -> str | None:
     for name, content in sources.items():
         source = _mapping(content)
         if source.get("offline_reason") is not None:

@@ -32,14 +32,14 @@ class NodeFilter:
     """Pattern of names, such as ``hall-*``."""
     label: str = "*"
     """Pattern of the identifier of a label: that of the newest event."""
-    deaf: bool = False
+    no_audio: bool = False
     """Only those that do not hear."""
 
     def admits(self, state: NodeState) -> bool:
         """Return whether a node is shown."""
         label = "" if state.last_event is None else state.last_event.label
         named = fnmatchcase(state.node, self.node) and (self.label == "*" or fnmatchcase(label, self.label))
-        return named and not (self.deaf and state.deaf is None)
+        return named and not (self.no_audio and state.no_audio is None)
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class FleetSummary:
 
     nodes: int
     online: int
-    deaf: int
+    no_audio: int
     entities: int
     """Enabled entities of Home Assistant, of all nodes."""
     refusing: int
@@ -116,7 +116,7 @@ def summary_of(states: list[NodeState]) -> FleetSummary:
     return FleetSummary(
         nodes=len(states),
         online=sum(state.online for state in states),
-        deaf=sum(state.deaf is not None for state in states),
+        no_audio=sum(state.no_audio is not None for state in states),
         entities=sum(state.entities for state in states),
         refusing=sum(state.watchlist is not None and state.watchlist.reason is not None for state in states),
     )

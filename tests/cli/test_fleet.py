@@ -33,11 +33,13 @@ def test_all_nodes_are_shown_with_filters(broker, tmp_path):
     shown = fleet(broker, "--json", cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
     attic, hall = events_of(shown)
-    assert (hall["node"], hall["version"], hall["deaf"]) == ("hall", "0.1.0", None)
-    assert attic["deaf"] == "offline"
-    assert [each["node"] for each in events_of(fleet(broker, "--json", "--deaf", cwd=tmp_path))] == ["attic"]
+    assert (hall["node"], hall["version"], hall["no_audio"]) == ("hall", "0.1.0", None)
+    assert attic["no_audio"] == "offline"
+    assert [each["node"] for each in events_of(fleet(broker, "--json", "--no-audio", cwd=tmp_path))] == [
+        "attic"
+    ]
     table = fleet(broker, "--node", "hall", cwd=tmp_path).stdout
-    assert "2 nodes: 1 online, 1 deaf; 10010 of 10000 entities of Home Assistant" in table
+    assert "2 nodes: 1 online, 1 without audio; 10010 of 10000 entities of Home Assistant" in table
     assert "Home Assistant drops 10 entities: set mqtt.discovery: summary" in table
     assert "±0.004 s" in table
     assert "attic" not in table

@@ -58,12 +58,13 @@ def shown(page):
 
 def test_a_thousand_rows_are_filtered_and_changed_while_they_are_shown(page, broker):
     expect(page.locator("#counts")).to_have_text(
-        "1000 nodes: 999 online, 1 deaf, 0 refuse the watchlist; 11000 of 10000 entities of Home Assistant"
+        "1000 nodes: 999 online, 1 without audio, 0 refuse the watchlist; "
+        "11000 of 10000 entities of Home Assistant"
     )
     expect(page.get_by_text("Home Assistant drops 1000 entities")).to_be_visible()
-    page.get_by_label("Only nodes that hear nothing").check()
+    page.get_by_label("Only nodes without audio").check()
     expect(shown(page)).to_have_text(["n0007"])
-    page.get_by_label("Only nodes that hear nothing").uncheck()
+    page.get_by_label("Only nodes without audio").uncheck()
     page.get_by_label("Name").fill("n099")
     expect(shown(page)).to_have_count(10)
     with Speaker(broker) as nodes:

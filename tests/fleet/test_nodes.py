@@ -29,7 +29,7 @@ ONLINE = told("hall/status", "online")
 
 def test_a_node_is_what_it_says_of_itself():
     state = state_of(ONLINE, told("hall/info", info()))
-    assert (state.node, state.online, state.deaf, state.armed) == ("hall", True, None, True)
+    assert (state.node, state.online, state.no_audio, state.armed) == ("hall", True, None, True)
     assert (state.version, state.calibration, state.real_time_factor) == ("0.1.0", "qualified", 0.021)
     assert (state.clock_synchronised, state.clock_error_seconds) == (True, 0.004)
     assert (state.sources, state.entities) == (2, 12)
@@ -66,8 +66,8 @@ def test_a_node_is_what_it_says_of_itself():
     ],
     ids=["offline", "old", "silent", "unplugged"],
 )
-def test_a_node_that_does_not_hear_is_deaf_with_a_reason(messages, now, why):
-    assert state_of(*messages, now=now).deaf == why
+def test_a_node_without_audio_has_a_reason(messages, now, why):
+    assert state_of(*messages, now=now).no_audio == why
 
 
 def test_the_newest_event_is_that_which_came_last():
@@ -115,7 +115,7 @@ def test_of_a_huge_node_little_is_kept():
     )
     (state,) = nodes.states()
     assert len(pickle.dumps(nodes._told)) < 20_000
-    assert (state.sources, state.deaf, len(state.problems)) == (250, f"s0: {'x' * 150}", 20)
+    assert (state.sources, state.no_audio, len(state.problems)) == (250, f"s0: {'x' * 150}", 20)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_nodes_are_counted_with_their_entities():
     messages += [told(f"n{i}/info", info(entities=4000)) for i in range(2)]
     messages.append(told("n0/status", "offline"))
     counts = summary_of(nodes_of(*messages).states())
-    assert (counts.nodes, counts.online, counts.deaf, counts.entities) == (3, 2, 2, 8000)
+    assert (counts.nodes, counts.online, counts.no_audio, counts.entities) == (3, 2, 2, 8000)
     assert counts.entities < ENTITIES
 
 
-def test_filters_choose_nodes_by_name_newest_label_and_deafness():
+def test_filters_choose_nodes_by_name_newest_label_and_missing_audio():
     nodes = nodes_of(
         told("hall-1/status", "online"), told("hall-1/info", info()), told("attic/status", "offline")
     )
@@ -146,4 +146,4 @@ def test_filters_choose_nodes_by_name_newest_label_and_deafness():
     assert chosen(node="hall-*") == ["hall-1"]
     assert chosen(label="dog") == ["hall-1"]
     assert chosen(label="c*") == []
-    assert chosen(deaf=True) == ["attic"]
+    assert chosen(no_audio=True) == ["attic"]

@@ -63,13 +63,13 @@ def screen(
         cells = dict(zip(_COLUMNS, _row(state), strict=True))
         table.add_row(*(cells[column] for column in columns))
     left = len(ordered) - len(shown)
-    more = [Text(f"and {left} more; narrow them down with --node, --label or --deaf", "dim")] if left else []
+    more = [Text(f"and {left} more; see --node, --label and --no-audio", "dim")] if left else []
     return Group(*_head(summary, trouble), Text(), table, *more)
 
 
 def _head(summary: FleetSummary, trouble: str | None) -> list[Text]:
     refusing = f", {summary.refusing} refuse the watchlist" if summary.refusing else ""
-    counts = f"{summary.nodes} nodes: {summary.online} online, {summary.deaf} deaf{refusing}"
+    counts = f"{summary.nodes} nodes: {summary.online} online, {summary.no_audio} without audio{refusing}"
     lines = [Text(f"{counts}; {summary.entities} of {ENTITIES} entities of Home Assistant", "bold")]
     if summary.entities > ENTITIES:
         fix = "set mqtt.discovery: summary"
@@ -81,7 +81,7 @@ def _head(summary: FleetSummary, trouble: str | None) -> list[Text]:
 
 def _rank(state: NodeState) -> int:
     refuses = state.watchlist is not None and state.watchlist.reason is not None
-    return 0 if state.deaf is not None else 1 if state.problems or refuses else 2
+    return 0 if state.no_audio is not None else 1 if state.problems or refuses else 2
 
 
 def _row(state: NodeState) -> list[Text]:
@@ -93,8 +93,8 @@ def _row(state: NodeState) -> list[Text]:
 
 
 def _state(state: NodeState) -> str:
-    if state.deaf is not None:
-        return f"deaf: {state.deaf}" if state.online else "offline"
+    if state.no_audio is not None:
+        return f"no audio: {state.no_audio}" if state.online else "offline"
     if state.problems:
         return state.problems[0]
     return "online" if state.armed is not False else "disarmed"

@@ -28,11 +28,11 @@ def test_nodes_that_do_not_hear_come_first_and_the_rest_is_counted():
     everything = drawn(None, *hall, *picky, *shed)
     places = [everything.index(f"\n{name}") for name in ("shed", "picky", "hall")]
     assert places == sorted(places)
-    assert "3 nodes: 2 online, 1 deaf, 1 refuse the watchlist" in everything
+    assert "3 nodes: 2 online, 1 without audio, 1 refuse the watchlist" in everything
     assert "refused: too loud" in everything
     few = drawn(1, *hall, *picky, *shed)
     assert "hall" not in few
-    assert "and 2 more; narrow them down with --node, --label or --deaf" in few
+    assert "and 2 more; see --node, --label and --no-audio" in few
 
 
 def test_a_narrow_terminal_shows_what_matters_whole():

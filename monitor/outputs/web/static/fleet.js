@@ -22,13 +22,13 @@ const columns = {
 
 /** Return the order of a node as text: those that hear nothing first, then those with another problem. */
 function order(node) {
-  const rank = node.deaf !== null ? 0 : node.problems.length || node.watchlist?.reason ? 1 : 2;
+  const rank = node.no_audio !== null ? 0 : node.problems.length || node.watchlist?.reason ? 1 : 2;
   return `${rank} ${node.node}`;
 }
 
 function state(node) {
   if (!node.online) return t.fleet.offline;
-  if (node.deaf) return t.fleet.deaf(node.deaf);
+  if (node.no_audio) return t.fleet.noAudio(node.no_audio);
   if (node.problems.length) return node.problems[0];
   return node.armed === false ? t.fleet.disarmed : t.fleet.online;
 }
@@ -54,14 +54,14 @@ const link = h("p", { class: "link" });
 const shown = h("output");
 const byName = h("input", { type: "search", id: "by-name", autocomplete: "off" });
 const byLabel = h("input", { type: "search", id: "by-label", autocomplete: "off" });
-const onlyDeaf = h("input", { type: "checkbox", id: "only-deaf" });
+const onlyNoAudio = h("input", { type: "checkbox", id: "only-no-audio" });
 
 function admits(node) {
   const event = node.last_event;
   const named = node.node.toLowerCase().includes(byName.value.trim().toLowerCase());
   const words = byLabel.value.trim().toLowerCase();
   const heard = !words || (event !== null && `${event.label} ${event.label_name}`.toLowerCase().includes(words));
-  return named && heard && (!onlyDeaf.checked || node.deaf !== null);
+  return named && heard && (!onlyNoAudio.checked || node.no_audio !== null);
 }
 
 function filter() {
@@ -140,7 +140,7 @@ function connect() {
   stream.addEventListener("error", () => say("waiting", t.waiting));
 }
 
-for (const field of [byName, byLabel, onlyDeaf]) field.addEventListener("input", filter);
+for (const field of [byName, byLabel, onlyNoAudio]) field.addEventListener("input", filter);
 
 document.getElementById("main").append(
   h("div", { class: "head" }, h("h1", {}, t.fleet.title), link),
@@ -148,7 +148,7 @@ document.getElementById("main").append(
   h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
     h("label", { for: "by-name" }, t.fleet.byName, byName),
     h("label", { for: "by-label" }, t.fleet.byLabel, byLabel),
-    h("label", { class: "check", for: "only-deaf" }, onlyDeaf, t.fleet.onlyDeaf),
+    h("label", { class: "check", for: "only-no-audio" }, onlyNoAudio, t.fleet.onlyNoAudio),
     shown),
   h("div", { class: "frame", tabindex: "0", role: "region", "aria-label": t.fleet.title },
     h("table", { class: "fleet" },
