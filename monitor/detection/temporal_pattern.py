@@ -104,24 +104,11 @@ PATTERNS = (
 )
 
 
-def find_patterns(prominence: Prominence, frame_seconds: float) -> frozenset[str]:
-    """Return the names of the patterns that repeat in a stretch of frames, in one bin.
-
-    Parameters
-    ----------
-    prominence : array, shape (frames, bins)
-        Level of the bins of the alarm's band above their neighbours, in dB.
-    frame_seconds : float
-        Seconds from one frame to the next.
-    """
-    return PatternSearch(frame_seconds).search(prominence, 0)
-
-
 class PatternSearch:
-    """Search for the patterns in one band of one source while frames arrive; finds what `find_patterns` does.
+    """Search for the patterns in one band of one source while frames arrive.
 
-    Where nothing was found before, something is found only if its second group is new, so mostly only the
-    newest frames are looked at.
+    It finds what a new search of the same frames does.  Where nothing was found before, something is found
+    only if its second group is new, so mostly only the newest frames are looked at.
 
     Parameters
     ----------

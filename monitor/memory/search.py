@@ -126,8 +126,9 @@ def _stretches(source: str, found: _Fits, top: int) -> list[Moment]:
     count = len(found.fits)
     if not count:
         return []
-    usual = float(np.median(found.fits))
-    best = np.argpartition(-found.fits, min(_LOOKED_AT, count) - 1)[:_LOOKED_AT]
+    middle, last = (count - 1) // 2, max(0, count - _LOOKED_AT)
+    usual, least = np.partition(found.fits, [middle, last])[[middle, last]].tolist()
+    best = np.flatnonzero(found.fits >= least)
     taken = np.zeros(count, dtype=bool)
     moments: list[Moment] = []
     for place in best[np.argsort(-found.fits[best], kind="stable")].tolist():

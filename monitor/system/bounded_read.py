@@ -25,6 +25,9 @@ _LARGEST = 2**63 - 1
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_UNSIZED = 2**16
+"""Bytes to read of a file that says it has none, as those of the kernel do."""
+
 _DIGITS = 20
 """Characters of a 64-bit integer and its sign; longer text is not even converted."""
 
@@ -45,12 +48,12 @@ def read_bytes(path: Path, most: int) -> bytes:
     """
     # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):  # checked before `open`, which leaves the descriptor of a directory open
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):  # before `open`, which leaves the descriptor of a directory open
         os.close(descriptor)
-        raise DamagedError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
+        raise DamagedError("is a directory" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        content = file.read(most + 1)
+        content = file.read(min(most, max(status.st_size, _UNSIZED)) + 1)  # it reserves all of that first
     if len(content) > most:
         raise DamagedError(f"is larger than {most:,} bytes")
     return content

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.detection.temporal_pattern import PATTERNS, PatternSearch, find_patterns
+from monitor.detection.temporal_pattern import PATTERNS, PatternSearch
 
 FRAME_SECONDS = 505 / 48_000
 KEPT = 1402
@@ -29,6 +29,6 @@ def test_a_search_while_frames_arrive_finds_what_a_search_of_all_frames_does(pat
         stop = min(len(frames), stop + int(rng.choice([47, 48, 95, 96])))
         first = max(0, stop - KEPT)
         names = search.search(frames[first:stop], first)
-        assert names == find_patterns(frames[first:stop], FRAME_SECONDS)
+        assert names == PatternSearch(FRAME_SECONDS).search(frames[first:stop], 0)
         found |= names
     assert found == (set() if pattern is None else {pattern.name}) or noise > 1.0

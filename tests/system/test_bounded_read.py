@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,14 @@ def test_a_file_of_the_largest_size_is_read_and_one_byte_more_is_refused(tmp_pat
     assert read_bytes(path, 10) == b"x" * 10
     with pytest.raises(DamagedError, match="larger than 9 bytes"):
         read_bytes(path, 9)
+
+
+def test_a_file_of_the_kernel_that_says_it_is_empty_is_read():
+    status = Path("/proc/self/status")
+    assert status.stat().st_size == 0
+    assert read_bytes(status, 2**20).count(b"\n") > 10
+    with pytest.raises(DamagedError, match="larger than 9 bytes"):
+        read_bytes(status, 9)
 
 
 def test_a_fifo_that_nobody_writes_to_is_refused_at_once(tmp_path):
