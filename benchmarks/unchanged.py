@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.trial import COLLAR_SECONDS, LABELS, Bench, replays_of, rules_of, set_up
+from benchmarks.trial import COLLAR_SECONDS, LABELS, replays_of, rules_of, set_up
+from monitor.detection.rules import Rule
+from monitor.evaluation.annotations import Recording
 from monitor.evaluation.detection_metrics import average_of, together
 from monitor.evaluation.replay import Replay
 from monitor.evaluation.report import Detection
@@ -49,20 +51,23 @@ def main() -> None:
     bench = replace(bench, recordings=bench.recordings[:: arguments.every])
     for reuse in (0.0, arguments.reuse):
         window = bench.config.window.model_copy(update={"reuse_seconds": reuse})
-        active_labels = replace(bench, config=bench.config.model_copy(update={"window": window}))
-        report(active_labels, f"reuse_seconds {reuse:g}")
+        one = replace(bench, config=bench.config.model_copy(update={"window": window}))
+        rules = rules_of(one)
+        report(one.recordings, replays_of(one, rules), rules, f"reuse_seconds {reuse:g}")
 
 
-def report(bench: Bench, title: str) -> None:
-    """Print recall, and the share of windows that were not scored."""
-    rules = rules_of(bench)
-    replays = replays_of(bench, rules)
-    found = sweep(bench.recordings, replays, rules, collar=COLLAR_SECONDS)
+def report(
+    recordings: Sequence[Recording], replays: Sequence[Replay], rules: Sequence[Rule], title: str
+) -> None:
+    """Print recall, latency, and the share of windows that were not scored."""
+    found = sweep(recordings, replays, rules, collar=COLLAR_SECONDS)
     columns = list(range(len(rules)))
     one = together(found, columns, rules[0], None, None)
     each = average_of(found, [together(found, [column], rules[column], None, None) for column in columns])
     print(f"{title}: {left_out(replays):.1%} of windows unchanged", flush=True)
     at_default = f"recall {one.recall}, {one.false_per_hour} false alarms an hour and label"
+    if one.latency_p50 is not None and one.latency_p95 is not None:
+        at_default += f", reported after {one.latency_p50:.1f} s, 95 % within {one.latency_p95:.1f} s"
     print(f"  default threshold: {at_default}", flush=True)
     print(f"  one threshold: {line(one)}\n  each its own:  {line(each)}", flush=True)
 

@@ -119,7 +119,8 @@ class GateReason(StrEnum):
     NO_EMBEDDING = "no_embedding"
     """The model does not return finite numbers."""
     UNCHANGED = "unchanged"
-    """The novelty gate: the sound is like that of the last minute.  The last embedding holds."""
+    """The novelty gate: the sound is like that of the last minute, or overlaps the last window scored.  The
+    last embedding holds."""
     DISARMED = "disarmed"
     """Detection is switched off."""
     GAP = "gap"

@@ -104,7 +104,8 @@ class WindowConfig(Section):
         le=3600,
         description="How long the model may be spared while the sound is like that of the last minute, no "
         "label has a score above 0.1 and no event is active, in seconds; the last embedding is used "
-        "meanwhile. 0: the model runs on every window.",
+        "meanwhile. Of long windows that overlap by much, some are spared as well when the sound changes: "
+        "see scoring.md. 0: the model runs on every window.",
     )
 
     @field_validator("hop_seconds")

@@ -81,6 +81,11 @@ class EventMachine:
         self._settled = False
         """None of the recent windows reached the threshold."""
 
+    @property
+    def is_active(self) -> bool:
+        """Whether there is an event that lasts, or a candidate."""
+        return isinstance(self.state, Active | Candidate)
+
     def apply(self, rule: Rule) -> None:
         """Use another rule; windows so far count."""
         if rule != self._rule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from monitor.detection.event_machine import Active, Candidate, EventMachine
+from monitor.detection.event_machine import EventMachine
 from monitor.detection.near_misses import NearMiss
 from monitor.detection.rules import Rule
 from monitor.detection.unusual_detector import UnusualDetector
@@ -86,7 +86,7 @@ class Detector:
                 events += machine.update(scores, value)
                 self._keep(machine.near_miss(scores, place))
         if self.unusual is not None:
-            events += self.unusual.update(scores, labelled=bool(self.active(scores.source)))
+            events += self.unusual.update(scores, labelled=bool(self._labelled(scores.source)))
         return events
 
     def take_near_misses(self) -> list[NearMiss]:
@@ -111,11 +111,13 @@ class Detector:
         return [event for source in self._machines for event in self._end(source, reason)] + unusual
 
     def active(self, source: str) -> frozenset[str]:
-        """Labels of this source with an event that lasts, or a candidate."""
+        """Labels of this source with an event that lasts, or a candidate; that of unusual sounds included."""
+        labelled = self._labelled(source)
+        return labelled if self.unusual is None else labelled | self.unusual.active(source)
+
+    def _labelled(self, source: str) -> frozenset[str]:
         machines = self._of(source).items()
-        return frozenset(
-            label for label, machine in machines if isinstance(machine.state, Active | Candidate)
-        )
+        return frozenset(label for label, machine in machines if machine.is_active)
 
     def _of(self, source: str) -> dict[str, EventMachine]:
         if source not in self._machines:

@@ -3,8 +3,9 @@
 Most of a day is background.  The spectrum of half a second of it has a near neighbour among those of the last
 minute, at about the same distance each time; a sound that stands out of the background has none.  Spectra in
 which a label was heard are no neighbours: the second bark stands out like the first.  As long as nothing
-stands out, the model would return much the same embedding again.  Measured in docs/measurements.md; `Scorer`
-decides when the last embedding may be reused.
+stands out, the model would return much the same embedding again.  A sound that does is in every window that
+overlaps it: where windows are much longer than their hop, not all of them are needed to notice it.  Measured
+in docs/measurements.md; `Scorer` decides when the last embedding may be reused.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ _LEARNING_SECONDS = 10.0
 _DEVIATIONS = 2.0
 """A part stands out if its distance is so many deviations above the median; chosen on the tuning half of the
 field scenes, where 3 lost a point of recall."""
+
+_SPACING = 0.6
+"""Windows that changed are taken this share of their length apart, until a label may be heard.
+
+A sound that is shorter than the rest of a window, 2 of 5 s, is whole in one of them."""
 
 _SMALLEST_DEVIATION = 0.02
 """In dB."""
@@ -55,6 +61,8 @@ class _Recent:
     """Sample index up to which it was observed."""
     stood_out: int = -1
     """Index after the newest hop with a part that stood out."""
+    changed: int = -1
+    """Index after the newest window that was not unchanged."""
 
     def add(self, spectrum: NDArray[np.float32], stop: int, learning: int) -> bool:
         """Add a part; return whether it stands out."""
@@ -122,7 +130,25 @@ class NoveltyGate:
             recent.stood_out = window.stop
         recent.stop = window.stop
         middle = (window.start + window.stop) / 2
-        return not (recent.stood_out > middle or window.start - hop < recent.stood_out <= window.start)
+        if recent.stood_out > middle or window.start - hop < recent.stood_out <= window.start:
+            recent.changed = window.stop
+        return recent.changed < window.stop
+
+    def is_due(self, window: Window, taken: int) -> bool:
+        """Return whether the model must run on a window, if no label was heard in the newest that it ran on.
+
+        It must if this window or one since then changed, and the two are `_SPACING` of a window apart.
+
+        Parameters
+        ----------
+        window : Window
+            The newest of its source that was observed.
+        taken : int
+            Sample index after the newest window of this source that the model ran on.
+        """
+        hop = self._hop_of(window.source)
+        hops = max(1, int(_SPACING * (window.stop - window.start) / hop))
+        return self._recent[window.source].changed > taken and window.stop - taken >= hops * hop
 
     def heard(self, window: Window) -> None:
         """Take note that a label may have been heard in a window: nothing counts as like it."""

@@ -205,16 +205,16 @@ class Scorer:
         reason = level.gate(window.samples, self._engine.rate, self._labels.silence_dbfs)
         if reason is not None or self._gate is None:
             return reason
-        unchanged = self._gate.observe(window, self._spectrograms.inner(window))
+        self._gate.observe(window, self._spectrograms.inner(window))
         prototypes, newest = self._newest.get(window.source, (None, None))
         reusable = (
-            unchanged
-            and newest is not None
+            newest is not None
             and prototypes is self._prototypes
             and not active
             and window.stop - newest.stop <= self._gate.reuse_samples
             and window.ended_at // _HOUR_SECONDS == newest.ended_at // _HOUR_SECONDS  # as in the memory
             and _is_calm(newest)
+            and not self._gate.is_due(window, newest.stop)
         )
         return GateReason.UNCHANGED if reusable else None
 

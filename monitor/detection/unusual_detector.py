@@ -112,6 +112,11 @@ class UnusualDetector:
         events = self._machines[scores.source].update(scores, 0.0 if labelled else scores.distance)
         return [self._described(event, scores) for event in events]
 
+    def active(self, source: str) -> frozenset[str]:
+        """Return the label of unusual sounds, if a source has an event that lasts, or a candidate."""
+        machine = self._machines.get(source)
+        return frozenset({self._rules[source].label} if machine is not None and machine.is_active else ())
+
     def interrupt(self, at: Break) -> list[Event]:
         """End the event of a source at a break of its audio."""
         return self._end(at.source, EndReason(at.reason))

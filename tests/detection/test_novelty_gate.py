@@ -34,10 +34,10 @@ def beep(audio, second, *, level=0.02, hertz=1000):
     return audio
 
 
-def windows(audio, source="mic"):
+def windows(audio, source="mic", length=LENGTH):
     return [
-        Window(source, start, audio[start : start + LENGTH], (start + LENGTH) / RATE)
-        for start in range(0, len(audio) - LENGTH + 1, HOP)
+        Window(source, start, audio[start : start + length], (start + length) / RATE)
+        for start in range(0, len(audio) - length + 1, HOP)
     ]
 
 
@@ -84,10 +84,7 @@ def test_of_long_windows_those_pass_that_hold_the_news_in_their_newer_half_and_t
     heard = []
     for samples in (audio, beep(audio.copy(), 40.3, level=0.05)):
         gate = NoveltyGate(GEOMETRY, lambda _: HOP, 60.0)
-        row = [
-            Window("mic", start, samples[start : start + length], 0.0)
-            for start in range(0, len(samples) - length + 1, HOP)
-        ]
+        row = windows(samples, length=length)
         heard.append([window.stop // RATE for window in row if gate.observe(window, power.inner(window))])
     assert sorted(set(heard[0]) - set(heard[1])) == [41, 42, 43, 47]
 
@@ -131,18 +128,20 @@ def test_after_a_change_of_the_labels_every_window_passes_until_the_room_is_know
 class Listener:
     """A scorer whose model counts how often it is asked."""
 
-    def __init__(self, answer, *, reuse=30, active=()):
-        self.asked, self.answer, self.active = 0, answer, frozenset(active)
+    def __init__(self, answer, *, reuse=30, active=(), length=LENGTH):
+        self.asked, self.answer, self.active, self.length = 0, answer, frozenset(active), length
+        mel_config = replace(GEOMETRY, length=length)
         self.status = {name: SourceStatus(name) for name in ("mic", "porch")}
         self.scorer = Scorer(
-            engine_of(self.embed, PROTOTYPES, mel_config=GEOMETRY, length=LENGTH, hop=HOP),
+            engine_of(self.embed, PROTOTYPES, mel_config=mel_config, length=length, hop=HOP),
             ARMED,
             self.status,
-            gate=NoveltyGate(GEOMETRY, lambda _: HOP, reuse) if reuse else None,
+            gate=NoveltyGate(mel_config, lambda _: HOP, reuse) if reuse else None,
         )
+        self.shape = (mel_config.frames, mel_config.mel_bins)
 
     def embed(self, spectrograms):
-        assert spectrograms.shape[1:] == (GEOMETRY.frames, GEOMETRY.mel_bins)
+        assert spectrograms.shape[1:] == self.shape
         self.asked += len(spectrograms)
         near = self.answer
         return np.tile(np.array([near, np.sqrt(1 - near**2)], np.float32), (len(spectrograms), 1))
@@ -150,7 +149,7 @@ class Listener:
     def hear(self, audio, source="mic"):
         return [
             scores
-            for window in windows(audio, source)
+            for window in windows(audio, source, self.length)
             for scores in self.scorer.score([window], lambda _: self.active)
         ]
 
@@ -195,3 +194,43 @@ def test_sources_are_settled_each_on_its_own():
     asked = listener.asked
     listener.hear(room(8, seed=1), source="porch")
     assert listener.asked == asked + 7
+
+
+LONG = 5 * RATE
+LOUD_DB = 20.0
+"""Above the median of a spectrogram; the beep is 39 dB above it, noise 10."""
+
+
+def taken(listener, audio, source="mic"):
+    """Seconds at which windows end that the model ran on."""
+    return [scores.stop // RATE for scores in listener.hear(audio, source) if scores.gated is None]
+
+
+def test_of_long_windows_with_a_sound_that_no_label_is_for_one_in_three_is_taken_the_first_at_once():
+    audio = beep(room(60), 40.3, level=0.05)
+    quiet, heard = (taken(Listener(answer=0.1, length=LONG), samples) for samples in (room(60), audio))
+    first = min(set(heard) - set(quiet))
+    assert first == 41
+    assert [second for second in heard if 41 <= second <= 47] == [41, 44, 47]  # the last is without it
+    audio[20 * RATE :] *= np.repeat(np.float32(1.2) ** np.arange(40), RATE)  # a little louder each second
+    louder = taken(Listener(answer=0.1, length=LONG), audio)
+    assert set(np.diff([second for second in louder if second > 24])) == {3}
+
+
+@pytest.mark.parametrize("at", np.arange(40.0, 43.0, 0.25))
+def test_whenever_a_short_sound_comes_a_window_with_the_whole_of_it_is_taken_within_four_seconds(at):
+    audio = beep(beep(room(60), 38.6, level=0.05), at, level=0.05)
+    heard = taken(Listener(answer=0.1, length=LONG), audio)
+    whole = [second for second in heard if second - 5 <= at and at + 0.25 <= second]
+    assert whole[0] <= at + 4
+
+
+def test_of_long_windows_every_one_is_taken_from_the_first_in_which_a_label_may_be_heard():
+    class Ear(Listener):
+        def embed(self, spectrograms):
+            self.answer = 0.5 if np.ptp(np.quantile(spectrograms, (0.5, 1.0))) > LOUD_DB else 0.1
+            return super().embed(spectrograms)
+
+    audio = beep(room(60), 40.3, level=0.2)
+    heard = taken(Ear(answer=0.1, length=LONG), audio)
+    assert [second for second in heard if 41 <= second <= 46] == [41, 42, 43, 44, 45, 46]

@@ -67,6 +67,14 @@ def test_two_foreign_windows_are_an_event_that_ends_when_all_is_usual_again(dete
     assert (unusual.label("hall").threshold, unusual.label("attic").threshold) == (0.4, 0.5)
 
 
+def test_a_candidate_and_an_event_are_active_so_that_every_window_is_scored(detector):
+    active = []
+    for second, embedding in enumerate([USUAL, FOREIGN, FOREIGN, USUAL, USUAL, USUAL], start=1):
+        hear(detector, [second], embedding)
+        active.append(UNUSUAL in detector.active("hall"))
+    assert active == [False, True, True, True, True, False]
+
+
 def test_what_a_label_reports_is_not_unusual(detector):
     assert hear(detector, [1, 2, 3, 4], FOREIGN, dog=0.9) == [("dog", None)]
     assert (UNUSUAL, None) in hear(detector, [5, 6, 7], FOREIGN)

@@ -85,10 +85,13 @@ class Gate:
     reuse_samples = 20 * RATE
 
     def __init__(self, draw):
-        self._draw = draw
+        self._draw, self._due = draw, True
 
     def observe(self, _window, _power):
-        return bool(self._draw.random() < 0.7)
+        self._due = self._draw.random() >= 0.7
+
+    def is_due(self, _window, _taken):
+        return self._due
 
     def heard(self, _window):
         """Draw all the same."""

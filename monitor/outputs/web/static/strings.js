@@ -52,7 +52,7 @@ export const t = {
       no_embedding: "not scored: the model returns no finite numbers; try model.dtype: float32",
       gap: "not scored: audio was lost",
       disarmed: "detection is off",
-      unchanged: "the last scores still apply: the sound is like that of the last minute",
+      unchanged: "the last scores still apply: the sound is like that of the last minute or seconds",
     },
     whatIf: (count) => `would have given about ${count} ${count === 1 ? "event" : "events"} in the last day`,
     detected: (label, source) => `${label} detected at ${source}`,
