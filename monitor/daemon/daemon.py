@@ -145,6 +145,7 @@ class Daemon:
 
     def _start(self, threads: ThreadGroup, fan_out: FanOut) -> None:
         parts = self.parts
+        answers = THREADS if parts.control_socket.open() else 0  # before an output says that we are online
         fan_out.start(threads)
         parts.http_servers.start(threads, partial(web_context, parts, set_up=self._set_up))
         sources = parts.config.sources
@@ -162,9 +163,8 @@ class Daemon:
         if parts.unusual is not None:
             threads.start("unusual", partial(parts.unusual.run, self._stop), may_stay=True)
         threads.start("directories", partial(parts.directories.run, self._stop), may_stay=True)
-        if parts.control_socket.open():
-            for number in range(THREADS):
-                threads.start(f"answer {number + 1}", parts.control_socket.run)
+        for number in range(answers):
+            threads.start(f"answer {number + 1}", parts.control_socket.run)
 
     def _listen(self, source: SourceConfig, blocks: Iterator[AudioBlock], wait: float) -> None:
         """Capture one source, after so many seconds, until it ends; a source that fails ends alone."""

@@ -50,7 +50,7 @@ def test_nothing_can_be_sent_to_it():
 
 
 def test_whoever_says_nothing_is_let_go_and_others_have_their_turn(monkeypatch):
-    monkeypatch.setattr(prometheus_server, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(prometheus_server, "PATIENCE_SECONDS", 2.0)
     with served() as one, socket.create_connection(("127.0.0.1", one.port)) as silent:
         assert get(one.port)[0] == 200
         silent.settimeout(PATIENCE)
@@ -58,7 +58,7 @@ def test_whoever_says_nothing_is_let_go_and_others_have_their_turn(monkeypatch):
 
 
 def test_whoever_says_a_letter_now_and_then_is_let_go_as_well(monkeypatch):
-    monkeypatch.setattr(prometheus_server, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(prometheus_server, "PATIENCE_SECONDS", 2.0)
     with served() as one, socket.create_connection(("127.0.0.1", one.port)) as slow:
 
         def is_let_go():
@@ -91,7 +91,7 @@ def test_any_number_of_the_silent_shut_nobody_out():
 
 
 def test_who_reads_nothing_of_the_answer_holds_up_nobody(monkeypatch):
-    monkeypatch.setattr(prometheus_server, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(prometheus_server, "PATIENCE_SECONDS", 2.0)
     with served(lambda: bytes(30_000_000)) as one, socket.create_connection(("127.0.0.1", one.port)) as rude:
         rude.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         assert len(get(one.port)[2]) == 30_000_000

@@ -93,6 +93,11 @@ def connected(mqtt):
         yield mqtt
 
 
+def wait_subscribed(mqtt):
+    """Wait for the answer to the subscribe request; a broker killed before seems to refuse the request."""
+    eventually(lambda: mqtt.status.connected and mqtt._session.delivery.is_subscribed)
+
+
 @contextmanager
 def held_off(mqtt):
     """Begin no new connection in this block, and one at its end; the old one has ended."""

@@ -194,9 +194,9 @@ class MqttSession:
             self._drop()
             self._connect_at = 0.0
             return
-        self.connected, self.trouble = True, None
         self._connected_at = time.monotonic()
         self.delivery.begin(connected, subscribed=self._options.subscribe)
+        self.connected, self.trouble = True, None  # last: other threads then ask whether it is subscribed
         self._log_conditions()
 
     def _log_conditions(self) -> None:

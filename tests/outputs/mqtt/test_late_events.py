@@ -7,7 +7,17 @@ import pytest
 from monitor.outputs.mqtt import late_events
 from tests.support.broker import Subscriber, eventually, free_port
 from tests.support.events import ended
-from tests.support.mqtt_publisher import GLASS, MIC, connected, make, phases, run_to_the_end, running, started
+from tests.support.mqtt_publisher import (
+    GLASS,
+    MIC,
+    connected,
+    make,
+    phases,
+    run_to_the_end,
+    running,
+    started,
+    wait_subscribed,
+)
 
 pytestmark = pytest.mark.broker
 
@@ -25,12 +35,13 @@ def is_born(subscriber):
 
 def restarted_with_late_events(mqtt, broker, *events):
     """Let events happen while the broker is away."""
+    wait_subscribed(mqtt)
     broker.kill()
     eventually(lambda: not mqtt.status.connected)
     for event in events:
         mqtt.put(event)
     broker.start()
-    eventually(lambda: mqtt.status.connected)
+    wait_subscribed(mqtt)
 
 
 @pytest.mark.usefixtures("for_ever")
