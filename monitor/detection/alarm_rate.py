@@ -26,6 +26,12 @@ CLUSTERS = 60
 false alarm in what was heard are within a factor of 2; with more, the tail is less exponential
 (benchmarks/thresholds.py)."""
 
+SPARSE = 4.0
+"""Mean distance of the clusters, at least, in times that from which on they are separate.
+
+If it is smaller, more than a fifth run together, and the level lies within what is always heard: thresholds
+from 20 minutes of steady noise then fire half as often as desired (benchmarks/thresholds.py)."""
+
 FEWEST_CLUSTERS = 20
 """The mean excess is then known to within a quarter."""
 
@@ -107,8 +113,11 @@ def alarm_threshold(heard: Heard, per_hour: float) -> AlarmThreshold | NoThresho
     refused = _too_little(heard, per_hour)
     if refused is not None:
         return refused
-    clusters = clusters_above(heard, max(CLUSTERS, math.ceil(expected)))
-    more = clusters_above(heard, max(FEWEST_FOR_SHAPE, math.ceil(expected)))
+    most = max(FEWEST_CLUSTERS, int(3600 * heard.hours / (SPARSE * heard.apart_seconds)))
+    clusters, more = (
+        clusters_above(heard, max(min(wanted, most), math.ceil(expected)))
+        for wanted in (CLUSTERS, FEWEST_FOR_SHAPE)
+    )
     if fit_tail(more.excesses).shape[0] != 0:
         clusters = more
     return _unfit(heard, clusters, expected) or _estimate(heard, clusters, expected)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
+from scipy.special import expit
 
 from monitor.detection.alarm_clusters import Heard, clusters_above
 from monitor.detection.alarm_rate import AlarmThreshold, Grade, NoThreshold, alarm_threshold
@@ -165,3 +167,24 @@ def test_a_bent_tail_reaches_no_further_than_its_end():
     ratio = 1 / tail.survival(0.5)[0]
     assert tail.excess_of(ratio)[0] == pytest.approx(0.5)
     assert tail.survival(-0.1)[0] > 1
+
+
+def test_steady_noise_has_no_tail_where_its_sounds_run_together():
+    rule = Rule("label", 2, 1, 0.5, 0.35, 2, 3, 0, max_duration=600, merge_gap=4, cooldown=10)
+    counts = []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        noise = lfilter([0.71], [1.0, -0.7], random.normal(size=20 * 2400))
+        levels = expit(2.0 * np.tanh(noise / 2.0) - 3.0).astype(np.float32)
+        parts = [Heard.of(np.arange(2400) / 2, part, rule) for part in np.split(levels, 20)]
+        found = alarm_threshold(parts[0], per_hour=18.0)
+        assert isinstance(found, AlarmThreshold)
+        assert found.clusters <= 30  # one in four times the ten seconds that make two sounds of them
+        counts += [loud(part, found.threshold) for part in parts[1:]]
+    assert 4.5 < np.mean(counts) < 8.0  # 6 are wished; from forty clusters there were 2.5
+
+
+def loud(part, threshold):
+    """Return how many separate sounds reach a threshold."""
+    times = part.ended_at[part.levels >= threshold]
+    return np.count_nonzero(np.diff(times, prepend=-np.inf) > part.apart_seconds)
