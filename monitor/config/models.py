@@ -103,9 +103,9 @@ class WindowConfig(Section):
         ge=0,
         le=3600,
         description="How long the model may be spared while the sound is like that of the last minute, no "
-        "label has a score above 0.1 and no event is active, in seconds; the last embedding is used "
-        "meanwhile. Of long windows that overlap by much, some are spared as well when the sound changes: "
-        "see scoring.md. 0: the model runs on every window.",
+        "score is above 0.4 of its label's threshold and no event is active, in seconds; the last embedding "
+        "is used meanwhile. Of long windows that overlap by much, some are spared as well when the sound "
+        "changes: see scoring.md. 0: the model runs on every window.",
     )
 
     @field_validator("hop_seconds")

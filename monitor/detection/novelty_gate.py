@@ -31,10 +31,17 @@ _DEVIATIONS = 2.0
 """A part stands out if its distance is so many deviations above the median; chosen on the tuning half of the
 field scenes, where 3 lost a point of recall."""
 
+_CLEAR_DEVIATIONS = 4.0
+"""From here it does so clearly."""
+
 _SPACING = 0.6
 """Windows that changed are taken this share of their length apart, until a label may be heard.
 
 A sound that is shorter than the rest of a window, 2 of 5 s, is whole in one of them."""
+
+_WAIT = 0.4
+"""Share of a window's length after which a sound that does not stand out clearly is taken: then it is in the
+middle."""
 
 _SMALLEST_DEVIATION = 0.02
 """In dB."""
@@ -61,19 +68,23 @@ class _Recent:
     """Sample index up to which it was observed."""
     stood_out: int = -1
     """Index after the newest hop with a part that stood out."""
+    stood_out_clearly: int = -1
+    """The same with a part that stood out clearly."""
     changed: int = -1
-    """Index after the newest window that was not unchanged."""
+    """Index after the newest window that changed."""
+    changed_first: int = -1
+    """Index after the first one since the model ran."""
 
-    def add(self, spectrum: NDArray[np.float32], stop: int, learning: int) -> bool:
-        """Add a part; return whether it stands out."""
+    def add(self, spectrum: NDArray[np.float32], stop: int, learning: int) -> float:
+        """Add a part; return how many deviations above the median its distance is; infinite at first."""
         place = self.count % len(self.spectra)
         distance = _nearest(spectrum, self.spectra[self.calm])
         known = self.distances[self.calm]
-        new = len(known) < learning or distance > _limit(known)
+        excess = float("inf") if len(known) < learning else _excess(distance, known)
         self.spectra[place], self.distances[place] = spectrum, distance
         self.stops[place], self.calm[place] = stop, True
         self.count += 1
-        return new
+        return excess
 
 
 class NoveltyGate:
@@ -94,18 +105,22 @@ class NoveltyGate:
         self._hop_of = hop_of
         self._recent: dict[str, _Recent] = {}
 
-    def observe(self, window: Window, power: Power) -> bool:
-        """Add a window's newest hop; return whether the window is unchanged.
+    def observe(self, window: Window, power: Power, taken: int) -> bool:
+        """Add a window's newest hop; return whether the model is due, if no label was heard when it last ran.
 
-        It is not if something stands out in its newer half; what the older half holds was in the newer half
-        of a window before.  Nor is the first window without what stood out: the embedding that stands for
-        the windows to come must not contain it.
+        A window changed if something stands out in its newer half; what the older half holds was in the newer
+        half of a window before.  So did the first window without what stood out: the embedding that stands
+        for the windows to come must not contain it.  The model is due if this window changed, or one since it
+        last ran; but not on each of several that overlap by much, and not before a sound that does not stand
+        out clearly is in the middle of a window.
 
         Parameters
         ----------
         window : Window
         power : array, shape (frames, mel_bins)
             Mel power of the frames inside the window.
+        taken : int
+            Sample index after the newest window of this source that the model ran on; -1 if there is none.
         """
         hop, rate = self._hop_of(window.source), self._mel_config.rate
         parts = max(1, round(hop / (PART_SECONDS * rate)))
@@ -122,33 +137,23 @@ class NoveltyGate:
         newest = power[-max(parts, hop // self._mel_config.hop) :]
         learning = round(_LEARNING_SECONDS * in_a_second)
         pieces = np.array_split(newest, parts) if parts > 1 else [newest]
-        new = [
+        excess = max(
             recent.add(_spectrum(piece), window.stop - hop + hop * number // parts, learning)
             for number, piece in enumerate(pieces, start=1)
-        ]
-        if any(new) or recent.stop != window.stop - hop:  # audio before a gap may be long ago
+        )
+        if recent.stop != window.stop - hop:  # audio before a gap may be long ago
+            excess = float("inf")
+        if excess > _DEVIATIONS:
             recent.stood_out = window.stop
+        if excess > _CLEAR_DEVIATIONS:
+            recent.stood_out_clearly = window.stop
         recent.stop = window.stop
         middle = (window.start + window.stop) / 2
         if recent.stood_out > middle or window.start - hop < recent.stood_out <= window.start:
             recent.changed = window.stop
-        return recent.changed < window.stop
-
-    def is_due(self, window: Window, taken: int) -> bool:
-        """Return whether the model must run on a window, if no label was heard in the newest that it ran on.
-
-        It must if this window or one since then changed, and the two are `_SPACING` of a window apart.
-
-        Parameters
-        ----------
-        window : Window
-            The newest of its source that was observed.
-        taken : int
-            Sample index after the newest window of this source that the model ran on.
-        """
-        hop = self._hop_of(window.source)
-        hops = max(1, int(_SPACING * (window.stop - window.start) / hop))
-        return self._recent[window.source].changed > taken and window.stop - taken >= hops * hop
+            if recent.changed_first <= taken:
+                recent.changed_first = window.stop
+        return _is_due(recent, window, hop, taken)
 
     def heard(self, window: Window) -> None:
         """Take note that a label may have been heard in a window: nothing counts as like it."""
@@ -159,6 +164,14 @@ class NoveltyGate:
     def forget(self) -> None:
         """Forget everything: in what was heard so far, no other label was looked for."""
         self._recent.clear()
+
+
+def _is_due(recent: _Recent, window: Window, hop: int, taken: int) -> bool:
+    length = window.stop - window.start
+    if recent.changed <= taken or window.stop - taken < max(1, int(_SPACING * length / hop)) * hop:
+        return False
+    is_clear = recent.stood_out_clearly > taken
+    return is_clear or window.stop - recent.changed_first >= int(_WAIT * length / hop) * hop
 
 
 def _spectrum(power: Power) -> NDArray[np.float32]:
@@ -173,11 +186,11 @@ def _nearest(spectrum: NDArray[np.float32], others: NDArray[np.float32]) -> floa
     return float(np.sqrt(np.einsum("nb,nb->n", apart, apart).min() / len(spectrum)))
 
 
-def _limit(distances: NDArray[np.float32]) -> float:
-    """Return the distance above which a part stands out."""
+def _excess(distance: float, distances: NDArray[np.float32]) -> float:
+    """Return how many deviations a distance is above the median of others."""
     median = _median(distances)
     deviation = _NORMAL * _median(np.abs(distances - median))
-    return float(median + _DEVIATIONS * max(deviation, _SMALLEST_DEVIATION))
+    return float((distance - median) / max(deviation, _SMALLEST_DEVIATION))
 
 
 def _median(values: NDArray[np.float32]) -> float:

@@ -16,6 +16,7 @@ from monitor.audio.source_status import SourceStatus
 from monitor.audio.turns import turn
 from monitor.detection import scoring
 from monitor.detection.active_labels import ActiveLabels
+from monitor.detection.calm import CalmLimits
 from monitor.detection.engine import Engine
 from monitor.detection.novelty_gate import NoveltyGate
 from monitor.detection.pattern_finder import PatternFinder
@@ -28,9 +29,6 @@ from monitor.system.worker_thread import Worker
 from monitor.types import GateReason, Scores, Window
 
 log = logging.getLogger(__name__)
-REUSABLE_SCORE = 0.1
-"""An embedding is reused only if none of its scores is higher: it may become an event."""
-
 AT_ONCE = 4
 """Windows of a batch on a CPU: more are not faster; elsewhere all that are due."""
 
@@ -95,6 +93,7 @@ class Scorer:
         """The newest window of each source that was scored, and with which prototypes."""
         self._repeated: dict[str, scoring.Compared] = {}
         """What the embedding that stands for unchanged windows of a source has in common with the labels."""
+        self._calm_limits = CalmLimits(labels)
         self._invalid_reported = False
         self._baselines = SourceBaselines(engine, status, initial_baseline)
 
@@ -103,7 +102,7 @@ class Scorer:
         places = {fingerprint: place for place, fingerprint in enumerate(self._prototypes.fingerprints)}
         columns = [places.get(fingerprint) for fingerprint in prototypes.fingerprints]
         same = prototypes.labels == self._prototypes.labels and columns == list(range(len(places)))
-        self._labels, self._prototypes = labels, prototypes
+        self._labels, self._prototypes, self._calm_limits = labels, prototypes, CalmLimits(labels)
         if not same:
             if self._gate is not None:
                 self._gate.forget()
@@ -163,7 +162,7 @@ class Scorer:
                 patterns = self._find_patterns(window, reason)
                 if reason is None:
                     scored = self._scored(window, next(embeddings), active(window.source))
-                    if self._gate is not None and not _is_calm(scored):
+                    if self._gate is not None and not self._calm_limits.hold(scored):
                         self._gate.heard(window)
                 elif reason == GateReason.UNCHANGED:
                     scored = self._reused(window)
@@ -205,16 +204,17 @@ class Scorer:
         reason = level.gate(window.samples, self._engine.rate, self._labels.silence_dbfs)
         if reason is not None or self._gate is None:
             return reason
-        self._gate.observe(window, self._spectrograms.inner(window))
         prototypes, newest = self._newest.get(window.source, (None, None))
+        taken = -1 if newest is None else newest.stop
+        due = self._gate.observe(window, self._spectrograms.inner(window), taken)
         reusable = (
-            newest is not None
+            not due
+            and newest is not None
             and prototypes is self._prototypes
             and not active
             and window.stop - newest.stop <= self._gate.reuse_samples
             and window.ended_at // _HOUR_SECONDS == newest.ended_at // _HOUR_SECONDS  # as in the memory
-            and _is_calm(newest)
-            and not self._gate.is_due(window, newest.stop)
+            and self._calm_limits.hold(newest)
         )
         return GateReason.UNCHANGED if reusable else None
 
@@ -293,8 +293,3 @@ class Scorer:
             gated=reason,
             **more,
         )
-
-
-def _is_calm(scores: Scores) -> bool:
-    """Return whether no label may have been heard in a window."""
-    return float(scores.values.max(initial=0.0)) <= REUSABLE_SCORE

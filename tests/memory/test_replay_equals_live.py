@@ -80,18 +80,15 @@ class Spectrograms:
 
 
 class Gate:
-    """A novelty gate that draws whether a window is unchanged."""
+    """A novelty gate that draws whether the model must run."""
 
     reuse_samples = 20 * RATE
 
     def __init__(self, draw):
-        self._draw, self._due = draw, True
+        self._draw = draw
 
-    def observe(self, _window, _power):
-        self._due = self._draw.random() >= 0.7
-
-    def is_due(self, _window, _taken):
-        return self._due
+    def observe(self, _window, _power, _taken):
+        return bool(self._draw.random() >= 0.7)
 
     def heard(self, _window):
         """Draw all the same."""
