@@ -56,7 +56,6 @@ FIELD = Path(__file__).with_name("field_scenes.yaml")
 
 SECONDS = 5.0
 SNRS_DB = (20.0, 10.0, 0.0)
-COUNTS = (1, 3, 5)
 DRAWS = 20
 
 
@@ -91,7 +90,14 @@ def main() -> None:
     parser.add_argument("sounds", choices=["esc10", "field"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--checkpoint", default="starter")
-    parser.add_argument("--folds", type=int, nargs=2, default=(1, 4), help="of esc10: examples and tests")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        nargs="+",
+        default=(1, 4),
+        help="of esc10: of the examples, and last of the tests",
+    )
+    parser.add_argument("--counts", type=int, nargs="+", default=(1, 3, 5), help="of examples")
     parser.add_argument("--rivals", type=int, default=0, help="recordings marked wrong for each label")
     arguments = parser.parse_args()
     with TemporaryDirectory() as state:
@@ -99,13 +105,17 @@ def main() -> None:
         engine = load_qualified_engine(Config(model=model, state=Path(state)))
         esc10 = arguments.sounds == "esc10"
         clips = esc10_clips(arguments.data, arguments.folds) if esc10 else field_clips(arguments.data)
-        report(read_folds(clips, arguments.data, engine), engine, arguments.rivals)
+        report(read_folds(clips, arguments.data, engine), engine, arguments)
 
 
 def esc10_clips(data: Path, folds: Sequence[int]) -> Clips:
-    """Return two folds of ESC-10."""
+    """Return folds of ESC-10, the last for the test."""
     shown, tested = (
-        {name: sorted((data / "esc10" / name).glob(f"{fold}-*.ogg")) for name in PROMPTS} for fold in folds
+        {
+            name: sorted(path for fold in part for path in (data / "esc10" / name).glob(f"{fold}-*.ogg"))
+            for name in PROMPTS
+        }
+        for part in (folds[:-1], folds[-1:])
     )
     return Clips(PROMPTS, shown, tested)
 
@@ -164,12 +174,13 @@ def in_bed(sound: Samples, bed: Samples, snr_db: float) -> Samples:
     return samples
 
 
-def report(folds: Folds, engine: Engine, rivals: int) -> None:
+def report(folds: Folds, engine: Engine, arguments: argparse.Namespace) -> None:
     """Print the mean average precisions."""
+    rivals = arguments.rivals
     for snr, windows in folds.windows.items():
         prompts = precisions(folds, windows, engine, 0, prompts=True)
         print(f"{snr:g} dB: prompts {prompts.mean():.3f}")
-        for count in COUNTS:
+        for count in arguments.counts:
             both = precisions(folds, windows, engine, count, prompts=True, rivals=rivals)
             alone = precisions(folds, windows, engine, count, prompts=False, rivals=rivals)
             change = both - prompts

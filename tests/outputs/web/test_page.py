@@ -315,6 +315,7 @@ def test_a_label_is_learned_from_two_marked_events_by_keyboard(browser, url, vie
         assert text != ground != "rgba(0, 0, 0, 0)"
         page.get_by_role("button", name="Learn from these").press("Enter")
         expect(page.get_by_text("2 events become examples.")).to_be_visible()
+        assert serious_faults(page) == []
         page.get_by_label("Name of the label").fill(name)
         page.keyboard.press("Enter")
         expect(page.get_by_text(f"{name} was learned from 2 examples.")).to_be_visible()
