@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.remembered import Remembered
+from benchmarks.qualified import CachedModel, qualified
 from benchmarks.trial import recordings_in
 from monitor.config import Config, load
 from monitor.detection.engine import Engine, load_model
-from monitor.detection.prototypes import build_prototypes
 from monitor.detection.rules import rule_of
 from monitor.evaluation.annotations import Recording
 from monitor.evaluation.calibration_kit import read_kit
-from monitor.evaluation.kit_qualification import Amount, affordable, qualify, time_of_window
-from monitor.evaluation.qualified_engine import setup_of
+from monitor.evaluation.kit_qualification import affordable, time_of_window
 from monitor.evaluation.replay import DetectedEvent, replay
 from monitor.model.clap import Clap
 from monitor.types import Embeddings
@@ -74,25 +70,16 @@ BENDS: Mapping[str, Bend] = {
 }
 
 
-class Bent(Remembered):
+class Bent(CachedModel):
     """A cached model whose audio embeddings are bent."""
 
     def __init__(self, model: Clap, path: Path | None) -> None:
         super().__init__(model, path)
         self.bend: Bend = BENDS["as it is"]
-        self.dimension, self.dtype, self.engine = model.dimension, model.dtype, model.engine
-        self.identity, self.warm_up = model.identity, model.warm_up
 
     def embed_log_mel(self, spectrograms: NDArray[np.float32]) -> Embeddings:
         """As `Clap.embed_log_mel`, bent, of length 1."""
         return _unit(self.bend(super().embed_log_mel(spectrograms)))
-
-    def embed_text(self, prompts: Sequence[str], *, keep: bool = True) -> Embeddings:
-        """As `Clap.embed_text`."""
-        return self._model.embed_text(prompts, keep=keep)
-
-    def forget_text(self) -> None:
-        """Keep the text encoder: it is needed again soon."""
 
 
 def main() -> None:
@@ -118,20 +105,10 @@ def main() -> None:
     wanted: list[list[DetectedEvent]] = []
     for name, bend in BENDS.items():
         bent.bend = bend
-        found = events(qualified(bent, config, length, hop, amount), config, recordings)
+        found = events(qualified(bent, config, (length, hop), amount), config, recordings)
         bent.save()
         wanted = wanted or found
         print(f"{name}: {line(wanted, found, length / model.mel_config.rate)}", flush=True)
-
-
-def qualified(bent: Bent, config: Config, length: int, hop: int, amount: Amount) -> Engine:
-    """Return the engine of a bent checkpoint with its own calibration."""
-    kit, model = read_kit(), cast("Clap", bent)  # duck-typed
-    made = qualify(model, setup_of(model, length, hop, kit), kit, amount=amount)
-    norm = made.cohort.norm()
-    prototypes = build_prototypes(config.labels, config.background, bent.embed_text, norm)
-    engine = Engine(model, bent.embed_log_mel, prototypes, made.calibration, length, hop)
-    return replace(engine, cohort_norm=norm, qualification=made)
 
 
 def events(engine: Engine, config: Config, recordings: Sequence[Recording]) -> list[list[DetectedEvent]]:
