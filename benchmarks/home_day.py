@@ -3,6 +3,7 @@
     python -m benchmarks.home_day DIR/test DIRECTORY
     python -m benchmarks.unchanged --scenes DIRECTORY/room --labels benchmarks/field_scenes.yaml
     python -m benchmarks.unchanged --scenes DIRECTORY/ambience --labels benchmarks/field_scenes.yaml
+    python -m benchmarks.long_windows --scenes DIRECTORY/ambience --labels benchmarks/field_scenes.yaml
 
 Each minute of the scenes of `benchmarks.field_scenes` is cut in halves, and each half follows four and a
 half quiet minutes: room tone with mains hum in ``room``, one of the event-free recordings in ``ambience``.
