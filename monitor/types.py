@@ -92,7 +92,7 @@ class BreakReason(StrEnum):
     GAP = "gap"
     """Audio was lost."""
     END = "end"
-    """The source has come to its end."""
+    """The source has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class EndReason(StrEnum):
     GAP = "gap"
     """Audio was lost."""
     END = "end"
-    """The source has come to its end."""
+    """The source has ended."""
     DISABLED = "disabled"
     """The label was disabled or removed."""
     DISARMED = "disarmed"

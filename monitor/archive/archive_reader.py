@@ -1,4 +1,4 @@
-"""Archive reader: the embeddings of a scan, read as the memory of a monitor is."""
+"""Archive reader: the embeddings of a scan, read like the memory of a monitor."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class ArchiveReader(MemoryReader):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the sources of which there are windows."""
+        """Names of the sources that have windows."""
         return tuple(sorted(pc.unique(self._index["source"]).to_pylist()))
 
     @property

@@ -144,7 +144,7 @@ def read_groups(path: Path) -> Iterator[tuple[Header, NDArray[np.void], Rows]]:
         known = metadata_of(file)
         header = Header(**{key: int(known[key]) for key in _HEADER_KEYS})
     if min(getattr(header, key) for key in _HEADER_KEYS) < 1:
-        raise MemoryFormatError(f"{path}: has windows of no length")
+        raise MemoryFormatError(f"{path}: has windows of length 0")
     try:
         for number in range(file.num_row_groups):
             with boundary(MemoryFormatError, str(path)):

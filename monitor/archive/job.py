@@ -1,4 +1,4 @@
-"""Job: what a process is told before it scans recordings, and what it has then loaded."""
+"""Job: the settings that a scanning process receives, and the checkpoint that it then loads."""
 
 from __future__ import annotations
 

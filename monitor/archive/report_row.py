@@ -1,4 +1,4 @@
-"""Report of a scan: the row of a recording, whatever became of it."""
+"""Report of a scan: one row for each recording, read or not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def source_of(recording: Recording) -> str:
 
 
 def report_row(recording: Recording, outcome: str, reason: str | None) -> dict[str, Any]:
-    """Return the row of a recording of which nothing is known but its outcome."""
+    """Return the row of a recording if only its outcome is known."""
     return {
         "file": recording.file,
         "source": source_of(recording),

@@ -178,7 +178,7 @@ def opened(folder: Path) -> Iterator[Results]:
     Raises
     ------
     OutputError
-        It cannot be written, or another scan writes it.
+        It cannot be written, or another scan is writing to it.
     """
     try:
         for name in (DRAFTS, *TABLES):
@@ -192,7 +192,7 @@ def opened(folder: Path) -> Iterator[Results]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise OutputError(f"--out: {folder}: another scan writes it") from error
+            raise OutputError(f"--out: {folder}: another scan is writing to it") from error
         _clear(folder / DRAFTS)
         try:
             yield Results(folder)

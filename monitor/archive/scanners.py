@@ -1,4 +1,4 @@
-"""Scanners: the checkpoint loaded for a scan, in whatever process does the work."""
+"""Scanners: the checkpoint loaded for a scan, in each process."""
 
 from __future__ import annotations
 

@@ -123,14 +123,14 @@ class RingBuffer:
         OverrunError
             If the oldest of them has been overwritten; if ``exact``, if it is no longer as it came.
         ValueError
-            If the newest of them is not here yet.
+            If the newest of them has not arrived yet.
         """
         with self._changed:
             oldest = max(0, self.stop - self._audio.exact) if exact else self.start
             if start < oldest:
                 raise OverrunError(f"sample {start} is gone, the oldest is {oldest}")
             if stop > self.stop:
-                raise ValueError(f"sample {stop} is not here yet, the newest is {self.stop}")
+                raise ValueError(f"sample {stop} has not arrived yet, the newest is {self.stop}")
             return self._audio.read(start, stop, self.stop)
 
     def last_gap(self, start: int, stop: int) -> int | None:

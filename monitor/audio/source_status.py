@@ -53,7 +53,7 @@ class SourceStatus:
     level_dbfs: float = float("-inf")
     """Newest level (writer: analyse)."""
     ended: bool = False
-    """The source has come to its end (writer: listen)."""
+    """The source has ended (writer: listen)."""
 
     def gate(self, reason: GateReason) -> None:
         """Count one window that is not scored."""

@@ -69,7 +69,7 @@ def fleet(
             metavar="SECONDS",
             min=0.0,
             max=60.0,
-            help="Print one line for each sound that nodes heard within so many seconds, the loudest first.",
+            help="Print one line for each sound that several nodes detected within so many seconds.",
         ),
     ] = None,
     web: Annotated[

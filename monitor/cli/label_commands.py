@@ -51,7 +51,7 @@ def add(
 
 @labels_app.command()
 def remove(label: LabelName, config: ConfigFile = None, state: StateDirectory = None) -> None:
-    """Remove a label; the configuration file stays as it is."""
+    """Remove a label; the configuration file is not changed."""
     _change(config, state, "remove", label)
 
 

@@ -30,7 +30,7 @@ def lint(
     for each in found:
         print(as_line({"kind": _kind(each), **asdict(each)}) if as_json else _line(each))
     if not found and not as_json:
-        print("no labels fire together, and every prompt can be told from those of other labels")
+        print("no labels fire together, and no prompts are confused")
 
 
 def _found(settings: Config, source: str | None, since: float) -> Iterator[FireTogether | AlikePrompts]:

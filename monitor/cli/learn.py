@@ -56,7 +56,7 @@ def learn(
     replace: Annotated[bool, typer.Option("--replace", help="Drop its earlier examples.")] = False,
     forget: Annotated[
         bool,
-        typer.Option("--forget", help="Delete all examples, and what counts against it; the prompts remain."),
+        typer.Option("--forget", help="Delete all examples and sounds marked wrong; the prompts remain."),
     ] = False,
     archive: Annotated[
         Path | None,

@@ -163,7 +163,7 @@ def public_settings(settings: Any) -> Any:
 
 
 def private_values(settings: Any) -> frozenset[str]:
-    """Return the private values of settings, and every word of their commands but the program."""
+    """Return the private values of settings, and all words of their commands except the program."""
     found: set[str] = set()
     if isinstance(settings, Mapping):
         for key, value in settings.items():

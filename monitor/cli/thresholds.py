@@ -51,14 +51,14 @@ def thresholds(
     since: SinceOrAll = None,
     listen: Annotated[
         str | None,
-        typer.Option("--listen", help="Listen for this long, such as 1h, and use what is heard."),
+        typer.Option("--listen", help="Listen for this long, such as 1h, and use those sounds."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="Recording to use instead of the memory.")
     ] = None,
     archive: Archive = None,
     apply: Annotated[bool, typer.Option("--apply", help="Put the thresholds in force.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Take the last --apply back.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last --apply.")] = False,
     state: StateDirectory = None,
     as_json: AsJson = False,
 ) -> None:

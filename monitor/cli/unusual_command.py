@@ -31,7 +31,7 @@ class TooLittleError(MonitorError):
 def unusual(
     config: ConfigFile = None,
     target: Annotated[
-        str, typer.Option("--target", "-t", help="Rate to expect in a usual room, such as 1/day.")
+        str, typer.Option("--target", "-t", help="Desired rate in an ordinary room, such as 1/day.")
     ] = "1/day",
     source: OneSource = None,
     since: Since = "1d",

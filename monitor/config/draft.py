@@ -1,4 +1,4 @@
-"""Draft of a configuration: what stands in the file before set-up, and whether set-up may write it.
+"""Draft of a configuration: the file before set-up, and whether set-up may write it.
 
 A file that set-up wrote begins with a line that holds the SHA-256 of all that follows.  Any other file, and
 one whose text has changed since, is somebody's work: it is never rewritten.

@@ -83,9 +83,9 @@ class LabelConfig(Section):
     )
     target: AlarmTarget | None = Field(
         default=None,
-        description="Desired rate of false alarms instead of threshold, such as 0.5/day or 2/week. Every day "
-        "the threshold of each source is set by it, from the memory; until enough was heard there, the "
-        "default threshold holds, and `clap-monitor status` says so.",
+        description="Desired rate of false alarms instead of threshold, such as 0.5/day or 2/week. Once a "
+        "day, the threshold of each source is set from its memory; until that is long enough, the default "
+        "threshold applies, and `clap-monitor status` says so.",
     )
     release_threshold: float | None = Field(
         default=None,

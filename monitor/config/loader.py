@@ -18,7 +18,7 @@ from monitor.system.boundary import boundary
 from monitor.types import ConfigError
 
 MOST_FAULTS = 100
-"""Errors of a file that are reported; further ones, of which a file of another kind has many, are counted."""
+"""Errors of a file that are reported; further ones are counted: a file of another kind has many."""
 
 _EXAMPLE = Path(__file__).with_name("example.yaml")
 

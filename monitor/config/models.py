@@ -102,10 +102,10 @@ class WindowConfig(Section):
         default=20.0,
         ge=0,
         le=3600,
-        description="How long the model may be spared while the sound is like that of the last minute, no "
-        "score is above 0.4 of its label's threshold and no event is active, in seconds; the last embedding "
-        "is used meanwhile. Of long windows that overlap by much, some are spared as well when the sound "
-        "changes: see scoring.md. 0: the model runs on every window.",
+        description="Longest time for which windows reuse the last embedding, in seconds: while no sound is "
+        "new (scoring.md), no score is above 0.4 of its label's threshold and no event is active. If long "
+        "windows overlap by much, some also reuse it when the sound changes. 0: the model runs on every "
+        "window.",
     )
 
     @field_validator("hop_seconds")

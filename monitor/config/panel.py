@@ -1,4 +1,4 @@
-"""Panel of the Home Assistant app: its options, below what the user's file says.
+"""Panel of the Home Assistant app: its options, which the user's file overrides.
 
 A key of the user's file replaces the one of the panel, so that the file is never rewritten.  ``mqtt`` and
 ``web`` are merged key by key: the broker and the address of the page come from Home Assistant.
@@ -23,7 +23,7 @@ from monitor.types import ConfigError
 Keys = dict[str, Any]
 
 _MERGED = ("mqtt", "web")
-"""Sections of which the user's file replaces single keys."""
+"""Sections in which the user's file replaces single keys."""
 
 
 class PanelStream(Section):

@@ -1,4 +1,4 @@
-"""Unusual sounds: the event without a label, and how often it may come."""
+"""Unusual sounds: the event without a label, and its desired rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNUSUAL = "unusual"
 
 
 class UnusualConfig(Section):
-    """Unusual sounds: an event when a source hears what it has not heard at that time of day."""
+    """Unusual sounds: an event for a sound unlike all that the source had at that time of day."""
 
     enabled: bool = Field(
         default=False,
@@ -23,8 +23,8 @@ class UnusualConfig(Section):
     )
     target: AlarmTarget = Field(
         default="1/day",
-        description="How many to expect of a usual room at each source, such as 1/day or 2/week. The "
-        "threshold is set by it every day, from the memory.",
+        description="Desired number of reports from each source in an ordinary room, such as 1/day or "
+        "2/week. Once a day, the threshold is set for it, from the memory.",
     )
     sources: Annotated[tuple[Identifier, ...], Field(strict=False)] | None = Field(
         default=None, min_length=1, max_length=MOST_SOURCES, description="Names of the sources. Unset: all."

@@ -1,4 +1,4 @@
-"""Learn command: gathers examples of a sound, checks what they are worth, and gives them to the monitor."""
+"""Learn command: gathers examples of a sound, checks them, and gives them to the monitor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning at the control socket: examples that a command has made, or that the monitor hears now."""
+"""Learning at the control socket: examples from a command, or from the newest audio of the monitor."""
 
 from __future__ import annotations
 

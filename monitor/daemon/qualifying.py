@@ -1,4 +1,4 @@
-"""Qualification before a run: the log, the service manager and `clap-monitor status` say how far it is."""
+"""Qualification before a run; the log, the service manager and `clap-monitor status` show its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thresholds of labels with a target, set once a day from what the memory holds of each source."""
+"""Thresholds of labels with a target, set once a day from the memory of each source."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class UnusualReferences:
         if known is None:
             return {"threshold": None, "words": words}
         old = now > known.usual.until
-        words = f"{words}; too old, so nothing is found until it is made again" if old else words
+        words = f"{words}; too old, so nothing is found until a new one is made" if old else words
         return {"threshold": round(known.basis.threshold, 4), "words": words}
 
 

@@ -32,7 +32,7 @@ class ActiveLabels:
     own: Mapping[tuple[str, str], LabelConfig] = field(default_factory=dict)
     """Labels with a threshold of their own at a source, by source and identifier."""
     unusual: tuple[str, ...] = ()
-    """Names of the sources of which unusual sounds are reported."""
+    """Names of the sources whose unusual sounds are reported."""
 
     @property
     def enabled(self) -> tuple[LabelConfig, ...]:

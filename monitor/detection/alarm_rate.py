@@ -1,4 +1,4 @@
-"""Alarm rate: the threshold at which a label fires as seldom as a user wishes, from what was heard.
+"""Alarm rate: the threshold for a desired rate of false alarms, from the sounds of a source.
 
 The peaks of separate sounds over a high level are nearly exponential in logits, whatever the sounds are
 (peaks over threshold: Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, chapter 4)::

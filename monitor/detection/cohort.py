@@ -17,7 +17,7 @@ UNIT = 32_767
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
-    """Windows of as many kinds of sound as possible, as a checkpoint hears them."""
+    """Embeddings of windows of as many kinds of sound as possible, by one checkpoint."""
 
     embeddings: NDArray[np.int16]
     """Unit vectors times `UNIT`, shape (n, d)."""

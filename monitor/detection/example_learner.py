@@ -1,4 +1,4 @@
-"""Example learner: examples from what the running monitor has just heard."""
+"""Example learner: examples from the newest audio of the running monitor."""
 
 from __future__ import annotations
 

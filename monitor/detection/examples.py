@@ -159,7 +159,7 @@ def examples_of(document: object) -> Examples:
     rivals, rival_origins = _parsed(found.get("rivals", []), "rivals", MOST_RIVALS)
     rows, origins = _parsed(found.get("examples"), "examples", MOST_EXAMPLES)
     if not len(rows) and not len(rivals):
-        raise DamagedError(f"examples: there must be 1 to {MOST_EXAMPLES}")
+        raise DamagedError(f"examples: must be a list of 1 to {MOST_EXAMPLES} entries")
     dimensions = {each.shape[1] for each in (rows, rivals) if len(each)}
     if len(dimensions) > 1:
         raise DamagedError("examples: the embeddings differ in length")
@@ -169,7 +169,7 @@ def examples_of(document: object) -> Examples:
 def _parsed(entries: object, what: str, most: int) -> tuple[NDArray[np.int16], tuple[str, ...]]:
     """Return the embeddings of a list in a document, shape (n, d), and where they are from."""
     if not isinstance(entries, list) or len(entries) > most:
-        raise DamagedError(f"{what}: there must be 1 to {most}")
+        raise DamagedError(f"{what}: must be a list of 1 to {most} entries")
     parts = [_mapping(entry, f"{what}[{place}]") for place, entry in enumerate(entries)]
     origins = [part.get("origin") for part in parts]
     if not all(isinstance(each, str) and len(each) <= LONGEST_ORIGIN for each in origins):
@@ -193,7 +193,7 @@ def _row(text: object, where: str) -> NDArray[np.int16]:
     row = np.frombuffer(content, dtype="<i2").astype(np.int16)
     length = float(np.linalg.norm(restored(row)))
     if abs(length - 1.0) > 0.01:  # noqa: PLR2004 - rounding changes less
-        raise DamagedError(f"{where} is not a unit vector but {length:.3g} long")
+        raise DamagedError(f"{where} is not a unit vector: its length is {length:.3g}")
     return row
 
 

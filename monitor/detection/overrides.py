@@ -1,4 +1,4 @@
-"""Overrides: changes made at run time, in the state directory; the configuration file stays as it is."""
+"""Overrides: changes made at run time, in the state directory; the configuration file is not changed."""
 
 from __future__ import annotations
 

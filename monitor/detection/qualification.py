@@ -12,7 +12,7 @@ from monitor.detection.calibration import Calibration
 from monitor.detection.cohort import Cohort
 
 GUESSING = 0.6
-"""A checkpoint whose mean AUROC is surely below hears nothing: a guess has 0.5, the starter 0.9 and more."""
+"""A checkpoint whose mean AUROC is surely below is refused: guessing gives 0.5, the starter 0.9 and more."""
 
 _FORMATS = {"bfloat16": "16-bit", "float16": "16-bit"}
 """Number formats that give nearly the same embeddings; every other one is a class of its own."""
@@ -80,7 +80,7 @@ def number_format(dtype: str, engine: str = "torch") -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Qualification:
-    """How one checkpoint hears, and what its scores mean, with one length and hop of windows."""
+    """Figures and calibration of one checkpoint, for one length and hop of windows."""
 
     setup: Setup
     calibration: Calibration

@@ -1,4 +1,4 @@
-"""Reload: which keys of a configuration take effect while the monitor runs, and what came of it."""
+"""Reload: which keys of a configuration take effect while the monitor runs, and the result."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class UnusualDetector:
         """Those to compare with from the next `take` on, by source."""
         self._usual: dict[str, UsualSounds] = {}
         self._in_force: dict[str, Rule] = {}
-        """Rules of the sources of which it is known what is usual."""
+        """Rules of the sources whose usual sounds are known."""
         self._machines = {source: EventMachine(rule) for source, rule in rules.items()}
         self._distances = dict.fromkeys(rules, 0.0)
         """Of the newest window, by source."""
@@ -65,7 +65,7 @@ class UnusualDetector:
 
     @property
     def rules(self) -> dict[str, Rule]:
-        """Rules in force at the sources of which is known what is usual."""
+        """Rules in force at the sources whose usual sounds are known."""
         return dict(self._in_force)
 
     def use(self, source: str, usual: UsualSounds) -> None:

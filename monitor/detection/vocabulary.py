@@ -1,4 +1,4 @@
-"""Vocabulary: sentences of everyday sounds, of which the nearest describe a sound."""
+"""Vocabulary: sentences about everyday sounds; the nearest ones describe a sound."""
 
 from __future__ import annotations
 

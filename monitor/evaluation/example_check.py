@@ -204,7 +204,7 @@ def _loud_rms(samples: Samples) -> float:
 
 
 def _fired(scores: NDArray[np.float32], rule: Rule) -> int:
-    """How many events would start: runs of windows of which enough reach the threshold."""
+    """How many events would start: runs of windows with enough that reach the threshold."""
     reached = (scores >= rule.threshold).astype(int)
     enough = np.convolve(reached, np.ones(rule.of, dtype=int))[: len(reached)] >= rule.hits
     return int(np.count_nonzero(enough & ~np.concatenate([[False], enough[:-1]])))

@@ -96,7 +96,7 @@ def qualify(
     amount: Amount | None = None,
     progress: Progress = lambda _done, _of: None,
 ) -> Qualification:
-    """Measure what a checkpoint hears, and calibrate it.
+    """Measure how well a checkpoint tells sounds apart, and calibrate it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""ONNX export: exports a checkpoint, and keeps the result only if it hears and reads what torch does.
+"""ONNX export: exports a checkpoint, and keeps the result only if its embeddings agree with torch.
 
 Both engines embed the same windows of the calibration kit and the sentences of its labels.  Everything is
 written into a temporary directory first, and the manifest is put in place last.

@@ -112,7 +112,7 @@ class Qualifier:
     """How much of the kit is used; None for what `monitor.evaluation.kit_qualification.affordable` says."""
 
     def find(self, model: Clap, length: int, hop: int) -> Qualification | None:
-        """Return the qualification that holds, or make it; None if older files beside the checkpoint hold.
+        """Return the qualification in force, or make it; None if older files beside the checkpoint apply.
 
         The one in the state directory comes first: somebody asked for it.  Then what the checkpoint brings.
 
@@ -191,7 +191,7 @@ def kept_qualification(state: Path, setup: Setup, model: Clap) -> Qualification 
     try:
         found = read_qualification(path_of(state, setup), model.dimension)
     except ModelError as error:
-        log.warning("%s; it is made again", error)
+        log.warning("%s; qualifying the checkpoint again", error)
         return None
     return found if found is not None and found.setup == setup else None
 

@@ -144,7 +144,7 @@ def analysed(
 
 
 def detect(scores: Sequence[Scores], rules: Sequence[Rule], rate: int) -> tuple[DetectedEvent, ...]:
-    """Return the events of these scores, at the end of which the recording ends."""
+    """Return the events of these scores; the recording ends with them."""
     events: list[tuple[Event, int]] = []
     values = np.stack([window.values for window in scores])
     for rule in rules:

@@ -155,7 +155,7 @@ def _sentences(labels: Sequence[str], template: str) -> list[str]:
         fixed = template.format("") == template.format("a")
     except (LookupError, ValueError) as error:
         raise ConfigError(
-            f"--template: {template!r}: {{}} must stand for the label, exactly once, without other braces"
+            f"--template: {template!r}: write {{}} exactly once, in place of the label, and no other braces"
         ) from error
     if fixed:
         raise ConfigError(f"--template: {template!r} has no {{}} for the label")

@@ -73,7 +73,7 @@ class EventRecorder:
             fcntl.flock(self._spool, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._spool.close()
-            raise ConfigError(f"--record: {self._spool_path}: another process writes it") from error
+            raise ConfigError(f"--record: {self._spool_path}: another process is writing to it") from error
         self._count = sum(1 for _ in _events_of(self._spool_path))
         self._opened_at = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Follower: puts the watchlist of a fleet in force at one node, and says what became of it."""
+"""Follower: puts the watchlist of a fleet in force at one node, and reports whether that worked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Node state: what one monitor has told the broker of itself, and what follows for a fleet."""
+"""Node state: the newest messages of one monitor at the broker, as a row for a fleet."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """State of a node, ready for a table; None where the node has not said it."""
+    """State of a node, ready for a table; None where the node has not reported it."""
 
     node: str
     online: bool
     no_audio: str | None
-    """Why it hears nothing, or not at all its sources; None if it hears."""
+    """Why the node, or one of its sources, delivers no audio; None if all do."""
     armed: bool | None
     version: str | None
     model: str | None

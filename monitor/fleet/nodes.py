@@ -1,4 +1,4 @@
-"""Nodes: everything that the broker says of the monitors below a base topic."""
+"""Nodes: the state of all monitors below a base topic of a broker."""
 
 from __future__ import annotations
 

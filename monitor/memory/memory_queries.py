@@ -43,7 +43,7 @@ class Period:
     """Unix seconds of the end of the first window."""
     until: float
     source: str | None = None
-    """None: every source of which something is kept."""
+    """None: every source that has a memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class MemoryQueries:
     def heard(
         self, config: Config, labels: ActiveLabels, build: Build, period: Period, check: Check
     ) -> Iterator[tuple[str, dict[str, Heard]]]:
-        """Yield each source of which something is kept, and what its labels would have done, by label.
+        """Yield each source that has a memory, and what its labels would have done, by label.
 
         Parameters
         ----------

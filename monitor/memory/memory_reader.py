@@ -180,7 +180,7 @@ class MemoryReader:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the sources of which something is kept."""
+        """Names of the sources that have a memory."""
         try:
             return tuple(
                 sorted(path.name for path in self.directory.iterdir() if any(path.glob(f"*{INDEX}")))
@@ -198,7 +198,7 @@ class MemoryReader:
         return tuple(name for name in found if name != self.directory.name)
 
     def span(self, source: str) -> Span | None:
-        """Return what is kept of a source; None if nothing is."""
+        """Return the memory of a source; None if there is none."""
         paths = self._paths(source)
         oldest, newest = self._times(paths), self._times(reversed(paths))
         if oldest is None or newest is None:

@@ -28,7 +28,7 @@ class SourceWriter:
 
     def __init__(self, directory: Path, header: Header, prepare: Callable[[], None]) -> None:
         self.lost = 0
-        """Entries of which only half may have been written."""
+        """Entries that may be only half written."""
         self._directory, self._header, self._prepare = directory, header, prepare
         self._segment: SegmentWriter | None = None
         self._newest = 0

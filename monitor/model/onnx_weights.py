@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 WEIGHTS = "model.safetensors"
 
 _SMALL = 1024
-"""Bytes of a weight that stays as it is."""
+"""Bytes of a weight that is not changed."""
 
 _FORMATS: tuple[tuple[Any, int], ...] = (
     (ml_dtypes.float8_e4m3fn, TensorProto.FLOAT8E4M3FN),

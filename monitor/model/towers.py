@@ -66,7 +66,7 @@ class TextTower(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TextPlace:
-    """Where and how prompts are embedded; plain text, because a child process is told so."""
+    """Where and how prompts are embedded; plain text, because it is passed to a child process."""
 
     engine: EngineName
     device: str = "cpu"

@@ -67,7 +67,7 @@ def pieces(
     """
     with _ends_at(deadline) as trace, contextlib.closing(_answer(server, url, trace, begin)) as response:
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise UnfitAnswerError("compresses the answer, although that was not accepted")
+            raise UnfitAnswerError("compresses the answer, which the request did not allow")
         at = begin if response.status_code == 206 else 0  # noqa: PLR2004 - partial content
         body = response.iter_raw()
         while piece := _next(body, url):

@@ -31,7 +31,7 @@ class Output:
         """Start the threads of the output."""
 
     def on_event(self, event: Event, label: LabelConfig) -> None:
-        """Receive an event as it starts and again as it ends, with its label as it is then."""
+        """Receive an event when it starts and again when it ends, with its label at that time."""
 
     def on_scores(self, scores: Scores) -> None:
         """Receive the scores of a window."""

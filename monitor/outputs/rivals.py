@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def follow_mark(event: StoredEvent, mark: Mark | None, control: Control, learner: ExampleLearner) -> bool:
     """Apply the mark of an event to its label; return whether the event counts against it now.
 
-    An event of which the memory has nothing any more, or whose label was removed, counts nowhere.
+    An event that is no longer in the memory, or whose label was removed, has no effect.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def follow_mark(event: StoredEvent, mark: Mark | None, control: Control, learner
         control.learn(as_rivals(heard))
     except MonitorError as error:
         log.info(
-            "event %s is %s, but its label stays as it is: %s", event.event_id, mark or "unmarked", error
+            "event %s is %s, but its label is not changed: %s", event.event_id, mark or "unmarked", error
         )
         return False
     return True

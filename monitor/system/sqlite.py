@@ -227,7 +227,7 @@ def _refuse_special_files(path: Path) -> None:
 
 
 def _refuse_damaged_log(path: Path) -> None:
-    """Refuse a log of which SQLite would silently ignore committed frames."""
+    """Refuse a log if SQLite would silently ignore some of its committed frames."""
     size = path.stat().st_size if path.exists() else 0
     if 0 < size < _SMALLEST:  # SQLite would take it for an empty file, and overwrite it
         raise BrokenDatabaseError("is damaged: file is not a database")

@@ -76,7 +76,7 @@ class ThreadGroup:
         errors = list(self._errors)
         stuck = [thread.name for thread in self._threads if thread.is_alive()]
         for name in self._may_stay.intersection(stuck):
-            log.error("%s: does not end within %g s; its unfinished work is lost", name, seconds)
+            log.error("%s: did not end within %g s; its unfinished work is lost", name, seconds)
         stuck = [name for name in stuck if name not in self._may_stay]
         if stuck:
             errors.append(TimeoutError(f"still running after {seconds} s: {', '.join(stuck)}"))

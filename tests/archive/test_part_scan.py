@@ -289,7 +289,7 @@ def test_a_forged_report_leads_nowhere(archive, tmp_path):
 def test_two_scans_do_not_write_the_same_folder(tmp_path):
     with (
         opened(tmp_path / "out"),
-        pytest.raises(OutputError, match="another scan writes it"),
+        pytest.raises(OutputError, match="another scan is writing to it"),
         opened(tmp_path / "out"),
     ):
         pass

@@ -37,7 +37,7 @@ def test_audio_that_was_overwritten_is_an_overrun_and_audio_to_come_an_error():
     buffer = filled(ramp(20), 4)
     with pytest.raises(OverrunError, match="sample 3 is gone, the oldest is 4"):
         buffer.read(3, 6)
-    with pytest.raises(ValueError, match="sample 21 is not here yet, the newest is 20"):
+    with pytest.raises(ValueError, match="sample 21 has not arrived yet, the newest is 20"):
         buffer.read(18, 21)
 
 

@@ -150,7 +150,7 @@ def test_a_damaged_reference_is_said_and_made_anew(known, engine, caplog):
     references.update(time.time(), RUNNING)
     later = references.status(time.time() + 3 * HOUR)["hall"]
     assert later["threshold"] > 0
-    assert later["words"].endswith("; too old, so nothing is found until it is made again")
+    assert later["words"].endswith("; too old, so nothing is found until a new one is made")
 
 
 def test_home_assistant_shows_them_without_a_score_or_a_threshold_only_where_they_are_looked_for(tmp_path):

@@ -93,7 +93,7 @@ def test_nothing_is_written_through_a_link_and_a_name_may_have_brackets(tmp_path
 def test_two_recorders_of_one_name_and_other_kinds_of_file_are_refused(tmp_path):
     with (
         EventRecorder(tmp_path / "e.jsonl"),
-        pytest.raises(ConfigError, match="another process writes it"),
+        pytest.raises(ConfigError, match="another process is writing to it"),
     ):
         EventRecorder(tmp_path / "e.jsonl")
     with pytest.raises(ConfigError, match=r"must end with \.jsonl or \.parquet"):

@@ -276,7 +276,7 @@ def test_a_damaged_qualification_is_said_and_not_used(tmp_path, caplog):
         path.write_bytes(content)
         caplog.clear()
         assert kept_qualification(tmp_path, made.setup, model) is None
-        assert "it is made again" in one_warning(caplog)[0]
+        assert "qualifying the checkpoint again" in one_warning(caplog)[0]
 
 
 def test_a_fifo_in_place_of_a_kept_file_does_not_stop_the_start(tmp_path, caplog):

@@ -36,7 +36,7 @@ class ScanProgress:
     faulty: int = 0
     """Recordings with something wrong."""
     unread: int = 0
-    """Those of which nothing could be read."""
+    """Recordings that could not be read at all."""
     under_way: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Seconds of audio, and share, of the recordings that are being read."""
     bytes_done: int = 0

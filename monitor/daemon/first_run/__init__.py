@@ -61,7 +61,7 @@ def _serve(draft: Draft, config: Config) -> None:
     threads.start("web", partial(web.serve, app))
     if control_socket.open():
         threads.start("answer", control_socket.run)
-    log.warning("no source is configured, so nothing is heard: set up the monitor at %s", web.url)
+    log.warning("no source is configured, so no sound is detected: set up the monitor at %s", web.url)
     try:
         _wait(draft.path, done, stop)
     finally:
@@ -75,7 +75,7 @@ def _wait(path: Path, done: threading.Event, failed: threading.Event) -> None:
     """Wait until set-up, or somebody by hand, has written a source; the service manager sees why we wait."""
     systemd.notify("READY=1")
     while not done.wait(_TICK_SECONDS) and not failed.is_set():
-        systemd.notify("WATCHDOG=1", "STATUS=set-up: no source is configured, so nothing is heard")
+        systemd.notify("WATCHDOG=1", "STATUS=set-up: no source is configured, so no sound is detected")
         if _is_complete(path):
             return
 
@@ -115,7 +115,7 @@ def _write_token(file: Path) -> None:
 
 
 def _status(config: Config, url: str, started_at: float) -> dict[str, Any]:
-    why = f"no source is configured, so nothing is heard: set up the monitor at {url}"
+    why = f"no source is configured, so no sound is detected: set up the monitor at {url}"
     return {
         "schema": 1,
         "state": "setup",

@@ -1,4 +1,4 @@
-"""Trials of what a person enters in set-up: a camera's address or a broker; and a look for brokers nearby."""
+"""Trials of what a person enters in set-up: a camera's address or a broker; and a search for brokers."""
 
 from __future__ import annotations
 

@@ -64,4 +64,4 @@ def write(plan: Plan) -> None:
             f"{path}: cannot be written: {error.strerror}; nothing was changed: "
             "let the user of clap-monitor write to its directory, and free some space"
         ) from error
-    log.info("set-up: %s is written", path)
+    log.info("set-up: wrote %s", path)

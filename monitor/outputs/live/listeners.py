@@ -138,7 +138,7 @@ class Listeners:
         self._counts = dict.fromkeys(buffers, ListenerCounts())
         self._present: set[Listener] = set()
         self.stopping = False
-        """The monitor is told to end (writer: the daemon): a source that ends now does so for that reason."""
+        """The monitor shuts down (writer: the daemon): a source that ends now does so for that reason."""
         self._closed = False
         self._lock = threading.Lock()
 

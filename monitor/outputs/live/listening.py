@@ -18,7 +18,7 @@ class ListenEnd(StrEnum):
     OFFLINE = "offline"
     """No audio arrives from the source."""
     END = "end"
-    """The source has come to its end."""
+    """The source has ended."""
     SHUTDOWN = "shutdown"
     """The monitor stopped."""
     RESTART = "restart"

@@ -115,7 +115,7 @@ def platforms(payload: Mapping[str, Any]) -> dict[str, str]:
 
 
 def enabled_entities(payload: Mapping[str, Any]) -> int:
-    """Return how many entities of a description Home Assistant enables, of which it takes 10,000 in all."""
+    """Return how many entities of a description Home Assistant enables; it takes 10,000 in all."""
     described = payload["cmps"].values()
     return sum(each["p"] != "device_automation" and each.get("en", True) for each in described)
 

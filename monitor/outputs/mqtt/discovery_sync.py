@@ -149,7 +149,7 @@ class DiscoverySync:
         return self._apply(labels, self._now.types)
 
     def drop_retired(self) -> bool:
-        """Drop removed labels, of which no event waits any more; True if the description changed."""
+        """Drop removed labels without waiting events; True if the description changed."""
         return bool(self._now.retired) and self._apply(self._now.labels, {})
 
     def publish(self, publish: Callable[..., None], *, born: bool = False) -> None:

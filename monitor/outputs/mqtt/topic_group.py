@@ -1,4 +1,4 @@
-"""Topic groups: topics of which only the newest values count, published when they change."""
+"""Topic groups: topics whose newest values alone count, published when they change."""
 
 from __future__ import annotations
 

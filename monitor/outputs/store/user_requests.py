@@ -30,7 +30,7 @@ class UserRequests:
         done.set_running_or_notify_cancel()  # a client may disconnect, but not cancel the change
         with self._lock:
             if self._closed or len(self._waiting) >= MAX_WAITING:
-                done.set_exception(StoreError(_ENDING if self._closed else "too many requests wait"))
+                done.set_exception(StoreError(_ENDING if self._closed else "too many requests are waiting"))
             else:
                 self._waiting.append((change, done))
         return done

@@ -52,7 +52,7 @@ def test_other_machines_need_the_token_and_a_file_saved_by_hand_goes_on(tmp_path
         )
         log = process.communicate(timeout=300)[1]
         assert process.returncode == 0, log
-        assert "no source is configured, so nothing is heard" in log
+        assert "no source is configured, so no sound is detected" in log
         assert "6.0 s of audio" in log
     finally:
         process.kill()

@@ -125,7 +125,7 @@ def test_who_goes_away_while_waiting_disturbs_nobody(path):
 def test_too_many_who_wait_are_sent_away(path):
     store = writer.Store(path, StoreConfig(), rate=4)
     asks = [store.review("ONE", "right") for _ in range(user_requests.MAX_WAITING + 1)]
-    assert str(asks[-1].exception(1)) == "too many requests wait"
+    assert str(asks[-1].exception(1)) == "too many requests are waiting"
     store.close()
     store.run()
     assert [ask.result(1) for ask in asks[:-1]] == [False] * user_requests.MAX_WAITING

@@ -69,7 +69,7 @@ def test_from_nothing_to_a_first_event_by_keyboard_on_a_phone(house, browser, tm
     status = clap_monitor("status", "--state", "state", cwd=tmp_path)
     assert (status.returncode, ask_plainly(port, "health")) == (1, {"healthy": False})
     assert "as home: setup" in status.stdout
-    assert "no source is configured, so nothing is heard" in status.stdout
+    assert "no source is configured, so no sound is detected" in status.stdout
     with (
         RtspServer(tmp_path, login=("digest", "viewer", CAMERA)) as camera,
         Broker(tmp_path, users={"home": BROKER}) as broker,

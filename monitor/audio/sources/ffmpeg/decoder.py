@@ -165,7 +165,7 @@ def resized(
 
 
 def _joined(parts: list[CapturedAudio]) -> CapturedAudio:
-    """Join parts of which only the first may follow a gap."""
+    """Join parts; only the first may follow a gap."""
     return replace(parts[0], samples=np.concatenate([part.samples for part in parts]))
 
 

@@ -132,9 +132,9 @@ class _Connector:
         if self._soon_lost >= _MOST_SOON_LOST and len(self._pictures) > 1:
             self._soon_lost = 0
             self._pictures = self._pictures[::-1]
-            tracks = "all its tracks are" if self._pictures[0] else "audio alone is"
+            tracks = "all tracks" if self._pictures[0] else "audio alone"
             self._log.warning(
-                "source %s: lost soon after connecting, %d times in a row; %s requested first from now on",
+                "source %s: lost soon after connecting, %d times in a row; from now on requesting %s first",
                 self._name,
                 _MOST_SOON_LOST,
                 tracks,
