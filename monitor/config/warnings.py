@@ -44,7 +44,7 @@ def warnings(config: Config, *, window_seconds: float) -> list[str]:
             hop = config.window.hop(window_seconds)
             found.extend(_label(f"labels[{index}]", label, hop, window_seconds))
             if label.target is not None and not config.memory.enabled:
-                found.append(f"labels[{index}].target: needs memory.enabled; the default threshold holds")
+                found.append(f"labels[{index}].target: needs memory.enabled; the default threshold applies")
     for key, prompt in _prompts(config):
         found.extend(f"{key}: {why}" for why in _prompt(prompt))
     found.extend(_near(config))

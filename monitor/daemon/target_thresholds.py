@@ -67,7 +67,7 @@ class TargetThresholds:
             return {}
         unknown = "not set yet" if self._state is not None else "nothing is remembered (memory.enabled)"
         return {
-            source: self._words.get((source, label.id), f"{unknown}; the default threshold holds")
+            source: self._words.get((source, label.id), f"{unknown}; the default threshold applies")
             for source in self._control.active_labels.sources
             if self._control.active_labels.detects(source, label.id)
         }
@@ -98,7 +98,7 @@ class TargetThresholds:
     def _set(self, source: str, labels: Sequence[LabelConfig], active: ActiveLabels, now: float) -> None:
         for label in labels:
             self._words[source, label.id] = (
-                "nothing is remembered of this source; the default threshold holds"
+                "nothing is remembered of this source; the default threshold applies"
             )
         for advice in self._advice(source, labels, active, now - SINCE_SECONDS):
             label = active.find(advice.label)

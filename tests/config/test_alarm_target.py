@@ -45,4 +45,4 @@ def test_a_target_without_memory_is_warned_about():
     label = LabelConfig(id="dog", prompts=("a dog barking",), target="1/week")
     assert warnings(Config(labels=(label,)), window_seconds=5.0) == []
     found = warnings(Config(labels=(label,), memory=MemoryConfig(enabled=False)), window_seconds=5.0)
-    assert found == ["labels[0].target: needs memory.enabled; the default threshold holds"]
+    assert found == ["labels[0].target: needs memory.enabled; the default threshold applies"]

@@ -40,14 +40,14 @@ def thresholds(control):
 def test_a_target_sets_the_threshold_of_each_source_and_says_what_it_rests_on(control, tmp_path):
     remember(tmp_path, ENGINE, room(4), since=NOW - 5 * 3600)
     targets = TargetThresholds(control, ENGINE, tmp_path)
-    assert set(targets.words(DOG).values()) == {"not set yet; the default threshold holds"}
+    assert set(targets.words(DOG).values()) == {"not set yet; the default threshold applies"}
     targets.update(NOW)
     crib, porch = thresholds(control)
     assert crib != 0.5
     assert porch == 0.5
     words = targets.words(DOG)
     assert words["crib"] == "measured: 8 expected in 4 h, 60 sounds"
-    assert words["porch"] == "nothing is remembered of this source; the default threshold holds"
+    assert words["porch"] == "nothing is remembered of this source; the default threshold applies"
     assert targets.words(CAT) == {}
     assert control.active_labels.label("crib", "cat").threshold == 0.7
 
@@ -72,7 +72,7 @@ def test_without_a_memory_the_default_holds_and_the_status_says_so(control):
     targets = TargetThresholds(control, ENGINE, None)
     targets.update(NOW)
     assert thresholds(control) == [0.5, 0.5]
-    assert targets.words(DOG)["crib"] == "nothing is remembered (memory.enabled); the default threshold holds"
+    assert targets.words(DOG)["crib"] == "nothing is remembered (memory.enabled); the default threshold applies"
 
 
 def test_a_damaged_memory_is_logged_and_nothing_ends(control, tmp_path):

@@ -102,7 +102,7 @@ def test_the_fingerprint_is_of_the_embeddings():
         ({"examples": [{"origin": 3, "embedding": "AAAA"}]}, "origin is not text"),
         ({"examples": [{"origin": "a", "embedding": "ä"}]}, r"examples\[0\].embedding is not base64"),
         ({"examples": [{"origin": "a", "embedding": "AAAA"}]}, "16-bit numbers"),
-        ({"examples": [{"origin": "a", "embedding": "AAAAAA=="}]}, "not a unit vector but 0 long"),
+        ({"examples": [{"origin": "a", "embedding": "AAAAAA=="}]}, "not a unit vector: its length is 0"),
         ({"examples": [{"origin": "a", "embedding": 7}]}, "is not an embedding"),
     ],
 )
