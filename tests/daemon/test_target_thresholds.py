@@ -72,7 +72,9 @@ def test_without_a_memory_the_default_holds_and_the_status_says_so(control):
     targets = TargetThresholds(control, ENGINE, None)
     targets.update(NOW)
     assert thresholds(control) == [0.5, 0.5]
-    assert targets.words(DOG)["crib"] == "nothing is remembered (memory.enabled); the default threshold applies"
+    assert (
+        targets.words(DOG)["crib"] == "nothing is remembered (memory.enabled); the default threshold applies"
+    )
 
 
 def test_a_damaged_memory_is_logged_and_nothing_ends(control, tmp_path):
