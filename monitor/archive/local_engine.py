@@ -37,7 +37,7 @@ class _Worker:
     """It has one recording with which a process may have died, and takes no other."""
 
     def room(self, share: int) -> bool:
-        """Return whether it can take another recording, of so many at most."""
+        """Return whether it can take another recording, of this many at most."""
         if self.loaded is None or self.has_suspect:
             return False
         return len(self.recordings) < min(self.loaded.files_at_once, share)

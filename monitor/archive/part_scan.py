@@ -51,7 +51,7 @@ _TELL_SECONDS = 1.0
 """Between two reports of progress."""
 
 _SHORT_SECONDS, _SHORT_SHARE = 2.0, 0.01
-"""Less than so much less than its header claims is no damage."""
+"""A recording shorter than its header claims by less than this is not damaged."""
 
 Tell = Callable[[float, float], None]
 """Takes the seconds of audio read so far, and their share of the recording, 0 if it is not known."""

@@ -21,7 +21,7 @@ from monitor.types import Samples
 log = logging.getLogger(__name__)
 
 _STRETCH_SECONDS = 0.05
-"""Length of a stretch: so much of a sound is lost before its cancelling channels are detected."""
+"""Length of a stretch: this much of a sound is lost before its cancelling channels are detected."""
 
 _THIN_HZ = 8000
 """Rate at which channels are compared."""
@@ -38,7 +38,7 @@ _WITH = -0.3
 """Correlation from which it may be included again ..."""
 
 _CALM_SECONDS = 2.0
-"""... after so long, so that the choice does not change all the time."""
+"""... after this long, so that the choice does not change all the time."""
 
 _STEADY = 4.0
 """An excluded channel must be 6 dB louder to replace an included one."""

@@ -111,7 +111,7 @@ class RingBuffer:
             self._changed.notify_all()
 
     def wait(self, index: int, seconds: float) -> bool:
-        """Wait, at most so long, for the sample before ``index``; True if it is there or the end has come."""
+        """Wait, at most this long, for the sample before ``index``; True if it is there or at the end."""
         with self._changed:
             return self._changed.wait_for(lambda: self.stop >= index or self.closed, seconds)
 

@@ -69,7 +69,7 @@ def fleet(
             metavar="SECONDS",
             min=0.0,
             max=60.0,
-            help="Print one line for each sound that several nodes detected within so many seconds.",
+            help="Print one line for each sound that several nodes detected within this many seconds.",
         ),
     ] = None,
     web: Annotated[

@@ -48,7 +48,7 @@ READY_TICK_SECONDS = 0.05
 
 PATIENCE_SECONDS = 15.0
 DEAD_SECONDS = 60.0
-"""A main thread that has not moved for so long never moves again."""
+"""A main thread that has not moved for this long never moves again."""
 
 
 class Daemon:
@@ -167,7 +167,7 @@ class Daemon:
             threads.start(f"answer {number + 1}", parts.control_socket.run)
 
     def _listen(self, source: SourceConfig, blocks: Iterator[AudioBlock], wait: float) -> None:
-        """Capture one source, after so many seconds, until it ends; a source that fails ends alone."""
+        """Capture one source, after this many seconds, until it ends; a source that fails ends alone."""
         status = self.parts.status[source.name]
         if source.live or source.pace == "realtime":
             self._stop.wait(wait)

@@ -181,7 +181,7 @@ def _extension() -> str:
 
 
 class DeadMan:
-    """Last resort: exit code 1 if the main thread does not call `keep_alive` for so many seconds.
+    """Last resort: exit code 1 if the main thread does not call `keep_alive` for this many seconds.
 
     Every other watchdog is a Python thread, which waits for ever if a C library keeps the interpreter's
     lock; this one is a thread of `faulthandler`.  In another thread than the main one it does nothing.

@@ -43,9 +43,9 @@ MEASURED, FACTOR_OF_2, EXTRAPOLATED = 6.0, 2.0, 0.5
 
 LEAST_HOURS = 0.25
 HOURS_OF_DAY, RARE = 18, 1 / 24
-"""Targets below one a day need so many of the 24 hours of the day: nights are unlike days."""
+"""Targets below one a day need this many of the 24 hours of the day: nights are unlike days."""
 SECONDS_OF_HOUR = 600.0
-"""An hour of the day was heard if so much of it was."""
+"""An hour of the day was heard if this much of it was."""
 
 MOST_IN_A_BLOCK = 0.4
 """Largest share of the clusters in one block."""
@@ -100,7 +100,7 @@ class NoThreshold:
 
 
 def alarm_threshold(heard: Heard, per_hour: float) -> AlarmThreshold | NoThreshold:
-    """Return the threshold at which a label fires so often.
+    """Return the threshold at which a label fires this often.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _blocks(heard: Heard, places: NDArray[np.intp]) -> tuple[NDArray[np.intp], i
 
 
 def _too_little(heard: Heard, per_hour: float) -> NoThreshold | None:
-    """Return why so much audio cannot give a threshold for this rate."""
+    """Return why this much audio cannot give a threshold for this rate."""
     hours, needed = heard.hours, max(LEAST_HOURS, EXTRAPOLATED / per_hour)
     if per_hour < RARE:
         needed = max(needed, float(HOURS_OF_DAY))

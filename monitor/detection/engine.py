@@ -68,7 +68,7 @@ class Engine:
         return self.hops.get(source, self.hop)
 
     def windows_in(self, seconds: float, source: str | None = None) -> int:
-        """Windows that begin in so many seconds."""
+        """Windows that begin in this many seconds."""
         return round(seconds * self.rate / (self.hop if source is None else self.hop_of(source)))
 
     def build_prototypes(

@@ -15,13 +15,13 @@ NEAR_SHARE = 0.6
 """A window is near from this share of the threshold on."""
 
 QUIET_SECONDS = 2.0
-"""A stretch is over after so long without a near window."""
+"""A stretch is over after this long without a near window."""
 
 SPACING_SECONDS = 10.0
 """Reports of one label at one source are at least so far apart; what comes between joins the next."""
 
 LONGEST_SECONDS = 300.0
-"""A stretch is reported after so long even if it continues, and then not again before it was over."""
+"""A stretch is reported after this long even if it continues, and then not again before it was over."""
 
 
 class MissReason(StrEnum):

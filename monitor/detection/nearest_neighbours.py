@@ -76,7 +76,7 @@ def coreset(embeddings: Embeddings, most: int = MOST) -> Embeddings:
 
 
 def thinned(rows: Vectors, most: int = CANDIDATES) -> Vectors:
-    """Leave windows out evenly, so that at most so many are left, shape (min(n, most), d).
+    """Leave windows out evenly, so that at most this many are left, shape (min(n, most), d).
 
     Exactly so many, as distances become shorter with more of them: those from which a threshold is set and
     those that are compared with it must be of as many.

@@ -28,8 +28,8 @@ _LEARNING_SECONDS = 10.0
 """Audio without which no window counts as unchanged."""
 
 _DEVIATIONS = 2.0
-"""A part stands out if its distance is so many deviations above the median; chosen on the tuning half of the
-field scenes, where 3 lost a point of recall."""
+"""A part stands out if its distance is this many deviations above the median; chosen on the tuning half of
+the field scenes, where 3 lost a point of recall."""
 
 _CLEAR_DEVIATIONS = 4.0
 """From here it does so clearly."""

@@ -24,10 +24,10 @@ BANDS_HZ = ((2700.0, 3700.0), (465.0, 575.0))
 HISTORY_SECONDS = max(pattern.history for pattern in PATTERNS)
 
 _APART_BINS = 3
-"""Neighbours of a bin are so many mel bins from it at least, so that their filters do not overlap, ..."""
+"""Neighbours of a bin are this many mel bins from it at least, so that their filters do not overlap, ..."""
 
 _APART_LINES = 4.0
-"""... so many lines of the Fourier transform at least, where the Hann window has decayed, ..."""
+"""... this many lines of the Fourier transform at least, where the Hann window has decayed, ..."""
 
 _APART_SHARE = 0.25
 """... and this share of its frequency at most, but for the nearest two on either side."""

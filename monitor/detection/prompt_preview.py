@@ -26,7 +26,7 @@ NEIGHBOURS = 6
 """Prompts that are named as similar."""
 
 IDLE_SECONDS = 120.0
-"""The text encoder stays loaded for so long after a new prompt."""
+"""The text encoder stays loaded for this long after a new prompt."""
 
 MOST_EMBEDDINGS = 1000
 """Prompts whose embeddings are cached; there may be 200 labels of several prompts."""

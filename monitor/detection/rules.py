@@ -23,7 +23,7 @@ class Rule:
     hits: int
     """Windows that must reach the threshold, ..."""
     of: int
-    """... of so many."""
+    """... of this many."""
     min_duration: int
     max_duration: int
     merge_gap: int

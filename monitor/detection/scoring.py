@@ -49,10 +49,10 @@ mean average precision.  Twice of it did as well in the mean, and a share of the
 (benchmarks/learn.py)."""
 
 SPEECH_DEVIATIONS = 0.75
-"""A window is speech from so many deviations of the cosine above its mean ..."""
+"""A window is speech from this many deviations of the cosine above its mean ..."""
 
 VOICE_DEVIATIONS = 1.0
-"""... unless another voice is so many more above its own, in it or in the window before.
+"""... unless another voice is this many more above its own, in it or in the window before.
 
 With the starter all of 8 dev clips of people speaking are found, 76 of 81 in which they speak beneath
 another sound as loud, 61 of 81 where they are 6 dB below it, and 6 of 123 other clips are taken for speech

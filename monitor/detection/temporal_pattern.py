@@ -25,10 +25,10 @@ Stretches = NDArray[np.float64]
 """Starts and stops in seconds after an onset, for each tolerance, shape (tolerances, stretches, 2)."""
 
 BEEP_DB = 5.0
-"""Every beep stands out of its neighbours in frequency by so much; noise does by 0 dB, within 1 dB."""
+"""Every beep stands out of its neighbours in frequency by this much; noise does by 0 dB, within 1 dB."""
 
 PAUSE_DB = 6.0
-"""A frame that is so much less prominent than the faintest beep is quiet ..."""
+"""A frame that is this much less prominent than the faintest beep is quiet ..."""
 
 QUIET_SHARE = 0.85
 """... and so is this share of the frames before the first group and in the pause: a word may fall into it."""
@@ -246,7 +246,7 @@ class _Means:
         np.cumsum(prominence, axis=0, dtype=np.float64, out=self._sums[1:])
 
     def frames(self, seconds: float) -> int:
-        """Number of frames in so many seconds, at least 1."""
+        """Number of frames in this many seconds, at least 1."""
         return max(1, round(seconds / self.frame_seconds))
 
     def every(self, step: int, start: float, stop: float) -> NDArray[np.float64]:

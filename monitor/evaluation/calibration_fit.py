@@ -43,7 +43,7 @@ class Tail:
     label_hours: float
 
     def shift_at(self, rate: float) -> float:
-        """Return the shift with so many false alarms an hour and label."""
+        """Return the shift with this many false alarms an hour and label."""
         wanted = rate * self.label_hours
         counts = np.maximum.accumulate(self.false_alarms[::-1])[::-1].astype(float)
         reached = np.flatnonzero(counts >= max(wanted, ENOUGH))

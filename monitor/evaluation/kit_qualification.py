@@ -215,7 +215,7 @@ def _embedded(model: Clap, prompts: Sequence[str]) -> Callable[[Sequence[str]], 
 
 
 def _spread(clips: Sequence[KitClip], count: int) -> list[KitClip]:
-    """Choose so many clips, evenly spread."""
+    """Choose this many clips, evenly spread."""
     places = np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)
     return [clips[place] for place in places]
 

@@ -197,7 +197,7 @@ def _put(draft: Path, directory: Path, manifest: Manifest, new: Sequence[str]) -
 
 
 def _spectrograms(files: Checkpoint, kit: Kit, count: int) -> Iterator[NDArray[np.float32]]:
-    """Yield the spectrograms of so many windows of the kit, evenly spread."""
+    """Yield the spectrograms of this many windows of the kit, evenly spread."""
     places = np.linspace(0, len(kit.cohort) - 1, count).round().astype(int)
     clips = [kit.cohort[place] for place in places]
     mel_config = files.mel_config

@@ -36,7 +36,7 @@ class Detection:
     """Seconds from onset to report at the default thresholds; None if nothing was found."""
     latency_p95: float | None
     recall_at: Mapping[str, Estimate]
-    """Highest recall with at most so many false alarms an hour; for all labels: one threshold for all."""
+    """Highest recall with at most this many false alarms an hour; for all labels: one threshold for all."""
     recall_at_snr: Mapping[str, Estimate]
     """At 1 false alarm an hour and label: by the SNR the annotation gives, in dB."""
     f1_at_1s: float | None

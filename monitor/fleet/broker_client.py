@@ -24,7 +24,7 @@ CONNECT_SECONDS = 15.0
 """Longest wait for the first connection."""
 
 QUIET_SECONDS = 1.0
-"""Once no retained message has come for so long, all have come."""
+"""Once no retained message has come for this long, all have come."""
 
 ANSWER_SECONDS = 15.0
 """Longest wait for the acknowledgement of a message."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from monitor.fleet.event_feed import FleetEvent
 
 ARRIVAL_SECONDS = 5.0
-"""Nodes detect a sound after different times; a group waits so long for the last of them."""
+"""Nodes detect a sound after different times; a group waits this long for the last of them."""
 
 MOST_GROUPS, MOST_EVENTS = 10_000, 1_000
 """Open groups, and events of one; beyond it the oldest group is closed, and an event begins another."""

@@ -35,7 +35,7 @@ from monitor.memory.segment import (
 from monitor.system.bounded_read import DamagedError, read_bytes
 
 _TAIL, _TAIL_NS = 16, 2 * 10**9
-"""The checksums of so many entries, and of so much time, at the end of a segment are verified when it is
+"""The checksums of this many entries, and of this much time, at the end of a segment are verified when it is
 opened: what a power cut may have left half written.  The disk has confirmed all before, twice a second."""
 
 _LARGE_READ = 2**20

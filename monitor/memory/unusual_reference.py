@@ -28,7 +28,7 @@ DIRECTORY = "unusual"
 """Directory in the state directory."""
 
 HOLDS_SECONDS = 2 * 3_600.0
-"""After so long it is of another time of day."""
+"""After this long it is of another time of day."""
 
 _MAGIC = b"CLAPUSU1"
 _LENGTH = struct.Struct("<I")

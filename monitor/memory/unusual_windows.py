@@ -24,7 +24,7 @@ NEWEST_SECONDS = 600.0
 """Windows newer than this are no neighbours: what lasts for minutes would be like itself."""
 
 LEAST_SECONDS = 2 * DAY_SECONDS
-"""A source must be remembered for so long: the nights of one day say little of the next."""
+"""A source must be remembered for this long: the nights of one day say little of the next."""
 
 _BEFORE = 1e-3
 """Seconds by which an hour ends before the next: the reader's periods include their ends."""
@@ -60,7 +60,7 @@ class Distances:
     """Shape (n, d)."""
 
     def threshold(self, per_hour: float) -> AlarmThreshold | NoThreshold:
-        """Return the distance that so many stretches an hour exceed."""
+        """Return the distance that this many stretches an hour exceed."""
         return alarm_threshold(self.heard, per_hour)
 
     def moments(self, threshold: float) -> list[UnusualMoment]:

@@ -79,7 +79,7 @@ class Request:
 
 
 def update_reference(request: Request, now: float) -> Reference:
-    """Write what a source usually has from now on; set the threshold again if it is a day old.
+    """Write the usual sounds of a source for the next hour; set the threshold again if it is a day old.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from monitor.memory.source_replay import SourceReplay, Watchlist
 from monitor.types import Event
 
 WARM_UP_SECONDS = 120.0
-"""A replay begins so much earlier, so that it knows the room as the monitor did."""
+"""A replay begins this much earlier, so that it knows the room as the monitor did."""
 
 
 def would_fire(

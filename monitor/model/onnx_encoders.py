@@ -71,7 +71,7 @@ class OnnxAudioEncoder:
             return np.concatenate([unit(run(self._session, {"log_mel": part})) for part in few])
 
     def use_threads(self, threads: int) -> None:
-        """Use so many CPU threads; the session is made again."""
+        """Use this many CPU threads; the session is made again."""
         if threads != self._threads:
             self._threads = threads
             self._session = open_session(self._path, threads)

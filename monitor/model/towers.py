@@ -41,7 +41,7 @@ class AudioTower(Protocol):
 
     @property
     def largest_batch(self) -> int:
-        """Windows that go through it at once; of more, so many at a time."""
+        """Windows that go through it at once; of more, this many at a time."""
 
     @property
     def logit_scale(self) -> float:
@@ -51,7 +51,7 @@ class AudioTower(Protocol):
         """Log-mel spectrograms, shape (n, frames, mel_bins), n > 0, to unit vectors, shape (n, d)."""
 
     def use_threads(self, threads: int) -> None:
-        """Use so many CPU threads from now on."""
+        """Use this many CPU threads from now on."""
 
 
 class TextTower(Protocol):

@@ -32,7 +32,7 @@ _POLL_SECONDS = 0.1
 """How often ``give_up_at`` is called: the end of a child may come closer."""
 
 _LOST_SECONDS = 2.0
-"""A supervisor that does not answer for so long is given up."""
+"""A supervisor that does not answer for this long is given up."""
 
 _PIPE_READS = 16
 """Reads of 64 KiB; a pipe holds one of them, unless its owner asked for more."""

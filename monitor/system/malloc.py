@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SETTLED_SECONDS = 10.0
-"""After so long the monitor has started completely."""
+"""After this long the monitor has started completely."""
 
 EVERY_SECONDS = 60.0
 """Between two releases, which take 0.3 ms; the next window takes 1 ms longer."""

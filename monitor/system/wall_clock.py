@@ -30,7 +30,7 @@ JUMP_SECONDS = 600.0
 """A larger difference between clock time and elapsed time is a jump."""
 
 SETTLE_SECONDS = 3600.0
-"""Nothing is deleted by age for so long after a jump."""
+"""Nothing is deleted by age for this long after a jump."""
 
 SETTLE_UNSET_SECONDS = 7 * 86_400.0
 """The same if nothing synchronises the clock, and it disagrees with the known time."""

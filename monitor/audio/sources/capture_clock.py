@@ -9,7 +9,7 @@ _STEP_SECONDS = 0.25
 
 _CATCHES_UP_SECONDS = 0.02
 _SURE_SECONDS = 1.0
-"""Samples are lost if no block has caught up for so long; samples that were only delayed catch up."""
+"""Samples are lost if no block has caught up for this long; samples that were only delayed catch up."""
 
 _CLOCK_SET_BACK_SECONDS = 10.0
 """The time follows a larger step back of the system clock, and waits out a smaller one: it must not fall."""

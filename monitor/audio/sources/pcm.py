@@ -31,7 +31,7 @@ WIDTH: dict[Format, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "u8"
 """Bytes of one sample."""
 
 NOTHING_SECONDS = 5.0
-"""A live stream without a sample for so long is offline."""
+"""A live stream without a sample for this long is offline."""
 
 _NOTHING = f"nothing has arrived through the pipe for {NOTHING_SECONDS:g} s"
 _BLOCK_SECONDS = 0.1
@@ -218,7 +218,7 @@ def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> It
 
 
 def _reader(stream: BinaryIO) -> Callable[[int], bytes | None]:
-    """Return a function that reads at most so many bytes, None if nothing arrives for a moment."""
+    """Return a function that reads at most this many bytes, None if nothing arrives for a moment."""
     try:
         descriptor = stream.fileno()
     except io.UnsupportedOperation:  # not a real file, so it does not block either

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 3.0
 _SOUND_SERVER_CHANNELS = 32
-"""A device with so many channels is a sound server, which mixes to any number of channels."""
+"""A device with this many channels is a sound server, which mixes to any number of channels."""
 
 
 class _Library:

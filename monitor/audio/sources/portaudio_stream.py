@@ -24,7 +24,7 @@ from monitor.types import OfflineReason, SourceError
 _BLOCK_SECONDS = 0.05
 _QUEUE_SECONDS = 5.0
 _LATENCY_SECONDS = 0.2
-"""Requested from the driver: it buffers so much audio while this process gets no processor time."""
+"""Requested from the driver: it buffers this much audio while this process gets no processor time."""
 
 
 class DeviceStream:

@@ -25,7 +25,7 @@ from monitor.types import AudioBlock, OfflineReason, SourceError
 log = logging.getLogger(__name__)
 
 NOTHING_SECONDS = 5.0
-"""Without a block for so long, the device is lost: many drivers do not report that it was unplugged."""
+"""Without a block for this long, the device is lost: many drivers do not report that it was unplugged."""
 
 _LONGEST_SILENCE_SECONDS = 3600.0
 _FIRST_WAIT_SECONDS = 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 _STRETCH_SECONDS = 1.0
 _STRETCHES = 8
-"""The result is certain after so many consistent stretches."""
+"""The result is certain after this many consistent stretches."""
 
 _TOLERANCE = 0.04
 """Rates that are mistaken for each other differ by 8 % or more; sound cards deviate by 0.01 %."""

@@ -19,7 +19,7 @@ from monitor.system.threads import ThreadGroup
 from monitor.types import SourceError
 
 IDLE_SECONDS = 6.0
-"""Nobody has looked for so long: the microphones are closed."""
+"""Nobody has looked for this long: the microphones are closed."""
 
 _LOUDEST_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0

@@ -132,7 +132,7 @@ class AudioEncoder:
     ) -> None:
         self._config = config
         self.largest_batch = max(1, _ROWS_AT_ONCE // (config.grid[0] * config.grid[1]))
-        """Windows that go through it at once; of more, so many at a time."""
+        """Windows that go through it at once; of more, this many at a time."""
         self._device, self._dtype, self._product = device, dtype, product
         self._from = weights
         self._taps, self._weights = (part.to(device) for part in swin.bicubic(frames, config.width))

@@ -235,7 +235,7 @@ class ClipLibrary(Output):
         return StoredClip(path, event_id, source, label, at, size, locked=content.get("locked") is True)
 
     def _make_room(self, need: int) -> bool:
-        """Delete clips until so many bytes can be written; False if that is not enough."""
+        """Delete clips until this many bytes can be written; False if that is not enough."""
         clips = [clip for clip in self._clips.values() if clip.path not in self._stuck]
         free = self._free(self._directory)
         gone: Counter[str] = Counter()

@@ -30,7 +30,7 @@ class ClientIdConflict:
         self._detected_at = -float("inf")
 
     def disconnected(self, end: Disconnected, *, seconds: float) -> None:
-        """Record the end of an established connection that lasted so many seconds."""
+        """Record the end of an established connection that lasted this many seconds."""
         if seconds >= SHORT_SECONDS:
             self._short = self._taken_over = 0
         if end.code == SESSION_TAKEN_OVER:

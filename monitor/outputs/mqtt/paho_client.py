@@ -60,7 +60,7 @@ class PahoClient(Client):
         return int(self._in_packet["remaining_length"])
 
     def limit_in_flight(self, receive_maximum: int) -> None:
-        """Send at most so many messages without an acknowledgement; paho cannot change it once connected."""
+        """Send at most this many messages without an acknowledgement; paho cannot change it later."""
         self._max_inflight_messages = min(MAX_IN_FLIGHT, receive_maximum)
 
     def _thread_main(self) -> None:

@@ -45,7 +45,7 @@ UNREADABLE_LOG_SECONDS = 600.0
 """Between two log lines about received messages that cannot be read."""
 
 CONNECT_ANSWER_SECONDS = 5.0
-"""A broker answers a connect request at once; what is silent for so long does not speak MQTT."""
+"""A broker answers a connect request at once; what is silent for this long does not speak MQTT."""
 
 _DEFAULT_CONDITIONS = f"speaks {VERSIONS[MQTT_5]}"
 

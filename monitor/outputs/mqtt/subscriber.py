@@ -88,7 +88,7 @@ class MqttSubscriber:
             self._refusals.append((topic, reason))
 
     def publish_refusals(self, publish: Callable[..., None], limit: int) -> None:
-        """Publish refused commands, at most so many: the newest one by one, and the number of the others."""
+        """Publish refused commands, at most this many: the newest each, and the number of the others."""
         for _ in range(limit):
             with self._lock:
                 if not self._refusals and not self._unreported:

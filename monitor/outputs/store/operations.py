@@ -58,7 +58,7 @@ def write_event(event: Event, is_late: Callable[[], bool], connection: sqlite3.C
 
 
 def write_near_miss(miss: NearMiss, seconds: float, connection: sqlite3.Connection) -> None:
-    """Write a near miss that lasted so many seconds."""
+    """Write a near miss that lasted this many seconds."""
     row = [
         _series(connection, miss.source, miss.label),
         miss.peak_at,

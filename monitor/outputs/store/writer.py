@@ -213,7 +213,7 @@ class Store(Output):
             # Changes that could not be written stay first.
             while self._outbox.flush(max(0, AT_ONCE - len(self._new))) or self._new:
                 if time.monotonic() > self._give_up_at:
-                    raise DatabaseError("takes too long")  # noqa: TRY301
+                    raise DatabaseError("writing takes too long")  # noqa: TRY301
                 self._write(connection)
             self._requests.apply(connection)
             with translated():
