@@ -23,7 +23,7 @@ def lint(
 ) -> None:
     """List labels that fire together, and prompts that the model cannot tell apart in the room.
 
-    For each source, over its memory.  Give such labels other prompts, or merge them.
+    This searches the memory of each source.  Give such labels other prompts, or merge them.
     """
     settings = settings_from(config, Overrides())
     found = list(_found(settings, source, moment(since)))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class NoThresholdError(MonitorError):
-    """No threshold could be found from what was heard."""
+    """No threshold could be found from the sounds of the past."""
 
     exit_code = ExitCode.DATA
 
@@ -62,10 +62,10 @@ def thresholds(
     state: StateDirectory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the thresholds at which labels would fire as often as you wish, from what was heard.
+    """Show the thresholds for the rate of false alarms that you accept, from the sounds of the past.
 
-    Each is graded: `measured`; known to `about a factor of 2`; or `extrapolated`.  Where there is too little
-    to go by, it says why and how long to listen.  Mark events as right on the page first: they are not false
+    Each is graded: `measured`; known to `about a factor of 2`; or `extrapolated`.  If the past is too short,
+    it says why and how long to wait.  Mark events as right on the page first: they are not false
     alarms, and the command says how many of them a threshold would miss.
     """
     from monitor.daemon.threshold_command import apply_now, undo_now
@@ -97,10 +97,10 @@ def thresholds(
             to_set.setdefault(advice.source, {})[advice.label] = advice.threshold
         shown += advice.threshold is not None and (archive is not None or advice.source in active.sources)
     if not shown:
-        raise NoThresholdError("no threshold could be found from what was heard")
+        raise NoThresholdError("no threshold could be found from the sounds of the past")
     if apply:
         live = apply_now(settings, to_set)
-        say(f"these thresholds hold{_when(live=live)}; clap-monitor thresholds --undo takes them back")
+        say(f"these thresholds apply{_when(live=live)}; clap-monitor thresholds --undo restores the old ones")
 
 
 def _when(*, live: bool) -> str:

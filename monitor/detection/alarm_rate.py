@@ -90,7 +90,7 @@ class AlarmThreshold:
 
 @dataclass(frozen=True, slots=True)
 class NoThreshold:
-    """Why no threshold could be found from what was heard."""
+    """Why no threshold could be found from the sounds of the past."""
 
     why: str
     hours: float

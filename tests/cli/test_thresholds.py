@@ -79,7 +79,7 @@ def test_what_is_too_rare_for_what_was_heard_is_refused_with_how_long_to_listen(
     assert (
         "0.50 -> refused: too little was heard for so low a rate: 4 h so far, listen for 12 h" in done.stdout
     )
-    assert done.stderr == "clap-monitor: no threshold could be found from what was heard\n"
+    assert done.stderr == "clap-monitor: no threshold could be found from the sounds of the past\n"
 
 
 def test_thresholds_are_applied_for_the_next_start_and_taken_back(place):
