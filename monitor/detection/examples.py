@@ -72,7 +72,7 @@ class Examples:
         return replace(self, rows=self.rows[:0], origins=())
 
     def document(self) -> dict[str, Any]:
-        """Return them ready for JSON."""
+        """Return the examples as values that JSON can hold."""
         rivals = _entries(self.rivals, self.rival_origins)
         return {
             "schema": _SCHEMA,

@@ -78,7 +78,7 @@ class MemoryFormatError(MonitorError):
 
 
 class Kind(IntEnum):
-    """What an entry is."""
+    """Kind of the entry."""
 
     WINDOW = 0
     """A scored window; ``count`` is the number of its vector."""

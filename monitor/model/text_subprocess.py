@@ -147,5 +147,5 @@ def _ask(child: subprocess.Popen[bytes], prompts: Sequence[str]) -> tuple[dict[s
     size = 4 * shape[0] * shape[1]
     content = child.stdout.read(size)
     if len(content) < size:
-        raise ValueError(f"{len(content)} of {size} bytes")
+        raise ValueError(f"got {len(content)} of {size} bytes of the embeddings")
     return answer, np.frombuffer(content, dtype=np.float32).reshape(shape).copy()

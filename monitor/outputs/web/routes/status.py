@@ -77,7 +77,8 @@ View = Annotated[
     str | None,
     Query(
         max_length=32,
-        description="The source whose spectrogram you need: less work for a monitor of many. Unset: all.",
+        description="Send the spectrogram of this source only: with many sources, that is less work. "
+        "Unset: all.",
     ),
 ]
 
