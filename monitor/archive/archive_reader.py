@@ -28,6 +28,9 @@ from monitor.types import ConfigError
 MOST_WINDOWS = 2_000_000
 """Of a `period`: a search needs 24 bytes for each."""
 
+_ROUNDING_SECONDS = 1e-3
+"""A window's end in whole nanoseconds less its length may lie this much before the start of its recording."""
+
 _INDEX = ("source", "part", "file", "started_at", "seconds", "windows")
 _INDEX_SCHEMA = pa.schema([FILES.field(name) for name in _INDEX])
 
@@ -159,12 +162,12 @@ class ArchiveReader(MemoryReader):
     def place(self, source: str, at: float) -> tuple[str, float] | None:
         """Return the recording of a moment, and the seconds from its beginning; None if there is none."""
         begins, ends, _ = self._recordings(source)
-        places = np.flatnonzero((begins <= at) & (at <= ends + 1))
+        places = np.flatnonzero((begins - _ROUNDING_SECONDS <= at) & (at <= ends + 1))
         if not len(places):
             return None
         rows = self._index.filter(pc.equal(self._index["source"], source))
         place = int(places[-1])
-        return str(rows["file"][place].as_py()), at - float(begins[place])
+        return str(rows["file"][place].as_py()), max(0.0, at - float(begins[place]))
 
     def firings(self, since: float, source: str | None = None) -> list[Firing]:
         """Return the events of the scan that began since a moment."""

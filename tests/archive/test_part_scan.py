@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -105,6 +106,24 @@ def test_an_archive_is_asked_with_the_windows_of_its_scan(scanner, hall, tmp_pat
     other = replace(scanner.engine, length=2000, hop=1500, hops={"hall": 250})
     engine = reader.as_scanned(other)
     assert (engine.length, engine.hop, engine.hop_of("hall")) == (1000, 500, 500)
+
+
+def test_a_moment_belongs_to_its_recording_from_the_first_sample_on(scanner, hall, tmp_path):
+    for number in range(8):
+        path = hall / f"{number}.wav"
+        write(path, 3, ("low", 0, 3))
+        ended_ns = 1_790_000_000_123_456_789 + number * 10_001_234_567
+        os.utime(path, ns=(ended_ns, ended_ns))
+    with opened(tmp_path / "out") as results:
+        results.settle(ORIGIN, 3, embeddings=True)
+        for recording in list_recordings([str(hall)]):
+            results.commit(scan_part(recording, scanner, results.drafts))
+    reader = ArchiveReader(tmp_path / "out", "two")
+    length = scanner.engine.length / scanner.engine.rate
+    begins = [float(chunk.ended_at[0]) - length for chunk in reader.chunks("hall")]
+    places = [reader.place("hall", at) for at in begins]
+    assert [None if place is None else Path(place[0]).stem for place in places] == list("01234567")
+    assert all(0 <= seconds < 1e-3 for _, seconds in places)
 
 
 def test_periods_of_an_archive_hold_all_of_it(scanner, hall, tmp_path, monkeypatch):
