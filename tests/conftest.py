@@ -6,6 +6,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.loggers import let_threads_create_loggers
 from tests.support.small_disk import fill, small_disk
 from tests.support.sound_card import sound_card
 from tests.support.systemd_units import machine
@@ -18,6 +19,8 @@ settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("steady")
+
+let_threads_create_loggers()
 
 # A shell starts what runs in the background with Ctrl-C ignored; processes of the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
