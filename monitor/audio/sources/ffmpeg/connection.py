@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import threading
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +16,8 @@ import av.error
 
 from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.sources.ffmpeg.container import LIMITS, audio_track, opened, packets
-from monitor.audio.sources.ffmpeg.decoder import frames
-from monitor.audio.sources.ffmpeg.live_edge import TimeStamps
+from monitor.audio.sources.ffmpeg.decoder import BlockLengths, blocks_of
+from monitor.audio.sources.ffmpeg.live_edge import TimeStamps, rested
 from monitor.config import Address
 from monitor.config.stream_address import ENCRYPTED
 from monitor.types import OfflineReason, SourceError
@@ -83,8 +84,12 @@ class AbsentError(SourceError):
     reason = OfflineReason.NOT_FOUND
 
 
-def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Generator[CapturedAudio]:
-    """Connect, and yield the decoded audio; close the iterator to close the connection.
+def sound_of(
+    address: Address, channel: int | None, lengths: BlockLengths, ended: threading.Event, *, pictures: bool
+) -> Generator[CapturedAudio]:
+    """Connect, and yield the decoded audio in blocks; close the iterator to close the connection.
+
+    No block takes long to come once ``ended`` is set.
 
     With ``pictures``, all tracks are requested over RTSP, not only audio.  Video is dropped undecoded, as it
     is over HTTP, which always sends it.  ``channel`` counts from 1; None is the mean of all channels.
@@ -97,12 +102,15 @@ def sound_of(address: Address, channel: int | None, *, pictures: bool) -> Genera
     stamps = TimeStamps()
     with opened(partial(_connect, address, pictures), address.shown) as container:
         track = audio_track(container, address.track, address.shown)
-        yield from frames(
+        blocks = blocks_of(
             packets(container, track, address.shown, partial(_broken_off, address)),
             address.shown,
             channel,
             lambda frame: stamps.missing(frame.time, frame.samples / frame.sample_rate),
+            lengths,
         )
+        # Video would not fit into the system's buffer.
+        yield from blocks if container.streams.video else rested(blocks, lengths.seconds, ended)
     raise SourceError(f"{address.shown}: the stream has ended", OfflineReason.LOST)
 
 

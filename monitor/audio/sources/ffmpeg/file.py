@@ -22,15 +22,15 @@ from monitor.audio.digital_silence import DigitalSilence
 from monitor.audio.source_status import SourceStatus
 from monitor.audio.sources.blocks import BlockMaker
 from monitor.audio.sources.ffmpeg.container import LIMITS, audio_track, opened, packets
-from monitor.audio.sources.ffmpeg.decoder import frames, resized
+from monitor.audio.sources.ffmpeg.decoder import BlockLengths, blocks_of
 from monitor.audio.sources.ffmpeg.ogg_chain import chains
 from monitor.audio.sources.source_context import SourceContext
 from monitor.config import SourceConfig
 from monitor.system.boundary import boundary
 from monitor.types import AudioBlock, NotAudioError, Samples, SourceError
 
-_BLOCK_SECONDS = 0.2
-"""At the pace "fast"; larger blocks cost less."""
+_LENGTHS = BlockLengths(0.2)
+"""At the pace "fast"; longer blocks cost less."""
 
 _JUMP_SECONDS = 0.03
 """A larger step between time stamps is lost audio; containers round them by a millisecond or a frame."""
@@ -92,9 +92,9 @@ def open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlo
     rate, stop, realtime = context.rate, context.stop, config.pace == "realtime"
     opened_at, started = time.time(), time.monotonic()
     silence = DigitalSilence(context.status)
-    parts = _parts(config.path, config.channel, config.track)
-    lengths = (context.block_seconds, context.first_block_seconds) if realtime else (_BLOCK_SECONDS,)
-    for block in _blocks(resized(parts, *lengths), rate, context.status):
+    lengths = BlockLengths(context.block_seconds, context.first_block_seconds) if realtime else _LENGTHS
+    parts = _parts(config.path, config.channel, config.track, lengths)
+    for block in _blocks(parts, rate, context.status):
         due = started + block.stop / rate
         if stop.wait(max(0.0, due - time.monotonic())) if realtime else stop.is_set():
             return
@@ -114,7 +114,7 @@ def read_samples(path: Path, rate: int, channel: int | None = None) -> Iterator[
         As for `open_file`.
     """
     parts = _parts(path, channel, None)
-    for block in _blocks(resized(parts, _BLOCK_SECONDS), rate, SourceStatus(path.name)):
+    for block in _blocks(parts, rate, SourceStatus(path.name)):
         yield block.samples
 
 
@@ -132,7 +132,7 @@ def open_recording(
         As for `open_file`.
     """
     parts = _parts(sound, None, None) if isinstance(sound, Path) else _parts_in(sound, name)
-    for block in _blocks(resized(parts, _BLOCK_SECONDS), context.rate, context.status):
+    for block in _blocks(parts, context.rate, context.status):
         if context.stop.is_set():
             return
         yield replace(block, ended_at=started_at + block.stop / context.rate)
@@ -178,12 +178,14 @@ def _blocks(parts: Iterable[CapturedAudio], rate: int, status: SourceStatus) -> 
     yield from maker.finish()
 
 
-def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[CapturedAudio]:
+def _parts(
+    path: Path, channel: int | None, track: int | None, lengths: BlockLengths = _LENGTHS
+) -> Iterator[CapturedAudio]:
     decoded, gap = False, False
     urls = _urls(path)
     for url in urls:
         try:
-            for part in _parts_of(path, url, channel, track):
+            for part in _parts_of(path, url, channel, track, lengths):
                 yield replace(part, gap=True) if gap else part
                 decoded, gap = True, False
         except SourceError as error:
@@ -195,16 +197,14 @@ def _parts(path: Path, channel: int | None, track: int | None) -> Iterator[Captu
         raise NotAudioError(f"{path}: contains 0 seconds of audio")
 
 
-def _parts_of(path: Path, url: str, channel: int | None, track: int | None) -> Iterator[CapturedAudio]:
+def _parts_of(
+    path: Path, url: str, channel: int | None, track: int | None, lengths: BlockLengths
+) -> Iterator[CapturedAudio]:
     where = str(path)
     with opened(partial(_open, path, url), where) as container:
         audio = audio_track(container, track, where, NotAudioError)
-        yield from frames(
-            packets(container, audio, where, partial(_explained, where)),
-            where,
-            channel,
-            _Continuity().missing,
-        )
+        decoded = packets(container, audio, where, partial(_explained, where))
+        yield from blocks_of(decoded, where, channel, _Continuity().missing, lengths)
 
 
 def _parts_in(file: BinaryIO, name: str) -> Iterator[CapturedAudio]:
@@ -213,7 +213,7 @@ def _parts_in(file: BinaryIO, name: str) -> Iterator[CapturedAudio]:
     with opened(partial(_rewound, file, name), name) as container:
         audio = audio_track(container, None, name, NotAudioError)
         parts = packets(container, audio, name, partial(_explained, name))
-        for part in frames(parts, name, None, _Continuity().missing):
+        for part in blocks_of(parts, name, None, _Continuity().missing, _LENGTHS):
             yield part
             decoded = True
     if not decoded:

@@ -25,7 +25,7 @@ from monitor.audio.sources.ffmpeg.connection import (
     format_of,
     sound_of,
 )
-from monitor.audio.sources.ffmpeg.decoder import resized
+from monitor.audio.sources.ffmpeg.decoder import BlockLengths
 from monitor.audio.sources.ffmpeg.live_edge import DRIFT, LiveEdge
 from monitor.audio.sources.reconnect import OpenDevice, reconnecting
 from monitor.audio.sources.source_context import SourceContext
@@ -239,8 +239,10 @@ class _Connection:
 
     def _run(self) -> None:
         try:
-            with closing(sound_of(self._address, self._channel, pictures=self._pictures)) as sound:
-                for audio in resized(sound, self._context.block_seconds, self._context.first_block_seconds):
+            lengths = BlockLengths(self._context.block_seconds, self._context.first_block_seconds)
+            sound = sound_of(self._address, self._channel, lengths, self._ended, pictures=self._pictures)
+            with closing(sound):
+                for audio in sound:
                     self._enqueue(audio)
                     if self._ended.is_set():
                         return

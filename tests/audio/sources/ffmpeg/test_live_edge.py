@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 
-from monitor.audio.sources.ffmpeg.live_edge import LiveEdge, TimeStamps
+from monitor.audio.captured_audio import CapturedAudio
+from monitor.audio.sources.ffmpeg.live_edge import LiveEdge, TimeStamps, rested
 
 RATE = 10
 
@@ -68,3 +70,41 @@ def test_drift_is_no_gap():
 
 def test_without_time_stamps_there_are_no_gaps():
     assert gaps(None, None, 7, None, 8) == [(False, 0)] * 5
+
+
+class Clock:
+    """A clock that also is the event somebody waits for: time passes while he does."""
+
+    def __init__(self):
+        self.time = 0.0
+        self.rests = []
+
+    def __call__(self):
+        return self.time
+
+    def wait(self, seconds):
+        self.rests.append(round(self.time, 2))
+        self.time += seconds
+
+
+def arriving(clock, *times):
+    """Yield a block of a second at each of these times, or later if it is asked for later."""
+    for time in times:
+        clock.time = max(clock.time, time)
+        yield CapturedAudio(np.zeros(RATE, np.float32), RATE)
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "rests"),
+    [
+        ([1, 2, 3, 4], [1, 2, 3, 4]),
+        ([1, 1, 1, 1, 2, 3], [1, 2, 3]),
+        ([1, 2, 4.5, 4.5, 5, 6], [1, 2, 4.5, 6]),
+    ],
+    ids=["live", "a backlog first", "held up"],
+)
+def test_between_the_blocks_of_a_live_stream_nothing_is_read_and_a_backlog_is_read_at_once(arrivals, rests):
+    clock = Clock()
+    blocks = list(rested(arriving(clock, *arrivals), 1.0, clock, clock))
+    assert len(blocks) == len(arrivals)
+    assert clock.rests == rests
