@@ -267,7 +267,7 @@ def test_a_broker_that_starts_later_gets_waiting_events_marked_as_late(tmp_path,
             mqtt.put(ended(started()))
             subscriber.wait_for(f"{MIC}/event", count=2)
             assert [json.loads(text)["late"] for text in subscriber.texts(f"{MIC}/event")] == [True, False]
-            assert subscriber.texts(f"{GLASS}/state")[0] == "ON"
+            assert subscriber.wait_for(f"{GLASS}/state")[0] == "ON"
             mqtt.close()
             eventually(lambda: not mqtt.status.connected)
     assert [record.getMessage() for record in caplog.records] == [
