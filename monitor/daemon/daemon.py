@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from monitor.audio.sources import SourceContext, open_source
+from monitor.audio.sources.blocks import block_lengths
 from monitor.audio.windows import Windows
 from monitor.config import SourceConfig
 from monitor.daemon.apply_change import apply_change, label_of
@@ -37,10 +38,6 @@ SHUTDOWN_SECONDS = 7.0
 
 WINDOWS_AT_ONCE = 16
 """Windows of a step on a CPU: the news of the first need not wait for those of a hundred others."""
-
-FEW_SOURCES = 16
-BLOCK_SECONDS, LONG_BLOCK_SECONDS = 0.1, 0.25
-"""Blocks of a few sources, and of many: the threads of a hundred would wake up a thousand times a second."""
 
 TICK_SECONDS = 1.0
 READY_TICK_SECONDS = 0.05
@@ -148,14 +145,15 @@ class Daemon:
         answers = THREADS if parts.control_socket.open() else 0  # before an output says that we are online
         fan_out.start(threads)
         parts.http_servers.start(threads, partial(web_context, parts, set_up=self._set_up))
-        sources = parts.config.sources
-        block_seconds = BLOCK_SECONDS if len(sources) <= FEW_SOURCES else LONG_BLOCK_SECONDS
+        engine, sources = parts.engine, parts.config.sources
         for place, source in enumerate(sources):
             status = parts.status[source.name]
-            context = SourceContext(parts.engine.rate, status, self._stop, self._required, block_seconds)
+            hop = engine.hop_of(source.name) / engine.rate
+            lengths = block_lengths(engine.length / engine.rate, hop)
+            context = SourceContext(engine.rate, status, self._stop, self._required, lengths)
             blocks = open_source(source, context)
             # One after the other within a hop: otherwise all windows of recordings would be due together.
-            wait = parts.engine.hop_of(source.name) / parts.engine.rate * place / len(sources)
+            wait = hop * place / len(sources)
             threads.start(f"listen {source.name}", partial(self._listen, source, blocks, wait))
         threads.start("analyse", partial(self._analyse, fan_out))
         threads.start("control", parts.commands.run)

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from monitor.audio.resample import Resampler
 from monitor.audio.turns import turn
 from monitor.types import AudioBlock, Samples
+
+_LONGEST_SECONDS = 0.25
+"""Each block costs a thread that wakes up: on a busy machine blocks of 0.1 s cost twice as much [measured].
+Longer ones would be heard and shown late."""
+
+_RESAMPLER_SECONDS = 0.04
+"""Delay of a resampler of audio of 16 kHz or more [measured: 5 to 35 ms]."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLengths:
+    """How long the blocks of a source are, in seconds."""
+
+    seconds: float = 0.1
+    first_seconds: float | None = None
+    """Length of the first block, also after a gap; None: as all others."""
+
+    def samples(self, rate: int, *, first: bool) -> int:
+        """Return the length of the first block, or of another, at a rate in Hz; at least 1."""
+        seconds = self.first_seconds if first and self.first_seconds is not None else self.seconds
+        return max(1, round(seconds * rate))
+
+
+def block_lengths(window_seconds: float, hop_seconds: float) -> BlockLengths:
+    """Return the longest blocks with which every window of a source ends together with a block.
+
+    The first block is longer: resamplers are late, and a window must not wait for the next block.
+    """
+    seconds = hop_seconds / math.ceil(hop_seconds / _LONGEST_SECONDS)
+    return BlockLengths(seconds, seconds + window_seconds % seconds + _RESAMPLER_SECONDS)
 
 
 class BlockMaker:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from monitor.audio.sources.blocks import BlockLengths
 from monitor.audio.sources.portaudio import library
 from monitor.audio.sources.reconnect import OpenDevice, reconnecting
 from monitor.audio.sources.source_context import SourceContext
@@ -24,13 +25,13 @@ def open_microphone(config: SourceConfig, context: SourceContext) -> Iterator[Au
     SourceError
         Only if ``context.required``.
     """
-    return reconnecting(partial(_joined, config, config.rate or context.rate), context)
+    return reconnecting(partial(_joined, config, config.rate or context.rate, context.lengths), context)
 
 
 @contextmanager
-def _joined(config: SourceConfig, rate: int) -> Iterator[OpenDevice]:
+def _joined(config: SourceConfig, rate: int, lengths: BlockLengths) -> Iterator[OpenDevice]:
     """Open a microphone, or join its open stream."""
-    reader, trouble = library.join(config.device, config.channel, rate), None
+    reader, trouble = library.join(config.device, config.channel, rate, lengths), None
     try:
         yield reader
     except SourceError as error:

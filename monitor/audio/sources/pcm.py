@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -34,7 +35,6 @@ NOTHING_SECONDS = 5.0
 """A live stream without a sample for this long is offline."""
 
 _NOTHING = f"nothing has arrived through the pipe for {NOTHING_SECONDS:g} s"
-_BLOCK_SECONDS = 0.1
 _POLL_SECONDS = 0.1
 """How long a read may wait before ``stop`` is checked."""
 _GATHER_SECONDS = 1.0
@@ -93,7 +93,8 @@ def open_pcm(
     count, rest, last, idle = 0, b"", now(), False
     silence, pace = DigitalSilence(status), _Pace(name, rate)
     mixer = Downmixer(f"source {name}", config.channel)
-    for piece in _pieces(name, stream or _stdin(name), round(rate * _BLOCK_SECONDS) * width, stop):
+    sizes = (context.lengths.samples(rate, first=first) * width for first in chain((True,), repeat(False)))
+    for piece in _pieces(name, stream or _stdin(name), sizes, stop):
         status.looked += 1
         if not piece:
             if live and now() - last >= NOTHING_SECONDS:
@@ -194,11 +195,11 @@ class _Pace:
         return max(0.0, ahead, (seconds - _AT_ONCE_SECONDS) / 2 - elapsed)
 
 
-def _pieces(name: str, stream: BinaryIO, size: int, stop: threading.Event) -> Iterator[bytes]:
-    """Yield up to ``size`` bytes at a time; less, or none, if no more arrive for a moment."""
+def _pieces(name: str, stream: BinaryIO, sizes: Iterator[int], stop: threading.Event) -> Iterator[bytes]:
+    """Yield pieces of up to these many bytes; less, or none, if no more arrive for a moment."""
     read = _reader(stream)
     while not stop.is_set():
-        held, began = bytearray(), time.monotonic()
+        size, held, began = next(sizes), bytearray(), time.monotonic()
         # A writer that sends single bytes must not keep us from checking ``stop``.
         while len(held) < size and time.monotonic() - began < _GATHER_SECONDS:
             try:

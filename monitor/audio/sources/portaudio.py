@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from monitor.audio.digital_silence import SILENCE_SECONDS
+from monitor.audio.sources.blocks import BlockLengths
 from monitor.audio.sources.devices import Device, choose
 from monitor.audio.sources.portaudio_copy import another
 from monitor.audio.sources.portaudio_stream import ChannelReader, DeviceStream, in_one_line
@@ -55,12 +56,14 @@ class _Library:
         with self._lock:
             return list_devices(self._fresh(self._first()))
 
-    def join(self, wanted: str | int | None, channel: int | None, rate: int) -> ChannelReader:
+    def join(
+        self, wanted: str | int | None, channel: int | None, rate: int, lengths: BlockLengths
+    ) -> ChannelReader:
         """Return a reader of a device, which is opened if necessary.
 
         ``wanted`` is part of its name in any case, or its index, or None for the system's default;
         ``channel`` counts from 1, and None is the mean of all; ``rate`` (Hz) is requested if the device is
-        not open.
+        not open; ``lengths`` are those of the blocks.
 
         Raises
         ------
@@ -70,7 +73,7 @@ class _Library:
         with self._lock:
             stream, opened = self._find(wanted, channel, rate)
             stream.check()
-            reader = ChannelReader(stream, channel)
+            reader = ChannelReader(stream, channel, lengths)
         if opened:
             try:
                 stream.start()

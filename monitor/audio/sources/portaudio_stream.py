@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.downmix import Downmixer
+from monitor.audio.sources.blocks import BlockLengths
 from monitor.audio.sources.capture_clock import CaptureClock
 from monitor.audio.sources.devices import Device
 from monitor.audio.sources.reconnect import WrongRateError
@@ -21,7 +24,9 @@ from monitor.audio.sources.sample_rate_check import SampleRateCheck
 from monitor.system.boundary import boundary
 from monitor.types import OfflineReason, SourceError
 
-_BLOCK_SECONDS = 0.05
+_PERIOD_SECONDS = 0.05
+"""Audio of one call of PortAudio."""
+
 _QUEUE_SECONDS = 5.0
 _LATENCY_SECONDS = 0.2
 """Requested from the driver: it buffers this much audio while this process gets no processor time."""
@@ -55,7 +60,7 @@ class DeviceStream:
             device=device.index,
             channels=channels,
             samplerate=rate,
-            blocksize=round(rate * _BLOCK_SECONDS),
+            blocksize=round(rate * _PERIOD_SECONDS),
             latency=_LATENCY_SECONDS,
             dtype="float32",
             callback=self._captured,
@@ -100,18 +105,29 @@ class DeviceStream:
 class ChannelReader:
     """Source of an open device: PortAudio's thread fills a queue of `_QUEUE_SECONDS`, `read` empties it.
 
-    If the queue is full, a new block is dropped, and counted in the next one that fits.  ``channel`` counts
+    `read` wakes up when a whole block is there, and joins what PortAudio delivered in shorter periods.  If
+    the queue is full, a new period is dropped, and counted in the next one that fits.  ``channel`` counts
     from 1; None is the mean of all.
     """
 
-    def __init__(self, stream: DeviceStream, channel: int | None) -> None:
+    def __init__(self, stream: DeviceStream, channel: int | None, lengths: BlockLengths) -> None:
         self.stream = stream
+        self._lengths = lengths
         self._mixer = Downmixer(f"microphone {stream.name!r}", channel)
         self._clock = CaptureClock(stream.rate)
         self._rate_check = SampleRateCheck(stream.rate)
         self._queue: queue.Queue[tuple[float, CapturedAudio]] = queue.Queue(
-            round(_QUEUE_SECONDS / _BLOCK_SECONDS)
+            round(_QUEUE_SECONDS / _PERIOD_SECONDS)
         )
+        self._received = 0
+        """Samples put into the queue (writer: PortAudio's thread)."""
+        self._wanted = lengths.samples(stream.rate, first=True)
+        """The next block ends when so many have been received."""
+        self._read = 0
+        """Samples taken from the queue."""
+        self._whole = threading.Event()
+        """A block is there."""
+        self._blocks: deque[CapturedAudio] = deque()
         self._dropped = 0
         self._overflow = False
         stream.readers = (*stream.readers, self)
@@ -120,11 +136,45 @@ class ChannelReader:
         """Return the next audio; see `monitor.audio.sources.reconnect.OpenDevice`."""
         if self.stream.trouble is not None:
             self.stream.check()
-        try:
-            now, audio = self._queue.get(timeout=seconds)
-        except queue.Empty:
+        if not self._blocks:
+            self._whole.wait(seconds)
+            self._whole.clear()
+            self._blocks.extend(self._joined())
+        if not self._blocks:
             self.stream.check()
             return None
+        return self._blocks.popleft()
+
+    def _joined(self) -> Iterator[CapturedAudio]:
+        """Yield the audio in the queue, joined to blocks that end where they should, or at a gap."""
+        periods: list[CapturedAudio] = []
+        while not self._queue.empty():  # nobody else empties it
+            period = self._observed(*self._queue.get_nowait())
+            if period.gap:
+                if periods:
+                    yield self._block(periods)
+                periods, self._wanted = [], self._read + self._lengths.samples(period.rate, first=True)
+            periods.append(period)
+            self._read += len(period.samples)
+            if self._read >= self._wanted:
+                yield self._block(periods)
+                periods = []
+                self._wanted += self._lengths.samples(period.rate, first=False)
+        if periods:
+            yield self._block(periods)
+
+    def _block(self, periods: Sequence[CapturedAudio]) -> CapturedAudio:
+        frames = np.concatenate([period.samples for period in periods])
+        return replace(
+            periods[-1],
+            samples=self._mixer.push(frames, self.stream.rate),
+            gap=periods[0].gap,
+            lost=sum(period.lost for period in periods),
+            overflows=sum(period.overflows for period in periods),
+        )
+
+    def _observed(self, now: float, audio: CapturedAudio) -> CapturedAudio:
+        """Compare a period with the clock; return it with what is known of its time and of losses."""
         count, overflow, rate = audio.lost + len(audio.samples), audio.overflows > 0, self.stream.rate
         self._rate_check.observe(count, now, lost=overflow)
         if (delivered := self._rate_check.wrong_rate) is not None:
@@ -135,7 +185,6 @@ class ChannelReader:
         gap, lost = self._clock.observe(count, now, overflow=overflow)
         return replace(
             audio,
-            samples=self._mixer.push(audio.samples, rate),
             ended_at=self._clock.ended_at(now, audio.ended_at),
             gap=gap or audio.gap,
             lost=audio.lost + lost,
@@ -164,6 +213,9 @@ class ChannelReader:
             self._dropped += len(frames)
         else:
             self._dropped, self._overflow = 0, False
+            self._received += len(frames)
+        if self._received >= self._wanted:
+            self._whole.set()
 
     def leave(self) -> None:
         """Receive no more audio."""

@@ -34,7 +34,7 @@ _LONGEST_WAIT_SECONDS = 2.0
 more (benchmarks/unplugged.py).  Looking for a device takes some hundredths of a second."""
 
 _STABLE_SECONDS = 60.0
-_READ_SECONDS = 0.2
+_READ_SECONDS = 0.5
 """How long a read may wait before ``stop`` is checked."""
 
 

@@ -1,7 +1,10 @@
+import math
+
 import numpy as np
+import pytest
 import soxr
 
-from monitor.audio.sources.blocks import BlockMaker
+from monitor.audio.sources.blocks import BlockLengths, BlockMaker, block_lengths
 
 
 def ramp(start, stop):
@@ -65,3 +68,20 @@ def test_blocks_do_not_keep_the_array_they_were_cut_from():
     whole = ramp(0, 100)
     (block,) = BlockMaker("mic", 4).push(whole[:5], 1.0)
     assert block.samples.base is None
+
+
+@pytest.mark.parametrize("hop", [0.05, 0.1, 0.25, 0.3, 0.5, 0.7, 1, 2.5, 10])
+@pytest.mark.parametrize("window", [1, 2, 5, 10])
+def test_every_window_ends_within_the_delay_of_a_resampler_before_a_block_does(window, hop):
+    lengths = block_lengths(window, hop)
+    assert 0.125 < lengths.seconds <= 0.25 or lengths.seconds == hop
+    for number in range(100):
+        blocks = (window + number * hop - lengths.first_seconds) / lengths.seconds
+        after = (math.ceil(blocks) - blocks) * lengths.seconds
+        assert after == pytest.approx(0.04, abs=1e-6)
+
+
+def test_the_first_block_may_have_a_length_of_its_own():
+    assert [BlockLengths(0.25, 0.5).samples(8, first=first) for first in (True, False)] == [4, 2]
+    assert [BlockLengths(0.25).samples(8, first=first) for first in (True, False)] == [2, 2]
+    assert BlockLengths(0.001).samples(8, first=False) == 1

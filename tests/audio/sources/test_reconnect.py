@@ -127,7 +127,7 @@ def test_waits_start_again_after_a_stable_minute():
 
 
 def test_a_device_that_delivers_nothing_for_5_seconds_is_lost():
-    world = World([take(1), *[NOTHING] * 24, take(2), *[NOTHING] * 25, take(3)])
+    world = World([take(1), *[NOTHING] * 9, take(2), *[NOTHING] * 10, take(3)])
     assert heard(world.blocks()) == [(0, [1], False), (1, [2], False)]
 
 

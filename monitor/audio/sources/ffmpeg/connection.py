@@ -15,8 +15,9 @@ import av
 import av.error
 
 from monitor.audio.captured_audio import CapturedAudio
+from monitor.audio.sources.blocks import BlockLengths
 from monitor.audio.sources.ffmpeg.container import LIMITS, audio_track, opened, packets
-from monitor.audio.sources.ffmpeg.decoder import BlockLengths, blocks_of
+from monitor.audio.sources.ffmpeg.decoder import blocks_of
 from monitor.audio.sources.ffmpeg.live_edge import TimeStamps, rested
 from monitor.config import Address
 from monitor.config.stream_address import ENCRYPTED

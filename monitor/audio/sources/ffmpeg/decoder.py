@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.downmix import Downmixer
+from monitor.audio.sources.blocks import BlockLengths
 from monitor.audio.sources.ffmpeg.container import Packet, implausible
 from monitor.audio.turns import turn
 from monitor.system.boundary import boundary
@@ -60,15 +61,6 @@ def blocks_of(
         yield from joiner.finish()
         raise
     yield from joiner.finish()
-
-
-@dataclass(frozen=True, slots=True)
-class BlockLengths:
-    """How long the blocks of a source are."""
-
-    seconds: float
-    first_seconds: float | None = None
-    """Length of the first block, also after a gap; None: as all others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +140,7 @@ class _Joiner:
         while start + self._wanted <= self._count:
             yield self._block(samples[start : start + self._wanted].copy())
             start += self._wanted
-            self._wanted = max(1, round(self._rate * self._lengths.seconds))
+            self._wanted = self._lengths.samples(self._rate, first=False)
         self._mixed, self._count = [samples[start:]], self._count - start
 
     def finish(self) -> Iterator[CapturedAudio]:
@@ -160,7 +152,7 @@ class _Joiner:
 
     def _begin(self, rate: int, lost: int, *, gap: bool) -> None:
         self._rate, self._lost, self._gap, self._count = rate, lost, gap, 0
-        self._wanted = max(1, round(rate * (self._lengths.first_seconds or self._lengths.seconds)))
+        self._wanted = self._lengths.samples(rate, first=True)
 
     def _mix(self) -> None:
         if not self._pieces:

@@ -20,9 +20,9 @@ import numpy as np
 from monitor.audio.captured_audio import CapturedAudio
 from monitor.audio.digital_silence import DigitalSilence
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources.blocks import BlockMaker
+from monitor.audio.sources.blocks import BlockLengths, BlockMaker
 from monitor.audio.sources.ffmpeg.container import LIMITS, audio_track, opened, packets
-from monitor.audio.sources.ffmpeg.decoder import BlockLengths, blocks_of
+from monitor.audio.sources.ffmpeg.decoder import blocks_of
 from monitor.audio.sources.ffmpeg.ogg_chain import chains
 from monitor.audio.sources.source_context import SourceContext
 from monitor.config import SourceConfig
@@ -92,7 +92,7 @@ def open_file(config: SourceConfig, context: SourceContext) -> Iterator[AudioBlo
     rate, stop, realtime = context.rate, context.stop, config.pace == "realtime"
     opened_at, started = time.time(), time.monotonic()
     silence = DigitalSilence(context.status)
-    lengths = BlockLengths(context.block_seconds, context.first_block_seconds) if realtime else _LENGTHS
+    lengths = context.lengths if realtime else _LENGTHS
     parts = _parts(config.path, config.channel, config.track, lengths)
     for block in _blocks(parts, rate, context.status):
         due = started + block.stop / rate

@@ -25,7 +25,6 @@ from monitor.audio.sources.ffmpeg.connection import (
     format_of,
     sound_of,
 )
-from monitor.audio.sources.ffmpeg.decoder import BlockLengths
 from monitor.audio.sources.ffmpeg.live_edge import DRIFT, LiveEdge
 from monitor.audio.sources.reconnect import OpenDevice, reconnecting
 from monitor.audio.sources.source_context import SourceContext
@@ -193,7 +192,7 @@ class _Connection:
         self._context = context
         self._channel = channel
         self._pictures = pictures
-        self._queue: queue.Queue[CapturedAudio] = queue.Queue(round(_QUEUE_SECONDS / context.block_seconds))
+        self._queue: queue.Queue[CapturedAudio] = queue.Queue(round(_QUEUE_SECONDS / context.lengths.seconds))
         self._opened_at = time.monotonic()
         self._edge: LiveEdge | None = None
         self._clock: CaptureClock | None = None
@@ -239,8 +238,8 @@ class _Connection:
 
     def _run(self) -> None:
         try:
-            lengths = BlockLengths(self._context.block_seconds, self._context.first_block_seconds)
-            sound = sound_of(self._address, self._channel, lengths, self._ended, pictures=self._pictures)
+            lengths, pictures = self._context.lengths, self._pictures
+            sound = sound_of(self._address, self._channel, lengths, self._ended, pictures=pictures)
             with closing(sound):
                 for audio in sound:
                     self._enqueue(audio)
