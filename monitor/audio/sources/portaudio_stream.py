@@ -6,8 +6,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -102,6 +102,38 @@ class DeviceStream:
             reader.receive(frames, now, unix_now, overflow=bool(flags.input_overflow))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Period:
+    """What PortAudio delivered in one call."""
+
+    frames: NDArray[np.float32]
+    """Shape (n, channels); a copy that is never written again."""
+    now: float
+    unix_now: float
+    """The moment of the call, on the monotonic clock and on the system's."""
+    dropped: int
+    """Samples that did not fit into the queue before it."""
+    overflow: bool
+    """PortAudio lost samples before it."""
+
+
+class _Block:
+    """Periods without a gap between them."""
+
+    def __init__(self) -> None:
+        self.frames: list[NDArray[np.float32]] = []
+        self.ended_at = 0.0
+        self.gap = False
+        self.lost = self.overflows = 0
+
+    def add(self, period: _Period, *, gap: bool, lost: int) -> None:
+        """Add a period; ``lost`` samples, beside those dropped, were found to be missing."""
+        self.frames.append(period.frames)
+        self.gap = self.gap or gap
+        self.lost += period.dropped + lost
+        self.overflows += period.overflow + (period.dropped > 0)
+
+
 class ChannelReader:
     """Source of an open device: PortAudio's thread fills a queue of `_QUEUE_SECONDS`, `read` empties it.
 
@@ -116,9 +148,7 @@ class ChannelReader:
         self._mixer = Downmixer(f"microphone {stream.name!r}", channel)
         self._clock = CaptureClock(stream.rate)
         self._rate_check = SampleRateCheck(stream.rate)
-        self._queue: queue.Queue[tuple[float, CapturedAudio]] = queue.Queue(
-            round(_QUEUE_SECONDS / _PERIOD_SECONDS)
-        )
+        self._queue: queue.Queue[_Period] = queue.Queue(round(_QUEUE_SECONDS / _PERIOD_SECONDS))
         self._received = 0
         """Samples put into the queue (writer: PortAudio's thread)."""
         self._wanted = lengths.samples(stream.rate, first=True)
@@ -137,58 +167,56 @@ class ChannelReader:
         if self.stream.trouble is not None:
             self.stream.check()
         if not self._blocks:
-            self._whole.wait(seconds)
+            whole = self._whole.wait(seconds)
+            self._blocks.extend(self._joined(whole=whole))
             self._whole.clear()
-            self._blocks.extend(self._joined())
+            if self._received >= self._wanted:  # since then
+                self._whole.set()
         if not self._blocks:
             self.stream.check()
             return None
         return self._blocks.popleft()
 
-    def _joined(self) -> Iterator[CapturedAudio]:
-        """Yield the audio in the queue, joined to blocks that end where they should, or at a gap."""
-        periods: list[CapturedAudio] = []
-        while not self._queue.empty():  # nobody else empties it
-            period = self._observed(*self._queue.get_nowait())
-            if period.gap:
-                if periods:
-                    yield self._block(periods)
-                periods, self._wanted = [], self._read + self._lengths.samples(period.rate, first=True)
-            periods.append(period)
-            self._read += len(period.samples)
+    def _joined(self, *, whole: bool) -> Iterator[CapturedAudio]:
+        """Yield the audio in the queue in blocks that end where they should, or at a gap.
+
+        With ``whole`` the beginning of a further block stays in the queue.
+        """
+        rate, block = self.stream.rate, _Block()
+        # Nobody else empties the queue.
+        while not self._queue.empty() and (self._received >= self._wanted or not whole):
+            period = self._queue.get_nowait()
+            count = period.dropped + len(period.frames)
+            self._rate_check.observe(count, period.now, lost=period.overflow)
+            late, lost = self._clock.observe(count, period.now, overflow=period.overflow)
+            if gap := late or period.dropped > 0:
+                yield from self._mixed(block)
+                block, self._wanted = _Block(), self._read + self._lengths.samples(rate, first=True)
+            block.add(period, gap=gap, lost=lost)
+            block.ended_at = self._clock.ended_at(period.now, period.unix_now)
+            self._read += len(period.frames)
             if self._read >= self._wanted:
-                yield self._block(periods)
-                periods = []
-                self._wanted += self._lengths.samples(period.rate, first=False)
-        if periods:
-            yield self._block(periods)
+                yield from self._mixed(block)
+                block = _Block()
+                self._wanted += self._lengths.samples(rate, first=False)
+        yield from self._mixed(block)
 
-    def _block(self, periods: Sequence[CapturedAudio]) -> CapturedAudio:
-        frames = np.concatenate([period.samples for period in periods])
-        return replace(
-            periods[-1],
-            samples=self._mixer.push(frames, self.stream.rate),
-            gap=periods[0].gap,
-            lost=sum(period.lost for period in periods),
-            overflows=sum(period.overflows for period in periods),
-        )
-
-    def _observed(self, now: float, audio: CapturedAudio) -> CapturedAudio:
-        """Compare a period with the clock; return it with what is known of its time and of losses."""
-        count, overflow, rate = audio.lost + len(audio.samples), audio.overflows > 0, self.stream.rate
-        self._rate_check.observe(count, now, lost=overflow)
+    def _mixed(self, block: _Block) -> Iterator[CapturedAudio]:
+        if not block.frames:
+            return
+        rate = self.stream.rate
         if (delivered := self._rate_check.wrong_rate) is not None:
             raise WrongRateError(
                 f"{self.stream.name!r} delivers {delivered} samples a second instead of {rate}: "
                 "set the source's `rate` to one that the device supports"
             )
-        gap, lost = self._clock.observe(count, now, overflow=overflow)
-        return replace(
-            audio,
-            ended_at=self._clock.ended_at(now, audio.ended_at),
-            gap=gap or audio.gap,
-            lost=audio.lost + lost,
-            overflows=audio.overflows + audio.gap,
+        yield CapturedAudio(
+            self._mixer.push(np.concatenate(block.frames), rate),
+            rate,
+            ended_at=block.ended_at,
+            gap=block.gap,
+            lost=block.lost,
+            overflows=block.overflows,
             rate_confirmed=self._rate_check.confirmed,
         )
 
@@ -199,16 +227,8 @@ class ChannelReader:
         monotonic clock and on the system's.
         """
         self._overflow = self._overflow or overflow
-        audio = CapturedAudio(
-            frames,
-            self.stream.rate,
-            ended_at=unix_now,
-            gap=self._dropped > 0,
-            lost=self._dropped,
-            overflows=int(self._overflow),
-        )
         try:
-            self._queue.put_nowait((now, audio))
+            self._queue.put_nowait(_Period(frames, now, unix_now, self._dropped, self._overflow))
         except queue.Full:
             self._dropped += len(frames)
         else:

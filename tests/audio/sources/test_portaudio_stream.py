@@ -92,6 +92,15 @@ def test_a_reader_is_woken_up_when_a_whole_block_is_there_and_the_first_one_is_l
     assert woken == [(4, [-4, -3, -2, -1]), (7, [-7, -6, -5]), (10, [-10, -9, -8])]
 
 
+def test_the_beginning_of_the_next_block_waits_for_the_rest_of_it(reader):
+    for value in range(1, 7):
+        reader.stream.plays.receive(value)
+    assert len(reader.read(100).samples) == 4 * PERIOD
+    assert not reader._whole.is_set()
+    reader.stream.plays.receive(7)
+    assert len(reader.read(100).samples) == 3 * PERIOD
+
+
 def test_after_a_short_read_the_next_block_ends_where_it_would_have_ended(reader):
     reader.stream.plays.receive(1)
     assert len(reader.read(0).samples) == PERIOD
