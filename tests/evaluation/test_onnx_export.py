@@ -64,8 +64,8 @@ def test_it_runs_in_int8_as_well_with_a_calibration_of_its_own(exported):
     assert (rounded.engine, rounded.dtype) == ("onnx", "int8")
     windows = sounds(exact.mel_config.length, exact.mel_config.rate)
     cosines = (rounded.embed_audio(windows) * exact.embed_audio(windows)).sum(axis=1)
-    assert 0.9 <= cosines.min() < 0.99999
-    assert 0.9 <= exported.manifest.int8.cosine < 0.99999
+    assert 0.99 <= cosines.min() < 0.99999
+    assert 0.99 <= exported.manifest.int8.cosine < 0.99999  # less if sums overflow
     assert len({setup_of(clap, 1, 1, SMALL_KIT).key for clap in (rounded, exact)}) == 2
     with pytest.raises(ModelError, match="is not exported in int8: run `clap-monitor export"):
         Clap.load("starter", engine="onnx", dtype="int8")

@@ -41,7 +41,7 @@ def test_this_processor_computes_in_int8():
     assert steps() in {254, 126}
 
 
-@pytest.mark.parametrize("count", [254, 126])
+@pytest.mark.parametrize("count", [count for count in (254, 126) if count <= steps()])
 @pytest.mark.parametrize("sign", [-1, 0, 1])
 def test_products_are_near_those_of_float32(count, sign):
     x = numbers(2, 7, 24)
