@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -22,7 +23,7 @@ _LONGEST_JUMP_SECONDS = 60.0
 """A larger step is a restart, and does not show how much was lost."""
 
 _REST = 0.9
-"""Share of a block's length for which a live stream is left alone after each block."""
+"""Share of a block's length for which a live stream is left alone, at most, after each block."""
 
 _WAITED = 0.02
 """A block that took at least this share of its length to arrive came from a live stream, not a backlog."""
@@ -38,14 +39,20 @@ def rested(
 
     PyAV takes Python's lock several times whenever a few bytes arrive, and a server may send fifty times a
     second.  During the rest they wait in the system's buffer.  With 25 streams there are a seventh of the
-    switches between threads [measured].  ``ended`` ends the rest.
+    switches between threads [measured].  A reader that is late, because the machine is busy, rests for less,
+    or not at all: otherwise it could not catch up.  ``ended`` ends the rest.
     """
     asked_at = now()
+    due = math.inf
     for block in blocks:
-        waited = now() - asked_at
+        at = now()
+        # As audio comes late but never early, the earliest blocks show when each is due.
+        due = min(at, due + min(max(0.0, at - due), DRIFT * seconds))
         yield block
-        if waited >= _WAITED * seconds:
-            ended.wait(_REST * seconds)
+        due += seconds
+        rest = min(_REST * seconds, due - (1 - _REST) * seconds - now())
+        if at - asked_at >= _WAITED * seconds and rest > 0:
+            ended.wait(rest)
         asked_at = now()
 
 
