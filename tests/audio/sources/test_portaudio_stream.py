@@ -134,8 +134,13 @@ def test_a_full_queue_drops_the_new_and_counts_it_with_the_next(reader):
     assert not any(part.gap or part.lost or part.overflows for part in before)
     assert (-after.samples[::PERIOD]).tolist() == [500]
     assert (after.gap, after.lost, after.overflows) == (True, 3 * PERIOD, 1)
+    for value in range(QUEUED + 1):  # full again
+        reader.stream.plays.receive(value)
+    parts = [reader.read(0) for _ in range(QUEUED // 3 + 1)]
+    assert not any(part.gap or part.lost or part.overflows for part in parts)
     reader.stream.plays.receive(501)
-    assert reader.read(0).lost == 0
+    part = reader.read(0)
+    assert (part.gap, part.lost, part.overflows) == (True, PERIOD, 1)
 
 
 def test_an_overflow_of_the_driver_is_a_gap(reader):

@@ -47,7 +47,7 @@ def rested(
     for block in blocks:
         at = now()
         # As audio comes late but never early, the earliest blocks show when each is due.
-        due = min(at, due + min(max(0.0, at - due), DRIFT * seconds))
+        due = min(at, due + DRIFT * seconds)
         yield block
         due += seconds
         rest = min(_REST * seconds, due - (1 - _REST) * seconds - now())

@@ -238,8 +238,8 @@ class _Connection:
 
     def _run(self) -> None:
         try:
-            lengths, pictures = self._context.lengths, self._pictures
-            sound = sound_of(self._address, self._channel, lengths, self._ended, pictures=pictures)
+            lengths = self._context.lengths
+            sound = sound_of(self._address, self._channel, lengths, self._ended, pictures=self._pictures)
             with closing(sound):
                 for audio in sound:
                     self._enqueue(audio)
