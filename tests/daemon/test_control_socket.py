@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from monitor.daemon.control_protocol import MOST_BYTES
 from monitor.daemon.control_socket import THREADS, ControlSocket, NotRunningError, RefusedError, ask, ask_once
 from monitor.types import ConfigError
 from tests.support.broker import PATIENCE, eventually
+from tests.support.open_files import left_open, open_files
 
 
 def refuse(_):
@@ -189,17 +189,14 @@ def test_an_answer_without_end_ends_when_nobody_reads_or_the_monitor_stops(tmp_p
 
 
 def test_no_descriptor_is_left_open(tmp_path):
-    def descriptors():
-        return len(list(Path("/proc/self/fd").iterdir()))
-
-    before = descriptors()
+    before = open_files()
     for _ in range(3):
         with serving(tmp_path):
             for _ in range(5):
                 ask_once(tmp_path, {"command": "echo", "say": 1})
         with pytest.raises(NotRunningError):
             ask_once(tmp_path, {"command": "echo"})
-    assert descriptors() == before
+    assert not left_open(before)
 
 
 @contextlib.contextmanager

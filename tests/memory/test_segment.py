@@ -15,6 +15,7 @@ from monitor.memory.stored_segment import open_segment
 from monitor.types import EndReason, GateReason
 from tests.support.damage import bytes_
 from tests.support.memories import AT, HEADER, entry, source_directory, write_segment
+from tests.support.open_files import left_open, open_files
 from tests.support.small_disk import fill, small_disk
 
 ENTRIES = [
@@ -223,10 +224,6 @@ def test_a_segment_without_entries_is_not_left_behind(tmp_path):
     assert not list(directory.iterdir())
 
 
-def open_files():
-    return len(list(os.scandir("/proc/self/fd")))
-
-
 @pytest.mark.root
 def test_a_full_disk_leaves_neither_half_a_segment_nor_an_open_file(tmp_path):
     with small_disk(tmp_path / "disk", size="256k") as disk:
@@ -235,7 +232,7 @@ def test_a_full_disk_leaves_neither_half_a_segment_nor_an_open_file(tmp_path):
         for _ in range(5):
             with pytest.raises(OSError, match="No space left"):
                 SegmentWriter(disk, 100, HEADER)
-        assert open_files() == before
+        assert not left_open(before)
         assert [file.name for file in disk.iterdir()] == ["filler"]
         filler.unlink()
         SegmentWriter(disk, 100, HEADER).close()

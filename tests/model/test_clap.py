@@ -218,7 +218,7 @@ def test_loading_starts_no_thread_and_writes_nothing(capfd, tmp_path):
     before = threading.enumerate()
     clap = Clap.load("starter", cache=tmp_path)
     clap.embed_text(SENTENCES)
-    assert threading.enumerate() == before
+    assert set(threading.enumerate()) <= set(before)  # one of an earlier test may end
     assert capfd.readouterr() == ("", "")
 
 

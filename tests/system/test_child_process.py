@@ -8,6 +8,7 @@ import pytest
 
 from monitor.system.child_process import MOST_LEFT, TAIL_BYTES, environment, run_child
 from tests.support.broker import PATIENCE, eventually
+from tests.support.open_files import left_open, open_files
 
 
 def run(script, text="", seconds=PATIENCE, env=None):
@@ -163,18 +164,15 @@ def test_one_that_kills_its_supervisor_is_known_to_have_failed():
 
 
 def test_no_process_and_no_descriptor_is_left_of_many_runs():
-    def held():
-        return len(list(Path("/proc/self/fd").iterdir()))
-
     def children():
         return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
     run("pass")
-    before, known = held(), children()
+    before, known = open_files(), children()
     for _ in range(5):
         run("print('x')")
         run("import time; time.sleep(1000)", seconds=0.5)
-    assert held() == before
+    assert not left_open(before)
     assert children() <= known
 
 

@@ -3,12 +3,12 @@
 import gc
 import queue
 import socket
+import struct
 import subprocess
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from monitor.config import MqttConfig
@@ -18,15 +18,26 @@ from monitor.outputs.mqtt.negotiation import MQTT_3, ConnectOptions
 from monitor.outputs.mqtt.tls import broker_address, explain_connect_error, tls_context
 from monitor.types import ConfigError
 from tests.support.broker import PATIENCE, Broker, Subscriber, eventually, free_port
+from tests.support.odd_broker import connack
+from tests.support.open_files import left_open, open_files
 
 pytestmark = pytest.mark.broker
 
 
 class Watched:
-    """A connection and the notices it gave."""
+    """A connection and the notices it gave; ``meanwhile`` gets both, in the thread of the connection."""
 
-    def __init__(self, *, port, password=None, options=ConnectOptions(MQTT_3), filters=(), **config):  # noqa: B008
-        self._notices = queue.SimpleQueue()
+    def __init__(
+        self,
+        *,
+        port,
+        password=None,
+        options=ConnectOptions(MQTT_3),  # noqa: B008
+        filters=(),
+        meanwhile=lambda *_: None,
+        **config,
+    ):
+        self._notices, self._meanwhile = queue.SimpleQueue(), meanwhile
         mqtt = MqttConfig(host="127.0.0.1", port=port, **config)
         profile = ConnectionProfile(
             config=mqtt,
@@ -37,7 +48,11 @@ class Watched:
             max_queued=100,
             filters=filters,
         )
-        self.connection = Connection(profile, options, lambda _, notice: self._notices.put(notice))
+        self.connection = Connection(profile, options, self._notified)
+
+    def _notified(self, connection, notice):
+        self._notices.put(notice)
+        self._meanwhile(connection, notice)
 
     def next(self):
         return self._notices.get(timeout=PATIENCE)
@@ -56,10 +71,6 @@ def without_collecting_garbage():
         yield
     finally:
         gc.enable()
-
-
-def sockets():
-    return len(psutil.Process().net_connections("all"))
 
 
 @contextmanager
@@ -124,6 +135,30 @@ def test_a_broker_that_ends_closes_the_connection(tmp_path):
         assert watched.next() == Disconnected("closed the connection")
 
 
+def test_a_broker_that_breaks_off_while_its_acceptance_is_handled_has_closed_the_connection():
+    accepted = queue.SimpleQueue()
+
+    def accept():
+        channel, _ = server.accept()
+        channel.recv(100)
+        channel.sendall(connack(MQTT_3))
+        accepted.put(channel)
+
+    def break_off(connection, notice):
+        if notice == Connected():
+            channel = accepted.get(timeout=PATIENCE)
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            channel.close()
+            connection.publish("test/event", "hello", qos=1, retain=False)  # paho sends it before it reads on
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        watched = Watched(port=server.getsockname()[1], meanwhile=break_off)
+        assert watched.until_end()[-1] == Disconnected("closed the connection")
+        thread.join(PATIENCE)
+
+
 def test_a_port_where_nothing_listens_refuses():
     assert Watched(port=free_port()).until_end() == [
         Disconnected("refused the connection: is the broker running?")
@@ -132,13 +167,13 @@ def test_a_port_where_nothing_listens_refuses():
 
 def test_an_ended_connection_holds_no_socket_without_garbage_collection(tmp_path):
     with Broker(tmp_path) as broker, without_collecting_garbage():
-        before = sockets()
+        before = open_files()
         ended = [Watched(port=free_port()), Watched(port=broker.port)]
         assert [ended[1].next(), ended[1].next()] == [SocketOpened(), Connected()]
         ended[1].connection.close()
         for watched in ended:
             watched.until_end()
-        eventually(lambda: sockets() == before)
+        eventually(lambda: not left_open(before))
         ended[1].connection.publish("test/event", "too late", qos=1, retain=False)
 
 

@@ -112,7 +112,7 @@ def test_a_monitor_that_stops_meanwhile_keeps_late_events_for_the_next_run(broke
         assert (mqtt.status.waiting, mqtt.status.published) == (2, 0)
         assert "Home Assistant has not come back" in mqtt.status.trouble
         with connected(make(broker.port, queue_file=queue_file)) as mqtt:
-            subscriber.wait_for(f"{GLASS}/state", "OFF")
+            wait_subscribed(mqtt)
             is_born(subscriber)
             eventually(lambda: mqtt.status.waiting == 0)
         run_to_the_end(make(broker.port, queue_file=queue_file))
