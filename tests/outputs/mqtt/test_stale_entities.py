@@ -1,7 +1,6 @@
 """Entities that went while Home Assistant was down: its registry, over a real broker."""
 
 import json
-import time
 
 import pytest
 
@@ -16,7 +15,7 @@ from monitor.outputs.mqtt.discovery_sync import DiscoverySync
 from monitor.outputs.mqtt.stale_entities import newest, removal_messages, without
 from monitor.outputs.mqtt.topics import Topics
 from tests.support.broker import Subscriber, eventually
-from tests.support.mqtt_publisher import CONFIG, LABELS, connected, make
+from tests.support.mqtt_publisher import CONFIG, LABELS, connected, make, wait_subscribed
 
 TOPIC = "homeassistant/device/clap_monitor_attic/config"
 
@@ -110,18 +109,12 @@ def test_a_removal_leaves_no_stale_entity_whether_home_assistant_runs_or_not(
         with connected(make(broker.port, queue_file=queue_file, **both)) as mqtt:
             eventually(lambda: not mqtt._session.delivery.unacknowledged)
         assert remembered(queue_file).stale
-        with connected(make(broker.port, queue_file=queue_file, **both)), registry:
-
-            def gone():
-                if registry.with_word(word) or remembered(queue_file).stale:
-                    registry.be_born()  # the first may have come before the monitor had subscribed
-                    time.sleep(1)
-                    return False
-                return True
-
-            eventually(gone)
-            eventually(forgotten)
-            assert registry.with_word("") or "discovery" in options
+        with connected(make(broker.port, queue_file=queue_file, **both)) as mqtt:
+            wait_subscribed(mqtt)
+            with registry:
+                eventually(lambda: not registry.with_word(word) and not remembered(queue_file).stale)
+                eventually(forgotten)
+                assert registry.with_word("") or "discovery" in options
 
 
 @pytest.mark.broker
