@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from monitor.audio.ring_buffer import RingBuffer
 from monitor.audio.source_status import SourceStatus
-from monitor.audio.sources import SourceContext, open_source
+from monitor.audio.sources import SourceContext
+from monitor.audio.sources.ffmpeg import open_recording
 from monitor.audio.windows import Windows
-from monitor.config import Config, SourceConfig
+from monitor.config import Config
 from monitor.detection.active_labels import ActiveLabels
 from monitor.detection.engine import Engine
 from monitor.detection.event_machine import EventMachine, Idle
@@ -58,7 +59,7 @@ class Replay:
 def replay(
     path: Path, config: Config, engine: Engine, rules: Sequence[Rule], *, fill: bool = False
 ) -> Replay:
-    """Replay one recording, independent of earlier ones.
+    """Replay one recording, independent of earlier ones and of the time of day: it begins at Unix time 0.
 
     Of the configuration the labels, ``silence_dbfs`` and ``window.reuse_seconds`` count.  ``fill`` repeats a
     recording shorter than a window until it fills one, as the model's own preprocessor does with a clip;
@@ -69,10 +70,9 @@ def replay(
     SourceError
         The file cannot be read, or is not audio.
     """
-    source = SourceConfig(name=_NAME, kind="file", path=path, pace="fast")
     status = SourceStatus(_NAME)
     stop = threading.Event()
-    blocks = open_source(source, SourceContext(engine.rate, status, stop))
+    blocks = open_recording(path, _NAME, 0.0, SourceContext(engine.rate, status, stop))
     if fill:
         blocks = _filled(blocks, engine.length)
     with analysis_of(blocks, config, engine, status, stop) as (windows, scorer):

@@ -36,6 +36,14 @@ def test_there_is_a_window_for_every_hop(tmp_path):
     assert [window.stop for window in replayed.scores] == list(range(LENGTH, 20 * RATE + 1, HOP))
 
 
+def test_a_replay_does_not_depend_on_the_time_of_day(tmp_path):
+    """A clock hour, in which the memory begins a new segment, ends the reuse of an embedding."""
+    replayed = replay(write(tmp_path / "a.wav", 20), CONFIG, ENGINE, RULES)
+    assert [window.ended_at for window in replayed.scores] == [
+        window.stop / RATE for window in replayed.scores
+    ]
+
+
 def test_the_detector_alone_gives_the_same_reports_on_the_same_scores(tmp_path):
     path = write(tmp_path / "a.wav", 40, ("low", 5, 8), ("high", 15, 17), ("low", 30, 40))
     replayed = replay(path, CONFIG, ENGINE, RULES)
