@@ -1,6 +1,8 @@
 """A recording through the real parts."""
 
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,7 +101,10 @@ class Collected(Output):
         self.scores.append(scores)
 
 
-def test_a_replay_scores_the_demo_recording_as_the_daemon_does(tmp_path):
+def test_a_replay_scores_the_demo_recording_as_the_daemon_does(tmp_path, monkeypatch):
+    full_hour = time.time() // 3600 * 3600  # the reuse of an embedding ends with a clock hour
+    clock = SimpleNamespace(time=lambda: full_hour, monotonic=time.monotonic)
+    monkeypatch.setattr("monitor.audio.sources.ffmpeg.file.time", clock)
     demo = load(ROOT / "config/demo.yaml")
     path = ROOT / "recordings/demo.flac"
     source = SourceConfig(name="demo", kind="file", path=path, pace="fast")
