@@ -53,7 +53,7 @@ class PahoClient(Client):
         self._on_broken = on_broken
         self._waking = threading.RLock()
         """Held while another thread wakes paho's thread, so that the wake-up socket stays open meanwhile."""
-        self._packet_in_hand = False
+        self._handling_packet = False
         """Whether the last packet that was read is being handled, or cannot be."""
 
     @property
@@ -95,16 +95,16 @@ class PahoClient(Client):
         return MQTTErrorCode.MQTT_ERR_PROTOCOL if len(self._in_messages) > MAX_UNFINISHED else result
 
     def _packet_handle(self) -> MQTTErrorCode:
-        self._packet_in_hand = True
+        self._handling_packet = True
         result = super()._packet_handle()
-        self._packet_in_hand = False  # not after an exception
+        self._handling_packet = False  # not after an exception
         return result
 
     def _packet_write(self) -> MQTTErrorCode:
         # Without it, answers sent before the broker closed go unread, and the wrong message is blamed.
         result = super()._packet_write()
         if result == MQTTErrorCode.MQTT_ERR_CONN_LOST:
-            if self._packet_in_hand:  # to read would handle it again, and again; paho's loop goes on reading
+            if self._handling_packet:  # `_packet_read` would handle it again, without end; the loop reads on
                 return MQTTErrorCode.MQTT_ERR_AGAIN
             while self._sock is not None and self._packet_read() == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 pass
