@@ -1,7 +1,6 @@
 """The memory of a real run: its replay has the events of the store, and without it no file is written."""
 
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from monitor.daemon.daemon import Daemon
 from monitor.memory.memory_reader import MemoryReader
 from monitor.memory.source_replay import SourceReplay
 from monitor.outputs.store import FILE, StoreReader
+from tests.support.clocks import begin_recordings_at
 from tests.support.command_line import ROOT, WINDOW
 from tests.support.observer import Observer
 
@@ -47,20 +47,6 @@ def config_of(directory, recordings, *, quiet=(), **keys):
     )
     kept = {"state": directory / "state", "recordings": directory / "recordings"}
     return Config(sources=sources, labels=LABELS, window=WindowConfig(), **kept, **keys)
-
-
-@pytest.fixture
-def begin_at(monkeypatch):
-    """Let the recordings of the next run begin at a Unix time.
-
-    Two real runs never overlap in time, but recordings that are read fast reach a minute into the future.
-    """
-
-    def begin(at):
-        clock = SimpleNamespace(time=lambda: at, monotonic=time.monotonic)
-        monkeypatch.setattr("monitor.audio.sources.ffmpeg.file.time", clock)
-
-    return begin
 
 
 def run(config, changes=None):
@@ -115,14 +101,15 @@ CHANGES = {
 
 @pytest.mark.parametrize("first_at", [0, 3570], ids=["within an hour", "over a full hour"])
 def test_the_replay_of_two_runs_with_changes_has_the_events_of_the_store(
-    tmp_path, recordings, begin_at, first_at
+    tmp_path, recordings, monkeypatch, first_at
 ):
+    """Two real runs never overlap in time; recordings that are read fast reach a minute into the future."""
     now = time.time()
     first_at += now // 3600 * 3600 - 3600
-    hours = "-".join(time.strftime("%H:00", time.localtime(at)) for at in (now - 3600, now + 7200))
-    begin_at(first_at)
+    hours = "-".join(time.strftime("%H:00", time.localtime(at)) for at in (first_at - 3600, now + 7200))
+    begin_recordings_at(monkeypatch, first_at)
     run(config_of(tmp_path, recordings), CHANGES)
-    begin_at(first_at + 100)
+    begin_recordings_at(monkeypatch, first_at + 100)
     parts = run(config_of(tmp_path, recordings, quiet=(hours,)))  # the second run hears nothing in the hall
     events = stored(tmp_path)
     assert len(events) > 6

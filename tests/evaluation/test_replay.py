@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from monitor.model.mel_config import mel_config_of
 from monitor.outputs import Output
 from monitor.types import NotAudioError, Scores
 from tests.support import alarms
+from tests.support.clocks import begin_recordings_at
 from tests.support.command_line import ROOT
 from tests.support.engines import engine_of, prototypes_of
 from tests.support.two_pitches import CONFIG, ENGINE, HOP, LENGTH, RATE, RULES, write
@@ -103,8 +103,7 @@ class Collected(Output):
 
 def test_a_replay_scores_the_demo_recording_as_the_daemon_does(tmp_path, monkeypatch):
     full_hour = time.time() // 3600 * 3600  # the reuse of an embedding ends with a clock hour
-    clock = SimpleNamespace(time=lambda: full_hour, monotonic=time.monotonic)
-    monkeypatch.setattr("monitor.audio.sources.ffmpeg.file.time", clock)
+    begin_recordings_at(monkeypatch, full_hour)
     demo = load(ROOT / "config/demo.yaml")
     path = ROOT / "recordings/demo.flac"
     source = SourceConfig(name="demo", kind="file", path=path, pace="fast")

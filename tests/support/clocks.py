@@ -1,5 +1,8 @@
 """Clocks to test with."""
 
+import time
+from types import SimpleNamespace
+
 from monitor.system.wall_clock import WallClock
 
 DAY = 86_400.0
@@ -11,3 +14,9 @@ def settled(at):
     clock = WallClock(now=lambda: at - 8 * DAY + passed[0], passed=lambda: passed[0])
     passed[0] = 8 * DAY
     return clock
+
+
+def begin_recordings_at(monkeypatch, at):
+    """Let sound files that are opened from now on begin at a Unix time."""
+    clock = SimpleNamespace(time=lambda: at, monotonic=time.monotonic)
+    monkeypatch.setattr("monitor.audio.sources.ffmpeg.file.time", clock)

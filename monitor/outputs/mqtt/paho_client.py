@@ -53,8 +53,6 @@ class PahoClient(Client):
         self._on_broken = on_broken
         self._waking = threading.RLock()
         """Held while another thread wakes paho's thread, so that the wake-up socket stays open meanwhile."""
-        self._handling_packet = False
-        """Whether the last packet that was read is being handled, or cannot be."""
 
     @property
     def packet_bytes(self) -> int:
@@ -94,17 +92,13 @@ class PahoClient(Client):
         result = super()._handle_publish()
         return MQTTErrorCode.MQTT_ERR_PROTOCOL if len(self._in_messages) > MAX_UNFINISHED else result
 
-    def _packet_handle(self) -> MQTTErrorCode:
-        self._handling_packet = True
-        result = super()._packet_handle()
-        self._handling_packet = False  # not after an exception
-        return result
-
     def _packet_write(self) -> MQTTErrorCode:
         # Without it, answers sent before the broker closed go unread, and the wrong message is blamed.
         result = super()._packet_write()
         if result == MQTTErrorCode.MQTT_ERR_CONN_LOST:
-            if self._handling_packet:  # `_packet_read` would handle it again, without end; the loop reads on
+            packet = self._in_packet
+            if packet["have_remaining"] and not packet["to_process"]:
+                # paho writes while it handles this packet: `_packet_read` would handle it again, without end.
                 return MQTTErrorCode.MQTT_ERR_AGAIN
             while self._sock is not None and self._packet_read() == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 pass

@@ -259,7 +259,7 @@ def test_a_flood_of_commands_loses_none_and_stops_nothing_else(broker):
     said = []
     mqtt = make(broker.port, on_command=lambda *words: said.append(words))
     with Subscriber(broker, f"{MIC}/event") as subscriber, connected(mqtt):
-        wait_subscribed(mqtt)  # the broker keeps none for who has not subscribed yet
+        wait_subscribed(mqtt)  # the broker keeps none for a client that has not subscribed
         for _ in range(3000):
             subscriber._client.publish(f"{NODE}/armed/set", "ON", qos=0)
         mqtt.put(started())

@@ -34,15 +34,12 @@ class Registry:
         self._subscriber = Subscriber(self._broker, "homeassistant/#")
         self._subscriber.__enter__()
         self._subscriber.settle()
-        self.be_born()
+        self._subscriber._client.publish("homeassistant/status", "online", qos=1)
         return self
 
     def __exit__(self, *_):
         self._before = self.entities
         self._subscriber.__exit__()
-
-    def be_born(self):
-        self._subscriber._client.publish("homeassistant/status", "online", qos=1)
 
     @property
     def entities(self):
