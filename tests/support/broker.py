@@ -7,6 +7,7 @@ disk, so a restart forgets what was retained.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -36,10 +37,12 @@ def eventually(condition, seconds=PATIENCE):
 def free_port():
     """Return a port that nothing listens on, and that no outgoing connection is given by chance.
 
-    Linux gives those 32768 and above, also while a broker of ours is away for a moment.
+    Linux gives those 32768 and above, also while a broker of ours is away for a moment.  Each of up to 16
+    processes of one test run has ports of its own: no broker of another one begins to listen on it.
     """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
     while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
+        port = random.SystemRandom().randrange(20_000 + process, 32_000, 16)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
